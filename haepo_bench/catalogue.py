@@ -1,0 +1,149 @@
+"""Names to algorithms, families and tasks, our own and those of installed plugins.
+
+Our own stand in the static tables below, so that listing them imports nothing heavy. Other people's come through the
+entry-point groups `haepo_bench.algorithms` (an `AlgorithmDefinition` or an `Objective` class) and `haepo_bench.tasks` (a callable that takes the part
+of the address after the family and returns a `Task`).
+"""
+
+from functools import cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from haepo_bench.errors import TaskError, UnknownName, UserError
+
+if TYPE_CHECKING:
+    from haepo_bench.tasks.base import Task
+    from haepo_bench.training.algorithm import AlgorithmDefinition
+
+ALGORITHM_GROUP = "haepo_bench.algorithms"
+TASK_GROUP = "haepo_bench.tasks"
+
+
+class Listed(NamedTuple):
+    """A catalogue entry as `list` shows it.
+
+    Args:
+        target: `module:attribute`.
+        origin: the distribution it comes from.
+    """
+
+    name: str
+    summary: str
+    target: str
+    origin: str = "haepo-bench"
+
+
+_HAEPO = "haepo_bench.objectives.haepo"
+_REINFORCE = "haepo_bench.objectives.reinforce"
+
+ALGORITHMS = {
+    entry.name: entry
+    for entry in (
+        Listed("haepo-weighted", "HAEPO reading A: softmax weights times normalised returns", f"{_HAEPO}:HaepoWeighted"),
+        Listed("haepo-listwise", "HAEPO reading B: match the weights to the returns", f"{_HAEPO}:HaepoListwise"),
+        Listed("haepo-ranking", "HAEPO reading E: Plackett-Luce likelihood of the ranking", f"{_HAEPO}:HaepoRanking"),
+        Listed("reinforce", "REINFORCE with a mean baseline, whole returns: the control", f"{_REINFORCE}:Reinforce"),
+        Listed("reinforce-togo", "REINFORCE with per-step returns to go", f"{_REINFORCE}:ReinforceToGo"),
+        Listed("grpo", "Group Relative Policy Optimization; Dr. GRPO and DAPO as options", "haepo_bench.objectives.grpo:Grpo"),
+        Listed("dpo", "online DPO on pairs ordered by true return; H-DPO as an option", "haepo_bench.objectives.dpo:Dpo"),
+        Listed("ppo", "PPO of Stable-Baselines3", "haepo_bench.training.ppo_sb3:PPO"),
+    )
+}
+
+FAMILIES: dict[str, tuple[str, ...]] = {"haepo": ("haepo-weighted", "haepo-listwise")}
+
+#: Task families; `name` is the address with its variable part.
+TASKS = {
+    entry.name.split("/")[0]: entry
+    for entry in (
+        Listed("bandit/10-arm", "ten Gaussian arms, one pull an episode", "haepo_bench.tasks.bandit:make"),
+        Listed("random-walk/<states>", "walk to the far goal past a small near reward", "haepo_bench.tasks.random_walk:make"),
+        Listed("gym/<gymnasium id>", "any gymnasium environment with flat observations", "haepo_bench.tasks.gym:make"),
+    )
+}
+
+
+def list_algorithms() -> list[Listed]:
+    """Every algorithm, our own first; imports none of them."""
+    return [*ALGORITHMS.values(), *(_listed(point) for point in _plugins(ALGORITHM_GROUP).values())]
+
+
+def list_tasks() -> list[Listed]:
+    """Every task family, our own first; imports none of them."""
+    return [*TASKS.values(), *(_listed(point) for point in _plugins(TASK_GROUP).values())]
+
+
+def expand(name: str) -> tuple[str, ...]:
+    """The algorithms that a name stands for: a family's members, else the name itself.
+
+    Raises:
+        UnknownName: neither an algorithm nor a family.
+    """
+    if name in FAMILIES:
+        return FAMILIES[name]
+    if name not in ALGORITHMS and name not in _plugins(ALGORITHM_GROUP):
+        known = [*ALGORITHMS, *FAMILIES, *_plugins(ALGORITHM_GROUP)]
+        raise UnknownName("algorithm", name, known, hint="haepo-bench list algorithms")
+    return (name,)
+
+
+@cache
+def algorithm(name: str) -> "AlgorithmDefinition":
+    """The algorithm of that name (not a family).
+
+    Raises:
+        UnknownName: there is none.
+        UserError: a plugin that cannot be imported.
+    """
+    expand(name)
+    loaded = _load(ALGORITHMS[name].target if name in ALGORITHMS else _plugins(ALGORITHM_GROUP)[name])
+    from haepo_bench.training.native import as_definition
+
+    return as_definition(name, loaded)
+
+
+def task(address: str, *, time_limit: int | None = None) -> "Task":
+    """The task at an address such as `gym/CartPole-v1`.
+
+    Args:
+        time_limit: steps after which an episode is cut off; needed for environments that have no limit.
+
+    Raises:
+        UnknownName: no such family.
+        TaskError: the family does not know that variant, or needs something that is not installed.
+    """
+    family, slash, variant = address.partition("/")
+    plugins = _plugins(TASK_GROUP)
+    if family not in TASKS and family not in plugins:
+        raise UnknownName("task", address, [entry.name for entry in list_tasks()], hint="haepo-bench list tasks")
+    if not slash or not variant:
+        example = TASKS[family].name if family in TASKS else f"{family}/<variant>"
+        raise TaskError(f"task '{address}' names a family without a variant", remedy=f"write {example}")
+    make = _load(TASKS[family].target if family in TASKS else plugins[family])
+    made: Task = make(variant, time_limit=time_limit)
+    return made
+
+
+@cache
+def _plugins(group: str) -> dict[str, EntryPoint]:
+    own = ALGORITHMS if group == ALGORITHM_GROUP else TASKS
+    return {point.name: point for point in entry_points(group=group) if point.name not in own}
+
+
+def _listed(point: EntryPoint) -> Listed:
+    origin = point.dist.name if point.dist is not None else "unknown"
+    return Listed(point.name, f"from {origin}", point.value, origin)
+
+
+def _load(target: str | EntryPoint) -> Any:
+    if isinstance(target, str):
+        module, _, attribute = target.partition(":")
+        return getattr(import_module(module), attribute)
+    try:
+        return target.load()
+    except Exception as error:  # a plugin can fail in any way; its author needs to know which one and how
+        raise UserError(
+            f"the plugin '{target.name}' ({target.value}) cannot be imported: {type(error).__name__}: {error}",
+            remedy="mend or uninstall the package that provides it",
+        ) from error

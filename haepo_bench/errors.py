@@ -1,0 +1,75 @@
+"""Errors that a user can do something about, and the exit codes of the program.
+
+Every error says what is wrong, where, and what to do. Anything else that reaches the top of the program is a fault of
+ours and exits with `INTERNAL_ERROR`.
+"""
+
+import difflib
+from collections.abc import Iterable
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """The program's exit codes (docs/architecture.md)."""
+
+    OK = 0
+    REGRESSION = 1
+    RUN_FAILED = 2
+    NOT_COMPARABLE = 3
+    USAGE = 4
+    INTERNAL_ERROR = 70
+    INTERRUPTED = 130
+
+
+class UserError(Exception):
+    """Something that the user can mend.
+
+    Args:
+        problem: what is wrong, one sentence.
+        where: the place, such as `suite.yaml:12, tasks[1].budget`; empty where there is none.
+        remedy: what to do about it; empty where the problem says it all.
+    """
+
+    exit_code: ExitCode = ExitCode.USAGE
+
+    def __init__(self, problem: str, *, where: str = "", remedy: str = "") -> None:
+        self.problem = problem
+        self.where = where
+        self.remedy = remedy
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.problem}" if self.where else self.problem
+        return f"{text}\n  {self.remedy}" if self.remedy else text
+
+
+class UnknownName(UserError):
+    """A name that is in no catalogue; suggests near ones."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], *, hint: str = "") -> None:
+        self.kind, self.name = kind, name
+        super().__init__(f"unknown {kind} '{name}'", remedy=did_you_mean(name, known, kind=kind) or hint)
+
+
+class ParameterError(UserError):
+    """A hyper-parameter that an algorithm does not have, or a value it does not take."""
+
+    def __init__(self, parameter: str, problem: str, *, remedy: str = "") -> None:
+        self.parameter = parameter
+        super().__init__(problem, where=parameter, remedy=remedy)
+
+
+class TaskError(UserError):
+    """A task address that cannot be made: a bad variant, a missing extra, no time limit."""
+
+
+def did_you_mean(name: str, known: Iterable[str], *, kind: str = "name") -> str:
+    """One sentence that suggests names near `name`, else lists those known (at most 12)."""
+    names = sorted(set(known))
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    if near:
+        return "did you mean " + " or ".join(f"'{n}'" for n in near) + "?"
+    if not names:
+        return ""
+    listed = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+    return f"known {kind}s: {listed}"

@@ -1,0 +1,1 @@
+"""Pure loss functions over batches of trajectories, one file an algorithm family."""

@@ -1,0 +1,1 @@
+"""The run record (the file format), the store, data frames."""

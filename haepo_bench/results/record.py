@@ -1,0 +1,155 @@
+"""The run record: one run, one JSON file. Field by field in docs/results-format.md.
+
+A run is one algorithm on one task with one seed. The record holds everything that later readers need (settings,
+learning curve, cost, where it came from), so that it can be read without this package.
+"""
+
+import json
+import math
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+FORMAT_VERSION = 1
+
+Status = Literal["done", "failed", "diverged", "timed_out", "interrupted"]
+
+#: A run in one of these states has a result and is not run again while its hashes match.
+FINISHED: frozenset[Status] = frozenset({"done", "diverged"})
+
+#: Columns that differ between two otherwise identical runs.
+CLOCK_COLUMNS = frozenset({"wall_seconds", "cpu_seconds"})
+
+Number = float | int | None
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class References(_Model):
+    """Fixed returns that a task's score is normalised with: score = (return - random) / (solved - random)."""
+
+    random: float
+    solved: float
+    source: str = Field(description="where the two numbers come from")
+
+    def score(self, value: float) -> float:
+        """The score of a return: 0 for the uniformly random policy, 1 for a solved task; not clipped."""
+        return (value - self.random) / (self.solved - self.random)
+
+
+class Information(_Model):
+    """What an algorithm was told and what it needs; shown beside every result."""
+
+    told: Literal["per-step rewards", "returns", "oracle preferences"]
+    critic: bool
+    discount: float | None = Field(description="None where returns are not discounted")
+    label: str = Field(description="how tables and figures name the algorithm's kind, e.g. 'online DPO, oracle pairs'")
+    footnote: str = Field(default="", description="caveat that every table and figure with this algorithm carries")
+
+
+class Failure(_Model):
+    """Why a run has no complete result, or an earlier attempt that had none."""
+
+    status: Status
+    type: str
+    message: str
+    traceback: str = Field(default="", description="tail of the traceback, may be empty")
+    started: str = Field(default="", description="ISO 8601, UTC")
+
+
+class RunRecord(_Model):
+    """One run as stored in `seed-<n>.json`."""
+
+    format_version: int = FORMAT_VERSION
+    status: Status
+    suite: str
+    task: str
+    algorithm: str = Field(description="the name in the suite, unique there")
+    uses: str = Field(description="the catalogue name of the algorithm")
+    seed: int = Field(ge=0)
+    settings_hash: str
+    code_hash: str
+    settings: dict[str, Any] = Field(description="the document that settings_hash is the hash of")
+    parameters: dict[str, Any] = Field(description="every hyper-parameter, resolved")
+    references: References | None
+    information: Information
+    curve: dict[str, list[Number]] = Field(description="named columns of equal length, one entry a mark")
+    final: dict[str, Number]
+    cost: dict[str, Number]
+    notes: list[str] = Field(default_factory=list, description="what a reader of this run should know")
+    provenance: dict[str, Any]
+    error: Failure | None = None
+    attempts: list[Failure] = Field(default_factory=list, description="earlier attempts that failed, oldest first")
+
+    @field_validator("format_version")
+    @classmethod
+    def _known_version(cls, value: int) -> int:
+        if value > FORMAT_VERSION:
+            raise ValueError(
+                f"written by a newer version of haepo-bench (format {value}, this one reads up to {FORMAT_VERSION})"
+            )
+        if value < 1:
+            raise ValueError(f"no such format version: {value}")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "RunRecord":
+        lengths = {name: len(column) for name, column in self.curve.items()}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"curve columns have unequal lengths: {lengths}")
+        for group, values in (("final", self.final), ("cost", self.cost)):
+            bad = [name for name, value in values.items() if value is not None and not math.isfinite(value)]
+            if bad:
+                raise ValueError(f"{group} holds numbers that are not finite: {', '.join(bad)}")
+        for name, column in self.curve.items():
+            if any(value is not None and not math.isfinite(value) for value in column):
+                raise ValueError(f"curve column '{name}' holds numbers that are not finite")
+        if self.status in FINISHED and not lengths.get("env_steps"):
+            raise ValueError(f"a {self.status} run without a curve")
+        return self
+
+    def to_json(self) -> str:
+        """The file's text: one top-level field a line, one curve column a line, so that it reads and diffs well."""
+        fields = self.model_dump(mode="json")
+        lines = []
+        for name, value in fields.items():
+            if name == "curve" and value:
+                columns = ",\n".join(f"  {json.dumps(column)}: {_dump(values)}" for column, values in value.items())
+                lines.append(f' "curve": {{\n{columns}\n }}')
+            else:
+                lines.append(f" {json.dumps(name)}: {_dump(value)}")
+        return "{\n" + ",\n".join(lines) + "\n}\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> "RunRecord":
+        """Reads a file's text.
+
+        Raises:
+            ValueError: not JSON, not a run record, damaged, or of a newer format; the message says which.
+        """
+        try:
+            document = json.loads(text, parse_constant=_refuse_constant)
+        except RecursionError:
+            raise ValueError("not a run record: nested too deeply") from None
+        if not isinstance(document, dict) or "format_version" not in document:
+            raise ValueError("not a run record (no format_version)")
+        version = document["format_version"]
+        if isinstance(version, int) and not isinstance(version, bool):
+            # A newer format may have any fields: say that it is newer, not which fields are strange.
+            cls._known_version(version)
+        return cls.model_validate(document)
+
+
+def finite(value: float | None) -> float | None:
+    """`value`, or None where it is NaN or infinite: JSON has neither."""
+    return None if value is None or not math.isfinite(value) else value
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, allow_nan=False, ensure_ascii=False)
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"holds {name}, which is not JSON")

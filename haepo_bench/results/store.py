@@ -1,0 +1,201 @@
+"""Where runs lie on disk: `<results>/<suite>/<cell folder>/seed-<n>.json`.
+
+Files are written whole or not at all (temporary name in the same folder, flushed to disk, renamed) and nothing that is
+stored as finished is ever replaced.
+"""
+
+import errno
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from haepo_bench.errors import UserError
+from haepo_bench.results.record import FINISHED, RunRecord
+
+PLAN_FILE = "plan.json"
+LOG_FOLDER = "logs"
+LOCK_FILE = ".lock"
+
+
+@dataclass(frozen=True)
+class Damaged:
+    """A file in a store that could not be read as a run."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class Scan:
+    """All that lies in a store: readable runs with the folder they came from, and what could not be read."""
+
+    runs: list[tuple[Path, RunRecord]]
+    damaged: list[Damaged]
+
+
+class Store:
+    """One suite's results folder.
+
+    Args:
+        root: `<results>/<suite>`; made on the first write.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, cell_folder: str, seed: int) -> Path:
+        """The file of one run."""
+        return self.root / cell_folder / f"seed-{seed}.json"
+
+    def log_path(self, name: str) -> Path:
+        """The log file of a job."""
+        return self.root / LOG_FOLDER / f"{name}.log"
+
+    def read(self, cell_folder: str, seed: int) -> RunRecord | Damaged | None:
+        """One run, None where there is none, `Damaged` where the file cannot be read as one."""
+        return read_record(self.path(cell_folder, seed))
+
+    def write(self, cell_folder: str, record: RunRecord) -> Path:
+        """Stores a run.
+
+        A finished run is never overwritten: storing over one raises FileExistsError. A file that cannot be read is
+        kept beside under a name ending in `.damaged`.
+
+        Raises:
+            UserError: the folder cannot be written or the disk is full.
+            FileExistsError: that run is already stored as finished.
+        """
+        path = self.path(cell_folder, record.seed)
+        before = read_record(path)
+        if isinstance(before, Damaged):
+            os.replace(path, _unused(path.with_suffix(".json.damaged")))
+        elif before is not None and before.status in FINISHED:
+            raise FileExistsError(f"{path} holds a finished run")
+        write_atomically(path, record.to_json())
+        return path
+
+    def write_plan(self, document: dict[str, Any]) -> None:
+        """Stores what the last `run` asked for, so that reports know what is missing."""
+        write_atomically(self.root / PLAN_FILE, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+
+    def read_plan(self) -> dict[str, Any] | Damaged | None:
+        """What the last `run` asked for; None where nothing says so."""
+        path = self.root / PLAN_FILE
+        try:
+            document = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, RecursionError) as error:
+            return Damaged(path, str(error))
+        if not isinstance(document, dict) or not isinstance(document.get("cells"), list):
+            return Damaged(path, "not a plan")
+        return document
+
+    def scan(self) -> Scan:
+        """Reads every run below the folder, in the order of their paths."""
+        runs: list[tuple[Path, RunRecord]] = []
+        damaged: list[Damaged] = []
+        for path in sorted(self.root.glob("*/*.json")):
+            record = read_record(path)
+            if isinstance(record, Damaged):
+                damaged.append(record)
+            elif record is not None:
+                runs.append((path, record))
+        return Scan(runs, damaged)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Holds the folder against a second `run`; the system lets go of it when the process dies.
+
+        Raises:
+            UserError: another process holds it.
+        """
+        import fcntl
+
+        path = self.root / LOCK_FILE
+        with translate_os_errors(path):
+            self.root.mkdir(parents=True, exist_ok=True)
+            file = path.open("a+")
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                holder = file.read().strip() or "unknown"
+                raise UserError(
+                    f"another run is writing to this folder (process {holder})",
+                    where=str(self.root),
+                    remedy="wait for it, or choose another folder with --results",
+                ) from None
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            yield
+
+
+def read_record(path: Path) -> RunRecord | Damaged | None:
+    """Reads one run file; None where there is none."""
+    try:
+        return RunRecord.from_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        return Damaged(path, _one_line(error))
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Writes a whole file or none: after a crash `path` holds the old text or the new one, never a part.
+
+    Raises:
+        UserError: the folder cannot be written or the disk is full.
+    """
+    with translate_os_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+
+
+@contextmanager
+def translate_os_errors(path: Path) -> Iterator[None]:
+    """Turns what the operating system says about a path that we write into a message for the user."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise UserError(
+                "the disk is full", where=str(path), remedy="free some space and run again: finished runs are kept"
+            ) from error
+        raise UserError(
+            f"cannot write: {error.strerror or error}", where=str(path), remedy="choose another folder with --results"
+        ) from error
+
+
+def _unused(path: Path) -> Path:
+    candidate, n = path, 1
+    while candidate.exists():
+        candidate, n = path.with_name(f"{path.name}.{n}"), n + 1
+    return candidate
+
+
+def _one_line(error: Exception) -> str:
+    from pydantic import ValidationError
+
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        return f"{key}: {first['msg']}" if key else str(first["msg"])
+    return " ".join(str(error).split())

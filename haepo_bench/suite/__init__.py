@@ -1,0 +1,1 @@
+"""The YAML contract: schema, loading with line numbers, plan, identity."""

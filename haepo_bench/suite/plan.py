@@ -1,0 +1,93 @@
+"""What a suite asks for, resolved: cells (one algorithm on one task) and their seeds.
+
+A `Plan` is plain data: everything a worker process needs to run a cell, and everything a report needs to know what is
+missing. Nothing in it refers to the suite file any more.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+from haepo_bench.results.record import Information, References
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One algorithm on one task, with the seeds asked for.
+
+    Args:
+        task: task address, such as `gym/CartPole-v1`.
+        time_limit: steps after which an episode is truncated; None where the task says it itself.
+        algorithm: name in the suite, unique there.
+        uses: catalogue name of the algorithm.
+        overrides: hyper-parameters that the suite sets, as given to `AlgorithmDefinition.configure`.
+        parameters: every hyper-parameter, resolved.
+        seeds: in the order in which they are run.
+        budget: training env steps a seed.
+        evaluation_every: env steps between marks.
+        evaluation_episodes: episodes an evaluation.
+        batches_seeds: whether the algorithm trains all seeds of a job as one batch.
+        settings: the identity document; `settings_hash` is its hash.
+    """
+
+    task: str
+    time_limit: int | None
+    algorithm: str
+    uses: str
+    overrides: dict[str, Any]
+    parameters: dict[str, Any]
+    seeds: tuple[int, ...]
+    budget: int
+    evaluation_every: int
+    evaluation_episodes: int
+    batches_seeds: bool
+    references: References | None
+    information: Information
+    notes: tuple[str, ...]
+    settings: dict[str, Any]
+    settings_hash: str
+    code_hash: str
+
+    @property
+    def folder(self) -> str:
+        """Folder name of the cell's runs inside the suite's results folder."""
+        task = quote(self.task, safe="")
+        return f"{task}--{self.algorithm}--{self.settings_hash[:8]}-{self.code_hash[:8]}"
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a plan is run; no part of any run's identity except the device type.
+
+    Args:
+        workers: worker processes.
+        device: resolved device type, `cpu` or `cuda`.
+        device_reason: why that device.
+        timeout_seconds: for one job.
+    """
+
+    workers: int
+    device: str
+    device_reason: str
+    timeout_seconds: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A suite, resolved.
+
+    Args:
+        suite: its name; the results folder's name.
+        source: text of the suite file, kept with the results.
+    """
+
+    suite: str
+    description: str
+    cells: tuple[Cell, ...]
+    execution: Execution
+    source: str = field(repr=False, default="")
+
+    @property
+    def runs(self) -> int:
+        """Number of runs asked for."""
+        return sum(len(cell.seeds) for cell in self.cells)

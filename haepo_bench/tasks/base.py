@@ -1,0 +1,119 @@
+"""What a task is: a source of episodes for many seeds at once, with fixed reference returns.
+
+A task file defines one `Task` whose `vector` steps all seeds and trajectories as arrays. `GymnasiumAdapter` below shows
+the same task to libraries that expect a single environment.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from haepo_bench.results.record import References
+
+Array = NDArray[Any]
+
+
+class Step(NamedTuple):
+    """One step of all episodes.
+
+    Args:
+        observations: [seed, trajectory, *observation] float32.
+        rewards: [seed, trajectory] float64.
+        terminated: [seed, trajectory] bool: the episode ended in the task's own sense.
+        truncated: [seed, trajectory] bool: the episode was cut off by a time limit; not an end in the task's sense.
+    """
+
+    observations: Array
+    rewards: Array
+    terminated: Array
+    truncated: Array
+
+
+class VectorEnvironment(ABC):
+    """Episodes of many seeds side by side, axes [seed, trajectory]; every seed draws from its own stream only.
+
+    What happens in one episode depends on its seed's stream, its place among the seed's trajectories and its actions:
+    never on the other seeds, nor on which other episodes still live.
+    """
+
+    @abstractmethod
+    def reset(self, streams: Sequence[np.random.Generator]) -> Array:
+        """Starts all episodes anew; one stream a seed. Returns observations [seed, trajectory, *observation] float32."""
+
+    @abstractmethod
+    def step(self, actions: Array, live: Array) -> Step:
+        """Steps the episodes where `live` [seed, trajectory] is true; what is returned elsewhere has no meaning.
+
+        Args:
+            actions: [seed, trajectory] int64 for discrete actions, [seed, trajectory, action] float32 within the
+                bounds of the action space for continuous ones.
+        """
+
+    def visited(self) -> Array | None:
+        """State numbers [seed, trajectory] int64 of the current states, for tasks that count coverage."""
+        return None
+
+    def close(self) -> None:
+        """Lets go of what the environment holds."""
+
+
+class Task(ABC):
+    """One task: `family/variant`, made by the catalogue."""
+
+    #: Address, such as `random-walk/20`.
+    id: str
+    #: Raised when the task changes in any way that moves its returns; part of a run's identity.
+    version: int
+    summary: str
+    #: Such as exploration, credit, noise, length, continuous, floor.
+    tags: tuple[str, ...] = ()
+    #: Most steps of an episode: every episode ends or is cut off here.
+    horizon: int
+    observation_space: spaces.Box
+    action_space: spaces.Discrete | spaces.Box
+    #: None where no reference returns are known: then there are returns but no score.
+    references: References | None = None
+    #: Groups that trajectories are compared within (1: all start alike).
+    groups: int = 1
+    #: Number of states that coverage is counted over; None where it is not counted.
+    states: int | None = None
+    #: How the environment is stepped: `array` (all episodes at once) or `gymnasium` (one after the other).
+    backend: str = "array"
+
+    @abstractmethod
+    def vector(self, seeds: int, trajectories: int) -> VectorEnvironment:
+        """An environment of `seeds` x `trajectories` episodes."""
+
+    def environment(self) -> "gymnasium.Env[Any, Any]":
+        """A single gymnasium environment of the same task, for libraries that expect one."""
+        return GymnasiumAdapter(self)
+
+
+class GymnasiumAdapter(gymnasium.Env[Array, Any]):
+    """One episode of a task's vector environment as a gymnasium environment."""
+
+    metadata = {"render_modes": []}
+
+    def __init__(self, task: Task) -> None:
+        self._vector = task.vector(1, 1)
+        self.observation_space = task.observation_space
+        self.action_space = task.action_space
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
+        super().reset(seed=seed)
+        return self._vector.reset([self.np_random])[0, 0], {}
+
+    def step(self, action: Any) -> tuple[Array, float, bool, bool, dict[str, Any]]:
+        step = self._vector.step(np.asarray(action)[None, None], np.ones((1, 1), dtype=bool))
+        return (
+            step.observations[0, 0],
+            float(step.rewards[0, 0]),
+            bool(step.terminated[0, 0]),
+            bool(step.truncated[0, 0]),
+            {},
+        )

@@ -1,0 +1,81 @@
+"""What a suite names: an algorithm, its hyper-parameters, and the one door `train`.
+
+A *definition* is an algorithm before its hyper-parameters are known; `configure` turns it into an *algorithm* for one
+task. `NativeDefinition` (native.py) makes one from an objective, `ppo_sb3.py` wraps Stable-Baselines3.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from haepo_bench.results.record import Information
+from haepo_bench.tasks.base import Task
+from haepo_bench.training.recorder import Recorder
+
+
+@dataclass(frozen=True)
+class ParameterDescription:
+    """One hyper-parameter as `describe` prints it.
+
+    Args:
+        type: readable, such as `float > 0` or `sum | mean | ratio`.
+        default: its default value.
+        unit: empty for pure numbers.
+        source: who chose the default: a paper, a program, or us.
+    """
+
+    name: str
+    type: str
+    default: Any
+    unit: str
+    meaning: str
+    source: str
+
+
+class Algorithm(ABC):
+    """An algorithm with all its hyper-parameters, ready to train on the task it was configured for."""
+
+    #: Every hyper-parameter, resolved; JSON types only. Part of a run's identity.
+    parameters: dict[str, Any]
+    information: Information
+    #: Whether all seeds of a job train as one batch (else one seed after the other).
+    batches_seeds: bool
+    #: What a reader of the runs should know, such as whose settings were used.
+    notes: tuple[str, ...]
+
+    @abstractmethod
+    def train(self, task: Task, seeds: Sequence[int], recorder: Recorder, *, device: str) -> None:
+        """Trains every seed until the recorder's budget and reports everything to the recorder.
+
+        A seed that becomes non-finite is reported with `recorder.diverged` and costs no other seed. Any exception
+        fails the seeds that are not finished yet.
+        """
+
+
+class AlgorithmDefinition(ABC):
+    """An algorithm before its hyper-parameters are known."""
+
+    name: str
+    #: One line for `list`.
+    summary: str
+    #: Goes into a run's identity: raise it when the algorithm's meaning changes.
+    version: int
+    #: Several paragraphs for `describe`: formula, source, what is our choice.
+    description: str
+
+    @abstractmethod
+    def describe_parameters(self) -> list[ParameterDescription]:
+        """Every hyper-parameter."""
+
+    @abstractmethod
+    def refuses(self, task: Task) -> str | None:
+        """Why this algorithm cannot drive `task` (one sentence), or None where it can."""
+
+    @abstractmethod
+    def configure(self, overrides: Mapping[str, Any], task: Task) -> Algorithm:
+        """The algorithm with `overrides` in place of its defaults.
+
+        Raises:
+            ParameterError: an unknown hyper-parameter (with near names) or a value that it does not take.
+        """

@@ -1,0 +1,266 @@
+"""The recorder: turns what a training loop reports into curves on common marks.
+
+Marks are 0, every, 2 every, ..., budget. The value at a mark is the evaluation of the policy that collected that step,
+before the next update; one evaluation serves all marks that an iteration crosses. Diagnostics average the iterations
+since the last mark. Native algorithms and external ones report through the same door.
+"""
+
+import math
+import resource
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from haepo_bench.results.record import Number, Status, finite
+
+
+class Evaluation(NamedTuple):
+    """Returns of evaluation episodes of one seed.
+
+    Args:
+        sampled: mean return of the sampled policy.
+        sampled_std: its standard deviation over episodes (ddof 0).
+        greedy: mean return of the greedy policy.
+        env_steps: steps that the evaluation took.
+    """
+
+    sampled: float
+    sampled_std: float
+    greedy: float
+    env_steps: int
+
+
+class Progress(NamedTuple):
+    """Where a job stands, for people who watch.
+
+    Args:
+        env_steps: training steps taken, summed over the job's seeds.
+        total: steps that the job will take.
+        eval_return: mean of the seeds' latest evaluations, None before the first.
+    """
+
+    env_steps: int
+    total: int
+    eval_return: float | None
+
+
+@dataclass(frozen=True)
+class SeedResult:
+    """What became of one seed.
+
+    Args:
+        reason: why it diverged; empty for `done`.
+        curve: named columns, one entry a mark; null from the mark at which a diverged seed stopped.
+    """
+
+    seed: int
+    status: Status
+    reason: str
+    curve: dict[str, list[Number]]
+    final: dict[str, Number]
+    cost: dict[str, Number]
+
+
+def marks(every: int, budget: int) -> list[int]:
+    """0, every, 2 every, ..., budget (env steps); the budget is a mark even where `every` does not divide it."""
+    return [*range(0, budget, every), budget]
+
+
+@dataclass
+class _Seed:
+    env_steps: int = 0
+    episodes: int = 0
+    gradient_steps: int = 0
+    wall_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    evaluation_env_steps: int = 0
+    evaluation_seconds: float = 0.0
+    next_mark: int = 0
+    latest: float | None = None
+    sums: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    rows: list[dict[str, Number]] = field(default_factory=list)
+    finished: bool = False
+
+
+class Recorder:
+    """Collects the curves of a job's seeds.
+
+    The loop calls, for each iteration: `collected` (steps taken by the current policy), then `due` for the seeds whose
+    policy must be evaluated, `evaluated` for those, then, for seeds that are not `finished`, updates and `updated`.
+    Clocks run between calls: time spent inside `evaluating` counts as evaluation, everything else as training, divided
+    equally among the seeds that are still live.
+
+    Args:
+        seeds: of this job.
+        budget: training env steps a seed.
+        every: env steps between marks.
+        episodes: evaluation episodes.
+        on_finished: called once for each seed that is done or diverged.
+        on_progress: called now and then.
+    """
+
+    def __init__(
+        self,
+        seeds: Sequence[int],
+        *,
+        budget: int,
+        every: int,
+        episodes: int,
+        on_finished: Callable[[SeedResult], None] = lambda result: None,
+        on_progress: Callable[[Progress], None] = lambda progress: None,
+    ) -> None:
+        self.budget = budget
+        self.episodes = episodes
+        self.marks = marks(every, budget)
+        self._seeds = {seed: _Seed() for seed in seeds}
+        self._on_finished = on_finished
+        self._on_progress = on_progress
+        self._wall = time.perf_counter()
+        self._cpu = time.process_time()
+
+    @property
+    def live(self) -> list[int]:
+        """Seeds that are neither done nor diverged, in their first order."""
+        return [seed for seed, state in self._seeds.items() if not state.finished]
+
+    def collected(
+        self, seed: int, env_steps: int, episodes: int, diagnostics: Mapping[str, float] | None = None
+    ) -> None:
+        """`seed`'s current policy took `env_steps` more steps, in which `episodes` episodes ended."""
+        state = self._seeds[seed]
+        state.env_steps += env_steps
+        state.episodes += episodes
+        self._add(state, diagnostics or {})
+
+    def updated(self, seed: int, gradient_steps: int, diagnostics: Mapping[str, float]) -> None:
+        """`seed`'s policy was updated."""
+        state = self._seeds[seed]
+        state.gradient_steps += gradient_steps
+        self._add(state, diagnostics)
+
+    def due(self) -> list[tuple[int, int]]:
+        """(seed, mark number) of the live seeds whose current policy collected a mark not yet evaluated."""
+        return [
+            (seed, state.next_mark)
+            for seed, state in self._seeds.items()
+            if not state.finished and self._reached(state) > state.next_mark
+        ]
+
+    def evaluated(self, seed: int, evaluation: Evaluation) -> None:
+        """The evaluation of `seed`'s current policy; it serves every mark that the policy crossed."""
+        self._tick()
+        state = self._seeds[seed]
+        if not math.isfinite(evaluation.sampled) or not math.isfinite(evaluation.greedy):
+            self.diverged(seed, "the evaluation return is not finite")
+            return
+        state.latest = evaluation.sampled
+        state.evaluation_env_steps += evaluation.env_steps
+        reached = self._reached(state)
+        means: dict[str, Number] = {
+            name: finite(total / state.counts[name]) for name, total in state.sums.items() if state.counts[name]
+        }
+        for number in range(state.next_mark, reached):
+            mark = self.marks[number]
+            state.rows.append(
+                {
+                    "env_steps": mark,
+                    "gradient_steps": state.gradient_steps,
+                    "episodes": state.episodes,
+                    "wall_seconds": round(state.wall_seconds, 6),
+                    "cpu_seconds": round(state.cpu_seconds, 6),
+                    "eval_return": evaluation.sampled,
+                    "eval_return_greedy": evaluation.greedy,
+                    "eval_return_std": evaluation.sampled_std,
+                    **means,
+                }
+            )
+        state.next_mark = reached
+        state.sums.clear()
+        state.counts.clear()
+        if state.next_mark == len(self.marks):
+            self._finish(seed, "done", "")
+
+    def diverged(self, seed: int, reason: str) -> None:
+        """`seed` became non-finite: it ends here, with nulls from the next mark on."""
+        self._tick()
+        self._finish(seed, "diverged", reason)
+
+    def progress(self) -> None:
+        """Tells whoever watches where the job stands."""
+        states = list(self._seeds.values())
+        latest = [state.latest for state in states if state.latest is not None]
+        self._on_progress(
+            Progress(
+                env_steps=sum(self.budget if s.finished else min(s.env_steps, self.budget) for s in states),
+                total=self.budget * len(states),
+                eval_return=sum(latest) / len(latest) if latest else None,
+            )
+        )
+
+    def evaluating(self, seeds: Sequence[int]) -> "_EvaluationClock":
+        """Context in which time counts as evaluation, shared equally by `seeds`."""
+        return _EvaluationClock(self, seeds)
+
+    def _reached(self, state: _Seed) -> int:
+        """Number of marks that the steps taken so far cover: mark m needs a step beyond m, the budget itself."""
+        number = state.next_mark
+        while number < len(self.marks) and (
+            state.env_steps > self.marks[number] or state.env_steps >= self.budget == self.marks[number]
+        ):
+            number += 1
+        return number
+
+    def _add(self, state: _Seed, diagnostics: Mapping[str, float]) -> None:
+        for name, value in diagnostics.items():
+            state.sums[name] = state.sums.get(name, 0.0) + value
+            state.counts[name] = state.counts.get(name, 0) + 1
+
+    def _tick(self) -> None:
+        """Charges the time since the last call to the live seeds."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        live = [state for state in self._seeds.values() if not state.finished]
+        for state in live:
+            state.wall_seconds += (wall - self._wall) / len(live)
+            state.cpu_seconds += (cpu - self._cpu) / len(live)
+        self._wall, self._cpu = wall, cpu
+
+    def _finish(self, seed: int, status: Status, reason: str) -> None:
+        state = self._seeds[seed]
+        state.finished = True
+        names = list(dict.fromkeys(name for row in state.rows for name in row))
+        curve: dict[str, list[Number]] = {name: [row.get(name) for row in state.rows] for name in names}
+        missing = self.marks[len(state.rows) :]
+        curve.setdefault("env_steps", [])
+        for name, column in curve.items():
+            column.extend(missing if name == "env_steps" else [None] * len(missing))
+        last = state.rows[-1] if status == "done" else {}
+        final = {name: last.get(name) for name in ("eval_return", "eval_return_greedy", "eval_return_std")}
+        cost: dict[str, Number] = {
+            "env_steps_collected": state.env_steps,
+            "episodes": state.episodes,
+            "gradient_steps": state.gradient_steps,
+            "wall_seconds": round(state.wall_seconds, 6),
+            "cpu_seconds": round(state.cpu_seconds, 6),
+            "evaluation_env_steps": state.evaluation_env_steps,
+            "evaluation_seconds": round(state.evaluation_seconds, 6),
+            # ru_maxrss is in KiB on Linux; of the whole worker so far, which every seed of the job shares.
+            "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        }
+        self._on_finished(SeedResult(seed, status, reason, curve, final, cost))
+
+
+class _EvaluationClock:
+    def __init__(self, recorder: Recorder, seeds: Sequence[int]) -> None:
+        self._recorder, self._seeds = recorder, seeds
+
+    def __enter__(self) -> None:
+        self._recorder._tick()
+
+    def __exit__(self, *exception: object) -> None:
+        recorder = self._recorder
+        wall = time.perf_counter()
+        for seed in self._seeds:
+            recorder._seeds[seed].evaluation_seconds += (wall - recorder._wall) / len(self._seeds)
+        recorder._wall, recorder._cpu = wall, time.process_time()
