@@ -10,7 +10,9 @@ import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
 
 from haepo_bench.results.record import Number, Status, finite
 
@@ -99,6 +101,7 @@ class Recorder:
         episodes: evaluation episodes.
         on_finished: called once for each seed that is done or diverged.
         on_progress: called now and then.
+        on_policy: given each seed's final policy; None where nobody keeps policies.
     """
 
     def __init__(
@@ -110,6 +113,7 @@ class Recorder:
         episodes: int,
         on_finished: Callable[[SeedResult], None] = lambda result: None,
         on_progress: Callable[[Progress], None] = lambda progress: None,
+        on_policy: Callable[[int, Mapping[str, NDArray[Any]]], None] | None = None,
     ) -> None:
         self.budget = budget
         self.episodes = episodes
@@ -117,6 +121,7 @@ class Recorder:
         self._seeds = {seed: _Seed() for seed in seeds}
         self._on_finished = on_finished
         self._on_progress = on_progress
+        self._on_policy = on_policy
         self._wall = time.perf_counter()
         self._cpu = time.process_time()
 
@@ -186,6 +191,19 @@ class Recorder:
         """`seed` became non-finite: it ends here, with nulls from the next mark on."""
         self._tick()
         self._finish(seed, "diverged", reason)
+
+    @property
+    def wants_policies(self) -> bool:
+        """Whether somebody keeps policies; only then need the loop call `policy`."""
+        return self._on_policy is not None
+
+    def policy(self, seed: int, state: Mapping[str, NDArray[Any]]) -> None:
+        """`seed`'s policy at the budget, as named arrays; to be called before the evaluation that finishes the seed."""
+        self._tick()
+        if self._on_policy is not None:
+            self._on_policy(seed, state)
+        # Writing it is nobody's training time.
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
 
     def progress(self) -> None:
         """Tells whoever watches where the job stands."""
