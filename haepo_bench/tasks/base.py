@@ -43,7 +43,11 @@ class VectorEnvironment(ABC):
 
     @abstractmethod
     def reset(self, streams: Sequence[np.random.Generator]) -> Array:
-        """Starts all episodes anew; one stream a seed. Returns observations [seed, trajectory, *observation] float32."""
+        """Starts all episodes anew, those of as many seeds as there are streams.
+
+        Returns:
+            Observations [seed, trajectory, *observation] float32.
+        """
 
     @abstractmethod
     def step(self, actions: Array, live: Array) -> Step:
@@ -86,8 +90,8 @@ class Task(ABC):
     backend: str = "array"
 
     @abstractmethod
-    def vector(self, seeds: int, trajectories: int) -> VectorEnvironment:
-        """An environment of `seeds` x `trajectories` episodes."""
+    def vector(self, trajectories: int) -> VectorEnvironment:
+        """An environment of `trajectories` episodes a seed, for as many seeds as each `reset` is given streams for."""
 
     def environment(self) -> "gymnasium.Env[Any, Any]":
         """A single gymnasium environment of the same task, for libraries that expect one."""
@@ -100,11 +104,12 @@ class GymnasiumAdapter(gymnasium.Env[Array, Any]):
     metadata = {"render_modes": []}
 
     def __init__(self, task: Task) -> None:
-        self._vector = task.vector(1, 1)
+        self._vector = task.vector(1)
         self.observation_space = task.observation_space
         self.action_space = task.action_space
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
+        """As gymnasium's; the stream is the environment's own `np_random`."""
         super().reset(seed=seed)
         return self._vector.reset([self.np_random])[0, 0], {}
 

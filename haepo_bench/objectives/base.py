@@ -1,0 +1,154 @@
+"""What every objective shares: the batch it sees, what it returns, how hyper-parameters are declared.
+
+Axes are [seed, group, trajectory, step], reduced from the right. A group is what trajectories are compared within. The
+loss is one number a seed; seeds never mix. Everything is detached except the tensors marked with * in
+`TrajectoryBatch`. Formulas, sources and worked numbers: docs/algorithms.md.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+#: Who chose a default that no publication gives.
+OURS = "ours"
+
+
+@dataclass(frozen=True)
+class TrajectoryBatch:
+    """Trajectories of one iteration; [seed, group, trajectory, step] unless said otherwise, * = carries gradient.
+
+    What stands where `mask` is false has no meaning and may be anything, NaN included; objectives never let it into a
+    sum (`masked_sum`), and never take its exponential before it is replaced.
+
+    Args:
+        log_probs: * log pi(a|s) of the taken action.
+        entropy: * entropy of pi(.|s), nats.
+        kl_to_reference: * KL(pi(.|s) || reference(.|s)), nats; exact for small policies, an estimate for language models.
+        behaviour_log_probs: log-probability of the taken action under the policy that took it.
+        reference_log_probs: the same under the reference policy.
+        mask: bool, true where a step was taken.
+        rewards: reward of each step.
+        returns: [seed, group, trajectory] undiscounted return.
+        horizon: most steps that an episode of the task has; the step axis may be longer (padding).
+    """
+
+    log_probs: Tensor
+    entropy: Tensor
+    kl_to_reference: Tensor
+    behaviour_log_probs: Tensor
+    reference_log_probs: Tensor
+    mask: Tensor
+    rewards: Tensor
+    returns: Tensor
+    horizon: int
+
+    def masked_sum(self, x: Tensor) -> Tensor:
+        """Sum over the steps that were taken: [seed, group, trajectory]."""
+        return torch.where(self.mask, x, 0.0).sum(-1)
+
+    @property
+    def lengths(self) -> Tensor:
+        """Steps of each trajectory, at least 1: [seed, group, trajectory]."""
+        return self.mask.sum(-1).clamp(min=1)
+
+    def token_mean(self, x: Tensor) -> Tensor:
+        """Mean over all steps that a seed took: [seed]."""
+        return self.masked_sum(x).sum((-1, -2)) / self.mask.sum((-1, -2, -3)).clamp(min=1)
+
+
+class ObjectiveOutput(NamedTuple):
+    """A loss and what to plot beside it.
+
+    Args:
+        loss: [seed], carries gradient.
+        diagnostics: name to [seed], detached.
+    """
+
+    loss: Tensor
+    diagnostics: dict[str, Tensor]
+
+
+def hyper(default: Any, meaning: str, *, unit: str = "", source: str = OURS, **bounds: Any) -> Any:
+    """Declares a hyper-parameter: its default, what it means, its unit, and who chose the default."""
+    return Field(default, description=meaning, json_schema_extra={"unit": unit, "source": source}, **bounds)
+
+
+class Hyperparameters(BaseModel):
+    """A frozen set of hyper-parameters; unknown names are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=False)
+
+
+class Objective(Hyperparameters, ABC):
+    """A loss over a batch of complete episodes; its fields are its hyper-parameters.
+
+    Subclasses read like their equation: the docstring gives formula, source and what is our choice.
+    """
+
+    #: One line for `list`, and the kind that tables and figures print.
+    summary: ClassVar[str]
+    label: ClassVar[str]
+    #: Raised when the meaning of the objective changes; part of a run's identity.
+    version: ClassVar[int] = 1
+    #: What the objective is told about a trajectory.
+    told: ClassVar[Literal["per-step rewards", "returns", "oracle preferences"]] = "returns"
+    #: Which policy `reference_log_probs` and `kl_to_reference` speak of, unless the user says otherwise.
+    reference: ClassVar[Literal["previous", "initial"]] = "previous"
+    #: Caveat that everything printed about the objective carries.
+    footnote: ClassVar[str] = ""
+
+    @abstractmethod
+    def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
+        """The loss of each seed."""
+
+
+class Regularised(Objective):
+    """Objectives with an entropy bonus and a KL penalty beside their own loss: loss - alpha * H + beta * KL."""
+
+    entropy_coefficient: float = hyper(
+        0.01, "alpha: weight of the entropy bonus (mean policy entropy a step)", source="ours, shared by all", ge=0
+    )
+    kl_coefficient: float = hyper(
+        0.1, "beta: weight of the KL penalty to the reference policy (mean a step)", source="ours, shared by all", ge=0
+    )
+
+    def regularise(self, loss: Tensor, batch: TrajectoryBatch) -> Tensor:
+        """loss - alpha * mean entropy a step + beta * mean KL to the reference a step: [seed]."""
+        return (
+            loss
+            - self.entropy_coefficient * batch.token_mean(batch.entropy)
+            + self.kl_coefficient * batch.token_mean(batch.kl_to_reference)
+        )
+
+
+ReturnNormalisation = Literal["standardise", "centre", "none"]
+
+
+def normalise_returns(returns: Tensor, how: ReturnNormalisation) -> Tensor:
+    """Returns normalised within their group; [seed, group, trajectory] to the same.
+
+    `standardise`: (R - mean) / (std + 1e-8) with the biased standard deviation (ddof 0); `centre`: R - mean; `none`: R.
+    A group whose returns are all equal becomes exactly zero.
+    """
+    if how == "none":
+        return returns
+    centred = returns - returns.mean(-1, keepdim=True)
+    # The mean of equal numbers can be off by a rounding error, which the division would blow up to order one.
+    centred = torch.where((returns == returns[..., :1]).all(-1, keepdim=True), 0.0, centred)
+    if how == "centre":
+        return centred
+    return centred / (centred.square().mean(-1, keepdim=True).sqrt() + 1e-8)
+
+
+def effective_sample_size(log_weights: Tensor) -> Tensor:
+    """1 / sum w^2 over a group's trajectories as a fraction of their number, mean over groups.
+
+    `log_weights`: [seed, group, trajectory], normalised. Result: [seed], from 1/K (one trajectory has all the weight)
+    to 1 (all weigh the same).
+    """
+    inverse = torch.exp(-torch.logsumexp(2 * log_weights.detach(), -1))
+    return (inverse / log_weights.shape[-1]).mean(-1)

@@ -1,0 +1,93 @@
+"""GRPO: Group Relative Policy Optimization (DeepSeekMath, arXiv 2402.03300), with Dr. GRPO and DAPO as options of it.
+
+Defaults are the paper's loss form and beta, not those of any library: libraries have moved on to other defaults.
+"""
+
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from haepo_bench.objectives.base import Objective, ObjectiveOutput, TrajectoryBatch, hyper
+
+_PAPER = "DeepSeekMath, arXiv 2402.03300"
+
+
+class Grpo(Objective):
+    """GRPO: clipped token-level ratios, every token of a trajectory weighed with the trajectory's relative return.
+
+        A_k  = (R_k - mean R) / (std R + 1e-4)              std with ddof 1, within the group
+        r_kt = pi(a|s) / behaviour(a|s)
+        x_kt = - min(r_kt A_k, clip(r_kt, 1 - clip_low, 1 + clip_high) A_k) + beta * k3_kt
+        k3   = exp(ref - lp) - (ref - lp) - 1               to the initial policy
+        loss = mean_k [ sum_t x_kt / n_k ]                  aggregation "sequence"
+
+    Dr. GRPO (arXiv 2503.20783): aggregation "constant", scale_advantages false, beta 0.
+    DAPO's loss (arXiv 2503.14476): aggregation "token", clip_high 0.28, beta 0 (its dynamic sampling is not part).
+    The entropy bonus is the one that all native algorithms share; the paper has none: set it to 0 for the pure form.
+    """
+
+    summary: ClassVar[str] = "Group Relative Policy Optimization; Dr. GRPO and DAPO as options"
+    label: ClassVar[str] = "GRPO"
+    reference: ClassVar[Literal["previous", "initial"]] = "initial"
+
+    clip_low: float = hyper(0.2, "ratios below 1 - clip_low are clipped", source="conventional (PPO's 0.2)", gt=0, lt=1)
+    clip_high: float = hyper(0.2, "ratios above 1 + clip_high are clipped", source="conventional (PPO's 0.2)", gt=0)
+    beta: float = hyper(0.04, "weight of the KL penalty (k3 on taken actions) to the initial policy", source=_PAPER, ge=0)
+    aggregation: Literal["sequence", "token", "constant"] = hyper(
+        "sequence",
+        "mean over each trajectory's steps then over trajectories; mean over all steps of the group; or sum over steps "
+        "divided by trajectories times the task's horizon",
+        source=_PAPER,
+    )
+    scale_advantages: bool = hyper(True, "divide by the group's standard deviation of returns", source=_PAPER)
+    entropy_coefficient: float = hyper(
+        0.01, "weight of the entropy bonus (mean policy entropy a step)", source="ours, shared by all; the paper has none", ge=0
+    )
+
+    def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
+        A = group_advantages(batch.returns, scale=self.scale_advantages)[..., None]
+        lp = torch.where(batch.mask, batch.log_probs, 0.0)
+        r = torch.exp(lp - torch.where(batch.mask, batch.behaviour_log_probs, 0.0))
+        clipped = r.clamp(1 - self.clip_low, 1 + self.clip_high)
+        x = -torch.minimum(r * A, clipped * A)
+        if self.beta:
+            x = x + self.beta * k3(lp, torch.where(batch.mask, batch.reference_log_probs, 0.0))
+        loss = self.aggregate(x, batch).mean(-1)
+        active = torch.where(batch.mask, (r * A > clipped * A), False).float()
+        return ObjectiveOutput(
+            loss - self.entropy_coefficient * batch.token_mean(batch.entropy),
+            {"clip_fraction": batch.token_mean(active).detach()},
+        )
+
+    def aggregate(self, x: Tensor, batch: TrajectoryBatch) -> Tensor:
+        """Per-step losses [seed, group, trajectory, step] to [seed, group]."""
+        sums = batch.masked_sum(x)
+        match self.aggregation:
+            case "sequence":
+                return (sums / batch.lengths).mean(-1)
+            case "token":
+                return sums.sum(-1) / batch.mask.sum((-1, -2)).clamp(min=1)
+            case "constant":
+                return sums.mean(-1) / batch.horizon
+
+
+def group_advantages(returns: Tensor, *, scale: bool) -> Tensor:
+    """(R - mean) / (std + 1e-4) with ddof 1, or R - mean: [seed, group, trajectory] to the same; 0 in a group of one."""
+    centred = returns - returns.mean(-1, keepdim=True)
+    # Equal returns carry no information; a rounding error of their mean must not become an advantage.
+    centred = torch.where((returns == returns[..., :1]).all(-1, keepdim=True), 0.0, centred)
+    if not scale:
+        return centred
+    trajectories = returns.shape[-1]
+    std = (centred.square().sum(-1, keepdim=True) / max(trajectories - 1, 1)).sqrt()
+    return centred / (std + 1e-4)
+
+
+def k3(log_probs: Tensor, reference_log_probs: Tensor) -> Tensor:
+    """exp(ref - lp) - (ref - lp) - 1: a non-negative estimate of the KL to the reference from taken actions.
+
+    Source: http://joschu.net/blog/kl-approx.html.
+    """
+    difference = reference_log_probs - log_probs
+    return torch.exp(difference) - difference - 1

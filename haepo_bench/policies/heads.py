@@ -1,0 +1,124 @@
+"""Action distributions on top of a network: outputs [seed, output, row] to samples, log-probabilities, entropy, KL.
+
+Rows are steps. Noise is drawn by the caller, so that the same noise and outputs give the same actions anywhere.
+"""
+
+import math
+from abc import ABC, abstractmethod
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from haepo_bench.policies.shapes import Array
+
+
+class Head(ABC):
+    """A family of action distributions.
+
+    Args:
+        outputs: numbers that the distribution has a row.
+        action_shape: shape of one action; () for discrete actions.
+    """
+
+    outputs: int
+    action_shape: tuple[int, ...]
+    action_dtype: torch.dtype
+
+    @abstractmethod
+    def noise(self, stream: np.random.Generator, rows: int, steps: int) -> Array:
+        """What `sample` needs for `rows` x `steps` actions: float32 [rows, steps, *noise]."""
+
+    @abstractmethod
+    def sample(self, outputs: Tensor, noise: Tensor, greedy: Tensor | None) -> Tensor:
+        """Actions [seed, row, *action].
+
+        Args:
+            outputs: [seed, output, row].
+            noise: [seed, row, *noise].
+            greedy: bool [row], true where the most likely action is taken instead; None for nowhere.
+        """
+
+    @abstractmethod
+    def log_prob(self, outputs: Tensor, actions: Tensor) -> Tensor:
+        """Log-probability (for continuous actions log-density) of `actions` [seed, row, *action]: [seed, row]."""
+
+    @abstractmethod
+    def evaluate(self, outputs: Tensor, actions: Tensor, reference: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(log_probs, entropy, KL to the distributions with outputs `reference`), nats: [seed, row] each."""
+
+
+class Categorical(Head):
+    """Discrete actions; outputs are logits.
+
+    Args:
+        actions: number of actions.
+    """
+
+    action_shape = ()
+    action_dtype = torch.int64
+
+    def __init__(self, actions: int) -> None:
+        self.outputs = actions
+
+    def noise(self, stream: np.random.Generator, rows: int, steps: int) -> Array:
+        return stream.random((rows, steps), dtype=np.float32)
+
+    def sample(self, outputs: Tensor, noise: Tensor, greedy: Tensor | None) -> Tensor:
+        # Inverse CDF: one uniform number an action.
+        cdf = torch.softmax(outputs, 1).cumsum(1)
+        actions = (cdf <= noise[:, None]).sum(1).clamp_(max=self.outputs - 1)
+        if greedy is not None:
+            actions = torch.where(greedy, outputs.argmax(1), actions)
+        return actions
+
+    def log_prob(self, outputs: Tensor, actions: Tensor) -> Tensor:
+        return torch.log_softmax(outputs, 1).gather(1, actions[:, None])[:, 0]
+
+    def evaluate(self, outputs: Tensor, actions: Tensor, reference: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        log_p = torch.log_softmax(outputs, 1)
+        p = log_p.exp()
+        entropy = -(p * log_p).sum(1)
+        kl = (p * (log_p - torch.log_softmax(reference, 1))).sum(1)
+        return log_p.gather(1, actions[:, None])[:, 0], entropy, kl
+
+
+class DiagonalGaussian(Head):
+    """Continuous actions; outputs are means then logarithms of standard deviations.
+
+    Args:
+        dimensions: of an action.
+    """
+
+    action_dtype = torch.float32
+
+    def __init__(self, dimensions: int) -> None:
+        self.dimensions = dimensions
+        self.outputs = 2 * dimensions
+        self.action_shape = (dimensions,)
+
+    def noise(self, stream: np.random.Generator, rows: int, steps: int) -> Array:
+        return stream.standard_normal((rows, steps, self.dimensions), dtype=np.float32)
+
+    def sample(self, outputs: Tensor, noise: Tensor, greedy: Tensor | None) -> Tensor:
+        mean, log_std = self._split(outputs)
+        if greedy is not None:
+            noise = torch.where(greedy[:, None], 0.0, noise)
+        return (mean + log_std.exp() * noise.transpose(1, 2)).transpose(1, 2)
+
+    def log_prob(self, outputs: Tensor, actions: Tensor) -> Tensor:
+        mean, log_std = self._split(outputs)
+        z = (actions.transpose(1, 2) - mean) * (-log_std).exp()
+        return -(0.5 * z.square() + log_std + 0.5 * math.log(2 * math.pi)).sum(1)
+
+    def evaluate(self, outputs: Tensor, actions: Tensor, reference: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        mean, log_std = self._split(outputs)
+        reference_mean, reference_log_std = self._split(reference)
+        entropy = (log_std + 0.5 * math.log(2 * math.pi * math.e)).sum(1)
+        log_ratio = log_std - reference_log_std
+        shift = (mean - reference_mean) * (-reference_log_std).exp()
+        kl = (0.5 * ((2 * log_ratio).exp() + shift.square() - 1) - log_ratio).sum(1)
+        return self.log_prob(outputs, actions), entropy, kl
+
+    def _split(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        return outputs[:, : self.dimensions], outputs[:, self.dimensions :]

@@ -1,0 +1,36 @@
+"""Shapes that keep a seed's numbers its own, whatever else is computed beside it.
+
+A run must come out byte for byte the same alone and among ten seeds. Three properties of torch's CPU kernels stand in the
+way, and these shapes go round them (a property test proves it on each machine):
+
+- A matrix product's kernel depends on the row count when that is not a multiple of 8. So activations are laid out
+  [seed, feature, row] with rows padded to a multiple of 8.
+- Vectorised elementwise kernels compute the last elements of a tensor (up to 2 vectors, 32 floats with AVX-512) with
+  scalar code, whose exp or fused multiply-add can differ in the last bit. So each seed's part of a tensor, or where
+  that is too small the whole, has a multiple of `LANES` elements.
+"""
+
+import math
+from typing import Any
+
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+#: Two vectors of the widest kernels (AVX-512): elements that one step of a vectorised loop takes.
+LANES = 32
+
+
+def pad(n: int, multiple: int) -> int:
+    """The smallest multiple of `multiple` that is at least `n`."""
+    return -(-n // multiple) * multiple
+
+
+def padded_rows(rows: int, outputs: int) -> int:
+    """Rows of a [seed, outputs, row] tensor so that every seed's part is a multiple of `LANES` and rows of 8."""
+    return pad(rows, math.lcm(8, LANES // math.gcd(LANES, outputs)))
+
+
+def padded_seeds(seeds: int, trajectories: int) -> int:
+    """Seeds of a [seed, trajectory] tensor so that its size is a multiple of `LANES`."""
+    return pad(seeds, LANES // math.gcd(LANES, trajectories))

@@ -1,0 +1,162 @@
+"""Gymnasium's classic control environments stepped as arrays: all episodes of all seeds in one operation.
+
+Dynamics, rewards and ends are those of gymnasium's own files; tests/test_tasks.py steps both side by side. Start states
+come from the seed's stream with gymnasium's distributions.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from haepo_bench.tasks.base import Array, Step, VectorEnvironment
+
+
+class _ClassicControl(VectorEnvironment):
+    """Shared by all: state [seed, trajectory, variable] float64, a time limit.
+
+    Args:
+        trajectories: a seed.
+        horizon: steps after which an episode is cut off.
+    """
+
+    #: Bounds of the uniform distribution of start states, [variable].
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+    def __init__(self, trajectories: int, horizon: int) -> None:
+        self._trajectories, self._horizon = trajectories, horizon
+
+    def reset(self, streams: Sequence[np.random.Generator]) -> Array:
+        shape = (self._trajectories, len(self.low))
+        self.state = np.stack([stream.uniform(self.low, self.high, shape) for stream in streams])
+        self._time = 0
+        return self.observe(self.state)
+
+    def step(self, actions: Array, live: Array) -> Step:
+        self._time += 1
+        # A finished episode stands still: its state must not run away to infinity while others go on.
+        moved, rewards, terminated = self.move(self.state, actions)
+        self.state = np.where(live[..., None], moved, self.state)
+        truncated = np.full(live.shape, self._time >= self._horizon)
+        return Step(self.observe(self.state), rewards, terminated, truncated)
+
+    @abstractmethod
+    def move(self, state: Array, actions: Array) -> tuple[Array, Array, Array]:
+        """(next states, rewards, terminated)."""
+
+    def observe(self, state: Array) -> Array:
+        """Observations float32 of states."""
+        return state.astype(np.float32)
+
+
+class CartPole(_ClassicControl):
+    """`CartPole-v1` (gymnasium/envs/classic_control/cartpole.py, after Barto, Sutton and Anderson 1983)."""
+
+    low, high = (-0.05,) * 4, (0.05,) * 4
+
+    def move(self, state: Array, actions: Array) -> tuple[Array, Array, Array]:
+        gravity, pole_mass, total_mass, half_length, step_seconds = 9.8, 0.1, 1.1, 0.5, 0.02
+        x, velocity, angle, spin = np.moveaxis(state, -1, 0)
+        force = np.where(actions == 1, 10.0, -10.0)
+        cos, sin = np.cos(angle), np.sin(angle)
+        push = (force + pole_mass * half_length * spin * spin * sin) / total_mass
+        spin_up = (gravity * sin - cos * push) / (half_length * (4.0 / 3.0 - pole_mass * cos * cos / total_mass))
+        speed_up = push - pole_mass * half_length * spin_up * cos / total_mass
+        moved = np.stack(
+            [
+                x + step_seconds * velocity,
+                velocity + step_seconds * speed_up,
+                angle + step_seconds * spin,
+                spin + step_seconds * spin_up,
+            ],
+            -1,
+        )
+        terminated = (np.abs(moved[..., 0]) > 2.4) | (np.abs(moved[..., 2]) > 12 * 2 * np.pi / 360)
+        return moved, np.ones(actions.shape), terminated
+
+
+class MountainCar(_ClassicControl):
+    """`MountainCar-v0` (gymnasium/envs/classic_control/mountain_car.py, after Moore 1990)."""
+
+    low, high = (-0.6, 0.0), (-0.4, 0.0)
+
+    def move(self, state: Array, actions: Array) -> tuple[Array, Array, Array]:
+        position, velocity = np.moveaxis(state, -1, 0)
+        velocity = np.clip(velocity + (actions - 1) * 0.001 - np.cos(3 * position) * 0.0025, -0.07, 0.07)
+        position = np.clip(position + velocity, -1.2, 0.6)
+        velocity = np.where((position <= -1.2) & (velocity < 0), 0.0, velocity)
+        terminated = (position >= 0.5) & (velocity >= 0)
+        return np.stack([position, velocity], -1), np.full(actions.shape, -1.0), terminated
+
+
+class Acrobot(_ClassicControl):
+    """`Acrobot-v1` (gymnasium/envs/classic_control/acrobot.py, after Sutton 1996; the book's variant)."""
+
+    low, high = (-0.1,) * 4, (0.1,) * 4
+
+    def move(self, state: Array, actions: Array) -> tuple[Array, Array, Array]:
+        torque = (actions - 1).astype(np.float64)
+
+        def derivative(s: Array) -> Array:
+            return _acrobot_derivative(s, torque)
+
+        # One fourth-order Runge-Kutta step of 0.2 s.
+        h = 0.2
+        k1 = derivative(state)
+        k2 = derivative(state + h / 2 * k1)
+        k3 = derivative(state + h / 2 * k2)
+        k4 = derivative(state + h * k3)
+        moved = state + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+        angles = (moved[..., :2] + np.pi) % (2 * np.pi) - np.pi
+        spins = np.clip(moved[..., 2:], [-4 * np.pi, -9 * np.pi], [4 * np.pi, 9 * np.pi])
+        moved = np.concatenate([angles, spins], -1)
+        terminated = -np.cos(angles[..., 0]) - np.cos(angles[..., 1] + angles[..., 0]) > 1.0
+        return moved, np.where(terminated, 0.0, -1.0), terminated
+
+    def observe(self, state: Array) -> Array:
+        first, second, spin_1, spin_2 = np.moveaxis(state, -1, 0)
+        columns = [np.cos(first), np.sin(first), np.cos(second), np.sin(second), spin_1, spin_2]
+        return np.stack(columns, -1).astype(np.float32)
+
+
+def _acrobot_derivative(state: Array, torque: Array) -> Array:
+    """Time derivative of (angle 1, angle 2, spin 1, spin 2); masses, lengths and inertias are 1, centres at 0.5."""
+    gravity = 9.8
+    angle_1, angle_2, spin_1, spin_2 = np.moveaxis(state, -1, 0)
+    cos_2, sin_2 = np.cos(angle_2), np.sin(angle_2)
+    d1 = 0.25 + (1.0 + 0.25 + cos_2) + 2.0
+    d2 = 0.25 + 0.5 * cos_2 + 1.0
+    phi_2 = 0.5 * gravity * np.cos(angle_1 + angle_2 - np.pi / 2)
+    phi_1 = -0.5 * spin_2**2 * sin_2 - spin_2 * spin_1 * sin_2 + 1.5 * gravity * np.cos(angle_1 - np.pi / 2) + phi_2
+    spin_up_2 = (torque + d2 / d1 * phi_1 - 0.5 * spin_1**2 * sin_2 - phi_2) / (1.25 - d2**2 / d1)
+    spin_up_1 = -(d2 * spin_up_2 + phi_1) / d1
+    return np.stack([spin_1, spin_2, spin_up_1, spin_up_2], -1)
+
+
+class Pendulum(_ClassicControl):
+    """`Pendulum-v1` (gymnasium/envs/classic_control/pendulum.py)."""
+
+    low, high = (-np.pi, -1.0), (np.pi, 1.0)
+
+    def move(self, state: Array, actions: Array) -> tuple[Array, Array, Array]:
+        angle, spin = np.moveaxis(state, -1, 0)
+        torque = np.clip(actions[..., 0].astype(np.float64), -2.0, 2.0)
+        normalised = (angle + np.pi) % (2 * np.pi) - np.pi
+        cost = normalised**2 + 0.1 * spin**2 + 0.001 * torque**2
+        spin = np.clip(spin + (3 * 10.0 / 2 * np.sin(angle) + 3.0 * torque) * 0.05, -8.0, 8.0)
+        moved = np.stack([angle + spin * 0.05, spin], -1)
+        return moved, -cost, np.zeros(angle.shape, bool)
+
+    def observe(self, state: Array) -> Array:
+        angle, spin = np.moveaxis(state, -1, 0)
+        return np.stack([np.cos(angle), np.sin(angle), spin], -1).astype(np.float32)
+
+
+#: By gymnasium id: (trajectories, horizon) to a vector environment.
+ARRAY_ENVIRONMENTS: dict[str, Callable[[int, int], _ClassicControl]] = {
+    "CartPole-v1": CartPole,
+    "MountainCar-v0": MountainCar,
+    "Acrobot-v1": Acrobot,
+    "Pendulum-v1": Pendulum,
+}

@@ -1,0 +1,89 @@
+"""Random walks on a line with a distractor: a small reward near the start, a large one at the far end.
+
+`random-walk/<states>`: states 0 .. n-1, start in state 1. Moving left into state 0 ends the episode with reward 0.1, moving
+right into state n-1 ends it with reward 1. Whoever takes the near reward early never sees the far one.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from gymnasium import spaces
+
+from haepo_bench.errors import TaskError
+from haepo_bench.results.record import References
+from haepo_bench.tasks.base import Array, Step, Task, VectorEnvironment
+
+NEAR_REWARD = 0.1
+FAR_REWARD = 1.0
+START = 1
+
+
+class RandomWalk(Task):
+    """A walk over `states` states, cut off after `horizon` steps (default 5 times the number of states)."""
+
+    version = 1
+    tags = ("random-walk", "exploration")
+
+    def __init__(self, states: int, horizon: int) -> None:
+        self.id = f"random-walk/{states}"
+        self.summary = f"{states} states in a line, a small reward near the start, a large one at the far end"
+        self.states = states
+        self.horizon = horizon
+        self.observation_space = spaces.Box(0.0, 1.0, (states,), np.float32)
+        self.action_space = spaces.Discrete(2)
+        self.references = References(
+            random=uniform_return(states, horizon),
+            solved=FAR_REWARD,
+            source="exact: the uniform policy's expected return, the far reward",
+        )
+
+    def vector(self, trajectories: int) -> VectorEnvironment:
+        return _Walks(self.states or 0, self.horizon, trajectories)
+
+
+class _Walks(VectorEnvironment):
+    def __init__(self, states: int, horizon: int, trajectories: int) -> None:
+        self._states, self._horizon, self._trajectories = states, horizon, trajectories
+        self._one_hot = np.eye(states, dtype=np.float32)
+
+    def reset(self, streams: Sequence[np.random.Generator]) -> Array:
+        self._position = np.full((len(streams), self._trajectories), START)
+        self._time = 0
+        return self._one_hot[self._position]
+
+    def step(self, actions: Array, live: Array) -> Step:
+        self._time += 1
+        self._position = np.clip(self._position + np.where(live, 2 * actions - 1, 0), 0, self._states - 1)
+        near, far = self._position == 0, self._position == self._states - 1
+        rewards = NEAR_REWARD * near + FAR_REWARD * far
+        terminated = near | far
+        truncated = ~terminated & (self._time >= self._horizon)
+        return Step(self._one_hot[self._position], rewards, terminated, truncated)
+
+    def visited(self) -> Array:
+        return self._position
+
+
+def uniform_return(states: int, horizon: int) -> float:
+    """Expected return of the uniformly random policy, exact: the state distribution is carried forward step by step."""
+    at = np.zeros(states)
+    at[START] = 1.0
+    expected = 0.0
+    for _ in range(horizon):
+        moved = np.zeros(states)
+        moved[1:] += at[:-1] / 2
+        moved[:-1] += at[1:] / 2
+        expected += NEAR_REWARD * moved[0] + FAR_REWARD * moved[-1]
+        moved[0] = moved[-1] = 0.0
+        at = moved
+    return float(expected)
+
+
+def make(variant: str, *, time_limit: int | None = None) -> Task:
+    """`random-walk/<states>`, at least 4 states."""
+    if not variant.isdecimal() or not 4 <= int(variant) <= 10_000:
+        raise TaskError(
+            f"a random walk has 4 to 10000 states, not '{variant}'", remedy="write for example random-walk/20"
+        )
+    states = int(variant)
+    return RandomWalk(states, 5 * states if time_limit is None else time_limit)

@@ -1,0 +1,43 @@
+"""Evaluating policies on separate seeded environments: the sampled policy and the greedy one in the same pass."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from haepo_bench.policies.heads import Head
+from haepo_bench.tasks.base import Task
+from haepo_bench.training.recorder import Evaluation
+from haepo_bench.training.rollout import Collector, Outputs
+from haepo_bench.training.streams import stream
+
+
+class Evaluator:
+    """Evaluates one task's policies; every algorithm sees the same episodes for the same seed and mark.
+
+    Args:
+        episodes: of the sampled policy, and as many of the greedy one.
+    """
+
+    def __init__(self, task: Task, head: Head, episodes: int) -> None:
+        self._episodes = episodes
+        self._collector = Collector(task, head, 2 * episodes)
+        self._greedy = np.repeat([False, True], episodes)
+
+    def evaluate(self, outputs: Outputs, due: Sequence[tuple[int, int]], *, device: str = "cpu") -> list[Evaluation]:
+        """One evaluation for each (seed, mark number); row i of the policy behind `outputs` belongs to `due[i]`."""
+        rollout = self._collector.collect(
+            outputs,
+            [stream("evaluation", *key) for key in due],
+            [stream("evaluation noise", *key) for key in due],
+            greedy=self._greedy,
+            device=device,
+        )
+        sampled, greedy = rollout.returns[:, : self._episodes], rollout.returns[:, self._episodes :]
+        return [
+            Evaluation(float(a.mean()), float(a.std()), float(b.mean()), int(steps))
+            for a, b, steps in zip(sampled, greedy, rollout.lengths.sum(-1), strict=True)
+        ]
+
+    def close(self) -> None:
+        """Lets go of the environments."""
+        self._collector.close()

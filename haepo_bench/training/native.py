@@ -1,0 +1,183 @@
+"""Native algorithms: an objective plus the trainer configuration that all native algorithms share."""
+
+import inspect
+import types
+from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, Field, ValidationError
+
+from haepo_bench.errors import ParameterError, UserError, did_you_mean
+from haepo_bench.objectives.base import Hyperparameters, Objective, hyper
+from haepo_bench.results.record import Information
+from haepo_bench.tasks.base import Task
+from haepo_bench.training.algorithm import Algorithm, AlgorithmDefinition, ParameterDescription
+from haepo_bench.training.recorder import Recorder
+
+_SHARED = "ours, shared by all; chosen on reinforce alone (docs/shared-configuration.md)"
+
+M = TypeVar("M", bound=BaseModel)
+
+Width = Annotated[int, Field(ge=1, le=4096)]
+
+
+class TrainerSettings(Hyperparameters):
+    """What all native algorithms share, so that a comparison is one of objectives."""
+
+    trajectories: int = hyper(16, "episodes a batch", unit="episodes", source=_SHARED, ge=1, le=4096)
+    epochs: int = hyper(4, "gradient steps an iteration, each on the whole batch", source=_SHARED, ge=1, le=1000)
+    learning_rate: float = hyper(3e-3, "of Adam", source=_SHARED, gt=0, le=10)
+    max_gradient_norm: float | None = hyper(
+        None, "a seed's gradient is scaled down to this Euclidean norm; null for never", source=_SHARED, gt=0
+    )
+    hidden: tuple[Width, ...] = hyper((64, 64), "tanh layers of the policy", unit="units", source="Stable-Baselines3")
+    reference: Literal["previous", "initial"] | Annotated[int, Field(ge=1)] = hyper(
+        "previous",
+        "the frozen policy that KL terms and DPO refer to: the one that collected the batch, the initial one, or a copy "
+        "renewed every N iterations",
+    )
+
+
+class NativeAlgorithm(Algorithm):
+    """An objective with a trainer configuration."""
+
+    batches_seeds = True
+
+    def __init__(self, objective: Objective, settings: TrainerSettings) -> None:
+        self.objective, self.settings = objective, settings
+        self.parameters = {**settings.model_dump(mode="json"), **objective.model_dump(mode="json")}
+        self.information = information(type(objective))
+        self.notes = ()
+
+    def train(self, task: Task, seeds: Sequence[int], recorder: Recorder, *, device: str) -> None:
+        # Imported here: configuring and describing need no training loop.
+        from haepo_bench.training.trainer import Trainer
+
+        Trainer(task, self.objective, self.settings, seeds, recorder, device).train()
+
+
+class NativeDefinition(AlgorithmDefinition):
+    """An algorithm made from an objective class.
+
+    Args:
+        name: in the catalogue.
+    """
+
+    def __init__(self, name: str, objective: type[Objective]) -> None:
+        self.name = name
+        self.objective = objective
+        self.summary = objective.summary
+        self.version = objective.version
+        own = inspect.getdoc(objective) or ""
+        module = inspect.getdoc(inspect.getmodule(objective)) or ""
+        self.description = f"{own}\n\n{module}"
+        self.information = information(objective)
+
+    def describe_parameters(self) -> list[ParameterDescription]:
+        described = [*describe_fields(self.objective), *describe_fields(TrainerSettings)]
+        return [replace(d, default=self.objective.reference) if d.name == "reference" else d for d in described]
+
+    def refuses(self, task: Task) -> str | None:
+        return None
+
+    def configure(self, overrides: Mapping[str, Any], task: Task) -> NativeAlgorithm:
+        own, shared = set(self.objective.model_fields), set(TrainerSettings.model_fields)
+        check_names(overrides, own | shared, self.name)
+        return NativeAlgorithm(
+            validated(self.objective, {k: v for k, v in overrides.items() if k in own}),
+            validated(
+                TrainerSettings,
+                {"reference": self.objective.reference} | {k: v for k, v in overrides.items() if k in shared},
+            ),
+        )
+
+
+def information(objective: type[Objective]) -> Information:
+    """What an objective is told, as every table shows it."""
+    return Information(
+        told=objective.told, critic=False, discount=None, label=objective.label, footnote=objective.footnote
+    )
+
+
+def as_definition(name: str, loaded: Any) -> AlgorithmDefinition:
+    """What a catalogue entry points to, as a definition: an objective class, a definition, or a definition class.
+
+    Raises:
+        UserError: it is none of these.
+    """
+    if inspect.isclass(loaded) and issubclass(loaded, Objective):
+        return NativeDefinition(name, loaded)
+    made = loaded() if inspect.isclass(loaded) and issubclass(loaded, AlgorithmDefinition) else loaded
+    if not isinstance(made, AlgorithmDefinition):
+        raise UserError(
+            f"the algorithm '{name}' is a {type(loaded).__name__}, neither an Objective nor an AlgorithmDefinition",
+            remedy="see docs/extending.md",
+        )
+    return made
+
+
+def check_names(overrides: Mapping[str, Any], known: set[str], algorithm: str) -> None:
+    """Refuses hyper-parameters that an algorithm does not have.
+
+    Raises:
+        ParameterError: with near names.
+    """
+    for name in overrides:
+        if name not in known:
+            raise ParameterError(
+                name, f"{algorithm} has no parameter '{name}'", remedy=did_you_mean(name, known, kind="parameter")
+            )
+
+
+def validated(model: type[M], values: Mapping[str, Any]) -> M:
+    """`model(**values)`.
+
+    Raises:
+        ParameterError: for the first value that does not fit.
+    """
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        described = {d.name: d for d in describe_fields(model)}
+        remedy = f"{name} is {described[name].type}" if name in described else ""
+        message = str(first["msg"])
+        raise ParameterError(name, f"{name}: {message[:1].lower()}{message[1:]}", remedy=remedy) from None
+
+
+def describe_fields(model: type[BaseModel]) -> list[ParameterDescription]:
+    """The hyper-parameters of a model, in the order of its fields."""
+    described = []
+    for name, field in model.model_fields.items():
+        extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+        described.append(
+            ParameterDescription(
+                name=name,
+                type=" ".join([_type_name(field.annotation), *_bounds(field.metadata)]),
+                default=field.default,
+                unit=str(extra.get("unit", "")),
+                meaning=field.description or "",
+                source=str(extra.get("source", "")),
+            )
+        )
+    return described
+
+
+def _type_name(annotation: Any) -> str:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return " ".join([_type_name(arguments[0]), *_bounds(getattr(arguments[1], "metadata", []))])
+    if origin is Literal:
+        return " | ".join(str(a) for a in arguments)
+    if origin in (Union, types.UnionType):
+        return " | ".join(_type_name(a) for a in arguments)
+    if origin is tuple:
+        return f"list of {_type_name(arguments[0])}"
+    return "null" if annotation is type(None) else str(getattr(annotation, "__name__", annotation))
+
+
+def _bounds(metadata: Sequence[Any]) -> list[str]:
+    signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+    return [f"{sign} {getattr(m, key)}" for m in metadata for key, sign in signs.items() if hasattr(m, key)]

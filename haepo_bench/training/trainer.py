@@ -1,0 +1,186 @@
+"""The training loop of native algorithms: collect, evaluate at marks, update; all seeds of a job as one batch."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from torch import Tensor
+
+from haepo_bench.objectives.base import Objective
+from haepo_bench.policies.heads import Categorical, DiagonalGaussian, Head
+from haepo_bench.policies.mlp import Network
+from haepo_bench.tasks.base import Task
+from haepo_bench.training.evaluation import Evaluator
+from haepo_bench.training.native import TrainerSettings
+from haepo_bench.training.recorder import Recorder
+from haepo_bench.training.rollout import Collector, Rollout
+from haepo_bench.training.streams import stream
+from haepo_bench.training.update import Update
+
+_ADAM_EPSILON = 1e-8
+
+
+class Trainer:
+    """Trains one objective on one task for several seeds.
+
+    Row i of every [seed, ...] tensor belongs to `self.seeds[i]`; seeds that are done or diverged leave by slicing.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        objective: Objective,
+        settings: TrainerSettings,
+        seeds: Sequence[int],
+        recorder: Recorder,
+        device: str,
+    ) -> None:
+        self.task, self.objective, self.settings, self.recorder, self.device = (
+            task,
+            objective,
+            settings,
+            recorder,
+            device,
+        )
+        self.seeds = list(seeds)
+        head = make_head(task)
+        self.network = Network(task.observation_space.shape[0], settings.hidden, head)
+        initial = np.stack([self.network.initial(stream("initialisation", seed)) for seed in self.seeds])
+        self.parameters = torch.from_numpy(initial).to(device).requires_grad_()
+        self.reference = self.parameters.detach().clone()
+        self.optimiser = self._adam(self.parameters)
+        self.collector = Collector(task, head, settings.trajectories)
+        self.evaluator = Evaluator(task, head, recorder.episodes)
+        self.visited = np.zeros((len(self.seeds), task.states or 0), bool) if task.states else None
+
+    def train(self) -> None:
+        """Runs until every seed is done or diverged."""
+        iteration = 0
+        try:
+            while self.seeds:
+                rollout = self._collect(iteration)
+                self._evaluate()
+                rows = self._keep(self.recorder.live)
+                if self.seeds:
+                    self._refresh_reference(iteration)
+                    self._update(rollout.select(rows))
+                    self._keep(self.recorder.live)
+                self.recorder.progress()
+                iteration += 1
+        finally:
+            self.collector.close()
+            self.evaluator.close()
+
+    def _collect(self, iteration: int) -> Rollout:
+        rollout = self.collector.collect(
+            self._outputs(self.parameters.detach()),
+            [stream("environment", seed, iteration) for seed in self.seeds],
+            [stream("action noise", seed, iteration) for seed in self.seeds],
+            visited=self.visited,
+            device=self.device,
+        )
+        for row, seed in enumerate(self.seeds):
+            diagnostics = {"train_return": float(rollout.returns[row].mean())}
+            if self.visited is not None:
+                diagnostics["state_coverage"] = float(self.visited[row].mean())
+            self.recorder.collected(seed, int(rollout.lengths[row].sum()), rollout.returns.shape[1], diagnostics)
+            if not np.isfinite(rollout.returns[row]).all():
+                self.recorder.diverged(seed, "the task returned a reward that is not finite")
+        return rollout
+
+    def _evaluate(self) -> None:
+        due = self.recorder.due()
+        if not due:
+            return
+        rows = torch.tensor([self.seeds.index(seed) for seed, _ in due], device=self.device)
+        with self.recorder.evaluating([seed for seed, _ in due]):
+            evaluations = self.evaluator.evaluate(
+                self._outputs(self.parameters.detach()[rows]), due, device=self.device
+            )
+        for (seed, _), evaluation in zip(due, evaluations, strict=True):
+            self.recorder.evaluated(seed, evaluation)
+
+    def _refresh_reference(self, iteration: int) -> None:
+        every = self.settings.reference
+        if every == "previous" or (isinstance(every, int) and iteration % every == 0):
+            self.reference = self.parameters.detach().clone()
+
+    def _update(self, rollout: Rollout) -> None:
+        update = Update(self.network, rollout, self.reference, self.task.horizon, self.device)
+        history: list[dict[str, Tensor]] = []
+        for _ in range(self.settings.epochs):
+            self.optimiser.zero_grad(set_to_none=True)
+            diagnostics = update.gradient(self.parameters, self.objective)
+            diagnostics["gradient_norm"] = self._clip_gradient()
+            self.optimiser.step()
+            history.append(diagnostics)
+        finite = (
+            torch.isfinite(self.parameters.detach()).all(1)
+            & torch.stack([torch.isfinite(epoch["loss"]) for epoch in history]).all(0)
+        ).tolist()
+        columns = {name: torch.stack([epoch[name] for epoch in history]) for name in history[0]}
+        # The entropy is that of the policy that collected the batch, the KL that after all updates but the last; all
+        # else is the mean over the iteration's gradient steps.
+        values = {
+            "policy_entropy": columns.pop("policy_entropy")[0].tolist(),
+            "kl_previous": columns.pop("kl_previous")[-1].tolist(),
+            **{name: column.mean(0).tolist() for name, column in columns.items()},
+        }
+        for row, seed in enumerate(self.seeds):
+            if finite[row]:
+                own = {name: value[row] for name, value in values.items()}
+                self.recorder.updated(seed, self.settings.epochs, own)
+            else:
+                self.recorder.diverged(seed, "the loss or a parameter is not finite")
+
+    def _clip_gradient(self) -> Tensor:
+        """Scales each seed's gradient down to the largest norm allowed; returns the norms before: [seed]."""
+        gradient = self.parameters.grad
+        assert gradient is not None  # noqa: S101 (backward has just filled it)
+        norm = gradient.square().sum(1).sqrt()
+        if self.settings.max_gradient_norm is not None:
+            gradient.mul_((self.settings.max_gradient_norm / (norm + 1e-6)).clamp(max=1.0)[:, None])
+        return norm
+
+    def _keep(self, live: Sequence[int]) -> list[int]:
+        """Lets the seeds that are not `live` leave; returns the rows that stay."""
+        rows = [row for row, seed in enumerate(self.seeds) if seed in live]
+        if len(rows) == len(self.seeds):
+            return rows
+        kept = torch.tensor(rows, dtype=torch.int64, device=self.device)
+        state = self.optimiser.state.get(self.parameters)
+        self.parameters = self.parameters.detach()[kept].requires_grad_()
+        self.optimiser = self._adam(self.parameters)
+        if state:
+            self.optimiser.state[self.parameters] = {
+                name: value[kept] if value.dim() else value for name, value in state.items()
+            }
+        self.reference = self.reference[kept]
+        self.seeds = [self.seeds[row] for row in rows]
+        if self.visited is not None:
+            self.visited = self.visited[rows]
+        return rows
+
+    def _adam(self, parameters: Tensor) -> torch.optim.Adam:
+        return torch.optim.Adam([parameters], lr=self.settings.learning_rate, eps=_ADAM_EPSILON, foreach=False)
+
+    def _outputs(self, parameters: Tensor) -> "_Policy":
+        return _Policy(self.network, parameters)
+
+
+class _Policy:
+    """The network with parameters [seed, parameter], as the rollout calls it."""
+
+    def __init__(self, network: Network, parameters: Tensor) -> None:
+        self._network, self._parameters = network, parameters
+
+    def __call__(self, observations: Tensor) -> Tensor:
+        return self._network.outputs(self._parameters, observations)
+
+
+def make_head(task: Task) -> Head:
+    """The action distribution for a task's actions."""
+    if isinstance(task.action_space, spaces.Discrete):
+        return Categorical(int(task.action_space.n))
+    return DiagonalGaussian(int(np.prod(task.action_space.shape)))
