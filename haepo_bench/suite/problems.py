@@ -1,0 +1,91 @@
+"""What pydantic finds wrong with a suite, in the words of somebody who edits a file."""
+
+import json
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from haepo_bench.errors import did_you_mean
+from haepo_bench.suite.document import KeyPath, Problem
+from haepo_bench.suite.schema import Suite
+
+_TEXTS = {
+    "int_type": "must be a whole number, got {got}",
+    "int_from_float": "must be a whole number, got {got}",
+    "string_type": "must be text, got {got}",
+    "tuple_type": "must be a list, got {got}",
+    "dict_type": "must be a mapping of keys to values, got {got}",
+    "model_type": "must be a mapping of keys to values, got {got}",
+    "too_short": "must not be empty",
+    "string_too_short": "must not be empty",
+    "too_long": "has more than {max_length} entries",
+    "string_too_long": "is longer than {max_length} characters",
+    "greater_than_equal": "must be at least {ge}, got {got}",
+    "less_than_equal": "must be at most {le}, got {got}",
+    "literal_error": "must be {expected}, got {got}",
+    "missing": "is missing",
+    "suite": "{problem}",
+}
+_NAME_REMEDY = "use letters, digits, '.', '_' and '-' only"
+_TASK_REMEDY = "a task is an address such as gym/CartPole-v1 (haepo-bench list tasks)"
+
+
+def problems_of(error: ValidationError) -> list[Problem]:
+    """Every problem that pydantic found, in the order of the schema."""
+    return [_problem(details) for details in error.errors(include_url=False)]
+
+
+def _problem(details: ErrorDetails) -> Problem:
+    path: KeyPath = details["loc"]
+    kind, got = details["type"], details["input"]
+    context = dict(details.get("ctx", {}))
+    if kind == "extra_forbidden":
+        section = _section(path[:-1])
+        known = list(section.model_fields) if section else []
+        return Problem(path, "unknown key", did_you_mean(str(path[-1]), known, kind="key"))
+    if kind == "string_pattern_mismatch":
+        is_task = path[0] == "tasks"
+        problem = f"{_show(got)} cannot be {'an address of a task' if is_task else 'a name'}"
+        return Problem(path, problem, _TASK_REMEDY if is_task else _NAME_REMEDY)
+    template = _TEXTS.get(kind)
+    text = template.format(**context, got=_show(got)) if template else f"{details['msg']}, got {_show(got)}"
+    return Problem(path, text, context.get("remedy") or _remedy(kind, path, got))
+
+
+def _remedy(kind: str, path: KeyPath, got: Any) -> str:
+    if kind in {"missing", "too_short", "model_type", "tuple_type"}:
+        section = _section(path[:-1])
+        field = section.model_fields.get(str(path[-1])) if section else None
+        return f"{path[-1]}: {field.description}" if field else ""
+    if kind == "string_type" and isinstance(got, int | float):
+        return "put quotes around it"
+    return ""
+
+
+def _section(path: KeyPath) -> type[BaseModel] | None:
+    """The model that describes the mapping at a key path."""
+    annotation: Any = Suite
+    for part in path:
+        model = _model_in(annotation)
+        if model and part in model.model_fields:
+            annotation = model.model_fields[str(part)].annotation
+        # An index, or a key that people choose: the model of the element stands in the same annotation.
+    return _model_in(annotation)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((model for part in get_args(annotation) if (model := _model_in(part))), None)
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list | tuple):
+        return "a list"
+    if value is None:
+        return "nothing"
+    text = f"'{value}'" if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

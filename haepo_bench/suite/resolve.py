@@ -1,0 +1,175 @@
+"""A suite file to a plan: every name looked up, every hyper-parameter resolved, every error with its line."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from haepo_bench import catalogue
+from haepo_bench.errors import ParameterError, UserError
+from haepo_bench.suite.document import KeyPath, Problem, render
+from haepo_bench.suite.identity import code_hash, digest, settings_document
+from haepo_bench.suite.loading import load_suite
+from haepo_bench.suite.machine import resolve_execution
+from haepo_bench.suite.overrides import check_filters, selected
+from haepo_bench.suite.plan import Cell, Plan
+from haepo_bench.suite.schema import AlgorithmEntry, Suite, TaskEntry, TaskParameters
+from haepo_bench.tasks.base import Task
+from haepo_bench.training.algorithm import AlgorithmDefinition
+
+_T = TypeVar("_T")
+
+
+def load_plan(path: Path, sets: Sequence[str] = (), only: Sequence[str] = ()) -> Plan:
+    """Reads a suite file and resolves it against the catalogue.
+
+    Args:
+        sets: `KEY=VALUE` assignments, applied in order before validation.
+        only: patterns of cells to keep (all where empty); the whole file is validated nevertheless.
+
+    Raises:
+        UserError: the suite cannot be run as it stands; SuiteError holds every problem found.
+    """
+    loaded = load_suite(path, sets)
+    resolver = _Resolver(loaded.suite)
+    cells = resolver.cells()
+    if resolver.problems:
+        raise loaded.document.error(resolver.problems)
+    check_filters(only, [(cell.task, cell.algorithm) for cell in cells])
+    return Plan(
+        suite=loaded.suite.name,
+        description=loaded.suite.description,
+        cells=tuple(cell for cell in cells if selected(cell.task, cell.algorithm, only)),
+        execution=resolver.execution,
+        source=loaded.text,
+    )
+
+
+class _NamedAlgorithm(NamedTuple):
+    """One algorithm of an entry; a family's entry has several."""
+
+    entry: AlgorithmEntry
+    path: KeyPath
+    name: str
+    definition: AlgorithmDefinition
+
+
+class _Resolver:
+    """Resolves a suite; goes on after an error, so that one look finds all of them."""
+
+    def __init__(self, suite: Suite) -> None:
+        self._suite = suite
+        self.problems: list[Problem] = []
+        execution = self._located(("execution", "device"), lambda: resolve_execution(suite.execution))
+        self.execution = execution or resolve_execution(suite.execution.model_copy(update={"device": "cpu"}))
+
+    def cells(self) -> list[Cell]:
+        """Every algorithm on every task, the tasks in the outer loop."""
+        tasks = self._tasks()
+        algorithms = self._algorithms()
+        cells = (self._cell(entry, task, algorithm) for entry, task in tasks for algorithm in algorithms)
+        return [cell for cell in cells if cell is not None]
+
+    def _located(self, path: KeyPath, make: Callable[[], _T]) -> _T | None:
+        try:
+            return make()
+        except UserError as error:
+            self.problems.append(Problem(path, error.problem, error.remedy))
+            return None
+
+    def _tasks(self) -> list[tuple[TaskEntry, Task]]:
+        tasks: dict[str, tuple[TaskEntry, Task]] = {}
+        for index, entry in enumerate(self._suite.tasks):
+            path = ("tasks", index, "id")
+            task = self._located(path, partial(catalogue.task, entry.id, time_limit=entry.time_limit))
+            if task is None:
+                continue
+            if task.id in tasks:
+                problem = f"'{entry.id}' and '{tasks[task.id][0].id}' are the same task"
+                self.problems.append(Problem(path, problem, "remove one of the two"))
+            tasks[task.id] = (entry, task)
+        return list(tasks.values())
+
+    def _algorithms(self) -> list[_NamedAlgorithm]:
+        algorithms: dict[str, _NamedAlgorithm] = {}
+        for index, entry in enumerate(self._suite.algorithms):
+            path = ("algorithms", index)
+            members = self._located((*path, "use"), partial(catalogue.expand, entry.use)) or ()
+            for member in members:
+                definition = self._located((*path, "use"), partial(catalogue.algorithm, member))
+                if definition is None:
+                    continue
+                name = _name(entry, member)
+                if name in algorithms:
+                    other = render(algorithms[name].path)
+                    problem = f"the name '{name}' is already that of {other}"
+                    key = "use" if entry.name is None else "name"
+                    self.problems.append(Problem((*path, key), problem, "give one of the two a name: of its own"))
+                algorithms[name] = _NamedAlgorithm(entry, path, name, definition)
+        return list(algorithms.values())
+
+    def _cell(self, entry: TaskEntry, task: Task, named: _NamedAlgorithm) -> Cell | None:
+        refusal = named.definition.refuses(task)
+        if refusal is not None:
+            problem = f"{named.name} cannot be run on {task.id}: {refusal}"
+            self.problems.append(Problem(named.path, problem, "take the task or the algorithm out of this suite"))
+            return None
+        special = named.entry.per_task.get(entry.id, TaskParameters()).params
+        overrides = {**named.entry.params, **special}
+        try:
+            algorithm = named.definition.configure(overrides, task)
+        except ParameterError as error:
+            self.problems.append(_parameter_problem(error, named, entry.id))
+            return None
+        seeds = named.entry.seeds or self._suite.seeds
+        budget = self._suite.budget_of(entry)
+        every, episodes = self._suite.evaluation_of(entry)
+        settings = settings_document(
+            named.definition,
+            algorithm,
+            task,
+            time_limit=entry.time_limit,
+            budget=budget,
+            evaluation_every=every,
+            evaluation_episodes=episodes,
+            device=self.execution.device,
+        )
+        return Cell(
+            task=task.id,
+            time_limit=entry.time_limit,
+            algorithm=named.name,
+            uses=named.definition.name,
+            overrides=overrides,
+            parameters=algorithm.parameters,
+            seeds=seeds,
+            budget=budget,
+            evaluation_every=every,
+            evaluation_episodes=episodes,
+            batches_seeds=algorithm.batches_seeds,
+            references=task.references,
+            information=algorithm.information,
+            notes=algorithm.notes,
+            settings=settings,
+            settings_hash=digest(settings),
+            code_hash=code_hash(named.definition.name, task.id),
+        )
+
+
+def _name(entry: AlgorithmEntry, member: str) -> str:
+    """The name in the suite: a family's name gives way to the entry's, `haepo-weighted` to `mine-weighted`."""
+    if entry.name is None:
+        return member
+    if member == entry.use:
+        return entry.name
+    return f"{entry.name}-{member.removeprefix(f'{entry.use}-')}"
+
+
+def _parameter_problem(error: ParameterError, named: _NamedAlgorithm, task: str) -> Problem:
+    name = error.parameter
+    special = named.entry.per_task.get(task, TaskParameters()).params
+    if name in special:
+        return Problem((*named.path, "per_task", task, "params", name), error.problem, error.remedy)
+    if name in named.entry.params:
+        return Problem((*named.path, "params", name), error.problem, error.remedy)
+    # Not a parameter that the suite sets: the algorithm refuses its own default here, or several together.
+    return Problem(named.path, f"{name}: {error.problem} (on {task})", error.remedy)

@@ -1,0 +1,304 @@
+"""The suite file: what a user may write, with the meaning of every key. The key by key text is docs/suite-reference.md.
+
+Names of algorithms and tasks and their hyper-parameters are checked later, against the catalogue (resolve.py).
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from haepo_bench.errors import did_you_mean
+
+#: Evaluation episodes where a suite does not say.
+DEFAULT_EPISODES = 20
+#: Where a suite does not say how often to evaluate, a budget is divided into this many parts.
+DEFAULT_MARKS = 20
+DEFAULT_TIMEOUT = "1h"
+
+MAX_STEPS = 10**12
+MAX_MARKS = 10_000
+#: Stable-Baselines3 seeds NumPy's global generator, which takes 32 bits.
+MAX_SEED = 2**32 - 1
+MAX_SEEDS = 10_000
+MAX_TIMEOUT_SECONDS = 30 * 86_400
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_DURATION = r"[0-9]+(\.[0-9]+)?[smhd]"
+
+
+def _error(message: str, remedy: str = "") -> PydanticCustomError:
+    # The text goes in as values: PydanticCustomError would take braces in it for placeholders.
+    return PydanticCustomError("suite", "{problem}", {"problem": message, "remedy": remedy})
+
+
+def _errors_at(found: Iterable[tuple[tuple[str | int, ...], PydanticCustomError]]) -> None:
+    details: list[InitErrorDetails] = [{"type": error, "loc": place, "input": None} for place, error in found]
+    if details:
+        raise ValidationError.from_exception_data("Suite", details)
+
+
+def _whole(value: Any) -> Any:
+    # 1e6 is a whole number to everybody but the type system.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _no_path(name: str) -> str:
+    if name in {".", ".."}:
+        raise _error(f"'{name}' is a folder, not a name")
+    return name
+
+
+def _seed_list(value: Any) -> Any:
+    value = _whole(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        if not 1 <= value <= MAX_SEEDS:
+            raise _error(f"must be between 1 and {MAX_SEEDS:,} seeds, got {value}", "seeds: 5 means the seeds 0 to 4")
+        return list(range(value))
+    if not isinstance(value, list):
+        raise _error("must be a number of seeds or a list of them", "seeds: 5 means [0, 1, 2, 3, 4]")
+    return [_whole(seed) for seed in value]
+
+
+def _no_repeated_seed(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    repeated = [seed for seed, count in Counter(seeds).items() if count > 1]
+    if repeated:
+        raise _error(
+            f"the seed {', '.join(map(str, repeated))} stands more than once", "a seed counts once: remove the others"
+        )
+    return seeds
+
+
+def parse_duration(value: Any) -> Any:
+    """Seconds of `90`, `45s`, `30m`, `1.5h` or `2d`."""
+    if isinstance(value, str) and re.fullmatch(_DURATION, value):
+        value = float(value[:-1]) * _UNITS[value[-1]]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _error(f"'{value}' is not a duration", "write seconds, or a number with s, m, h or d, such as 30m")
+    if not 1 <= value <= MAX_TIMEOUT_SECONDS:
+        raise _error("must be between one second and 30 days")
+    return float(value)
+
+
+def _workers(value: Any) -> Any:
+    value = _whole(value)
+    if value == "auto":
+        return None
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise _error("must be 'auto' or a number of worker processes")
+    return value
+
+
+def _as_use(value: Any) -> Any:
+    return {"use": value} if isinstance(value, str) else value
+
+
+def _as_id(value: Any) -> Any:
+    return {"id": value} if isinstance(value, str) else value
+
+
+_Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$", max_length=64), AfterValidator(_no_path)]
+_TaskId = Annotated[str, Field(pattern=r"^[!-~]+$", max_length=100)]
+_Steps = Annotated[int, Field(ge=1, le=MAX_STEPS)]
+_EnvSteps = Annotated[_Steps, BeforeValidator(_whole, json_schema_input_type=_Steps)]
+_Count = Annotated[int, Field(ge=1, le=100_000)]
+_Episodes = Annotated[_Count, BeforeValidator(_whole, json_schema_input_type=_Count)]
+
+_Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+_SeedInput = Annotated[int, Field(ge=1, le=MAX_SEEDS)] | Annotated[list[_Seed], Field(min_length=1)]
+_Seeds = Annotated[
+    tuple[_Seed, ...],
+    Strict(False),
+    Field(min_length=1, max_length=MAX_SEEDS),
+    BeforeValidator(_seed_list, json_schema_input_type=_SeedInput),
+    AfterValidator(_no_repeated_seed),
+]
+
+_Timeout = Annotated[
+    float,
+    BeforeValidator(
+        parse_duration,
+        json_schema_input_type=Annotated[float, Field(ge=1, le=MAX_TIMEOUT_SECONDS)]
+        | Annotated[str, Field(pattern=f"^{_DURATION}$")],
+    ),
+]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_empty_keys(cls, data: Any) -> Any:
+        # `params:` with nothing behind it, because all of it is commented out, is a key that is not there.
+        if not isinstance(data, dict):
+            return data
+        return {key: value for key, value in data.items() if value is not None or key not in cls.model_fields}
+
+
+class Budget(_Section):
+    """How long one run trains."""
+
+    env_steps: _EnvSteps = Field(description="training steps in the environment, a seed")
+
+
+class EvaluationOptions(_Section):
+    """When and how long policies are evaluated. A task's own keys go before the suite's, key by key."""
+
+    every: _EnvSteps | None = Field(
+        default=None,
+        description=f"training steps between evaluations; a {DEFAULT_MARKS}th of the budget where nothing is said",
+    )
+    episodes: _Episodes | None = Field(
+        default=None,
+        description=f"episodes of one evaluation; {DEFAULT_EPISODES} where nothing is said",
+    )
+
+
+class TaskEntry(_Section):
+    """One task. A bare string stands for `{id: string}`."""
+
+    id: _TaskId = Field(description="address, such as bandit/10-arm or gym/CartPole-v1 (haepo-bench list tasks)")
+    budget: Budget | None = Field(
+        default=None, description="how long each run on it trains; the suite's budget where left out"
+    )
+    evaluation: EvaluationOptions = Field(
+        default=EvaluationOptions(),
+        description="when and how long policies are evaluated; keys left out are those of the suite",
+    )
+    time_limit: _EnvSteps | None = Field(
+        default=None,
+        description="steps after which an episode is cut off; needed for environments that have no limit of their own",
+    )
+
+
+class TaskParameters(_Section):
+    """What an algorithm does differently on one task."""
+
+    params: dict[str, Any] = Field(default={}, description="hyper-parameters, in place of the entry's params")
+
+
+class AlgorithmEntry(_Section):
+    """One algorithm, or a family that stands for several. A bare string stands for `{use: string}`."""
+
+    use: str = Field(
+        min_length=1, description="name in the catalogue, such as grpo, or a family (haepo-bench list algorithms)"
+    )
+    name: _Name | None = Field(
+        default=None,
+        description="name in the results, unique in the suite; `use` where left out. "
+        "For a family the name takes the family's place: haepo named mine gives mine-weighted and mine-listwise",
+    )
+    params: dict[str, Any] = Field(
+        default={}, description="hyper-parameters (haepo-bench describe NAME); for a family, those of all its members"
+    )
+    per_task: dict[str, TaskParameters] = Field(
+        default={}, description="what is different on single tasks: task id to {params}"
+    )
+    seeds: _Seeds | None = Field(default=None, description="seeds of this algorithm, in place of the suite's")
+
+
+class ExecutionOptions(_Section):
+    """How a suite is run. Nothing here changes a result, except the device type."""
+
+    workers: Annotated[
+        Annotated[int, Field(ge=1, le=1024)] | None,
+        BeforeValidator(_workers, json_schema_input_type=Literal["auto"] | Annotated[int, Field(ge=1, le=1024)]),
+    ] = Field(default=None, description="worker processes; auto is one for each core this process may use")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="where networks are trained; auto is the CPU for small networks"
+    )
+    timeout: _Timeout = Field(
+        default=parse_duration(DEFAULT_TIMEOUT),
+        description=f"for one job, a block of one algorithm's seeds on one task; seconds, or such as 30m; "
+        f"{DEFAULT_TIMEOUT} where nothing is said",
+    )
+
+
+class Suite(_Section):
+    """A suite: algorithms, tasks, seeds and budgets, in one file."""
+
+    name: _Name = Field(description="name of the suite and of its folder in the results")
+    description: str = Field(default="", max_length=10_000, description="what the suite is for")
+    seeds: _Seeds = Field(description="a number n for the seeds 0 to n-1, or a list of seeds")
+    budget: Budget | None = Field(
+        default=None,
+        description="how long each run trains, for tasks without a budget of their own; there is no default",
+    )
+    evaluation: EvaluationOptions = Field(
+        default=EvaluationOptions(), description="when and how long policies are evaluated"
+    )
+    tasks: Annotated[
+        tuple[Annotated[TaskEntry, BeforeValidator(_as_id, json_schema_input_type=str | TaskEntry)], ...],
+        Strict(False),
+        Field(min_length=1),
+    ] = Field(description="what is learnt; each task needs a budget, its own or the suite's")
+    algorithms: Annotated[
+        tuple[Annotated[AlgorithmEntry, BeforeValidator(_as_use, json_schema_input_type=str | AlgorithmEntry)], ...],
+        Strict(False),
+        Field(min_length=1),
+    ] = Field(description="what learns")
+    execution: ExecutionOptions = Field(default=ExecutionOptions(), description="how it is run")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Suite":
+        _errors_at([*self._task_errors(), *self._algorithm_errors()])
+        return self
+
+    def budget_of(self, task: TaskEntry) -> int:
+        """Training env steps a seed."""
+        budget = task.budget or self.budget
+        assert budget is not None  # `_consistent` saw to it
+        return budget.env_steps
+
+    def evaluation_of(self, task: TaskEntry) -> tuple[int, int]:
+        """Env steps between evaluations, and episodes of one."""
+        every = task.evaluation.every or self.evaluation.every or -(-self.budget_of(task) // DEFAULT_MARKS)
+        return every, task.evaluation.episodes or self.evaluation.episodes or DEFAULT_EPISODES
+
+    def _task_errors(self) -> Iterable[tuple[tuple[str | int, ...], PydanticCustomError]]:
+        first: dict[str, int] = {}
+        for index, task in enumerate(self.tasks):
+            place = ("tasks", index)
+            if task.id in first:
+                yield (*place, "id"), _error(f"the task '{task.id}' is already tasks[{first[task.id]}]", "remove one")
+            first.setdefault(task.id, index)
+            if task.budget is None and self.budget is None:
+                yield (
+                    (*place, "budget"),
+                    _error(
+                        "the task has no budget", "add `budget: {env_steps: ...}` here, or to the suite for all tasks"
+                    ),
+                )
+                continue
+            every, _ = self.evaluation_of(task)
+            if self.budget_of(task) // every > MAX_MARKS:
+                yield (
+                    (*place, "evaluation", "every") if task.evaluation.every else ("evaluation", "every"),
+                    _error(
+                        f"every {every} steps of {self.budget_of(task):,} makes more than {MAX_MARKS:,} evaluations",
+                        "evaluate less often",
+                    ),
+                )
+
+    def _algorithm_errors(self) -> Iterable[tuple[tuple[str | int, ...], PydanticCustomError]]:
+        tasks = [task.id for task in self.tasks]
+        for index, algorithm in enumerate(self.algorithms):
+            for task in algorithm.per_task:
+                if task not in tasks:
+                    yield (
+                        ("algorithms", index, "per_task", task),
+                        _error(f"the suite has no task '{task}'", did_you_mean(task, tasks, kind="task")),
+                    )
