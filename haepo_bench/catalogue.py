@@ -98,6 +98,11 @@ def algorithm(name: str) -> "AlgorithmDefinition":
     """
     expand(name)
     loaded = _load(ALGORITHMS[name].target if name in ALGORITHMS else _plugins(ALGORITHM_GROUP)[name])
+    from haepo_bench.training.algorithm import AlgorithmDefinition
+
+    if isinstance(loaded, type) and issubclass(loaded, AlgorithmDefinition):
+        return loaded()
+    # Only objectives need torch: algorithms of other kinds are made without it.
     from haepo_bench.training.native import as_definition
 
     return as_definition(name, loaded)

@@ -20,6 +20,8 @@ from haepo_bench.results.record import FINISHED, RunRecord
 PLAN_FILE = "plan.json"
 LOG_FOLDER = "logs"
 LOCK_FILE = ".lock"
+#: Where reports go unless told otherwise; never a cell's folder, whose names contain `--`.
+REPORT_FOLDER = "report"
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,18 @@ class Store:
         """The file of one run."""
         return self.root / cell_folder / f"seed-{seed}.json"
 
+    def policy_path(self, cell_folder: str, seed: int) -> Path:
+        """The file of one run's final policy, where policies are kept."""
+        return self.root / cell_folder / f"seed-{seed}.npz"
+
     def log_path(self, name: str) -> Path:
         """The log file of a job."""
         return self.root / LOG_FOLDER / f"{name}.log"
+
+    def sweep(self) -> None:
+        """Removes half-written files that a killed `run` left behind; call it with the lock held."""
+        for leftover in (*self.root.glob(".plan.json.*"), *self.root.glob("*/.seed-*")):
+            leftover.unlink(missing_ok=True)
 
     def read(self, cell_folder: str, seed: int) -> RunRecord | Damaged | None:
         """One run, None where there is none, `Damaged` where the file cannot be read as one."""
@@ -73,7 +84,7 @@ class Store:
         path = self.path(cell_folder, record.seed)
         before = read_record(path)
         if isinstance(before, Damaged):
-            os.replace(path, _unused(path.with_suffix(".json.damaged")))
+            path.replace(_unused(path.with_suffix(".json.damaged")))
         elif before is not None and before.status in FINISHED:
             raise FileExistsError(f"{path} holds a finished run")
         write_atomically(path, record.to_json())
@@ -96,17 +107,18 @@ class Store:
             return Damaged(path, "not a plan")
         return document
 
+    def records(self) -> Iterator[tuple[Path, RunRecord | Damaged]]:
+        """Every JSON file one folder below, reports apart, read as a run; in the order of their paths."""
+        for path in sorted(self.root.glob("*/*.json")):
+            record = None if path.parent.name == REPORT_FOLDER else read_record(path)
+            if record is not None:
+                yield path, record
+
     def scan(self) -> Scan:
         """Reads every run below the folder, in the order of their paths."""
-        runs: list[tuple[Path, RunRecord]] = []
-        damaged: list[Damaged] = []
-        for path in sorted(self.root.glob("*/*.json")):
-            record = read_record(path)
-            if isinstance(record, Damaged):
-                damaged.append(record)
-            elif record is not None:
-                runs.append((path, record))
-        return Scan(runs, damaged)
+        found = list(self.records())
+        runs = [(path, record) for path, record in found if isinstance(record, RunRecord)]
+        return Scan(runs, [record for _, record in found if isinstance(record, Damaged)])
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -141,36 +153,46 @@ class Store:
 def read_record(path: Path) -> RunRecord | Damaged | None:
     """Reads one run file; None where there is none."""
     try:
-        return RunRecord.from_json(path.read_bytes())
+        record = RunRecord.from_json(path.read_bytes())
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
         return Damaged(path, _one_line(error))
+    if path.name != f"seed-{record.seed}.json":
+        return Damaged(path, f"holds the run of seed {record.seed}, which its name does not say")
+    return record
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Writes a whole file or none: after a crash `path` holds the old text or the new one, never a part.
+def write_atomically(path: Path, content: str | bytes, *, option: str = "--results") -> None:
+    """Writes a whole file or none: after a crash `path` holds the old content or the new one, never a part.
+
+    Text is stored as UTF-8; what UTF-8 cannot hold (halves of surrogate pairs, as in undecodable file names) as `?`.
+
+    Args:
+        option: the command's option that names another folder.
 
     Raises:
         UserError: the folder cannot be written or the disk is full.
     """
-    with translate_os_errors(path):
+    data = content if isinstance(content, bytes) else content.encode("utf-8", errors="replace")
+    with translate_os_errors(path, option=option):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
+        temporary = Path(name)
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
+            temporary.chmod(0o644)
+            temporary.replace(path)
         except BaseException:
-            os.unlink(temporary)
+            temporary.unlink()
             raise
 
 
 @contextmanager
-def translate_os_errors(path: Path) -> Iterator[None]:
+def translate_os_errors(path: Path, *, option: str = "--results") -> Iterator[None]:
     """Turns what the operating system says about a path that we write into a message for the user."""
     try:
         yield
@@ -180,7 +202,7 @@ def translate_os_errors(path: Path) -> Iterator[None]:
                 "the disk is full", where=str(path), remedy="free some space and run again: finished runs are kept"
             ) from error
         raise UserError(
-            f"cannot write: {error.strerror or error}", where=str(path), remedy="choose another folder with --results"
+            f"cannot write: {error.strerror or error}", where=str(path), remedy=f"choose another folder with {option}"
         ) from error
 
 

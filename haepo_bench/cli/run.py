@@ -1,0 +1,72 @@
+"""`haepo-bench run`."""
+
+import shlex
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def run(
+    suite: Annotated[Path, typer.Argument(help="Suite file.", show_default=False)],
+    results: Annotated[Path, typer.Option(help="Folder under which the suite's results folder lies.")] = Path(
+        "results"
+    ),
+    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes; default: as the suite says.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the suite, e.g. seeds=3.")
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GLOB", help="Run only the cells whose task or algorithm matches."),
+    ] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed runs again.")] = False,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first run that fails.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be run; write nothing.")] = False,
+    save_policies: Annotated[
+        bool, typer.Option("--save-policies", help="Keep the final policy of each run made now as seed-<n>.npz.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print only the end.")] = False,
+) -> None:
+    """Run what is missing of a suite.
+
+    Finished runs are kept and never run again while settings and code stay the same. Interrupted runs are run again,
+    failed ones with --retry-failed.
+    """
+    from rich.console import Console
+
+    from haepo_bench.execution.session import Options, forecast, run_plan
+    from haepo_bench.execution.summary import print_forecast, print_results
+    from haepo_bench.results.store import Store
+    from haepo_bench.suite.resolve import load_plan
+
+    plan = load_plan(suite, sets=set_ or (), only=only or ())
+    if workers is not None:
+        plan = replace(plan, execution=replace(plan.execution, workers=workers))
+    store = Store(results / plan.suite)
+    # Not on a terminal nothing is gained by breaking lines at 80 columns.
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    if dry_run:
+        print_forecast(plan, forecast(plan, store, retry_failed=retry_failed), console)
+        return
+    if not quiet:
+        execution = plan.execution
+        count = f"{plan.suite}: {len(plan.cells)} cells, {plan.runs} runs, {execution.workers} workers"
+        typer.echo(f"{count}, device {execution.device} ({execution.device_reason})", err=True)
+    options = Options(
+        partial=bool(only),
+        retry_failed=retry_failed,
+        fail_fast=fail_fast,
+        save_policies=save_policies,
+        quiet=quiet,
+    )
+    outcome = run_plan(plan, store, options)
+    print_results(plan, outcome.runs, store.root, console)
+    if outcome.signalled:
+        typer.echo("interrupted: the same command goes on where it stopped", err=True)
+    elif outcome.waiting:
+        typer.echo(f"{outcome.waiting} failed runs were left alone: --retry-failed runs them again", err=True)
+    typer.echo(f"next: haepo-bench report {shlex.quote(str(store.root))}")
+    raise typer.Exit(outcome.exit_code)

@@ -1,0 +1,59 @@
+"""How long runs take, roughly: for the order of jobs and for `--dry-run`."""
+
+import heapq
+from collections.abc import Sequence
+from statistics import fmean
+from typing import NamedTuple
+
+from haepo_bench.execution.scheduler import Job, seconds_of
+from haepo_bench.results.record import RunRecord
+from haepo_bench.results.store import Store, read_record
+from haepo_bench.suite.plan import Cell
+
+#: Training env steps a second of one worker, evaluation included, where nothing was ever measured. Algorithms that
+#: train a job's seeds as one batch share this rate among the seeds; the others have it for the one seed they train.
+STEPS_A_SECOND_BATCHED = 10_000.0
+STEPS_A_SECOND_SINGLE = 1_500.0
+
+#: Starting a worker and importing torch.
+START_SECONDS = 3.0
+
+
+class Estimate(NamedTuple):
+    """How long one run of a cell takes.
+
+    Args:
+        measured: whether from stored runs of the same settings (else from the rough rates above).
+    """
+
+    seconds: float
+    measured: bool
+
+
+def estimate_run(cell: Cell, store: Store) -> Estimate:
+    """Seconds a run: the mean of stored runs with the same settings, of this code if there are any, else a guess."""
+    for pattern in (cell.folder, cell.folder[: -len(cell.code_hash[:8])] + "*"):
+        taken = _stored_seconds(store, pattern)
+        if taken:
+            return Estimate(fmean(taken), measured=True)
+    rate = STEPS_A_SECOND_BATCHED if cell.batches_seeds else STEPS_A_SECOND_SINGLE
+    return Estimate(cell.budget / rate, measured=False)
+
+
+def total_seconds(jobs: Sequence[Job], workers: int) -> float:
+    """When the last job ends if each goes, in order, to the worker that is free first."""
+    free = [START_SECONDS] * workers
+    for job in jobs:
+        heapq.heapreplace(free, free[0] + job.seconds)
+    return max(free) if jobs else 0.0
+
+
+def _stored_seconds(store: Store, folders: str) -> list[float]:
+    records = (read_record(path) for path in sorted(store.root.glob(f"{_literal(folders)}/seed-*.json")))
+    found = (seconds_of(record) for record in records if isinstance(record, RunRecord) and record.status == "done")
+    return [seconds for seconds in found if seconds is not None]
+
+
+def _literal(folders: str) -> str:
+    """A glob pattern in which only a final star is special; folder names hold no `*` or `?`, but may hold `[`."""
+    return folders.replace("[", "[[]")

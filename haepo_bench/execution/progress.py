@@ -1,0 +1,216 @@
+"""What a person sees while jobs run: a live picture on a terminal, plain lines elsewhere, nothing when quiet.
+
+All of it goes to standard error; a terminal that has gone away never stops a run.
+"""
+
+import contextlib
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from haepo_bench.execution.executor import Ended, Event, Failed, Finished, Progressed, Started
+from haepo_bench.execution.scheduler import Job
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+_HEARTBEAT_SECONDS = 30.0
+_REDRAW_SECONDS = 0.25
+
+
+@dataclass
+class _Running:
+    job: Job
+    since: float
+    env_steps: int = 0
+    eval_return: float | None = None
+    failed: bool = False
+
+    @property
+    def total(self) -> int:
+        return self.job.cell.budget * len(self.job.seeds)
+
+    @property
+    def name(self) -> str:
+        return f"{self.job.cell.task} {self.job.cell.algorithm} {seed_text(self.job.seeds)}"
+
+    @property
+    def value(self) -> str:
+        """Latest score, or return where the task has no references."""
+        if self.eval_return is None:
+            return ""
+        references = self.job.cell.references
+        if references is None:
+            return f"return {self.eval_return:.4g}"
+        return f"score {references.score(self.eval_return):.3f}"
+
+    def rate(self, now: float) -> float:
+        """Training env steps a second since the job began, all its seeds together."""
+        return self.env_steps / max(now - self.since, 1e-9)
+
+    def left(self, now: float) -> str:
+        """Time left at that rate."""
+        rate = self.rate(now)
+        return duration((self.total - self.env_steps) / rate) + " left" if self.env_steps else "starting"
+
+
+@dataclass
+class Display:
+    """Follows the jobs and shows nothing.
+
+    Args:
+        runs: to be run.
+        steps: training env steps that they take.
+    """
+
+    runs: int
+    steps: int
+    finished: int = 0
+    failed: int = 0
+    steps_over: int = 0
+    running: dict[int, _Running] = field(default_factory=dict)
+    begun: float = field(default_factory=time.monotonic)
+
+    def __enter__(self) -> "Display":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+    def show(self, event: Event) -> None:
+        """Takes in what happened."""
+        match event:
+            case Started(job):
+                self.running[id(job)] = _Running(job, time.monotonic())
+            case Progressed(job, env_steps, _, eval_return):
+                state = self.running[id(job)]
+                state.env_steps, state.eval_return = env_steps, eval_return
+            case Finished():
+                self.finished += 1
+            case Failed(job, seeds):
+                self.failed += len(seeds)
+                self.running[id(job)].failed = True
+            case Ended(job):
+                self.steps_over += self.running.pop(id(job)).total
+
+
+@dataclass
+class Lines(Display):
+    """Plain lines: a job starts, ends, fails; and a sign of life now and then."""
+
+    spoken: float = field(default_factory=time.monotonic)
+
+    def show(self, event: Event) -> None:
+        """Takes in what happened and says so where it is news."""
+        state = self.running.get(id(getattr(event, "job", None)))
+        super().show(event)
+        now = time.monotonic()
+        match event:
+            case Started(job):
+                self._say(f"start  {self.running[id(job)].name}")
+            case Failed(job, seeds, failure):
+                what = failure.status.replace("_", " ")
+                first_line = failure.message.partition("\n")[0]
+                where = f"{job.cell.task} {job.cell.algorithm} {seed_text(seeds)}"
+                self._say(f"{what}  {where}: {failure.type}: {first_line}")
+            case Ended() if state is not None and not state.failed:
+                value = f", {state.value}" if state.value else ""
+                self._say(f"done   {state.name} in {duration(now - state.since)}{value} ({self._count()})")
+            case _ if now - self.spoken >= _HEARTBEAT_SECONDS:
+                jobs = "; ".join(
+                    f"{state.name} {state.env_steps / state.total:.0%} {state.value}".rstrip()
+                    for state in self.running.values()
+                )
+                self._say(f"{duration(now - self.begun)}  {self._count()}: {jobs}")
+
+    def _count(self) -> str:
+        failed = f", {self.failed} failed" if self.failed else ""
+        return f"{self.finished + self.failed} of {self.runs} runs{failed}"
+
+    def _say(self, text: str) -> None:
+        self.spoken = time.monotonic()
+        with contextlib.suppress(OSError):
+            print(text, file=sys.stderr, flush=True)
+
+
+class Picture(Display):
+    """A live picture: a bar for the suite and a line for each running job."""
+
+    def __enter__(self) -> "Picture":
+        from rich.console import Console
+        from rich.live import Live
+
+        self._drawn = 0.0
+        # Drawn by hand: a second thread would draw in the middle of our own changes.
+        self._live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
+        with contextlib.suppress(OSError):
+            self._live.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        with contextlib.suppress(OSError):
+            self._live.stop()
+
+    def show(self, event: Event) -> None:
+        """Takes in what happened and redraws at most a few times a second."""
+        super().show(event)
+        now = time.monotonic()
+        if now - self._drawn >= _REDRAW_SECONDS:
+            self._drawn = now
+            with contextlib.suppress(OSError):
+                self._live.update(self._picture(now), refresh=True)
+
+    def _picture(self, now: float) -> "RenderableType":
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        steps = self.steps_over + sum(state.env_steps for state in self.running.values())
+        head = Table.grid(padding=(0, 1))
+        failed = f", {self.failed} failed" if self.failed else ""
+        head.add_row(
+            Text(f"{self.finished + self.failed} of {self.runs} runs{failed}"),
+            ProgressBar(total=max(self.steps, 1), completed=min(steps, self.steps), width=40),
+            Text(f"{steps / max(self.steps, 1):.0%}"),
+            Text(duration(now - self.begun)),
+        )
+        jobs = Table.grid(padding=(0, 2))
+        for state in self.running.values():
+            jobs.add_row(
+                Text(state.name, overflow="ellipsis", no_wrap=True),
+                Text(f"{state.env_steps / state.total:.0%}", justify="right"),
+                Text(f"{state.rate(now):,.0f} steps/s", justify="right"),
+                Text(state.value),
+                Text(state.left(now)),
+            )
+        return Group(head, jobs)
+
+
+def display_for(jobs: list[Job], *, quiet: bool) -> Display:
+    """The display that suits where standard error goes."""
+    runs = sum(len(job.seeds) for job in jobs)
+    steps = sum(job.cell.budget * len(job.seeds) for job in jobs)
+    if quiet:
+        return Display(runs, steps)
+    return Picture(runs, steps) if sys.stderr is not None and sys.stderr.isatty() else Lines(runs, steps)
+
+
+def seed_text(seeds: tuple[int, ...]) -> str:
+    """`seed 3`, `seeds 0-4` or `seeds 0, 2, 7`."""
+    if len(seeds) == 1:
+        return f"seed {seeds[0]}"
+    if list(seeds) == list(range(seeds[0], seeds[-1] + 1)):
+        return f"seeds {seeds[0]}-{seeds[-1]}"
+    return "seeds " + ", ".join(str(seed) for seed in seeds)
+
+
+def duration(seconds: float) -> str:
+    """`8 s`, `3 min 20 s`, `2 h 5 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

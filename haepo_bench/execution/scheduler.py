@@ -1,0 +1,163 @@
+"""What is missing from a plan, and its division into jobs.
+
+A job is a block of one cell's seeds: the unit of scheduling, timeout and death. A run depends only on its identity, so
+how a cell is divided never changes a result.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from haepo_bench.errors import UserError
+from haepo_bench.results.record import FINISHED, Failure, Number, RunRecord, Status
+from haepo_bench.results.store import Damaged, Store
+from haepo_bench.suite.plan import Cell, Plan
+
+
+class RunKey(NamedTuple):
+    """A run's place in the store."""
+
+    folder: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What the store knows of a run.
+
+    Args:
+        status: of the record, `damaged` where the file cannot be read as one.
+        seconds: that the run took, training and evaluation; None where it has no result.
+        log: the job's log file relative to the suite's folder, empty where the record does not say.
+        failures: all attempts that failed, this record's included, oldest first.
+    """
+
+    status: Status | Literal["damaged"]
+    final: Mapping[str, Number]
+    error: Failure | None
+    seconds: float | None
+    log: str
+    failures: tuple[Failure, ...]
+
+    @classmethod
+    def of(cls, record: RunRecord) -> "Stored":
+        """What is remembered of a record."""
+        own = [record.error] if record.error is not None and record.status in ("failed", "timed_out") else []
+        return cls(
+            status=record.status,
+            final=record.final,
+            error=record.error,
+            seconds=seconds_of(record),
+            log=str(record.provenance.get("log", "")),
+            failures=(*record.attempts, *own),
+        )
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a plan asks for, compared with what is stored.
+
+    Args:
+        stored: every run asked for that has a file.
+        missing: seeds to be run, by cell in the plan's order; cells without any are left out.
+        waiting: failed runs that only `--retry-failed` runs again.
+    """
+
+    stored: dict[RunKey, Stored]
+    missing: list[tuple[Cell, tuple[int, ...]]]
+    waiting: list[RunKey]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A block of one cell's seeds.
+
+    Args:
+        seconds: estimated.
+    """
+
+    cell: Cell
+    seeds: tuple[int, ...]
+    seconds: float
+
+    @property
+    def log_name(self) -> str:
+        """Name of the job's log: no two jobs of a cell share their first seed."""
+        more = f"-and-{len(self.seeds) - 1}-more" if len(self.seeds) > 1 else ""
+        return f"{self.cell.folder}/seed-{self.seeds[0]}{more}"
+
+
+def survey(plan: Plan, store: Store, *, retry_failed: bool) -> Survey:
+    """Reads what is stored of a plan and says what is to be run.
+
+    Raises:
+        UserError: a file holds another run than its name says.
+    """
+    stored: dict[RunKey, Stored] = {}
+    missing: list[tuple[Cell, tuple[int, ...]]] = []
+    waiting: list[RunKey] = []
+    for cell in plan.cells:
+        seeds = []
+        for seed in cell.seeds:
+            key = RunKey(cell.folder, seed)
+            record = store.read(cell.folder, seed)
+            if record is None:
+                seeds.append(seed)
+            elif isinstance(record, Damaged):
+                stored[key] = Stored("damaged", {}, None, None, "", ())
+                seeds.append(seed)
+            else:
+                _check_identity(record, cell, seed, store)
+                stored[key] = Stored.of(record)
+                if record.status in ("failed", "timed_out") and not retry_failed:
+                    waiting.append(key)
+                elif record.status not in FINISHED:
+                    seeds.append(seed)
+        if seeds:
+            missing.append((cell, tuple(seeds)))
+    return Survey(stored, missing, waiting)
+
+
+def make_jobs(
+    missing: Sequence[tuple[Cell, tuple[int, ...]]], workers: int, seconds_a_run: Mapping[str, float]
+) -> list[Job]:
+    """Divides what is missing into jobs, the longest first.
+
+    Cells whose algorithm trains a job's seeds as one batch stay whole, unless workers would idle; the others fall apart
+    into single seeds.
+
+    Args:
+        seconds_a_run: estimate by cell folder.
+    """
+    jobs: list[Job] = []
+    for cell, seeds in missing:
+        each = seconds_a_run[cell.folder]
+        blocks = [seeds] if cell.batches_seeds else [(seed,) for seed in seeds]
+        jobs.extend(Job(cell, block, each * len(block)) for block in blocks)
+    while len(jobs) < workers:
+        divisible = [job for job in jobs if len(job.seeds) > 1]
+        if not divisible:
+            break
+        longest = max(divisible, key=lambda job: job.seconds)
+        jobs.remove(longest)
+        half = (len(longest.seeds) + 1) // 2
+        each = seconds_a_run[longest.cell.folder]
+        jobs.extend(Job(longest.cell, s, each * len(s)) for s in (longest.seeds[:half], longest.seeds[half:]))
+    return sorted(jobs, key=lambda job: -job.seconds)
+
+
+def seconds_of(record: RunRecord) -> float | None:
+    """Seconds that a finished run took, training and evaluation."""
+    parts = [record.cost.get("wall_seconds"), record.cost.get("evaluation_seconds")]
+    return sum(parts) if all(part is not None for part in parts) else None  # type: ignore[arg-type]
+
+
+def _check_identity(record: RunRecord, cell: Cell, seed: int, store: Store) -> None:
+    """Guards against files that were copied or renamed by hand."""
+    if (record.settings_hash, record.code_hash, record.seed) != (cell.settings_hash, cell.code_hash, seed):
+        raise UserError(
+            f"the file holds another run (seed {record.seed}, settings {record.settings_hash[:8]}, "
+            f"code {record.code_hash[:8]}) than its name says",
+            where=str(store.path(cell.folder, seed)),
+            remedy="was it copied or renamed? Move it out of the results folder and run again",
+        )

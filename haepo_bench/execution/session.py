@@ -1,0 +1,233 @@
+"""One `run`: from a plan to stored runs."""
+
+import contextlib
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from haepo_bench.errors import ExitCode
+from haepo_bench.execution.estimate import Estimate, estimate_run
+from haepo_bench.execution.executor import Event, Failed, Finished, LocalExecutor
+from haepo_bench.execution.progress import Display, display_for
+from haepo_bench.execution.provenance import provenance
+from haepo_bench.execution.records import failure_record, utc_now
+from haepo_bench.execution.scheduler import Job, RunKey, Stored, Survey, make_jobs, survey
+from haepo_bench.execution.worker import Request
+from haepo_bench.results.record import FINISHED, Failure, RunRecord
+from haepo_bench.results.store import Store
+from haepo_bench.suite.plan import Cell, Plan
+
+#: Marking runs as interrupted must not keep a person waiting: an unmarked run is missing, and run again all the same.
+_MARKING_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a person asked of one `run` beside the suite.
+
+    Args:
+        partial: the plan is a selection of the suite's cells.
+        retry_failed: run failed and timed-out runs again.
+        fail_fast: stop at the first run that fails.
+        save_policies: keep the final policies of the runs made now.
+        quiet: show nothing meanwhile.
+    """
+
+    partial: bool = False
+    retry_failed: bool = False
+    fail_fast: bool = False
+    save_policies: bool = False
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How it went.
+
+    Args:
+        runs: all runs asked for that have a file now.
+        complete: every run asked for is done or diverged.
+        waiting: failed runs that were not run again.
+        signalled: a signal ended it.
+    """
+
+    runs: dict[RunKey, Stored]
+    complete: bool
+    waiting: int
+    signalled: bool
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """130 interrupted, 2 where a run asked for has no result, else 0."""
+        if self.signalled:
+            return ExitCode.INTERRUPTED
+        return ExitCode.OK if self.complete else ExitCode.RUN_FAILED
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a `run` would do.
+
+    Args:
+        jobs: in the order in which they would be started.
+        estimates: of one run, by the folder of each cell that has something to do.
+    """
+
+    survey: Survey
+    jobs: list[Job]
+    estimates: dict[str, Estimate]
+
+
+def forecast(plan: Plan, store: Store, *, retry_failed: bool) -> Forecast:
+    """Compares a plan with what is stored; writes nothing."""
+    state = survey(plan, store, retry_failed=retry_failed)
+    estimates = {cell.folder: estimate_run(cell, store) for cell, _ in state.missing}
+    seconds = {folder: estimate.seconds for folder, estimate in estimates.items()}
+    return Forecast(state, make_jobs(state.missing, plan.execution.workers, seconds), estimates)
+
+
+def run_plan(plan: Plan, store: Store, options: Options) -> Outcome:
+    """Runs what is missing of a plan and stores each run as soon as it is finished.
+
+    Raises:
+        UserError: another `run` holds the folder, it cannot be written, the disk is full.
+    """
+    with store.lock():
+        store.sweep()
+        store.write_plan(_plan_document(plan, store, partial=options.partial))
+        todo = forecast(plan, store, retry_failed=options.retry_failed)
+        session = _Session(plan, store, options, todo.survey)
+        signalled = session.run(todo.jobs) if todo.jobs else False
+    asked = [RunKey(cell.folder, seed) for cell in plan.cells for seed in cell.seeds]
+    finished = [key in session.runs and session.runs[key].status in FINISHED for key in asked]
+    return Outcome(session.runs, bool(asked) and all(finished), len(todo.survey.waiting), signalled)
+
+
+@dataclass
+class _Session:
+    plan: Plan
+    store: Store
+    options: Options
+    survey: Survey
+    runs: dict[RunKey, Stored] = field(init=False)
+    pending: dict[RunKey, Cell] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.runs = dict(self.survey.stored)
+        self.pending = {RunKey(cell.folder, seed): cell for cell, seeds in self.survey.missing for seed in seeds}
+        self._provenance = provenance(self.plan.execution.device)
+
+    def run(self, jobs: list[Job]) -> bool:
+        """Runs the jobs; True where a signal ended it."""
+        execution = self.plan.execution
+        executor = LocalExecutor(
+            workers=min(execution.workers, len(jobs)),
+            timeout_seconds=execution.timeout_seconds,
+            request=self._request,
+        )
+        with contextlib.closing(executor), _signals(executor) as signals:
+            display = display_for(jobs, quiet=self.options.quiet)
+            with contextlib.closing(executor.events(jobs)) as events, display:
+                for event in events:
+                    self._take(event, executor, display)
+            if self.pending:
+                self._mark_interrupted(f"stopped by {signals[0]}" if signals else "stopped after another run failed")
+        return bool(signals)
+
+    def _take(self, event: Event, executor: LocalExecutor, display: Display) -> None:
+        match event:
+            case Finished(job, _, text):
+                self._store(job.cell, RunRecord.from_json(text))
+            case Failed(job, seeds, failure):
+                about = {**self._about(job), "started": failure.started}
+                for seed in seeds:
+                    self._store(job.cell, failure_record(self.plan.suite, job.cell, seed, failure, about))
+                if self.options.fail_fast:
+                    executor.stop()
+        display.show(event)
+
+    def _store(self, cell: Cell, record: RunRecord) -> None:
+        key = RunKey(cell.folder, record.seed)
+        before = self.survey.stored.get(key)
+        if before is not None and before.failures:
+            record = record.model_copy(update={"attempts": list(before.failures)})
+        self.store.write(cell.folder, record)
+        self.runs[key] = Stored.of(record)
+        del self.pending[key]
+
+    def _mark_interrupted(self, reason: str) -> None:
+        failure = Failure(status="interrupted", type="Interrupted", message=reason)
+        deadline = time.monotonic() + _MARKING_SECONDS
+        for key, cell in list(self.pending.items()):
+            if time.monotonic() > deadline:
+                break
+            self._store(cell, failure_record(self.plan.suite, cell, key.seed, failure, self._provenance))
+
+    def _about(self, job: Job) -> dict[str, Any]:
+        log = self.store.log_path(job.log_name).relative_to(self.store.root).as_posix()
+        return {**self._provenance, "seeds": list(job.seeds), "log": log}
+
+    def _request(self, job: Job) -> Request:
+        keep = self.options.save_policies
+        return Request(
+            suite=self.plan.suite,
+            cell=job.cell,
+            seeds=job.seeds,
+            device=self.plan.execution.device,
+            provenance={**self._about(job), "started": utc_now()},
+            log=self.store.log_path(job.log_name),
+            policies={seed: self.store.policy_path(job.cell.folder, seed) for seed in job.seeds} if keep else {},
+        )
+
+
+@contextlib.contextmanager
+def _signals(executor: LocalExecutor) -> Iterator[list[str]]:
+    """Ctrl-C, SIGTERM and a closed terminal stop the executor; yields the names of those that came."""
+    came: list[str] = []
+
+    def stop(number: int, _: object) -> None:
+        came.append(signal.Signals(number).name)
+        executor.stop()
+
+    caught = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
+        caught.append(signal.SIGHUP)
+    before = {number: signal.signal(number, stop) for number in caught}
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _plan_document(plan: Plan, store: Store, *, partial: bool) -> dict[str, Any]:
+    """What reports need to know of the plan; a selection leaves the earlier plan's other cells standing."""
+    cells = {(cell.task, cell.algorithm): _cell_document(cell) for cell in plan.cells}
+    earlier = store.read_plan() if partial else None
+    if isinstance(earlier, Mapping):
+        kept = [cell for cell in earlier["cells"] if isinstance(cell, dict)]
+        cells = {**{(str(cell.get("task")), str(cell.get("algorithm"))): cell for cell in kept}, **cells}
+    return {
+        "format_version": 1,
+        "suite": plan.suite,
+        "description": plan.description,
+        "written": utc_now(),
+        "source": plan.source,
+        "cells": list(cells.values()),
+    }
+
+
+def _cell_document(cell: Cell) -> dict[str, Any]:
+    return {
+        "folder": cell.folder,
+        "task": cell.task,
+        "algorithm": cell.algorithm,
+        "uses": cell.uses,
+        "seeds": list(cell.seeds),
+        "settings_hash": cell.settings_hash,
+        "code_hash": cell.code_hash,
+        "budget": cell.budget,
+        "evaluation_every": cell.evaluation_every,
+    }

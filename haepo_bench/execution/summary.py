@@ -1,0 +1,170 @@
+"""What `run` prints: at the end a table of results, before a dry run a table of what is to do."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from haepo_bench.execution.estimate import total_seconds
+from haepo_bench.execution.progress import duration, seed_text
+from haepo_bench.execution.scheduler import RunKey, Stored
+from haepo_bench.execution.session import Forecast
+from haepo_bench.results.record import FINISHED
+from haepo_bench.suite.plan import Cell, Plan
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+_FAILURES_SHOWN = 20
+
+
+def print_results(plan: Plan, runs: Mapping[RunKey, Stored], root: Path, console: "Console") -> None:
+    """The result table of all runs asked for, what failed and why, and the algorithms' footnotes."""
+    table = _table("Task", "Algorithm", "Score", "Return", "Seeds", "Remarks", numbers=("Score", "Return", "Seeds"))
+    notes = _Footnotes()
+    for cell in plan.cells:
+        known = [runs[RunKey(cell.folder, seed)] for seed in cell.seeds if RunKey(cell.folder, seed) in runs]
+        results = [run for run in known if run.status in FINISHED]
+        table.add_row(
+            *_texts(
+                cell.task,
+                algorithm_name(cell) + notes.mark(cell),
+                _mean(_score(cell, run) for run in results),
+                _mean(_return(cell, run) for run in results),
+                f"{len(results)} of {len(cell.seeds)}" if len(results) < len(cell.seeds) else str(len(results)),
+                _remarks(known),
+            )
+        )
+    console.print(table)
+    _say(console, "Score and return: final evaluation of the sampled policy, mean over the seeds that have a result;")
+    _say(console, "a diverged seed counts as the random policy. The report has intervals and curves.")
+    notes.print(console)
+    for line in _failure_lines(plan, runs, root):
+        _say(console, line)
+
+
+def print_forecast(plan: Plan, forecast: Forecast, console: "Console") -> None:
+    """What a run would do."""
+    survey, jobs, estimates = forecast.survey, forecast.jobs, forecast.estimates
+    table = _table("Task", "Algorithm", "Done", "To do", "Failed", "Time", numbers=("Done", "To do", "Failed", "Time"))
+    notes = _Footnotes()
+    missing = {cell.folder: seeds for cell, seeds in survey.missing}
+    for cell in plan.cells:
+        states = [survey.stored.get(RunKey(cell.folder, seed)) for seed in cell.seeds]
+        todo = missing.get(cell.folder, ())
+        estimate = estimates.get(cell.folder)
+        time = ""
+        if todo and estimate is not None:
+            time = f"{'~' if estimate.measured else '?'} {duration(estimate.seconds * len(todo))}"
+        table.add_row(
+            *_texts(
+                cell.task,
+                algorithm_name(cell) + notes.mark(cell),
+                str(sum(state is not None and state.status in FINISHED for state in states)),
+                seed_text(todo) if todo else "",
+                str(sum(RunKey(cell.folder, seed) in survey.waiting for seed in cell.seeds) or ""),
+                time,
+            )
+        )
+    console.print(table)
+    notes.print(console)
+    runs = sum(len(seeds) for seeds in missing.values())
+    workers = plan.execution.workers
+    seconds = duration(total_seconds(jobs, workers))
+    _say(console, f"{runs} runs to do in {len(jobs)} jobs on {workers} workers: roughly {seconds}.")
+    if any(not estimates[folder].measured for folder in missing):
+        _say(console, "Times marked ? are guesses from typical speeds; those marked ~ come from stored runs.")
+    if survey.waiting:
+        _say(console, f"{len(survey.waiting)} failed runs are left alone; --retry-failed runs them again.")
+
+
+def algorithm_name(cell: Cell) -> str:
+    """The suite's name for the algorithm, followed by what it is where the name does not say it."""
+    return cell.algorithm if cell.algorithm == cell.uses else f"{cell.algorithm} ({cell.uses})"
+
+
+class _Footnotes:
+    """Numbers the footnotes in the order in which they appear; equal texts share a number."""
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+
+    def mark(self, cell: Cell) -> str:
+        text = cell.information.footnote
+        if not text:
+            return ""
+        if text not in self._texts:
+            self._texts.append(text)
+        return f" [{self._texts.index(text) + 1}]"
+
+    def print(self, console: "Console") -> None:
+        for number, text in enumerate(self._texts, start=1):
+            _say(console, f"[{number}] {text}")
+
+
+def _score(cell: Cell, run: Stored) -> float | None:
+    if cell.references is None:
+        return None
+    return 0.0 if run.status == "diverged" else run.final.get("score")
+
+
+def _return(cell: Cell, run: Stored) -> float | None:
+    if run.status == "diverged":
+        return None if cell.references is None else cell.references.random
+    return run.final.get("eval_return")
+
+
+def _mean(values: Iterable[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    return f"{fmean(known):.4g}" if known else "-"
+
+
+def _remarks(known: Sequence[Stored]) -> str:
+    counts = {
+        status: sum(run.status == status for run in known)
+        for status in ("diverged", "failed", "timed_out", "interrupted", "damaged")
+    }
+    return ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in counts.items() if count)
+
+
+def _failure_lines(plan: Plan, runs: Mapping[RunKey, Stored], root: Path) -> list[str]:
+    """One line for the seeds of a cell that share a log and a reason."""
+    groups: dict[tuple[str, str, str, str], list[int]] = {}
+    for cell in plan.cells:
+        for seed in cell.seeds:
+            run = runs.get(RunKey(cell.folder, seed))
+            if run is None or run.error is None or run.status == "interrupted":
+                continue
+            reason = f"{run.error.type}: {run.error.message.partition(chr(10))[0]}"
+            log = f" (log: {root / run.log})" if run.log else ""
+            name = f"{cell.task} {algorithm_name(cell)}"
+            groups.setdefault((run.status.replace("_", " "), name, reason, log), []).append(seed)
+    lines = [
+        f"{status}: {name} {seed_text(tuple(seeds))}: {reason}{log}"
+        for (status, name, reason, log), seeds in groups.items()
+    ]
+    more = len(lines) - _FAILURES_SHOWN
+    return [*lines[:_FAILURES_SHOWN], f"... and {more} more, see the report"] if more > 0 else lines
+
+
+def _table(*columns: str, numbers: Sequence[str]) -> "Table":
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+    return table
+
+
+def _texts(*cells: str) -> list["Text"]:
+    # Text objects, because rich would read [1] in a string as markup.
+    from rich.text import Text
+
+    return [Text(cell) for cell in cells]
+
+
+def _say(console: "Console", line: str) -> None:
+    console.print(line, markup=False, highlight=False, emoji=False, soft_wrap=True)

@@ -1,0 +1,185 @@
+"""A worker process: trains one job after the other and tells its parent, over a pipe, what becomes of each seed.
+
+Started by executor.py with one thread for every numerical library, its output going to the job's log file. The parent
+alone decides when a worker ends: signals of the terminal are ignored, and the pipe's end is the worker's end, so none
+outlives its parent. Torch is imported only if the algorithm does.
+"""
+
+import ctypes
+import faulthandler
+import io
+import os
+import resource
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from haepo_bench.suite.plan import Cell
+
+if TYPE_CHECKING:
+    from haepo_bench.training.recorder import Progress, SeedResult
+
+_PROGRESS_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a worker needs to know to run a job.
+
+    Args:
+        provenance: of all the job's runs.
+        log: file that the worker's output goes to while the job runs.
+        policies: for each seed the file for its final policy; empty where policies are not kept.
+    """
+
+    suite: str
+    cell: Cell
+    seeds: tuple[int, ...]
+    device: str
+    provenance: dict[str, Any]
+    log: Path
+    policies: dict[int, Path]
+
+
+class Message(NamedTuple):
+    """What a worker tells its parent.
+
+    Args:
+        kind: `finished` with a run record as JSON text and its seed, `progress` with (env steps, total, return),
+            `failed` with a Failure for all seeds that have not finished, `ended` with the worker's peak memory in
+            bytes after each job.
+    """
+
+    kind: Literal["finished", "progress", "failed", "ended"]
+    content: Any
+    seed: int = -1
+
+
+def main(handle: int) -> None:
+    """Serves the parent at the other end of the socket `handle` until it closes it or dies."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    os.set_inheritable(handle, False)
+    _die_with_parent()
+    faulthandler.enable()
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    connection = Connection(handle)
+    requests: SimpleQueue[Request] = SimpleQueue()
+    threading.Thread(target=_receive, args=(connection, requests), daemon=True).start()
+    while True:
+        _serve(requests.get(), connection)
+
+
+def _receive(connection: Connection, requests: "SimpleQueue[Request]") -> None:
+    try:
+        while True:
+            requests.put(connection.recv())
+    except (EOFError, OSError):
+        os._exit(0)
+    except BaseException:
+        # A request that cannot be unpickled: without this thread the worker would wait for ever.
+        traceback.print_exc()
+        os._exit(1)
+
+
+def _die_with_parent() -> None:
+    """Asks Linux for SIGKILL at the parent's death: a thread alone is deaf while a library holds the interpreter."""
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+
+
+def _serve(request: Request, connection: Connection) -> None:
+    started = str(request.provenance["started"])
+    try:
+        _log_to(request.log)
+        cell = request.cell
+        print(f"--- {started} {cell.task} {cell.algorithm} seeds {list(request.seeds)} pid {os.getpid()}")
+        _train(request, connection)
+    except Exception as error:
+        from haepo_bench.execution.records import failure_of
+
+        traceback.print_exc()
+        connection.send(Message("failed", failure_of(error, started)))
+    # ru_maxrss is in KiB on Linux.
+    connection.send(Message("ended", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024))
+
+
+def _train(request: Request, connection: Connection) -> None:
+    from haepo_bench import catalogue
+    from haepo_bench.execution.records import result_record
+    from haepo_bench.training.recorder import Recorder
+
+    cell = request.cell
+    last_progress = 0.0
+
+    def finished(result: "SeedResult") -> None:
+        provenance = {**request.provenance, **_accelerator(request.device)}
+        record = result_record(request.suite, cell, result, provenance)
+        connection.send(Message("finished", record.to_json(), result.seed))
+
+    def progress(state: "Progress") -> None:
+        nonlocal last_progress
+        now = time.monotonic()
+        if now - last_progress >= _PROGRESS_SECONDS:
+            last_progress = now
+            value = None if state.eval_return is None else float(state.eval_return)
+            connection.send(Message("progress", (int(state.env_steps), int(state.total), value)))
+
+    def policy(seed: int, state: Mapping[str, Any]) -> None:
+        _store_policy(request.policies[seed], state)
+
+    task = catalogue.task(cell.task, time_limit=cell.time_limit)
+    algorithm = catalogue.algorithm(cell.uses).configure(cell.overrides, task)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+    recorder = Recorder(
+        request.seeds,
+        budget=cell.budget,
+        every=cell.evaluation_every,
+        episodes=cell.evaluation_episodes,
+        on_finished=finished,
+        on_progress=progress,
+        on_policy=policy if request.policies else None,
+    )
+    algorithm.train(task, request.seeds, recorder, device=request.device)
+    if recorder.live:
+        raise RuntimeError(f"the algorithm returned before the budget was reached for seeds {recorder.live}")
+
+
+def _accelerator(device: str) -> dict[str, str]:
+    if device != "cuda":
+        return {}
+    import torch
+
+    return {"device_name": torch.cuda.get_device_name()}
+
+
+def _store_policy(path: Path, state: Mapping[str, Any]) -> None:
+    import numpy as np
+
+    from haepo_bench.results.store import write_atomically
+
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **state)
+    write_atomically(path, buffer.getvalue())
+
+
+def _log_to(path: Path) -> None:
+    """Sends everything that this process writes, libraries included, to the end of `path`."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(handle, 1)
+    os.dup2(handle, 2)
+    os.close(handle)
