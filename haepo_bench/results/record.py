@@ -6,6 +6,8 @@ learning curve, cost, where it came from), so that it can be read without this p
 
 import json
 import math
+from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -33,6 +35,12 @@ class References(_Model):
     random: float
     solved: float
     source: str = Field(description="where the two numbers come from")
+
+    @model_validator(mode="after")
+    def _apart(self) -> "References":
+        if not math.isfinite(self.random) or not math.isfinite(self.solved) or self.random == self.solved:
+            raise ValueError(f"no score can be made of random {self.random} and solved {self.solved}")
+        return self
 
     def score(self, value: float) -> float:
         """The score of a return: 0 for the uniformly random policy, 1 for a solved task; not clipped."""
@@ -99,15 +107,22 @@ class RunRecord(_Model):
         lengths = {name: len(column) for name, column in self.curve.items()}
         if len(set(lengths.values())) > 1:
             raise ValueError(f"curve columns have unequal lengths: {lengths}")
-        for group, values in (("final", self.final), ("cost", self.cost)):
-            bad = [name for name, value in values.items() if value is not None and not math.isfinite(value)]
-            if bad:
-                raise ValueError(f"{group} holds numbers that are not finite: {', '.join(bad)}")
-        for name, column in self.curve.items():
-            if any(value is not None and not math.isfinite(value) for value in column):
-                raise ValueError(f"curve column '{name}' holds numbers that are not finite")
-        if self.status in FINISHED and not lengths.get("env_steps"):
+        numbers = {f"final.{name}": [value] for name, value in self.final.items()}
+        numbers |= {f"cost.{name}": [value] for name, value in self.cost.items()}
+        numbers |= {f"curve.{name}": column for name, column in self.curve.items()}
+        bad = [name for name, values in numbers.items() if not _all_finite(values)]
+        if bad:
+            raise ValueError(f"numbers that are not finite: {', '.join(bad)}")
+        marks = self.curve.get("env_steps", [])
+        if self.status in FINISHED and not marks:
             raise ValueError(f"a {self.status} run without a curve")
+        steps = [mark for mark in marks if mark is not None]
+        if len(steps) < len(marks) or any(before >= after for before, after in pairwise(steps)):
+            raise ValueError("the marks (curve.env_steps) do not increase")
+        if self.status == "done" and (
+            None in self.curve.get("eval_return", [None]) or self.final.get("eval_return") is None
+        ):
+            raise ValueError("a done run without an evaluation return at every mark")
         return self
 
     def to_json(self) -> str:
@@ -139,12 +154,20 @@ class RunRecord(_Model):
         if isinstance(version, int) and not isinstance(version, bool):
             # A newer format may have any fields: say that it is newer, not which fields are strange.
             cls._known_version(version)
-        return cls.model_validate(document)
+        return cls.model_validate(document, strict=True)
 
 
 def finite(value: float | None) -> float | None:
     """`value`, or None where it is NaN or infinite: JSON has neither."""
     return None if value is None or not math.isfinite(value) else value
+
+
+def _all_finite(values: Iterable[Number]) -> bool:
+    """Whether all that are not None can be kept in a float: neither NaN nor infinite nor an integer beyond floats."""
+    try:
+        return all(value is None or math.isfinite(value) for value in values)
+    except OverflowError:
+        return False
 
 
 def _dump(value: Any) -> str:

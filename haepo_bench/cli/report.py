@@ -1,0 +1,58 @@
+"""`haepo-bench report`."""
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class ReportFormat(StrEnum):
+    """What `--format` takes."""
+
+    html = "html"
+    md = "md"
+    csv = "csv"
+    json = "json"
+    latex = "latex"
+
+
+def report(
+    results: Annotated[
+        Path, typer.Argument(help="A results folder, of one suite or of several.", show_default=True)
+    ] = Path("results"),
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the files. html writes to RESULTS/report without it, the others print only."),
+    ] = None,
+    form: Annotated[
+        ReportFormat, typer.Option("--format", help="All but html are printed on standard output.")
+    ] = ReportFormat.html,
+) -> None:
+    """Tables and learning curves of the runs that lie in RESULTS."""
+    from haepo_bench.report.build import build_report
+    from haepo_bench.report.files import render, write_report
+    from haepo_bench.results.store import REPORT_FOLDER
+
+    document = build_report(results)
+    printed = form is not ReportFormat.html
+    if printed:
+        # Bytes: the same text whatever the terminal's encoding or the platform's line ends.
+        sys.stdout.buffer.write(render(document, form.value).encode())
+        sys.stdout.flush()
+    if out is not None or not printed:
+        files = write_report(document, form.value, out if out is not None else results / REPORT_FOLDER)
+        figures = len(files) - 1
+        typer.echo(f"wrote {files[0]}", err=printed)
+        if figures:
+            folder = files[1].parent if len({file.parent for file in files[1:]}) == 1 else files[1].parent.parent
+            typer.echo(f"wrote {figures} figures (PNG and SVG) to {folder}", err=printed)
+    for suite in document.suites:
+        missing = suite.runs_planned - suite.runs_shown
+        if missing:
+            typer.echo(
+                f"{suite.suite}: {missing} of {suite.runs_planned} runs have no result; the report says why", err=True
+            )
+        for file in suite.damaged:
+            typer.echo(f"{suite.suite}: not readable: {file.file}: {file.reason}", err=True)

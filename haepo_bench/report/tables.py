@@ -1,0 +1,223 @@
+"""The report's tables, as text cells that every format writes in its own way."""
+
+import math
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from haepo_bench.report.document import AlgorithmResult, Estimate, SuiteResult, TaskResult
+
+#: Marks of footnotes, in the order of their use.
+_MARKERS = "*†‡§¶"
+
+UNDEFINED = "–"
+
+COST_NOTE = (
+    "Seconds are training time a seed, evaluation apart; where the seeds of a job train as one batch, a seed's equal "
+    "share of the batch's time."
+)
+INTERVAL_NOTE = (
+    "Mean over seeds [95 % Student t interval]; n/N: seeds with a result of those asked for. One seed has no interval."
+)
+SCORE_NOTE = "Score: 0 is the random policy, 1 a solved task. Area: score averaged over the budget (1: solved at once)."
+DIVERGED_NOTE = "A diverged run counts with the random policy's return (score 0) from the mark on at which it diverged."
+
+
+class Cell(NamedTuple):
+    """One table cell: `text`, and smaller `detail` below or behind it."""
+
+    text: str
+    detail: str = ""
+
+
+class Table(NamedTuple):
+    """A table with its notes; the first column is text, the others are aligned right."""
+
+    title: str
+    columns: list[str]
+    rows: list[list[Cell]]
+    notes: list[str]
+
+
+class Diagnostic(NamedTuple):
+    """How a curve column is called in tables."""
+
+    title: str
+    decimals: int
+
+
+DIAGNOSTIC_TITLES = {
+    "effective_sample_size": Diagnostic("Effective sample size (fraction of trajectories)", 3),
+    "policy_entropy": Diagnostic("Policy entropy (nats a step)", 3),
+    "kl_previous": Diagnostic("KL to behaviour policy (nats a step)", 5),
+    "gradient_norm": Diagnostic("Gradient norm", 3),
+    "state_coverage": Diagnostic("State coverage (fraction)", 3),
+    "reward_alignment": Diagnostic("Reward alignment", 3),
+}
+
+
+class Footnotes:
+    """Numbers the footnotes of one table or figure in the order in which they are met."""
+
+    def __init__(self, results: Iterable[AlgorithmResult]) -> None:
+        self._texts = list(dict.fromkeys(result.footnote for result in results if result.footnote))
+
+    def marker(self, result: AlgorithmResult) -> str:
+        """The mark behind an algorithm's name; empty where it has no footnote."""
+        return _marker(self._texts.index(result.footnote)) if result.footnote else ""
+
+    @property
+    def lines(self) -> list[str]:
+        """Each footnote behind its mark."""
+        return [f"{_marker(i)} {text}" for i, text in enumerate(self._texts)]
+
+
+def _marker(i: int) -> str:
+    return _MARKERS[i % len(_MARKERS)] * (i // len(_MARKERS) + 1)
+
+
+def result_table(task: TaskResult) -> Table:
+    """What the algorithms reached on a task, what they were told and what it cost."""
+    footnotes = Footnotes(task.algorithms)
+    scored = any(result.final_score for result in task.algorithms)
+    estimates = [e for r in task.algorithms for e in (r.final_return, r.final_return_greedy, r.area_return)]
+    decimals = return_decimals(estimates)
+    columns = ["Algorithm", "Seeds n/N"]
+    columns += ["Final score, sampled", "Final score, greedy", "Area under score curve"] if scored else []
+    columns += ["Final return, sampled", "Final return, greedy"]
+    columns += [] if scored else ["Mean return over training"]
+    columns += ["Told", "Env steps", "Seconds"]
+    rows = []
+    for result in task.algorithms:
+        row = [name_cell(result, footnotes), seeds_cell(result)]
+        if scored:
+            row += [estimate_cell(e, 2) for e in (result.final_score, result.final_score_greedy, result.area)]
+        row += [estimate_cell(e, decimals) for e in (result.final_return, result.final_return_greedy)]
+        row += [] if scored else [estimate_cell(result.area_return, decimals)]
+        row += [information_cell(result), Cell(count(result.cost["env_steps_collected"]))]
+        row += [Cell(seconds(result.cost["wall_seconds"]))]
+        rows.append(row)
+    notes = [*footnotes.lines, *absences(task), *run_notes(task)]
+    return Table(task.task, columns, rows, notes)
+
+
+def diagnostics_table(task: TaskResult) -> Table | None:
+    """How training ended: the last diagnostics; None where no run has any."""
+    names = [name for name in DIAGNOSTIC_TITLES if any(name in result.diagnostics for result in task.algorithms)]
+    results = [result for result in task.algorithms if result.diagnostics]
+    if not names:
+        return None
+    footnotes = Footnotes(results)
+    rows = [
+        [
+            name_cell(result, footnotes),
+            *(estimate_cell(result.diagnostics.get(name), DIAGNOSTIC_TITLES[name].decimals) for name in names),
+        ]
+        for result in results
+    ]
+    return Table(
+        f"{task.task}: diagnostics at the end of training",
+        ["Algorithm", *(DIAGNOSTIC_TITLES[name].title for name in names)],
+        rows,
+        [*footnotes.lines, "Mean over the seeds that are done."],
+    )
+
+
+def reading_notes(suite: SuiteResult) -> list[str]:
+    """How a suite's tables are to be read; said once a suite."""
+    results = [result for task in suite.tasks for result in task.algorithms]
+    notes = [INTERVAL_NOTE]
+    notes += [SCORE_NOTE] if any(result.final_score for result in results) else []
+    notes += [DIVERGED_NOTE] if any(result.seeds.diverged for result in results) else []
+    return [*notes, COST_NOTE]
+
+
+def name_cell(result: AlgorithmResult, footnotes: Footnotes) -> Cell:
+    """The algorithm's name with its kind, which for HAEPO is its reading."""
+    return Cell(result.algorithm + footnotes.marker(result), kind(result))
+
+
+def kind(result: AlgorithmResult) -> str:
+    """The label of an algorithm, which for HAEPO says its reading; empty where it only repeats the name."""
+    return result.label if result.label.casefold() != result.algorithm.casefold() else ""
+
+
+def seeds_cell(result: AlgorithmResult) -> Cell:
+    """n/N, and how many of the n diverged."""
+    diverged = len(result.seeds.diverged)
+    return Cell(f"{len(result.seeds.shown)}/{len(result.seeds.planned)}", f"{diverged} diverged" if diverged else "")
+
+
+def information_cell(result: AlgorithmResult) -> Cell:
+    """What the algorithm was told, whether it learns a critic, whether it discounts."""
+    information = result.information
+    if information.told is None:
+        return Cell(UNDEFINED)
+    critic = "critic" if information.critic else "no critic"
+    discount = "no discount" if information.discount is None else f"discount {information.discount:g}"
+    return Cell(information.told, f"{critic}, {discount}")
+
+
+def estimate_cell(estimate: Estimate | None, decimals: int) -> Cell:
+    """Mean, and the interval as detail."""
+    if estimate is None or estimate.mean is None:
+        return Cell(UNDEFINED)
+    if estimate.low is None or estimate.high is None:
+        return Cell(fixed(estimate.mean, decimals), "[n = 1]")
+    return Cell(fixed(estimate.mean, decimals), f"[{fixed(estimate.low, decimals)}, {fixed(estimate.high, decimals)}]")
+
+
+def return_decimals(estimates: Iterable[Estimate]) -> int:
+    """Decimals that show about three digits of the largest of some returns."""
+    largest = max((abs(e.mean) for e in estimates if e.mean is not None), default=0.0)
+    return 3 if largest == 0 else min(6, max(0, 2 - math.floor(math.log10(largest)) + (1 if largest < 1000 else 0)))
+
+
+def fixed(value: float, decimals: int) -> str:
+    """A number with fixed decimals, thousands apart, without a negative zero; very large ones in powers of ten."""
+    if abs(value) >= 1e9:
+        return f"{value:.3g}"
+    text = f"{value:,.{decimals}f}"
+    return text.lstrip("-") if not text.strip("-0.,") else text
+
+
+def count(value: float | None) -> str:
+    """A mean number of steps."""
+    return UNDEFINED if value is None else fixed(value, 0)
+
+
+def seconds(value: float | None) -> str:
+    """Seconds with about three digits."""
+    if value is None:
+        return UNDEFINED
+    return fixed(value, 0 if value >= 100 else 1 if value >= 10 else 2)
+
+
+def absences(task: TaskResult) -> list[str]:
+    """One line for each algorithm and reason: which runs have no result, and which diverged."""
+    lines = []
+    for result in task.algorithms:
+        groups: dict[tuple[str, str], list[int]] = {}
+        for run in result.seeds.missing:
+            groups.setdefault((run.status.replace("_", " "), run.reason), []).append(run.seed)
+        for stray in result.seeds.diverged:
+            groups.setdefault(("diverged", stray.reason), []).append(stray.seed)
+        for (status, reason), seeds in groups.items():
+            which = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {ranges(seeds)}"
+            lines.append(f"{result.algorithm}, {which}: {status}{f' ({reason})' if reason else ''}")
+    return lines
+
+
+def run_notes(task: TaskResult) -> list[str]:
+    """What the runs themselves say that a reader should know."""
+    return [f"{result.algorithm}: {note}" for result in task.algorithms for note in result.notes]
+
+
+def ranges(seeds: Iterable[int]) -> str:
+    """Seeds in few words: `0-3, 7`."""
+    parts: list[list[int]] = []
+    for seed in sorted(seeds):
+        if parts and seed == parts[-1][-1] + 1:
+            parts[-1].append(seed)
+        else:
+            parts.append([seed])
+    return ", ".join(f"{part[0]}-{part[-1]}" if len(part) > 2 else ", ".join(map(str, part)) for part in parts)

@@ -1,0 +1,65 @@
+"""Text that others wrote (names, messages, notes), made safe for each kind of output.
+
+Everything from a record goes through `plain` once, when the report document is built; each writer then escapes what its
+own format would interpret.
+"""
+
+import re
+import unicodedata
+
+#: Bidirectional overrides and isolates: they can make a line read as something else than it says.
+_BIDI = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_UNPRINTABLE = frozenset({"Cc", "Cs"})
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+
+
+def plain(text: str) -> str:
+    """One line of printable text: white space becomes single spaces, control characters a replacement character."""
+    return "".join(map(_printable, " ".join(text.split())))
+
+
+def plain_lines(text: str) -> str:
+    """Printable text of several lines, with its indentation."""
+    return "\n".join("".join(map(_printable, line.expandtabs(4))) for line in text.splitlines())
+
+
+def shorten(text: str, width: int) -> str:
+    """`text` in at most `width` characters, cut in the middle: names differ at their ends."""
+    if len(text) <= width:
+        return text
+    head = (width - 1) * 2 // 3
+    return f"{text[:head]}…{text[len(text) - (width - 1 - head) :]}"
+
+
+def markdown(text: str) -> str:
+    """Text that Markdown shows as it is, inside a table cell too."""
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_\[\]|~$#!])", r"\\\1", text)
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    **{character: f"\\{character}" for character in "{}$&#_%"},
+}
+
+
+def latex(text: str) -> str:
+    """Text that LaTeX (in T1 or Unicode encoding) shows as it is."""
+    return "".join(_LATEX.get(character, character) for character in text).replace("--", "-{}-")
+
+
+def csv_text(text: str) -> str:
+    """Text that a spreadsheet does not take for a formula."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text
+
+
+def _printable(character: str) -> str:
+    if unicodedata.category(character) in _UNPRINTABLE or character in _BIDI or ord(character) & 0xFFFE == 0xFFFE:
+        return _REPLACEMENT
+    return character
