@@ -14,23 +14,25 @@ from haepo_bench.suite.machine import resolve_execution
 from haepo_bench.suite.overrides import check_filters, selected
 from haepo_bench.suite.plan import Cell, Plan
 from haepo_bench.suite.schema import AlgorithmEntry, Suite, TaskEntry, TaskParameters
+from haepo_bench.suite.shipped import find_suite
 from haepo_bench.tasks.base import Task
 from haepo_bench.training.algorithm import AlgorithmDefinition
 
 _T = TypeVar("_T")
 
 
-def load_plan(path: Path, sets: Sequence[str] = (), only: Sequence[str] = ()) -> Plan:
+def load_plan(suite: str | Path, sets: Sequence[str] = (), only: Sequence[str] = ()) -> Plan:
     """Reads a suite file and resolves it against the catalogue.
 
     Args:
+        suite: a file, or the name of a shipped suite.
         sets: `KEY=VALUE` assignments, applied in order before validation.
         only: patterns of cells to keep (all where empty); the whole file is validated nevertheless.
 
     Raises:
         UserError: the suite cannot be run as it stands; SuiteError holds every problem found.
     """
-    loaded = load_suite(path, sets)
+    loaded = load_suite(find_suite(str(suite)), sets)
     resolver = _Resolver(loaded.suite)
     cells = resolver.cells()
     if resolver.problems:

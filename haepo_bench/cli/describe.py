@@ -1,0 +1,103 @@
+"""`haepo-bench describe`."""
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from haepo_bench import catalogue
+from haepo_bench.cli.arguments import complete_name, known_names
+from haepo_bench.cli.layout import columns, paragraph
+from haepo_bench.errors import UnknownName
+
+if TYPE_CHECKING:
+    from gymnasium import spaces
+
+    from haepo_bench.results.record import Information
+    from haepo_bench.tasks.base import Task
+    from haepo_bench.training.algorithm import AlgorithmDefinition
+
+
+def describe(
+    name: Annotated[str, typer.Argument(help="An algorithm, a family or a task.", autocompletion=complete_name)],
+) -> None:
+    """Explain an algorithm (formula, every hyper-parameter and its source) or a task."""
+    algorithms = {entry.name for entry in catalogue.list_algorithms()}
+    tasks = {entry.name.partition("/")[0] for entry in catalogue.list_tasks()}
+    if name in catalogue.FAMILIES:
+        _describe_family(name)
+    elif name in algorithms:
+        _describe_algorithm(catalogue.algorithm(name))
+    elif name.partition("/")[0] in tasks:
+        _describe_task(catalogue.task(name))
+    else:
+        raise UnknownName("name", name, known_names(), hint="haepo-bench list")
+
+
+def _describe_family(name: str) -> None:
+    typer.echo(f"{name}: a family; in a suite it stands for\n")
+    summaries = {entry.name: entry.summary for entry in catalogue.list_algorithms()}
+    typer.echo(columns((member, summaries[member]) for member in catalogue.FAMILIES[name]))
+    others = [other for other in summaries if other.startswith(f"{name}-") and other not in catalogue.FAMILIES[name]]
+    if others:
+        typer.echo("\nfurther readings, by their own names\n")
+        typer.echo(columns((other, summaries[other]) for other in others))
+    typer.echo("\nhaepo-bench describe has the hyper-parameters of each")
+
+
+def _describe_algorithm(definition: "AlgorithmDefinition") -> None:
+    typer.echo(f"{definition.name} (version {definition.version}): {definition.summary}\n")
+    typer.echo(definition.description.strip())
+    information = _information(definition)
+    if information is not None:
+        rows = [
+            ("told", information.told),
+            ("critic", "yes" if information.critic else "no"),
+            ("discount", "none" if information.discount is None else f"{information.discount}"),
+            ("in tables", information.label),
+        ]
+        typer.echo("\nWhat it is told")
+        typer.echo(columns([*rows, ("footnote", information.footnote)] if information.footnote else rows))
+    typer.echo("\nHyper-parameters (params: in a suite)")
+    for parameter in definition.describe_parameters():
+        unit = f" {parameter.unit}" if parameter.unit else ""
+        typer.echo(f"  {parameter.name} = {json.dumps(parameter.default, default=str)}{unit}    ({parameter.type})")
+        typer.echo(paragraph(parameter.meaning, indent="      "))
+        typer.echo(paragraph(f"source: {parameter.source}", indent="      "))
+
+
+def _information(definition: "AlgorithmDefinition") -> "Information | None":
+    """What the algorithm is told with its default hyper-parameters, which can depend on the task."""
+    for address in ("bandit/10-arm", "gym/CartPole-v1", "gym/Pendulum-v1"):
+        task = catalogue.task(address)
+        if definition.refuses(task) is None:
+            return definition.configure({}, task).information
+    return None
+
+
+def _space(space: "spaces.Box | spaces.Discrete") -> str:
+    from gymnasium import spaces
+
+    if isinstance(space, spaces.Discrete):
+        return f"one of {space.n}"
+    return f"{' x '.join(map(str, space.shape))} numbers from {space.low.min():g} to {space.high.max():g}"
+
+
+def _describe_task(task: "Task") -> None:
+    references = task.references
+    rows = [
+        ("tags", ", ".join(task.tags) or "none"),
+        ("horizon", f"{task.horizon:,} steps an episode at most"),
+        ("observations", _space(task.observation_space)),
+        ("actions", _space(task.action_space)),
+        ("groups", "one: all episodes start alike" if task.groups == 1 else f"{task.groups}"),
+        ("coverage", f"counted over {task.states:,} states" if task.states else "not counted"),
+        ("stepped by", "arrays of episodes" if task.backend == "array" else task.backend),
+    ]
+    if references:
+        rows.append(("score", f"0 at return {references.random:g} (random), 1 at {references.solved:g} (solved)"))
+        rows.append(("", references.source))
+    else:
+        rows.append(("score", "none: no reference returns are known, so it stays out of aggregates"))
+    typer.echo(f"{task.id} (version {task.version}): {task.summary}\n")
+    typer.echo(columns(rows))

@@ -1,0 +1,83 @@
+"""`haepo-bench validate`."""
+
+import json
+from itertools import groupby
+from typing import Any
+
+import typer
+
+from haepo_bench import catalogue
+from haepo_bench.cli.arguments import OnlyOption, SetOption, SuiteArgument
+from haepo_bench.cli.layout import columns, duration, paragraph, seed_ranges
+from haepo_bench.suite.plan import Cell, Plan
+
+
+def validate(suite: SuiteArgument, sets: SetOption = None, only: OnlyOption = None) -> None:
+    """Check a suite to the last hyper-parameter and print what would run."""
+    from haepo_bench.suite.resolve import load_plan
+
+    plan = load_plan(suite, sets or (), only or ())
+    title = f"{plan.suite}: {plan.description}" if plan.description else plan.suite
+    typer.echo(paragraph(title))
+    typer.echo("\ntasks")
+    typer.echo(columns(_tasks(plan)))
+    typer.echo("\nalgorithms")
+    for line in _algorithms(plan):
+        typer.echo(line)
+    execution = plan.execution
+    steps = sum(cell.budget * len(cell.seeds) for cell in plan.cells)
+    typer.echo(f"\n{len(plan.cells)} cells, {plan.runs} runs, {steps:,} training steps in all")
+    workers = _count(execution.workers, "worker")
+    timeout = duration(execution.timeout_seconds)
+    typer.echo(paragraph(f"{workers}, timeout {timeout} a job, device {execution.device}: {execution.device_reason}"))
+    typer.echo(f"\nvalid; next: haepo-bench run {suite}")
+
+
+def _tasks(plan: Plan) -> list[tuple[str, str]]:
+    rows = {}
+    for cell in plan.cells:
+        limit = f", episodes of at most {cell.time_limit:,}" if cell.time_limit else ""
+        rows[cell.task] = (
+            f"{cell.budget:,} training steps{limit}, evaluated every {cell.evaluation_every:,} "
+            f"with {cell.evaluation_episodes} episodes"
+        )
+    return list(rows.items())
+
+
+def _algorithms(plan: Plan) -> list[str]:
+    lines = []
+    cells = sorted(plan.cells, key=lambda cell: [c.algorithm for c in plan.cells].index(cell.algorithm))
+    for name, group in groupby(cells, key=lambda cell: cell.algorithm):
+        own = list(group)
+        first = own[0]
+        what = name if name == first.uses else f"{name} ({first.uses})"
+        lines.append(f"  {what}: {_count(len(first.seeds), 'seed')} ({seed_ranges(first.seeds)})")
+        # What holds on all its tasks is said once.
+        for title, texts in (("", [_changes(cell) for cell in own]), ("note: ", ["; ".join(c.notes) for c in own])):
+            if len(set(texts)) == 1:
+                lines += [paragraph(title + texts[0], indent="      ")] if texts[0] else []
+            else:
+                lines += [
+                    paragraph(f"on {cell.task}: {title}{text}", indent="      ")
+                    for cell, text in zip(own, texts, strict=True)
+                    if text
+                ]
+    return lines
+
+
+def _changes(cell: Cell) -> str:
+    """Parameters that are not the catalogue's defaults."""
+    defaults = {d.name: d.default for d in catalogue.algorithm(cell.uses).describe_parameters()}
+    return ", ".join(
+        f"{name} {json.dumps(value)}" + (f" (default {_json(defaults[name])})" if name in defaults else "")
+        for name, value in cell.parameters.items()
+        if _json(defaults.get(name)) != json.dumps(value)
+    )
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, default=str)
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
