@@ -134,7 +134,7 @@ def _task(task: str, cells: Sequence[tuple[SelectedCell, Columns, Columns]]) -> 
 
 
 def _algorithm(cell: SelectedCell, runs: Columns, curves: Columns) -> AlgorithmResult:
-    sample = cell.sample
+    sample, known = cell.sample, cell.information
     shown = np.isin(runs["status"], ["done", "diverged"])
     done = runs["status"] == "done"
     scored = sample is not None and sample.references is not None
@@ -145,13 +145,13 @@ def _algorithm(cell: SelectedCell, runs: Columns, curves: Columns) -> AlgorithmR
     return AlgorithmResult(
         algorithm=plain(cell.algorithm),
         uses=plain(cell.uses),
-        label=plain(sample.information.label) if sample else plain(cell.uses),
-        footnote=plain(sample.information.footnote) if sample else "",
+        label=plain(known.label if known else cell.uses),
+        footnote=plain(known.footnote) if known else "",
         notes=[plain(note) for note in sample.notes] if sample else [],
         information=Information(
-            told=sample.information.told if sample else None,
-            critic=sample.information.critic if sample else None,
-            discount=sample.information.discount if sample else None,
+            told=known.told if known else None,
+            critic=known.critic if known else None,
+            discount=known.discount if known else None,
         ),
         settings_hash=plain(cell.settings_hash),
         code_hash=plain(cell.code_hash),
@@ -171,11 +171,7 @@ def _algorithm(cell: SelectedCell, runs: Columns, curves: Columns) -> AlgorithmR
         final_return_greedy=estimate("final_return_greedy"),
         area_return=estimate("area_return"),
         cost={name: estimate(name).mean for name in COSTS},
-        diagnostics={
-            name: _estimate(runs[name][done])
-            for name in DIAGNOSTICS
-            if not np.isnan(runs[name][done]).all(initial=True)
-        },
+        diagnostics={name: _estimate(runs[name][done]) for name in DIAGNOSTICS if not np.isnan(runs[name][done]).all()},
         curve=_curve(curves, len(cell.runs), scored) if cell.runs else None,
         runs=[
             RunRow(

@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
@@ -26,7 +27,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7
 LINES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
 INK, FAINT = "#24292f", "#d0d7de"
 
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "text.color": INK,
@@ -58,7 +59,7 @@ _STYLE: dict[str, Any] = {
     "savefig.dpi": 150,
 }
 
-AXES = {"steps": "training env steps a seed", "seconds": "training seconds a seed (share of its job, mean over seeds)"}
+AXES = {"steps": "training env steps", "seconds": "training seconds (a seed's share of its job)"}
 
 
 class Picture(NamedTuple):
@@ -123,48 +124,75 @@ def file_names(texts: Sequence[str]) -> list[str]:
 
 def _task(task: TaskResult, name: str, styles: Styles, x: str) -> Picture:
     results = [result for result in task.algorithms if result.curve]
-    footnotes = Footnotes(results)
-    entries = len(results)
-    height = max(3.4, 0.6 + 0.36 * entries)
-    figure = Figure(figsize=(8.4, height), layout="constrained")
-    axes = figure.add_subplot()
+    figure, grid = _sheet(6.6, 3.3, 1, 1, results, styles, n_of_seeds=True)
+    axes = grid[0]
     _draw(axes, task, styles, x)
-    axes.set_title(shorten(task.task, 70), fontweight="bold", pad=10)
+    axes.set_title(shorten(task.task, 60), fontweight="bold", pad=8)
     axes.set_xlabel(AXES[x])
     axes.set_ylabel(_y_label(task))
-    handles, labels = _legend(results, styles, footnotes, n_of_seeds=True)
-    figure.legend(handles, labels, loc="outside right upper", labelspacing=0.9)
-    _footer(figure, [_band_line(results), *footnotes.lines])
     return _save(figure, f"{name}-{x}", f"Learning curves on {task.task} against {AXES[x]}")
 
 
 def _overview(suite: SuiteResult, tasks: Sequence[TaskResult], styles: Styles, x: str) -> Picture:
     results = list({r.algorithm: r for task in tasks for r in task.algorithms if r.curve}.values())
-    footnotes = Footnotes(results)
-    columns = min(len(tasks), 3) if len(tasks) <= 30 else math.ceil(math.sqrt(len(tasks)))
+    columns = max(min(len(tasks), 2 if len(tasks) == 4 else 3), math.ceil(math.sqrt(len(tasks) / 4)))
     rows = math.ceil(len(tasks) / columns)
-    width = max(3.1 * columns, 6.4)
-    legend_columns = max(1, int(width // 3.1))
-    legend_rows = math.ceil(len(results) / legend_columns)
-    figure = Figure(figsize=(width, 2.5 * rows + 0.34 * legend_rows + 0.5), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False)
-    for i, axes in enumerate(grid.flat):
+    figure, grid = _sheet(max(3.3 * columns, 6.6), 2.55 * rows, rows, columns, results, styles, n_of_seeds=False)
+    for i, axes in enumerate(grid):
         if i >= len(tasks):
             axes.set_visible(False)
             continue
         _draw(axes, tasks[i], styles, x)
-        axes.set_title(shorten(tasks[i].task, 34), fontweight="bold")
-        if i % columns == 0 or _y_label(tasks[i], short=True) != _y_label(tasks[i - 1], short=True):
-            axes.set_ylabel(_y_label(tasks[i], short=True))
-    figure.supxlabel(AXES[x], fontsize=9)
-    handles, labels = _legend(results, styles, footnotes, n_of_seeds=False)
-    figure.legend(handles, labels, loc="outside lower center", ncols=legend_columns)
-    _footer(figure, [_band_line(results), *footnotes.lines])
+        axes.set_title(shorten(tasks[i].task, 32), fontweight="bold")
+        axes.set_ylabel(_y_label(tasks[i], short=True))
+        if i + columns >= len(tasks):
+            axes.set_xlabel(AXES[x])
     return _save(figure, f"overview-{x}", f"Learning curves of all tasks of {suite.suite} against {AXES[x]}")
+
+
+def _sheet(
+    width: float,
+    height: float,
+    rows: int,
+    columns: int,
+    results: Sequence[AlgorithmResult],
+    styles: Styles,
+    *,
+    n_of_seeds: bool,
+) -> tuple[Figure, list[Axes]]:
+    """A figure with rows x columns axes of `width` x `height` inches in all, the legend and the footnotes below."""
+    footnotes = Footnotes(results)
+    labels = [_legend_label(result, footnotes, n_of_seeds=n_of_seeds) for result in results]
+    legend_columns = max(1, min(len(results), int(width // 3.1)))
+    # The legend's columns are filled one after the other; lines and gaps in inches at 8 points.
+    columns_of_labels = np.array_split(np.array(labels, dtype=object), legend_columns)
+    legend_inches = 0.15 + max(
+        sum(0.135 * (label.count("\n") + 1) + 0.06 for label in column) for column in columns_of_labels
+    )
+    caption = [
+        part for line in (_band_line(results), *footnotes.lines) for part in textwrap.wrap(line, int(width * 16))
+    ]
+    caption_inches = 0.135 * len(caption) + 0.08
+    total = height + legend_inches + caption_inches
+    edge = (legend_inches + caption_inches) / total
+    figure = Figure(
+        figsize=(width, total), layout=ConstrainedLayoutEngine(rect=(0.005, edge, 0.985, 1 - edge - 0.04 / total))
+    )
+    grid = figure.subplots(rows, columns, squeeze=False)
+    figure.legend(
+        [Line2D([], [], **styles.of(result)) for result in results],
+        labels,
+        loc="upper left",
+        bbox_to_anchor=(0, edge),
+        ncols=legend_columns,
+    ).set_in_layout(False)
+    figure.text(0.12 / width, 0.06 / total, "\n".join(caption), ha="left", va="bottom", fontsize=7.5)
+    return figure, list(grid.flat)
 
 
 def _draw(axes: Axes, task: TaskResult, styles: Styles, x: str) -> None:
     scored = task.references is not None
+    reached = 0.0
     shown: list[float] = [0.0, 1.0] if scored else []
     edges: list[float] = []
     for result in task.algorithms:
@@ -173,6 +201,7 @@ def _draw(axes: Axes, task: TaskResult, styles: Styles, x: str) -> None:
             continue
         band = _y(result, scored)
         mean, low, high = (np.array(values, dtype=float) for values in (band.mean, band.low, band.high))
+        reached = max(reached, float(np.nanmax(position)))
         style = styles.of(result)
         axes.plot(position, mean, **style)
         axes.fill_between(position, low, high, color=style["color"], alpha=0.16, linewidth=0)
@@ -189,7 +218,7 @@ def _draw(axes: Axes, task: TaskResult, styles: Styles, x: str) -> None:
         top = min(max([high_end, *edges]), high_end + reach)
         margin = 0.05 * (top - bottom) or 0.5
         axes.set_ylim(bottom - margin, top + margin)
-    axes.set_xlim(left=0)
+    axes.set_xlim(0, reached or 1)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.yaxis.set_major_locator(MaxNLocator(6))
     if x == "steps":
@@ -215,43 +244,32 @@ def _drawable(tasks: Sequence[TaskResult], x: str) -> bool:
 
 def _y_label(task: TaskResult, *, short: bool = False) -> str:
     if task.references is None:
-        return "return" if short else "evaluation return (sampled policy)"
-    return "score" if short else "score (0 = random policy, 1 = solved; sampled policy)"
+        return "return" if short else "evaluation return"
+    return "score" if short else "score (0 random, 1 solved)"
 
 
-def _legend(
-    results: Sequence[AlgorithmResult], styles: Styles, footnotes: Footnotes, *, n_of_seeds: bool
-) -> tuple[list[Line2D], list[str]]:
-    labels = []
-    for result in results:
-        lines = [shorten(result.algorithm, 36) + footnotes.marker(result)]
-        if kind(result):
-            lines += textwrap.wrap(shorten(kind(result), 80), 40)
-        if n_of_seeds:
-            lines[0] += f"  (n = {len(result.seeds.shown)} of {len(result.seeds.planned)})"
-        labels.append("\n".join(lines))
-    return [Line2D([], [], **styles.of(result)) for result in results], labels
+def _legend_label(result: AlgorithmResult, footnotes: Footnotes, *, n_of_seeds: bool) -> str:
+    first = shorten(result.algorithm, 34) + footnotes.marker(result)
+    if n_of_seeds:
+        first += f"  (n = {len(result.seeds.shown)} of {len(result.seeds.planned)})"
+    return "\n".join([first, *textwrap.wrap(shorten(kind(result), 80), 40)])
 
 
 def _band_line(results: Sequence[AlgorithmResult]) -> str:
     counts = {len(result.seeds.shown) for result in results}
     if counts == {1}:
-        return "One seed each: no interval can be drawn."
+        return "Sampled policy. One seed each: no interval can be drawn."
     single = " (none for one seed)" if 1 in counts else ""
-    return f"Line: mean over seeds. Band: 95 % Student t interval at each mark{single}."
-
-
-def _footer(figure: Figure, lines: Sequence[str]) -> None:
-    width = int(figure.get_figwidth() * 15.5)
-    text = "\n".join(part for line in lines for part in textwrap.wrap(line, width))
-    # Below the figure's own area: the tight bounding box makes room for it.
-    figure.text(0.012, -0.015, text, ha="left", va="top", fontsize=7.5)
+    return f"Sampled policy. Line: mean over seeds. Band: 95 % Student t interval at each mark{single}."
 
 
 def _save(figure: Figure, name: str, title: str) -> Picture:
     FigureCanvasAgg(figure)
+    # Lay it out once, not again for each format.
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
     png, svg = io.BytesIO(), io.BytesIO()
-    figure.savefig(png, format="png", bbox_inches="tight", pad_inches=0.12, metadata={"Software": None})
+    figure.savefig(png, format="png", metadata={"Software": None})
     figure.savefig(
         svg,
         format="svg",

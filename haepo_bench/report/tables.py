@@ -169,7 +169,8 @@ def estimate_cell(estimate: Estimate | None, decimals: int) -> Cell:
 def return_decimals(estimates: Iterable[Estimate]) -> int:
     """Decimals that show about three digits of the largest of some returns."""
     largest = max((abs(e.mean) for e in estimates if e.mean is not None), default=0.0)
-    return 3 if largest == 0 else min(6, max(0, 2 - math.floor(math.log10(largest)) + (1 if largest < 1000 else 0)))
+    exponent = math.floor(math.log10(largest)) if largest else 0
+    return max(0, min(6, (3 if exponent > 0 else 2) - exponent))
 
 
 def fixed(value: float, decimals: int) -> str:

@@ -147,4 +147,6 @@ def _many(n: int, noun: str) -> str:
 def _joined(cell: Cell, *, first: bool) -> str:
     if not cell.detail:
         return cell.text
-    return f"{cell.text} ({cell.detail})" if first or not cell.detail.startswith("[") else f"{cell.text} {cell.detail}"
+    if first:
+        return f"{cell.text}: {cell.detail}"
+    return f"{cell.text} {cell.detail}" if cell.detail.startswith("[") else f"{cell.text} ({cell.detail})"

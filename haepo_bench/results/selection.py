@@ -8,7 +8,7 @@ other code are never mixed in; they are listed as not shown.
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from haepo_bench.results.record import FINISHED, FORMAT_VERSION, RunRecord
+from haepo_bench.results.record import FINISHED, FORMAT_VERSION, Information, RunRecord
 from haepo_bench.results.store import PLAN_FILE, Damaged, Store
 
 #: `missing`: no file. `damaged`: a file that cannot be read as a run.
@@ -55,6 +55,7 @@ class SelectedCell:
         seeds: asked for.
         runs: done or diverged, by seed, all with the same marks.
         unfinished: readable records of runs without a result.
+        information: from a record, else from the plan; None where neither says it.
     """
 
     folder: str
@@ -66,11 +67,12 @@ class SelectedCell:
     seeds: tuple[int, ...]
     runs: tuple[Run, ...]
     absent: tuple[AbsentRun, ...]
-    unfinished: tuple[Run, ...] = field(repr=False, default=())
+    unfinished: tuple[Run, ...]
+    information: Information | None
 
     @property
     def sample(self) -> RunRecord | None:
-        """A record of the cell, for what all of them share (references, information); None where none is readable."""
+        """A record of the cell, for what all of them share (references, notes); None where none is readable."""
         return next((run.record for run in (*self.runs, *self.unfinished)), None)
 
 
@@ -115,6 +117,7 @@ class PlannedCell(BaseModel):
     seeds: list[int]
     settings_hash: str
     code_hash: str
+    information: Information | None = None
 
 
 class PlanDocument(BaseModel):
@@ -287,6 +290,7 @@ def _cell(planned: PlannedCell, runs: list[Run], damaged: list[Damaged]) -> Sele
         elif run.record.status == "failed" or run.record.status == "timed_out" or run.record.status == "interrupted":
             absent.append(AbsentRun(seed, run.record.status, failure_reason(run.record)))
     order = [found[seed] for seed in sorted(seeds) if seed in found]
+    information = next((run.record.information for run in order), planned.information)
     return SelectedCell(
         folder=planned.folder,
         task=planned.task,
@@ -298,14 +302,17 @@ def _cell(planned: PlannedCell, runs: list[Run], damaged: list[Damaged]) -> Sele
         runs=tuple(run for run in order if run.record.status in FINISHED),
         absent=tuple(absent),
         unfinished=tuple(run for run in order if run.record.status not in FINISHED),
+        information=information,
     )
 
 
 def failure_reason(record: RunRecord) -> str:
-    """Why a run has no complete result, in one line; empty where it does not say."""
+    """Why a run has no complete result; empty where it does not say."""
     if record.error is None:
         return ""
-    return ": ".join(part for part in (record.error.type, record.error.message) if part)
+    # Of the other states the type only repeats the status.
+    kind = record.error.type if record.status == "failed" else ""
+    return ": ".join(part for part in (kind, record.error.message) if part)
 
 
 #: Folder, task, algorithm, settings and code: what the runs of a cell share.

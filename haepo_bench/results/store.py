@@ -32,14 +32,6 @@ class Damaged:
     reason: str
 
 
-@dataclass(frozen=True)
-class Scan:
-    """All that lies in a store: readable runs with the folder they came from, and what could not be read."""
-
-    runs: list[tuple[Path, RunRecord]]
-    damaged: list[Damaged]
-
-
 class Store:
     """One suite's results folder.
 
@@ -113,12 +105,6 @@ class Store:
             record = None if path.parent.name == REPORT_FOLDER else read_record(path)
             if record is not None:
                 yield path, record
-
-    def scan(self) -> Scan:
-        """Reads every run below the folder, in the order of their paths."""
-        found = list(self.records())
-        runs = [(path, record) for path, record in found if isinstance(record, RunRecord)]
-        return Scan(runs, [record for _, record in found if isinstance(record, Damaged)])
 
     @contextmanager
     def lock(self) -> Iterator[None]:
