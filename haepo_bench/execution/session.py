@@ -228,6 +228,8 @@ def _cell_document(cell: Cell) -> dict[str, Any]:
         "seeds": list(cell.seeds),
         "settings_hash": cell.settings_hash,
         "code_hash": cell.code_hash,
+        # A report must say what an algorithm is even where none of its runs can be read.
+        "information": cell.information.model_dump(mode="json"),
         "budget": cell.budget,
         "evaluation_every": cell.evaluation_every,
     }
