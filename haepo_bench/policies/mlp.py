@@ -56,6 +56,17 @@ class Network:
         parts.append(np.zeros(sum(self.sizes[2 * len(layers) :])))
         return np.concatenate(parts).astype(np.float32)
 
+    def named(self, parameters: Tensor) -> dict[str, Array]:
+        """One seed's parameters [parameter] as arrays: `weight_<n>` [output, input], `bias_<n>`, `log_std`."""
+        parts = [part.cpu().numpy() for part in parameters.detach().split(self.sizes)]
+        arrays: dict[str, Array] = {}
+        for number, (a, b) in enumerate(pairwise(self.widths)):
+            arrays[f"weight_{number}"] = parts[2 * number].reshape(b, a)
+            arrays[f"bias_{number}"] = parts[2 * number + 1]
+        if len(parts[-2]):
+            arrays["log_std"] = parts[-2]
+        return arrays
+
     def outputs(self, parameters: Tensor, observations: Tensor) -> Tensor:
         """Outputs of the head [seed, output, row].
 

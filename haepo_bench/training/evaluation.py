@@ -7,7 +7,7 @@ import numpy as np
 from haepo_bench.policies.heads import Head
 from haepo_bench.tasks.base import Task
 from haepo_bench.training.recorder import Evaluation
-from haepo_bench.training.rollout import Collector, Outputs
+from haepo_bench.training.rollout import Actor, Collector
 from haepo_bench.training.streams import stream
 
 
@@ -23,10 +23,10 @@ class Evaluator:
         self._collector = Collector(task, head, 2 * episodes)
         self._greedy = np.repeat([False, True], episodes)
 
-    def evaluate(self, outputs: Outputs, due: Sequence[tuple[int, int]], *, device: str = "cpu") -> list[Evaluation]:
-        """One evaluation for each (seed, mark number); row i of the policy behind `outputs` belongs to `due[i]`."""
+    def evaluate(self, actor: Actor, due: Sequence[tuple[int, int]], *, device: str = "cpu") -> list[Evaluation]:
+        """One evaluation for each (seed, mark number); row i of the policy behind `actor` belongs to `due[i]`."""
         rollout = self._collector.collect(
-            outputs,
+            actor,
             [stream("evaluation", *key) for key in due],
             [stream("evaluation noise", *key) for key in due],
             greedy=self._greedy,

@@ -192,6 +192,10 @@ class Recorder:
         self._tick()
         self._finish(seed, "diverged", reason)
 
+    def ending(self, seed: int) -> bool:
+        """Whether `seed` has reached the budget: its next evaluation finishes it."""
+        return self._seeds[seed].env_steps >= self.budget
+
     @property
     def wants_policies(self) -> bool:
         """Whether somebody keeps policies; only then need the loop call `policy`."""

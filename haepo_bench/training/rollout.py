@@ -11,8 +11,9 @@ from haepo_bench.policies.heads import Head
 from haepo_bench.policies.shapes import LANES, Array, pad, padded_rows
 from haepo_bench.tasks.base import Task, VectorEnvironment
 
-#: (seed rows, observations [seed, feature, row]) to outputs of a head [seed, output, row].
-Outputs = Callable[[Tensor], Tensor]
+#: (observations [seed, feature, row], noise [seed, row, *noise], greedy [row] or None) to
+#: (actions [seed, row, *action], log-probabilities [seed, row]).
+Actor = Callable[[Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor]]
 
 #: Steps for which action noise is drawn at a time: fixed, so that a stream is read alike whoever else still lives.
 _NOISE_STEPS = 128
@@ -70,7 +71,7 @@ class Collector:
 
     def collect(
         self,
-        outputs: Outputs,
+        actor: Actor,
         environment_streams: Sequence[np.random.Generator],
         noise_streams: Sequence[np.random.Generator],
         *,
@@ -110,9 +111,8 @@ class Collector:
                     noise[:, :K] = torch.from_numpy(drawn)
                 self._mark(visited, live)
                 rows[:, :, :K] = torch.from_numpy(current).transpose(1, 2)
-                out = outputs(rows.to(device))
-                chosen = head.sample(out, noise[:, :, t % _NOISE_STEPS].to(device), greedy_rows)
-                log_probs[:, :, t] = head.log_prob(out, chosen)[:, :K].cpu()
+                chosen, chosen_log_probs = actor(rows.to(device), noise[:, :, t % _NOISE_STEPS].to(device), greedy_rows)
+                log_probs[:, :, t] = chosen_log_probs[:, :K].cpu()
                 taken = chosen[:, :K].cpu()
                 observations[:, :, :, t] = rows[:, :, :K]
                 actions[:, :, t] = taken

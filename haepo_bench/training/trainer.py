@@ -11,14 +11,13 @@ from haepo_bench.objectives.base import Objective
 from haepo_bench.policies.heads import Categorical, DiagonalGaussian, Head
 from haepo_bench.policies.mlp import Network
 from haepo_bench.tasks.base import Task
+from haepo_bench.training.adam import Adam
 from haepo_bench.training.evaluation import Evaluator
 from haepo_bench.training.native import TrainerSettings
 from haepo_bench.training.recorder import Recorder
-from haepo_bench.training.rollout import Collector, Rollout
+from haepo_bench.training.rollout import Actor, Collector, Rollout
 from haepo_bench.training.streams import stream
 from haepo_bench.training.update import Update
-
-_ADAM_EPSILON = 1e-8
 
 
 class Trainer:
@@ -47,9 +46,9 @@ class Trainer:
         head = make_head(task)
         self.network = Network(task.observation_space.shape[0], settings.hidden, head)
         initial = np.stack([self.network.initial(stream("initialisation", seed)) for seed in self.seeds])
-        self.parameters = torch.from_numpy(initial).to(device).requires_grad_()
-        self.reference = self.parameters.detach().clone()
-        self.optimiser = self._adam(self.parameters)
+        self.parameters = torch.from_numpy(initial).to(device)
+        self.reference = self.parameters.clone()
+        self.optimiser = Adam(self.parameters, settings.learning_rate)
         self.collector = Collector(task, head, settings.trajectories)
         self.evaluator = Evaluator(task, head, recorder.episodes)
         self.visited = np.zeros((len(self.seeds), task.states or 0), bool) if task.states else None
@@ -74,7 +73,7 @@ class Trainer:
 
     def _collect(self, iteration: int) -> Rollout:
         rollout = self.collector.collect(
-            self._outputs(self.parameters.detach()),
+            self._actor(self.parameters),
             [stream("environment", seed, iteration) for seed in self.seeds],
             [stream("action noise", seed, iteration) for seed in self.seeds],
             visited=self.visited,
@@ -93,30 +92,31 @@ class Trainer:
         due = self.recorder.due()
         if not due:
             return
-        rows = torch.tensor([self.seeds.index(seed) for seed, _ in due], device=self.device)
+        rows = [self.seeds.index(seed) for seed, _ in due]
         with self.recorder.evaluating([seed for seed, _ in due]):
             evaluations = self.evaluator.evaluate(
-                self._outputs(self.parameters.detach()[rows]), due, device=self.device
+                self._actor(self.parameters[rows]), due, device=self.device
             )
-        for (seed, _), evaluation in zip(due, evaluations, strict=True):
+        for (seed, _), row, evaluation in zip(due, rows, evaluations, strict=True):
+            if self.recorder.wants_policies and self.recorder.ending(seed):
+                self.recorder.policy(seed, self.network.named(self.parameters[row]))
             self.recorder.evaluated(seed, evaluation)
 
     def _refresh_reference(self, iteration: int) -> None:
         every = self.settings.reference
         if every == "previous" or (isinstance(every, int) and iteration % every == 0):
-            self.reference = self.parameters.detach().clone()
+            self.reference = self.parameters.clone()
 
     def _update(self, rollout: Rollout) -> None:
         update = Update(self.network, rollout, self.reference, self.task.horizon, self.device)
         history: list[dict[str, Tensor]] = []
         for _ in range(self.settings.epochs):
-            self.optimiser.zero_grad(set_to_none=True)
-            diagnostics = update.gradient(self.parameters, self.objective)
-            diagnostics["gradient_norm"] = self._clip_gradient()
-            self.optimiser.step()
+            gradient, diagnostics = update.gradient(self.parameters, self.objective)
+            diagnostics["gradient_norm"] = self._clip(gradient)
+            self.optimiser.step(gradient)
             history.append(diagnostics)
         finite = (
-            torch.isfinite(self.parameters.detach()).all(1)
+            torch.isfinite(self.parameters).all(1)
             & torch.stack([torch.isfinite(epoch["loss"]) for epoch in history]).all(0)
         ).tolist()
         columns = {name: torch.stack([epoch[name] for epoch in history]) for name in history[0]}
@@ -134,10 +134,8 @@ class Trainer:
             else:
                 self.recorder.diverged(seed, "the loss or a parameter is not finite")
 
-    def _clip_gradient(self) -> Tensor:
-        """Scales each seed's gradient down to the largest norm allowed; returns the norms before: [seed]."""
-        gradient = self.parameters.grad
-        assert gradient is not None  # noqa: S101 (backward has just filled it)
+    def _clip(self, gradient: Tensor) -> Tensor:
+        """Scales each seed's gradient [seed, parameter] down to the largest norm allowed; returns the norms before."""
         norm = gradient.square().sum(1).sqrt()
         if self.settings.max_gradient_norm is not None:
             gradient.mul_((self.settings.max_gradient_norm / (norm + 1e-6)).clamp(max=1.0)[:, None])
@@ -148,35 +146,23 @@ class Trainer:
         rows = [row for row, seed in enumerate(self.seeds) if seed in live]
         if len(rows) == len(self.seeds):
             return rows
-        kept = torch.tensor(rows, dtype=torch.int64, device=self.device)
-        state = self.optimiser.state.get(self.parameters)
-        self.parameters = self.parameters.detach()[kept].requires_grad_()
-        self.optimiser = self._adam(self.parameters)
-        if state:
-            self.optimiser.state[self.parameters] = {
-                name: value[kept] if value.dim() else value for name, value in state.items()
-            }
-        self.reference = self.reference[kept]
+        self.parameters, self.reference = self.parameters[rows], self.reference[rows]
+        self.optimiser.keep(rows, self.parameters)
         self.seeds = [self.seeds[row] for row in rows]
         if self.visited is not None:
             self.visited = self.visited[rows]
         return rows
 
-    def _adam(self, parameters: Tensor) -> torch.optim.Adam:
-        return torch.optim.Adam([parameters], lr=self.settings.learning_rate, eps=_ADAM_EPSILON, foreach=False)
+    def _actor(self, parameters: Tensor) -> Actor:
+        """The policy with `parameters` [seed, parameter], as rollouts call it."""
+        network = self.network
 
-    def _outputs(self, parameters: Tensor) -> "_Policy":
-        return _Policy(self.network, parameters)
+        def act(observations: Tensor, noise: Tensor, greedy: Tensor | None) -> tuple[Tensor, Tensor]:
+            outputs = network.outputs(parameters, observations)
+            actions = network.head.sample(outputs, noise, greedy)
+            return actions, network.head.log_prob(outputs, actions)
 
-
-class _Policy:
-    """The network with parameters [seed, parameter], as the rollout calls it."""
-
-    def __init__(self, network: Network, parameters: Tensor) -> None:
-        self._network, self._parameters = network, parameters
-
-    def __call__(self, observations: Tensor) -> Tensor:
-        return self._network.outputs(self._parameters, observations)
+        return act
 
 
 def make_head(task: Task) -> Head:

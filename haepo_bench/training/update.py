@@ -75,15 +75,17 @@ class Update:
             "returns": batch_shaped(torch.from_numpy(rollout.returns.astype("float32"))),
         }
 
-    def gradient(self, parameters: Tensor, objective: Objective) -> dict[str, Tensor]:
-        """Adds the gradient of each seed's loss to `parameters.grad`.
+    def gradient(self, parameters: Tensor, objective: Objective) -> tuple[Tensor, dict[str, Tensor]]:
+        """The gradient of each seed's loss and what to plot beside it.
 
         Args:
-            parameters: leaf [seed, parameter].
+            parameters: [seed, parameter].
 
         Returns:
-            Diagnostics [seed]: the objective's own, `loss`, `policy_entropy` and `kl_previous` (both a step).
+            The gradient [seed, parameter], and diagnostics [seed]: the objective's own, `loss`, `policy_entropy` and
+            `kl_previous` (both nats a step).
         """
+        parameters = parameters.detach().requires_grad_()
         with torch.set_grad_enabled(self._kept):
             evaluated = [self._evaluate(parameters, chunk) for chunk in self._chunks]
         leaves = [self._scatter([e[i].detach() for e in evaluated]).requires_grad_() for i in range(3)]
@@ -107,7 +109,8 @@ class Update:
                 # KL(behaviour || policy), k3 on the taken actions.
                 "kl_previous": batch.token_mean(torch.exp(log_ratio) - 1 - log_ratio),
             }
-        return {name: value.detach()[: self._S] for name, value in diagnostics.items()}
+        gradient = parameters.grad if parameters.grad is not None else torch.zeros_like(parameters)
+        return gradient, {name: value.detach()[: self._S] for name, value in diagnostics.items()}
 
     def _evaluate(self, parameters: Tensor, chunk: _Chunk) -> tuple[Tensor, Tensor, Tensor]:
         own = parameters if chunk.seeds is None else parameters.index_select(0, chunk.seeds)

@@ -1,0 +1,149 @@
+"""Trains one seed of Stable-Baselines3's PPO and tells the recorder about it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import configure
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+from torch import Tensor
+
+from haepo_bench.tasks.base import Task
+from haepo_bench.training.evaluation import Evaluator
+from haepo_bench.training.ppo_sb3 import PPOSettings
+from haepo_bench.training.recorder import Recorder
+from haepo_bench.training.rollout import Actor
+from haepo_bench.training.streams import hashed_seed
+from haepo_bench.training.trainer import make_head
+
+
+def train_seed(task: Task, seed: int, settings: PPOSettings, recorder: Recorder, device: str) -> None:
+    """Trains one seed until the recorder's budget."""
+    environments: Any = DummyVecEnv([lambda: Monitor(task.environment())] * settings.n_envs)
+    if settings.normalize:
+        environments = VecNormalize(environments, gamma=settings.gamma)
+    evaluator = Evaluator(task, make_head(task), recorder.episodes)
+    try:
+        model = PPO(
+            "MlpPolicy",
+            environments,
+            learning_rate=_schedule(settings.learning_rate, settings.learning_rate_schedule),
+            n_steps=settings.n_steps,
+            batch_size=settings.batch_size,
+            n_epochs=settings.n_epochs,
+            gamma=settings.gamma,
+            gae_lambda=settings.gae_lambda,
+            clip_range=_schedule(settings.clip_range, settings.clip_range_schedule),
+            ent_coef=settings.ent_coef,
+            vf_coef=settings.vf_coef,
+            max_grad_norm=settings.max_grad_norm,
+            target_kl=settings.target_kl,
+            use_sde=settings.use_sde,
+            sde_sample_freq=settings.sde_sample_freq,
+            policy_kwargs={
+                "net_arch": list(settings.net_arch),
+                "log_std_init": settings.log_std_init,
+                "ortho_init": settings.ortho_init,
+            },
+            seed=hashed_seed("ppo", seed),
+            device=device,
+        )
+        model.set_logger(configure(None, []))
+        try:
+            model.learn(recorder.budget, callback=_Reporter(seed, recorder, evaluator), log_interval=None)
+        except _Diverged:
+            recorder.diverged(seed, "a parameter is not finite")
+    finally:
+        evaluator.close()
+        environments.close()
+
+
+class _Diverged(Exception):
+    """A parameter became NaN or infinite."""
+
+
+class _Reporter(BaseCallback):
+    """Tells the recorder what Stable-Baselines3 does."""
+
+    def __init__(self, seed: int, recorder: Recorder, evaluator: Evaluator) -> None:
+        super().__init__()
+        self._seed, self._recorder, self._evaluator = seed, recorder, evaluator
+        self._reported = 0
+        self._returns: list[float] = []
+        self._gradient_steps = 0
+
+    def _on_training_start(self) -> None:
+        def count(*_: object) -> None:
+            self._gradient_steps += 1
+
+        self.model.policy.optimizer.register_step_post_hook(count)
+
+    def _on_rollout_start(self) -> None:
+        if not self._gradient_steps:
+            return
+        # An update has just ended.
+        if not all(bool(torch.isfinite(p).all()) for p in self.model.policy.parameters()):
+            raise _Diverged
+        logged = self.logger.name_to_value
+        names = {"policy_entropy": "train/entropy_loss", "kl_previous": "train/approx_kl", "loss": "train/loss"}
+        diagnostics = {name: float(logged[key]) for name, key in names.items() if key in logged}
+        if "policy_entropy" in diagnostics:
+            diagnostics["policy_entropy"] *= -1
+        self._recorder.updated(self._seed, self._gradient_steps, diagnostics)
+        self._gradient_steps = 0
+
+    def _on_step(self) -> bool:
+        self._returns += [info["episode"]["r"] for info in self.locals["infos"] if "episode" in info]
+        if self.num_timesteps < self._recorder.budget:
+            return True
+        # The budget ends the run without another update.
+        self._report()
+        return False
+
+    def _on_rollout_end(self) -> None:
+        self._report()
+
+    def _report(self) -> None:
+        diagnostics = {"train_return": sum(self._returns) / len(self._returns)} if self._returns else {}
+        self._recorder.collected(self._seed, self.num_timesteps - self._reported, len(self._returns), diagnostics)
+        self._reported = self.num_timesteps
+        self._returns.clear()
+        # Only this seed's marks: the job's other seeds have not started or have ended.
+        due = [(seed, mark) for seed, mark in self._recorder.due() if seed == self._seed]
+        if due:
+            with self._recorder.evaluating([self._seed]), torch.random.fork_rng(devices=[]):
+                torch.manual_seed(hashed_seed("evaluation noise", *due[0]))
+                (evaluation,) = self._evaluator.evaluate(_actor(self.model), due)
+            if self._recorder.wants_policies and self._recorder.ending(self._seed):
+                state = self.model.policy.state_dict()
+                self._recorder.policy(self._seed, {name: value.cpu().numpy() for name, value in state.items()})
+            self._recorder.evaluated(self._seed, evaluation)
+        self._recorder.progress()
+
+
+def _actor(model: Any) -> Actor:
+    """Stable-Baselines3's policy as rollouts call it; its noise comes from torch's generator, not from ours."""
+    policy, statistics = model.policy, model.get_vec_normalize_env()
+
+    def act(observations: Tensor, noise: Tensor, greedy: Tensor | None) -> tuple[Tensor, Tensor]:
+        rows = observations[0].T.contiguous()
+        if statistics is not None:
+            rows = torch.from_numpy(statistics.normalize_obs(rows.numpy()))
+        rows = rows.to(policy.device)
+        if model.use_sde:
+            policy.reset_noise(len(rows))
+        sampled, _, log_probs = policy(rows)
+        if greedy is not None:
+            best = policy(rows, deterministic=True)[0]
+            sampled = torch.where(greedy.view(-1, *[1] * (sampled.dim() - 1)), best, sampled)
+        return sampled[None].cpu(), log_probs[None].cpu()
+
+    policy.set_training_mode(False)
+    return act
+
+
+def _schedule(value: float, kind: str) -> float | Callable[[float], float]:
+    return value if kind == "constant" else lambda remaining: remaining * value
