@@ -8,20 +8,19 @@ from typing import Annotated
 
 import typer
 
+from haepo_bench.cli.arguments import OnlyOption, SetOption, SuiteArgument
+
 
 def run(
-    suite: Annotated[Path, typer.Argument(help="Suite file.", show_default=False)],
-    results: Annotated[Path, typer.Option(help="Folder under which the suite's results folder lies.")] = Path(
-        "results"
-    ),
-    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes; default: as the suite says.")] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the suite, e.g. seeds=3.")
+    suite: SuiteArgument,
+    results: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder under which the suite's results folder lies.")
+    ] = Path("results"),
+    workers: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Worker processes; without it as the suite says.")
     ] = None,
-    only: Annotated[
-        list[str] | None,
-        typer.Option(metavar="GLOB", help="Run only the cells whose task or algorithm matches."),
-    ] = None,
+    sets: SetOption = None,
+    only: OnlyOption = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed runs again.")] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first run that fails.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be run; write nothing.")] = False,
@@ -42,7 +41,7 @@ def run(
     from haepo_bench.results.store import Store
     from haepo_bench.suite.resolve import load_plan
 
-    plan = load_plan(suite, sets=set_ or (), only=only or ())
+    plan = load_plan(suite, sets or (), only or ())
     if workers is not None:
         plan = replace(plan, execution=replace(plan.execution, workers=workers))
     store = Store(results / plan.suite)

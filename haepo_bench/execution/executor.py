@@ -172,7 +172,7 @@ class LocalExecutor:
         elif worker.job and time.monotonic() >= worker.deadline:
             worker.kill()
             yield from self._deliver(worker)
-            message = f"not finished after {self._timeout_seconds:g} s (the suite's execution.timeout)"
+            message = f"not finished after {self._timeout_seconds:g} s, the suite's execution.timeout"
             yield from self._give_up(worker, "timed_out", "Timeout", message)
         elif worker.job is None and (worker.jobs >= JOBS_A_WORKER or worker.peak_bytes > BYTES_A_WORKER):
             worker.retire()

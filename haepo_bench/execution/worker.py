@@ -116,7 +116,9 @@ def _serve(request: Request, connection: Connection) -> None:
 
 def _train(request: Request, connection: Connection) -> None:
     from haepo_bench import catalogue
+    from haepo_bench.errors import UserError
     from haepo_bench.execution.records import result_record
+    from haepo_bench.suite.identity import code_hash
     from haepo_bench.training.recorder import Recorder
 
     cell = request.cell
@@ -140,6 +142,8 @@ def _train(request: Request, connection: Connection) -> None:
 
     task = catalogue.task(cell.task, time_limit=cell.time_limit)
     algorithm = catalogue.algorithm(cell.uses).configure(cell.overrides, task)
+    if code_hash(cell.uses, cell.task) != cell.code_hash:
+        raise UserError("the source code has changed since this run was started", remedy="start it again")
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
     recorder = Recorder(
@@ -152,6 +156,8 @@ def _train(request: Request, connection: Connection) -> None:
         on_policy=policy if request.policies else None,
     )
     algorithm.train(task, request.seeds, recorder, device=request.device)
+    last_progress = 0.0
+    recorder.progress()
     if recorder.live:
         raise RuntimeError(f"the algorithm returned before the budget was reached for seeds {recorder.live}")
 

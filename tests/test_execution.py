@@ -1,0 +1,262 @@
+"""What becomes of runs that end badly, of runs that are interrupted, and of runs that are there already."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from execution_support import Workplace, members, timeless, wait_until
+
+ACTS = ("raise", "nan", "hang", "kill", "segfault", "os_exit", "sys_exit", "return")
+
+
+@pytest.fixture
+def workplace(tmp_path: Path) -> Iterator[Workplace]:
+    place = Workplace(tmp_path)
+    yield place
+    place.close()
+
+
+def test_each_misfortune_costs_its_job_alone(workplace: Workplace) -> None:
+    batched = ("raise", "nan", "kill")
+    suite = workplace.suite(
+        [
+            {"name": "healthy"},
+            *({"name": act, "params": {"act": act, "at": [1], "batched": act in batched}} for act in ACTS),
+        ],
+        execution={"workers": 2, "timeout": "4s"},
+    )
+    process = workplace.run(suite)
+    assert process.returncode == 2, process.stderr
+    assert "Traceback" not in process.stdout + process.stderr
+    records = workplace.records()
+    assert len(records) == 3 * (1 + len(ACTS))
+    expected = {(name, seed): "done" for name in ("healthy", *ACTS) for seed in range(3)}
+    expected |= {(act, 1): "failed" for act in ACTS}
+    # A batch loses the seeds that had not finished when it broke; NaN costs its own seed only.
+    expected |= {("raise", 2): "failed", ("kill", 2): "failed", ("nan", 1): "diverged", ("hang", 1): "timed_out"}
+    assert workplace.statuses() == expected
+    errors = {act: records[act, 1]["error"] for act in ACTS}
+    assert errors["raise"]["type"] == "ValueError"
+    assert errors["raise"]["message"] == "seed 1 ? is unwell\nvery"
+    assert "train_seed" in errors["raise"]["traceback"]
+    assert errors["nan"]["message"] == "the loss is nan"
+    assert "4 s" in errors["hang"]["message"]
+    assert "SIGKILL" in errors["kill"]["message"]
+    assert "SIGSEGV" in errors["segfault"]["message"]
+    assert "code 7" in errors["os_exit"]["message"]
+    assert "code 0" in errors["sys_exit"]["message"]
+    assert "before the budget" in errors["return"]["message"]
+    for act in ACTS:
+        log = workplace.folder / "results" / "trial" / records[act, 1]["provenance"]["log"]
+        assert "training" in log.read_text()
+        assert str(log.relative_to(workplace.folder)) in process.stdout
+    assert (
+        "Segmentation fault"
+        in (workplace.folder / "results" / "trial" / records["segfault", 1]["provenance"]["log"]).read_text()
+    )
+    assert "[1] made up for [tests]" in process.stdout
+    assert "haepo-bench report results/trial" in process.stdout
+
+    # The same command leaves everything as it is; the failed runs wait.
+    before = workplace.files()
+    again = workplace.run(suite, "--quiet")
+    assert (again.returncode, workplace.files()) == (2, before)
+    assert "--retry-failed" in again.stderr
+
+    workplace.sick.unlink()
+    cured = workplace.run(suite, "--retry-failed")
+    assert cured.returncode == 0, cured.stderr
+    assert set(workplace.statuses().values()) == {"done", "diverged"}
+    for act in ACTS:
+        attempts = workplace.records()[act, 1]["attempts"]
+        assert attempts == ([] if act == "nan" else [errors[act]])
+    after = workplace.files()
+    for file, content in before.items():
+        if json.loads(content[1])["status"] in ("done", "diverged"):
+            assert after[file] == content
+
+
+def test_a_killed_run_goes_on_where_it_was(workplace: Workplace) -> None:
+    algorithms = [
+        {"name": "single", "params": {"pause": 0.04}},
+        {"name": "batched", "params": {"pause": 0.04, "batched": True}},
+    ]
+    suite = workplace.suite(algorithms)
+    process = workplace.start(suite)
+    wait_until(lambda: len(workplace.files()) >= 2, "two finished runs")
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    wait_until(lambda: not members(process.pid), "the workers' end", seconds=5)
+    finished = workplace.files()
+    assert 2 <= len(finished) < 6
+    # What a write that was cut short leaves behind is swept away, a damaged file kept for its owner.
+    folder = next(iter(finished)).parent
+    leftover = folder / ".seed-9.json.abcdefgh"
+    leftover.write_text("{")
+    victim = folder / "seed-2.json"
+    victim.write_text('{"format_version": 1, "status"')
+    finished.pop(victim, None)
+
+    assert workplace.run(suite).returncode == 0
+    after = workplace.files()
+    assert {file: after[file] for file in finished} == finished
+    assert not leftover.exists()
+    assert victim.with_suffix(".json.damaged").read_text() == '{"format_version": 1, "status"'
+    assert workplace.run(suite, "--results", "other", "--workers", "1").returncode == 0
+    uninterrupted = {key: timeless(record) for key, record in workplace.records("other").items()}
+    assert {key: timeless(record) for key, record in workplace.records().items()} == uninterrupted
+    assert len(uninterrupted) == 6
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_says_so_and_goes_on(workplace: Workplace, number: signal.Signals) -> None:
+    algorithms = [
+        {"name": "a", "params": {"pause": 0.03, "batched": True}},
+        {"name": "b", "params": {"pause": 60, "batched": True}},
+    ]
+    suite = workplace.suite(algorithms)
+    process = workplace.start(suite)
+    wait_until(lambda: workplace.files(), "a finished run")
+    begun = time.monotonic()
+    # To the whole group, as a terminal does.
+    os.killpg(process.pid, number)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130, errors
+    assert time.monotonic() - begun < 5
+    assert members(process.pid) == []
+    assert "Traceback" not in errors
+    statuses = workplace.statuses()
+    assert len(statuses) == 6
+    assert statuses["a", 0] == "done"
+    assert {statuses["b", seed] for seed in range(3)} == {"interrupted"}
+    assert number.name in workplace.records()["b", 2]["error"]["message"]
+
+    before = workplace.files()
+    assert workplace.run(suite, "--only", "a").returncode == 0
+    assert {seed: workplace.statuses()["a", seed] for seed in range(3)} == dict.fromkeys(range(3), "done")
+    assert workplace.records()["a", 2]["attempts"] == []
+    done = {file: content for file, content in before.items() if b'"status": "done"' in content[1]}
+    assert {file: workplace.files()[file] for file in done} == done
+
+
+def test_ctrl_c_while_workers_are_being_born(workplace: Workplace) -> None:
+    suite = workplace.suite([{"name": "a", "params": {"pause": 60}}])
+    process = workplace.start(suite)
+    wait_until(lambda: len(members(process.pid)) > 1, "a worker")
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert (process.returncode, members(process.pid)) == (130, [])
+    assert "Traceback" not in errors
+    assert set(workplace.statuses().values()) == {"interrupted"}
+    logs = (workplace.folder / "results" / "trial" / "logs").rglob("*.log")
+    assert "KeyboardInterrupt" not in "".join(log.read_text() for log in logs)
+
+
+def test_a_second_run_on_the_same_folder_is_refused(workplace: Workplace) -> None:
+    suite = workplace.suite([{"name": "a", "params": {"pause": 60}}])
+    process = workplace.start(suite)
+    try:
+        wait_until(lambda: (workplace.folder / "results" / "trial" / "logs").exists(), "the first job")
+        second = workplace.run(suite)
+        assert second.returncode == 4
+        assert f"another run is writing to this folder (process {process.pid})" in second.stderr
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+def test_fail_fast_stops_at_the_first_failure(workplace: Workplace) -> None:
+    suite = workplace.suite(
+        [{"name": "a", "params": {"act": "raise", "at": [0]}}, {"name": "b", "params": {"pause": 60}}], seeds=2
+    )
+    process = workplace.run(suite, "--fail-fast")
+    assert process.returncode == 2, process.stderr
+    statuses = workplace.statuses()
+    assert statuses["a", 0] == "failed"
+    assert statuses["b", 1] == "interrupted"
+    assert "done" not in (statuses["b", 0], statuses["b", 1])
+
+
+def test_a_dry_run_writes_nothing_and_a_selection_keeps_the_plan(workplace: Workplace) -> None:
+    suite = workplace.suite([{"name": "a"}, {"name": "b", "params": {"act": "raise", "at": [1]}}])
+    dry = workplace.run(suite, "--dry-run")
+    assert dry.returncode == 0, dry.stderr
+    assert "6 runs to do in 6 jobs on 2 workers" in dry.stdout
+    assert not (workplace.folder / "results").exists()
+
+    assert workplace.run(suite).returncode == 2
+    plan_file = workplace.folder / "results" / "trial" / "plan.json"
+    plan = json.loads(plan_file.read_text())
+    assert [cell["algorithm"] for cell in plan["cells"]] == ["a", "b"]
+    assert plan["source"] == suite.read_text()
+    everything = sorted((workplace.folder / "results").rglob("*"))
+    dry = workplace.run(suite, "--dry-run", "--set", "seeds=5")
+    assert "4 runs to do" in dry.stdout
+    assert "~" in dry.stdout
+    assert "1 failed runs are left alone" in dry.stdout
+    assert sorted((workplace.folder / "results").rglob("*")) == everything
+
+    changed = workplace.run(suite, "--only", "a", "--set", "seeds=2", "--set", "tasks.0.budget.env_steps=150")
+    assert changed.returncode == 0, changed.stderr
+    cells = json.loads(plan_file.read_text())["cells"]
+    assert [(cell["algorithm"], cell["budget"], cell["seeds"]) for cell in cells] == [
+        ("a", 150, [0, 1]),
+        ("b", 100, [0, 1, 2]),
+    ]
+    assert cells[0]["folder"] != plan["cells"][0]["folder"]
+    assert cells[1] == plan["cells"][1]
+
+
+def test_policies_are_kept_on_request(workplace: Workplace) -> None:
+    import numpy as np
+
+    suite = workplace.suite([{"name": "a"}], seeds=2)
+    assert workplace.run(suite, "--save-policies").returncode == 0
+    for record in workplace.files():
+        with np.load(record.with_suffix(".npz")) as policy:
+            assert policy["weights"].tolist() == [int(record.stem.removeprefix("seed-"))] * 3
+
+
+def test_a_results_folder_that_cannot_be_written(workplace: Workplace) -> None:
+    suite = workplace.suite([{"name": "a"}])
+    (workplace.folder / "file").touch()
+    process = workplace.run(suite, "--results", "file")
+    assert process.returncode == 4
+    assert "cannot write" in process.stderr
+    assert "--results" in process.stderr
+    assert "Traceback" not in process.stderr
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_results_folder(workplace: Workplace) -> None:
+    suite = workplace.suite([{"name": "a"}])
+    (workplace.folder / "results").mkdir(mode=0o555)
+    process = workplace.run(suite)
+    assert process.returncode == 4
+    assert "Permission denied" in process.stderr
+
+
+def test_a_terminal_shows_a_bar_and_a_line_for_each_job(workplace: Workplace) -> None:
+    suite = workplace.suite([{"name": "a", "params": {"pause": 0.1}}], seeds=2)
+    ours, theirs = os.openpty()
+    process = workplace.start(suite, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    while True:
+        try:
+            shown += os.read(ours, 65536)
+        except OSError:  # the other end is closed
+            break
+    os.close(ours)
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+    text = shown.decode()
+    assert "of 2 runs" in text
+    assert "random-walk/20 a seed 1" in text
+    assert "steps/s" in text
+    assert "score" in text
+    assert "left" in text
