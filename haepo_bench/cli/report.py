@@ -1,5 +1,6 @@
 """`haepo-bench report`."""
 
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -43,11 +44,11 @@ def report(
         sys.stdout.flush()
     if out is not None or not printed:
         files = write_report(document, form.value, out if out is not None else results / REPORT_FOLDER)
-        figures = len(files) - 1
         typer.echo(f"wrote {files[0]}", err=printed)
+        figures = files[1:]
         if figures:
-            folder = files[1].parent if len({file.parent for file in files[1:]}) == 1 else files[1].parent.parent
-            typer.echo(f"wrote {figures} figures (PNG and SVG) to {folder}", err=printed)
+            folder = os.path.commonpath([file.parent for file in figures])
+            typer.echo(f"wrote {len(figures) // 2} figures, each as PNG and SVG, to {folder}", err=printed)
     for suite in document.suites:
         missing = suite.runs_planned - suite.runs_shown
         if missing:

@@ -206,4 +206,6 @@ def _one_line(error: Exception) -> str:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         return f"{key}: {first['msg']}" if key else str(first["msg"])
+    if isinstance(error, (json.JSONDecodeError, UnicodeDecodeError)):
+        return f"not JSON, perhaps cut off: {error}"
     return " ".join(str(error).split())
