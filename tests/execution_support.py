@@ -12,7 +12,7 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 
 PLUGIN = """
-import os, signal, sys, time
+import ctypes, os, signal, sys, time
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +51,8 @@ class Scripted(Algorithm):
                     return recorder.diverged(seed, "the loss is nan")
                 if act == "hang":
                     time.sleep(3600)
+                if act == "hold":  # a library that hangs without letting other threads run
+                    ctypes.PyDLL(None).sleep(3600)
                 if act == "kill":
                     os.kill(os.getpid(), signal.SIGKILL)
                 if act == "segfault":

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from execution_support import Workplace, members, timeless, wait_until
 
-ACTS = ("raise", "nan", "hang", "kill", "segfault", "os_exit", "sys_exit", "return")
+ACTS = ("raise", "nan", "hang", "hold", "kill", "segfault", "os_exit", "sys_exit", "return")
 
 
 @pytest.fixture
@@ -38,6 +38,7 @@ def test_each_misfortune_costs_its_job_alone(workplace: Workplace) -> None:
     expected |= {(act, 1): "failed" for act in ACTS}
     # A batch loses the seeds that had not finished when it broke; NaN costs its own seed only.
     expected |= {("raise", 2): "failed", ("kill", 2): "failed", ("nan", 1): "diverged", ("hang", 1): "timed_out"}
+    expected["hold", 1] = "timed_out"
     assert workplace.statuses() == expected
     errors = {act: records[act, 1]["error"] for act in ACTS}
     assert errors["raise"]["type"] == "ValueError"
@@ -110,6 +111,16 @@ def test_a_killed_run_goes_on_where_it_was(workplace: Workplace) -> None:
     uninterrupted = {key: timeless(record) for key, record in workplace.records("other").items()}
     assert {key: timeless(record) for key, record in workplace.records().items()} == uninterrupted
     assert len(uninterrupted) == 6
+
+
+def test_no_worker_survives_its_parent_however_deaf(workplace: Workplace) -> None:
+    suite = workplace.suite([{"name": "a", "params": {"act": "hold", "at": [0]}}], seeds=1)
+    process = workplace.start(suite)
+    logs = workplace.folder / "results" / "trial" / "logs"
+    wait_until(lambda: any("training" in log.read_text() for log in logs.rglob("*.log")), "the training's start")
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    wait_until(lambda: not members(process.pid), "the worker's end", seconds=5)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -241,7 +252,7 @@ def test_a_read_only_results_folder(workplace: Workplace) -> None:
 
 
 def test_a_terminal_shows_a_bar_and_a_line_for_each_job(workplace: Workplace) -> None:
-    suite = workplace.suite([{"name": "a", "params": {"pause": 0.1}}], seeds=2)
+    suite = workplace.suite([{"name": "a", "params": {"act": "raise", "at": [0], "pause": 0.1}}], seeds=2)
     ours, theirs = os.openpty()
     process = workplace.start(suite, stderr=theirs)
     os.close(theirs)
@@ -253,9 +264,10 @@ def test_a_terminal_shows_a_bar_and_a_line_for_each_job(workplace: Workplace) ->
             break
     os.close(ours)
     process.communicate(timeout=30)
-    assert process.returncode == 0
+    assert process.returncode == 2
     text = shown.decode()
     assert "of 2 runs" in text
+    assert "failed  random-walk/20 a seed 0: ValueError: seed 0" in text
     assert "random-walk/20 a seed 1" in text
     assert "steps/s" in text
     assert "score" in text

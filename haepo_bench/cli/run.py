@@ -65,7 +65,7 @@ def run(
     print_results(plan, outcome.runs, store.root, console)
     if outcome.signalled:
         typer.echo("interrupted: the same command goes on where it stopped", err=True)
-    elif outcome.waiting:
-        typer.echo(f"{outcome.waiting} failed runs were left alone: --retry-failed runs them again", err=True)
+    elif outcome.failed:
+        typer.echo(f"{outcome.failed} runs failed: --retry-failed runs them again", err=True)
     typer.echo(f"next: haepo-bench report {shlex.quote(str(store.root))}")
     raise typer.Exit(outcome.exit_code)

@@ -109,11 +109,8 @@ class Lines(Display):
         match event:
             case Started(job):
                 self._say(f"start  {self.running[id(job)].name}")
-            case Failed(job, seeds, failure):
-                what = failure.status.replace("_", " ")
-                first_line = failure.message.partition("\n")[0]
-                where = f"{job.cell.task} {job.cell.algorithm} {seed_text(seeds)}"
-                self._say(f"{what}  {where}: {failure.type}: {first_line}")
+            case Failed():
+                self._say(_failure_text(event))
             case Ended() if state is not None and not state.failed:
                 value = f", {state.value}" if state.value else ""
                 self._say(f"done   {state.name} in {duration(now - state.since)}{value} ({self._count()})")
@@ -153,9 +150,12 @@ class Picture(Display):
             self._live.stop()
 
     def show(self, event: Event) -> None:
-        """Takes in what happened and redraws at most a few times a second."""
+        """Takes in what happened, says what failed and redraws at most a few times a second."""
         super().show(event)
         now = time.monotonic()
+        if isinstance(event, Failed):
+            with contextlib.suppress(OSError):
+                self._live.console.print(_failure_text(event), markup=False, highlight=False, emoji=False)
         if now - self._drawn >= _REDRAW_SECONDS:
             self._drawn = now
             with contextlib.suppress(OSError):
@@ -186,6 +186,12 @@ class Picture(Display):
                 Text(state.left(now)),
             )
         return Group(head, jobs)
+
+
+def _failure_text(event: Failed) -> str:
+    cell, failure = event.job.cell, event.failure
+    what, first_line = failure.status.replace("_", " "), failure.message.partition("\n")[0]
+    return f"{what}  {cell.task} {cell.algorithm} {seed_text(event.seeds)}: {failure.type}: {first_line}"
 
 
 def display_for(jobs: list[Job], *, quiet: bool) -> Display:

@@ -13,6 +13,9 @@ from haepo_bench.results.record import FINISHED, Failure, Number, RunRecord, Sta
 from haepo_bench.results.store import Damaged, Store
 from haepo_bench.suite.plan import Cell, Plan
 
+#: A run in one of these states is run again only on request.
+FAILED: frozenset[Status] = frozenset({"failed", "timed_out"})
+
 
 class RunKey(NamedTuple):
     """A run's place in the store."""
@@ -42,7 +45,7 @@ class Stored:
     @classmethod
     def of(cls, record: RunRecord) -> "Stored":
         """What is remembered of a record."""
-        own = [record.error] if record.error is not None and record.status in ("failed", "timed_out") else []
+        own = [record.error] if record.error is not None and record.status in FAILED else []
         return cls(
             status=record.status,
             final=record.final,
@@ -109,7 +112,7 @@ def survey(plan: Plan, store: Store, *, retry_failed: bool) -> Survey:
             else:
                 _check_identity(record, cell, seed, store)
                 stored[key] = Stored.of(record)
-                if record.status in ("failed", "timed_out") and not retry_failed:
+                if record.status in FAILED and not retry_failed:
                     waiting.append(key)
                 elif record.status not in FINISHED:
                     seeds.append(seed)

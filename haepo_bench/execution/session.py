@@ -13,7 +13,7 @@ from haepo_bench.execution.executor import Event, Failed, Finished, LocalExecuto
 from haepo_bench.execution.progress import Display, display_for
 from haepo_bench.execution.provenance import provenance
 from haepo_bench.execution.records import failure_record, utc_now
-from haepo_bench.execution.scheduler import Job, RunKey, Stored, Survey, make_jobs, survey
+from haepo_bench.execution.scheduler import FAILED, Job, RunKey, Stored, Survey, make_jobs, survey
 from haepo_bench.execution.worker import Request
 from haepo_bench.results.record import FINISHED, Failure, RunRecord
 from haepo_bench.results.store import Store
@@ -49,13 +49,13 @@ class Outcome:
     Args:
         runs: all runs asked for that have a file now.
         complete: every run asked for is done or diverged.
-        waiting: failed runs that were not run again.
+        failed: runs asked for that failed or timed out, now or earlier.
         signalled: a signal ended it.
     """
 
     runs: dict[RunKey, Stored]
     complete: bool
-    waiting: int
+    failed: int
     signalled: bool
 
     @property
@@ -101,8 +101,13 @@ def run_plan(plan: Plan, store: Store, options: Options) -> Outcome:
         session = _Session(plan, store, options, todo.survey)
         signalled = session.run(todo.jobs) if todo.jobs else False
     asked = [RunKey(cell.folder, seed) for cell in plan.cells for seed in cell.seeds]
-    finished = [key in session.runs and session.runs[key].status in FINISHED for key in asked]
-    return Outcome(session.runs, bool(asked) and all(finished), len(todo.survey.waiting), signalled)
+    statuses = [session.runs[key].status if key in session.runs else None for key in asked]
+    return Outcome(
+        runs=session.runs,
+        complete=bool(asked) and all(status in FINISHED for status in statuses),
+        failed=sum(status in FAILED for status in statuses),
+        signalled=signalled,
+    )
 
 
 @dataclass
