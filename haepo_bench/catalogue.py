@@ -1,8 +1,8 @@
 """Names to algorithms, families and tasks, our own and those of installed plugins.
 
 Our own stand in the static tables below, so that listing them imports nothing heavy. Other people's come through the
-entry-point groups `haepo_bench.algorithms` (an `AlgorithmDefinition` or an `Objective` class) and `haepo_bench.tasks` (a callable that takes the part
-of the address after the family and returns a `Task`).
+entry-point groups `haepo_bench.algorithms` (an `Objective` class or an `AlgorithmDefinition`) and `haepo_bench.tasks`
+(a callable that takes the part of the address after the family and returns a `Task`).
 """
 
 from functools import cache
@@ -40,13 +40,21 @@ _REINFORCE = "haepo_bench.objectives.reinforce"
 ALGORITHMS = {
     entry.name: entry
     for entry in (
-        Listed("haepo-weighted", "HAEPO reading A: softmax weights times normalised returns", f"{_HAEPO}:HaepoWeighted"),
+        Listed(
+            "haepo-weighted", "HAEPO reading A: softmax weights times normalised returns", f"{_HAEPO}:HaepoWeighted"
+        ),
         Listed("haepo-listwise", "HAEPO reading B: match the weights to the returns", f"{_HAEPO}:HaepoListwise"),
         Listed("haepo-ranking", "HAEPO reading E: Plackett-Luce likelihood of the ranking", f"{_HAEPO}:HaepoRanking"),
         Listed("reinforce", "REINFORCE with a mean baseline, whole returns: the control", f"{_REINFORCE}:Reinforce"),
         Listed("reinforce-togo", "REINFORCE with per-step returns to go", f"{_REINFORCE}:ReinforceToGo"),
-        Listed("grpo", "Group Relative Policy Optimization; Dr. GRPO and DAPO as options", "haepo_bench.objectives.grpo:Grpo"),
-        Listed("dpo", "online DPO on pairs ordered by true return; H-DPO as an option", "haepo_bench.objectives.dpo:Dpo"),
+        Listed(
+            "grpo",
+            "Group Relative Policy Optimization; Dr. GRPO and DAPO as options",
+            "haepo_bench.objectives.grpo:Grpo",
+        ),
+        Listed(
+            "dpo", "online DPO on pairs ordered by true return; H-DPO as an option", "haepo_bench.objectives.dpo:Dpo"
+        ),
         Listed("ppo", "PPO of Stable-Baselines3", "haepo_bench.training.ppo_sb3:PPO"),
     )
 }
@@ -58,7 +66,11 @@ TASKS = {
     entry.name.split("/")[0]: entry
     for entry in (
         Listed("bandit/10-arm", "ten Gaussian arms, one pull an episode", "haepo_bench.tasks.bandit:make"),
-        Listed("random-walk/<states>", "walk to the far goal past a small near reward", "haepo_bench.tasks.random_walk:make"),
+        Listed(
+            "random-walk/<states>",
+            "walk to the far goal past a small near reward",
+            "haepo_bench.tasks.random_walk:make",
+        ),
         Listed("gym/<gymnasium id>", "any gymnasium environment with flat observations", "haepo_bench.tasks.gym:make"),
     )
 }

@@ -27,7 +27,7 @@ class TrajectoryBatch:
     Args:
         log_probs: * log pi(a|s) of the taken action.
         entropy: * entropy of pi(.|s), nats.
-        kl_to_reference: * KL(pi(.|s) || reference(.|s)), nats; exact for small policies, an estimate for language models.
+        kl_to_reference: * KL(pi(.|s) || reference(.|s)), nats; exact a state.
         behaviour_log_probs: log-probability of the taken action under the policy that took it.
         reference_log_probs: the same under the reference policy.
         mask: bool, true where a step was taken.

@@ -1,4 +1,4 @@
-"""DPO: Direct Preference Optimization (arXiv 2305.18290), online: pairs from the current batch, ordered by true return."""
+"""DPO: Direct Preference Optimization (arXiv 2305.18290), online: pairs of the current batch by true return."""
 
 from typing import ClassVar, Literal
 
@@ -25,13 +25,18 @@ class Dpo(Objective):
     label: ClassVar[str] = "online DPO, oracle pairs"
     told: ClassVar[Literal["per-step rewards", "returns", "oracle preferences"]] = "oracle preferences"
 
-    beta: float = hyper(0.1, "strength of the implicit KL to the reference policy", source="DPO, arXiv 2305.18290", gt=0)
+    beta: float = hyper(
+        0.1, "strength of the implicit KL to the reference policy", source="DPO, arXiv 2305.18290", gt=0
+    )
     alpha: float = hyper(1.0, "H-DPO's entropy factor; 1 is DPO", source="DPO; H-DPO, arXiv 2411.07595", gt=0)
     pairs: Literal["all", "best-worst"] = hyper(
         "all", "all pairs of a group with different returns, or its best against its worst", source="ours"
     )
     entropy_coefficient: float = hyper(
-        0.01, "weight of the entropy bonus (mean policy entropy a step)", source="ours, shared by all; the paper has none", ge=0
+        0.01,
+        "weight of the entropy bonus (mean policy entropy a step)",
+        source="ours, shared by all; the paper has none",
+        ge=0,
     )
 
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:

@@ -33,7 +33,9 @@ class Grpo(Objective):
 
     clip_low: float = hyper(0.2, "ratios below 1 - clip_low are clipped", source="conventional (PPO's 0.2)", gt=0, lt=1)
     clip_high: float = hyper(0.2, "ratios above 1 + clip_high are clipped", source="conventional (PPO's 0.2)", gt=0)
-    beta: float = hyper(0.04, "weight of the KL penalty (k3 on taken actions) to the initial policy", source=_PAPER, ge=0)
+    beta: float = hyper(
+        0.04, "weight of the KL penalty (k3 on taken actions) to the initial policy", source=_PAPER, ge=0
+    )
     aggregation: Literal["sequence", "token", "constant"] = hyper(
         "sequence",
         "mean over each trajectory's steps then over trajectories; mean over all steps of the group; or sum over steps "
@@ -42,7 +44,10 @@ class Grpo(Objective):
     )
     scale_advantages: bool = hyper(True, "divide by the group's standard deviation of returns", source=_PAPER)
     entropy_coefficient: float = hyper(
-        0.01, "weight of the entropy bonus (mean policy entropy a step)", source="ours, shared by all; the paper has none", ge=0
+        0.01,
+        "weight of the entropy bonus (mean policy entropy a step)",
+        source="ours, shared by all; the paper has none",
+        ge=0,
     )
 
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
@@ -73,7 +78,7 @@ class Grpo(Objective):
 
 
 def group_advantages(returns: Tensor, *, scale: bool) -> Tensor:
-    """(R - mean) / (std + 1e-4) with ddof 1, or R - mean: [seed, group, trajectory] to the same; 0 in a group of one."""
+    """(R - mean) / (std + 1e-4) with ddof 1, or R - mean: [seed, group, trajectory] to the same; 0 in groups of one."""
     centred = returns - returns.mean(-1, keepdim=True)
     # Equal returns carry no information; a rounding error of their mean must not become an advantage.
     centred = torch.where((returns == returns[..., :1]).all(-1, keepdim=True), 0.0, centred)

@@ -134,8 +134,8 @@ class HaepoListwise(HaepoReading):
 
     target: Literal["softmax", "proportional", "returns"] = hyper(
         "softmax",
-        "q: softmax of normalised returns; R / sum R (needs returns >= 0); or the normalised returns themselves (which, "
-        "centred, is REINFORCE with a mean baseline)",
+        "q: softmax of normalised returns; R / sum R (needs returns >= 0); or the normalised returns themselves "
+        "(which, centred, is REINFORCE with a mean baseline)",
         source=_OPEN,
     )
     return_temperature: float = hyper(1.0, "divides the normalised returns before their softmax", source=_OPEN, gt=0)
@@ -165,7 +165,7 @@ class HaepoListwise(HaepoReading):
 class HaepoRanking(HaepoReading):
     """HAEPO, reading E: the Plackett-Luce likelihood of the whole ranking of the trajectories by return (ListMLE).
 
-        loss = - sum_i [ s_(i) - logsumexp_{j >= i} s_(j) ] - alpha * H + beta * KL,   (1), (2), ... by descending return
+        loss = - sum_i [ s_(i) - logsumexp_{j >= i} s_(j) ] - alpha * H + beta * KL,  (1), (2), ... by descending return
 
     Only the order of the returns matters. Tied trajectories share their places by Efron's method: the l-th of d tied
     ones (l = 0 .. d-1) counts the tied set with weight 1 - l/d in its denominator, so no order among them is invented.

@@ -1,7 +1,7 @@
 """REINFORCE (Williams 1992) with a mean baseline: the control that any trajectory method must beat.
 
-Both forms take the same optional entropy and KL terms as HAEPO's readings, so that the effect of the regularisers can be
-told from the rest.
+Both forms take the same optional entropy and KL terms as HAEPO's readings, so that the effect of the regularisers can
+be told from the rest.
 """
 
 from typing import ClassVar, Literal
@@ -31,7 +31,9 @@ class Reinforce(Regularised):
     label: ClassVar[str] = "REINFORCE"
 
     return_normalisation: ReturnNormalisation = hyper(
-        "standardise", "returns within a group: (R - mean) / std, R - mean, or as they are", source="ours, shared by all"
+        "standardise",
+        "returns within a group: (R - mean) / std, R - mean, or as they are",
+        source="ours, shared by all",
     )
 
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:

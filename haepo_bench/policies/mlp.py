@@ -1,4 +1,4 @@
-"""Multilayer perceptrons for many seeds at once: one flat parameter tensor [seed, parameter], activations [seed, feature, row].
+"""Multilayer perceptrons for many seeds at once: parameters [seed, parameter], activations [seed, feature, row].
 
 Features stand before rows: a product with few outputs is four times faster so, and its bits do not depend on how many
 seeds there are (shapes.py).
@@ -11,6 +11,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import pad as pad_width
 
 from haepo_bench.policies.heads import DiagonalGaussian, Head
 from haepo_bench.policies.shapes import LANES, Array, pad
@@ -58,7 +59,7 @@ class Network:
 
     def named(self, parameters: Tensor) -> dict[str, Array]:
         """One seed's parameters [parameter] as arrays: `weight_<n>` [output, input], `bias_<n>`, `log_std`."""
-        parts = [part.cpu().numpy() for part in parameters.detach().split(self.sizes)]
+        parts = [part.cpu().numpy() for part in parameters.detach().split_with_sizes(self.sizes)]
         arrays: dict[str, Array] = {}
         for number, (a, b) in enumerate(pairwise(self.widths)):
             arrays[f"weight_{number}"] = parts[2 * number].reshape(b, a)
@@ -78,7 +79,9 @@ class Network:
         x = observations
         last = len(self.widths) - 2
         for number, (a, b) in enumerate(pairwise(self.widths)):
-            weight = parts[2 * number].unflatten(1, (b, a))
+            weight = parts[2 * number].view(-1, b, a)
+            if a == 1:  # see shapes.py
+                x, weight = pad_width(x, (0, 0, 0, 1)), pad_width(weight, (0, 1))
             x = torch.baddbmm(parts[2 * number + 1][:, :, None], weight, x)
             if number < last:
                 x = _Tanh.apply(x)  # type: ignore[no-untyped-call]
@@ -93,7 +96,7 @@ class _Tanh(torch.autograd.Function):
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor) -> Tensor:
         y = x.mul_(2).sigmoid_().mul_(2).sub_(1)
-        ctx.mark_dirty(x)  # type: ignore[attr-defined]
+        ctx.mark_dirty(x)
         ctx.save_for_backward(y)
         return y
 

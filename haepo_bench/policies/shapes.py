@@ -1,10 +1,12 @@
 """Shapes that keep a seed's numbers its own, whatever else is computed beside it.
 
-A run must come out byte for byte the same alone and among ten seeds. Three properties of torch's CPU kernels stand in the
-way, and these shapes go round them (a property test proves it on each machine):
+A run must come out byte for byte the same alone and among ten seeds. Three properties of torch's CPU kernels stand
+in the way, and these shapes go round them (a property test proves it on each machine):
 
 - A matrix product's kernel depends on the row count when that is not a multiple of 8. So activations are laid out
   [seed, feature, row] with rows padded to a multiple of 8.
+- With one input feature the product of the weights' gradient is a matrix times a vector, which has other kernels. So
+  a single feature gets a second one beside it that is always zero.
 - Vectorised elementwise kernels compute the last elements of a tensor (up to 2 vectors, 32 floats with AVX-512) with
   scalar code, whose exp or fused multiply-add can differ in the last bit. So each seed's part of a tensor, or where
   that is too small the whole, has a multiple of `LANES` elements.

@@ -9,8 +9,8 @@ from haepo_bench.errors import TaskError, did_you_mean
 from haepo_bench.results.record import References
 from haepo_bench.tasks.base import Array, Step, Task, VectorEnvironment
 
-#: Arm means of `bandit/10-arm`, version 1: ten draws from N(0, 1), rounded to one digit (as in Sutton and Barto's
-#: ten-armed testbed, section 2.3, where the instance is drawn anew; ours is fixed so that seeds vary nothing but the run).
+#: Arm means of `bandit/10-arm`, version 1, on the scale of Sutton and Barto's ten-armed testbed (section 2.3: means
+#: from N(0, 1)). One instance, fixed: seeds vary the run and nothing else.
 TEN_ARMS = (0.3, -1.0, 0.8, -0.4, 1.6, 0.1, -0.9, 0.5, -1.7, 1.1)
 
 

@@ -101,8 +101,6 @@ class Task(ABC):
 class GymnasiumAdapter(gymnasium.Env[Array, Any]):
     """One episode of a task's vector environment as a gymnasium environment."""
 
-    metadata = {"render_modes": []}
-
     def __init__(self, task: Task) -> None:
         self._vector = task.vector(1)
         self.observation_space = task.observation_space

@@ -96,7 +96,8 @@ class _Observations:
 
     def __call__(self, observation: Any) -> Array:
         if isinstance(self._original, spaces.Discrete):
-            return self._one_hot[int(observation) - self._start]
+            row: Array = self._one_hot[int(observation) - self._start]
+            return row
         return np.asarray(observation, np.float32).ravel()
 
 

@@ -1,7 +1,7 @@
 """Random walks on a line with a distractor: a small reward near the start, a large one at the far end.
 
-`random-walk/<states>`: states 0 .. n-1, start in state 1. Moving left into state 0 ends the episode with reward 0.1, moving
-right into state n-1 ends it with reward 1. Whoever takes the near reward early never sees the far one.
+`random-walk/<states>`: states 0 .. n-1, start in state 1. Moving left into state 0 ends the episode with reward 0.1,
+moving right into state n-1 ends it with reward 1. Whoever takes the near reward early never sees the far one.
 """
 
 from collections.abc import Sequence
@@ -49,7 +49,8 @@ class _Walks(VectorEnvironment):
     def reset(self, streams: Sequence[np.random.Generator]) -> Array:
         self._position = np.full((len(streams), self._trajectories), START)
         self._time = 0
-        return self._one_hot[self._position]
+        start: Array = self._one_hot[self._position]
+        return start
 
     def step(self, actions: Array, live: Array) -> Step:
         self._time += 1

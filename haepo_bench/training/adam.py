@@ -1,7 +1,7 @@
 """Adam over a flat parameter tensor whose rows (seeds) may leave.
 
-The same arithmetic as torch.optim.Adam (a test compares them bit for bit within float rounding); its own because rows leave
-in mid-training, and because importing torch.optim pulls in torch's compiler, two seconds a worker.
+The same arithmetic as torch.optim.Adam (a test compares them); its own because rows leave in mid-training, and because
+torch.optim's first optimiser imports torch's compiler: two seconds a worker.
 """
 
 from collections.abc import Sequence

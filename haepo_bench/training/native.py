@@ -2,8 +2,8 @@
 
 import inspect
 import types
-from dataclasses import replace
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, Field, ValidationError
@@ -29,13 +29,13 @@ class TrainerSettings(Hyperparameters):
     epochs: int = hyper(4, "gradient steps an iteration, each on the whole batch", source=_SHARED, ge=1, le=1000)
     learning_rate: float = hyper(3e-3, "of Adam", source=_SHARED, gt=0, le=10)
     max_gradient_norm: float | None = hyper(
-        None, "a seed's gradient is scaled down to this Euclidean norm; null for never", source=_SHARED, gt=0
+        None, "gradient is scaled down to this Euclidean norm; null for never", source=_SHARED, gt=0
     )
     hidden: tuple[Width, ...] = hyper((64, 64), "tanh layers of the policy", unit="units", source="Stable-Baselines3")
     reference: Literal["previous", "initial"] | Annotated[int, Field(ge=1)] = hyper(
         "previous",
-        "the frozen policy that KL terms and DPO refer to: the one that collected the batch, the initial one, or a copy "
-        "renewed every N iterations",
+        "the frozen policy that KL terms and DPO refer to: the one that collected the batch, the initial one, or a "
+        "copy renewed every N iterations",
     )
 
 

@@ -43,11 +43,15 @@ class PPOSettings(Hyperparameters):
     ent_coef: float = hyper(0.0, "weight of the entropy bonus", source=_SB3, ge=0)
     vf_coef: float = hyper(0.5, "weight of the value loss", source=_SB3, ge=0)
     max_grad_norm: float = hyper(0.5, "gradients are scaled down to this norm", source=_SB3, gt=0)
-    target_kl: float | None = hyper(None, "ends an update early beyond 1.5 times this; null for never", source=_SB3, gt=0)
+    target_kl: float | None = hyper(
+        None, "ends an update early beyond 1.5 times this; null for never", source=_SB3, gt=0
+    )
     normalize: bool = hyper(False, "normalise observations and rewards by running statistics", source=_SB3)
     use_sde: bool = hyper(False, "state-dependent exploration, continuous actions only", source=_SB3)
     sde_sample_freq: int = hyper(-1, "steps between draws of its noise; -1: once a rollout", source=_SB3, ge=-1)
-    net_arch: tuple[Width, ...] = hyper((64, 64), "tanh layers of policy and of value network", unit="units", source=_SB3)
+    net_arch: tuple[Width, ...] = hyper(
+        (64, 64), "tanh layers of policy and of value network", unit="units", source=_SB3
+    )
     log_std_init: float = hyper(0.0, "initial log standard deviation, continuous actions only", source=_SB3)
     ortho_init: bool = hyper(True, "orthogonal initial weights", source=_SB3)
 
@@ -145,7 +149,10 @@ class PPO(AlgorithmDefinition):
         if family == "gym" and gymnasium_id in ZOO:
             base, whose = ZOO[gymnasium_id], f"PPO: {_ZOO} settings for {gymnasium_id}"
         else:
-            base, whose = {}, "PPO: settings of ours (8 environments, 64 steps), Stable-Baselines3's defaults for the rest"
+            base, whose = (
+                {},
+                "PPO: settings of ours (8 environments, 64 steps), Stable-Baselines3's defaults for the rest",
+            )
         if overrides:
             whose += f", except {', '.join(sorted(overrides))}"
         return SB3PPO(validated(PPOSettings, {**base, **overrides}), (whose,))

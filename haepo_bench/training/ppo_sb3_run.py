@@ -19,6 +19,9 @@ from haepo_bench.training.rollout import Actor
 from haepo_bench.training.streams import hashed_seed
 from haepo_bench.training.trainer import make_head
 
+#: Updates between Stable-Baselines3's own log lines, which nobody reads here; writing them would clear the values.
+_NEVER = 2**62
+
 
 def train_seed(task: Task, seed: int, settings: PPOSettings, recorder: Recorder, device: str) -> None:
     """Trains one seed until the recorder's budget."""
@@ -53,7 +56,7 @@ def train_seed(task: Task, seed: int, settings: PPOSettings, recorder: Recorder,
         )
         model.set_logger(configure(None, []))
         try:
-            model.learn(recorder.budget, callback=_Reporter(seed, recorder, evaluator), log_interval=None)
+            model.learn(recorder.budget, callback=_Reporter(seed, recorder, evaluator), log_interval=_NEVER)
         except _Diverged:
             recorder.diverged(seed, "a parameter is not finite")
     finally:

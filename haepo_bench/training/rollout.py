@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from gymnasium import spaces
 from torch import Tensor
 
 from haepo_bench.policies.heads import Head
@@ -148,7 +149,7 @@ class Collector:
 
 def _bounds(task: Task) -> tuple[Array, Array] | None:
     space = task.action_space
-    return (space.low, space.high) if hasattr(space, "low") else None
+    return (space.low, space.high) if isinstance(space, spaces.Box) else None
 
 
 def _clip(actions: Array, bounds: tuple[Array, Array] | None) -> Array:

@@ -94,9 +94,7 @@ class Trainer:
             return
         rows = [self.seeds.index(seed) for seed, _ in due]
         with self.recorder.evaluating([seed for seed, _ in due]):
-            evaluations = self.evaluator.evaluate(
-                self._actor(self.parameters[rows]), due, device=self.device
-            )
+            evaluations = self.evaluator.evaluate(self._actor(self.parameters[rows]), due, device=self.device)
         for (seed, _), row, evaluation in zip(due, rows, evaluations, strict=True):
             if self.recorder.wants_policies and self.recorder.ending(seed):
                 self.recorder.policy(seed, self.network.named(self.parameters[row]))

@@ -1,13 +1,13 @@
 """One iteration's update: several epochs of one objective over one batch of trajectories, all seeds at once.
 
 The network sees only steps that were taken, packed seed by seed into chunks of a fixed number of rows. Its outputs are
-scattered into leaves of the objective's batch, the objective is called once, and d loss / d leaf is pushed back chunk by
-chunk. So a softmax over whole trajectories, chunks that fit the cache and exact gradient accumulation are one mechanism.
-Which steps share a chunk depends on their own seed alone, which keeps every seed's result its own.
+scattered into leaves of the objective's batch, the objective is called once, and d loss / d leaf is pushed back chunk
+by chunk. So a softmax over whole trajectories, chunks that fit the cache and exact gradient accumulation are one
+mechanism. Which steps share a chunk depends on their own seed alone, which keeps every seed's result its own.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -55,7 +55,6 @@ class Update:
         S, K, T = rollout.mask.shape
         self._S, self._K, self._T = S, K, T
         self._size = padded_seeds(S, K) * K * T  # of the flat batch
-        self._horizon = horizon
         self._device = device
         self._chunks = list(self._pack(rollout, reference))
         self._kept = sum(chunk.slots.numel() for chunk in self._chunks) <= _KEPT_ROWS
@@ -67,13 +66,18 @@ class Update:
             return padded[:, None].to(device)
 
         reference_log_probs = self._scatter([network.head.log_prob(c.reference, c.actions) for c in self._chunks])
-        self._constant = {
-            "behaviour_log_probs": batch_shaped(rollout.behaviour_log_probs),
-            "reference_log_probs": reference_log_probs,
-            "mask": batch_shaped(rollout.mask),
-            "rewards": batch_shaped(rollout.rewards),
-            "returns": batch_shaped(torch.from_numpy(rollout.returns.astype("float32"))),
-        }
+        # What carries gradient is filled in at each gradient step.
+        self._batch = TrajectoryBatch(
+            log_probs=reference_log_probs,
+            entropy=reference_log_probs,
+            kl_to_reference=reference_log_probs,
+            behaviour_log_probs=batch_shaped(rollout.behaviour_log_probs),
+            reference_log_probs=reference_log_probs,
+            mask=batch_shaped(rollout.mask),
+            rewards=batch_shaped(rollout.rewards),
+            returns=batch_shaped(torch.from_numpy(rollout.returns.astype("float32"))),
+            horizon=horizon,
+        )
 
     def gradient(self, parameters: Tensor, objective: Objective) -> tuple[Tensor, dict[str, Tensor]]:
         """The gradient of each seed's loss and what to plot beside it.
@@ -89,7 +93,7 @@ class Update:
         with torch.set_grad_enabled(self._kept):
             evaluated = [self._evaluate(parameters, chunk) for chunk in self._chunks]
         leaves = [self._scatter([e[i].detach() for e in evaluated]).requires_grad_() for i in range(3)]
-        batch = TrajectoryBatch(*leaves, horizon=self._horizon, **self._constant)
+        batch = replace(self._batch, log_probs=leaves[0], entropy=leaves[1], kl_to_reference=leaves[2])
         output = objective(batch)
         gradients = torch.autograd.grad(output.loss.sum(), leaves, allow_unused=True, materialize_grads=True)
         flat = [gradient.reshape(-1) for gradient in gradients]

@@ -1,0 +1,410 @@
+"""Objectives against worked numbers, against finite differences, and their properties on random batches."""
+
+import itertools
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from haepo_bench.objectives.base import Objective, TrajectoryBatch
+from haepo_bench.objectives.dpo import Dpo
+from haepo_bench.objectives.grpo import Grpo, group_advantages
+from haepo_bench.objectives.haepo import HaepoListwise, HaepoRanking, HaepoWeighted
+from haepo_bench.objectives.reinforce import Reinforce, ReinforceToGo
+
+#: Worked numbers in float64 on the toy batch below, computed by a program that shares no code with this package.
+VALUES = json.loads((Path(__file__).parent / "objective_values.json").read_text())
+
+F = torch.float64
+MASK = [[1, 1], [1, 1], [1, 0], [1, 1]]
+LOG_PROBS = [[-0.6, -1.1], [-0.9, -0.6], [-1.1, 0.0], [-0.3, -1.6]]
+BEHAVIOUR = [[-0.9, -1.0], [-0.5, -0.7], [-1.0, 0.0], [-0.4, -1.2]]
+REFERENCE = [[-0.8, -1.3], [-0.6, -0.9], [-0.9, 0.0], [-0.5, -1.1]]
+RETURNS = [2.0, 0.0, 1.0, 0.5]
+ENTROPY = [[1.0, 0.9], [0.8, 0.7], [1.1, 0.0], [0.6, 1.2]]
+
+#: No regulariser: the loss of a reading alone.
+BARE = {"entropy_coefficient": 0.0, "kl_coefficient": 0.0}
+
+
+def toy(groups: int = 1) -> TrajectoryBatch:
+    """The toy batch, one seed; its KL to the reference is k3, as the worked numbers have it."""
+
+    def shaped(x: list[list[float]]) -> Tensor:
+        return torch.tensor(x, dtype=F).view(1, groups, 4 // groups, 2)
+
+    log_probs, reference = shaped(LOG_PROBS), shaped(REFERENCE)
+    return TrajectoryBatch(
+        log_probs=log_probs.requires_grad_(),
+        entropy=shaped(ENTROPY).requires_grad_(),
+        kl_to_reference=torch.exp(reference - log_probs) - (reference - log_probs) - 1,
+        behaviour_log_probs=shaped(BEHAVIOUR),
+        reference_log_probs=reference,
+        mask=shaped(MASK).bool(),
+        rewards=shaped([[1.0, 1.0], [0.0, 0.0], [1.0, 9.0], [0.5, 0.0]]),
+        returns=torch.tensor(RETURNS, dtype=F).view(1, groups, 4 // groups),
+        horizon=2,
+    )
+
+
+def loss(objective: Objective, batch: TrajectoryBatch | None = None) -> float:
+    return float(objective(batch or toy()).loss.detach())
+
+
+def gradient(objective: Objective, batch: TrajectoryBatch | None = None) -> Tensor:
+    """d loss / d log_probs: [trajectory, step] of the toy batch's only seed and group."""
+    batch = batch or toy()
+    (result,) = torch.autograd.grad(objective(batch).loss.sum(), batch.log_probs)
+    return result[0, 0]
+
+
+def per_trajectory(objective: Objective) -> list[float]:
+    """d loss / d L, read off the first step of each trajectory, after checking that all its steps agree."""
+    full = gradient(objective)
+    assert torch.equal(torch.where(torch.tensor(MASK).bool(), full, full[:, :1]), full[:, :1].expand(-1, 2))
+    assert full[2, 1] == 0
+    return full[:, 0].tolist()
+
+
+def expected(key: str) -> object:
+    return pytest.approx(VALUES[key], abs=1e-8)
+
+
+def test_weighted_reading():
+    assert loss(HaepoWeighted(**BARE)) == expected("haepo.A.loss(ddof0)")
+    assert loss(HaepoWeighted(**BARE, return_normalisation="none")) == expected("haepo.A.loss(raw R)")
+    assert per_trajectory(HaepoWeighted(**BARE)) == expected("haepo.A.analytic dloss/dL")
+    assert gradient(HaepoWeighted(**BARE)).flatten().tolist() == pytest.approx(
+        list(itertools.chain(*VALUES["haepo.A.dloss/dlogp(ddof0)"])), abs=1e-8
+    )
+    assert loss(HaepoWeighted(entropy_coefficient=0.01, kl_coefficient=0.1)) == expected(
+        "haepo.total A beta=.01 lam=.1"
+    )
+
+
+def test_weighted_reading_with_detached_weights_is_variant_c():
+    objective = HaepoWeighted(**BARE, weight_gradient=False)
+    # The worked loss uses L in place of the score, as the objective does.
+    assert loss(objective) == expected("haepo.C.loss(sg w)")
+    assert per_trajectory(objective) == expected("haepo.C.dloss/dL")
+
+
+def test_listwise_reading():
+    assert loss(HaepoListwise(**BARE)) == expected("haepo.B.std.loss")
+    assert per_trajectory(HaepoListwise(**BARE)) == expected("haepo.B.std.dloss/dL")
+    raw = HaepoListwise(**BARE, return_normalisation="none")
+    assert loss(raw) == expected("haepo.B.loss")
+    assert per_trajectory(raw) == expected("haepo.B.dloss/dL")
+    assert HaepoListwise().targets(toy().returns).flatten().tolist() == expected("haepo.B.std.q=softmax(R~ ddof0)")
+
+
+def test_listwise_reading_on_returns_is_variant_d_and_reinforce():
+    objective = HaepoListwise(**BARE, target="returns")
+    assert loss(objective) == expected("haepo.D.loss")
+    assert per_trajectory(objective) == expected("haepo.D.dloss/dL")
+    assert torch.allclose(gradient(objective), 4 * gradient(Reinforce(**BARE)), atol=1e-7)
+
+
+def test_proportional_targets():
+    q = HaepoListwise(target="proportional").targets(toy().returns)
+    assert q.flatten().tolist() == pytest.approx([2 / 3.5, 0, 1 / 3.5, 0.5 / 3.5])
+    with pytest.raises(ValueError, match="target 'softmax'"):
+        HaepoListwise(target="proportional").targets(toy().returns - 1)
+
+
+def test_ranking_reading():
+    assert loss(HaepoRanking(**BARE)) == expected("haepo.ranking.loss")
+    assert per_trajectory(HaepoRanking(**BARE)) == expected("haepo.ranking.dloss/dL")
+
+
+def test_ranking_shares_places_among_ties():
+    batch = replace(toy(), returns=torch.tensor([[[1.0, 0.0, 1.0, 0.5]]], dtype=F))
+    s = batch.masked_sum(batch.log_probs).flatten().tolist()
+    # Efron: the second of the two tied ones counts the tied pair half.
+    e = [math.exp(x) for x in s]
+    first = sum(e)
+    second = sum(e) - (e[0] + e[2]) / 2
+    by_hand = -(s[0] + s[2] + s[3] + s[1] - math.log(first * second * (e[3] + e[1]) * e[1]))
+    assert loss(HaepoRanking(**BARE), batch) == pytest.approx(by_hand, abs=1e-10)
+    # The order in which tied trajectories happen to lie must not matter.
+    swapped = [2, 1, 0, 3]
+    permuted = replace(
+        batch,
+        log_probs=batch.log_probs[:, :, swapped],
+        behaviour_log_probs=batch.behaviour_log_probs[:, :, swapped],
+        reference_log_probs=batch.reference_log_probs[:, :, swapped],
+        entropy=batch.entropy[:, :, swapped],
+        kl_to_reference=batch.kl_to_reference[:, :, swapped],
+        mask=batch.mask[:, :, swapped],
+        returns=batch.returns[:, :, swapped],
+    )
+    assert loss(HaepoRanking(**BARE), permuted) == pytest.approx(by_hand, abs=1e-10)
+
+
+def test_regularisers_of_the_weights():
+    entropy = HaepoWeighted(entropy_coefficient=1.0, entropy_of="weights", kl_coefficient=0.0)
+    assert loss(HaepoWeighted(**BARE)) - loss(entropy) == expected("haepo.H(w)")
+    kl = HaepoWeighted(entropy_coefficient=0.0, kl_coefficient=1.0, kl_of="weights")
+    assert loss(kl) - loss(HaepoWeighted(**BARE)) == expected("haepo.KL(w||wref)")
+    both = HaepoWeighted(entropy_coefficient=0.01, entropy_of="weights", kl_coefficient=0.1, kl_of="weights")
+    assert loss(both) == expected("haepo.total_listwise a=.01 b=.1")
+
+
+def test_regularisers_of_the_policy():
+    entropy = Reinforce(entropy_coefficient=1.0, kl_coefficient=0.0)
+    assert loss(Reinforce(**BARE)) - loss(entropy) == expected("haepo.entropy_token_mean")
+    kl = Reinforce(entropy_coefficient=0.0, kl_coefficient=1.0)
+    assert loss(kl) - loss(Reinforce(**BARE)) == expected("kl.k3_token_mean(ref)")
+
+
+def test_score_relative_to_the_previous_policy_is_snis():
+    objective = HaepoWeighted(**BARE, score="ratio", return_normalisation="none")
+    assert loss(objective) == expected("snis.loss -sum P R")
+    assert per_trajectory(objective) == expected("snis.dloss/dL")
+
+
+def test_mean_score_divides_by_the_length_and_temperature_divides_the_score():
+    batch = toy()
+    mean = HaepoWeighted(score="mean").scores(batch.log_probs, batch)
+    assert mean.flatten().tolist() == pytest.approx([-0.85, -0.75, -1.1, -0.95])
+    warm = HaepoWeighted(temperature=2.0).scores(batch.log_probs, batch)
+    assert warm.flatten().tolist() == pytest.approx([-0.85, -0.75, -0.55, -0.95])
+
+
+def test_two_groups_are_compared_apart():
+    assert loss(HaepoWeighted(**BARE), toy(groups=2)) == expected("2group.haepo.A.loss (mean over groups)")
+    assert loss(Grpo(beta=0, entropy_coefficient=0), toy(groups=2)) == expected("2group.grpo.loss beta=0")
+    assert group_advantages(toy(groups=2).returns, scale=True).flatten().tolist() == expected("2group.grpo.adv")
+
+
+def test_effective_sample_size():
+    w = VALUES["haepo.w"]
+    measured = HaepoWeighted()(toy()).diagnostics["effective_sample_size"]
+    assert float(measured) == pytest.approx(1 / sum(x * x for x in w) / 4, abs=1e-8)
+
+
+def test_grpo():
+    pure = {"entropy_coefficient": 0.0}
+    assert loss(Grpo(**pure)) == expected("grpo.loss[grpo] beta=.04")
+    assert loss(Grpo(**pure, beta=0)) == expected("grpo.loss[grpo] beta=0")
+    assert loss(Grpo(**pure, aggregation="token")) == expected("grpo.loss[dapo(1 batch)] beta=.04")
+    assert loss(Grpo(**pure, aggregation="constant")) == expected("grpo.loss[dr_grpo(maxlen=2)] beta=.04")
+    assert gradient(Grpo(**pure)).flatten().tolist() == pytest.approx(
+        list(itertools.chain(*VALUES["grpo.dloss/dlogp[grpo] beta=.04"])), abs=1e-8
+    )
+    dr_grpo = Grpo(**pure, beta=0, aggregation="constant", scale_advantages=False)
+    assert loss(dr_grpo) == expected("drgrpo.loss(maxlen=2,beta=0)")
+    dapo = Grpo(**pure, beta=0, aggregation="token", clip_high=0.28)
+    assert loss(dapo) == expected("dapo.loss eps .2/.28")
+    assert group_advantages(toy().returns, scale=True).flatten().tolist() == expected("grpo.adv ddof1+1e-4")
+
+
+def test_grpo_on_policy_gradient_is_the_group_relative_policy_gradient():
+    batch = toy()
+    batch = replace(batch, behaviour_log_probs=batch.log_probs.detach())
+    A = torch.tensor(VALUES["grpo.adv ddof1+1e-4"], dtype=F)
+    by_hand = -A[:, None] * torch.tensor(MASK) / batch.lengths[0, 0][:, None] / 4
+    assert torch.allclose(gradient(Grpo(beta=0, entropy_coefficient=0), batch), by_hand, atol=1e-12)
+
+
+def test_dpo_on_one_pair():
+    pair = toy()
+    pair = replace(
+        pair,
+        **{
+            name: getattr(pair, name)[:, :, :2]
+            for name in (
+                "log_probs",
+                "entropy",
+                "kl_to_reference",
+                "behaviour_log_probs",
+                "reference_log_probs",
+                "mask",
+                "rewards",
+                "returns",
+            )
+        },
+    )
+    assert loss(Dpo(entropy_coefficient=0), pair) == expected("dpo.loss")
+    for alpha in (0.8, 0.9, 1.2):
+        assert loss(Dpo(entropy_coefficient=0, alpha=alpha), pair) == expected(f"hdpo.loss alpha={alpha}")
+    (full,) = torch.autograd.grad(Dpo(entropy_coefficient=0)(pair).loss.sum(), pair.log_probs)
+    assert full[0, 0, 0].tolist() == pytest.approx([VALUES["dpo.dloss/dL_w"]] * 2, abs=1e-8)
+
+
+def test_dpo_pairs():
+    batch = toy()
+    by_hand = []
+    L = batch.masked_sum(batch.log_probs).flatten().tolist()
+    ref = batch.masked_sum(batch.reference_log_probs).flatten().tolist()
+    for w, l in itertools.permutations(range(4), 2):
+        if RETURNS[w] > RETURNS[l]:
+            h = 0.1 * ((L[w] - ref[w]) - (L[l] - ref[l]))
+            by_hand.append(math.log1p(math.exp(-h)))
+    assert len(by_hand) == 6
+    assert loss(Dpo(entropy_coefficient=0)) == pytest.approx(sum(by_hand) / 6, abs=1e-10)
+    assert loss(Dpo(entropy_coefficient=0, pairs="best-worst")) == expected("dpo.loss")
+
+
+def test_returns_to_go():
+    batch = toy()
+    # Rewards to go: [2, 1], [0, 0], [1, -], [.5, 0]; the reward at the masked step must not count.
+    centred = ReinforceToGo(return_normalisation="centre").advantages(batch)[0, 0]
+    first, second = (2 + 0 + 1 + 0.5) / 4, 1 / 3
+    by_hand = [[2 - first, 1 - second], [-first, -second], [1 - first, 0], [0.5 - first, -second]]
+    assert centred.tolist() == [pytest.approx(row) for row in by_hand]
+    taken = [x for row, m in zip(by_hand, MASK, strict=True) for x, keep in zip(row, m, strict=True) if keep]
+    deviation = math.sqrt(sum(x * x for x in taken) / 7)
+    standardised = ReinforceToGo().advantages(batch)[0, 0]
+    assert standardised.flatten().tolist() == pytest.approx([x / deviation for row in by_hand for x in row], abs=1e-7)
+
+
+ALL = [
+    HaepoWeighted(),
+    HaepoWeighted(score="ratio", weight_gradient=False),
+    HaepoWeighted(score="mean", entropy_of="weights", kl_of="weights"),
+    HaepoListwise(),
+    HaepoListwise(target="returns", temperature=3.0),
+    HaepoRanking(),
+    Reinforce(),
+    ReinforceToGo(),
+    Grpo(),
+    Grpo(aggregation="token", clip_high=0.28),
+    Grpo(aggregation="constant", scale_advantages=False),
+    Dpo(),
+    Dpo(pairs="best-worst", alpha=0.9),
+]
+
+
+def random_batch(seed: int, *, steps: int = 5, trajectories: int = 4, ties: bool = False) -> TrajectoryBatch:
+    """Two seeds, two groups, episodes of different lengths."""
+    g = torch.Generator().manual_seed(seed)
+    shape = (2, 2, trajectories, steps)
+    lengths = torch.randint(1, steps + 1, shape[:3], generator=g)
+    returns = torch.randn(shape[:3], generator=g, dtype=F) * 3
+    return TrajectoryBatch(
+        log_probs=(-torch.rand(shape, generator=g, dtype=F)).requires_grad_(),
+        entropy=torch.rand(shape, generator=g, dtype=F).requires_grad_(),
+        kl_to_reference=torch.rand(shape, generator=g, dtype=F).requires_grad_(),
+        behaviour_log_probs=-torch.rand(shape, generator=g, dtype=F),
+        reference_log_probs=-torch.rand(shape, generator=g, dtype=F),
+        mask=torch.arange(steps) < lengths[..., None],
+        rewards=torch.randn(shape, generator=g, dtype=F),
+        returns=returns.round() if ties else returns,
+        horizon=steps,
+    )
+
+
+#: Without the one whose gradient is by definition not that of its value (checked against worked numbers instead).
+DIFFERENTIABLE = [o for o in ALL if getattr(o, "weight_gradient", True)]
+
+
+@pytest.mark.parametrize("objective", DIFFERENTIABLE, ids=lambda o: repr(o)[:60])
+def test_gradients_agree_with_finite_differences(objective):
+    batch = random_batch(1)
+
+    def of(log_probs: Tensor, entropy: Tensor, kl: Tensor) -> Tensor:
+        return objective(replace(batch, log_probs=log_probs, entropy=entropy, kl_to_reference=kl)).loss
+
+    leaves = (batch.log_probs, batch.entropy, batch.kl_to_reference)
+    assert torch.autograd.gradcheck(of, leaves, eps=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("objective", ALL, ids=lambda o: repr(o)[:60])
+@pytest.mark.parametrize("garbage", [math.nan, math.inf, -math.inf, 1e38])
+def test_what_stands_where_no_step_was_taken_changes_nothing(objective, garbage):
+    batch = random_batch(2)
+
+    def spoilt(x: Tensor) -> Tensor:
+        return torch.where(batch.mask, x.detach(), garbage).requires_grad_()
+
+    names = ("log_probs", "entropy", "kl_to_reference", "behaviour_log_probs", "reference_log_probs", "rewards")
+    other = replace(batch, **{name: spoilt(getattr(batch, name)) for name in names})
+    for one, two in zip(outcome(objective, batch), outcome(objective, other), strict=True):
+        assert torch.equal(one, two)
+
+
+def outcome(objective: Objective, batch: TrajectoryBatch) -> list[Tensor]:
+    """Loss, diagnostics and gradients."""
+    output = objective(batch)
+    leaves = [batch.log_probs, batch.entropy, batch.kl_to_reference]
+    gradients = torch.autograd.grad(output.loss.sum(), leaves, allow_unused=True, materialize_grads=True)
+    return [output.loss.detach(), *output.diagnostics.values(), *gradients]
+
+
+@pytest.mark.parametrize("objective", ALL, ids=lambda o: repr(o)[:60])
+@settings(deadline=None, max_examples=8)
+@given(
+    seed=st.integers(0, 10_000),
+    steps=st.sampled_from([1, 3, 1000]),
+    trajectories=st.sampled_from([1, 2, 5]),
+    ties=st.booleans(),
+    equal=st.booleans(),
+)
+def test_finite_everywhere(objective, seed, steps, trajectories, ties, equal):
+    """Ties, groups of one, equal returns, one-hot weights (long episodes)."""
+    batch = random_batch(seed, steps=steps, trajectories=trajectories, ties=ties)
+    if equal:
+        batch = replace(batch, returns=torch.full_like(batch.returns, 0.1))
+    for value in outcome(objective, batch):
+        assert torch.isfinite(value).all()
+
+
+@pytest.mark.parametrize("objective", ALL, ids=lambda o: repr(o)[:60])
+def test_seeds_do_not_mix(objective):
+    batch = random_batch(3)
+    names = [*TrajectoryBatch.__annotations__]
+    names.remove("horizon")
+    alone = replace(batch, **{name: getattr(batch, name)[1:] for name in names})
+    assert torch.allclose(objective(batch).loss[1:], objective(alone).loss, atol=1e-12)
+    (full,) = torch.autograd.grad(objective(batch).loss[1], batch.log_probs)
+    assert torch.count_nonzero(full[0]) == 0
+
+
+def test_weighted_reading_is_invariant_to_shifts_and_blind_when_one_hot():
+    batch = random_batch(4)
+    objective = HaepoWeighted(**BARE)
+    shifted = replace(batch, returns=batch.returns + 7)
+    assert torch.allclose(objective(batch).loss, objective(shifted).loss, atol=1e-9)
+    (full,) = torch.autograd.grad(objective(batch).loss.sum(), batch.log_probs)
+    assert torch.allclose(full[..., 0].sum(-1), torch.zeros(2, 2, dtype=F), atol=1e-12)
+    lengths = VALUES["demo.len [10, 20, 200] coef -dA/dL"]
+    demo = TrajectoryBatch(
+        **{
+            name: torch.full((1, 1, 3, 200), math.log(0.5), dtype=F)
+            for name in ("entropy", "kl_to_reference", "behaviour_log_probs", "reference_log_probs", "rewards")
+        },
+        log_probs=torch.full((1, 1, 3, 200), math.log(0.5), dtype=F).requires_grad_(),
+        mask=(torch.arange(200) < torch.tensor([[10], [20], [200]]))[None, None],
+        returns=torch.tensor([[[10.0, 20.0, 200.0]]], dtype=F),
+        horizon=200,
+    )
+    assert (-gradient(objective, demo)[:, 0]).tolist() == pytest.approx(lengths, abs=1e-8)
+
+
+def test_equal_returns_give_no_signal():
+    batch = random_batch(5)
+    batch = replace(batch, returns=torch.full_like(batch.returns, 0.1))
+    for objective in (Reinforce(**BARE), HaepoWeighted(**BARE), Grpo(beta=0, entropy_coefficient=0)):
+        (full,) = torch.autograd.grad(objective(batch).loss.sum(), batch.log_probs)
+        assert torch.count_nonzero(full) == 0
+    for pairs in ("all", "best-worst"):
+        objective = Dpo(entropy_coefficient=0, pairs=pairs)
+        (full,) = torch.autograd.grad(objective(batch).loss.sum(), batch.log_probs)
+        assert torch.count_nonzero(full) == 0
+
+
+def test_h_dpo_with_alpha_one_is_dpo_and_swapping_a_pair_complements():
+    batch = random_batch(6, trajectories=2)
+    one = Dpo(entropy_coefficient=0)
+    assert torch.allclose(Dpo(alpha=1.0)(batch).loss, Dpo()(batch).loss)
+    # One pair a group: exp(-loss) is the probability of the pair, whose two orders sum to 1 within each group.
+    first = replace(batch, **{n: getattr(batch, n)[:, :1] for n in TrajectoryBatch.__annotations__ if n != "horizon"})
+    p, q = (torch.exp(-one(b).loss) for b in (first, replace(first, returns=-first.returns)))
+    assert torch.allclose(p + q, torch.ones(2, dtype=F), atol=1e-12)
