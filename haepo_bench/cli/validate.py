@@ -26,7 +26,7 @@ def validate(suite: SuiteArgument, sets: SetOption = None, only: OnlyOption = No
         typer.echo(line)
     execution = plan.execution
     steps = sum(cell.budget * len(cell.seeds) for cell in plan.cells)
-    typer.echo(f"\n{len(plan.cells)} cells, {plan.runs} runs, {steps:,} training steps in all")
+    typer.echo(f"\n{_count(len(plan.cells), 'cell')}, {_count(plan.runs, 'run')}, {steps:,} training steps in all")
     workers = _count(execution.workers, "worker")
     timeout = duration(execution.timeout_seconds)
     typer.echo(paragraph(f"{workers}, timeout {timeout} a job, device {execution.device}: {execution.device_reason}"))

@@ -35,6 +35,8 @@ def apply(document: Document, assignment: str) -> None:
         raise value.error(value.problems)
     path = _assign(document.data, keys, value.data, place)
     document.places = {known: at for known, at in document.places.items() if known[: len(path)] != path}
+    for n in range(1, len(path)):  # mappings that were made on the way
+        document.places.setdefault(path[:n], place)
     document.places.update({(*path, *below): at for below, at in value.places.items()})
 
 

@@ -1,0 +1,148 @@
+"""The rooms and the arrows between them (docs/architecture.md), read from the import statements."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import haepo_bench
+
+PACKAGE = Path(haepo_bench.__file__).parent
+ROOT = PACKAGE.parent
+
+#: Room (or top-level module): rooms that it may import. All may import `errors` and the package itself (its version).
+ARROWS: dict[str, set[str]] = {
+    "cli": {"execution", "suite", "catalogue", "training", "report", "objectives", "tasks", "results", "statistics"},
+    "execution": {"suite", "catalogue", "training", "tasks", "results", "statistics"},
+    "suite": {"catalogue", "training", "tasks", "results"},
+    "catalogue": {"training", "tasks"},
+    "training": {"objectives", "policies", "tasks", "results"},
+    "report": {"results", "statistics"},
+    "objectives": set(),
+    "policies": set(),
+    "tasks": set(),
+    "results": set(),
+    "statistics": set(),
+    "errors": set(),
+    "__main__": {"cli"},
+    "": set(),
+}
+#: Arrows between ground rooms, each for one purpose (room, module, name).
+EXCEPTIONS = {
+    # A task knows its reference returns, whose type is part of the run record.
+    ("tasks", "haepo_bench.results.record", "References"),
+    # Data frames hold the numbers that a curve is reduced to, for the report and for whatever else reads runs.
+    ("results", "haepo_bench.statistics.curves", "area_under_curve"),
+    ("results", "haepo_bench.statistics.curves", "last_defined"),
+}
+
+#: Packages that a room may not import at all.
+FORBIDDEN = {
+    "report": {"torch", "stable_baselines3", "gymnasium"},
+    "statistics": {"torch", "stable_baselines3", "gymnasium", "pathlib", "os", "json"},
+    "results": {"torch", "stable_baselines3", "gymnasium"},
+    "objectives": {"gymnasium", "stable_baselines3", "pathlib", "os", "json"},
+    "policies": {"gymnasium", "stable_baselines3", "pathlib", "os", "json"},
+    "tasks": {"torch", "stable_baselines3"},
+    "errors": {"pydantic", "typer", "torch"},
+}
+
+HEAVY = ("torch", "stable_baselines3", "gymnasium", "pandas", "scipy", "matplotlib", "jinja2")
+
+
+def room_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return parts[0] if parts != ("__init__",) else ""
+
+
+def imports(path: Path) -> list[tuple[str, str, int]]:
+    """(module, imported name or "", line) of every import, wherever it stands."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(), str(path))):
+        if isinstance(node, ast.Import):
+            found += [(alias.name, "", node.lineno) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: a relative import"
+            found += [(node.module or "", alias.name, node.lineno) for alias in node.names]
+    return found
+
+
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+
+
+def test_the_plan_names_every_room() -> None:
+    assert {room_of(path) for path in SOURCES} <= set(ARROWS)
+    assert len(SOURCES) > 30
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=[str(path.relative_to(PACKAGE)) for path in SOURCES])
+def test_arrows(path: Path) -> None:
+    room = room_of(path)
+    wrong = []
+    for module, name, line in imports(path):
+        package, *inner = module.split(".")
+        if package in FORBIDDEN.get(room, ()):
+            wrong.append(f"{path}:{line}: {room} imports {package}")
+        if package != "haepo_bench":
+            continue
+        # `from haepo_bench import catalogue` names the room last.
+        target = inner[0] if inner else name if (PACKAGE / name).is_dir() or (PACKAGE / f"{name}.py").is_file() else ""
+        if target in {room, "errors", ""} or target in ARROWS[room] or (room, module, name) in EXCEPTIONS:
+            continue
+        wrong.append(f"{path}:{line}: {room} imports {target}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_arrow_leads_back() -> None:
+    """The allowed arrows have an order; a room allowed to import a room that may import it would have none."""
+    order = ["__main__", "cli", "execution", "suite", "catalogue", "training", "report"]
+    for room, targets in ARROWS.items():
+        for target in targets:
+            assert target not in order or order.index(target) > order.index(room), (room, target)
+
+
+def test_no_import_is_hidden_in_a_string() -> None:
+    """`import_module` would lead past the arrows; names are looked up in the catalogue alone."""
+    users = {
+        str(path.relative_to(PACKAGE))
+        for path in SOURCES
+        if any(name in {"import_module", "__import__"} or module == "importlib" for module, name, _ in imports(path))
+    }
+    assert users <= {"catalogue.py"}
+
+
+def loaded_by(arguments: list[str], folder: Path) -> set[str]:
+    """Heavy packages that a command has loaded when it ends."""
+    script = (
+        "import json, sys\n"
+        "from haepo_bench.cli.main import program\n"
+        f"program({arguments!r})\n"
+        f"print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]), file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=300, cwd=folder, check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    return set(json.loads(done.stderr.splitlines()[-1]))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["--version"], ["list"], ["run", "--help"], ["report", "--help"], ["init", "new.yaml"], ["schema"]],
+    ids=" ".join,
+)
+def test_light_commands_load_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
+    assert loaded_by(arguments, tmp_path) == set()
+
+
+def test_report_loads_no_training_library(tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    assert not loaded_by(["report"], tmp_path) & {"torch", "stable_baselines3", "gymnasium"}
+
+
+def test_validate_shows_that_the_check_can_fail(tmp_path: Path) -> None:
+    assert "gymnasium" in loaded_by(["validate", "quickstart"], tmp_path)

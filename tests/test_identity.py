@@ -1,0 +1,300 @@
+"""What a run's two hashes depend on: nothing that could change a result is left out, nothing else is in."""
+
+import dataclasses
+import importlib
+import json
+import math
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import torch
+from cli_support import write_plugin
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+import haepo_bench
+from haepo_bench import catalogue
+from haepo_bench.suite import identity
+from haepo_bench.suite.identity import canonical_json, code_hash, digest
+from haepo_bench.suite.plan import Cell, Execution, Plan
+from haepo_bench.suite.resolve import load_plan
+from haepo_bench.suite.schema import Suite
+
+SUITE = """\
+name: small
+description: text
+seeds: 3
+budget: {env_steps: 1000}
+evaluation: {every: 100, episodes: 7}
+tasks: [gym/CartPole-v1]
+algorithms: [grpo]
+"""
+
+#: Every key of a suite file: an assignment that changes it, by what it does to the first cell's identity.
+IDENTITY = {
+    "budget.env_steps": "budget.env_steps=2000",
+    "evaluation.every": "evaluation.every=200",
+    "evaluation.episodes": "evaluation.episodes=8",
+    "tasks.id": "tasks[0].id=bandit/10-arm",
+    "tasks.budget.env_steps": "tasks[0].budget.env_steps=2000",
+    "tasks.evaluation.every": "tasks[0].evaluation.every=50",
+    "tasks.evaluation.episodes": "tasks[0].evaluation.episodes=3",
+    "tasks.time_limit": "tasks[0].time_limit=100",
+    "algorithms.use": "algorithms[0].use=dpo",
+    "algorithms.params": "algorithms[0].params.learning_rate=0.5",
+    "algorithms.per_task.params": "algorithms[0].per_task[gym/CartPole-v1].params.epochs=2",
+    "execution.device": "execution.device=cuda",
+}
+RUNTIME_ONLY = {
+    "name": "name=other",
+    "description": "description=other",
+    "seeds": "seeds=[1, 5]",
+    "algorithms.name": "algorithms[0].name=other",
+    "algorithms.seeds": "algorithms[0].seeds=1",
+    "execution.workers": "execution.workers=7",
+    "execution.timeout": "execution.timeout=5m",
+}
+
+#: Fields of a cell, by where their value stands in the identity document.
+CELL_IDENTITY = {
+    "task": ("task", "id"),
+    "time_limit": ("task", "time_limit"),
+    "uses": ("algorithm", "id"),
+    "parameters": ("algorithm", "parameters"),
+    "budget": ("budget", "env_steps"),
+    "evaluation_every": ("evaluation", "every"),
+    "evaluation_episodes": ("evaluation", "episodes"),
+}
+#: Fields that follow from the identity: overrides from the parameters, the rest from the algorithm and the task.
+CELL_DERIVED = {"overrides", "batches_seeds", "references", "information", "notes"}
+CELL_RUNTIME_ONLY = {"algorithm", "seeds"}
+CELL_HASHES = {"settings", "settings_hash", "code_hash"}
+
+
+def leaves(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        inner = inner_model(field.annotation)
+        if inner is None:
+            yield prefix + name
+        else:
+            yield from leaves(inner, f"{prefix}{name}.")
+
+
+def inner_model(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((model for part in get_args(annotation) if (model := inner_model(part))), None)
+
+
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    file = tmp_path / "small.yaml"
+    file.write_text(SUITE)
+    return file
+
+
+def test_every_key_of_a_suite_is_classified() -> None:
+    assert set(leaves(Suite)) == set(IDENTITY) | set(RUNTIME_ONLY)
+    assert not set(IDENTITY) & set(RUNTIME_ONLY)
+
+
+@pytest.mark.parametrize("key", IDENTITY)
+def test_what_is_part_of_the_identity(path: Path, key: str) -> None:
+    before, after = load_plan(path).cells[0], load_plan(path, [IDENTITY[key]]).cells[0]
+    assert before.settings_hash != after.settings_hash
+    assert before.code_hash == after.code_hash
+
+
+@pytest.mark.parametrize("key", RUNTIME_ONLY)
+def test_what_is_not(path: Path, key: str) -> None:
+    before, after = load_plan(path), load_plan(path, [RUNTIME_ONLY[key]])
+    assert before != after  # the assignment does something
+    assert before.cells[0].settings_hash == after.cells[0].settings_hash
+    assert before.cells[0].code_hash == after.cells[0].code_hash
+
+
+def test_every_field_of_a_cell_is_classified(path: Path) -> None:
+    fields = {field.name for field in dataclasses.fields(Cell)}
+    assert fields == {*CELL_IDENTITY, *CELL_DERIVED, *CELL_RUNTIME_ONLY, *CELL_HASHES}
+    assert {field.name for field in dataclasses.fields(Execution)} == {
+        "workers", "device", "device_reason", "timeout_seconds",
+    }  # fmt: skip
+    assert {field.name for field in dataclasses.fields(Plan)} == {
+        "suite",
+        "description",
+        "cells",
+        "execution",
+        "source",
+    }
+    cell = load_plan(path, ["tasks[0].time_limit=77"]).cells[0]
+    for name, (section, key) in CELL_IDENTITY.items():
+        assert cell.settings[section][key] == getattr(cell, name)
+    assert cell.settings_hash == digest(cell.settings)
+    assert cell.settings["task"]["backend"] == "array"
+    assert cell.settings["task"]["version"] == catalogue.task("gym/CartPole-v1").version
+    assert cell.settings["algorithm"]["version"] == catalogue.algorithm("grpo").version
+
+
+def test_the_version_of_an_algorithm_and_of_a_task_count(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = load_plan(path).cells[0].settings_hash
+    with monkeypatch.context() as patch:
+        patch.setattr(catalogue.algorithm("grpo"), "version", 99)
+        assert load_plan(path).cells[0].settings_hash != before
+    for attribute, value in (("version", 99), ("backend", "other")):
+        made = catalogue.task
+
+        def changed(address: str, *, time_limit: int | None = None, made=made, attribute=attribute, value=value) -> Any:
+            task = made(address, time_limit=time_limit)
+            setattr(task, attribute, value)
+            return task
+
+        with monkeypatch.context() as patch:
+            patch.setattr(catalogue, "task", changed)
+            assert load_plan(path).cells[0].settings_hash != before, attribute
+    assert load_plan(path).cells[0].settings_hash == before
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=15,
+)
+
+
+def same(a: Any, b: Any) -> bool:
+    """Equal with equal types, unlike Python's 1 == 1.0 == True and 0.0 == -0.0."""
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(value, b[key]) for key, value in a.items())
+    if isinstance(a, list):
+        return len(a) == len(b) and all(map(same, a, b))
+    return a == b and (not isinstance(a, float) or math.copysign(1, a) == math.copysign(1, b))
+
+
+@given(json_values)
+def test_canonical_json_comes_back(value: Any) -> None:
+    text = canonical_json(value)
+    assert text.isascii()
+    assert same(json.loads(text), value)
+
+
+@given(json_values, json_values)
+def test_canonical_json_is_equal_exactly_for_equal_documents(a: Any, b: Any) -> None:
+    assert (canonical_json(a) == canonical_json(b)) == same(a, b)
+
+
+@given(st.dictionaries(st.text(max_size=5), json_values, min_size=2, max_size=6), st.randoms(use_true_random=False))
+def test_the_order_of_keys_does_not_count(document: dict[str, Any], random: Any) -> None:
+    items = list(document.items())
+    random.shuffle(items)
+    assert canonical_json(dict(items)) == canonical_json(document)
+
+
+@pytest.mark.parametrize("value", [{1: 2}, {"a": [{None: 1}]}, {True: 1}, {1, 2}, object(), b"x"])
+def test_canonical_json_takes_json_only(value: Any) -> None:
+    with pytest.raises(TypeError):
+        canonical_json(value)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, [-math.inf]])
+def test_canonical_json_takes_finite_numbers_only(value: Any) -> None:
+    with pytest.raises(ValueError, match="JSON compliant"):
+        canonical_json(value)
+
+
+def test_a_known_digest() -> None:
+    # echo -n '{"a":[1,2.5,null],"b":"\u00e9"}' | sha256sum
+    assert canonical_json({"b": "é", "a": [1, 2.5, None]}) == '{"a":[1,2.5,null],"b":"\\u00e9"}'
+    assert digest({"b": "é", "a": [1, 2.5, None]}) == KNOWN_DIGEST
+
+
+KNOWN_DIGEST = "45584828a616e524473fb887d415f828918fb9676efdaa57c062231771111499"
+
+
+@pytest.fixture
+def fresh_caches() -> Iterator[None]:
+    def clear() -> None:
+        for cached in (
+            identity._rooms_hash,
+            identity._versions,
+            identity._plugin,
+            catalogue._plugins,
+            catalogue.algorithm,
+        ):
+            cached.cache_clear()
+
+    clear()
+    yield
+    clear()
+
+
+@pytest.mark.usefixtures("fresh_caches")
+def test_the_source_of_the_rooms_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = Path(haepo_bench.__file__).parent
+    copy = tmp_path / "haepo_bench"
+    shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(haepo_bench, "__file__", str(copy / "__init__.py"))
+
+    def now() -> str:
+        identity._rooms_hash.cache_clear()
+        return code_hash("grpo", "bandit/10-arm")
+
+    before = now()
+    for room in ("objectives", "policies", "tasks", "training"):
+        file = next(path for path in sorted((copy / room).glob("*.py")) if path.name != "__init__.py")
+        text = file.read_text()
+        file.write_text(text + "\n# changed\n")
+        assert now() != before, room
+        file.write_text(text)
+        assert now() == before
+    (copy / "training" / "new.py").write_text("")
+    assert now() != before
+    (copy / "training" / "new.py").rename(copy / "training" / "newer.py")
+    renamed = now()
+    (copy / "training" / "newer.py").unlink()
+    assert before != renamed
+    for room in ("suite", "cli", "report", "execution"):
+        (copy / room / "new.py").write_text("x = 1")
+    (copy / "training" / "notes.txt").write_text("no code")
+    assert now() == before
+
+
+@pytest.mark.usefixtures("fresh_caches")
+@pytest.mark.parametrize("package", ["torch", "numpy", "gymnasium", "stable-baselines3", "transformers"])
+def test_the_versions_of_packages_count(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = code_hash("grpo", "bandit/10-arm")
+    real = identity._version
+    monkeypatch.setattr(identity, "_version", lambda name: "9.9" if name == package else real(name))
+    identity._versions.cache_clear()
+    assert code_hash("grpo", "bandit/10-arm") != before
+
+
+@pytest.mark.usefixtures("fresh_caches")
+def test_a_plugin_counts_where_it_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_plugin(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.invalidate_caches()
+    own = code_hash("grpo", "bandit/10-arm")
+    before = code_hash("picky", "bandit/10-arm")
+    assert own != before
+    module = tmp_path / "picky_module.py"
+    module.write_text(module.read_text() + "# changed\n")
+    identity._plugin.cache_clear()
+    changed = code_hash("picky", "bandit/10-arm")
+    assert changed != before
+    metadata = tmp_path / "picky_plugin-2.1.dist-info" / "METADATA"
+    metadata.write_text(
+        metadata.read_text().replace("2.1\n", "2.2\n", 2).replace("Metadata-Version: 2.2", "Metadata-Version: 2.1")
+    )
+    identity._plugin.cache_clear()
+    importlib.invalidate_caches()
+    assert code_hash("picky", "bandit/10-arm") != changed
+    assert code_hash("grpo", "bandit/10-arm") == own
+    sys.modules.pop("picky_module", None)
