@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from execution_support import ROOT, Workplace, timeless
+from execution_support import Workplace, timeless
 
 from haepo_bench.errors import UserError
 from haepo_bench.execution import executor as executor_module
@@ -128,7 +128,6 @@ def test_workers_are_replaced_after_some_jobs(scripted: Workplace, monkeypatch: 
 def test_workers_that_are_dead_on_arrival_end_the_run(scripted: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = load_plan(scripted.suite([{"name": "a"}]))
     store = Store(scripted.folder / "results" / plan.suite)
-    monkeypatch.setattr(executor_module.sys, "path", [path for path in os.sys.path if path != str(ROOT)])
     monkeypatch.setattr(executor_module, "_ONE_THREAD", {"PYTHONHOME": "/nonexistent"})
     outcome = run_plan(plan, store, Options(quiet=True))
     assert outcome.exit_code == 2
