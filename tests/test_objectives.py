@@ -243,9 +243,9 @@ def test_dpo_pairs():
     by_hand = []
     L = batch.masked_sum(batch.log_probs).flatten().tolist()
     ref = batch.masked_sum(batch.reference_log_probs).flatten().tolist()
-    for w, l in itertools.permutations(range(4), 2):
-        if RETURNS[w] > RETURNS[l]:
-            h = 0.1 * ((L[w] - ref[w]) - (L[l] - ref[l]))
+    for best, worst in itertools.permutations(range(4), 2):
+        if RETURNS[best] > RETURNS[worst]:
+            h = 0.1 * ((L[best] - ref[best]) - (L[worst] - ref[worst]))
             by_hand.append(math.log1p(math.exp(-h)))
     assert len(by_hand) == 6
     assert loss(Dpo(entropy_coefficient=0)) == pytest.approx(sum(by_hand) / 6, abs=1e-10)

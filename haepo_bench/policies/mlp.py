@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import pad as pad_width
 
 from haepo_bench.policies.heads import DiagonalGaussian, Head
-from haepo_bench.policies.shapes import LANES, Array, pad
+from haepo_bench.policies.shapes import LANES, Array, pad, padded_rows
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,10 @@ class Network:
         """Features of every layer, from the observation to the last product."""
         last = self.head.dimensions if isinstance(self.head, DiagonalGaussian) else self.head.outputs
         return (self.inputs, *self.hidden, last)
+
+    def padded_rows(self, rows: int) -> int:
+        """The number of rows to compute so that `rows` of them keep their bits (shapes.py)."""
+        return padded_rows(rows, (*self.hidden, self.head.outputs))
 
     @property
     def sizes(self) -> list[int]:

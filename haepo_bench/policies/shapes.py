@@ -13,6 +13,7 @@ in the way, and these shapes go round them (a property test proves it on each ma
 """
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 from numpy.typing import NDArray
@@ -28,9 +29,13 @@ def pad(n: int, multiple: int) -> int:
     return -(-n // multiple) * multiple
 
 
-def padded_rows(rows: int, outputs: int) -> int:
-    """Rows of a [seed, outputs, row] tensor so that every seed's part is a multiple of `LANES` and rows of 8."""
-    return pad(rows, math.lcm(8, LANES // math.gcd(LANES, outputs)))
+def padded_rows(rows: int, widths: Iterable[int]) -> int:
+    """Rows of [seed, width, row] tensors so that every seed's part is a multiple of `LANES`, and rows of 8.
+
+    Args:
+        widths: of all the tensors that rows go through.
+    """
+    return pad(rows, math.lcm(8, *(LANES // math.gcd(LANES, width) for width in widths)))
 
 
 def padded_seeds(seeds: int, trajectories: int) -> int:

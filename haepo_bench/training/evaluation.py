@@ -1,6 +1,6 @@
 """Evaluating policies on separate seeded environments: the sampled policy and the greedy one in the same pass."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -16,11 +16,12 @@ class Evaluator:
 
     Args:
         episodes: of the sampled policy, and as many of the greedy one.
+        padded: rows to rows of the tensors that the actor is given (`Network.padded_rows`).
     """
 
-    def __init__(self, task: Task, head: Head, episodes: int) -> None:
+    def __init__(self, task: Task, head: Head, episodes: int, padded: Callable[[int], int] = lambda rows: rows) -> None:
         self._episodes = episodes
-        self._collector = Collector(task, head, 2 * episodes)
+        self._collector = Collector(task, head, 2 * episodes, padded(2 * episodes))
         self._greedy = np.repeat([False, True], episodes)
 
     def evaluate(self, actor: Actor, due: Sequence[tuple[int, int]], *, device: str = "cpu") -> list[Evaluation]:

@@ -9,7 +9,7 @@ from gymnasium import spaces
 from torch import Tensor
 
 from haepo_bench.policies.heads import Head
-from haepo_bench.policies.shapes import LANES, Array, pad, padded_rows
+from haepo_bench.policies.shapes import LANES, Array, pad
 from haepo_bench.tasks.base import Task, VectorEnvironment
 
 #: (observations [seed, feature, row], noise [seed, row, *noise], greedy [row] or None) to
@@ -62,13 +62,14 @@ class Collector:
 
     Args:
         trajectories: episodes a seed.
+        rows: of the tensors that the actor is given, at least as many; what stands beyond the episodes has no meaning.
     """
 
-    def __init__(self, task: Task, head: Head, trajectories: int) -> None:
+    def __init__(self, task: Task, head: Head, trajectories: int, rows: int) -> None:
         self._task, self._head, self._trajectories = task, head, trajectories
         self._environment: VectorEnvironment = task.vector(trajectories)
         self.steps = pad(task.horizon, LANES)
-        self._rows = padded_rows(trajectories, head.outputs)
+        self._rows = rows
 
     def collect(
         self,

@@ -49,8 +49,8 @@ class Trainer:
         self.parameters = torch.from_numpy(initial).to(device)
         self.reference = self.parameters.clone()
         self.optimiser = Adam(self.parameters, settings.learning_rate)
-        self.collector = Collector(task, head, settings.trajectories)
-        self.evaluator = Evaluator(task, head, recorder.episodes)
+        self.collector = Collector(task, head, settings.trajectories, self.network.padded_rows(settings.trajectories))
+        self.evaluator = Evaluator(task, head, recorder.episodes, self.network.padded_rows)
         self.visited = np.zeros((len(self.seeds), task.states or 0), bool) if task.states else None
 
     def train(self) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from haepo_bench.objectives.base import Objective, TrajectoryBatch
 from haepo_bench.policies.mlp import Network
-from haepo_bench.policies.shapes import padded_rows, padded_seeds
+from haepo_bench.policies.shapes import padded_seeds
 from haepo_bench.training.rollout import Rollout
 
 #: Rows of a chunk: 64 units of 512 rows are 128 KiB a layer and seed, which stays in a core's cache.
@@ -131,7 +131,7 @@ class Update:
     @torch.no_grad()
     def _pack(self, rollout: Rollout, reference: Tensor) -> Iterator[_Chunk]:
         S, K, T = self._S, self._K, self._T
-        rows = padded_rows(min(CHUNK_ROWS, K * T), self._network.head.outputs)
+        rows = self._network.padded_rows(min(CHUNK_ROWS, K * T))
         taken = rollout.mask.view(S, K * T)
         counts = taken.sum(1)
         longest = -(-int(counts.max()) // rows) * rows
