@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import time
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -186,6 +187,18 @@ def test_doctor_finds_what_is_missing(
     assert re.search(r"^  ok +extra test +not installed: hypothesis", out, re.MULTILINE)
     assert re.search(r"^  PROBLEM +results +", out, re.MULTILINE)
     assert "2 to mend" in err
+
+
+def test_doctor_where_nothing_is_installed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    from haepo_bench.cli import doctor
+
+    def nowhere(name: str) -> list[str]:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(doctor, "requires", nowhere)
+    code, out, _ = run_here(capsys, "doctor")
+    assert code == 4
+    assert "pip install -e ." in out
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -1,11 +1,17 @@
 """Suite files that are right: what the keys mean, overrides and filters."""
 
+import contextlib
+import tempfile
 from pathlib import Path
 
 import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
+import haepo_bench
 from haepo_bench.errors import UserError
-from haepo_bench.suite.document import SuiteError
+from haepo_bench.suite.document import SuiteError, parse, render
 from haepo_bench.suite.loading import load_suite
 from haepo_bench.suite.overrides import selected
 from haepo_bench.suite.schema import Suite
@@ -149,6 +155,38 @@ def test_bad_set(path: Path, assignment: str, message: str) -> None:
 )
 def test_selected(patterns: list[str], expected: bool) -> None:
     assert selected("gym/CartPole-v1", "ppo", patterns) is expected
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(st.data())
+def test_whatever_stands_anywhere_is_taken_or_refused(data: st.DataObject) -> None:
+    """Any value in any place of a good suite leads to a suite or to a message, never to another error."""
+    document = parse(TEXT, "x", lambda line: f"x:{line}")
+    key = render(data.draw(st.sampled_from([path for path in document.places if path])))
+    value = data.draw(json_values)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "x.yaml"
+        file.write_text(TEXT)
+        with contextlib.suppress(UserError):
+            load_suite(file, [f"{key}={yaml.dump(value, default_flow_style=True, width=10_000)}"])
+
+
+def test_suites_of_an_installed_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wheel has its suites as package data; without them (an editable installation) they lie beside the package."""
+    package = tmp_path / "haepo_bench"
+    monkeypatch.setattr(haepo_bench, "__file__", str(package / "__init__.py"))
+    (tmp_path / "suites").mkdir()
+    (tmp_path / "suites" / "beside.yaml").write_text(TEXT)
+    assert list(list_suites()) == ["beside"]
+    (package / "shipped_suites").mkdir(parents=True)
+    (package / "shipped_suites" / "inside.yaml").write_text(TEXT)
+    assert list(list_suites()) == ["inside"]
 
 
 def test_find_suite(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """The published JSON Schema of suite files agrees with what the program accepts."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,14 @@ import pytest
 from cli_support import ROOT, run_here
 from jsonschema import Draft202012Validator
 from test_bad_suites import GOOD
+from test_identity import leaves
 from test_plan import ISSUE_EXAMPLE
 
 from haepo_bench.cli.init import STARTER
 from haepo_bench.suite.document import parse
 from haepo_bench.suite.json_schema import suite_json_schema
 from haepo_bench.suite.loading import load_suite
+from haepo_bench.suite.schema import Suite
 from haepo_bench.suite.shipped import list_suites
 
 PUBLISHED = ROOT / "docs" / "suite.schema.json"
@@ -79,6 +82,17 @@ def test_both_refuse(old: str, new: str, validator: Draft202012Validator, tmp_pa
     path.write_text(text)
     with pytest.raises(Exception, match=r"bad\.yaml"):
         load_suite(path)
+
+
+def test_the_reference_names_every_key_and_its_example_is_good(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "suite-reference.md").read_text()
+    keys = {part for leaf in leaves(Suite) for part in leaf.split(".")}
+    assert not {key for key in keys if not re.search(rf"`(\w+\.)*{key}(\.\w+)*`", text)}
+    example = re.search(r"```yaml\n(.*?)```", text, re.DOTALL)
+    assert example is not None
+    assert example[1] == ISSUE_EXAMPLE
+    (tmp_path / "example.yaml").write_text(example[1])
+    load_suite(tmp_path / "example.yaml")
 
 
 def test_every_key_is_described() -> None:

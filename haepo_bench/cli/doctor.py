@@ -52,8 +52,13 @@ def doctor(
 
 def _packages() -> Iterator[Finding]:
     """Required packages one a line; an extra's in one line."""
+    try:
+        requirements = requires("haepo-bench") or ()
+    except PackageNotFoundError:
+        yield Finding(False, "packages", "haepo-bench is not installed, only lies here: pip install -e .")
+        return
     extras: dict[str, list[str]] = {}
-    for requirement in requires("haepo-bench") or ():
+    for requirement in requirements:
         match = _REQUIREMENT.match(requirement)
         assert match is not None
         name, extra = match.groups()
