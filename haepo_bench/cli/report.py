@@ -53,7 +53,7 @@ def report(
         missing = suite.runs_planned - suite.runs_shown
         if missing:
             typer.echo(
-                f"{suite.suite}: {missing} of {suite.runs_planned} runs have no result; the report says why", err=True
+                f"{suite.suite}: no result: {missing} of {suite.runs_planned} runs; the report says why", err=True
             )
         for file in suite.damaged:
             typer.echo(f"{suite.suite}: not readable: {file.file}: {file.reason}", err=True)

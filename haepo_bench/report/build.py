@@ -1,5 +1,6 @@
 """From stored runs to the report document."""
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -59,7 +60,9 @@ def build_report(results: Path) -> ReportDocument:
     selections = [select(Store(folder)) for folder in find_suites(results)]
     if not any(cell.runs for selection in selections for cell in selection.cells):
         raise _nothing_left(results, selections)
-    return ReportDocument(haepo_bench_version=__version__, suites=[_suite(selection) for selection in selections])
+    # Returns near the largest float overflow in means and scores; such numbers are shown as undefined.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return ReportDocument(haepo_bench_version=__version__, suites=[_suite(selection) for selection in selections])
 
 
 def _nothing_left(results: Path, selections: Sequence[Selection]) -> UserError:
@@ -232,8 +235,8 @@ def _flat(document: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]
 
 
 def _number(value: Any) -> float | None:
-    return None if np.isnan(value) else float(value)
+    return float(value) if np.isfinite(value) else None
 
 
 def _numbers(values: Array) -> list[float | None]:
-    return [None if value != value else value for value in values.tolist()]
+    return [value if math.isfinite(value) else None for value in values.tolist()]

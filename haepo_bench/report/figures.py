@@ -200,7 +200,8 @@ def _draw(axes: Axes, task: TaskResult, styles: Styles, x: str) -> None:
         if position is None:
             continue
         band = _y(result, scored)
-        mean, low, high = (np.array(values, dtype=float) for values in (band.mean, band.low, band.high))
+        # Beyond some 1e300 matplotlib overflows.
+        mean, low, high = (np.clip(np.array(v, dtype=float), -1e100, 1e100) for v in (band.mean, band.low, band.high))
         reached = max(reached, float(np.nanmax(position)))
         style = styles.of(result)
         axes.plot(position, mean, **style)
@@ -265,9 +266,13 @@ def _band_line(results: Sequence[AlgorithmResult]) -> str:
 
 def _save(figure: Figure, name: str, title: str) -> Picture:
     FigureCanvasAgg(figure)
-    # Lay it out once, not again for each format.
+    # Lay it out once, not again for each format. The layout's solver is not exact to the last bit: rounded, the same
+    # figure gives the same bytes.
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
+    for axes in figure.axes:
+        left, bottom, width, height = (round(value, 4) for value in axes.get_position().bounds)
+        axes.set_position((left, bottom, width, height))
     png, svg = io.BytesIO(), io.BytesIO()
     figure.savefig(png, format="png", metadata={"Software": None})
     figure.savefig(

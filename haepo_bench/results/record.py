@@ -76,7 +76,7 @@ class RunRecord(_Model):
     task: str
     algorithm: str = Field(description="the name in the suite, unique there")
     uses: str = Field(description="the catalogue name of the algorithm")
-    seed: int = Field(ge=0)
+    seed: int = Field(ge=0, lt=2**63)
     settings_hash: str
     code_hash: str
     settings: dict[str, Any] = Field(description="the document that settings_hash is the hash of")

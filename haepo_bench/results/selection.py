@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,7 +114,7 @@ class PlannedCell(BaseModel):
     task: str
     algorithm: str
     uses: str
-    seeds: list[int]
+    seeds: list[Annotated[int, Field(ge=0, lt=2**63)]]
     settings_hash: str
     code_hash: str
     information: Information | None = None

@@ -1,0 +1,255 @@
+"""Tables, figures and pages: complete, the same each time, and safe whatever the names are."""
+
+import csv
+import io
+import re
+import xml.etree.ElementTree as ElementTree
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from synthetic_runs import FOOTNOTE, KINDS, put, record, showcase
+
+from haepo_bench.report.build import build_report
+from haepo_bench.report.document import ReportDocument
+from haepo_bench.report.figures import Picture, Styles, file_names, suite_pictures
+from haepo_bench.report.files import Format, render, write_report
+from haepo_bench.report.page import adaptive, to_html
+from haepo_bench.report.tables import fixed, ranges, return_decimals
+from haepo_bench.report.text import csv_text, latex, markdown, plain, plain_lines, shorten
+from haepo_bench.results.store import Store
+
+SCRIPT = "<script>alert(1)</script>"
+NASTY = f'{SCRIPT} $x^2$ & 50% #1 _u_ *b* `c` | \\cmd{{~}} [a](b) "q" 😀 \x1b[31m \u202e ' + "very long " * 30
+
+
+@pytest.fixture(scope="module")
+def document(tmp_path_factory: pytest.TempPathFactory) -> ReportDocument:
+    return build_report(showcase(tmp_path_factory.mktemp("results") / "made-up", seeds=3, marks=5).root)
+
+
+@pytest.fixture(scope="module")
+def pictures(document: ReportDocument) -> dict[str, list[Picture]]:
+    return suite_pictures(document.suites[0])
+
+
+@pytest.fixture(scope="module")
+def nasty(tmp_path_factory: pytest.TempPathFactory) -> ReportDocument:
+    """A report in which every text that a user or plugin writes is hostile."""
+    information = KINDS["haepo-weighted"].model_copy(update={"label": NASTY, "footnote": NASTY})
+    store = Store(tmp_path_factory.mktemp("results"))
+    for seed in range(2):
+        run = record(NASTY, seed=seed, status="diverged" if seed else "done", error=NASTY if seed else None)
+        fields = {"algorithm": NASTY, "uses": NASTY, "suite": NASTY, "notes": [NASTY], "information": information}
+        run = run.model_copy(update={**fields, "provenance": {NASTY: {"x": NASTY}, "started": "2026"}})
+        put_as = store.path("a--b--c", seed)
+        put_as.parent.mkdir(exist_ok=True)
+        put_as.write_text(run.to_json())
+    (store.root / "a--b--c" / "seed-7.json").write_text(f'{{"format_version": 1, "{SCRIPT}": 2}}')
+    return build_report(store.root)
+
+
+class Page(HTMLParser):
+    """The tags, attributes and text of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str, str]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_every_format_names_every_algorithm_with_its_reading(document: ReportDocument) -> None:
+    forms: list[Format] = ["md", "csv", "json", "latex"]
+    for form in forms:
+        text = render(document, form)
+        for name in KINDS:
+            assert name.replace("--", "-{}-") in text
+        assert FOOTNOTE in text.replace("\\", "")
+        assert "the environment went away" in text
+        assert "the loss is not finite" in text
+        for line in text.splitlines():
+            if re.search(r"\bHAEPO\b", line) and form != "json":
+                assert re.search(r"HAEPO \(reading [ABE]", line)
+
+
+def test_tables_without_haepo_carry_no_footnote(tmp_path: Path) -> None:
+    put(Store(tmp_path), record())
+    assert FOOTNOTE not in render(build_report(tmp_path), "md")
+
+
+def test_markdown_shows_scores_only_where_there_are_references(document: ReportDocument) -> None:
+    sections = render(document, "md").split("\n## ")
+    scored = next(part for part in sections if part.startswith("gym/CartPole-v1"))
+    unscored = next(part for part in sections if part.startswith("gym/Pendulum-v1"))
+    assert "Final score, sampled" in scored
+    assert "Area under score curve" in scored
+    assert "core" not in unscored.split("###")[0]
+    assert "Mean return over training" in unscored
+
+
+def test_csv_has_one_row_an_algorithm_and_full_precision(document: ReportDocument) -> None:
+    rows = list(csv.DictReader(io.StringIO(render(document, "csv"))))
+    assert len(rows) == 24
+    (row,) = (row for row in rows if (row["task"], row["algorithm"]) == ("gym/CartPole-v1", "ppo"))
+    task = next(task for task in document.suites[0].tasks if task.task == "gym/CartPole-v1")
+    result = next(result for result in task.algorithms if result.algorithm == "ppo")
+    assert result.area is not None
+    assert float(row["area_mean"]) == result.area.mean
+    assert (row["told"], row["critic"], row["discount"]) == ("per-step rewards", "True", "0.98")
+    (pendulum,) = (row for row in rows if (row["task"], row["algorithm"]) == ("gym/Pendulum-v1", "ppo"))
+    assert pendulum["area_mean"] == ""
+
+
+def test_figures_are_one_a_task_and_axis_and_an_overview(pictures: dict[str, list[Picture]]) -> None:
+    assert sorted(picture.name for group in pictures.values() for picture in group) == sorted(
+        f"{name}-{x}"
+        for name in ("overview", "bandit_10-arm", "random-walk_20", "gym_CartPole-v1", "gym_Pendulum-v1")
+        for x in ("steps", "seconds")
+    )
+    for picture in (picture for group in pictures.values() for picture in group):
+        assert picture.png.startswith(b"\x89PNG")
+        text = " ".join(ElementTree.fromstring(picture.svg).itertext())
+        assert FOOTNOTE in " ".join(text.split())
+        assert "HAEPO (reading A, weighted)" in text
+        assert "95 % Student t interval" in text
+        assert ("training seconds" in text) == picture.name.endswith("-seconds")
+        if "overview" not in picture.name:
+            assert "of 3)" in text
+
+
+def test_a_task_alone_has_no_overview(tmp_path: Path) -> None:
+    put(Store(tmp_path), record())
+    pictures = suite_pictures(build_report(tmp_path).suites[0])
+    assert pictures[""] == []
+    assert "One seed each" in pictures["bandit/10-arm"][0].svg.decode()
+
+
+def test_algorithms_look_different_and_the_same_everywhere(document: ReportDocument) -> None:
+    styles = Styles(document.suites[0])
+    looks = {
+        result.algorithm: {str(styles.of(again)) for task in document.suites[0].tasks for again in task.algorithms
+                           if again.algorithm == result.algorithm}
+        for result in document.suites[0].tasks[0].algorithms
+    }  # fmt: skip
+    assert all(len(look) == 1 for look in looks.values())
+    assert len(set.union(*looks.values())) == len(KINDS)
+
+
+def test_the_same_store_gives_the_same_bytes(document: ReportDocument, pictures: dict[str, list[Picture]]) -> None:
+    again = suite_pictures(document.suites[0])
+    assert again == pictures
+    assert to_html(document, [again]) == to_html(document, [pictures])
+
+
+def test_files_hold_what_was_rendered(tmp_path: Path) -> None:
+    put(Store(tmp_path), record())
+    document = build_report(tmp_path)
+    report, *figures = write_report(document, "csv", tmp_path / "out")
+    assert report.read_text() == render(document, "csv")
+    (picture, _) = suite_pictures(document.suites[0])["bandit/10-arm"]
+    assert figures[0].read_bytes() == picture.png
+    assert figures[1].read_bytes() == picture.svg
+
+
+def test_the_page_is_complete_in_itself(document: ReportDocument, pictures: dict[str, list[Picture]]) -> None:
+    page = Page(to_html(document, [pictures]))
+    assert "script" not in page.tags
+    assert "link" not in page.tags
+    assert page.tags.count("img") == 10
+    for _, name, value in page.attributes:
+        if name == "src":
+            assert value.startswith("data:image/svg+xml;base64,")
+        if name == "href":
+            assert value.startswith("#")
+    targets = {value for _, name, value in page.attributes if name == "id"}
+    assert {value[1:] for _, name, value in page.attributes if name == "href"} <= targets
+    for text in (FOOTNOTE, "HAEPO (reading B, listwise)", "oracle preferences", "name: made-up", "2.13.0"):
+        assert text in page.text
+
+
+def test_pictures_follow_the_readers_colour_scheme(pictures: dict[str, list[Picture]]) -> None:
+    svg = adaptive(pictures["bandit/10-arm"][0].svg.decode())
+    ElementTree.fromstring(svg)
+    assert "prefers-color-scheme:dark" in svg
+    assert not re.search(r"(fill|stroke): #(0072b2|24292f)", svg)
+
+
+def test_hostile_text_is_text_on_the_page(nasty: ReportDocument) -> None:
+    pictures = suite_pictures(nasty.suites[0])
+    page = Page(to_html(nasty, [pictures]))
+    assert "script" not in page.tags
+    assert page.text.count(plain(NASTY)) >= 5
+    assert not {name for _, name, _ in page.attributes if name.startswith("on")}
+
+
+def test_hostile_text_is_text_in_the_figures(nasty: ReportDocument) -> None:
+    (picture, _) = suite_pictures(nasty.suites[0])[plain(NASTY)]
+    texts = [" ".join("".join(each.itertext()).split()) for each in ElementTree.fromstring(picture.svg).iter()]
+    assert any(text.startswith(f"{SCRIPT} $x^2$ & 50%") for text in texts)
+    assert re.fullmatch(r"[A-Za-z0-9._-]{1,100}", picture.name)
+
+
+def test_hostile_text_is_text_in_markdown_and_latex(nasty: ReportDocument) -> None:
+    text = render(nasty, "md")
+    assert "<script" not in text
+    assert re.search(r"(?<!\\)\$", text) is None
+    header, rule, row = re.findall(r"^\|.*\|$", text, flags=re.MULTILINE)[:3]
+    assert len({len(re.findall(r"(?<!\\)\|", line)) for line in (header, rule, row)}) == 1
+    text = render(nasty, "latex")
+    assert re.search(r"(?<!\\)[$#_%]", text.split("\n", 1)[1].replace("{%\n", "{\n")) is None
+    assert r"\textbackslash{}cmd\{\textasciitilde{}\}" in text
+
+
+def test_hostile_text_survives_csv_and_json(nasty: ReportDocument) -> None:
+    (row,) = csv.DictReader(io.StringIO(render(nasty, "csv")))
+    assert row["algorithm"] == plain(NASTY)
+    assert ReportDocument.model_validate_json(render(nasty, "json")) == nasty
+
+
+def test_plain() -> None:
+    assert plain("a\n b\t\tc ") == "a b c"
+    assert plain("\x1b[31mred\x00\ud800\u202e\ufffe") == "\ufffd[31mred\ufffd\ufffd\ufffd\ufffd"
+    assert plain("日本 é 👩\u200d🔬") == "日本 é 👩\u200d🔬"
+    assert plain_lines("a:\n\tb\x07") == "a:\n    b\ufffd"
+
+
+def test_escapes() -> None:
+    assert markdown("a|b_<c>&$") == r"a\|b\_&lt;c&gt;&amp;\$"
+    assert latex("50% a_b --x \\ ~") == r"50\% a\_b -{}-x \textbackslash{} \textasciitilde{}"
+    assert [csv_text(text) for text in ("=1+1", "@x", "-x", "plain", "")] == ["'=1+1", "'@x", "'-x", "plain", ""]
+    assert shorten("abcdefghij", 7) == "abcd…ij"
+    assert shorten("abc", 3) == "abc"
+
+
+def test_file_names_differ_and_are_safe() -> None:
+    names = file_names(["a/b", "a_b", "A_B", "..", "", "overview", "ü" * 300, "x" * 300])
+    assert len({name.lower() for name in names}) == 8
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]{1,90}", name) and name.strip(".") for name in names)
+
+
+@pytest.mark.parametrize(
+    ("value", "decimals", "text"),
+    [(0.005, 2, "0.01"), (-0.001, 2, "0.00"), (-0.4, 0, "0"), (12345.678, 1, "12,345.7"), (1e300, 1, "1e+300")],
+)
+def test_fixed(value: float, decimals: int, text: str) -> None:
+    assert fixed(value, decimals) == text
+
+
+def test_return_decimals_follow_the_largest(document: ReportDocument) -> None:
+    for task, decimals in {"gym/CartPole-v1": 1, "gym/Pendulum-v1": 1, "random-walk/20": 3}.items():
+        results = next(each for each in document.suites[0].tasks if each.task == task).algorithms
+        assert return_decimals([result.final_return for result in results]) == decimals
+
+
+def test_ranges() -> None:
+    assert ranges([7, 0, 2, 1, 3]) == "0-3, 7"
+    assert ranges([4, 5]) == "4, 5"
