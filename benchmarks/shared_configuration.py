@@ -2,9 +2,10 @@
 
     python benchmarks/shared_configuration.py [--seeds N] [--out FILE.json]
 
-Trains `reinforce` on three tasks with every configuration of a grid and prints the area under the curve (mean score over
-the budget, 0 = random policy, 1 = solved) of each, best mean over the tasks first. Nothing but `reinforce` is run, so no
-method under test has a say in the configuration.
+Trains `reinforce` on three tasks with every configuration of a grid and prints the area under the curve (mean score
+over the budget, 0 = random policy, 1 = solved) of each, best mean over the tasks first; then the same for the
+regularisers with the best of the first grid. Nothing but `reinforce` is run, so no method under test has a say in the
+configuration.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import itertools
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,16 +24,15 @@ from haepo_bench.training.recorder import Recorder, SeedResult
 #: Task and budget (env steps a seed), as in suites/quickstart.yaml.
 TASKS = {"bandit/10-arm": 5_000, "random-walk/20": 10_000, "gym/CartPole-v1": 50_000}
 
-GRID = {
+TRAINER = {
     "learning_rate": (1e-3, 3e-3, 1e-2),
     "trajectories": (8, 16, 32),
     "epochs": (1, 4, 8),
-    "entropy_coefficient": (0.0, 0.01),
-    "kl_coefficient": (0.0, 0.1),
 }
+REGULARISERS = {"entropy_coefficient": (0.0, 0.01, 0.1), "kl_coefficient": (0.0, 0.1, 1.0)}
 
 
-def area(address: str, budget: int, parameters: dict[str, float], seeds: int) -> float:
+def area(address: str, budget: int, parameters: dict[str, Any], seeds: int) -> float:
     """Mean over seeds of the mean score over the budget (step function); a diverged seed counts as random."""
     task = catalogue.task(address)
     if task.references is None:
@@ -48,27 +49,35 @@ def area(address: str, budget: int, parameters: dict[str, float], seeds: int) ->
     return float(np.mean(areas))
 
 
+def search(grid: dict[str, tuple[Any, ...]], fixed: dict[str, Any], seeds: int) -> list[dict[str, Any]]:
+    """One row for each configuration of the grid, best mean first; prints them as they come and as a table."""
+    rows = []
+    for values in itertools.product(*grid.values()):
+        chosen = dict(zip(grid, values, strict=True))
+        start = time.perf_counter()
+        areas = {address: area(address, budget, {**fixed, **chosen}, seeds) for address, budget in TASKS.items()}
+        rows.append({**chosen, **areas, "mean": float(np.mean(list(areas.values())))})
+        shown = " ".join(f"{name}={value:g}" for name, value in rows[-1].items())
+        print(f"{shown} ({time.perf_counter() - start:.0f} s)", flush=True)
+    rows.sort(key=lambda row: -row["mean"])
+    print("\n| " + " | ".join(rows[0]) + " |\n|" + "---|" * len(rows[0]))
+    for row in rows:
+        print("| " + " | ".join(f"{value:.3g}" for value in row.values()) + " |")
+    print(flush=True)
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    rows = []
-    for values in itertools.product(*GRID.values()):
-        parameters = dict(zip(GRID, values, strict=True))
-        start = time.perf_counter()
-        areas = {address: area(address, budget, parameters, arguments.seeds) for address, budget in TASKS.items()}
-        rows.append({**parameters, **areas, "mean": float(np.mean(list(areas.values())))})
-        shown = " ".join(f"{name}={value:g}" for name, value in rows[-1].items())
-        print(f"{shown} ({time.perf_counter() - start:.0f} s)", flush=True)
-        if arguments.out:
-            arguments.out.write_text(json.dumps(rows, indent=1) + "\n")
-    print()
-    print("| " + " | ".join(rows[0]) + " |")
-    print("|" + "---|" * len(rows[0]))
-    for row in sorted(rows, key=lambda row: -row["mean"]):
-        print("| " + " | ".join(f"{value:.3g}" for value in row.values()) + " |")
+    trainer = search(TRAINER, {}, arguments.seeds)
+    best = {name: trainer[0][name] for name in TRAINER}
+    regularisers = search(REGULARISERS, best, arguments.seeds)
+    if arguments.out:
+        arguments.out.write_text(json.dumps({"trainer": trainer, "regularisers": regularisers}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -141,7 +141,7 @@ class Pendulum(_ClassicControl):
 
     def move(self, state: Array, actions: Array) -> tuple[Array, Array, Array]:
         angle, spin = np.moveaxis(state, -1, 0)
-        torque = np.clip(actions[..., 0].astype(np.float64), -2.0, 2.0)
+        torque = np.clip(actions[..., 0], -2.0, 2.0)  # float32, as in gymnasium
         normalised = (angle + np.pi) % (2 * np.pi) - np.pi
         cost = normalised**2 + 0.1 * spin**2 + 0.001 * torque**2
         spin = np.clip(spin + (3 * 10.0 / 2 * np.sin(angle) + 3.0 * torque) * 0.05, -8.0, 8.0)

@@ -111,8 +111,13 @@ class _Flat(gymnasium.Wrapper[Array, Any, Any, Any]):
         self.action_space = actions
         self._inner = env.action_space
 
-    def reset(self, **keywords: Any) -> tuple[Array, dict[str, Any]]:
-        observation, info = self.env.reset(**keywords)
+    @property
+    def spec(self) -> Any:
+        """That of the environment inside: this wrapper cannot be made from a specification."""
+        return self.env.spec
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
+        observation, info = self.env.reset(seed=seed, options=options)
         return self._observations(observation), info
 
     def step(self, action: Any) -> tuple[Array, Any, bool, bool, dict[str, Any]]:
