@@ -165,7 +165,7 @@ def finite(value: float | None) -> float | None:
 def _all_finite(values: Iterable[Number]) -> bool:
     """Whether all that are not None can be kept in a float: neither NaN nor infinite nor an integer beyond floats."""
     try:
-        return all(value is None or math.isfinite(value) for value in values)
+        return all(map(math.isfinite, [value for value in values if value is not None]))
     except OverflowError:
         return False
 
