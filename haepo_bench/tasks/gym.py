@@ -3,6 +3,7 @@
 Environments of classic_control.py are stepped as arrays; all others one after the other through gymnasium itself.
 """
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -71,9 +72,11 @@ class GymTask(Task):
 
     def _make(self) -> "gymnasium.Env[Any, Any]":
         try:
-            return gymnasium.make(
-                self._gymnasium_id, max_episode_steps=self.horizon, disable_env_checker=True, render_mode=None
-            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that a newer version exists: the suite's author chose this one
+                return gymnasium.make(
+                    self._gymnasium_id, max_episode_steps=self.horizon, disable_env_checker=True, render_mode=None
+                )
         except (gymnasium.error.Error, ImportError, AttributeError, TypeError, ValueError) as error:
             raise TaskError(
                 f"gymnasium cannot make {self._gymnasium_id}: {' '.join(str(error).split())}",
@@ -172,7 +175,9 @@ def make(variant: str, *, time_limit: int | None = None) -> Task:
 
 def _spec(gymnasium_id: str) -> Any:
     try:
-        return gymnasium.spec(gymnasium_id)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return gymnasium.spec(gymnasium_id)
     except (gymnasium.error.Error, ImportError, ValueError) as error:
         raise TaskError(
             f"gymnasium has no environment '{gymnasium_id}': {' '.join(str(error).split())}",

@@ -136,6 +136,10 @@ def validated(model: type[M], values: Mapping[str, Any]) -> M:
     Raises:
         ParameterError: for the first value that does not fit.
     """
+    for name, value in values.items():
+        # Python counts True as 1, and so would pydantic.
+        if isinstance(value, bool) and model.model_fields[name].annotation is not bool:
+            raise ParameterError(name, f"{name}: a number or a name was expected, not {str(value).lower()}")
     try:
         return model.model_validate(dict(values))
     except ValidationError as error:

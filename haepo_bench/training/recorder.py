@@ -7,9 +7,11 @@ since the last mark. Native algorithms and external ones report through the same
 
 import math
 import resource
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
@@ -267,10 +269,20 @@ class Recorder:
             "cpu_seconds": round(state.cpu_seconds, 6),
             "evaluation_env_steps": state.evaluation_env_steps,
             "evaluation_seconds": round(state.evaluation_seconds, 6),
-            # ru_maxrss is in KiB on Linux; of the whole worker so far, which every seed of the job shares.
-            "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            "peak_memory_bytes": peak_memory_bytes(),
         }
         self._on_finished(SeedResult(seed, status, reason, curve, final, cost))
+
+
+def peak_memory_bytes() -> int:
+    """Most memory that this process has had resident: of the whole worker so far, which every seed of a job shares."""
+    try:
+        # The kernel's own high-water mark; getrusage's starts at the memory of the process that this one came from.
+        status = Path("/proc/self/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+    except (OSError, IndexError, ValueError):
+        scale = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
 
 
 class _EvaluationClock:

@@ -1,0 +1,345 @@
+"""The training loop: learning where the optimum is known, marks, divergence, and what a run depends on."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from haepo_bench import catalogue
+from haepo_bench.objectives.base import Objective, ObjectiveOutput, TrajectoryBatch
+from haepo_bench.objectives.reinforce import Reinforce
+from haepo_bench.policies.mlp import Network
+from haepo_bench.results.record import CLOCK_COLUMNS
+from haepo_bench.tasks.base import Task
+from haepo_bench.training import update as update_module
+from haepo_bench.training.native import NativeAlgorithm, TrainerSettings, as_definition
+from haepo_bench.training.recorder import Evaluation, Recorder, SeedResult, marks
+from haepo_bench.training.rollout import Collector
+from haepo_bench.training.streams import hashed_seed, stream
+from haepo_bench.training.trainer import Trainer, make_head
+from haepo_bench.training.update import Update
+
+NATIVE = [name for name in catalogue.ALGORITHMS if name != "ppo"]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """As in workers."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def train(
+    algorithm: str | NativeAlgorithm, task: str | Task, seeds: Sequence[int], budget: int, every: int, **parameters: Any
+) -> dict[int, SeedResult]:
+    made = catalogue.task(task) if isinstance(task, str) else task
+    if isinstance(algorithm, str):
+        algorithm = catalogue.algorithm(algorithm).configure(parameters, made)
+    results: list[SeedResult] = []
+    recorder = Recorder(seeds, budget=budget, every=every, episodes=5, on_finished=results.append)
+    algorithm.train(made, seeds, recorder, device="cpu")
+    assert not recorder.live
+    return {result.seed: result for result in results}
+
+
+def without_clocks(result: SeedResult) -> dict[str, Any]:
+    return {name: column for name, column in result.curve.items() if name not in CLOCK_COLUMNS}
+
+
+@pytest.mark.parametrize("name", [*NATIVE, "ppo"])
+def test_every_algorithm_learns_the_bandit(name):
+    """Five of ten arms pay more than 0.2; after 3,000 pulls the greedy arm is a good one (mean of at least 0.8).
+
+    Fixed seeds, so no error rate: these runs pass or fail for good. A uniform policy would pay 0.04.
+    """
+    results = train(name, "bandit/10-arm", [0, 1], 3_000, 1_000)
+    for result in results.values():
+        assert result.status == "done"
+        assert result.final["eval_return_greedy"] > 0.8 - 3 / math.sqrt(5)
+        assert np.mean(result.curve["train_return"][-1:]) > 0.6
+
+
+@pytest.mark.parametrize("name", ["reinforce", "haepo-listwise", "grpo", "dpo"])
+def test_learning_to_balance(name):
+    """CartPole: the untrained policy holds about 20 steps; after 20,000 steps every seed holds 100 or more."""
+    for result in train(name, "gym/CartPole-v1", [0, 1], 20_000, 10_000).values():
+        assert result.curve["eval_return"][0] < 60
+        assert result.final["eval_return_greedy"] > 100
+
+
+def test_continuous_actions_learn():
+    """One step, reward -(a - 0.7)^2: the mean action moves from 0 to 0.7."""
+
+    class Point(catalogue.task("gym/Pendulum-v1").__class__):
+        """Pendulum's spaces with a reward for one action."""
+
+        def __init__(self) -> None:
+            super().__init__("Pendulum-v1", 1)
+            self.id = "test/point"
+
+        def vector(self, trajectories: int):
+            inner = super().vector(trajectories)
+            step = inner.step
+
+            def aimed(actions, live):
+                return step(actions, live)._replace(rewards=-((actions[..., 0] - 0.7) ** 2).astype(float))
+
+            inner.step = aimed
+            return inner
+
+    (result,) = train("reinforce", Point(), [0], 4_000, 4_000).values()
+    assert result.curve["eval_return_greedy"][0] == pytest.approx(-0.49, abs=0.1)
+    assert result.final["eval_return_greedy"] > -0.05
+
+
+@pytest.mark.parametrize("name", NATIVE)
+@pytest.mark.parametrize("task", ["random-walk/20", "gym/CartPole-v1"])
+def test_a_run_is_the_same_alone_and_among_others(name, task):
+    """Byte for byte in every column but the clock's; with an odd batch and odd layers, which kernels like least."""
+    among = train(name, task, [0, 1, 2, 3, 4], 600, 200, trajectories=7, hidden=[9, 5])
+    alone = train(name, task, [3], 600, 200, trajectories=7, hidden=[9, 5])
+    others = train(name, task, [4, 3], 600, 200, trajectories=7, hidden=[9, 5])
+    assert without_clocks(among[3]) == without_clocks(alone[3]) == without_clocks(others[3])
+    assert without_clocks(among[4]) == without_clocks(others[4])
+    assert without_clocks(among[3]) != without_clocks(among[4])
+
+
+def test_continuous_runs_are_the_same_alone_and_among_others():
+    among = train("haepo-weighted", "gym/Pendulum-v1", [0, 1, 2], 2_000, 1_000, trajectories=3)
+    assert without_clocks(among[2]) == without_clocks(
+        train("haepo-weighted", "gym/Pendulum-v1", [2], 2_000, 1_000, trajectories=3)[2]
+    )
+
+
+def test_ppo_is_reproducible_and_leaves_global_random_states_alone():
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    first = train("ppo", "gym/CartPole-v1", [1, 0], 600, 300)
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert (before[1] == np.random.get_state()[1]).all()  # noqa: NPY002
+    torch.manual_seed(99)
+    second = train("ppo", "gym/CartPole-v1", [0], 600, 300)
+    assert without_clocks(first[0]) == without_clocks(second[0])
+    assert without_clocks(first[0]) != without_clocks(first[1])
+
+
+def test_ppo_counts_honestly():
+    """CartPole's settings collect 8 x 32 = 256 steps before an update of 20 epochs in one minibatch."""
+    (result,) = train("ppo", "gym/CartPole-v1", [0], 1_000, 256).values()
+    assert result.cost["env_steps_collected"] == 1_000
+    assert result.curve["env_steps"] == [0, 256, 512, 768, 1000]
+    assert result.curve["gradient_steps"] == [0, 20, 40, 60, 60]
+    assert result.cost["gradient_steps"] == 60
+
+
+def test_ppo_normalises_where_the_zoo_does():
+    (result,) = train("ppo", "gym/MountainCar-v0", [0], 600, 600).values()
+    assert result.final["eval_return"] == -200
+
+
+def test_native_counts_honestly():
+    """One pull an episode, 16 a batch: mark m is collected by policy m // 16, which has had 4 updates a batch."""
+    (result,) = train("reinforce", "bandit/10-arm", [0], 100, 25).values()
+    assert result.curve["env_steps"] == [0, 25, 50, 75, 100]
+    assert result.curve["gradient_steps"] == [0, 4, 12, 16, 24]
+    assert result.curve["episodes"] == [16, 32, 64, 80, 112]
+    assert result.cost["env_steps_collected"] == 112
+    assert result.cost["evaluation_env_steps"] == 5 * 2 * 5
+
+
+def test_the_value_at_mark_zero_is_that_of_the_initial_policy():
+    """All native algorithms share initial weights and evaluation episodes, so they agree there exactly."""
+    zero = {train(name, "random-walk/20", [5], 200, 200)[5].curve["eval_return"][0] for name in NATIVE}
+    assert len(zero) == 1
+
+
+def test_coverage_counts_visited_states():
+    (result,) = train("reinforce", "random-walk/20", [0], 400, 100).values()
+    coverage = result.curve["state_coverage"]
+    assert coverage == sorted(coverage)
+    assert 2 / 20 < coverage[0] <= coverage[-1] <= 1
+    assert (coverage[-1] * 20) == pytest.approx(round(coverage[-1] * 20))
+    assert "state_coverage" not in train("reinforce", "bandit/10-arm", [0], 50, 50)[0].curve
+
+
+class Poisoned(Reinforce):
+    """Becomes NaN in its second row of seeds from the third call on."""
+
+    summary: ClassVar[str] = "test"
+    label: ClassVar[str] = "test"
+    calls: ClassVar[list[int]] = []
+
+    def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
+        output = super().__call__(batch)
+        self.calls.append(1)
+        poison = torch.zeros_like(output.loss)
+        if len(self.calls) == 3:
+            poison[1] = math.nan
+        return ObjectiveOutput(output.loss + poison * batch.log_probs.sum((-1, -2, -3)), {})
+
+
+def test_a_seed_that_becomes_nan_costs_itself_alone():
+    Poisoned.calls.clear()
+    settings = TrainerSettings(epochs=1)
+    results = train(NativeAlgorithm(Poisoned(), settings), "bandit/10-arm", [0, 1, 2], 160, 16)
+    assert [results[seed].status for seed in range(3)] == ["done", "diverged", "done"]
+    assert "not finite" in results[1].reason
+    column = results[1].curve["eval_return"]
+    assert len(column) == 11
+    assert None not in column[:3]
+    assert set(column[3:]) == {None}
+    assert results[1].final["eval_return"] is None
+    clean = train(NativeAlgorithm(Reinforce(), settings), "bandit/10-arm", [0, 2], 160, 16)
+    for seed in (0, 2):
+        assert without_clocks(results[seed]) == without_clocks(clean[seed])
+
+
+def test_chunks_change_nothing_but_rounding(monkeypatch):
+    """The gradient of a batch cut into many small chunks, of one recomputed, and of the plain whole: all the same."""
+    task = catalogue.task("random-walk/20")
+    network = Network(20, (16,), make_head(task))
+    parameters = torch.from_numpy(
+        np.stack([network.initial(stream("initialisation", s)) + 0.3 * stream("ppo", s).normal(size=sum(network.sizes))
+                  for s in range(3)]).astype(np.float32)
+    )  # fmt: skip
+    collector = Collector(task, network.head, 6, network.padded_rows(6))
+
+    def act(x: Tensor, noise: Tensor, greedy: Tensor | None) -> tuple[Tensor, Tensor]:
+        outputs = network.outputs(parameters, x)
+        actions = network.head.sample(outputs, noise, greedy)
+        return actions, network.head.log_prob(outputs, actions)
+
+    streams = [[stream(p, s) for s in range(3)] for p in ("environment", "action noise")]
+    rollout = collector.collect(act, *streams)
+    objective = catalogue.algorithm("haepo-listwise").objective(kl_coefficient=2.0)
+    reference = parameters * 0.9
+
+    def gradient() -> Tensor:
+        return Update(network, rollout, reference, task.horizon, "cpu").gradient(parameters, objective)[0]
+
+    whole = gradient()
+    monkeypatch.setattr(update_module, "CHUNK_ROWS", 32)
+    small = gradient()
+    monkeypatch.setattr(update_module, "_KEPT_ROWS", 0)
+    assert torch.equal(small, gradient())
+    assert torch.allclose(whole, small, atol=1e-5)
+
+    # The same loss written down without chunks, packing or leaves.
+    plain = parameters.clone().requires_grad_()
+    K, T = rollout.mask.shape[1:]
+    x = rollout.observations.reshape(3, 20, K * T)
+    evaluated = network.head.evaluate(
+        network.outputs(plain, x), rollout.actions.reshape(3, K * T), network.outputs(reference, x)
+    )
+    log_probs, entropy, kl = (part.reshape(3, 1, K, T) for part in evaluated)
+    batch = TrajectoryBatch(
+        log_probs=log_probs,
+        entropy=entropy,
+        kl_to_reference=kl,
+        behaviour_log_probs=rollout.behaviour_log_probs[:, None],
+        reference_log_probs=log_probs,
+        mask=rollout.mask[:, None],
+        rewards=rollout.rewards[:, None],
+        returns=torch.from_numpy(rollout.returns.astype(np.float32))[:, None],
+        horizon=task.horizon,
+    )
+    (by_hand,) = torch.autograd.grad(objective(batch).loss.sum(), plain)
+    assert torch.allclose(whole, by_hand, atol=1e-5)
+
+
+def test_rollout_masks_end_where_episodes_end():
+    task = catalogue.task("gym/CartPole-v1", time_limit=12)
+    head = make_head(task)
+    collector = Collector(task, head, 3, 8)
+
+    def left(x: Tensor, noise: Tensor, greedy: Tensor | None) -> tuple[Tensor, Tensor]:
+        return torch.zeros(2, 8, dtype=torch.int64), torch.full((2, 8), -0.5)
+
+    rollout = collector.collect(left, [stream("environment", s) for s in (0, 1)], [stream("action noise", 0)] * 2)
+    assert rollout.mask.shape == (2, 3, 32)  # the horizon, padded
+    assert (rollout.returns == rollout.lengths).all()
+    assert (rollout.lengths >= 8).all()
+    assert (rollout.lengths <= 12).all()
+    for seed in range(2):
+        for k in range(3):
+            n = rollout.lengths[seed, k]
+            assert rollout.mask[seed, k].tolist() == [True] * n + [False] * (32 - n)
+            assert rollout.rewards[seed, k].sum() >= n
+
+
+def test_gradient_clipping_is_a_seeds_own():
+    task = catalogue.task("bandit/10-arm")
+    recorder = Recorder([0, 1], budget=100, every=100, episodes=2)
+    trainer = Trainer(task, Reinforce(), TrainerSettings(max_gradient_norm=1.0), [0, 1], recorder, "cpu")
+    gradient = torch.zeros_like(trainer.parameters)
+    gradient[0, :4], gradient[1, :4] = 3.0, 0.1
+    assert trainer._clip(gradient).tolist() == pytest.approx([6.0, 0.2])
+    assert gradient.norm(dim=1).tolist() == pytest.approx([1.0, 0.2], abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("reference", "expected"), [("previous", [0, 1, 2, 3]), ("initial", [0] * 4), (2, [0, 0, 2, 2])]
+)
+def test_reference_policies(reference, expected):
+    """Which iteration's parameters the reference has, iteration by iteration."""
+    task = catalogue.task("bandit/10-arm")
+    recorder = Recorder([0], budget=100, every=100, episodes=2)
+    trainer = Trainer(task, Reinforce(), TrainerSettings(reference=reference), [0], recorder, "cpu")
+    seen = []
+    for iteration in range(4):
+        trainer.parameters[:] = iteration
+        if iteration == 0:
+            trainer.reference = trainer.parameters.clone()
+        trainer._refresh_reference(iteration)
+        seen.append(int(trainer.reference[0, 0]))
+    assert seen == expected
+
+
+def test_marks():
+    assert marks(25, 100) == [0, 25, 50, 75, 100]
+    assert marks(30, 100) == [0, 30, 60, 90, 100]
+    assert marks(500, 100) == [0, 100]
+
+
+def test_recorder_serves_all_marks_that_an_iteration_crosses():
+    results: list[SeedResult] = []
+    recorder = Recorder([7], budget=100, every=20, episodes=1, on_finished=results.append)
+    recorder.collected(7, 45, 3, {"x": 1.0})
+    assert recorder.due() == [(7, 0)]
+    recorder.evaluated(7, Evaluation(1.0, 0.5, 2.0, 9))
+    assert recorder.due() == []
+    recorder.updated(7, 4, {"y": 5.0})
+    recorder.collected(7, 10, 1, {"x": 2.0})
+    assert recorder.due() == []  # mark 60 needs a step beyond 60
+    recorder.updated(7, 4, {"y": 7.0})
+    recorder.collected(7, 50, 1, {"x": 4.0})
+    assert recorder.due() == [(7, 3)]
+    recorder.evaluated(7, Evaluation(3.0, 0.5, 4.0, 9))
+    (result,) = results
+    assert result.curve["env_steps"] == [0, 20, 40, 60, 80, 100]
+    assert result.curve["eval_return"] == [1, 1, 1, 3, 3, 3]
+    assert result.curve["x"] == [1, 1, 1, 3, 3, 3]
+    assert result.curve["y"] == [None, None, None, 6, 6, 6]
+    assert result.curve["gradient_steps"] == [0, 0, 0, 8, 8, 8]
+    assert result.cost["env_steps_collected"] == 105
+
+
+def test_streams_are_keyed():
+    draws = [stream("environment", *key).integers(2**60) for key in ((1, 23), (12, 3), (1, 2, 3), (123,))]
+    assert len({*draws}) == 4
+    assert stream("environment", 1).integers(2**60) == stream("environment", 1).integers(2**60)
+    assert stream("environment", 1).integers(2**60) != stream("evaluation", 1).integers(2**60)
+    assert 0 <= hashed_seed("ppo", 5) < 2**31
+
+
+def test_plugins_may_be_objectives_or_definitions():
+    assert as_definition("mine", Poisoned).summary == "test"
+    definition = catalogue.algorithm("ppo")
+    assert as_definition("ppo", definition) is definition
+    with pytest.raises(Exception, match="neither an Objective nor an AlgorithmDefinition"):
+        as_definition("mine", Objective.__class__)
