@@ -133,6 +133,16 @@ def test_a_task_alone_has_no_overview(tmp_path: Path) -> None:
     assert "One seed each" in pictures["bandit/10-arm"][0].svg.decode()
 
 
+def test_curves_without_any_extent_are_drawn(tmp_path: Path) -> None:
+    run = record(returns=[-500.0] * 5, references=None)
+    run = run.model_copy(update={"curve": {**run.curve, "wall_seconds": [1.5] * 5}})
+    put(Store(tmp_path), run)
+    steps, seconds = suite_pictures(build_report(tmp_path).suites[0])["bandit/10-arm"]
+    # A marker is defined once and then used; a mere line uses nothing in its colour.
+    assert re.search(r"<use [^>]*fill: #0072b2", seconds.svg.decode())
+    assert not re.search(r"<use [^>]*fill: #0072b2", steps.svg.decode())
+
+
 def test_algorithms_look_different_and_the_same_everywhere(document: ReportDocument) -> None:
     styles = Styles(document.suites[0])
     looks = {

@@ -10,7 +10,8 @@ from haepo_bench.results.record import Failure, Information, References, RunReco
 from haepo_bench.results.selection import PlanDocument, PlannedCell
 
 TEXT = (Path(__file__).parent.parent / "docs" / "results-format.md").read_text(encoding="utf-8")
-NAMED = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]+)`", TEXT))))
+PROSE = re.sub(r"^```.*?^```", "", TEXT, flags=re.MULTILINE | re.DOTALL)
+NAMED = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`\n]+)`", PROSE))))
 
 
 def test_every_field_of_the_record_and_the_plan_is_described() -> None:

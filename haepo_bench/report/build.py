@@ -37,8 +37,8 @@ from haepo_bench.statistics.intervals import mean_interval
 Array = NDArray[Any]
 Columns = Mapping[str, Array]
 
-#: Provenance that says nothing about what the numbers rest on, or differs from run to run.
-_NOT_PROVENANCE = frozenset({"started", "finished", "pid", "job", "log"})
+#: Provenance that differs from run to run or from job to job.
+_NOT_PROVENANCE = frozenset({"started", "seeds", "log"})
 
 
 def build_report(results: Path) -> ReportDocument:

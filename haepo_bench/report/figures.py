@@ -146,7 +146,7 @@ def _overview(suite: SuiteResult, tasks: Sequence[TaskResult], styles: Styles, x
         axes.set_title(shorten(tasks[i].task, 32), fontweight="bold")
         axes.set_ylabel(_y_label(tasks[i], short=True))
         if i + columns >= len(tasks):
-            axes.set_xlabel(AXES[x])
+            axes.set_xlabel(f"training {'env steps' if x == 'steps' else x}")
     return _save(figure, f"overview-{x}", f"Learning curves of all tasks of {suite.suite} against {AXES[x]}")
 
 
@@ -204,7 +204,9 @@ def _draw(axes: Axes, task: TaskResult, styles: Styles, x: str) -> None:
         mean, low, high = (np.clip(np.array(v, dtype=float), -1e100, 1e100) for v in (band.mean, band.low, band.high))
         reached = max(reached, float(np.nanmax(position)))
         style = styles.of(result)
-        axes.plot(position, mean, **style)
+        # All marks at one place make no line: a run whose first iteration took the whole budget, against seconds.
+        marker = "o" if np.nanmin(position) == np.nanmax(position) else None
+        axes.plot(position, mean, marker=marker, markersize=4, **style)
         axes.fill_between(position, low, high, color=style["color"], alpha=0.16, linewidth=0)
         shown += mean[np.isfinite(mean)].tolist()
         edges += [*low[np.isfinite(low)].tolist(), *high[np.isfinite(high)].tolist()]
@@ -219,7 +221,7 @@ def _draw(axes: Axes, task: TaskResult, styles: Styles, x: str) -> None:
         top = min(max([high_end, *edges]), high_end + reach)
         margin = 0.05 * (top - bottom) or 0.5
         axes.set_ylim(bottom - margin, top + margin)
-    axes.set_xlim(0, reached or 1)
+    axes.set_xlim(0, (reached or 1) * (1.0 if x == "steps" else 1.02))
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.yaxis.set_major_locator(MaxNLocator(6))
     if x == "steps":
