@@ -92,11 +92,32 @@ def test_initial_weights_are_orthogonal_and_the_last_layer_is_small():
     assert not named["log_std"].any()
 
 
-def test_tanh_has_the_right_gradient():
-    network = Network(2, (6,), Categorical(2))
-    parameters = torch.from_numpy(network.initial(np.random.default_rng(0)))[None].double().requires_grad_()
-    x = torch.randn(1, 2, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    assert torch.autograd.gradcheck(lambda p: network.outputs(p, x), (parameters,))
+@pytest.mark.parametrize("hidden", [(), (1,), (6,), (5, 4), (3, 1, 2)])
+@pytest.mark.parametrize("head", HEADS, ids=lambda h: type(h).__name__)
+@pytest.mark.parametrize("inputs", [1, 3])
+def test_backward_is_the_gradient_that_autograd_finds(hidden, head, inputs):
+    network = Network(inputs, hidden, head)
+    g = torch.Generator().manual_seed(0)
+    parameters = torch.randn(2, sum(network.sizes), generator=g, dtype=torch.float64)
+    x = torch.randn(2, inputs, 8, generator=g, dtype=torch.float64)
+    weights = torch.randn(2, head.outputs, 8, generator=g, dtype=torch.float64)
+    leaf = parameters.clone().requires_grad_()
+    plain = []
+    for seed in range(2):
+        h, position = x[seed], 0
+        for number, (a, b) in enumerate(zip(network.widths, network.widths[1:], strict=False)):
+            weight = leaf[seed, position : position + a * b].view(b, a)
+            position += a * b
+            h = weight @ h + leaf[seed, position : position + b, None]
+            position += b
+            h = torch.tanh(h) if number < len(hidden) else h
+        if isinstance(head, DiagonalGaussian):
+            h = torch.cat([h, leaf[seed, position : position + 2, None].expand(-1, 8)])
+        plain.append(h)
+    outputs, layer_inputs = network.forward(parameters, x)
+    assert torch.allclose(outputs, torch.stack(plain), atol=1e-12)
+    (expected,) = torch.autograd.grad((torch.stack(plain) * weights).sum(), leaf)
+    assert torch.allclose(network.backward(parameters, layer_inputs, weights), expected, atol=1e-12)
 
 
 def test_adam_equals_torch_adam_also_after_rows_leave():
@@ -142,18 +163,19 @@ def test_a_seed_has_the_same_bits_whoever_is_beside_it(
     scores = torch.randn(seeds, trajectories, generator=g)
 
     def everything(which: list[int]) -> list[torch.Tensor]:
-        own = parameters[which].clone().requires_grad_()
-        outputs = network.outputs(own, x[which])
-        chosen = head.sample(outputs.detach(), noise[which], None)
-        evaluated = head.evaluate(outputs, chosen, outputs.detach() * 0.5)
-        sum(part.sum() for part in evaluated).backward()
-        updated = own.detach().clone()
-        adam = Adam(updated, 0.01)
-        adam.step(own.grad)
+        own = parameters[which]
+        outputs, inputs_of_layers = network.forward(own, x[which])
+        chosen = head.sample(outputs, noise[which], None)
+        leaf = outputs.clone().requires_grad_()
+        evaluated = head.evaluate(leaf, chosen, outputs * 0.5)
+        (back,) = torch.autograd.grad(sum(part.sum() for part in evaluated), leaf)
+        gradient = network.backward(own, inputs_of_layers, back)
+        updated = own.clone()
+        Adam(updated, 0.01).step(gradient)
         padded = torch.zeros(padded_seeds(len(which), trajectories), trajectories)
         padded[: len(which)] = scores[which]
         weights = torch.log_softmax(padded, -1).exp()[: len(which)]
-        return [chosen, *(part.detach() for part in evaluated), own.grad, updated, weights]
+        return [chosen, *(part.detach() for part in evaluated), back, gradient, updated, weights]
 
     together = everything(list(range(seeds)))
     for full, part in zip(together, everything(picked), strict=True):

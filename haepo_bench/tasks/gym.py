@@ -115,7 +115,7 @@ class _Flat(gymnasium.Wrapper[Array, Any, Any, Any]):
         self._inner = env.action_space
 
     @property
-    def spec(self) -> Any:
+    def spec(self) -> Any:  # type: ignore[override]  # as gymnasium.Wrapper itself does
         """That of the environment inside: this wrapper cannot be made from a specification."""
         return self.env.spec
 

@@ -1,8 +1,8 @@
 """One iteration's update: several epochs of one objective over one batch of trajectories, all seeds at once.
 
 The network sees only steps that were taken, packed seed by seed into chunks of a fixed number of rows. Its outputs are
-scattered into leaves of the objective's batch, the objective is called once, and d loss / d leaf is pushed back chunk
-by chunk. So a softmax over whole trajectories, chunks that fit the cache and exact gradient accumulation are one
+scattered into the objective's batch, the objective is called once, and d loss / d output is pushed back chunk by chunk.
+So a softmax over whole trajectories, chunks that fit the cache and exact gradient accumulation are one
 mechanism. Which steps share a chunk depends on their own seed alone, which keeps every seed's result its own.
 """
 
@@ -20,7 +20,7 @@ from haepo_bench.training.rollout import Rollout
 #: Rows of a chunk: 64 units of 512 rows are 128 KiB a layer and seed, which stays in a core's cache.
 CHUNK_ROWS = 512
 
-#: Beyond so many rows (over all seeds) the graphs of the chunks are not kept but computed again: bounds the memory.
+#: Beyond so many rows (over all seeds) what layers computed is not kept but computed again: bounds the memory.
 _KEPT_ROWS = 300_000
 
 
@@ -41,6 +41,10 @@ class _Chunk:
     slots: Tensor
     reference: Tensor
 
+    def own(self, parameters: Tensor) -> Tensor:
+        """Of [seed, parameter] the rows of this chunk's seeds."""
+        return parameters if self.seeds is None else parameters.index_select(0, self.seeds)
+
 
 class Update:
     """The packed batch of one iteration and what is known about it before the first gradient step.
@@ -55,8 +59,10 @@ class Update:
         S, K, T = rollout.mask.shape
         self._S, self._K, self._T = S, K, T
         self._size = padded_seeds(S, K) * K * T  # of the flat batch
+        self._horizon = horizon
         self._device = device
         self._chunks = list(self._pack(rollout, reference))
+        self._slots = torch.cat([chunk.slots.reshape(-1) for chunk in self._chunks])
         self._kept = sum(chunk.slots.numel() for chunk in self._chunks) <= _KEPT_ROWS
         seed_axis = padded_seeds(S, K)
 
@@ -89,49 +95,51 @@ class Update:
             The gradient [seed, parameter], and diagnostics [seed]: the objective's own, `loss`, `policy_entropy` and
             `kl_previous` (both nats a step).
         """
-        parameters = parameters.detach().requires_grad_()
-        with torch.set_grad_enabled(self._kept):
-            evaluated = [self._evaluate(parameters, chunk) for chunk in self._chunks]
-        leaves = [self._scatter([e[i].detach() for e in evaluated]).requires_grad_() for i in range(3)]
-        batch = replace(self._batch, log_probs=leaves[0], entropy=leaves[1], kl_to_reference=leaves[2])
-        output = objective(batch)
-        gradients = torch.autograd.grad(output.loss.sum(), leaves, allow_unused=True, materialize_grads=True)
-        flat = [gradient.reshape(-1) for gradient in gradients]
-        for chunk, outputs in zip(self._chunks, evaluated, strict=True):
-            if not self._kept:
-                outputs = self._evaluate(parameters, chunk)
-            # Padding rows point one past the end: whatever they read there, their gradient is zero.
-            inside = chunk.slots < self._size
-            slots = chunk.slots.clamp(max=self._size - 1)
-            torch.autograd.backward(outputs, [torch.where(inside, g[slots], 0.0) for g in flat])
+        passes = [self._forward(parameters, chunk, keep=self._kept) for chunk in self._chunks]
+        outputs = [output.requires_grad_() for output, _ in passes]
+        evaluated = [
+            self._network.head.evaluate(output, chunk.actions, chunk.reference)
+            for output, chunk in zip(outputs, self._chunks, strict=True)
+        ]
+        log_probs, entropy, kl = (self._scatter([e[i] for e in evaluated]) for i in range(3))
+        batch = replace(self._batch, log_probs=log_probs, entropy=entropy, kl_to_reference=kl)
+        objective_output = objective(batch)
+        # Rows of padding were scattered past the end of the batch, so their gradient is exactly zero.
+        back = torch.autograd.grad(objective_output.loss.sum(), outputs)
+        gradient = torch.zeros_like(parameters)
+        for chunk, (_, inputs), output_gradient in zip(self._chunks, passes, back, strict=True):
+            if inputs is None:
+                _, inputs = self._forward(parameters, chunk, keep=True)
+            own = self._network.backward(chunk.own(parameters), inputs or [], output_gradient)
+            if chunk.seeds is None:
+                gradient += own
+            else:
+                gradient.index_add_(0, chunk.seeds, own)
         with torch.no_grad():
-            log_ratio = batch.log_probs - batch.behaviour_log_probs
+            log_ratio = torch.where(batch.mask, batch.log_probs - batch.behaviour_log_probs, 0.0)
             diagnostics = {
-                **output.diagnostics,
-                "loss": output.loss,
+                **objective_output.diagnostics,
+                "loss": objective_output.loss,
                 "policy_entropy": batch.token_mean(batch.entropy),
                 # KL(behaviour || policy), k3 on the taken actions.
                 "kl_previous": batch.token_mean(torch.exp(log_ratio) - 1 - log_ratio),
             }
-        gradient = parameters.grad if parameters.grad is not None else torch.zeros_like(parameters)
         return gradient, {name: value.detach()[: self._S] for name, value in diagnostics.items()}
 
-    def _evaluate(self, parameters: Tensor, chunk: _Chunk) -> tuple[Tensor, Tensor, Tensor]:
-        own = parameters if chunk.seeds is None else parameters.index_select(0, chunk.seeds)
-        outputs = self._network.outputs(own, chunk.observations)
-        return self._network.head.evaluate(outputs, chunk.actions, chunk.reference)
+    def _forward(self, parameters: Tensor, chunk: _Chunk, *, keep: bool) -> tuple[Tensor, list[Tensor] | None]:
+        outputs, inputs = self._network.forward(chunk.own(parameters), chunk.observations)
+        return outputs, inputs if keep else None
 
     def _scatter(self, values: list[Tensor]) -> Tensor:
         """Values of the chunks' rows to [seed (padded), group 1, trajectory, step]; zero where no step was taken."""
         flat = torch.zeros(self._size + 1, device=self._device)
-        for chunk, value in zip(self._chunks, values, strict=True):
-            flat[chunk.slots.reshape(-1)] = value.reshape(-1)
+        flat = flat.index_put((self._slots,), torch.cat([value.reshape(-1) for value in values]))
         return flat[:-1].view(-1, 1, self._K, self._T)
 
     @torch.no_grad()
     def _pack(self, rollout: Rollout, reference: Tensor) -> Iterator[_Chunk]:
         S, K, T = self._S, self._K, self._T
-        rows = self._network.padded_rows(min(CHUNK_ROWS, K * T))
+        rows = self._network.padded_rows(min(CHUNK_ROWS, K * self._horizon))
         taken = rollout.mask.view(S, K * T)
         counts = taken.sum(1)
         longest = -(-int(counts.max()) // rows) * rows
@@ -155,6 +163,5 @@ class Update:
             x = observations[index].gather(2, take[:, None].expand(-1, features, -1)).to(self._device)
             a = actions[index[:, None], take].to(self._device)
             seeds = None if which is None else which.to(self._device)
-            own = reference if seeds is None else reference.index_select(0, seeds)
-            chunk_slots = slots[index, here].to(self._device)
-            yield _Chunk(seeds, x, a, chunk_slots, self._network.outputs(own, x))
+            chunk = _Chunk(seeds, x, a, slots[index, here].to(self._device), torch.empty(0))
+            yield replace(chunk, reference=self._network.outputs(chunk.own(reference), x))

@@ -1,0 +1,43 @@
+"""Development sessions: `nox -s tests`, `lint`, `types`, `quickstart`, `benchmark`."""
+
+import nox
+
+nox.options.sessions = ["lint", "types", "tests"]
+nox.options.default_venv_backend = "venv"
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The test suite; arguments go to pytest."""
+    session.install("-e", ".[test]")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style and likely mistakes."""
+    session.install("-e", ".[lint]")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Static types of the package, strictly."""
+    session.install("-e", ".[lint]")
+    session.run("mypy")
+
+
+@nox.session
+def quickstart(session: nox.Session) -> None:
+    """The quickstart suite from an installed package, and its report."""
+    session.install(".")
+    session.run("haepo-bench", "run", "suites/quickstart.yaml", *session.posargs)
+    session.run("haepo-bench", "report")
+
+
+@nox.session
+def benchmark(session: nox.Session) -> None:
+    """Throughput; arguments go to benchmarks/throughput.py."""
+    session.install("-e", ".")
+    session.run("python", "benchmarks/throughput.py", *session.posargs)
