@@ -3,7 +3,7 @@
 Established by the abstract and third-party summaries: a trajectory k of a batch of complete episodes is compressed to
 the sum of its log-probabilities, L_k = sum_t log pi(a_t|s_t); a Plackett-Luce softmax across the batch gives normalised
 weights, w_k = exp(L_k) / sum_j exp(L_j), tied to the (normalised) returns; an entropy bonus; a soft KL penalty to a
-frozen copy of the previous policy. The scalar loss is NOT public. Each class below is one reading of it, and every
+frozen copy of the previous policy. The scalar loss is NOT public. Each of these is one reading of it, and every
 choice that the text leaves open is a hyper-parameter whose source says so:
 
     haepo-weighted   - sum_k w_k R~_k                   weights times normalised returns

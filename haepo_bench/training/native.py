@@ -159,7 +159,7 @@ def describe_fields(model: type[BaseModel]) -> list[ParameterDescription]:
         described.append(
             ParameterDescription(
                 name=name,
-                type=" ".join([_type_name(field.annotation), *_bounds(field.metadata)]),
+                type=_with_bounds(_type_name(field.annotation), field.metadata),
                 default=field.default,
                 unit=str(extra.get("unit", "")),
                 meaning=field.description or "",
@@ -172,7 +172,7 @@ def describe_fields(model: type[BaseModel]) -> list[ParameterDescription]:
 def _type_name(annotation: Any) -> str:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return " ".join([_type_name(arguments[0]), *_bounds(getattr(arguments[1], "metadata", []))])
+        return _with_bounds(_type_name(arguments[0]), getattr(arguments[1], "metadata", []))
     if origin is Literal:
         return " | ".join(str(a) for a in arguments)
     if origin in (Union, types.UnionType):
@@ -182,6 +182,7 @@ def _type_name(annotation: Any) -> str:
     return "null" if annotation is type(None) else str(getattr(annotation, "__name__", annotation))
 
 
-def _bounds(metadata: Sequence[Any]) -> list[str]:
+def _with_bounds(type_name: str, metadata: Sequence[Any]) -> str:
     signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
-    return [f"{sign} {getattr(m, key)}" for m in metadata for key, sign in signs.items() if hasattr(m, key)]
+    bounds = [f"{sign} {getattr(m, key)}" for m in metadata for key, sign in signs.items() if hasattr(m, key)]
+    return f"{type_name} {', '.join(bounds)}" if bounds else type_name

@@ -55,6 +55,7 @@ def train_seed(task: Task, seed: int, settings: PPOSettings, recorder: Recorder,
             device=device,
         )
         model.set_logger(configure(None, []))
+        recorder.begin([seed])
         try:
             model.learn(recorder.budget, callback=_Reporter(seed, recorder, evaluator), log_interval=_NEVER)
         except _Diverged:

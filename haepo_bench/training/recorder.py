@@ -93,8 +93,8 @@ class Recorder:
 
     The loop calls, for each iteration: `collected` (steps taken by the current policy), then `due` for the seeds whose
     policy must be evaluated, `evaluated` for those, then, for seeds that are not `finished`, updates and `updated`.
-    Clocks run between calls: time spent inside `evaluating` counts as evaluation, everything else as training, divided
-    equally among the seeds that are still live.
+    Clocks run from `begin` on: time inside `evaluating` counts as evaluation, everything else as training, divided
+    equally among the seeds in training that are still live.
 
     Args:
         seeds: of this job.
@@ -124,8 +124,14 @@ class Recorder:
         self._on_finished = on_finished
         self._on_progress = on_progress
         self._on_policy = on_policy
+        self._training = list(seeds)
         self._wall = time.perf_counter()
         self._cpu = time.process_time()
+
+    def begin(self, seeds: Sequence[int]) -> None:
+        """From now on these seeds are trained; what was imported and built before is nobody's training time."""
+        self._training = list(seeds)
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
 
     @property
     def live(self) -> list[int]:
@@ -242,9 +248,9 @@ class Recorder:
             state.counts[name] = state.counts.get(name, 0) + 1
 
     def _tick(self) -> None:
-        """Charges the time since the last call to the live seeds."""
+        """Charges the time since the last call to the live ones of the seeds in training."""
         wall, cpu = time.perf_counter(), time.process_time()
-        live = [state for state in self._seeds.values() if not state.finished]
+        live = [self._seeds[seed] for seed in self._training if not self._seeds[seed].finished]
         for state in live:
             state.wall_seconds += (wall - self._wall) / len(live)
             state.cpu_seconds += (cpu - self._cpu) / len(live)

@@ -56,6 +56,7 @@ class Trainer:
     def train(self) -> None:
         """Runs until every seed is done or diverged."""
         iteration = 0
+        self.recorder.begin(self.seeds)
         try:
             while self.seeds:
                 rollout = self._collect(iteration)
