@@ -15,7 +15,7 @@ from cli_support import ROOT, run_apart, run_here, write_plugin
 
 from haepo_bench import __version__, catalogue
 from haepo_bench.cli import main as main_module
-from haepo_bench.cli.layout import columns, duration, seed_ranges
+from haepo_bench.cli.layout import columns
 from haepo_bench.errors import ExitCode, UserError
 from haepo_bench.suite.shipped import list_suites
 
@@ -124,7 +124,7 @@ def test_validate_says_what_would_run(capsys: pytest.CaptureFixture[str]) -> Non
     assert "wide (grpo): 4 seeds (3-5, 9)\n      trajectories 32 (default 16)\n" in out
     # A default that only one task has is said with the task.
     assert "on gym/CartPole-v1: n_steps 32 (default 64)" in " ".join(out.split())
-    assert "timeout 30m a job" in out
+    assert "timeout 30 min a job" in out
 
 
 def test_validate_part_of_a_suite(capsys: pytest.CaptureFixture[str]) -> None:
@@ -344,15 +344,3 @@ def test_plugins_are_listed_described_and_completed(tmp_path: Path) -> None:
 
 def test_columns() -> None:
     assert columns([("a", "bb", "c c"), ("aaa", "b", "")]) == "  a    bb  c c\n  aaa  b"
-
-
-@pytest.mark.parametrize(
-    ("seeds", "text"), [((0, 1, 2), "0-2"), ((3,), "3"), ((9, 4, 5, 0), "0, 4-5, 9"), ((1, 3), "1, 3")]
-)
-def test_seed_ranges(seeds: tuple[int, ...], text: str) -> None:
-    assert seed_ranges(seeds) == text
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(0.2, "0s"), (90, "1m 30s"), (3600, "1h"), (90_061, "1d 1h 1m 1s")])
-def test_duration(seconds: float, text: str) -> None:
-    assert duration(seconds) == text

@@ -15,7 +15,7 @@ from haepo_bench.report.document import ReportDocument
 from haepo_bench.report.figures import Picture, Styles, file_names, suite_pictures
 from haepo_bench.report.files import Format, render, write_report
 from haepo_bench.report.page import adaptive, to_html
-from haepo_bench.report.tables import fixed, ranges, return_decimals
+from haepo_bench.report.tables import fixed, return_decimals
 from haepo_bench.report.text import csv_text, latex, markdown, plain, plain_lines, shorten
 from haepo_bench.results.store import Store
 
@@ -258,8 +258,3 @@ def test_return_decimals_follow_the_largest(document: ReportDocument) -> None:
     for task, decimals in {"gym/CartPole-v1": 1, "gym/Pendulum-v1": 1, "random-walk/20": 3}.items():
         results = next(each for each in document.suites[0].tasks if each.task == task).algorithms
         assert return_decimals([result.final_return for result in results]) == decimals
-
-
-def test_ranges() -> None:
-    assert ranges([7, 0, 2, 1, 3]) == "0-3, 7"
-    assert ranges([4, 5]) == "4, 5"

@@ -16,9 +16,10 @@ from haepo_bench.policies.mlp import Network
 from haepo_bench.results.record import CLOCK_COLUMNS
 from haepo_bench.tasks.base import Task
 from haepo_bench.training import update as update_module
-from haepo_bench.training.native import NativeAlgorithm, TrainerSettings, as_definition
+from haepo_bench.training.native import NativeAlgorithm, as_definition
 from haepo_bench.training.recorder import Evaluation, Recorder, SeedResult, marks
 from haepo_bench.training.rollout import Collector
+from haepo_bench.training.settings import TrainerSettings
 from haepo_bench.training.streams import hashed_seed, stream
 from haepo_bench.training.trainer import Trainer, make_head
 from haepo_bench.training.update import Update

@@ -22,21 +22,3 @@ def paragraph(text: str, *, indent: str = "") -> str:
     return textwrap.fill(
         text, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False
     )
-
-
-def seed_ranges(seeds: Sequence[int]) -> str:
-    """Seeds as people write them: `0-4, 7`."""
-    parts: list[list[int]] = []
-    for seed in sorted(seeds):
-        if parts and seed == parts[-1][-1] + 1:
-            parts[-1].append(seed)
-        else:
-            parts.append([seed])
-    return ", ".join(str(part[0]) if len(part) == 1 else f"{part[0]}-{part[-1]}" for part in parts)
-
-
-def duration(seconds: float) -> str:
-    """`90` as `1m 30s`."""
-    whole = round(seconds)
-    units = [("d", whole // 86_400), ("h", whole // 3600 % 24), ("m", whole // 60 % 60), ("s", whole % 60)]
-    return " ".join(f"{count}{unit}" for unit, count in units if count) or "0s"

@@ -8,8 +8,9 @@ import typer
 
 from haepo_bench import catalogue
 from haepo_bench.cli.arguments import OnlyOption, SetOption, SuiteArgument
-from haepo_bench.cli.layout import columns, duration, paragraph, seed_ranges
+from haepo_bench.cli.layout import columns, paragraph
 from haepo_bench.suite.plan import Cell, Plan
+from haepo_bench.wording import duration, seed_ranges
 
 
 def validate(suite: SuiteArgument, sets: SetOption = None, only: OnlyOption = None) -> None:

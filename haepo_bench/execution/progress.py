@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from haepo_bench.execution.executor import Ended, Event, Failed, Finished, Progressed, Started
 from haepo_bench.execution.scheduler import Job
+from haepo_bench.wording import duration, named_seeds
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -33,7 +34,7 @@ class _Running:
 
     @property
     def name(self) -> str:
-        return f"{self.job.cell.task} {self.job.cell.algorithm} {seed_text(self.job.seeds)}"
+        return f"{self.job.cell.task} {self.job.cell.algorithm} {named_seeds(self.job.seeds)}"
 
     @property
     def value(self) -> str:
@@ -191,7 +192,7 @@ class Picture(Display):
 def _failure_text(event: Failed) -> str:
     cell, failure = event.job.cell, event.failure
     what, first_line = failure.status.replace("_", " "), failure.message.partition("\n")[0]
-    return f"{what}  {cell.task} {cell.algorithm} {seed_text(event.seeds)}: {failure.type}: {first_line}"
+    return f"{what}  {cell.task} {cell.algorithm} {named_seeds(event.seeds)}: {failure.type}: {first_line}"
 
 
 def display_for(jobs: list[Job], *, quiet: bool) -> Display:
@@ -201,22 +202,3 @@ def display_for(jobs: list[Job], *, quiet: bool) -> Display:
     if quiet:
         return Display(runs, steps)
     return Picture(runs, steps) if sys.stderr is not None and sys.stderr.isatty() else Lines(runs, steps)
-
-
-def seed_text(seeds: tuple[int, ...]) -> str:
-    """`seed 3`, `seeds 0-4` or `seeds 0, 2, 7`."""
-    if len(seeds) == 1:
-        return f"seed {seeds[0]}"
-    if list(seeds) == list(range(seeds[0], seeds[-1] + 1)):
-        return f"seeds {seeds[0]}-{seeds[-1]}"
-    return "seeds " + ", ".join(str(seed) for seed in seeds)
-
-
-def duration(seconds: float) -> str:
-    """`8 s`, `3 min 20 s`, `2 h 5 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -6,11 +6,11 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from haepo_bench.execution.estimate import total_seconds
-from haepo_bench.execution.progress import duration, seed_text
 from haepo_bench.execution.scheduler import RunKey, Stored
 from haepo_bench.execution.session import Forecast
 from haepo_bench.results.record import FINISHED
 from haepo_bench.suite.plan import Cell, Plan
+from haepo_bench.wording import duration, named_seeds
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -63,7 +63,7 @@ def print_forecast(plan: Plan, forecast: Forecast, console: "Console") -> None:
                 cell.task,
                 algorithm_name(cell) + notes.mark(cell),
                 str(sum(state is not None and state.status in FINISHED for state in states)),
-                seed_text(todo) if todo else "",
+                named_seeds(todo) if todo else "",
                 str(sum(RunKey(cell.folder, seed) in survey.waiting for seed in cell.seeds) or ""),
                 time,
             )
@@ -142,8 +142,7 @@ def _failure_lines(plan: Plan, runs: Mapping[RunKey, Stored], root: Path) -> lis
             name = f"{cell.task} {algorithm_name(cell)}"
             groups.setdefault((run.status.replace("_", " "), name, reason, log), []).append(seed)
     lines = [
-        f"{status}: {name} {seed_text(tuple(seeds))}: {reason}{log}"
-        for (status, name, reason, log), seeds in groups.items()
+        f"{status}: {name} {named_seeds(seeds)}: {reason}{log}" for (status, name, reason, log), seeds in groups.items()
     ]
     more = len(lines) - _FAILURES_SHOWN
     return [*lines[:_FAILURES_SHOWN], f"... and {more} more, see the report"] if more > 0 else lines

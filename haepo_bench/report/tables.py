@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from haepo_bench.report.document import AlgorithmResult, Estimate, SuiteResult, TaskResult
+from haepo_bench.wording import named_seeds
 
 #: Marks of footnotes, in the order of their use.
 _MARKERS = "*†‡§¶"
@@ -203,22 +204,10 @@ def absences(task: TaskResult) -> list[str]:
         for stray in result.seeds.diverged:
             groups.setdefault(("diverged", stray.reason), []).append(stray.seed)
         for (status, reason), seeds in groups.items():
-            which = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {ranges(seeds)}"
-            lines.append(f"{result.algorithm}, {which}: {status}{f' ({reason})' if reason else ''}")
+            lines.append(f"{result.algorithm}, {named_seeds(seeds)}: {status}{f' ({reason})' if reason else ''}")
     return lines
 
 
 def run_notes(task: TaskResult) -> list[str]:
     """What the runs themselves say that a reader should know."""
     return [f"{result.algorithm}: {note}" for result in task.algorithms for note in result.notes]
-
-
-def ranges(seeds: Iterable[int]) -> str:
-    """Seeds in few words: `0-3, 7`."""
-    parts: list[list[int]] = []
-    for seed in sorted(seeds):
-        if parts and seed == parts[-1][-1] + 1:
-            parts[-1].append(seed)
-        else:
-            parts.append([seed])
-    return ", ".join(f"{part[0]}-{part[-1]}" if len(part) > 2 else ", ".join(map(str, part)) for part in parts)

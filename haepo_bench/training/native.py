@@ -6,37 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from haepo_bench.errors import ParameterError, UserError, did_you_mean
-from haepo_bench.objectives.base import Hyperparameters, Objective, hyper
+from haepo_bench.objectives.base import Objective
 from haepo_bench.results.record import Information
 from haepo_bench.tasks.base import Task
 from haepo_bench.training.algorithm import Algorithm, AlgorithmDefinition, ParameterDescription
 from haepo_bench.training.recorder import Recorder
-
-_SHARED = "ours, shared by all; chosen on reinforce alone (docs/shared-configuration.md)"
+from haepo_bench.training.settings import TrainerSettings
 
 M = TypeVar("M", bound=BaseModel)
-
-Width = Annotated[int, Field(ge=1, le=4096)]
-
-
-class TrainerSettings(Hyperparameters):
-    """What all native algorithms share, so that a comparison is one of objectives."""
-
-    trajectories: int = hyper(16, "episodes a batch", unit="episodes", source=_SHARED, ge=1, le=4096)
-    epochs: int = hyper(4, "gradient steps an iteration, each on the whole batch", source=_SHARED, ge=1, le=1000)
-    learning_rate: float = hyper(3e-3, "of Adam", source=_SHARED, gt=0, le=10)
-    max_gradient_norm: float | None = hyper(
-        None, "gradient is scaled down to this Euclidean norm; null for never", source=_SHARED, gt=0
-    )
-    hidden: tuple[Width, ...] = hyper((64, 64), "tanh layers of the policy", unit="units", source="Stable-Baselines3")
-    reference: Literal["previous", "initial"] | Annotated[int, Field(ge=1)] = hyper(
-        "previous",
-        "the frozen policy that KL terms and DPO refer to: the one that collected the batch, the initial one, or a "
-        "copy renewed every N iterations",
-    )
 
 
 class NativeAlgorithm(Algorithm):

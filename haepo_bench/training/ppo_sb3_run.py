@@ -13,7 +13,7 @@ from torch import Tensor
 
 from haepo_bench.tasks.base import Task
 from haepo_bench.training.evaluation import Evaluator
-from haepo_bench.training.ppo_sb3 import PPOSettings
+from haepo_bench.training.ppo_settings import PPOSettings
 from haepo_bench.training.recorder import Recorder
 from haepo_bench.training.rollout import Actor
 from haepo_bench.training.streams import hashed_seed

@@ -13,9 +13,9 @@ from haepo_bench.policies.mlp import Network
 from haepo_bench.tasks.base import Task
 from haepo_bench.training.adam import Adam
 from haepo_bench.training.evaluation import Evaluator
-from haepo_bench.training.native import TrainerSettings
 from haepo_bench.training.recorder import Recorder
 from haepo_bench.training.rollout import Actor, Collector, Rollout
+from haepo_bench.training.settings import TrainerSettings
 from haepo_bench.training.streams import stream
 from haepo_bench.training.update import Update
 

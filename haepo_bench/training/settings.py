@@ -1,0 +1,28 @@
+"""The trainer configuration that all native algorithms share."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from haepo_bench.objectives.base import Hyperparameters, hyper
+
+_SHARED = "ours, shared by all; chosen on reinforce alone (docs/shared-configuration.md)"
+
+Width = Annotated[int, Field(ge=1, le=4096)]
+
+
+class TrainerSettings(Hyperparameters):
+    """What all native algorithms share, so that a comparison is one of objectives."""
+
+    trajectories: int = hyper(16, "episodes a batch", unit="episodes", source=_SHARED, ge=1, le=4096)
+    epochs: int = hyper(4, "gradient steps an iteration, each on the whole batch", source=_SHARED, ge=1, le=1000)
+    learning_rate: float = hyper(3e-3, "of Adam", source=_SHARED, gt=0, le=10)
+    max_gradient_norm: float | None = hyper(
+        None, "gradient is scaled down to this Euclidean norm; null for never", source=_SHARED, gt=0
+    )
+    hidden: tuple[Width, ...] = hyper((64, 64), "tanh layers of the policy", unit="units", source="Stable-Baselines3")
+    reference: Literal["previous", "initial"] | Annotated[int, Field(ge=1)] = hyper(
+        "previous",
+        "the frozen policy that KL terms and DPO refer to: the one that collected the batch, the initial one, or a "
+        "copy renewed every N iterations",
+    )

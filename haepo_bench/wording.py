@@ -1,0 +1,30 @@
+"""How numbers are put into words, the same everywhere."""
+
+from collections.abc import Iterable
+
+
+def duration(seconds: float) -> str:
+    """`8 s`, `3 min 20 s`, `2 h 5 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
+    return f"{whole // 3600} h {whole % 3600 // 60} min" if whole % 3600 // 60 else f"{whole // 3600} h"
+
+
+def seed_ranges(seeds: Iterable[int]) -> str:
+    """Seeds in few words: `0-3, 7`."""
+    parts: list[list[int]] = []
+    for seed in sorted(seeds):
+        if parts and seed == parts[-1][-1] + 1:
+            parts[-1].append(seed)
+        else:
+            parts.append([seed])
+    return ", ".join(f"{part[0]}-{part[-1]}" if len(part) > 2 else ", ".join(map(str, part)) for part in parts)
+
+
+def named_seeds(seeds: Iterable[int]) -> str:
+    """`seed 3`, `seeds 0-4` or `seeds 0, 2, 7`."""
+    listed = list(seeds)
+    return f"seed {listed[0]}" if len(listed) == 1 else f"seeds {seed_ranges(listed)}"
