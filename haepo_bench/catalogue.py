@@ -7,12 +7,13 @@ entry-point groups `haepo_bench.algorithms` (an `Objective` class or an `Algorit
 
 from functools import cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from haepo_bench.errors import TaskError, UnknownName, UserError
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from haepo_bench.tasks.base import Task
     from haepo_bench.training.algorithm import AlgorithmDefinition
 
@@ -143,17 +144,19 @@ def task(address: str, *, time_limit: int | None = None) -> "Task":
 
 
 @cache
-def _plugins(group: str) -> dict[str, EntryPoint]:
+def _plugins(group: str) -> "dict[str, EntryPoint]":
+    from importlib.metadata import entry_points  # costs a fifth of `--help`, which needs none
+
     own = ALGORITHMS if group == ALGORITHM_GROUP else TASKS
     return {point.name: point for point in entry_points(group=group) if point.name not in own}
 
 
-def _listed(point: EntryPoint) -> Listed:
+def _listed(point: "EntryPoint") -> Listed:
     origin = point.dist.name if point.dist is not None else "unknown"
     return Listed(point.name, f"from {origin}", point.value, origin)
 
 
-def _load(target: str | EntryPoint) -> Any:
+def _load(target: "str | EntryPoint") -> Any:
     if isinstance(target, str):
         module, _, attribute = target.partition(":")
         return getattr(import_module(module), attribute)

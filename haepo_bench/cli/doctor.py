@@ -7,16 +7,14 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import typer
 
-from haepo_bench import __version__
+import haepo_bench
 from haepo_bench.cli.layout import columns
 from haepo_bench.errors import ExitCode
-from haepo_bench.suite.machine import usable_cores
 
 _REQUIREMENT = re.compile(r"""^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?.*?(?:extra\s*==\s*['"]([^'"]+)['"])?$""")
 
@@ -33,8 +31,10 @@ def doctor(
     results: Annotated[Path, typer.Option("--results", help="Results folder to check.")] = Path("results"),
 ) -> None:
     """Check that this machine can run suites, and say what it has."""
+    from haepo_bench.suite.machine import usable_cores
+
     findings = [
-        Finding(True, "haepo-bench", __version__),
+        Finding(True, "haepo-bench", haepo_bench.__version__),
         Finding(True, "python", f"{platform.python_version()} on {platform.platform()}"),
         *_packages(),
         *_torch(),
@@ -52,9 +52,11 @@ def doctor(
 
 def _packages() -> Iterator[Finding]:
     """Required packages one a line; an extra's in one line."""
+    from importlib import metadata
+
     try:
-        requirements = requires("haepo-bench") or ()
-    except PackageNotFoundError:
+        requirements = metadata.requires("haepo-bench") or ()
+    except metadata.PackageNotFoundError:
         yield Finding(False, "packages", "haepo-bench is not installed, only lies here: pip install -e .")
         return
     extras: dict[str, list[str]] = {}
@@ -116,7 +118,9 @@ def _writable(results: Path) -> Finding:
 
 
 def _version(distribution: str) -> str | None:
+    from importlib import metadata
+
     try:
-        return version(distribution)
-    except PackageNotFoundError:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
         return None

@@ -6,14 +6,14 @@ import sys
 import tempfile
 import traceback
 
-from haepo_bench import __version__
+import haepo_bench
 
 
 def write_fault_report(error: BaseException) -> str:
     """Writes what a developer needs into the folder for temporary files; returns a sentence that says where."""
     text = "\n".join(
         [
-            f"haepo-bench {__version__}, Python {platform.python_version()}, {platform.platform()}",
+            f"haepo-bench {haepo_bench.__version__}, Python {platform.python_version()}, {platform.platform()}",
             f"command: {sys.argv}",
             "",
             *traceback.format_exception(error),

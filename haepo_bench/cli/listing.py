@@ -8,7 +8,6 @@ import typer
 from haepo_bench import catalogue
 from haepo_bench.catalogue import Listed
 from haepo_bench.cli.layout import columns
-from haepo_bench.suite.loading import load_suite
 from haepo_bench.suite.shipped import list_suites
 
 
@@ -43,6 +42,8 @@ def _tasks() -> list[tuple[str, str]]:
 
 
 def _suites() -> list[tuple[str, str]]:
+    from haepo_bench.suite.loading import load_suite
+
     return [(name, load_suite(path).suite.description) for name, path in list_suites().items()]
 
 

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from haepo_bench import __version__
+import haepo_bench
 from haepo_bench.cli.describe import describe
 from haepo_bench.cli.doctor import doctor
 from haepo_bench.cli.fault import write_fault_report
@@ -49,7 +49,7 @@ app.command()(schema)
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"{PROGRAM} {__version__}")
+        typer.echo(f"{PROGRAM} {haepo_bench.__version__}")
         raise typer.Exit()
 
 

@@ -2,15 +2,17 @@
 
 import json
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from haepo_bench import catalogue
 from haepo_bench.cli.arguments import OnlyOption, SetOption, SuiteArgument
 from haepo_bench.cli.layout import columns, paragraph
-from haepo_bench.suite.plan import Cell, Plan
 from haepo_bench.wording import duration, seed_ranges
+
+if TYPE_CHECKING:
+    from haepo_bench.suite.plan import Cell, Plan
 
 
 def validate(suite: SuiteArgument, sets: SetOption = None, only: OnlyOption = None) -> None:
@@ -34,7 +36,7 @@ def validate(suite: SuiteArgument, sets: SetOption = None, only: OnlyOption = No
     typer.echo(f"\nvalid; next: haepo-bench run {suite}")
 
 
-def _tasks(plan: Plan) -> list[tuple[str, str]]:
+def _tasks(plan: "Plan") -> list[tuple[str, str]]:
     rows = {}
     for cell in plan.cells:
         limit = f", episodes of at most {cell.time_limit:,}" if cell.time_limit else ""
@@ -45,7 +47,7 @@ def _tasks(plan: Plan) -> list[tuple[str, str]]:
     return list(rows.items())
 
 
-def _algorithms(plan: Plan) -> list[str]:
+def _algorithms(plan: "Plan") -> list[str]:
     lines = []
     cells = sorted(plan.cells, key=lambda cell: [c.algorithm for c in plan.cells].index(cell.algorithm))
     for name, group in groupby(cells, key=lambda cell: cell.algorithm):
@@ -66,7 +68,7 @@ def _algorithms(plan: Plan) -> list[str]:
     return lines
 
 
-def _changes(cell: Cell) -> str:
+def _changes(cell: "Cell") -> str:
     """Parameters that are not the catalogue's defaults."""
     defaults = {d.name: d.default for d in catalogue.algorithm(cell.uses).describe_parameters()}
     return ", ".join(
