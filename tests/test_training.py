@@ -145,7 +145,7 @@ def test_ppo_normalises_where_the_zoo_does():
 
 def test_native_counts_honestly():
     """One pull an episode, 16 a batch: mark m is collected by policy m // 16, which has had 4 updates a batch."""
-    (result,) = train("reinforce", "bandit/10-arm", [0], 100, 25).values()
+    (result,) = train("reinforce", "bandit/10-arm", [0], 100, 25, trajectories=16, epochs=4).values()
     assert result.curve["env_steps"] == [0, 25, 50, 75, 100]
     assert result.curve["gradient_steps"] == [0, 4, 12, 16, 24]
     assert result.curve["episodes"] == [16, 32, 64, 80, 112]
@@ -186,7 +186,7 @@ class Poisoned(Reinforce):
 
 def test_a_seed_that_becomes_nan_costs_itself_alone():
     Poisoned.calls.clear()
-    settings = TrainerSettings(epochs=1)
+    settings = TrainerSettings(epochs=1, trajectories=16)
     results = train(NativeAlgorithm(Poisoned(), settings), "bandit/10-arm", [0, 1, 2], 160, 16)
     assert [results[seed].status for seed in range(3)] == ["done", "diverged", "done"]
     assert "not finite" in results[1].reason

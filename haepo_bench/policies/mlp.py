@@ -7,6 +7,7 @@ seeds there are (shapes.py).
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -31,7 +32,7 @@ class Network:
     hidden: tuple[int, ...]
     head: Head
 
-    @property
+    @cached_property
     def widths(self) -> tuple[int, ...]:
         """Features of every layer, from the observation to the last product."""
         last = self.head.dimensions if isinstance(self.head, DiagonalGaussian) else self.head.outputs
@@ -41,7 +42,7 @@ class Network:
         """The number of rows to compute so that `rows` of them keep their bits (shapes.py)."""
         return padded_rows(rows, (*self.hidden, self.head.outputs))
 
-    @property
+    @cached_property
     def sizes(self) -> list[int]:
         """Lengths of the parts of the flat parameter vector: weight, bias of each layer, log std, padding."""
         parts = [n for a, b in pairwise(self.widths) for n in (a * b, b)]
