@@ -7,7 +7,7 @@ import stat
 import subprocess
 import sys
 import time
-from importlib.metadata import PackageNotFoundError
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -121,7 +121,7 @@ def test_validate_says_what_would_run(capsys: pytest.CaptureFixture[str]) -> Non
     assert (code, err) == (0, "")
     assert "18 cells" in out
     assert "50,000 training steps, evaluated every 5,000 with 20 episodes" in out
-    assert "wide (grpo): 4 seeds (3-5, 9)\n      trajectories 32 (default 16)\n" in out
+    assert "wide (grpo): 4 seeds (3-5, 9)\n      trajectories 32 (default 8)\n" in out
     # A default that only one task has is said with the task.
     assert "on gym/CartPole-v1: n_steps 32 (default 64)" in " ".join(out.split())
     assert "timeout 30 min a job" in out
@@ -190,12 +190,10 @@ def test_doctor_finds_what_is_missing(
 
 
 def test_doctor_where_nothing_is_installed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    from haepo_bench.cli import doctor
-
     def nowhere(name: str) -> list[str]:
-        raise PackageNotFoundError(name)
+        raise metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(doctor, "requires", nowhere)
+    monkeypatch.setattr(metadata, "requires", nowhere)
     code, out, _ = run_here(capsys, "doctor")
     assert code == 4
     assert "pip install -e ." in out

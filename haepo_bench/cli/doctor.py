@@ -52,7 +52,7 @@ def doctor(
 
 def _packages() -> Iterator[Finding]:
     """Required packages one a line; an extra's in one line."""
-    from importlib import metadata
+    import importlib.metadata as metadata
 
     try:
         requirements = metadata.requires("haepo-bench") or ()
@@ -118,7 +118,7 @@ def _writable(results: Path) -> Finding:
 
 
 def _version(distribution: str) -> str | None:
-    from importlib import metadata
+    import importlib.metadata as metadata
 
     try:
         return metadata.version(distribution)
