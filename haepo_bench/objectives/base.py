@@ -122,9 +122,9 @@ class Objective(Hyperparameters, ABC):
         """The loss of each seed."""
 
     def at(self, remaining: float) -> Self:
-        """The objective with its scheduled hyper-parameters as they are when `remaining` (1 to 0) of the budget is left.
+        """The objective as its schedules have it when `remaining` (1 to 0) of the budget is left.
 
-        Only objectives that collect segments are asked.
+        Asked before each update; only objectives that collect segments have schedules.
         """
         return self
 

@@ -24,7 +24,7 @@ class PpoHyperparameters(Hyperparameters):
 class Ppo(PpoHyperparameters, Objective):
     """Clipped ratios times generalised advantages, a squared value loss, an entropy bonus; means over a minibatch.
 
-        A~   = (A - mean A) / (std A + 1e-8)                std with ddof 1, within the minibatch; A if that has one step
+        A~   = (A - mean A) / (std A + 1e-8)                within the minibatch, ddof 1; A where that has one step
         r    = pi(a|s) / behaviour(a|s)
         loss = - mean min(r A~, clip(r, 1 - clip_range, 1 + clip_range) A~)
                + vf_coef * mean (G - V(s))^2 - ent_coef * mean H,   G = A + V(s) when the step was taken

@@ -64,8 +64,9 @@ class ActorCritic:
             values: d loss / d values [seed, row].
         """
         own, critics = self._split(parameters)
-        parts = [self.policy.backward(own, inputs[0], outputs), self.value.backward(critics, inputs[1], values[:, None])]
-        return torch.cat(parts, 1)
+        policy = self.policy.backward(own, inputs[0], outputs)
+        value = self.value.backward(critics, inputs[1], values[:, None])
+        return torch.cat([policy, value], 1)
 
     def named(self, parameters: Tensor) -> dict[str, Array]:
         """One seed's parameters [parameter]: the policy's as `Network.named`, the value network's with `value_`."""

@@ -64,19 +64,19 @@ class SegmentDefinition(AlgorithmDefinition):
     def configure(self, overrides: Mapping[str, Any], task: Task) -> SegmentAlgorithm:
         own, shared = set(self.objective.model_fields), set(SegmentSettings.model_fields)
         check_names(overrides, own | shared, self.name)
-        base, note = self.settings_for(task)
+        base, (whose, *reasons) = self.settings_for(task)
         if overrides:
-            note += f", except {', '.join(sorted(overrides))}"
+            whose += f", except {', '.join(sorted(overrides))}"
         values = {**base, **overrides}
         return SegmentAlgorithm(
             validated(self.objective, {k: v for k, v in values.items() if k in own}),
             validated(SegmentSettings, {k: v for k, v in values.items() if k in shared}),
-            (note,),
+            (whose, *reasons),
         )
 
-    def settings_for(self, task: Task) -> tuple[dict[str, Any], str]:
-        """What differs from the defaults on a task unless the user says otherwise, and a note on whose settings those are."""
-        return {}, f"{self.objective.label}: {OURS_SOURCE}"
+    def settings_for(self, task: Task) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """What differs from the defaults on a task unless the user says otherwise; notes: whose settings, and why."""
+        return {}, (f"{self.objective.label}: {OURS_SOURCE}",)
 
 
 class PPOBatched(SegmentDefinition):
@@ -94,17 +94,15 @@ class PPOBatched(SegmentDefinition):
                 )
         return super().configure(overrides, task)
 
-    def settings_for(self, task: Task) -> tuple[dict[str, Any], str]:
+    def settings_for(self, task: Task) -> tuple[dict[str, Any], tuple[str, ...]]:
         published = zoo_settings(task.id)
         if published is None:
             return super().settings_for(task)
         gymnasium_id, settings = published
         if settings.get("use_sde"):
-            return {}, (
-                f"{self.objective.label}: {OURS_SOURCE}; the Zoo's for {gymnasium_id} need state-dependent exploration, "
-                "which only ppo has"
-            )
-        return settings, f"{self.objective.label}: {ZOO_SOURCE} settings for {gymnasium_id}"
+            ours, notes = super().settings_for(task)
+            return ours, (*notes, f"the Zoo's for {gymnasium_id} need state-dependent exploration, which only ppo has")
+        return settings, (f"{self.objective.label}: {ZOO_SOURCE} settings for {gymnasium_id}",)
 
 
 _DESCRIPTION = """

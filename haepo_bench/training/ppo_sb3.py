@@ -65,10 +65,9 @@ class PPO(AlgorithmDefinition):
 
     def configure(self, overrides: Mapping[str, Any], task: Task) -> SB3PPO:
         check_names(overrides, set(PPOSettings.model_fields), self.name)
-        base, whose = {}, f"PPO: {OURS_SOURCE}"
-        if published := zoo_settings(task.id):
-            gymnasium_id, base = published
-            whose = f"PPO: {ZOO_SOURCE} settings for {gymnasium_id}"
+        published = zoo_settings(task.id)
+        base = published[1] if published else {}
+        whose = f"PPO: {ZOO_SOURCE} settings for {published[0]}" if published else f"PPO: {OURS_SOURCE}"
         if overrides:
             whose += f", except {', '.join(sorted(overrides))}"
         return SB3PPO(validated(PPOSettings, {**base, **overrides}), (whose,))

@@ -183,13 +183,14 @@ class _Seen(NamedTuple):
 
 def _means(seen: Sequence[_Seen]) -> list[tuple[int, dict[str, float]]]:
     """Gradient steps and mean diagnostics of each seed's update; as with `ppo`, the KL is that of its last epoch."""
-    seeds, names = len(seen[0].rows), list(seen[0].diagnostics)
+    names = list(seen[0].diagnostics)
+    kl = names.index("kl_previous")
     columns = [torch.stack(list(one.diagnostics.values())).cpu().numpy().astype(np.float64) for one in seen]
     means = []
-    for seed in range(seeds):
-        own = [(one.epoch, column[:, one.rows.index(seed)]) for one, column in zip(seen, columns, strict=True) if seed in one.rows]
+    for seed in seen[0].rows:
+        pairs = zip(seen, columns, strict=True)
+        own = [(one, column[:, one.rows.index(seed)]) for one, column in pairs if seed in one.rows]
         mean = dict(zip(names, np.mean([column for _, column in own], 0).tolist(), strict=True))
-        kl = names.index("kl_previous")
-        mean["kl_previous"] = float(np.mean([column[kl] for epoch, column in own if epoch == own[-1][0]]))
-        means.append((sum(seed in one.stepped for one in seen), mean))
+        mean["kl_previous"] = float(np.mean([column[kl] for one, column in own if one.epoch == own[-1][0].epoch]))
+        means.append((sum(seed in one.stepped for one, _ in own), mean))
     return means

@@ -10,7 +10,6 @@ from dataclasses import dataclass, fields
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import pad as pad_rows
 
 from haepo_bench.policies.actor_critic import ActorCritic
 from haepo_bench.policies.shapes import Array, pad
@@ -50,8 +49,8 @@ class Segments:
         """The segments of some seeds."""
         if len(rows) == len(self.returns):
             return self
-        tensors = [getattr(self, field.name)[torch.as_tensor(rows)] for field in fields(self)[:-1]]
-        return Segments(*tensors, tuple(self.returns[row] for row in rows))
+        tensors = {field.name: getattr(self, field.name)[rows] for field in fields(self) if field.name != "returns"}
+        return Segments(**tensors, returns=tuple(self.returns[row] for row in rows))
 
 
 class SegmentCollector:
@@ -77,62 +76,74 @@ class SegmentCollector:
         self._mark()
         self._current = self._shown(first)
 
+    @torch.no_grad()
     def collect(self, parameters: Tensor, iteration: int, steps: int) -> Segments:
         """`steps` steps of every environment by the policy with `parameters` [seed, parameter]."""
-        S, K, T, network, head = len(self._seeds), self._settings.n_envs, steps, self._network, self._network.policy.head
-        device = parameters.device
+        S, K, T, head = len(self._seeds), self._settings.n_envs, steps, self._network.policy.head
+        bounds = action_bounds(self._task)
         observations = np.zeros((S, K, T, self._current.shape[-1]), np.float32)
         actions = torch.zeros(S, K, T, *head.action_shape, dtype=head.action_dtype)
         rewards, over = np.zeros((S, K, T), np.float32), np.zeros((S, K, T), bool)
-        drawn = np.stack([head.noise(stream("action noise", s, iteration), K, T) for s in self._seeds.tolist()])
-        acting = network.policy.padded_rows(K)
-        noise = torch.zeros(S, acting, *drawn.shape[2:])
-        noise[:, :K] = torch.from_numpy(drawn)
-        noise = noise.to(device)
         returns: list[list[float]] = [[] for _ in range(S)]
-        bounds = action_bounds(self._task)
-        with torch.no_grad():
-            for t in range(T):
-                observations[:, :, t] = self._current
-                outputs = network.policy_outputs(parameters, _rows(self._current, acting).to(device))
-                taken = head.sample(outputs, noise[:, :, t], None)[:, :K].cpu()
-                actions[:, :, t] = taken
-                step = self._step(clip_actions(taken.numpy(), bounds))
-                self._returns += step.rewards
-                over[:, :, t] = step.terminated | step.truncated
-                shown, paid = self._turn(step, over[:, :, t], returns)
-                cut = step.truncated & ~step.terminated
-                if cut.any():
-                    last = step.observations
-                    if self.normalisation is not None:
-                        last = self.normalisation.observations(last)
-                    paid = np.where(cut, paid + self._settings.gamma * self._values(parameters, last), paid)
-                rewards[:, :, t] = paid
-                self._current = shown
-            rows = _rows(observations.reshape(S, K * T, -1), pad(K * T, self._chunk)).to(device)
-            outputs, values = self._evaluate(parameters, rows)
-            last_values = self._values(parameters, self._current)
-        taken = actions.view(S, K * T, *head.action_shape)
-        padding = [0, 0] * len(head.action_shape) + [0, rows.shape[2] - K * T]
-        log_probs = head.log_prob(outputs, pad_rows(taken, padding).to(device))[:, : K * T]
-        values = values[:, : K * T]
+        rows = self._network.policy.padded_rows(K)
+        drawn = np.stack([head.noise(stream("action noise", seed, iteration), K, T) for seed in self._seeds.tolist()])
+        noise = torch.zeros(S, rows, *drawn.shape[2:])
+        noise[:, :K] = torch.from_numpy(drawn)
+        noise = noise.to(parameters.device)
+        for t in range(T):
+            observations[:, :, t] = self._current
+            outputs = self._network.policy_outputs(parameters, _rows(self._current, rows).to(parameters.device))
+            taken = head.sample(outputs, noise[:, :, t], None)[:, :K].cpu()
+            actions[:, :, t] = taken
+            step = self._step(clip_actions(taken.numpy(), bounds))
+            over[:, :, t] = step.terminated | step.truncated
+            self._current, paid = self._turn(step, over[:, :, t], returns)
+            cut = step.truncated & ~step.terminated
+            if cut.any():
+                last = step.observations
+                if self.normalisation is not None:
+                    last = self.normalisation.observations(last)
+                paid = np.where(cut, paid + self._settings.gamma * self._values(parameters, last), paid)
+            rewards[:, :, t] = paid
+        return self._segments(parameters, observations, actions, rewards, over, returns)
+
+    def _segments(
+        self,
+        parameters: Tensor,
+        observations: Array,
+        actions: Tensor,
+        rewards: Array,
+        over: Array,
+        returns: list[list[float]],
+    ) -> Segments:
+        """What was collected, [seed, environment, step, ...], and what the networks say of it."""
+        S, K, T = rewards.shape
+        N, head, device = K * T, self._network.policy.head, parameters.device
+        rows = _rows(observations.reshape(S, N, -1), pad(N, self._chunk)).to(device)
+        taken = torch.zeros(S, rows.shape[2], *head.action_shape, dtype=head.action_dtype)
+        taken[:, :N] = actions.view(S, N, *head.action_shape)
+        taken = taken.to(device)
+        starts = range(0, rows.shape[2], self._chunk)
+        chunks = [self._network.forward(parameters, rows[:, :, s : s + self._chunk].contiguous())[:2] for s in starts]
+        outputs = torch.cat([policy for policy, _ in chunks], 2)
+        values = torch.cat([value for _, value in chunks], 1)[:, :N]
         advantages = generalised_advantages(
             rewards,
             values.reshape(S, K, T).cpu().numpy(),
-            last_values,
+            self._values(parameters, self._current),
             over,
             gamma=self._settings.gamma,
             gae_lambda=self._settings.gae_lambda,
         )
         return Segments(
-            rows[:, :, : K * T],
-            taken.to(device),
-            outputs[:, :, : K * T],
-            log_probs,
-            torch.from_numpy(rewards.reshape(S, K * T)).to(device),
-            values,
-            torch.from_numpy(advantages.reshape(S, K * T)).to(device),
-            tuple(np.array(ended) for ended in returns),
+            observations=rows[:, :, :N],
+            actions=taken[:, :N],
+            outputs=outputs[:, :, :N],
+            log_probs=head.log_prob(outputs, taken)[:, :N],
+            rewards=torch.from_numpy(rewards.reshape(S, N)).to(device),
+            values=values,
+            advantages=torch.from_numpy(advantages.reshape(S, N)).to(device),
+            returns=tuple(np.array(ended) for ended in returns),
         )
 
     def keep(self, rows: Sequence[int]) -> None:
@@ -160,6 +171,7 @@ class SegmentCollector:
     def _turn(self, step: Step, over: Array, returns: list[list[float]]) -> tuple[Array, Array]:
         """Starts episodes anew where they are `over`; returns what the learner is shown next and paid."""
         self._mark()
+        self._returns += step.rewards
         shown = step.observations
         if over.any():
             ended = np.argwhere(over)
@@ -190,12 +202,6 @@ class SegmentCollector:
         states = self._environment.visited() if self.visited is not None else None
         if self.visited is not None and states is not None:
             self.visited[np.arange(len(self._places))[:, None], states[self._places]] = True
-
-    def _evaluate(self, parameters: Tensor, observations: Tensor) -> tuple[Tensor, Tensor]:
-        """The policy's outputs and the values of observations [seed, feature, row], chunk by chunk."""
-        parts = observations.split(self._chunk, 2)
-        chunks = [self._network.forward(parameters, part.contiguous())[:2] for part in parts]
-        return torch.cat([outputs for outputs, _ in chunks], 2), torch.cat([values for _, values in chunks], 1)
 
     def _values(self, parameters: Tensor, observations: Array) -> Array:
         """V [seed, environment] of observations [seed, environment, feature]."""
