@@ -44,7 +44,7 @@ class Ppo(PpoHyperparameters, Objective):
         r = torch.exp(torch.where(batch.mask, batch.log_probs - batch.behaviour_log_probs, 0.0))
         surrogate = torch.minimum(r * A, r.clamp(1 - self.clip_range, 1 + self.clip_range) * A)
         policy_loss = -batch.token_mean(surrogate)
-        value_loss = batch.token_mean((batch.value_targets - batch.values).square())
+        value_loss = batch.token_mean(torch.where(batch.mask, batch.value_targets - batch.values, 0.0).square())
         clipped = ((r - 1).abs() > self.clip_range).float()
         return ObjectiveOutput(
             policy_loss + self.vf_coef * value_loss - self.ent_coef * batch.token_mean(batch.entropy),
