@@ -57,6 +57,11 @@ ALGORITHMS = {
             "dpo", "online DPO on pairs ordered by true return; H-DPO as an option", "haepo_bench.objectives.dpo:Dpo"
         ),
         Listed("ppo", "PPO of Stable-Baselines3", "haepo_bench.training.ppo_sb3:PPO"),
+        Listed(
+            "ppo-batched",
+            "PPO as Stable-Baselines3 has it, all seeds as one batch",
+            "haepo_bench.training.ppo_batched:PPOBatched",
+        ),
     )
 }
 

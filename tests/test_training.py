@@ -24,7 +24,7 @@ from haepo_bench.training.streams import hashed_seed, stream
 from haepo_bench.training.trainer import Trainer, make_head
 from haepo_bench.training.update import Update
 
-NATIVE = [name for name in catalogue.ALGORITHMS if name != "ppo"]
+NATIVE = [name for name in catalogue.ALGORITHMS if not name.startswith("ppo")]
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +53,7 @@ def without_clocks(result: SeedResult) -> dict[str, Any]:
     return {name: column for name, column in result.curve.items() if name not in CLOCK_COLUMNS}
 
 
-@pytest.mark.parametrize("name", [*NATIVE, "ppo"])
+@pytest.mark.parametrize("name", [*NATIVE, "ppo", "ppo-batched"])
 def test_every_algorithm_learns_the_bandit(name):
     """Five of ten arms pay more than 0.2; after 3,000 pulls the greedy arm is a good one (mean of at least 0.8).
 
@@ -155,7 +155,9 @@ def test_native_counts_honestly():
 
 def test_the_value_at_mark_zero_is_that_of_the_initial_policy():
     """All native algorithms share initial weights and evaluation episodes, so they agree there exactly."""
-    zero = {train(name, "random-walk/20", [5], 200, 200)[5].curve["eval_return"][0] for name in NATIVE}
+    zero = {
+        train(name, "random-walk/20", [5], 200, 200)[5].curve["eval_return"][0] for name in [*NATIVE, "ppo-batched"]
+    }
     assert len(zero) == 1
 
 

@@ -7,7 +7,7 @@ loss is one number a seed; seeds never mix. Everything is detached except the te
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -32,8 +32,17 @@ class TrajectoryBatch:
         reference_log_probs: the same under the reference policy.
         mask: bool, true where a step was taken.
         rewards: reward of each step.
-        returns: [seed, group, trajectory] undiscounted return.
+        returns: [seed, group, trajectory] undiscounted return; NaN for segments, which are no whole episodes.
         horizon: most steps that an episode of the task has; the step axis may be longer (padding).
+
+    Objectives that collect segments see one minibatch: the steps of a seed, shuffled, as one trajectory of one group,
+    and besides (None for all other objectives):
+
+    Args:
+        values: * V(s) by the value network.
+        behaviour_values: V(s) when the step was taken.
+        advantages: generalised advantage estimates, not normalised.
+        value_targets: what the values should become: advantages + behaviour_values.
     """
 
     log_probs: Tensor
@@ -45,6 +54,10 @@ class TrajectoryBatch:
     rewards: Tensor
     returns: Tensor
     horizon: int
+    values: Tensor | None = None
+    behaviour_values: Tensor | None = None
+    advantages: Tensor | None = None
+    value_targets: Tensor | None = None
 
     def masked_sum(self, x: Tensor) -> Tensor:
         """Sum over the steps that were taken: [seed, group, trajectory]."""
@@ -84,7 +97,7 @@ class Hyperparameters(BaseModel):
 
 
 class Objective(Hyperparameters, ABC):
-    """A loss over a batch of complete episodes; its fields are its hyper-parameters.
+    """A loss over a batch of complete episodes, or over minibatches of segments; its fields are its hyper-parameters.
 
     Subclasses read like their equation: the docstring gives formula, source and what is our choice.
     """
@@ -94,6 +107,9 @@ class Objective(Hyperparameters, ABC):
     label: ClassVar[str]
     #: Raised when the meaning of the objective changes; part of a run's identity.
     version: ClassVar[int] = 1
+    #: What is collected before an update: complete episodes, or `n_steps` steps of each of `n_envs` environments that
+    #: start anew whenever an episode ends. With segments comes a value network.
+    collects: ClassVar[Literal["episodes", "segments"]] = "episodes"
     #: What the objective is told about a trajectory.
     told: ClassVar[Literal["per-step rewards", "returns", "oracle preferences"]] = "returns"
     #: Which policy `reference_log_probs` and `kl_to_reference` speak of, unless the user says otherwise.
@@ -104,6 +120,13 @@ class Objective(Hyperparameters, ABC):
     @abstractmethod
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
         """The loss of each seed."""
+
+    def at(self, remaining: float) -> Self:
+        """The objective as its schedules have it when `remaining` (1 to 0) of the budget is left.
+
+        Asked before each update; only objectives that collect segments have schedules.
+        """
+        return self
 
 
 class Regularised(Objective):

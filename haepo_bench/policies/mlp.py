@@ -26,11 +26,17 @@ class Network:
     Args:
         inputs: observation features.
         hidden: units of the hidden layers.
+        last_gain: of the last layer's initial weights.
+        orthogonal: whether initial weights are orthogonal; else torch's default, uniform within 1 / sqrt(inputs).
+        log_std: initial logarithm of standard deviations.
     """
 
     inputs: int
     hidden: tuple[int, ...]
     head: Head
+    last_gain: float = 0.01
+    orthogonal: bool = True
+    log_std: float = 0.0
 
     @cached_property
     def widths(self) -> tuple[int, ...]:
@@ -53,15 +59,19 @@ class Network:
     def initial(self, stream: np.random.Generator) -> Array:
         """Initial parameters [parameter] float32 of one seed.
 
-        Orthogonal weights (gain sqrt 2, last layer 0.01), zero biases, log standard deviations 0: what PPO
+        Orthogonal weights (gain sqrt 2, last layer 0.01), zero biases, log standard deviations 0 by default: what PPO
         implementations use (https://iclr-blog-track.github.io/2022/03/25/ppo-implementation-details/, detail 2).
         """
         parts: list[Array] = []
         layers = list(pairwise(self.widths))
         for number, (a, b) in enumerate(layers):
-            gain = 0.01 if number == len(layers) - 1 else math.sqrt(2)
-            parts += [gain * _orthogonal(b, a, stream).ravel(), np.zeros(b)]
-        parts.append(np.zeros(sum(self.sizes[2 * len(layers) :])))
+            gain = self.last_gain if number == len(layers) - 1 else math.sqrt(2)
+            if self.orthogonal:
+                parts += [gain * _orthogonal(b, a, stream).ravel(), np.zeros(b)]
+            else:
+                parts.append(stream.uniform(-1 / math.sqrt(a), 1 / math.sqrt(a), a * b + b))
+        *log_stds, padding = self.sizes[2 * len(layers) :]
+        parts += [np.full(sum(log_stds), self.log_std), np.zeros(padding)]
         return np.concatenate(parts).astype(np.float32)
 
     def named(self, parameters: Tensor) -> dict[str, Array]:

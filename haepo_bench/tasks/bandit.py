@@ -49,6 +49,10 @@ class _Pulls(VectorEnvironment):
         self._noise = np.stack([stream.standard_normal(self._trajectories) for stream in streams])
         return np.ones((*self._noise.shape, 1), np.float32)
 
+    def restart(self, where: Array, streams: Sequence[np.random.Generator]) -> Array:
+        self._noise[where] = [stream.standard_normal() for stream in streams]
+        return np.ones((len(streams), 1), np.float32)
+
     def step(self, actions: Array, live: Array) -> Step:
         rewards = self._means[actions] + self._noise
         over = np.ones_like(live)

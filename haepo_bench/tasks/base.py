@@ -37,8 +37,9 @@ class Step(NamedTuple):
 class VectorEnvironment(ABC):
     """Episodes of many seeds side by side, axes [seed, trajectory]; every seed draws from its own stream only.
 
-    What happens in one episode depends on its seed's stream, its place among the seed's trajectories and its actions:
-    never on the other seeds, nor on which other episodes still live.
+    What happens in one episode depends on its seed's stream, its place among the seed's trajectories and its actions
+    (once restarted: on its own stream and its actions): never on the other seeds, nor on which other episodes still
+    live.
     """
 
     @abstractmethod
@@ -57,6 +58,18 @@ class VectorEnvironment(ABC):
             actions: [seed, trajectory] int64 for discrete actions, [seed, trajectory, action] float32 within the
                 bounds of the action space for continuous ones.
         """
+
+    def restart(self, where: Array, streams: Sequence[np.random.Generator]) -> Array:
+        """Starts single episodes anew after a `reset`; the others go on. Needed by algorithms that collect segments.
+
+        Args:
+            where: [seed, trajectory] bool, which episodes.
+            streams: one an episode that starts, in the order of `np.argwhere(where)`.
+
+        Returns:
+            Observations [episode, *observation] float32 of those that start.
+        """
+        raise NotImplementedError
 
     def visited(self) -> Array | None:
         """State numbers [seed, trajectory] int64 of the current states, for tasks that count coverage."""

@@ -13,7 +13,7 @@ from haepo_bench.tasks.base import Array, Step, VectorEnvironment
 
 
 class _ClassicControl(VectorEnvironment):
-    """Shared by all: state [seed, trajectory, variable] float64, a time limit.
+    """Shared by all: state [seed, trajectory, variable] float64, a clock and time limit an episode.
 
     Args:
         trajectories: a seed.
@@ -30,16 +30,20 @@ class _ClassicControl(VectorEnvironment):
     def reset(self, streams: Sequence[np.random.Generator]) -> Array:
         shape = (self._trajectories, len(self.low))
         self.state = np.stack([stream.uniform(self.low, self.high, shape) for stream in streams])
-        self._time = 0
+        self._time = np.zeros(self.state.shape[:2], np.int64)
         return self.observe(self.state)
+
+    def restart(self, where: Array, streams: Sequence[np.random.Generator]) -> Array:
+        self.state[where] = np.stack([stream.uniform(self.low, self.high) for stream in streams])
+        self._time[where] = 0
+        return self.observe(self.state[where])
 
     def step(self, actions: Array, live: Array) -> Step:
         self._time += 1
         # A finished episode stands still: its state must not run away to infinity while others go on.
         moved, rewards, terminated = self.move(self.state, actions)
         self.state = np.where(live[..., None], moved, self.state)
-        truncated = np.full(live.shape, self._time >= self._horizon)
-        return Step(self.observe(self.state), rewards, terminated, truncated)
+        return Step(self.observe(self.state), rewards, terminated, self._time >= self._horizon)
 
     @abstractmethod
     def move(self, state: Array, actions: Array) -> tuple[Array, Array, Array]:

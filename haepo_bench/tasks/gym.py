@@ -151,6 +151,13 @@ class _OneByOne(VectorEnvironment):
                 observations[row, column], _ = environment.reset(seed=int(seed))
         return observations
 
+    def restart(self, where: Array, streams: Sequence[np.random.Generator]) -> Array:
+        observations = np.empty((len(streams), self._features), np.float32)
+        for number, ((row, column), stream) in enumerate(zip(np.argwhere(where), streams, strict=True)):
+            environment = self._environments[row * self._trajectories + column]
+            observations[number], _ = environment.reset(seed=int(stream.integers(2**31)))
+        return observations
+
     def step(self, actions: Array, live: Array) -> Step:
         observations = np.zeros((*live.shape, self._features), np.float32)
         rewards = np.zeros(live.shape)

@@ -48,8 +48,14 @@ class _Walks(VectorEnvironment):
 
     def reset(self, streams: Sequence[np.random.Generator]) -> Array:
         self._position = np.full((len(streams), self._trajectories), START)
-        self._time = 0
+        self._time = np.zeros_like(self._position)
         start: Array = self._one_hot[self._position]
+        return start
+
+    def restart(self, where: Array, streams: Sequence[np.random.Generator]) -> Array:
+        self._position[where] = START
+        self._time[where] = 0
+        start: Array = self._one_hot[self._position[where]]
         return start
 
     def step(self, actions: Array, live: Array) -> Step:

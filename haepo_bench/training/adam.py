@@ -11,31 +11,54 @@ from torch import Tensor
 
 
 class Adam:
-    """Adam (Kingma and Ba 2015, arXiv 1412.6980) with its usual betas 0.9 and 0.999, epsilon 1e-8.
+    """Adam (Kingma and Ba 2015, arXiv 1412.6980) with its usual betas 0.9 and 0.999.
 
     Args:
         parameters: [seed, parameter]; changed in place.
+        learning_rate: may be changed between steps.
     """
 
-    def __init__(self, parameters: Tensor, learning_rate: float) -> None:
+    def __init__(self, parameters: Tensor, learning_rate: float, epsilon: float = 1e-8) -> None:
+        self.learning_rate = learning_rate
         self._parameters = parameters
-        self._learning_rate = learning_rate
+        self._epsilon = epsilon
         self._mean = torch.zeros_like(parameters)
         self._square = torch.zeros_like(parameters)
-        self._steps = 0
+        self._steps = [0] * len(parameters)  # of each row
 
     @torch.no_grad()
-    def step(self, gradient: Tensor) -> None:
-        """One update along `gradient` [seed, parameter]."""
-        self._steps += 1
-        self._mean.lerp_(gradient, 0.1)
-        self._square.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
-        size = self._learning_rate / (1 - 0.9**self._steps)
-        root = (self._square / (1 - 0.999**self._steps)).sqrt_().add_(1e-8)
-        self._parameters.addcdiv_(self._mean, root, value=-size)
+    def step(self, gradient: Tensor, rows: Sequence[int] | None = None) -> None:
+        """One update along `gradient` [row, parameter] of some rows; None: of all."""
+        stepped = range(len(self._steps)) if rows is None else rows
+        for row in stepped:
+            self._steps[row] += 1
+        if rows is None and len(set(self._steps)) == 1:
+            self._move(self._parameters, self._mean, self._square, gradient, self._steps[0])
+        else:
+            for row, own in zip(stepped, gradient, strict=True):
+                self._move(self._parameters[row], self._mean[row], self._square[row], own, self._steps[row])
+
+    def _move(self, parameters: Tensor, mean: Tensor, square: Tensor, gradient: Tensor, steps: int) -> None:
+        mean.lerp_(gradient, 0.1)
+        square.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
+        size = self.learning_rate / (1 - 0.9**steps)
+        root = (square / (1 - 0.999**steps)).sqrt_().add_(self._epsilon)
+        parameters.addcdiv_(mean, root, value=-size)
 
     def keep(self, rows: Sequence[int], parameters: Tensor) -> None:
         """Goes on with some rows; `parameters` are theirs."""
         index = torch.tensor(rows, dtype=torch.int64, device=parameters.device)
         self._parameters = parameters
         self._mean, self._square = self._mean[index], self._square[index]
+        self._steps = [self._steps[row] for row in rows]
+
+
+def clip_gradient(gradient: Tensor, largest: float | None) -> Tensor:
+    """Scales each seed's gradient [seed, parameter] down to the norm `largest` in place; returns the norms before.
+
+    As torch.nn.utils.clip_grad_norm_. None: never.
+    """
+    norm = gradient.square().sum(1).sqrt()
+    if largest is not None:
+        gradient.mul_((largest / (norm + 1e-6)).clamp(max=1.0)[:, None])
+    return norm

@@ -1,12 +1,13 @@
 """Evaluating policies on separate seeded environments: the sampled policy and the greedy one in the same pass."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from haepo_bench.policies.heads import Head
+from haepo_bench.policies.shapes import Array
 from haepo_bench.tasks.base import Task
-from haepo_bench.training.recorder import Evaluation
+from haepo_bench.training.recorder import Evaluation, Recorder
 from haepo_bench.training.rollout import Actor, Collector
 from haepo_bench.training.streams import stream
 
@@ -38,6 +39,33 @@ class Evaluator:
             Evaluation(float(a.mean()), float(a.std()), float(b.mean()), int(steps))
             for a, b, steps in zip(sampled, greedy, rollout.lengths.sum(-1), strict=True)
         ]
+
+    def serve(
+        self,
+        recorder: Recorder,
+        seeds: Sequence[int],
+        actor: Callable[[list[int]], Actor],
+        named: Callable[[int], Mapping[str, Array]],
+        *,
+        device: str = "cpu",
+    ) -> None:
+        """Evaluates the policies that have collected marks, and tells the recorder.
+
+        Args:
+            seeds: in training, whose places in this list are rows.
+            actor: rows to their policies.
+            named: a row to its policy as named arrays.
+        """
+        due = recorder.due()
+        if not due:
+            return
+        rows = [seeds.index(seed) for seed, _ in due]
+        with recorder.evaluating([seed for seed, _ in due]):
+            evaluations = self.evaluate(actor(rows), due, device=device)
+        for (seed, _), row, evaluation in zip(due, rows, evaluations, strict=True):
+            if recorder.wants_policies and recorder.ending(seed):
+                recorder.policy(seed, named(row))
+            recorder.evaluated(seed, evaluation)
 
     def close(self) -> None:
         """Lets go of the environments."""

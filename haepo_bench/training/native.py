@@ -87,6 +87,10 @@ def as_definition(name: str, loaded: Any) -> AlgorithmDefinition:
         UserError: it is none of these.
     """
     if inspect.isclass(loaded) and issubclass(loaded, Objective):
+        if loaded.collects == "segments":
+            from haepo_bench.training.ppo_batched import SegmentDefinition
+
+            return SegmentDefinition(name, loaded)
         return NativeDefinition(name, loaded)
     made = loaded() if inspect.isclass(loaded) and issubclass(loaded, AlgorithmDefinition) else loaded
     if not isinstance(made, AlgorithmDefinition):

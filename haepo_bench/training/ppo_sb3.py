@@ -16,7 +16,7 @@ from haepo_bench.results.record import Information
 from haepo_bench.tasks.base import Task
 from haepo_bench.training.algorithm import Algorithm, AlgorithmDefinition, ParameterDescription
 from haepo_bench.training.native import check_names, describe_fields, validated
-from haepo_bench.training.ppo_settings import ZOO, ZOO_SOURCE, PPOSettings
+from haepo_bench.training.ppo_settings import OURS_SOURCE, ZOO, ZOO_SOURCE, PPOSettings, zoo_settings
 from haepo_bench.training.recorder import Recorder
 
 
@@ -65,14 +65,9 @@ class PPO(AlgorithmDefinition):
 
     def configure(self, overrides: Mapping[str, Any], task: Task) -> SB3PPO:
         check_names(overrides, set(PPOSettings.model_fields), self.name)
-        family, _, gymnasium_id = task.id.partition("/")
-        if family == "gym" and gymnasium_id in ZOO:
-            base, whose = ZOO[gymnasium_id], f"PPO: {ZOO_SOURCE} settings for {gymnasium_id}"
-        else:
-            base, whose = (
-                {},
-                "PPO: settings of ours (8 environments, 64 steps), Stable-Baselines3's defaults for the rest",
-            )
+        published = zoo_settings(task.id)
+        base = published[1] if published else {}
+        whose = f"PPO: {ZOO_SOURCE} settings for {published[0]}" if published else f"PPO: {OURS_SOURCE}"
         if overrides:
             whose += f", except {', '.join(sorted(overrides))}"
         return SB3PPO(validated(PPOSettings, {**base, **overrides}), (whose,))

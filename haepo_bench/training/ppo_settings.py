@@ -3,14 +3,16 @@
 from typing import Any, Literal
 
 from haepo_bench.objectives.base import Hyperparameters, hyper
+from haepo_bench.objectives.ppo import PpoHyperparameters
 from haepo_bench.training.settings import Width
 
 _SB3 = "Stable-Baselines3"
 ZOO_SOURCE = "RL Baselines3 Zoo, hyperparams/ppo.yml"
+OURS_SOURCE = "settings of ours (8 environments, 64 steps), Stable-Baselines3's defaults for the rest"
 
 
-class PPOSettings(Hyperparameters):
-    """Hyper-parameters of PPO, by Stable-Baselines3's names."""
+class SegmentSettings(Hyperparameters):
+    """What is collected and how it is learnt from, for objectives that collect segments; Stable-Baselines3's names."""
 
     n_envs: int = hyper(8, "environments stepped side by side", unit="environments", ge=1, le=1024)
     n_steps: int = hyper(64, "steps of each environment between updates", unit="env steps", ge=1)
@@ -22,24 +24,29 @@ class PPOSettings(Hyperparameters):
     learning_rate_schedule: Literal["constant", "linear"] = hyper(
         "constant", "linear: falls to zero at the budget", source=_SB3
     )
-    clip_range: float = hyper(0.2, "ratios are clipped to 1 +- this", source=_SB3, gt=0)
-    clip_range_schedule: Literal["constant", "linear"] = hyper(
-        "constant", "linear: falls to zero at the budget", source=_SB3
-    )
-    ent_coef: float = hyper(0.0, "weight of the entropy bonus", source=_SB3, ge=0)
-    vf_coef: float = hyper(0.5, "weight of the value loss", source=_SB3, ge=0)
     max_grad_norm: float = hyper(0.5, "gradients are scaled down to this norm", source=_SB3, gt=0)
     target_kl: float | None = hyper(
         None, "ends an update early beyond 1.5 times this; null for never", source=_SB3, gt=0
     )
     normalize: bool = hyper(False, "normalise observations and rewards by running statistics", source=_SB3)
-    use_sde: bool = hyper(False, "state-dependent exploration, continuous actions only", source=_SB3)
-    sde_sample_freq: int = hyper(-1, "steps between draws of its noise; -1: once a rollout", source=_SB3, ge=-1)
     net_arch: tuple[Width, ...] = hyper(
         (64, 64), "tanh layers of policy and of value network", unit="units", source=_SB3
     )
     log_std_init: float = hyper(0.0, "initial log standard deviation, continuous actions only", source=_SB3)
     ortho_init: bool = hyper(True, "orthogonal initial weights", source=_SB3)
+
+
+class PPOSettings(PpoHyperparameters, SegmentSettings):
+    """Hyper-parameters of Stable-Baselines3's PPO."""
+
+    use_sde: bool = hyper(False, "state-dependent exploration, continuous actions only", source=_SB3)
+    sde_sample_freq: int = hyper(-1, "steps between draws of its noise; -1: once a rollout", source=_SB3, ge=-1)
+
+
+def zoo_settings(task_id: str) -> tuple[str, dict[str, Any]] | None:
+    """(gymnasium id, what the Zoo publishes for it) of a task such as `gym/CartPole-v1`; None where it has nothing."""
+    family, _, gymnasium_id = task_id.partition("/")
+    return (gymnasium_id, ZOO[gymnasium_id]) if family == "gym" and gymnasium_id in ZOO else None
 
 
 #: What RL Baselines3 Zoo publishes (commit 00128b5), by gymnasium id. Values absent there are Stable-Baselines3's

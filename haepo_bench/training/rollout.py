@@ -88,7 +88,7 @@ class Collector:
             visited: bool [seed, state], set where a state is visited.
         """
         S, K, T, N = len(environment_streams), self._trajectories, self.steps, self._rows
-        head, low_high = self._head, _bounds(self._task)
+        head, low_high = self._head, action_bounds(self._task)
         features = self._task.observation_space.shape[0]
         observations = torch.zeros(S, features, K, T)
         actions = torch.zeros(S, K, T, *head.action_shape, dtype=head.action_dtype)
@@ -119,7 +119,7 @@ class Collector:
                 observations[:, :, :, t] = rows[:, :, :K]
                 actions[:, :, t] = taken
                 mask[:, :, t] = live
-                step = self._environment.step(_clip(taken.numpy(), low_high), live)
+                step = self._environment.step(clip_actions(taken.numpy(), low_high), live)
                 rewards[:, :, t] = step.rewards
                 returns += np.where(live, step.rewards, 0.0)
                 current = step.observations
@@ -148,10 +148,12 @@ class Collector:
         self._environment.close()
 
 
-def _bounds(task: Task) -> tuple[Array, Array] | None:
+def action_bounds(task: Task) -> tuple[Array, Array] | None:
+    """Lowest and highest values of continuous actions; None for discrete ones."""
     space = task.action_space
     return (space.low, space.high) if isinstance(space, spaces.Box) else None
 
 
-def _clip(actions: Array, bounds: tuple[Array, Array] | None) -> Array:
+def clip_actions(actions: Array, bounds: tuple[Array, Array] | None) -> Array:
+    """Actions as environments take them."""
     return actions if bounds is None else np.clip(actions, *bounds)

@@ -11,7 +11,7 @@ from haepo_bench.objectives.base import Objective
 from haepo_bench.policies.heads import Categorical, DiagonalGaussian, Head
 from haepo_bench.policies.mlp import Network
 from haepo_bench.tasks.base import Task
-from haepo_bench.training.adam import Adam
+from haepo_bench.training.adam import Adam, clip_gradient
 from haepo_bench.training.evaluation import Evaluator
 from haepo_bench.training.recorder import Recorder
 from haepo_bench.training.rollout import Actor, Collector, Rollout
@@ -90,16 +90,13 @@ class Trainer:
         return rollout
 
     def _evaluate(self) -> None:
-        due = self.recorder.due()
-        if not due:
-            return
-        rows = [self.seeds.index(seed) for seed, _ in due]
-        with self.recorder.evaluating([seed for seed, _ in due]):
-            evaluations = self.evaluator.evaluate(self._actor(self.parameters[rows]), due, device=self.device)
-        for (seed, _), row, evaluation in zip(due, rows, evaluations, strict=True):
-            if self.recorder.wants_policies and self.recorder.ending(seed):
-                self.recorder.policy(seed, self.network.named(self.parameters[row]))
-            self.recorder.evaluated(seed, evaluation)
+        self.evaluator.serve(
+            self.recorder,
+            self.seeds,
+            lambda rows: self._actor(self.parameters[rows]),
+            lambda row: self.network.named(self.parameters[row]),
+            device=self.device,
+        )
 
     def _refresh_reference(self, iteration: int) -> None:
         every = self.settings.reference
@@ -135,10 +132,7 @@ class Trainer:
 
     def _clip(self, gradient: Tensor) -> Tensor:
         """Scales each seed's gradient [seed, parameter] down to the largest norm allowed; returns the norms before."""
-        norm = gradient.square().sum(1).sqrt()
-        if self.settings.max_gradient_norm is not None:
-            gradient.mul_((self.settings.max_gradient_norm / (norm + 1e-6)).clamp(max=1.0)[:, None])
-        return norm
+        return clip_gradient(gradient, self.settings.max_gradient_norm)
 
     def _keep(self, live: Sequence[int]) -> list[int]:
         """Lets the seeds that are not `live` leave; returns the rows that stay."""

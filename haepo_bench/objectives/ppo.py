@@ -1,0 +1,71 @@
+"""PPO: Proximal Policy Optimization (Schulman et al. 2017, arXiv 1707.06347), the loss of Stable-Baselines3's PPO."""
+
+from typing import ClassVar, Literal, Self
+
+import torch
+from torch import Tensor
+
+from haepo_bench.objectives.base import Hyperparameters, Objective, ObjectiveOutput, TrajectoryBatch, hyper
+
+_SB3 = "Stable-Baselines3"
+
+
+class PpoHyperparameters(Hyperparameters):
+    """Hyper-parameters of PPO's loss, by Stable-Baselines3's names."""
+
+    clip_range: float = hyper(0.2, "ratios are clipped to 1 +- this", source=_SB3, gt=0)
+    clip_range_schedule: Literal["constant", "linear"] = hyper(
+        "constant", "linear: falls to zero at the budget", source=_SB3
+    )
+    ent_coef: float = hyper(0.0, "weight of the entropy bonus", source=_SB3, ge=0)
+    vf_coef: float = hyper(0.5, "weight of the value loss", source=_SB3, ge=0)
+
+
+class Ppo(PpoHyperparameters, Objective):
+    """Clipped ratios times generalised advantages, a squared value loss, an entropy bonus; means over a minibatch.
+
+        A~   = (A - mean A) / (std A + 1e-8)                within the minibatch, ddof 1; A where that has one step
+        r    = pi(a|s) / behaviour(a|s)
+        loss = - mean min(r A~, clip(r, 1 - clip_range, 1 + clip_range) A~)
+               + vf_coef * mean (G - V(s))^2 - ent_coef * mean H,   G = A + V(s) when the step was taken
+
+    The same as stable_baselines3/ppo/ppo.py, `train`, with its defaults (advantages normalised, values not clipped).
+    """
+
+    summary: ClassVar[str] = "PPO as Stable-Baselines3 has it, all seeds as one batch"
+    label: ClassVar[str] = "PPO (batched)"
+    told: ClassVar[Literal["per-step rewards", "returns", "oracle preferences"]] = "per-step rewards"
+    collects: ClassVar[Literal["episodes", "segments"]] = "segments"
+
+    def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
+        if batch.values is None or batch.advantages is None or batch.value_targets is None:
+            raise ValueError("PPO needs a batch of segments, with values and advantages")
+        A = normalised_advantages(batch.advantages, batch.mask)
+        r = torch.exp(torch.where(batch.mask, batch.log_probs - batch.behaviour_log_probs, 0.0))
+        surrogate = torch.minimum(r * A, r.clamp(1 - self.clip_range, 1 + self.clip_range) * A)
+        policy_loss = -batch.token_mean(surrogate)
+        value_loss = batch.token_mean(torch.where(batch.mask, batch.value_targets - batch.values, 0.0).square())
+        clipped = ((r - 1).abs() > self.clip_range).float()
+        return ObjectiveOutput(
+            policy_loss + self.vf_coef * value_loss - self.ent_coef * batch.token_mean(batch.entropy),
+            {"clip_fraction": batch.token_mean(clipped).detach(), "value_loss": value_loss.detach()},
+        )
+
+    def at(self, remaining: float) -> Self:
+        if self.clip_range_schedule == "constant":
+            return self
+        return self.model_copy(update={"clip_range": remaining * self.clip_range})
+
+
+def normalised_advantages(advantages: Tensor, mask: Tensor) -> Tensor:
+    """(A - mean) / (std + 1e-8), ddof 1, over a seed's steps; [seed, group, trajectory, step] to the same.
+
+    A single step keeps its advantage: normalised it would be zero
+    (https://github.com/DLR-RM/stable-baselines3/issues/325).
+    """
+    axes = (-1, -2, -3)
+    n = mask.sum(axes, keepdim=True)
+    mean = torch.where(mask, advantages, 0.0).sum(axes, keepdim=True) / n.clamp(min=1)
+    centred = torch.where(mask, advantages - mean, 0.0)
+    std = (centred.square().sum(axes, keepdim=True) / (n - 1).clamp(min=1)).sqrt()
+    return torch.where(n > 1, centred / (std + 1e-8), torch.where(mask, advantages, 0.0))

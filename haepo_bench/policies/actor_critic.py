@@ -1,0 +1,77 @@
+"""A policy network and a value network that share no layer, with one flat parameter vector a seed."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from haepo_bench.policies.heads import Categorical, Head
+from haepo_bench.policies.mlp import Network
+from haepo_bench.policies.shapes import Array, padded_rows
+
+#: Inputs of the layers of the policy and of the value network, which `backward` needs.
+LayerInputs = tuple[list[Tensor], list[Tensor]]
+
+
+class ActorCritic:
+    """Parameters [seed, parameter]: the policy's, then the value network's.
+
+    Args:
+        inputs: observation features.
+        hidden: units of the hidden layers of each network.
+        log_std: initial logarithm of standard deviations.
+        orthogonal: as in `Network`.
+    """
+
+    def __init__(
+        self, inputs: int, hidden: tuple[int, ...], head: Head, *, log_std: float = 0.0, orthogonal: bool = True
+    ) -> None:
+        self.policy = Network(inputs, hidden, head, orthogonal=orthogonal, log_std=log_std)
+        # A network of one output, which is the value: as a distribution its head is never asked.
+        self.value = Network(inputs, hidden, Categorical(1), last_gain=1.0, orthogonal=orthogonal)
+        self._sizes = [sum(self.policy.sizes), sum(self.value.sizes)]
+
+    def padded_rows(self, rows: int) -> int:
+        """The number of rows to compute so that `rows` of them keep their bits (shapes.py)."""
+        return padded_rows(rows, (*self.policy.hidden, self.policy.head.outputs, 1))
+
+    def initial(self, policy_stream: np.random.Generator, value_stream: np.random.Generator) -> Array:
+        """Initial parameters [parameter] float32 of one seed."""
+        return np.concatenate([self.policy.initial(policy_stream), self.value.initial(value_stream)])
+
+    def policy_outputs(self, parameters: Tensor, observations: Tensor) -> Tensor:
+        """Outputs of the policy's head [seed, output, row] for observations [seed, feature, row]."""
+        return self.policy.outputs(self._split(parameters)[0], observations)
+
+    def values(self, parameters: Tensor, observations: Tensor) -> Tensor:
+        """V [seed, row] for observations [seed, feature, row]."""
+        return self.value.outputs(self._split(parameters)[1], observations)[:, 0]
+
+    def forward(self, parameters: Tensor, observations: Tensor) -> tuple[Tensor, Tensor, LayerInputs]:
+        """Outputs of the policy's head [seed, output, row], values [seed, row], and what `backward` needs."""
+        own, critics = self._split(parameters)
+        outputs, policy_inputs = self.policy.forward(own, observations)
+        values, value_inputs = self.value.forward(critics, observations)
+        return outputs, values[:, 0], (policy_inputs, value_inputs)
+
+    def backward(self, parameters: Tensor, inputs: LayerInputs, outputs: Tensor, values: Tensor) -> Tensor:
+        """d loss / d parameters [seed, parameter].
+
+        Args:
+            inputs: as returned by `forward`.
+            outputs: d loss / d outputs [seed, output, row].
+            values: d loss / d values [seed, row].
+        """
+        own, critics = self._split(parameters)
+        policy = self.policy.backward(own, inputs[0], outputs)
+        value = self.value.backward(critics, inputs[1], values[:, None])
+        return torch.cat([policy, value], 1)
+
+    def named(self, parameters: Tensor) -> dict[str, Array]:
+        """One seed's parameters [parameter]: the policy's as `Network.named`, the value network's with `value_`."""
+        own, critic = parameters.split_with_sizes(self._sizes)
+        return self.policy.named(own) | {f"value_{name}": a for name, a in self.value.named(critic).items()}
+
+    def _split(self, parameters: Tensor) -> Sequence[Tensor]:
+        return parameters.split_with_sizes(self._sizes, 1)

@@ -1,0 +1,196 @@
+"""The training loop of objectives that collect segments (PPO): all seeds of a job as one batch.
+
+The order of things is that of stable_baselines3/common/on_policy_algorithm.py and ppo/ppo.py.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from haepo_bench.objectives.base import Objective
+from haepo_bench.policies.actor_critic import ActorCritic
+from haepo_bench.policies.shapes import Array
+from haepo_bench.tasks.base import Task
+from haepo_bench.training.adam import Adam, clip_gradient
+from haepo_bench.training.evaluation import Evaluator
+from haepo_bench.training.minibatches import Minibatches
+from haepo_bench.training.ppo_settings import SegmentSettings
+from haepo_bench.training.recorder import Recorder
+from haepo_bench.training.rollout import Actor
+from haepo_bench.training.segments import SegmentCollector, Segments
+from haepo_bench.training.streams import stream
+from haepo_bench.training.trainer import make_head
+
+#: Of Adam, as in Stable-Baselines3.
+_EPSILON = 1e-5
+
+
+class SegmentTrainer:
+    """Trains one objective on one task for several seeds.
+
+    Row i of every [seed, ...] tensor belongs to `self.seeds[i]`; seeds that are done or diverged leave by slicing.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        objective: Objective,
+        settings: SegmentSettings,
+        seeds: Sequence[int],
+        recorder: Recorder,
+        device: str,
+    ) -> None:
+        self.task, self.objective, self.settings, self.recorder = task, objective, settings, recorder
+        self.device = device
+        self.seeds = list(seeds)
+        head = make_head(task)
+        self.network = ActorCritic(
+            task.observation_space.shape[0],
+            settings.net_arch,
+            head,
+            log_std=settings.log_std_init,
+            orthogonal=settings.ortho_init,
+        )
+        initial = [
+            self.network.initial(stream("initialisation", seed), stream("initialisation", seed, 1))
+            for seed in self.seeds
+        ]
+        self.parameters = torch.from_numpy(np.stack(initial)).to(device)
+        self.optimiser = Adam(self.parameters, settings.learning_rate, _EPSILON)
+        self.evaluator = Evaluator(task, head, recorder.episodes, self.network.policy.padded_rows)
+        self.collector = SegmentCollector(task, self.network, settings, self.seeds)
+        self.env_steps = 0  # of each seed: all take the same number
+
+    def train(self) -> None:
+        """Runs until every seed is done or diverged."""
+        iteration = 0
+        self.recorder.begin(self.seeds)
+        try:
+            while self.seeds:
+                segments = self._collect(iteration)
+                self._evaluate()
+                rows = self._keep(self.recorder.live)
+                if self.seeds:
+                    self._update(segments.select(rows), iteration)
+                    self._keep(self.recorder.live)
+                self.recorder.progress()
+                iteration += 1
+        finally:
+            self.collector.close()
+            self.evaluator.close()
+
+    def _collect(self, iteration: int) -> Segments:
+        K = self.settings.n_envs
+        # The budget ends the run within the segment: at the first step of all environments that reaches it.
+        left = -(-(self.recorder.budget - self.env_steps) // K)
+        steps = min(self.settings.n_steps, left)
+        segments = self.collector.collect(self.parameters, iteration, steps)
+        self.env_steps += steps * K
+        finite = torch.isfinite(segments.rewards).all(1).tolist()
+        for row, (seed, returns) in enumerate(zip(self.seeds, segments.returns, strict=True)):
+            diagnostics = {"train_return": float(returns.mean())} if len(returns) else {}
+            if self.collector.visited is not None:
+                diagnostics["state_coverage"] = float(self.collector.visited[row].mean())
+            self.recorder.collected(seed, steps * K, len(returns), diagnostics)
+            if not finite[row]:
+                self.recorder.diverged(seed, "the task returned a reward that is not finite")
+        return segments
+
+    def _evaluate(self) -> None:
+        self.evaluator.serve(self.recorder, self.seeds, self._actor, self._named, device=self.device)
+
+    def _update(self, segments: Segments, iteration: int) -> None:
+        remaining = 1 - self.env_steps / self.recorder.budget
+        if self.settings.learning_rate_schedule == "linear":
+            self.optimiser.learning_rate = remaining * self.settings.learning_rate
+        minibatches = Minibatches(self.network, segments, self.settings.batch_size, self.task.horizon)
+        orders = [stream("minibatch", seed, iteration) for seed in self.seeds]
+        seen = self._learn(minibatches, orders, self.objective.at(remaining))
+        finite = torch.isfinite(self.parameters).all(1).tolist()
+        for row, (seed, (gradient_steps, diagnostics)) in enumerate(zip(self.seeds, _means(seen), strict=True)):
+            if finite[row] and np.isfinite(diagnostics["loss"]):
+                self.recorder.updated(seed, gradient_steps, diagnostics)
+            else:
+                self.recorder.diverged(seed, "the loss or a parameter is not finite")
+
+    def _learn(
+        self, minibatches: Minibatches, orders: Sequence[np.random.Generator], objective: Objective
+    ) -> "list[_Seen]":
+        """All passes over one iteration's steps; what every minibatch saw."""
+        settings, everyone, seen = self.settings, list(range(len(self.seeds))), []
+        rows = everyone  # those whose update has not ended early
+        for epoch in range(settings.n_epochs):
+            minibatches.shuffle(np.stack([order.permutation(minibatches.steps) for order in orders]))
+            for number in range(minibatches.count):
+                some = None if rows == everyone else rows
+                parameters = self.parameters if some is None else self.parameters[some]
+                gradient, diagnostics = minibatches.gradient(number, parameters, objective, some)
+                diagnostics["gradient_norm"] = clip_gradient(gradient, settings.max_grad_norm)
+                going_on = list(range(len(rows)))
+                if settings.target_kl is not None:
+                    over = (diagnostics["kl_previous"] > 1.5 * settings.target_kl).tolist()
+                    going_on = [place for place in going_on if not over[place]]
+                stepped = [rows[place] for place in going_on]
+                seen.append(_Seen(epoch, rows, stepped, diagnostics))
+                if not stepped:
+                    return seen
+                if stepped == everyone:
+                    self.optimiser.step(gradient)
+                else:
+                    self.optimiser.step(gradient[going_on], stepped)
+                rows = stepped
+        return seen
+
+    def _keep(self, live: Sequence[int]) -> list[int]:
+        """Lets the seeds that are not `live` leave; returns the rows that stay."""
+        rows = [row for row, seed in enumerate(self.seeds) if seed in live]
+        if len(rows) < len(self.seeds):
+            self.parameters = self.parameters[rows]
+            self.optimiser.keep(rows, self.parameters)
+            self.collector.keep(rows)
+            self.seeds = [self.seeds[row] for row in rows]
+        return rows
+
+    def _actor(self, rows: Sequence[int]) -> Actor:
+        """The policies of some rows, as rollouts call them."""
+        network, parameters, normalisation = self.network, self.parameters[rows], self.collector.normalisation
+
+        def act(observations: Tensor, noise: Tensor, greedy: Tensor | None) -> tuple[Tensor, Tensor]:
+            if normalisation is not None:
+                observations = normalisation.frozen(rows, observations)
+            outputs = network.policy_outputs(parameters, observations)
+            actions = network.policy.head.sample(outputs, noise, greedy)
+            return actions, network.policy.head.log_prob(outputs, actions)
+
+        return act
+
+    def _named(self, row: int) -> dict[str, Array]:
+        normalisation = self.collector.normalisation
+        return self.network.named(self.parameters[row]) | (normalisation.named(row) if normalisation else {})
+
+
+class _Seen(NamedTuple):
+    """What one minibatch saw: diagnostics [row] of `rows`, of which `stepped` took a gradient step."""
+
+    epoch: int
+    rows: list[int]
+    stepped: list[int]
+    diagnostics: dict[str, Tensor]
+
+
+def _means(seen: Sequence[_Seen]) -> list[tuple[int, dict[str, float]]]:
+    """Gradient steps and mean diagnostics of each seed's update; as with `ppo`, the KL is that of its last epoch."""
+    names = list(seen[0].diagnostics)
+    kl = names.index("kl_previous")
+    columns = [torch.stack(list(one.diagnostics.values())).cpu().numpy().astype(np.float64) for one in seen]
+    means = []
+    for seed in seen[0].rows:
+        pairs = zip(seen, columns, strict=True)
+        own = [(one, column[:, one.rows.index(seed)]) for one, column in pairs if seed in one.rows]
+        mean = dict(zip(names, np.mean([column for _, column in own], 0).tolist(), strict=True))
+        mean["kl_previous"] = float(np.mean([column[kl] for one, column in own if one.epoch == own[-1][0].epoch]))
+        means.append((sum(seed in one.stepped for one, _ in own), mean))
+    return means

@@ -1,0 +1,569 @@
+"""`ppo-batched` against Stable-Baselines3's PPO, piece by piece, and what its runs depend on."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+from stable_baselines3 import PPO
+from stable_baselines3.common.buffers import RolloutBuffer
+from stable_baselines3.common.logger import configure
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+from test_training import train, without_clocks
+from torch.nn.functional import mse_loss
+
+from haepo_bench import catalogue
+from haepo_bench.errors import ParameterError
+from haepo_bench.objectives.base import TrajectoryBatch
+from haepo_bench.objectives.ppo import Ppo, normalised_advantages
+from haepo_bench.policies.actor_critic import ActorCritic
+from haepo_bench.policies.heads import Categorical, DiagonalGaussian
+from haepo_bench.tasks.base import Task
+from haepo_bench.training.minibatches import Minibatches
+from haepo_bench.training.native import as_definition
+from haepo_bench.training.normalisation import Normalisation
+from haepo_bench.training.ppo_batched import SegmentDefinition
+from haepo_bench.training.ppo_settings import SegmentSettings
+from haepo_bench.training.recorder import Recorder
+from haepo_bench.training.segment_trainer import SegmentTrainer, _means
+from haepo_bench.training.segments import SegmentCollector, Segments, generalised_advantages
+from haepo_bench.training.streams import stream
+from haepo_bench.training.trainer import make_head
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """As in workers."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def random_segment(rng: np.random.Generator, S: int, K: int, T: int) -> tuple[np.ndarray, ...]:
+    """Rewards, values, last values, and ends in the middle and at the last step."""
+    rewards, values = rng.normal(size=(2, S, K, T)).astype(np.float32)
+    over = rng.random((S, K, T)) < 0.3
+    over[0, 0, -1], over[0, 1, -1] = True, False
+    assert over[:, :, :-1].any()
+    return rewards, values, rng.normal(size=(S, K)).astype(np.float32), over
+
+
+def test_advantages_equal_a_plain_sum():
+    """A_t = sum_l (gamma lambda)^l delta_t+l up to the end of the episode or of the segment; in float64."""
+    rewards, values, last, over = random_segment(np.random.default_rng(0), 2, 3, 12)
+    gamma, lam = 0.9, 0.7
+    ours = generalised_advantages(rewards, values, last, over, gamma=gamma, gae_lambda=lam)
+    for s in range(2):
+        for k in range(3):
+            for t in range(12):
+                expected, weight = 0.0, 1.0
+                for u in range(t, 12):
+                    following = float(values[s, k, u + 1]) if u < 11 else float(last[s, k])
+                    following = 0.0 if over[s, k, u] else following
+                    expected += weight * (float(rewards[s, k, u]) + gamma * following - float(values[s, k, u]))
+                    weight *= gamma * lam
+                    if over[s, k, u]:
+                        break
+                assert ours[s, k, t] == pytest.approx(expected, abs=1e-5)
+
+
+def test_advantages_equal_stable_baselines3s():
+    rewards, values, last, over = random_segment(np.random.default_rng(1), 1, 4, 20)
+    buffer = RolloutBuffer(20, spaces.Box(0, 1, (1,)), spaces.Discrete(2), gamma=0.98, gae_lambda=0.8, n_envs=4)
+    buffer.rewards[:], buffer.values[:] = rewards[0].T, values[0].T
+    buffer.episode_starts[1:] = over[0].T[:-1]
+    buffer.compute_returns_and_advantage(torch.from_numpy(last[0]), over[0, :, -1])
+    ours = generalised_advantages(rewards, values, last, over, gamma=0.98, gae_lambda=0.8)
+    np.testing.assert_allclose(ours[0].T, buffer.advantages, atol=1e-6)
+
+
+def loss_of_sb3(log_prob, old_log_prob, entropy, values, returns, advantages, clip_range, ent_coef, vf_coef):
+    """stable_baselines3/ppo/ppo.py, `train`, line by line."""
+    if len(advantages) > 1:
+        advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+    ratio = torch.exp(log_prob - old_log_prob)
+    policy_loss_1 = advantages * ratio
+    policy_loss_2 = advantages * torch.clamp(ratio, 1 - clip_range, 1 + clip_range)
+    policy_loss = -torch.min(policy_loss_1, policy_loss_2).mean()
+    clip_fraction = torch.mean((torch.abs(ratio - 1) > clip_range).float())
+    return policy_loss + ent_coef * -torch.mean(entropy) + vf_coef * mse_loss(returns, values), clip_fraction
+
+
+@pytest.mark.parametrize("rows", [1, 2, 23, 32])
+def test_the_loss_is_stable_baselines3s(rows):
+    """With NaN in the padding, which must not matter; loss, its gradient, and what is plotted."""
+    g = torch.Generator().manual_seed(rows)
+    log_probs, old, entropy, values, behaviour, advantages = torch.randn(6, 3, 1, 1, 32, generator=g)
+    mask = torch.zeros(3, 1, 1, 32, dtype=torch.bool)
+    mask[..., :rows] = True
+    leaves = [torch.where(mask, x, 0.5).requires_grad_() for x in (log_probs, entropy, values)]
+    missing = torch.full_like(old, math.nan)
+    batch = TrajectoryBatch(
+        log_probs=leaves[0],
+        entropy=leaves[1],
+        kl_to_reference=missing,
+        behaviour_log_probs=torch.where(mask, old, math.nan),
+        reference_log_probs=missing,
+        mask=mask,
+        rewards=missing,
+        returns=missing[..., 0],
+        horizon=500,
+        values=leaves[2],
+        behaviour_values=behaviour,
+        advantages=torch.where(mask, advantages, math.nan),
+        value_targets=torch.where(mask, advantages + behaviour, math.nan),
+    )
+    output = Ppo(clip_range=0.3, ent_coef=0.02, vf_coef=0.7)(batch)
+    found = torch.autograd.grad(output.loss.sum(), leaves)
+    for seed in range(3):
+        own = [leaf.detach()[seed, 0, 0, :rows].requires_grad_() for leaf in leaves]
+        a = advantages[seed, 0, 0, :rows]
+        target = a + behaviour[seed, 0, 0, :rows]
+        expected, clipped = loss_of_sb3(own[0], old[seed, 0, 0, :rows], own[1], own[2], target, a, 0.3, 0.02, 0.7)
+        assert output.loss[seed].item() == pytest.approx(expected.item(), rel=1e-5, abs=1e-6)
+        assert output.diagnostics["clip_fraction"][seed].item() == pytest.approx(clipped.item())
+        for gradient, theirs in zip(found, torch.autograd.grad(expected, own), strict=True):
+            assert torch.allclose(gradient[seed, 0, 0, :rows], theirs, atol=1e-6)
+            assert not gradient[seed, 0, 0, rows:].any()
+
+
+def test_a_single_step_keeps_its_advantage():
+    mask = torch.tensor([True, False])[None, None, None]
+    assert normalised_advantages(torch.tensor([3.0, math.nan])[None, None, None], mask).tolist() == [[[[3.0, 0.0]]]]
+
+
+def test_the_clip_range_falls_to_zero_only_where_it_is_scheduled():
+    assert Ppo(clip_range=0.4, clip_range_schedule="linear").at(0.25).clip_range == pytest.approx(0.1)
+    assert Ppo(clip_range=0.4).at(0.25).clip_range == 0.4
+
+
+def flat(network: ActorCritic, model: PPO) -> np.ndarray:
+    """Stable-Baselines3's parameters as ours [parameter]."""
+    state = {name: value.numpy() for name, value in model.policy.state_dict().items()}
+    parts = []
+    for name, part in (("policy", network.policy), ("value", network.value)):
+        layers = [f"mlp_extractor.{name}_net.{2 * n}" for n in range(len(part.hidden))]
+        for layer in [*layers, "action_net" if name == "policy" else "value_net"]:
+            parts += [state[f"{layer}.weight"].ravel(), state[f"{layer}.bias"]]
+        if name == "policy" and "log_std" in state:
+            parts.append(state["log_std"])
+        parts.append(np.zeros(part.sizes[-1]))
+    return np.concatenate(parts).astype(np.float32)
+
+
+def segments_of(network: ActorCritic, models: list[PPO], parameters: torch.Tensor) -> Segments:
+    """The models' rollout buffers, environment by environment."""
+
+    def rows(name: str) -> torch.Tensor:
+        parts = [RolloutBuffer.swap_and_flatten(getattr(model.rollout_buffer, name)) for model in models]
+        return torch.from_numpy(np.stack(parts).astype(np.float32))
+
+    observations = rows("observations").transpose(1, 2).contiguous()
+    n = observations.shape[2]
+    padded = torch.zeros(*observations.shape[:2], network.padded_rows(n))
+    padded[:, :, :n] = observations
+    actions = rows("actions")
+    if isinstance(network.policy.head, Categorical):
+        actions = actions[..., 0].long()
+    return Segments(
+        observations=observations,
+        actions=actions,
+        outputs=network.policy_outputs(parameters, padded)[:, :, :n],
+        log_probs=rows("log_probs")[..., 0],
+        rewards=rows("rewards")[..., 0],
+        values=rows("values")[..., 0],
+        advantages=rows("advantages")[..., 0],
+        returns=(),
+    )
+
+
+class Order:
+    """Stands for a random stream whose permutations are known."""
+
+    def __init__(self, permutations: list[np.ndarray]) -> None:
+        self._next = iter(permutations)
+
+    def permutation(self, n: int) -> np.ndarray:
+        return next(self._next)
+
+
+@pytest.mark.parametrize("target_kl", [None, 0.001])
+@pytest.mark.parametrize("address", ["gym/CartPole-v1", "gym/Pendulum-v1"])
+def test_one_update_equals_stable_baselines3s(address, target_kl, monkeypatch):
+    """Two seeds from the same parameters, with the same rollouts and the same minibatches: the same parameters after.
+
+    90 steps in minibatches of 40, 40 and 10, three epochs, linear schedules, entropy bonus, clipped gradients.
+    """
+    task = catalogue.task(address)
+    shared: dict[str, Any] = {
+        "n_steps": 30, "batch_size": 40, "n_epochs": 3, "gamma": 0.98, "gae_lambda": 0.8,
+        "ent_coef": 0.01, "vf_coef": 0.4, "max_grad_norm": 0.3, "target_kl": target_kl,
+    }  # fmt: skip
+    budget, models = 900, []
+    for seed in range(2):
+        environments = DummyVecEnv([lambda: Monitor(task.environment())] * 3)
+        with pytest.warns(UserWarning, match="truncated mini-batch"):
+            model = PPO(
+                "MlpPolicy", environments, seed=seed, learning_rate=lambda left: 3e-3 * left,
+                clip_range=lambda left: 0.2 * left, **shared,
+            )  # fmt: skip
+        model.set_logger(configure(None, []))
+        _, callback = model._setup_learn(budget)
+        model.collect_rollouts(environments, callback, model.rollout_buffer, 30)
+        model._update_current_progress_remaining(90, budget)
+        models.append(model)
+    recorder = Recorder([0, 1], budget=budget, every=budget, episodes=2)
+    own = {"ent_coef": 0.01, "vf_coef": 0.4, "clip_range": 0.2, "clip_range_schedule": "linear"}
+    rest = {k: v for k, v in shared.items() if k not in own}
+    settings = SegmentSettings(n_envs=3, learning_rate=3e-3, learning_rate_schedule="linear", **rest)
+    trainer = SegmentTrainer(task, Ppo(**own), settings, [0, 1], recorder, "cpu")
+    network = trainer.network
+    trainer.parameters[:] = torch.from_numpy(np.stack([flat(network, model) for model in models]))
+    before = trainer.parameters.clone()
+    segments = segments_of(network, models, before)
+
+    orders, steps = [], []
+    permutation = np.random.permutation
+    for model in models:
+        drawn: list[np.ndarray] = []
+        monkeypatch.setattr(np.random, "permutation", lambda n, drawn=drawn: drawn.append(permutation(n)) or drawn[-1])
+        counted: list[int] = []
+        model.policy.optimizer.register_step_post_hook(lambda *_, counted=counted: counted.append(1))
+        model.train()
+        steps.append(len(counted))
+        # Where an update ended early our other seed may go on: any order will do then.
+        orders.append(Order([*drawn, *[np.arange(90)] * 3]))
+    monkeypatch.undo()
+
+    trainer.env_steps = 90
+    remaining = 1 - trainer.env_steps / budget
+    trainer.optimiser.learning_rate = remaining * settings.learning_rate
+    seen = trainer._learn(
+        Minibatches(network, segments, settings.batch_size, task.horizon), orders, trainer.objective.at(remaining)
+    )
+    means = _means(seen)
+    assert [count for count, _ in means] == steps
+    assert steps == [9, 9] if target_kl is None else min(steps) < 9
+    for seed, model in enumerate(models):
+        logged = model.logger.name_to_value
+        assert means[seed][1]["kl_previous"] == pytest.approx(logged["train/approx_kl"], abs=1e-5)
+        assert means[seed][1]["policy_entropy"] == pytest.approx(-logged["train/entropy_loss"], abs=1e-4)
+        theirs = torch.from_numpy(flat(network, model))
+        assert (theirs - before[seed]).abs().max() > 1e-3
+        assert torch.allclose(trainer.parameters[seed], theirs, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("address", ["gym/CartPole-v1", "gym/Pendulum-v1"])
+def test_initial_weights_are_drawn_as_stable_baselines3s(address):
+    """Orthogonal with the same gains: equal singular values layer by layer; and uniform ones of the same spread."""
+    task = catalogue.task(address)
+    (inputs,) = task.observation_space.shape
+    for orthogonal in (True, False):
+        network = ActorCritic(inputs, (64, 64), make_head(task), log_std=-0.5, orthogonal=orthogonal)
+        ours = network.named(
+            torch.from_numpy(network.initial(stream("initialisation", 0), stream("initialisation", 1)))
+        )
+        model = PPO("MlpPolicy", DummyVecEnv([task.environment]), policy_kwargs={"ortho_init": orthogonal})
+        theirs = network.named(torch.from_numpy(flat(network, model)))
+        for name, weight in theirs.items():
+            if name == "log_std":
+                assert (ours[name] == -0.5).all()
+            elif orthogonal and "weight" in name:
+                values = [np.linalg.svd(x, compute_uv=False) for x in (ours[name], weight)]
+                np.testing.assert_allclose(*values, rtol=1e-4)
+            elif orthogonal:
+                assert not ours[name].any()
+            elif "weight_1" in name:
+                assert np.abs(ours[name]).max() == pytest.approx(1 / 8, rel=0.01)
+                assert ours[name].std() == pytest.approx(weight.std(), rel=0.05)
+
+
+def test_normalisation_is_vec_normalizes():
+    """The same numbers from the same environments over 60 steps with episodes that end and are cut off."""
+    task = catalogue.task("gym/CartPole-v1", time_limit=15)
+    theirs = VecNormalize(DummyVecEnv([task.environment] * 3), gamma=0.9)
+    theirs.seed(0)
+    ours = Normalisation(1, 3, 4, 0.9)
+    shown = theirs.reset()
+    rng, ends = np.random.default_rng(0), 0
+    for _ in range(60):
+        raw = theirs.get_original_obs()[None]
+        ours.observe(raw)
+        np.testing.assert_array_equal(ours.observations(raw)[0], shown)
+        frozen = ours.frozen([0], torch.from_numpy(raw).transpose(1, 2))
+        np.testing.assert_array_equal(frozen[0].T.numpy(), shown)
+        shown, rewards, over, infos = theirs.step(rng.integers(2, size=3))
+        ends += over.sum()
+        np.testing.assert_array_equal(ours.rewards(theirs.get_original_reward()[None], over[None])[0], rewards)
+        for row in np.flatnonzero(over):
+            assert infos[row]["terminal_observation"].shape == (4,)
+    assert ends > 5
+
+
+class Clock(Task):
+    """Pays 1 a step and shows the step number and the stream's number of the episode; ends after 3 steps or is cut
+    off after 5, whichever the action says: action 0 lets it end."""
+
+    version, horizon, states = 1, 5, None
+    id, summary = "test/clock", "test"
+    observation_space, action_space = spaces.Box(0, 10, (2,), np.float32), spaces.Discrete(2)
+
+    def vector(self, trajectories: int):
+        from haepo_bench.tasks.base import Step, VectorEnvironment
+
+        class Clocks(VectorEnvironment):
+            def reset(self, streams):
+                self.time = np.zeros((len(streams), trajectories))
+                self.name = np.array([[stream.random() for _ in range(trajectories)] for stream in streams])
+                return self.observe()
+
+            def restart(self, where, streams):
+                self.time[where] = 0
+                self.name[where] = [stream.random() for stream in streams]
+                return self.observe()[where]
+
+            def observe(self):
+                return np.stack([self.time, self.name], -1).astype(np.float32)
+
+            def step(self, actions, live):
+                self.time += live
+                ended = (self.time == 3) & (actions == 0)
+                return Step(self.observe(), np.ones(live.shape), ended, ~ended & (self.time == 5))
+
+        return Clocks()
+
+
+@pytest.mark.parametrize("always", [0, 1])
+def test_segments_go_on_where_they_stopped_and_bootstrap_only_where_cut_off(always):
+    settings = SegmentSettings(n_envs=2, n_steps=7, gamma=0.5, gae_lambda=0.25)
+    network = ActorCritic(2, (8,), Categorical(2))
+    rng = np.random.default_rng(0)
+    parameters = rng.normal(size=(2, sum(network.policy.sizes) + sum(network.value.sizes))).astype(np.float32)
+    parameters[:, sum(network.policy.sizes) - network.policy.sizes[-1] - 2 :][:, :2] = [[40, -40], [-40, 40]][always]
+    parameters = torch.from_numpy(parameters)
+    collector = SegmentCollector(Clock(), network, settings, [5, 9])
+    length = 5 if always else 3
+    t = 0
+    episode = np.zeros((2, 2), int)
+    for iteration in range(3):
+        segments = collector.collect(parameters, iteration, 7)
+        observations = segments.observations.view(2, 2, 2, 7).numpy()  # [seed, feature, environment, step]
+        rewards, values = segments.rewards.view(2, 2, 7).numpy(), segments.values.view(2, 2, 7).numpy()
+        over = np.zeros((2, 2, 7), bool)
+        for step in range(7):
+            assert (segments.actions.view(2, 2, 7)[:, :, step] == always).all()
+            assert (observations[:, 0, :, step] == t % length).all()
+            over[:, :, step] = (t + 1) % length == 0
+            for s, seed in enumerate([5, 9]):
+                first = stream("environment", seed).random(2).astype(np.float32)
+                for k in range(2):
+                    name = first[k]
+                    if episode[s, k]:
+                        name = np.float32(stream("environment", seed, k, int(episode[s, k])).random())
+                    assert observations[s, 1, k, step] == name
+                    last = torch.zeros(2, 2, 32)
+                    last[s, :, 0] = torch.tensor([5.0, name])
+                    cut = 0.5 * float(network.values(parameters, last)[s, 0]) if always and over[s, k, step] else 0.0
+                    assert rewards[s, k, step] == pytest.approx(1 + cut, abs=1e-6)
+            episode += over[:, :, step]
+            t += 1
+        again = torch.zeros(2, 2, 32)
+        again[:, :, :14] = segments.observations
+        assert torch.allclose(network.values(parameters, again)[:, :14], segments.values, atol=1e-6)
+        following = torch.zeros(2, 2, 32)
+        following[:, :, :2] = torch.from_numpy(collector._current).transpose(1, 2)
+        expected = generalised_advantages(
+            rewards, values, network.values(parameters, following)[:, :2].numpy(), over, gamma=0.5, gae_lambda=0.25
+        )
+        np.testing.assert_allclose(segments.advantages.view(2, 2, 7).numpy(), expected, atol=1e-6)
+        assert [len(r) for r in segments.returns] == [int(over[s].sum()) for s in range(2)]
+        assert all((r == length).all() for r in segments.returns)
+
+
+@pytest.mark.parametrize(
+    "address", ["bandit/10-arm", "random-walk/20", "gym/CartPole-v1", "gym/MountainCarContinuous-v0"]
+)
+def test_restarting_an_episode_is_its_own_streams_business(address):
+    """An episode restarted in the middle goes as it would alone, and those beside it go on undisturbed."""
+    task = catalogue.task(address, **({} if address.startswith("bandit") else {"time_limit": 6}))
+    discrete = isinstance(task.action_space, spaces.Discrete)
+
+    def actions(shape):
+        return np.zeros(shape, int) if discrete else np.full((*shape, 1), 0.5, np.float32)
+
+    def play(seeds: list[int], restarted: bool) -> list[np.ndarray]:
+        vector = task.vector(2)
+        vector.reset([np.random.default_rng(seed) for seed in seeds])
+        every = np.ones((len(seeds), 2), bool)
+        if not address.startswith("bandit"):
+            vector.step(actions(every.shape), every)
+        seen = []
+        if restarted:
+            where = np.zeros_like(every)
+            where[-1, 1] = True
+            seen.append(vector.restart(where, [np.random.default_rng(77)]))
+            assert seen[0].shape == (1, *task.observation_space.shape)
+        for _ in range(1 if address.startswith("bandit") else 6):
+            seen += list(vector.step(actions(every.shape), every))
+        vector.close()
+        return seen
+
+    def last(seen):
+        return [seen[0][0], *(part[-1, 1] for part in seen[1:])]
+
+    together, alone, undisturbed = play([1, 2], True), play([2], True), play([1, 2], False)
+    for a, b in zip(last(together), last(alone), strict=True):
+        np.testing.assert_array_equal(a, b)
+    for a, b in zip(together[1:], undisturbed, strict=True):
+        np.testing.assert_array_equal(a[0], b[0])
+        np.testing.assert_array_equal(a[1, 0], b[1, 0])
+    if address == "gym/CartPole-v1":
+        truncated = np.array(undisturbed[3::4]), np.array(together[1:][3::4])
+        assert truncated[0][:, 1, 1].tolist() == [False] * 4 + [True] * 2  # a clock an episode
+        assert truncated[1][:, 1, 1].tolist() == [False] * 5 + [True]
+
+
+@pytest.mark.parametrize(
+    ("task", "parameters"),
+    [
+        ("gym/CartPole-v1", {"n_envs": 3, "n_steps": 19, "batch_size": 13, "net_arch": [9, 5], "n_epochs": 3}),
+        ("gym/CartPole-v1", {"n_envs": 1, "n_steps": 70, "batch_size": 64, "target_kl": 0.002, "learning_rate": 0.01}),
+        ("random-walk/20", {"n_envs": 5, "n_steps": 8, "net_arch": [1], "normalize": True}),
+        ("gym/Pendulum-v1", {"n_envs": 7, "n_steps": 100, "batch_size": 33, "n_epochs": 2, "normalize": True}),
+        ("gym/Acrobot-v1", {"n_envs": 3, "n_steps": 60, "net_arch": []}),
+        ("gym/FrozenLake-v1", {"n_envs": 2, "n_steps": 30}),
+        ("bandit/10-arm", {}),
+    ],
+)
+def test_a_run_is_the_same_alone_and_among_others(task, parameters):
+    """Byte for byte in every column but the clock's, with sizes that kernels like least."""
+    budget = 1500 if "Pendulum" in task else 400
+    among = train("ppo-batched", task, [0, 1, 2, 3, 4], budget, 150, **parameters)
+    alone = train("ppo-batched", task, [3], budget, 150, **parameters)
+    others = train("ppo-batched", task, [4, 3], budget, 150, **parameters)
+    assert without_clocks(among[3]) == without_clocks(alone[3]) == without_clocks(others[3])
+    assert without_clocks(among[4]) == without_clocks(others[4])
+    assert without_clocks(among[3]) != without_clocks(among[4])
+    if "target_kl" in parameters:
+        assert len({result.cost["gradient_steps"] for result in among.values()}) > 1
+
+
+def test_steps_are_counted_as_stable_baselines3s_ppo_counts_them():
+    """The same marks, steps and gradient steps; 8 x 32 steps before an update of 20 epochs in one minibatch."""
+    results = [train(name, "gym/CartPole-v1", [0], 1_003, 256)[0] for name in ("ppo-batched", "ppo")]
+    for result in results:
+        assert result.cost["env_steps_collected"] == 1_008
+        assert result.curve["env_steps"] == [0, 256, 512, 768, 1003]
+        assert result.curve["gradient_steps"] == [0, 20, 40, 60, 60]
+        assert result.cost["gradient_steps"] == 60
+    assert set(results[1].curve) <= set(results[0].curve)
+
+
+def test_a_seed_that_diverges_costs_itself_alone():
+    """Parameters of seed 1 become NaN after its second update; the others' runs are what they are without it."""
+
+    def run(seeds: list[int], poisoned: int | None) -> dict[int, Any]:
+        results: list[Any] = []
+        recorder = Recorder(seeds, budget=600, every=100, episodes=2, on_finished=results.append)
+        task = catalogue.task("gym/CartPole-v1")
+        settings = SegmentSettings(n_envs=2, n_steps=50, n_epochs=2, normalize=True)
+        trainer = SegmentTrainer(task, Ppo(), settings, seeds, recorder, "cpu")
+        learn, calls = trainer._learn, []
+
+        def learning(*arguments):
+            seen = learn(*arguments)
+            calls.append(1)
+            if len(calls) == 2 and poisoned is not None:
+                trainer.parameters[seeds.index(poisoned), 7] = math.nan
+            return seen
+
+        trainer._learn = learning
+        trainer.train()
+        return {result.seed: result for result in results}
+
+    results, clean = run([0, 1, 2], 1), run([0, 2], None)
+    assert [results[seed].status for seed in range(3)] == ["done", "diverged", "done"]
+    for seed in (0, 2):
+        assert without_clocks(results[seed]) == without_clocks(clean[seed])
+
+
+def test_it_learns_to_balance():
+    """CartPole with the Zoo's settings: after 20,000 steps both seeds hold far longer than the untrained 20 steps."""
+    for result in train("ppo-batched", "gym/CartPole-v1", [0, 1], 20_000, 10_000).values():
+        assert result.curve["eval_return"][0] < 60
+        assert result.final["eval_return"] > 100
+
+
+def test_settings_are_ppos_task_by_task():
+    """Every hyper-parameter of `ppo` but those of state-dependent exploration, with the same value."""
+    ours, theirs = catalogue.algorithm("ppo-batched"), catalogue.algorithm("ppo")
+    sde = {"use_sde", "sde_sample_freq"}
+    assert {d.name: d for d in ours.describe_parameters()} == {
+        d.name: d for d in theirs.describe_parameters() if d.name not in sde
+    }
+    for address in ("gym/CartPole-v1", "gym/Acrobot-v1", "gym/MountainCar-v0", "bandit/10-arm"):
+        task = catalogue.task(address)
+        a, b = ours.configure({"gamma": 0.5}, task), theirs.configure({"gamma": 0.5}, task)
+        assert a.parameters == {name: value for name, value in b.parameters.items() if name not in sde}
+        assert a.information.discount == 0.5
+        assert a.notes[0].partition(":")[2] == b.notes[0].partition(":")[2]
+    pendulum = ours.configure({}, catalogue.task("gym/Pendulum-v1"))
+    assert pendulum.parameters == {d.name: d.default for d in ours.describe_parameters()} | {"net_arch": [64, 64]}
+    assert "state-dependent exploration" in pendulum.notes[1]
+
+
+@pytest.mark.parametrize("name", ["use_sde", "sde_sample_freq"])
+def test_state_dependent_exploration_is_refused(name):
+    with pytest.raises(ParameterError, match="use ppo, which has it"):
+        catalogue.algorithm("ppo-batched").configure({name: 1}, catalogue.task("gym/Pendulum-v1"))
+
+
+def test_a_task_that_cannot_restart_episodes_is_refused():
+    class Old(Clock):
+        def vector(self, trajectories: int):
+            from haepo_bench.tasks.base import VectorEnvironment
+
+            class Environment(VectorEnvironment):
+                def reset(self, streams): ...
+                def step(self, actions, live): ...
+
+            return Environment()
+
+    definition = catalogue.algorithm("ppo-batched")
+    assert "has no `restart`" in definition.refuses(Old())
+    assert definition.refuses(Clock()) is None
+
+
+def test_an_objective_that_collects_segments_becomes_an_algorithm():
+    definition = as_definition("mine", Ppo)
+    assert isinstance(definition, SegmentDefinition)
+    assert definition.configure({"n_envs": 3}, catalogue.task("gym/CartPole-v1")).parameters["n_steps"] == 64
+
+
+def test_policies_are_kept_with_the_statistics_they_need():
+    kept: dict[int, Any] = {}
+    recorder = Recorder(
+        [3], budget=200, every=200, episodes=1, on_policy=lambda seed, state: kept.update({seed: state})
+    )
+    task = catalogue.task("gym/Pendulum-v1")
+    algorithm = catalogue.algorithm("ppo-batched").configure({"normalize": True}, task)
+    algorithm.train(task, [3], recorder, device="cpu")
+    shapes = {name: array.shape for name, array in kept[3].items()}
+    assert shapes["weight_2"] == (1, 64)
+    assert shapes["log_std"] == (1,)
+    assert shapes["value_weight_0"] == (64, 3)
+    assert shapes["observation_mean"] == shapes["observation_variance"] == (3,)
+    assert "value_log_std" not in shapes
+
+
+def test_heads_have_what_actor_critics_need():
+    network = ActorCritic(3, (5,), DiagonalGaussian(2))
+    parameters = torch.from_numpy(network.initial(stream("initialisation", 0), stream("initialisation", 1)))[None]
+    x = torch.randn(1, 3, network.padded_rows(4), generator=torch.Generator().manual_seed(0))
+    outputs, values, _ = network.forward(parameters, x)
+    assert torch.equal(outputs, network.policy_outputs(parameters, x))
+    assert torch.equal(values, network.values(parameters, x))
