@@ -144,7 +144,17 @@ def task(address: str, *, time_limit: int | None = None) -> "Task":
         example = TASKS[family].name if family in TASKS else f"{family}/<variant>"
         raise TaskError(f"task '{address}' names a family without a variant", remedy=f"write {example}")
     make = _load(TASKS[family].target if family in TASKS else plugins[family])
-    made: Task = make(variant, time_limit=time_limit)
+    try:
+        made: Task = make(variant, time_limit=time_limit)
+    except UserError:
+        raise
+    except Exception as error:
+        if family in TASKS:
+            raise
+        raise TaskError(
+            f"the plugin that makes '{family}' tasks failed: {type(error).__name__}: {error}",
+            remedy=f"is '{variant}' a variant that it knows? If so, mend the plugin",
+        ) from error
     return made
 
 

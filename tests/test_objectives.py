@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from haepo_bench.objectives.base import Objective, TrajectoryBatch
+from haepo_bench.objectives.base import Objective, TrajectoryBatch, normalise_returns
 from haepo_bench.objectives.dpo import Dpo
 from haepo_bench.objectives.grpo import Grpo, group_advantages
 from haepo_bench.objectives.haepo import HaepoListwise, HaepoRanking, HaepoWeighted
@@ -114,8 +114,9 @@ def test_listwise_reading_on_returns_is_variant_d_and_reinforce():
 def test_proportional_targets():
     q = HaepoListwise(target="proportional").targets(toy().returns)
     assert q.flatten().tolist() == pytest.approx([2 / 3.5, 0, 1 / 3.5, 0.5 / 3.5])
-    with pytest.raises(ValueError, match="target 'softmax'"):
-        HaepoListwise(target="proportional").targets(toy().returns - 1)
+    # A negative return has no share: the seed diverges, and no other.
+    two = torch.cat([toy().returns, toy().returns - 1])
+    assert torch.isnan(HaepoListwise(target="proportional").targets(two)).all((-1, -2)).tolist() == [False, True]
 
 
 def test_ranking_reading():
@@ -215,22 +216,7 @@ def test_grpo_on_policy_gradient_is_the_group_relative_policy_gradient():
 
 def test_dpo_on_one_pair():
     pair = toy()
-    pair = replace(
-        pair,
-        **{
-            name: getattr(pair, name)[:, :, :2]
-            for name in (
-                "log_probs",
-                "entropy",
-                "kl_to_reference",
-                "behaviour_log_probs",
-                "reference_log_probs",
-                "mask",
-                "rewards",
-                "returns",
-            )
-        },
-    )
+    pair = replace(pair, **{name: getattr(pair, name)[:, :, :2] for name in TENSORS})
     assert loss(Dpo(entropy_coefficient=0), pair) == expected("dpo.loss")
     for alpha in (0.8, 0.9, 1.2):
         assert loss(Dpo(entropy_coefficient=0, alpha=alpha), pair) == expected(f"hdpo.loss alpha={alpha}")
@@ -264,6 +250,18 @@ def test_returns_to_go():
     standardised = ReinforceToGo().advantages(batch)[0, 0]
     assert standardised.flatten().tolist() == pytest.approx([x / deviation for row in by_hand for x in row], abs=1e-7)
 
+
+#: The fields of a batch of episodes that have a seed axis.
+TENSORS = (
+    "log_probs",
+    "entropy",
+    "kl_to_reference",
+    "behaviour_log_probs",
+    "reference_log_probs",
+    "mask",
+    "rewards",
+    "returns",
+)
 
 ALL = [
     HaepoWeighted(),
@@ -361,7 +359,7 @@ def test_seeds_do_not_mix(objective):
     batch = random_batch(3)
     names = [name for name in TrajectoryBatch.__annotations__ if isinstance(getattr(batch, name), torch.Tensor)]
     assert len(names) >= 8
-    alone = replace(batch, **{name: getattr(batch, name)[1:] for name in names})
+    alone = replace(batch, **{name: getattr(batch, name)[1:] for name in TENSORS})
     assert torch.allclose(objective(batch).loss[1:], objective(alone).loss, atol=1e-12)
     (full,) = torch.autograd.grad(objective(batch).loss[1], batch.log_probs)
     assert torch.count_nonzero(full[0]) == 0
@@ -394,6 +392,14 @@ def test_equal_returns_give_no_signal():
     for objective in (Reinforce(**BARE), HaepoWeighted(**BARE), Grpo(beta=0, entropy_coefficient=0)):
         (full,) = torch.autograd.grad(objective(batch).loss.sum(), batch.log_probs)
         assert torch.count_nonzero(full) == 0
+    # In float32 the mean of seven times 0.1 is not 0.1; divided by its own size that must not become a signal.
+    single = random_batch(5, trajectories=7)
+    single = replace(single, returns=torch.full((2, 2, 7), 0.1), rewards=torch.full(single.mask.shape, 0.1))
+    single = replace(single, mask=torch.ones_like(single.mask))
+    for how in ("standardise", "centre"):
+        assert not ReinforceToGo(return_normalisation=how).advantages(single).any()
+        assert not normalise_returns(single.returns, how).any()
+    assert not group_advantages(single.returns, scale=True).any()
     for pairs in ("all", "best-worst"):
         objective = Dpo(entropy_coefficient=0, pairs=pairs)
         (full,) = torch.autograd.grad(objective(batch).loss.sum(), batch.log_probs)
@@ -405,6 +411,6 @@ def test_h_dpo_with_alpha_one_is_dpo_and_swapping_a_pair_complements():
     one = Dpo(entropy_coefficient=0)
     assert torch.allclose(Dpo(alpha=1.0)(batch).loss, Dpo()(batch).loss)
     # One pair a group: exp(-loss) is the probability of the pair, whose two orders sum to 1 within each group.
-    first = replace(batch, **{n: getattr(batch, n)[:, :1] for n in TrajectoryBatch.__annotations__ if n != "horizon"})
+    first = replace(batch, **{name: getattr(batch, name)[:, :1] for name in TENSORS})
     p, q = (torch.exp(-one(b).loss) for b in (first, replace(first, returns=-first.returns)))
     assert torch.allclose(p + q, torch.ones(2, dtype=F), atol=1e-12)

@@ -14,15 +14,6 @@ from haepo_bench.training.adam import Adam
 HEADS = [Categorical(3), DiagonalGaussian(2)]
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """As in workers."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def distribution(head: Head, outputs: torch.Tensor) -> torch.distributions.Distribution:
     """torch's own distribution for outputs [seed, output, row]."""
     rows = outputs.transpose(1, 2)

@@ -1,20 +1,19 @@
 """The training loop: learning where the optimum is known, marks, divergence, and what a run depends on."""
 
 import math
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from training_support import train, without_clocks
 
 from haepo_bench import catalogue
 from haepo_bench.objectives.base import Objective, ObjectiveOutput, TrajectoryBatch
 from haepo_bench.objectives.reinforce import Reinforce
 from haepo_bench.policies.mlp import Network
-from haepo_bench.results.record import CLOCK_COLUMNS
-from haepo_bench.tasks.base import Task
+from haepo_bench.training import evaluation
 from haepo_bench.training import update as update_module
 from haepo_bench.training.native import NativeAlgorithm, as_definition
 from haepo_bench.training.recorder import Evaluation, Recorder, SeedResult, marks
@@ -27,43 +26,15 @@ from haepo_bench.training.update import Update
 NATIVE = [name for name in catalogue.ALGORITHMS if not name.startswith("ppo")]
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """As in workers."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def train(
-    algorithm: str | NativeAlgorithm, task: str | Task, seeds: Sequence[int], budget: int, every: int, **parameters: Any
-) -> dict[int, SeedResult]:
-    made = catalogue.task(task) if isinstance(task, str) else task
-    if isinstance(algorithm, str):
-        algorithm = catalogue.algorithm(algorithm).configure(parameters, made)
-    results: list[SeedResult] = []
-    recorder = Recorder(seeds, budget=budget, every=every, episodes=5, on_finished=results.append)
-    algorithm.train(made, seeds, recorder, device="cpu")
-    assert not recorder.live
-    return {result.seed: result for result in results}
-
-
-def without_clocks(result: SeedResult) -> dict[str, Any]:
-    return {name: column for name, column in result.curve.items() if name not in CLOCK_COLUMNS}
-
-
 @pytest.mark.parametrize("name", [*NATIVE, "ppo", "ppo-batched"])
 def test_every_algorithm_learns_the_bandit(name):
-    """Five of ten arms pay more than 0.2; after 3,000 pulls the greedy arm is a good one (mean of at least 0.8).
+    """After 3,000 pulls every seed's training batches pay more than 0.6 on average; a uniform policy is paid 0.04.
 
-    Fixed seeds, so no error rate: these runs pass or fail for good. A uniform policy would pay 0.04.
+    Fixed seeds, so no error rate: these runs pass or fail for good.
     """
-    results = train(name, "bandit/10-arm", [0, 1], 3_000, 1_000)
-    for result in results.values():
+    for result in train(name, "bandit/10-arm", [0, 1], 3_000, 1_000).values():
         assert result.status == "done"
-        assert result.final["eval_return_greedy"] > 0.8 - 3 / math.sqrt(5)
-        assert np.mean(result.curve["train_return"][-1:]) > 0.6
+        assert result.curve["train_return"][-1] > 0.6
 
 
 @pytest.mark.parametrize("name", ["reinforce", "haepo-listwise", "grpo", "dpo"])
@@ -101,8 +72,9 @@ def test_continuous_actions_learn():
 
 @pytest.mark.parametrize("name", NATIVE)
 @pytest.mark.parametrize("task", ["random-walk/20", "gym/CartPole-v1"])
-def test_a_run_is_the_same_alone_and_among_others(name, task):
+def test_a_run_is_the_same_alone_and_among_others(name, task, monkeypatch):
     """Byte for byte in every column but the clock's; with an odd batch and odd layers, which kernels like least."""
+    monkeypatch.setattr(update_module, "CHUNK_ROWS", 64)  # so that seeds drop out of later chunks
     among = train(name, task, [0, 1, 2, 3, 4], 600, 200, trajectories=7, hidden=[9, 5])
     alone = train(name, task, [3], 600, 200, trajectories=7, hidden=[9, 5])
     others = train(name, task, [4, 3], 600, 200, trajectories=7, hidden=[9, 5])
@@ -118,31 +90,6 @@ def test_continuous_runs_are_the_same_alone_and_among_others():
     )
 
 
-def test_ppo_is_reproducible_and_leaves_global_random_states_alone():
-    before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
-    first = train("ppo", "gym/CartPole-v1", [1, 0], 600, 300)
-    assert torch.equal(before[0], torch.get_rng_state())
-    assert (before[1] == np.random.get_state()[1]).all()  # noqa: NPY002
-    torch.manual_seed(99)
-    second = train("ppo", "gym/CartPole-v1", [0], 600, 300)
-    assert without_clocks(first[0]) == without_clocks(second[0])
-    assert without_clocks(first[0]) != without_clocks(first[1])
-
-
-def test_ppo_counts_honestly():
-    """CartPole's settings collect 8 x 32 = 256 steps before an update of 20 epochs in one minibatch."""
-    (result,) = train("ppo", "gym/CartPole-v1", [0], 1_000, 256).values()
-    assert result.cost["env_steps_collected"] == 1_000
-    assert result.curve["env_steps"] == [0, 256, 512, 768, 1000]
-    assert result.curve["gradient_steps"] == [0, 20, 40, 60, 60]
-    assert result.cost["gradient_steps"] == 60
-
-
-def test_ppo_normalises_where_the_zoo_does():
-    (result,) = train("ppo", "gym/MountainCar-v0", [0], 600, 600).values()
-    assert result.final["eval_return"] == -200
-
-
 def test_native_counts_honestly():
     """One pull an episode, 16 a batch: mark m is collected by policy m // 16, which has had 4 updates a batch."""
     (result,) = train("reinforce", "bandit/10-arm", [0], 100, 25, trajectories=16, epochs=4).values()
@@ -156,9 +103,62 @@ def test_native_counts_honestly():
 def test_the_value_at_mark_zero_is_that_of_the_initial_policy():
     """All native algorithms share initial weights and evaluation episodes, so they agree there exactly."""
     zero = {
-        train(name, "random-walk/20", [5], 200, 200)[5].curve["eval_return"][0] for name in [*NATIVE, "ppo-batched"]
+        train(name, "random-walk/20", [5], 2_000, 2_000)[5].curve["eval_return"][0] for name in [*NATIVE, "ppo-batched"]
     }
     assert len(zero) == 1
+
+
+def test_continuous_actions_reach_the_task_within_their_bounds():
+    task = catalogue.task("gym/Pendulum-v1", time_limit=3)
+    collector = Collector(task, make_head(task), 4, 8)
+    taken: list[np.ndarray] = []
+    step = collector._environment.step
+    collector._environment.step = lambda actions, live: (taken.append(actions), step(actions, live))[1]
+
+    def act(x: Tensor, noise: Tensor, greedy: Tensor | None) -> tuple[Tensor, Tensor]:
+        return torch.full((1, 8, 1), -7.5), torch.zeros(1, 8)
+
+    rollout = collector.collect(act, [stream("environment", 0)], [stream("action noise", 0)])
+    assert {float(a) for actions in taken for a in actions.ravel()} == {-2.0}
+    assert (rollout.actions[rollout.mask] == -7.5).all()  # what the log-probability speaks of
+
+
+def test_the_reference_policies_of_the_algorithms():
+    task = catalogue.task("bandit/10-arm")
+    references = {name: catalogue.algorithm(name).configure({}, task).parameters["reference"] for name in NATIVE}
+    assert references.pop("grpo") == "initial"
+    assert set(references.values()) == {"previous"}
+
+
+def test_every_mark_has_evaluation_episodes_of_its_own(monkeypatch):
+    keys: list[tuple[Any, ...]] = []
+
+    def noted(*key: Any) -> np.random.Generator:
+        keys.append(key)
+        return stream(*key)
+
+    monkeypatch.setattr(evaluation, "stream", noted)
+    for trajectories in (8, 16):
+        train("reinforce", "bandit/10-arm", [4, 5], 96, 32, trajectories=trajectories)
+    environments = [key for key in keys if key[0] == "evaluation"]
+    assert sorted(set(environments)) == [("evaluation", seed, mark) for seed in (4, 5) for mark in range(4)]
+    assert environments.count(("evaluation", 4, 3)) == 2  # the budget is evaluated alike however long iterations are
+
+
+def test_coverage_leaves_with_its_seed_and_counts_the_last_state():
+    together = train("reinforce", "random-walk/20", [0, 1, 2], 400, 100, trajectories=4)
+    for seed in range(3):
+        alone = train("reinforce", "random-walk/20", [seed], 400, 100, trajectories=4)[seed]
+        assert together[seed].curve["state_coverage"] == alone.curve["state_coverage"]
+    task = catalogue.task("random-walk/4")
+    visited = np.zeros((1, 4), bool)
+
+    def right(x: Tensor, noise: Tensor, greedy: Tensor | None) -> tuple[Tensor, Tensor]:
+        return torch.ones(1, 16, dtype=torch.int64), torch.zeros(1, 16)
+
+    collector = Collector(task, make_head(task), 1, 16)
+    collector.collect(right, [stream("environment", 0)], [stream("action noise", 0)], visited=visited)
+    assert visited.tolist() == [[False, True, True, True]]
 
 
 def test_coverage_counts_visited_states():
@@ -315,7 +315,7 @@ def test_recorder_serves_all_marks_that_an_iteration_crosses():
     results: list[SeedResult] = []
     recorder = Recorder([7], budget=100, every=20, episodes=1, on_finished=results.append)
     recorder.collected(7, 45, 3, {"x": 1.0})
-    assert recorder.due() == [(7, 0)]
+    assert recorder.due() == [(7, 2)]
     recorder.evaluated(7, Evaluation(1.0, 0.5, 2.0, 9))
     assert recorder.due() == []
     recorder.updated(7, 4, {"y": 5.0})
@@ -323,7 +323,7 @@ def test_recorder_serves_all_marks_that_an_iteration_crosses():
     assert recorder.due() == []  # mark 60 needs a step beyond 60
     recorder.updated(7, 4, {"y": 7.0})
     recorder.collected(7, 50, 1, {"x": 4.0})
-    assert recorder.due() == [(7, 3)]
+    assert recorder.due() == [(7, 5)]
     recorder.evaluated(7, Evaluation(3.0, 0.5, 4.0, 9))
     (result,) = results
     assert result.curve["env_steps"] == [0, 20, 40, 60, 80, 100]

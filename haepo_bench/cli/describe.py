@@ -90,7 +90,6 @@ def _describe_task(task: "Task") -> None:
         ("horizon", f"{task.horizon:,} steps an episode at most"),
         ("observations", _space(task.observation_space)),
         ("actions", _space(task.action_space)),
-        ("groups", "one: all episodes start alike" if task.groups == 1 else f"{task.groups}"),
         ("coverage", f"counted over {task.states:,} states" if task.states else "not counted"),
         ("stepped by", "arrays of episodes" if task.backend == "array" else task.backend),
     ]

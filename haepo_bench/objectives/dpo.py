@@ -47,7 +47,8 @@ class Dpo(Objective):
         pairs = self.preferred(batch.returns)
         count = pairs.sum((-1, -2)).clamp(min=1)
         loss = (torch.where(pairs, -logsigmoid(h), 0.0).sum((-1, -2)) / count).mean(-1)
-        accuracy = (torch.where(pairs, (h > 0).float(), 0.0).sum((-1, -2)) / count).mean(-1)
+        # A pair that the policy does not tell apart counts half, as all do in the first epoch after a new reference.
+        accuracy = (torch.where(pairs, (torch.sign(h) + 1) / 2, 0.0).sum((-1, -2)) / count).mean(-1)
         return ObjectiveOutput(
             loss - self.entropy_coefficient * batch.token_mean(batch.entropy), {"pair_accuracy": accuracy.detach()}
         )

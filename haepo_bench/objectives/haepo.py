@@ -134,8 +134,8 @@ class HaepoListwise(HaepoReading):
 
     target: Literal["softmax", "proportional", "returns"] = hyper(
         "softmax",
-        "q: softmax of normalised returns; R / sum R (needs returns >= 0); or the normalised returns themselves "
-        "(which, centred, is REINFORCE with a mean baseline)",
+        "q: softmax of normalised returns; R / sum R (a negative return makes the run diverge); or the normalised "
+        "returns themselves (which, centred, is REINFORCE with a mean baseline)",
         source=_OPEN,
     )
     return_temperature: float = hyper(1.0, "divides the normalised returns before their softmax", source=_OPEN, gt=0)
@@ -146,16 +146,11 @@ class HaepoListwise(HaepoReading):
         return self.finish(loss, log_w, batch)
 
     def targets(self, returns: Tensor) -> Tensor:
-        """q: [seed, group, trajectory].
-
-        Raises:
-            ValueError: target "proportional" with a negative return.
-        """
+        """q: [seed, group, trajectory]; NaN in groups for which target "proportional" has no meaning."""
         if self.target == "proportional":
-            if (returns < 0).any():
-                raise ValueError("target 'proportional' needs returns >= 0, and one is negative; use target 'softmax'")
             total = returns.sum(-1, keepdim=True)
-            return torch.where(total > 0, returns / total.clamp(min=1e-30), 1.0 / returns.shape[-1])
+            q = torch.where(total > 0, returns / total.clamp(min=1e-30), 1.0 / returns.shape[-1])
+            return torch.where((returns < 0).any(-1, keepdim=True), torch.nan, q)
         normalised = normalise_returns(returns, self.return_normalisation)
         if self.target == "returns":
             return normalised

@@ -71,7 +71,10 @@ class ReinforceToGo(Regularised):
             return torch.where(batch.mask, to_go, 0.0)
         running = batch.mask.sum(-2, keepdim=True).clamp(min=1)
         baseline = torch.where(batch.mask, to_go, 0.0).sum(-2, keepdim=True) / running
-        centred = torch.where(batch.mask, to_go - baseline, 0.0)
+        # Where all that still run have the same return to go, its mean's rounding error must not become an advantage.
+        highest = torch.where(batch.mask, to_go, -torch.inf).amax(-2, keepdim=True)
+        lowest = torch.where(batch.mask, to_go, torch.inf).amin(-2, keepdim=True)
+        centred = torch.where(batch.mask & (highest > lowest), to_go - baseline, 0.0)
         if self.return_normalisation == "centre":
             return centred
         steps = batch.mask.sum((-1, -2), keepdim=True).clamp(min=1)

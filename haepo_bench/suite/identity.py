@@ -90,7 +90,7 @@ def _check_keys(value: Any) -> None:
 
 
 def _entry(name: str, entries: list[Listed]) -> Listed:
-    return next(entry for entry in entries if entry.name.split("/")[0] == name)
+    return next(entry for entry in entries if name in (entry.name, entry.name.split("/")[0]))
 
 
 @cache
@@ -111,8 +111,9 @@ def _plugin(entry: Listed) -> dict[str, str | None]:
     spec = importlib.util.find_spec(module.partition(".")[0])
     source = None
     if spec is not None and spec.submodule_search_locations:
-        folder = Path(next(iter(spec.submodule_search_locations)))
-        source = _source_hash(folder, list(folder.rglob("*.py")))
+        # A namespace package lies in several folders.
+        folders = sorted(Path(location) for location in spec.submodule_search_locations)
+        source = digest([_source_hash(folder, list(folder.rglob("*.py"))) for folder in folders])
     elif spec is not None and spec.origin and Path(spec.origin).is_file():
         source = _source_hash(Path(spec.origin).parent, [Path(spec.origin)])
     return {"name": entry.name, "distribution": entry.origin, "version": _version(entry.origin), "source": source}

@@ -95,8 +95,6 @@ class Task(ABC):
     action_space: spaces.Discrete | spaces.Box
     #: None where no reference returns are known: then there are returns but no score.
     references: References | None = None
-    #: Groups that trajectories are compared within (1: all start alike).
-    groups: int = 1
     #: Number of states that coverage is counted over; None where it is not counted.
     states: int | None = None
     #: How the environment is stepped: `array` (all episodes at once) or `gymnasium` (one after the other).

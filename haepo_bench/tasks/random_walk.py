@@ -31,11 +31,12 @@ class RandomWalk(Task):
         self.horizon = horizon
         self.observation_space = spaces.Box(0.0, 1.0, (states,), np.float32)
         self.action_space = spaces.Discrete(2)
-        self.references = References(
-            random=uniform_return(states, horizon),
-            solved=FAR_REWARD,
-            source="exact: the uniform policy's expected return, the far reward",
-        )
+        if horizon >= states - 1 - START:  # else the far end is out of reach
+            self.references = References(
+                random=uniform_return(states, horizon),
+                solved=FAR_REWARD,
+                source="exact: the uniform policy's expected return, the far reward",
+            )
 
     def vector(self, trajectories: int) -> VectorEnvironment:
         return _Walks(self.states or 0, self.horizon, trajectories)

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from gymnasium import spaces
 
+from haepo_bench.errors import ParameterError
 from haepo_bench.results.record import Information
 from haepo_bench.tasks.base import Task
 from haepo_bench.training.algorithm import Algorithm, AlgorithmDefinition, ParameterDescription
@@ -70,7 +72,12 @@ class PPO(AlgorithmDefinition):
         whose = f"PPO: {ZOO_SOURCE} settings for {published[0]}" if published else f"PPO: {OURS_SOURCE}"
         if overrides:
             whose += f", except {', '.join(sorted(overrides))}"
-        return SB3PPO(validated(PPOSettings, {**base, **overrides}), (whose,))
+        settings = validated(PPOSettings, {**base, **overrides})
+        if settings.use_sde and isinstance(task.action_space, spaces.Discrete):
+            raise ParameterError("use_sde", "state-dependent exploration needs continuous actions", remedy="remove it")
+        if settings.n_envs * settings.n_steps == 1:
+            raise ParameterError("n_steps", "advantages of a single step cannot be normalised", remedy="at least 2")
+        return SB3PPO(settings, (whose,))
 
 
 _DESCRIPTION = f"""Proximal Policy Optimization (arXiv 1707.06347) as Stable-Baselines3 implements it.
@@ -81,7 +88,8 @@ _DESCRIPTION = f"""Proximal Policy Optimization (arXiv 1707.06347) as Stable-Bas
 
 It is told per-step rewards, has a critic and discounts: more than the native algorithms are told. Tasks that RL
 Baselines3 Zoo publishes settings for use those ({ZOO_SOURCE}); all others use settings of ours, the defaults below.
-Linear schedules fall to zero at the task's budget. The Zoo's settings:
+Linear schedules fall to zero at the task's budget. With use_sde, evaluation draws exploration noise anew at every step,
+where training holds it for sde_sample_freq steps. The Zoo's settings:
 
 """
 
@@ -90,9 +98,12 @@ Linear schedules fall to zero at the task's budget. The Zoo's settings:
 def _global_seed_restored() -> Iterator[None]:
     """Puts the global random states back that Stable-Baselines3 seeds."""
     python, numpy, pytorch = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002 (SB3 uses it)
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else None
     try:
         yield
     finally:
         random.setstate(python)
         np.random.set_state(numpy)  # noqa: NPY002
         torch.set_rng_state(pytorch)
+        if cuda is not None:
+            torch.cuda.set_rng_state_all(cuda)

@@ -1,5 +1,6 @@
 """Trains one seed of Stable-Baselines3's PPO and tells the recorder about it."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -58,7 +59,12 @@ def train_seed(task: Task, seed: int, settings: PPOSettings, recorder: Recorder,
         recorder.begin([seed])
         try:
             model.learn(recorder.budget, callback=_Reporter(seed, recorder, evaluator), log_interval=_NEVER)
-        except _Diverged:
+        except _Diverged as diverged:
+            recorder.diverged(seed, str(diverged))
+        except (ValueError, RuntimeError):
+            # torch's distributions refuse NaN before the update that brought it has ended.
+            if _finite(model):
+                raise
             recorder.diverged(seed, "a parameter is not finite")
     finally:
         evaluator.close()
@@ -66,7 +72,7 @@ def train_seed(task: Task, seed: int, settings: PPOSettings, recorder: Recorder,
 
 
 class _Diverged(Exception):
-    """A parameter became NaN or infinite."""
+    """Something became NaN or infinite; the message says what."""
 
 
 class _Reporter(BaseCallback):
@@ -89,8 +95,8 @@ class _Reporter(BaseCallback):
         if not self._gradient_steps:
             return
         # An update has just ended.
-        if not all(bool(torch.isfinite(p).all()) for p in self.model.policy.parameters()):
-            raise _Diverged
+        if not _finite(self.model):
+            raise _Diverged("a parameter is not finite")
         logged = self.logger.name_to_value
         names = {"policy_entropy": "train/entropy_loss", "kl_previous": "train/approx_kl", "loss": "train/loss"}
         diagnostics = {name: float(logged[key]) for name, key in names.items() if key in logged}
@@ -112,20 +118,31 @@ class _Reporter(BaseCallback):
 
     def _report(self) -> None:
         diagnostics = {"train_return": sum(self._returns) / len(self._returns)} if self._returns else {}
+        if not all(math.isfinite(value) for value in self._returns):
+            raise _Diverged("the task returned a reward that is not finite")
         self._recorder.collected(self._seed, self.num_timesteps - self._reported, len(self._returns), diagnostics)
         self._reported = self.num_timesteps
         self._returns.clear()
         # Only this seed's marks: the job's other seeds have not started or have ended.
         due = [(seed, mark) for seed, mark in self._recorder.due() if seed == self._seed]
         if due:
-            with self._recorder.evaluating([self._seed]), torch.random.fork_rng(devices=[]):
+            with self._recorder.evaluating([self._seed]), torch.random.fork_rng():
                 torch.manual_seed(hashed_seed("evaluation noise", *due[0]))
                 (evaluation,) = self._evaluator.evaluate(_actor(self.model), due)
             if self._recorder.wants_policies and self._recorder.ending(self._seed):
                 state = self.model.policy.state_dict()
-                self._recorder.policy(self._seed, {name: value.cpu().numpy() for name, value in state.items()})
+                named = {name: value.cpu().numpy() for name, value in state.items()}
+                statistics = self.model.get_vec_normalize_env()
+                if statistics is not None:
+                    running: Any = statistics.obs_rms
+                    named |= {"obs_rms.mean": running.mean, "obs_rms.var": running.var}
+                self._recorder.policy(self._seed, named)
             self._recorder.evaluated(self._seed, evaluation)
         self._recorder.progress()
+
+
+def _finite(model: Any) -> bool:
+    return all(bool(torch.isfinite(parameter).all()) for parameter in model.policy.parameters())
 
 
 def _actor(model: Any) -> Actor:

@@ -44,13 +44,17 @@ class PPOSettings(PpoHyperparameters, SegmentSettings):
 
 
 def zoo_settings(task_id: str) -> tuple[str, dict[str, Any]] | None:
-    """(gymnasium id, what the Zoo publishes for it) of a task such as `gym/CartPole-v1`; None where it has nothing."""
+    """(gymnasium id, the Zoo's settings for it) of a task such as `gym/CartPole-v1`; None where it has none.
+
+    What the Zoo does not say is Stable-Baselines3's default, as in the Zoo itself, and not ours.
+    """
     family, _, gymnasium_id = task_id.partition("/")
-    return (gymnasium_id, ZOO[gymnasium_id]) if family == "gym" and gymnasium_id in ZOO else None
+    if family != "gym" or gymnasium_id not in ZOO:
+        return None
+    return gymnasium_id, {"n_envs": 1, "n_steps": 2048, **ZOO[gymnasium_id]}
 
 
-#: What RL Baselines3 Zoo publishes (commit 00128b5), by gymnasium id. Values absent there are Stable-Baselines3's
-#: defaults, as in the Zoo itself, not ours: hence batch_size 64 and n_steps 2048 where it does not say.
+#: What RL Baselines3 Zoo publishes (commit 00128b5), by gymnasium id.
 ZOO: dict[str, dict[str, Any]] = {
     "CartPole-v1": {
         "n_envs": 8,
@@ -88,6 +92,23 @@ ZOO: dict[str, dict[str, Any]] = {
         "use_sde": True,
         "log_std_init": -3.29,
         "ortho_init": False,
+    },
+    "BipedalWalker-v3": {
+        "normalize": True,
+        "n_envs": 32,
+        "gae_lambda": 0.95,
+        "gamma": 0.999,
+        "clip_range": 0.18,
+    },
+    "BipedalWalkerHardcore-v3": {
+        "normalize": True,
+        "n_envs": 16,
+        "gae_lambda": 0.95,
+        "gamma": 0.999,
+        "ent_coef": 0.001,
+        "learning_rate": 2.5e-4,
+        "learning_rate_schedule": "linear",
+        "clip_range_schedule": "linear",
     },
     "Acrobot-v1": {"normalize": True, "n_envs": 16, "n_steps": 256, "gae_lambda": 0.94, "n_epochs": 4},
 }

@@ -154,12 +154,12 @@ class Recorder:
         self._add(state, diagnostics)
 
     def due(self) -> list[tuple[int, int]]:
-        """(seed, mark number) of the live seeds whose current policy collected a mark not yet evaluated."""
-        return [
-            (seed, state.next_mark)
-            for seed, state in self._seeds.items()
-            if not state.finished and self._reached(state) > state.next_mark
-        ]
+        """Live seeds whose current policy collected marks not yet evaluated, each with the number of the last of them.
+
+        The last, because the budget is then evaluated alike for every algorithm, however long its iterations are.
+        """
+        reached = {seed: self._reached(state) for seed, state in self._seeds.items() if not state.finished}
+        return [(seed, number - 1) for seed, number in reached.items() if number > self._seeds[seed].next_mark]
 
     def evaluated(self, seed: int, evaluation: Evaluation) -> None:
         """The evaluation of `seed`'s current policy; it serves every mark that the policy crossed."""

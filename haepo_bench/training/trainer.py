@@ -116,8 +116,8 @@ class Trainer:
             & torch.stack([torch.isfinite(epoch["loss"]) for epoch in history]).all(0)
         ).tolist()
         columns = {name: torch.stack([epoch[name] for epoch in history]) for name in history[0]}
-        # The entropy is that of the policy that collected the batch, the KL that after all updates but the last; all
-        # else is the mean over the iteration's gradient steps.
+        # The entropy is that of the policy that collected the batch, the KL that before the last gradient step (so with
+        # one epoch there is none); all else is the mean over the iteration's gradient steps.
         values = {
             "policy_entropy": columns.pop("policy_entropy")[0].tolist(),
             "kl_previous": columns.pop("kl_previous")[-1].tolist(),
@@ -126,6 +126,8 @@ class Trainer:
         for row, seed in enumerate(self.seeds):
             if finite[row]:
                 own = {name: value[row] for name, value in values.items()}
+                if self.settings.epochs == 1:
+                    del own["kl_previous"]
                 self.recorder.updated(seed, self.settings.epochs, own)
             else:
                 self.recorder.diverged(seed, "the loss or a parameter is not finite")
