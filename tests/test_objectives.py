@@ -356,12 +356,16 @@ def test_finite_everywhere(objective, seed, steps, trajectories, ties, equal):
         assert torch.isfinite(value).all()
 
 
+def tensors(batch: TrajectoryBatch) -> dict[str, torch.Tensor]:
+    """Of a batch of complete episodes, which has no values."""
+    found = {name: getattr(batch, name) for name in TrajectoryBatch.__annotations__}
+    return {name: value for name, value in found.items() if isinstance(value, torch.Tensor)}
+
+
 @pytest.mark.parametrize("objective", ALL, ids=lambda o: repr(o)[:60])
 def test_seeds_do_not_mix(objective):
     batch = random_batch(3)
-    names = [name for name in TrajectoryBatch.__annotations__ if isinstance(getattr(batch, name), torch.Tensor)]
-    assert len(names) >= 8
-    alone = replace(batch, **{name: getattr(batch, name)[1:] for name in names})
+    alone = replace(batch, **{name: tensor[1:] for name, tensor in tensors(batch).items()})
     assert torch.allclose(objective(batch).loss[1:], objective(alone).loss, atol=1e-12)
     (full,) = torch.autograd.grad(objective(batch).loss[1], batch.log_probs)
     assert torch.count_nonzero(full[0]) == 0
@@ -405,6 +409,6 @@ def test_h_dpo_with_alpha_one_is_dpo_and_swapping_a_pair_complements():
     one = Dpo(entropy_coefficient=0)
     assert torch.allclose(Dpo(alpha=1.0)(batch).loss, Dpo()(batch).loss)
     # One pair a group: exp(-loss) is the probability of the pair, whose two orders sum to 1 within each group.
-    first = replace(batch, **{n: getattr(batch, n)[:, :1] for n in TrajectoryBatch.__annotations__ if n != "horizon"})
+    first = replace(batch, **{name: tensor[:, :1] for name, tensor in tensors(batch).items()})
     p, q = (torch.exp(-one(b).loss) for b in (first, replace(first, returns=-first.returns)))
     assert torch.allclose(p + q, torch.ones(2, dtype=F), atol=1e-12)
