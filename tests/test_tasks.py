@@ -114,6 +114,15 @@ def test_random_walk_returns():
     rng = np.random.default_rng(0)
     uniform = returns_of(task, lambda o, t: rng.integers(2, size=o.shape[:2]), streams(0), 40_000)
     assert uniform.mean() == pytest.approx(task.references.random, abs=4 * uniform.std() / 200)
+    # Carried forward step by step, without the closed form.
+    for states, horizon in ((4, 1), (5, 7), (20, 100), (33, 40)):
+        at, expected = np.eye(states)[1], 0.0
+        for _ in range(horizon):
+            moved = np.convolve(at, [0.5, 0, 0.5])[1:-1]
+            expected += 0.1 * moved[0] + moved[-1]
+            moved[[0, -1]] = 0
+            at = moved
+        assert uniform_return(states, horizon) == pytest.approx(expected, abs=1e-12)
     # Without a time limit the far end is reached with probability 1/(n-1), by the gambler's ruin.
     assert uniform_return(20, 100_000) == pytest.approx(1 / 19 + 0.1 * 18 / 19)
 

@@ -73,18 +73,21 @@ class _Walks(VectorEnvironment):
 
 
 def uniform_return(states: int, horizon: int) -> float:
-    """Expected return of the uniformly random policy, exact: the state distribution is carried forward step by step."""
-    at = np.zeros(states)
-    at[START] = 1.0
-    expected = 0.0
-    for _ in range(horizon):
-        moved = np.zeros(states)
-        moved[1:] += at[:-1] / 2
-        moved[:-1] += at[1:] / 2
-        expected += NEAR_REWARD * moved[0] + FAR_REWARD * moved[-1]
-        moved[0] = moved[-1] = 0.0
-        at = moved
-    return float(expected)
+    """Expected return of the uniformly random policy, exact.
+
+    Between absorbing ends the walk's transition matrix has eigenvalues cos(k pi / N) and eigenvectors
+    sqrt(2 / N) sin(k pi i / N), N = states - 1 (Feller, An Introduction to Probability Theory, vol. 1, XIV.5); summing
+    their powers over the horizon gives the expected visits of the states beside the ends, half of which end there.
+    """
+    N = states - 1
+    k = np.arange(1, N)
+    eigenvalues = np.cos(k * np.pi / N)
+    powers = (1 - eigenvalues**horizon) / (1 - eigenvalues)
+    near, far = (
+        (2 / N * np.sin(k * np.pi * START / N) * np.sin(k * np.pi * beside / N) * powers).sum() / 2
+        for beside in (1, N - 1)
+    )
+    return float(NEAR_REWARD * near + FAR_REWARD * far)
 
 
 def make(variant: str, *, time_limit: int | None = None) -> Task:
