@@ -180,6 +180,7 @@ class TaskEntry(_Section):
     )
     time_limit: _EnvSteps | None = Field(
         default=None,
+        le=100_000,
         description="steps after which an episode is cut off; needed for environments that have no limit of their own",
     )
 

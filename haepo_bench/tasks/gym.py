@@ -18,6 +18,9 @@ from haepo_bench.tasks.classic_control import ARRAY_ENVIRONMENTS
 
 _MEASURED = "random: mean of 10,000 episodes of the uniform policy; solved: the environment's reward threshold"
 
+#: Steps of the longest episodes that are taken on.
+MAX_HORIZON = 100_000
+
 #: Fixed reference returns, by gymnasium id; `tests/test_tasks.py` compares the random ones with a fresh measurement.
 REFERENCES = {
     "CartPole-v1": References(random=22.2, solved=475.0, source=_MEASURED),
@@ -47,6 +50,11 @@ class GymTask(Task):
         if limit is None:
             raise TaskError(
                 f"{gymnasium_id} has no time limit of its own", remedy="give the task a time_limit (steps an episode)"
+            )
+        if limit > MAX_HORIZON:
+            raise TaskError(
+                f"{gymnasium_id} has episodes of up to {limit:,} steps, and whole batches of episodes are kept in memory",
+                remedy=f"give the task a time_limit of at most {MAX_HORIZON:,}",
             )
         self.horizon = limit
         probe = self._make()
