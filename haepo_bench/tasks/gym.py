@@ -53,7 +53,7 @@ class GymTask(Task):
             )
         if limit > MAX_HORIZON:
             raise TaskError(
-                f"{gymnasium_id} has episodes of up to {limit:,} steps, and whole batches of episodes are kept in memory",
+                f"{gymnasium_id} has episodes of up to {limit:,} steps; whole batches of episodes are kept in memory",
                 remedy=f"give the task a time_limit of at most {MAX_HORIZON:,}",
             )
         self.horizon = limit
