@@ -5,6 +5,7 @@ entry-point groups `haepo_bench.algorithms` (an `Objective` class or an `Algorit
 (a callable that takes the part of the address after the family and returns a `Task`).
 """
 
+import re
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 ALGORITHM_GROUP = "haepo_bench.algorithms"
 TASK_GROUP = "haepo_bench.tasks"
+#: What an algorithm may be called: it becomes part of a folder's name.
+NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
 class Listed(NamedTuple):
@@ -103,6 +106,11 @@ def expand(name: str) -> tuple[str, ...]:
     if name not in ALGORITHMS and name not in _plugins(ALGORITHM_GROUP):
         known = [*ALGORITHMS, *FAMILIES, *_plugins(ALGORITHM_GROUP)]
         raise UnknownName("algorithm", name, known, hint="haepo-bench list algorithms")
+    if not NAME.fullmatch(name):
+        raise UserError(
+            f"the plugin's name '{name}' cannot be the name of a folder",
+            remedy="its package must register it under letters, digits, '.', '_' and '-' only",
+        )
     return (name,)
 
 
@@ -148,7 +156,7 @@ def task(address: str, *, time_limit: int | None = None) -> "Task":
         made: Task = make(variant, time_limit=time_limit)
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if family in TASKS:
             raise
         raise TaskError(
@@ -177,7 +185,7 @@ def _load(target: "str | EntryPoint") -> Any:
         return getattr(import_module(module), attribute)
     try:
         return target.load()
-    except Exception as error:  # a plugin can fail in any way; its author needs to know which one and how
+    except (Exception, SystemExit) as error:  # a plugin can fail in any way; its author needs to know which one and how
         raise UserError(
             f"the plugin '{target.name}' ({target.value}) cannot be imported: {type(error).__name__}: {error}",
             remedy="mend or uninstall the package that provides it",

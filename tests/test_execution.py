@@ -213,13 +213,22 @@ def test_a_dry_run_writes_nothing_and_a_selection_keeps_the_plan(workplace: Work
 
     changed = workplace.run(suite, "--only", "a", "--set", "seeds=2", "--set", "tasks.0.budget.env_steps=150")
     assert changed.returncode == 0, changed.stderr
-    cells = json.loads(plan_file.read_text())["cells"]
-    assert [(cell["algorithm"], cell["budget"], cell["seeds"]) for cell in cells] == [
+    # What is left out stays in the plan, as the suite now asks for it: no table may set one budget beside another.
+    later = json.loads(plan_file.read_text())
+    assert [(cell["algorithm"], cell["budget"], cell["seeds"]) for cell in later["cells"]] == [
         ("a", 150, [0, 1]),
-        ("b", 100, [0, 1, 2]),
+        ("b", 150, [0, 1]),
     ]
-    assert cells[0]["folder"] != plan["cells"][0]["folder"]
-    assert cells[1] == plan["cells"][1]
+    assert later["cells"][0]["folder"] != plan["cells"][0]["folder"]
+    assert later["source"].endswith("\n# run with --set seeds=2\n# run with --set tasks.0.budget.env_steps=150")
+
+    # A run of a newer format is neither read nor moved out of the way.
+    newer = workplace.folder / "results" / "trial" / later["cells"][0]["folder"] / "seed-0.json"
+    newer.write_text(newer.read_text().replace('"format_version": 1', '"format_version": 2'))
+    refused = workplace.run(suite, "--set", "seeds=2", "--set", "tasks.0.budget.env_steps=150")
+    assert refused.returncode == 4
+    assert "newer version" in refused.stderr
+    assert newer.exists()
 
 
 def test_policies_are_kept_on_request(workplace: Workplace) -> None:

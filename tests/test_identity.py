@@ -129,6 +129,7 @@ def test_every_field_of_a_cell_is_classified(path: Path) -> None:
         "suite",
         "description",
         "cells",
+        "unselected",
         "execution",
         "source",
     }

@@ -17,7 +17,7 @@ def run(
         Path, typer.Option(metavar="DIR", help="Folder under which the suite's results folder lies.")
     ] = Path("results"),
     workers: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Worker processes; without it as the suite says.")
+        int | None, typer.Option(min=1, max=1024, metavar="N", help="Worker processes; without it as the suite says.")
     ] = None,
     sets: SetOption = None,
     only: OnlyOption = None,
@@ -55,7 +55,6 @@ def run(
         count = f"{plan.suite}: {len(plan.cells)} cells, {plan.runs} runs, {execution.workers} workers"
         typer.echo(f"{count}, device {execution.device} ({execution.device_reason})", err=True)
     options = Options(
-        partial=bool(only),
         retry_failed=retry_failed,
         fail_fast=fail_fast,
         save_policies=save_policies,

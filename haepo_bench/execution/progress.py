@@ -4,6 +4,7 @@ All of it goes to standard error; a terminal that has gone away never stops a ru
 """
 
 import contextlib
+import os
 import sys
 import time
 from dataclasses import dataclass, field
@@ -201,4 +202,6 @@ def display_for(jobs: list[Job], *, quiet: bool) -> Display:
     steps = sum(job.cell.budget * len(job.seeds) for job in jobs)
     if quiet:
         return Display(runs, steps)
-    return Picture(runs, steps) if sys.stderr is not None and sys.stderr.isatty() else Lines(runs, steps)
+    # A dumb terminal cannot redraw a line.
+    living = sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") not in {"dumb", "unknown"}
+    return Picture(runs, steps) if living else Lines(runs, steps)

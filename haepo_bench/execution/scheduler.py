@@ -94,7 +94,7 @@ def survey(plan: Plan, store: Store, *, retry_failed: bool) -> Survey:
     """Reads what is stored of a plan and says what is to be run.
 
     Raises:
-        UserError: a file holds another run than its name says.
+        UserError: a file holds another run than its name says, or is of a newer format.
     """
     stored: dict[RunKey, Stored] = {}
     missing: list[tuple[Cell, tuple[int, ...]]] = []
@@ -107,6 +107,12 @@ def survey(plan: Plan, store: Store, *, retry_failed: bool) -> Survey:
             if record is None:
                 seeds.append(seed)
             elif isinstance(record, Damaged):
+                if record.newer:
+                    raise UserError(
+                        record.reason,
+                        where=str(record.path),
+                        remedy="install that version, or choose another folder with --results",
+                    )
                 stored[key] = Stored("damaged", {}, None, None, "", ())
                 seeds.append(seed)
             else:

@@ -3,7 +3,7 @@
 import contextlib
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,14 +28,12 @@ class Options:
     """What a person asked of one `run` beside the suite.
 
     Args:
-        partial: the plan is a selection of the suite's cells.
         retry_failed: run failed and timed-out runs again.
         fail_fast: stop at the first run that fails.
         save_policies: keep the final policies of the runs made now.
         quiet: show nothing meanwhile.
     """
 
-    partial: bool = False
     retry_failed: bool = False
     fail_fast: bool = False
     save_policies: bool = False
@@ -96,7 +94,7 @@ def run_plan(plan: Plan, store: Store, options: Options) -> Outcome:
     """
     with store.lock():
         store.sweep()
-        store.write_plan(_plan_document(plan, store, partial=options.partial))
+        store.write_plan(_plan_document(plan))
         todo = forecast(plan, store, retry_failed=options.retry_failed)
         session = _Session(plan, store, options, todo.survey)
         signalled = session.run(todo.jobs) if todo.jobs else False
@@ -207,20 +205,15 @@ def _signals(executor: LocalExecutor) -> Iterator[list[str]]:
             signal.signal(number, handler)
 
 
-def _plan_document(plan: Plan, store: Store, *, partial: bool) -> dict[str, Any]:
-    """What reports need to know of the plan; a selection leaves the earlier plan's other cells standing."""
-    cells = {(cell.task, cell.algorithm): _cell_document(cell) for cell in plan.cells}
-    earlier = store.read_plan() if partial else None
-    if isinstance(earlier, Mapping):
-        kept = [cell for cell in earlier["cells"] if isinstance(cell, dict)]
-        cells = {**{(str(cell.get("task")), str(cell.get("algorithm"))): cell for cell in kept}, **cells}
+def _plan_document(plan: Plan) -> dict[str, Any]:
+    """What reports need to know: every cell of the suite as it now is, whether this run selects it or not."""
     return {
         "format_version": 1,
         "suite": plan.suite,
         "description": plan.description,
         "written": utc_now(),
         "source": plan.source,
-        "cells": list(cells.values()),
+        "cells": [_cell_document(cell) for cell in (*plan.cells, *plan.unselected)],
     }
 
 

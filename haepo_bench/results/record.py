@@ -25,6 +25,10 @@ CLOCK_COLUMNS = frozenset({"wall_seconds", "cpu_seconds"})
 Number = float | int | None
 
 
+class NewerFormat(ValueError):
+    """A file that a newer version of the program wrote."""
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -95,7 +99,7 @@ class RunRecord(_Model):
     @classmethod
     def _known_version(cls, value: int) -> int:
         if value > FORMAT_VERSION:
-            raise ValueError(
+            raise NewerFormat(
                 f"written by a newer version of haepo-bench (format {value}, this one reads up to {FORMAT_VERSION})"
             )
         if value < 1:

@@ -182,7 +182,7 @@ def select(store: Store) -> Selection:
 
 
 def _is_suite(folder: Path) -> bool:
-    return (folder / PLAN_FILE).is_file() or any(folder.glob("*--*/*.json"))
+    return (folder / PLAN_FILE).is_file() or any(folder.glob("*--*/seed-*.json"))
 
 
 def _is_foreign(folder: Path) -> bool:

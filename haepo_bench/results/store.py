@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from haepo_bench.errors import UserError
-from haepo_bench.results.record import FINISHED, RunRecord
+from haepo_bench.results.record import FINISHED, NewerFormat, RunRecord
 
 PLAN_FILE = "plan.json"
 LOG_FOLDER = "logs"
@@ -26,10 +26,15 @@ REPORT_FOLDER = "report"
 
 @dataclass(frozen=True)
 class Damaged:
-    """A file in a store that could not be read as a run."""
+    """A file in a store that could not be read as a run.
+
+    Args:
+        newer: it is of a newer format, so nothing is wrong with it but that we cannot read it.
+    """
 
     path: Path
     reason: str
+    newer: bool = False
 
 
 class Store:
@@ -143,7 +148,7 @@ def read_record(path: Path) -> RunRecord | Damaged | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        return Damaged(path, _one_line(error))
+        return Damaged(path, _one_line(error), newer=isinstance(error, NewerFormat))
     if path.name != f"seed-{record.seed}.json":
         return Damaged(path, f"holds the run of seed {record.seed}, which its name does not say")
     return record

@@ -78,13 +78,15 @@ class Plan:
 
     Args:
         suite: its name; the results folder's name.
-        source: text of the suite file, kept with the results.
+        unselected: cells of the suite that this run leaves out; reports count them all the same.
+        source: text of the suite file, and what was set on the command line; kept with the results.
     """
 
     suite: str
     description: str
     cells: tuple[Cell, ...]
     execution: Execution
+    unselected: tuple[Cell, ...] = ()
     source: str = field(repr=False, default="")
 
     @property

@@ -33,7 +33,15 @@ _TASK_REMEDY = "a task is an address such as gym/CartPole-v1 (haepo-bench list t
 
 def problems_of(error: ValidationError) -> list[Problem]:
     """Every problem that pydantic found, in the order of the schema."""
-    return [_problem(details) for details in error.errors(include_url=False)]
+    found = error.errors(include_url=False)
+    paths = [details["loc"] for details in found]
+
+    def phantom(details: ErrorDetails) -> bool:
+        """A list whose every entry is wrong counts as empty to pydantic; the entries' own problems say it all."""
+        path = details["loc"]
+        return details["type"] == "too_short" and any(p[: len(path)] == path and p != path for p in paths)
+
+    return [_problem(details) for details in found if not phantom(details)]
 
 
 def _problem(details: ErrorDetails) -> Problem:

@@ -42,8 +42,9 @@ def load_plan(suite: str | Path, sets: Sequence[str] = (), only: Sequence[str] =
         suite=loaded.suite.name,
         description=loaded.suite.description,
         cells=tuple(cell for cell in cells if selected(cell.task, cell.algorithm, only)),
+        unselected=tuple(cell for cell in cells if not selected(cell.task, cell.algorithm, only)),
         execution=resolver.execution,
-        source=loaded.text,
+        source=loaded.text + "".join(f"\n# run with --set {assignment}" for assignment in sets),
     )
 
 

@@ -18,6 +18,20 @@ from numpy.typing import NDArray
 
 from haepo_bench.results.record import Number, Status, finite
 
+#: Columns that the recorder measures itself.
+MEASURED = frozenset(
+    {
+        "env_steps",
+        "gradient_steps",
+        "episodes",
+        "wall_seconds",
+        "cpu_seconds",
+        "eval_return",
+        "eval_return_greedy",
+        "eval_return_std",
+    }
+)
+
 
 class Evaluation(NamedTuple):
     """Returns of evaluation episodes of one seed.
@@ -172,7 +186,10 @@ class Recorder:
         state.evaluation_env_steps += evaluation.env_steps
         reached = self._reached(state)
         means: dict[str, Number] = {
-            name: finite(total / state.counts[name]) for name, total in state.sums.items() if state.counts[name]
+            # An algorithm's own diagnostics never stand in for what is measured here.
+            name: finite(total / state.counts[name])
+            for name, total in state.sums.items()
+            if state.counts[name] and name not in MEASURED
         }
         for number in range(state.next_mark, reached):
             mark = self.marks[number]
