@@ -34,6 +34,20 @@ class Step(NamedTuple):
     truncated: Array
 
 
+class Uniform(NamedTuple):
+    """What the uniformly random policy does in an episode: the yardstick that exploration is measured with.
+
+    Args:
+        steps: mean length.
+        visits: [state] probability that an episode visits a state; None where coverage is not counted.
+        success: probability that an episode is a success; None where successes are not counted.
+    """
+
+    steps: float
+    visits: Array | None = None
+    success: float | None = None
+
+
 class VectorEnvironment(ABC):
     """Episodes of many seeds side by side, axes [seed, trajectory]; every seed draws from its own stream only.
 
@@ -75,6 +89,10 @@ class VectorEnvironment(ABC):
         """State numbers [seed, trajectory] int64 of the current states, for tasks that count coverage."""
         return None
 
+    def measures(self) -> dict[str, Array]:
+        """What the task measures beside returns, of episodes that have ended: column to [seed, trajectory] float64."""
+        return {}
+
     def close(self) -> None:
         """Lets go of what the environment holds."""
 
@@ -97,12 +115,28 @@ class Task(ABC):
     references: References | None = None
     #: Number of states that coverage is counted over; None where it is not counted.
     states: int | None = None
+    #: Numbers of the states that are goals, for tasks with several; they are found when visited.
+    goals: tuple[int, ...] = ()
+    #: Return from which on an episode is a success; None where successes are not counted.
+    success_return: float | None = None
+    #: What the uniformly random policy does; None where exploration is not measured.
+    uniform: Uniform | None = None
+    #: Start states in a batch; trajectories are compared with those from the same one.
+    groups: int = 1
     #: How the environment is stepped: `array` (all episodes at once) or `gymnasium` (one after the other).
     backend: str = "array"
 
     @abstractmethod
     def vector(self, trajectories: int) -> VectorEnvironment:
         """An environment of `trajectories` episodes a seed, for as many seeds as each `reset` is given streams for."""
+
+    def grouped(self, trajectories: int) -> VectorEnvironment:
+        """As `vector`, of `groups` x `trajectories` episodes, group by group; those of a group share a start state."""
+        return self.vector(trajectories)
+
+    def training(self) -> "Task":
+        """The task as training sees it; evaluation sees the task itself. Only wrappers tell the two apart."""
+        return self
 
     def environment(self) -> "gymnasium.Env[Any, Any]":
         """A single gymnasium environment of the same task, for libraries that expect one."""
