@@ -57,7 +57,7 @@ def test_array_environments_step_as_gymnasium_does(name):
     inner.reset(seed=0)
     rng = np.random.default_rng(1)
     for _ in range(200):
-        before = vector.state[0].copy()
+        before = vector.state[:, 0].T.copy()
         actions = random_actions(task, (1, 50), rng)
         step = vector.step(actions, np.ones((1, 50), bool))
         for k in range(50):
@@ -65,7 +65,7 @@ def test_array_environments_step_as_gymnasium_does(name):
             inner.steps_beyond_terminated = None
             observation, reward, terminated, _, _ = inner.step(actions[0, k])
             np.testing.assert_allclose(step.observations[0, k], observation, rtol=1e-6, atol=1e-6)
-            np.testing.assert_allclose(vector.state[0, k], inner.state, atol=1e-11)
+            np.testing.assert_allclose(vector.state[:, 0, k], inner.state, atol=1e-11)
             assert step.rewards[0, k] == pytest.approx(float(reward), abs=1e-6)
             assert step.terminated[0, k] == terminated
         if step.terminated.any():
@@ -77,7 +77,7 @@ def test_array_environments_start_as_gymnasium_does(name):
     """Start states fill the same range: extremes of 2,000 draws lie within 1 % of gymnasium's range of each other."""
     vector = catalogue.task(f"gym/{name}").vector(2000)
     vector.reset(streams(0))
-    ours = vector.state[0]
+    ours = vector.state[:, 0].T
     inner = gymnasium.make(name, disable_env_checker=True).unwrapped
     theirs = np.array([(inner.reset(seed=s), np.array(inner.state))[1] for s in range(2000)])
     span = np.ptp(theirs, axis=0)

@@ -71,7 +71,8 @@ class Minibatches:
             numbers, actions, mask = numbers[rows], actions[rows], mask[rows]
         observations, behaviour, *behind = numbers.split_with_sizes(self._widths, 1)
         log_probs, rewards, values, advantages = (part[:, :, None] for part in behind)
-        outputs, predicted, inputs = self._network.forward(parameters, observations)
+        folded = self._network.fold(parameters)
+        outputs, predicted, inputs = self._network.forward(folded, observations)
         outputs, predicted = outputs.requires_grad_(), predicted.requires_grad_()
         evaluated = self._network.policy.head.evaluate(outputs, actions, behaviour)
         new_log_probs, entropy, kl = (part[:, None, None] for part in evaluated)
@@ -94,7 +95,7 @@ class Minibatches:
         back = torch.autograd.grad(
             found.loss.sum(), (outputs, predicted), allow_unused=True, materialize_grads=True
         )  # an objective may do without values
-        gradient = self._network.backward(parameters, inputs, *back)
+        gradient = self._network.backward(folded, inputs, *back)
         with torch.no_grad():
             log_ratio = torch.where(batch.mask, batch.log_probs - batch.behaviour_log_probs, 0.0)
             diagnostics = {

@@ -149,18 +149,18 @@ def _actor(model: Any) -> Actor:
     """Stable-Baselines3's policy as rollouts call it; its noise comes from torch's generator, not from ours."""
     policy, statistics = model.policy, model.get_vec_normalize_env()
 
-    def act(observations: Tensor, noise: Tensor, greedy: Tensor | None) -> tuple[Tensor, Tensor]:
+    def act(observations: Tensor, noise: Tensor, greedy: Tensor | None) -> Tensor:
         rows = observations[0].T.contiguous()
         if statistics is not None:
             rows = torch.from_numpy(statistics.normalize_obs(rows.numpy()))
         rows = rows.to(policy.device)
         if model.use_sde:
             policy.reset_noise(len(rows))
-        sampled, _, log_probs = policy(rows)
+        sampled: Tensor = policy(rows)[0]
         if greedy is not None:
             best = policy(rows, deterministic=True)[0]
             sampled = torch.where(greedy.view(-1, *[1] * (sampled.dim() - 1)), best, sampled)
-        return sampled[None].cpu(), log_probs[None].cpu()
+        return sampled[None].cpu()
 
     policy.set_training_mode(False)
     return act

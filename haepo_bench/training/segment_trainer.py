@@ -156,14 +156,13 @@ class SegmentTrainer:
 
     def _actor(self, rows: Sequence[int]) -> Actor:
         """The policies of some rows, as rollouts call them."""
-        network, parameters, normalisation = self.network, self.parameters[rows], self.collector.normalisation
+        policy, normalisation = self.network.policy, self.collector.normalisation
+        folded, _ = self.network.fold(self.parameters[rows])
 
-        def act(observations: Tensor, noise: Tensor, greedy: Tensor | None) -> tuple[Tensor, Tensor]:
+        def act(observations: Tensor, noise: Tensor, greedy: Tensor | None) -> Tensor:
             if normalisation is not None:
                 observations = normalisation.frozen(rows, observations)
-            outputs = network.policy_outputs(parameters, observations)
-            actions = network.policy.head.sample(outputs, noise, greedy)
-            return actions, network.policy.head.log_prob(outputs, actions)
+            return policy.head.sample(policy.outputs(folded, observations), noise, greedy)
 
         return act
 

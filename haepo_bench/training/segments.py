@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from haepo_bench.policies.actor_critic import ActorCritic
+from haepo_bench.policies.mlp import Folded
 from haepo_bench.policies.shapes import Array, pad
 from haepo_bench.tasks.base import Step, Task
 from haepo_bench.training.normalisation import Normalisation
@@ -90,9 +91,10 @@ class SegmentCollector:
         noise = torch.zeros(S, rows, *drawn.shape[2:])
         noise[:, :K] = torch.from_numpy(drawn)
         noise = noise.to(parameters.device)
+        folded = self._network.fold(parameters)
         for t in range(T):
             observations[:, :, t] = self._current
-            outputs = self._network.policy_outputs(parameters, _rows(self._current, rows).to(parameters.device))
+            outputs = self._network.policy.outputs(folded[0], _rows(self._current, rows).to(parameters.device))
             taken = head.sample(outputs, noise[:, :, t], None)[:, :K].cpu()
             actions[:, :, t] = taken
             step = self._step(clip_actions(taken.numpy(), bounds))
@@ -103,13 +105,13 @@ class SegmentCollector:
                 last = step.observations
                 if self.normalisation is not None:
                     last = self.normalisation.observations(last)
-                paid = np.where(cut, paid + self._settings.gamma * self._values(parameters, last), paid)
+                paid = np.where(cut, paid + self._settings.gamma * self._values(folded, last), paid)
             rewards[:, :, t] = paid
-        return self._segments(parameters, observations, actions, rewards, over, returns)
+        return self._segments(folded, observations, actions, rewards, over, returns)
 
     def _segments(
         self,
-        parameters: Tensor,
+        folded: tuple[Folded, Folded],
         observations: Array,
         actions: Tensor,
         rewards: Array,
@@ -118,19 +120,19 @@ class SegmentCollector:
     ) -> Segments:
         """What was collected, [seed, environment, step, ...], and what the networks say of it."""
         S, K, T = rewards.shape
-        N, head, device = K * T, self._network.policy.head, parameters.device
+        N, head, device = K * T, self._network.policy.head, folded[0].weights[0].device
         rows = _rows(observations.reshape(S, N, -1), pad(N, self._chunk)).to(device)
         taken = torch.zeros(S, rows.shape[2], *head.action_shape, dtype=head.action_dtype)
         taken[:, :N] = actions.view(S, N, *head.action_shape)
         taken = taken.to(device)
         starts = range(0, rows.shape[2], self._chunk)
-        chunks = [self._network.forward(parameters, rows[:, :, s : s + self._chunk].contiguous())[:2] for s in starts]
+        chunks = [self._network.forward(folded, rows[:, :, s : s + self._chunk].contiguous())[:2] for s in starts]
         outputs = torch.cat([policy for policy, _ in chunks], 2)
         values = torch.cat([value for _, value in chunks], 1)[:, :N]
         advantages = generalised_advantages(
             rewards,
             values.reshape(S, K, T).cpu().numpy(),
-            self._values(parameters, self._current),
+            self._values(folded, self._current),
             over,
             gamma=self._settings.gamma,
             gae_lambda=self._settings.gae_lambda,
@@ -203,11 +205,11 @@ class SegmentCollector:
         if self.visited is not None and states is not None:
             self.visited[np.arange(len(self._places))[:, None], states[self._places]] = True
 
-    def _values(self, parameters: Tensor, observations: Array) -> Array:
+    def _values(self, folded: tuple[Folded, Folded], observations: Array) -> Array:
         """V [seed, environment] of observations [seed, environment, feature]."""
         K = observations.shape[1]
-        rows = _rows(observations, self._network.padded_rows(K)).to(parameters.device)
-        values: Array = self._network.values(parameters, rows)[:, :K].cpu().numpy()
+        rows = _rows(observations, self._network.padded_rows(K)).to(folded[1].weights[0].device)
+        values: Array = self._network.values(folded, rows)[:, :K].cpu().numpy()
         return values
 
 

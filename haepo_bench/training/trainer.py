@@ -47,7 +47,8 @@ class Trainer:
         self.network = Network(task.observation_space.shape[0], settings.hidden, head)
         initial = np.stack([self.network.initial(stream("initialisation", seed)) for seed in self.seeds])
         self.parameters = torch.from_numpy(initial).to(device)
-        self.reference = self.parameters.clone()
+        #: Parameters of the reference policy; None where that is the one that collected the batch.
+        self.reference = None if settings.reference == "previous" else self.parameters.clone()
         self.optimiser = Adam(self.parameters, settings.learning_rate)
         self.collector = Collector(task, head, settings.trajectories, self.network.padded_rows(settings.trajectories))
         self.evaluator = Evaluator(task, head, recorder.episodes, self.network.padded_rows)
@@ -100,14 +101,14 @@ class Trainer:
 
     def _refresh_reference(self, iteration: int) -> None:
         every = self.settings.reference
-        if every == "previous" or (isinstance(every, int) and iteration % every == 0):
+        if isinstance(every, int) and iteration % every == 0:
             self.reference = self.parameters.clone()
 
     def _update(self, rollout: Rollout) -> None:
-        update = Update(self.network, rollout, self.reference, self.task.horizon, self.device)
+        update = Update(self.network, rollout, self.parameters, self.reference, self.task.horizon, self.device)
         history: list[dict[str, Tensor]] = []
         for _ in range(self.settings.epochs):
-            gradient, diagnostics = update.gradient(self.parameters, self.objective)
+            gradient, diagnostics = update.gradient(self.objective)
             diagnostics["gradient_norm"] = self._clip(gradient)
             self.optimiser.step(gradient)
             history.append(diagnostics)
@@ -141,7 +142,8 @@ class Trainer:
         rows = [row for row, seed in enumerate(self.seeds) if seed in live]
         if len(rows) == len(self.seeds):
             return rows
-        self.parameters, self.reference = self.parameters[rows], self.reference[rows]
+        self.parameters = self.parameters[rows]
+        self.reference = None if self.reference is None else self.reference[rows]
         self.optimiser.keep(rows, self.parameters)
         self.seeds = [self.seeds[row] for row in rows]
         if self.visited is not None:
@@ -150,12 +152,10 @@ class Trainer:
 
     def _actor(self, parameters: Tensor) -> Actor:
         """The policy with `parameters` [seed, parameter], as rollouts call it."""
-        network = self.network
+        network, folded = self.network, self.network.fold(parameters)
 
-        def act(observations: Tensor, noise: Tensor, greedy: Tensor | None) -> tuple[Tensor, Tensor]:
-            outputs = network.outputs(parameters, observations)
-            actions = network.head.sample(outputs, noise, greedy)
-            return actions, network.head.log_prob(outputs, actions)
+        def act(observations: Tensor, noise: Tensor, greedy: Tensor | None) -> Tensor:
+            return network.head.sample(network.outputs(folded, observations), noise, greedy)
 
         return act
 
