@@ -139,9 +139,10 @@ def update_efficiency(repeats: int) -> dict[str, float]:
         mask=torch.ones(SEEDS, K, T, dtype=torch.bool),
         lengths=np.full((SEEDS, K), T),
         returns=random.normal(size=(SEEDS, K)),
+        measures={},
     )
     objective = catalogue.algorithm("haepo-listwise").configure({}, task).objective  # type: ignore[attr-defined]
-    update = Update(network, rollout, parameters, None, T, "cpu")
+    update = Update(network, rollout, parameters, None, task, "cpu")
     adam = Adam(parameters.clone(), 1e-3)
     left, right = torch.randn(SEEDS, 64, 64), torch.randn(SEEDS, 64, 512)
     products = 40
@@ -168,7 +169,7 @@ def rollout_cost(repeats: int) -> dict[str, float]:
     network = Network(4, (64, 64), head)
     parameters = torch.from_numpy(np.stack([network.initial(stream("initialisation", s)) for s in range(SEEDS)]))
     folded = network.fold(parameters)
-    collector = Collector(task, head, 16, network.padded_rows(16))
+    collector = Collector(task, task.vector(16), head, 16, network.padded_rows(16))
     environment = task.vector(16)
     actions, live = np.zeros((SEEDS, 16), np.int64), np.ones((SEEDS, 16), bool)
 

@@ -162,8 +162,8 @@ def test_segments_go_on_where_they_stopped_and_bootstrap_only_where_cut_off(alwa
             rewards, values, network.values(folded, following)[:, :2].numpy(), over, gamma=0.5, gae_lambda=0.25
         )
         np.testing.assert_allclose(segments.advantages.view(2, 2, 7).numpy(), expected, atol=1e-6)
-        assert [len(r) for r in segments.returns] == [int(over[s].sum()) for s in range(2)]
-        assert all((r == length).all() for r in segments.returns)
+        assert [len(e.returns) for e in segments.episodes] == [int(over[s].sum()) for s in range(2)]
+        assert all(r == length for e in segments.episodes for r in e.returns)
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ def test_the_value_at_mark_zero_is_that_of_the_initial_policy():
 
 def test_continuous_actions_reach_the_task_within_their_bounds():
     task = catalogue.task("gym/Pendulum-v1", time_limit=3)
-    collector = Collector(task, make_head(task), 4, 8)
+    collector = Collector(task, task.vector(4), make_head(task), 4, 8)
     taken: list[np.ndarray] = []
     step = collector._environment.step
     collector._environment.step = lambda actions, live: (taken.append(actions), step(actions, live))[1]
@@ -156,7 +156,7 @@ def test_coverage_leaves_with_its_seed_and_counts_the_last_state():
     def right(x: Tensor, noise: Tensor, greedy: Tensor | None) -> Tensor:
         return torch.ones(1, 16, dtype=torch.int64)
 
-    collector = Collector(task, make_head(task), 1, 16)
+    collector = Collector(task, task.vector(1), make_head(task), 1, 16)
     collector.collect(right, [stream("environment", 0)], [stream("action noise", 0)], visited=visited)
     assert visited.tolist() == [[False, True, True, True]]
 
@@ -210,7 +210,7 @@ def test_chunks_change_nothing_but_rounding(monkeypatch):
         np.stack([network.initial(stream("initialisation", s)) + 0.3 * stream("ppo", s).normal(size=sum(network.sizes))
                   for s in range(3)]).astype(np.float32)
     )  # fmt: skip
-    collector = Collector(task, network.head, 6, network.padded_rows(6))
+    collector = Collector(task, task.vector(6), network.head, 6, network.padded_rows(6))
 
     def act(x: Tensor, noise: Tensor, greedy: Tensor | None) -> Tensor:
         return network.head.sample(network.outputs(network.fold(parameters), x), noise, greedy)
@@ -221,11 +221,11 @@ def test_chunks_change_nothing_but_rounding(monkeypatch):
     reference = parameters * 0.9
 
     def gradient() -> Tensor:
-        return Update(network, rollout, parameters, reference, task.horizon, "cpu").gradient(objective)[0]
+        return Update(network, rollout, parameters, reference, task, "cpu").gradient(objective)[0]
 
     whole = gradient()
     own = [
-        Update(network, rollout, parameters, reference, task.horizon, "cpu").gradient(objective)[0]
+        Update(network, rollout, parameters, reference, task, "cpu").gradient(objective)[0]
         for reference in (None, parameters.clone())
     ]
     assert torch.equal(*own)
@@ -264,7 +264,7 @@ def test_chunks_change_nothing_but_rounding(monkeypatch):
 def test_rollout_masks_end_where_episodes_end():
     task = catalogue.task("gym/CartPole-v1", time_limit=12)
     head = make_head(task)
-    collector = Collector(task, head, 3, 8)
+    collector = Collector(task, task.vector(3), head, 3, 8)
 
     def left(x: Tensor, noise: Tensor, greedy: Tensor | None) -> Tensor:
         return torch.zeros(2, 8, dtype=torch.int64)

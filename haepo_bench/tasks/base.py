@@ -17,6 +17,9 @@ from haepo_bench.results.record import References
 
 Array = NDArray[Any]
 
+#: The measure by which a task whose training rewards are not its own tells what its own return was.
+CLEAN_RETURN = "clean_return"
+
 
 class Step(NamedTuple):
     """One step of all episodes.
@@ -144,7 +147,11 @@ class Task(ABC):
 
 
 class GymnasiumAdapter(gymnasium.Env[Array, Any]):
-    """One episode of a task's vector environment as a gymnasium environment."""
+    """One episode of a task's vector environment as a gymnasium environment.
+
+    Its info holds `state`, where the task numbers its states, and after each step `measures`, which count at an
+    episode's end.
+    """
 
     def __init__(self, task: Task) -> None:
         self._vector = task.vector(1)
@@ -154,7 +161,7 @@ class GymnasiumAdapter(gymnasium.Env[Array, Any]):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
         """As gymnasium's; the stream is the environment's own `np_random`."""
         super().reset(seed=seed)
-        return self._vector.reset([self.np_random])[0, 0], {}
+        return self._vector.reset([self.np_random])[0, 0], self._state()
 
     def step(self, action: Any) -> tuple[Array, float, bool, bool, dict[str, Any]]:
         step = self._vector.step(np.asarray(action)[None, None], np.ones((1, 1), dtype=bool))
@@ -163,5 +170,10 @@ class GymnasiumAdapter(gymnasium.Env[Array, Any]):
             float(step.rewards[0, 0]),
             bool(step.terminated[0, 0]),
             bool(step.truncated[0, 0]),
-            {},
+            {"measures": {name: float(values[0, 0]) for name, values in self._vector.measures().items()}}
+            | self._state(),
         )
+
+    def _state(self) -> dict[str, int]:
+        states = self._vector.visited()
+        return {} if states is None else {"state": int(states[0, 0])}

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from haepo_bench.tasks.base import Task
 from haepo_bench.training.evaluation import Evaluator
+from haepo_bench.training.exploration import Episodes, Exploration
 from haepo_bench.training.ppo_settings import PPOSettings
 from haepo_bench.training.recorder import Recorder
 from haepo_bench.training.rollout import Actor
@@ -26,7 +27,7 @@ _NEVER = 2**62
 
 def train_seed(task: Task, seed: int, settings: PPOSettings, recorder: Recorder, device: str) -> None:
     """Trains one seed until the recorder's budget."""
-    environments: Any = DummyVecEnv([lambda: Monitor(task.environment())] * settings.n_envs)
+    environments: Any = DummyVecEnv([lambda: Monitor(task.training().environment())] * settings.n_envs)
     if settings.normalize:
         environments = VecNormalize(environments, gamma=settings.gamma)
     evaluator = Evaluator(task, make_head(task), recorder.episodes)
@@ -58,7 +59,11 @@ def train_seed(task: Task, seed: int, settings: PPOSettings, recorder: Recorder,
         model.set_logger(configure(None, []))
         recorder.begin([seed])
         try:
-            model.learn(recorder.budget, callback=_Reporter(seed, recorder, evaluator), log_interval=_NEVER)
+            model.learn(
+                recorder.budget,
+                callback=_Reporter(seed, recorder, evaluator, Exploration(task, 1)),
+                log_interval=_NEVER,
+            )
         except _Diverged as diverged:
             recorder.diverged(seed, str(diverged))
         except (ValueError, RuntimeError):
@@ -78,11 +83,12 @@ class _Diverged(Exception):
 class _Reporter(BaseCallback):
     """Tells the recorder what Stable-Baselines3 does."""
 
-    def __init__(self, seed: int, recorder: Recorder, evaluator: Evaluator) -> None:
+    def __init__(self, seed: int, recorder: Recorder, evaluator: Evaluator, exploration: Exploration) -> None:
         super().__init__()
         self._seed, self._recorder, self._evaluator = seed, recorder, evaluator
         self._reported = 0
-        self._returns: list[float] = []
+        self._exploration = exploration
+        self._episodes = Episodes()
         self._gradient_steps = 0
 
     def _on_training_start(self) -> None:
@@ -106,23 +112,36 @@ class _Reporter(BaseCallback):
         self._gradient_steps = 0
 
     def _on_step(self) -> bool:
-        self._returns += [info["episode"]["r"] for info in self.locals["infos"] if "episode" in info]
+        infos = self.locals["infos"]
+        self._mark([*infos, *self.training_env.reset_infos])
+        for info in infos:
+            if "episode" in info:
+                self._episodes.returns.append(info["episode"]["r"])
+                self._episodes.steps.append(self.num_timesteps)
+                for name, value in info.get("measures", {}).items():
+                    self._episodes.measures.setdefault(name, []).append(value)
         if self.num_timesteps < self._recorder.budget:
             return True
         # The budget ends the run without another update.
         self._report()
         return False
 
+    def _mark(self, infos: list[dict[str, Any]]) -> None:
+        if self._exploration.visited is not None:
+            self._exploration.visited[0, [info["state"] for info in infos if "state" in info]] = True
+
     def _on_rollout_end(self) -> None:
         self._report()
 
     def _report(self) -> None:
-        diagnostics = {"train_return": sum(self._returns) / len(self._returns)} if self._returns else {}
-        if not all(math.isfinite(value) for value in self._returns):
+        episodes = self._episodes
+        if not all(math.isfinite(value) for value in episodes.returns):
             raise _Diverged("the task returned a reward that is not finite")
-        self._recorder.collected(self._seed, self.num_timesteps - self._reported, len(self._returns), diagnostics)
-        self._reported = self.num_timesteps
-        self._returns.clear()
+        taken = self.num_timesteps - self._reported
+        self._recorder.collected(
+            self._seed, taken, len(episodes.returns), episodes.columns(self._exploration, 0, self.num_timesteps)
+        )
+        self._reported, self._episodes = self.num_timesteps, Episodes()
         # Only this seed's marks: the job's other seeds have not started or have ended.
         due = [(seed, mark) for seed, mark in self._recorder.due() if seed == self._seed]
         if due:

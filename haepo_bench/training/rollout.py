@@ -29,6 +29,7 @@ class Rollout:
         mask: bool, true where a step was taken.
         lengths: [seed, trajectory] steps taken.
         returns: [seed, trajectory] float64 undiscounted return.
+        measures: what the task measures beside returns, column to [seed, trajectory].
     """
 
     observations: Tensor
@@ -37,6 +38,7 @@ class Rollout:
     mask: Tensor
     lengths: Array
     returns: Array
+    measures: dict[str, Array]
 
     def select(self, seeds: Sequence[int]) -> "Rollout":
         """The rollouts of some seed rows."""
@@ -50,6 +52,7 @@ class Rollout:
             self.mask[rows],
             self.lengths[seeds],
             self.returns[seeds],
+            {name: values[seeds] for name, values in self.measures.items()},
         )
 
 
@@ -57,13 +60,13 @@ class Collector:
     """Runs episodes of one task; keeps its environment and counts what it visits.
 
     Args:
+        environment: of the task; closed with the collector.
         trajectories: episodes a seed.
         rows: of the tensors that the actor is given, at least as many; what stands beyond the episodes has no meaning.
     """
 
-    def __init__(self, task: Task, head: Head, trajectories: int, rows: int) -> None:
-        self._task, self._head, self._trajectories = task, head, trajectories
-        self._environment: VectorEnvironment = task.vector(trajectories)
+    def __init__(self, task: Task, environment: VectorEnvironment, head: Head, trajectories: int, rows: int) -> None:
+        self._task, self._environment, self._head, self._trajectories = task, environment, head, trajectories
         self._rows = rows
 
     def collect(
@@ -80,7 +83,7 @@ class Collector:
 
         Args:
             greedy: bool [trajectory], which episodes take the most likely action.
-            visited: bool [seed, state], set where a state is visited.
+            visited: bool [seed, state], set where a state is visited by an episode that is not greedy.
         """
         S, K, N, horizon = len(environment_streams), self._trajectories, self._rows, self._task.horizon
         head, bounds = self._head, action_bounds(self._task)
@@ -91,7 +94,7 @@ class Collector:
         rewards = np.zeros((horizon, S, K))
         mask = np.zeros((horizon, S, K), bool)
         live = np.ones((S, K), bool)
-        greedy_rows = None
+        greedy_rows, counted = None, True if greedy is None else ~greedy
         if greedy is not None:
             greedy_rows = torch.zeros(N, dtype=torch.bool)
             greedy_rows[:K] = torch.from_numpy(greedy)
@@ -105,7 +108,7 @@ class Collector:
                 if t % _NOISE_STEPS == 0:
                     noise = self._noise(noise_streams, device)
                 if visited is not None:
-                    self._mark(visited, live)
+                    self._mark(visited, live & counted)
                 observations[t] = current.transpose(0, 2, 1)
                 taken = actor(rows[t].to(device), noise[t % _NOISE_STEPS], greedy_rows)[:, :K].cpu()
                 actions[t] = taken
@@ -116,7 +119,7 @@ class Collector:
                 live = live & ~(step.terminated | step.truncated)
                 steps += 1
         if visited is not None:
-            self._mark(visited, np.ones_like(live))
+            self._mark(visited, np.ones_like(live) & counted)
         taken_steps = mask[:steps]
         paid = np.where(taken_steps, rewards[:steps], 0.0)
         return Rollout(
@@ -126,6 +129,7 @@ class Collector:
             torch.from_numpy(taken_steps.transpose(1, 2, 0)),
             taken_steps.sum(0),
             paid.sum(0),
+            self._environment.measures(),
         )
 
     def _noise(self, streams: Sequence[np.random.Generator], device: str) -> Sequence[Tensor]:

@@ -90,11 +90,9 @@ class SegmentTrainer:
         segments = self.collector.collect(self.parameters, iteration, steps)
         self.env_steps += steps * K
         finite = torch.isfinite(segments.rewards).all(1).tolist()
-        for row, (seed, returns) in enumerate(zip(self.seeds, segments.returns, strict=True)):
-            diagnostics = {"train_return": float(returns.mean())} if len(returns) else {}
-            if self.collector.visited is not None:
-                diagnostics["state_coverage"] = float(self.collector.visited[row].mean())
-            self.recorder.collected(seed, steps * K, len(returns), diagnostics)
+        for row, (seed, episodes) in enumerate(zip(self.seeds, segments.episodes, strict=True)):
+            columns = episodes.columns(self.collector.exploration, row, self.env_steps)
+            self.recorder.collected(seed, steps * K, len(episodes.returns), columns)
             if not finite[row]:
                 self.recorder.diverged(seed, "the task returned a reward that is not finite")
         return segments

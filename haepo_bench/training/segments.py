@@ -15,6 +15,7 @@ from haepo_bench.policies.actor_critic import ActorCritic
 from haepo_bench.policies.mlp import Folded
 from haepo_bench.policies.shapes import Array, pad
 from haepo_bench.tasks.base import Step, Task
+from haepo_bench.training.exploration import Episodes, Exploration
 from haepo_bench.training.normalisation import Normalisation
 from haepo_bench.training.ppo_settings import SegmentSettings
 from haepo_bench.training.rollout import action_bounds, clip_actions
@@ -34,7 +35,7 @@ class Segments:
         rewards: [seed, row], normalised where the settings say so.
         values: V when the steps were taken [seed, row].
         advantages: generalised advantage estimates [seed, row].
-        returns: of the episodes that ended, as the task pays them, one array a seed.
+        episodes: the episodes that ended, one entry a seed.
     """
 
     observations: Tensor
@@ -44,14 +45,14 @@ class Segments:
     rewards: Tensor
     values: Tensor
     advantages: Tensor
-    returns: tuple[Array, ...]
+    episodes: tuple["Episodes", ...]
 
     def select(self, rows: Sequence[int]) -> "Segments":
         """The segments of some seeds."""
-        if len(rows) == len(self.returns):
+        if len(rows) == len(self.episodes):
             return self
-        tensors = {field.name: getattr(self, field.name)[rows] for field in fields(self) if field.name != "returns"}
-        return Segments(**tensors, returns=tuple(self.returns[row] for row in rows))
+        tensors = {field.name: getattr(self, field.name)[rows] for field in fields(self) if field.name != "episodes"}
+        return Segments(**tensors, episodes=tuple(self.episodes[row] for row in rows))
 
 
 class SegmentCollector:
@@ -64,13 +65,14 @@ class SegmentCollector:
         self._task, self._network, self._settings = task, network, settings
         self._seeds = np.array(seeds)
         S, K = len(seeds), settings.n_envs
-        self._environment = task.vector(K)
+        self._environment = task.training().vector(K)
         self._places = np.arange(S)  # of the kept seeds among the environment's
         self._episodes = np.zeros((S, K), np.int64)  # how many each environment has ended
+        self._taken = 0  # env steps of each seed
         self._returns = np.zeros((S, K))  # of the running episodes so far
         features = task.observation_space.shape[0]
         self.normalisation = Normalisation(S, K, features, settings.gamma) if settings.normalize else None
-        self.visited = np.zeros((S, task.states), bool) if task.states else None
+        self.exploration = Exploration(task, S)
         self._started = S  # seeds that the environment was reset with
         self._chunk = network.padded_rows(min(CHUNK_ROWS, K * settings.n_steps))
         first = self._environment.reset([stream("environment", seed) for seed in seeds])
@@ -85,7 +87,7 @@ class SegmentCollector:
         observations = np.zeros((S, K, T, self._current.shape[-1]), np.float32)
         actions = torch.zeros(S, K, T, *head.action_shape, dtype=head.action_dtype)
         rewards, over = np.zeros((S, K, T), np.float32), np.zeros((S, K, T), bool)
-        returns: list[list[float]] = [[] for _ in range(S)]
+        episodes = tuple(Episodes() for _ in range(S))
         rows = self._network.policy.padded_rows(K)
         drawn = np.stack([head.noise(stream("action noise", seed, iteration), K, T) for seed in self._seeds.tolist()])
         noise = torch.zeros(S, rows, *drawn.shape[2:])
@@ -99,7 +101,7 @@ class SegmentCollector:
             actions[:, :, t] = taken
             step = self._step(clip_actions(taken.numpy(), bounds))
             over[:, :, t] = step.terminated | step.truncated
-            self._current, paid = self._turn(step, over[:, :, t], returns)
+            self._current, paid = self._turn(step, over[:, :, t], episodes)
             cut = step.truncated & ~step.terminated
             if cut.any():
                 last = step.observations
@@ -107,7 +109,7 @@ class SegmentCollector:
                     last = self.normalisation.observations(last)
                 paid = np.where(cut, paid + self._settings.gamma * self._values(folded, last), paid)
             rewards[:, :, t] = paid
-        return self._segments(folded, observations, actions, rewards, over, returns)
+        return self._segments(folded, observations, actions, rewards, over, episodes)
 
     def _segments(
         self,
@@ -116,7 +118,7 @@ class SegmentCollector:
         actions: Tensor,
         rewards: Array,
         over: Array,
-        returns: list[list[float]],
+        episodes: tuple[Episodes, ...],
     ) -> Segments:
         """What was collected, [seed, environment, step, ...], and what the networks say of it."""
         S, K, T = rewards.shape
@@ -145,7 +147,7 @@ class SegmentCollector:
             rewards=torch.from_numpy(rewards.reshape(S, N)).to(device),
             values=values,
             advantages=torch.from_numpy(advantages.reshape(S, N)).to(device),
-            returns=tuple(np.array(ended) for ended in returns),
+            episodes=episodes,
         )
 
     def keep(self, rows: Sequence[int]) -> None:
@@ -154,8 +156,7 @@ class SegmentCollector:
         self._returns, self._current = self._returns[rows], self._current[rows]
         if self.normalisation is not None:
             self.normalisation.keep(rows)
-        if self.visited is not None:
-            self.visited = self.visited[rows]
+        self.exploration.keep(rows)
 
     def close(self) -> None:
         """Lets go of the environments."""
@@ -170,15 +171,21 @@ class SegmentCollector:
         everywhere[self._places] = actions
         return Step(*(part[self._places] for part in self._environment.step(everywhere, live)))
 
-    def _turn(self, step: Step, over: Array, returns: list[list[float]]) -> tuple[Array, Array]:
+    def _turn(self, step: Step, over: Array, episodes: tuple[Episodes, ...]) -> tuple[Array, Array]:
         """Starts episodes anew where they are `over`; returns what the learner is shown next and paid."""
+        self._taken += over.shape[1]
         self._mark()
         self._returns += step.rewards
         shown = step.observations
         if over.any():
             ended = np.argwhere(over)
+            measures = self._environment.measures()
             for row, column in ended:
-                returns[row].append(float(self._returns[row, column]))
+                episode = episodes[row]
+                episode.returns.append(float(self._returns[row, column]))
+                episode.steps.append(self._taken)
+                for name, values in measures.items():
+                    episode.measures.setdefault(name, []).append(float(values[self._places[row], column]))
             self._returns[over] = 0.0
             self._episodes[over] += 1
             where = np.zeros((self._started, over.shape[1]), bool)
@@ -201,9 +208,10 @@ class SegmentCollector:
         return self.normalisation.observations(observations)
 
     def _mark(self) -> None:
-        states = self._environment.visited() if self.visited is not None else None
-        if self.visited is not None and states is not None:
-            self.visited[np.arange(len(self._places))[:, None], states[self._places]] = True
+        visited = self.exploration.visited
+        states = self._environment.visited() if visited is not None else None
+        if visited is not None and states is not None:
+            visited[np.arange(len(self._places))[:, None], states[self._places]] = True
 
     def _values(self, folded: tuple[Folded, Folded], observations: Array) -> Array:
         """V [seed, environment] of observations [seed, environment, feature]."""

@@ -13,6 +13,7 @@ from haepo_bench.policies.mlp import Network
 from haepo_bench.tasks.base import Task
 from haepo_bench.training.adam import Adam, clip_gradient
 from haepo_bench.training.evaluation import Evaluator
+from haepo_bench.training.exploration import Episodes, Exploration
 from haepo_bench.training.recorder import Recorder
 from haepo_bench.training.rollout import Actor, Collector, Rollout
 from haepo_bench.training.settings import TrainerSettings
@@ -50,9 +51,12 @@ class Trainer:
         #: Parameters of the reference policy; None where that is the one that collected the batch.
         self.reference = None if settings.reference == "previous" else self.parameters.clone()
         self.optimiser = Adam(self.parameters, settings.learning_rate)
-        self.collector = Collector(task, head, settings.trajectories, self.network.padded_rows(settings.trajectories))
+        episodes = task.groups * settings.trajectories
+        environment = task.training().grouped(settings.trajectories)
+        self.collector = Collector(task, environment, head, episodes, self.network.padded_rows(episodes))
         self.evaluator = Evaluator(task, head, recorder.episodes, self.network.padded_rows)
-        self.visited = np.zeros((len(self.seeds), task.states or 0), bool) if task.states else None
+        self.exploration = Exploration(task, len(self.seeds))
+        self.env_steps = dict.fromkeys(self.seeds, 0)
 
     def train(self) -> None:
         """Runs until every seed is done or diverged."""
@@ -78,14 +82,17 @@ class Trainer:
             self._actor(self.parameters),
             [stream("environment", seed, iteration) for seed in self.seeds],
             [stream("action noise", seed, iteration) for seed in self.seeds],
-            visited=self.visited,
+            visited=self.exploration.visited,
             device=self.device,
         )
         for row, seed in enumerate(self.seeds):
-            diagnostics = {"train_return": float(rollout.returns[row].mean())}
-            if self.visited is not None:
-                diagnostics["state_coverage"] = float(self.visited[row].mean())
-            self.recorder.collected(seed, int(rollout.lengths[row].sum()), rollout.returns.shape[1], diagnostics)
+            # As if a seed's episodes had been played one after the other.
+            ends = self.env_steps[seed] + rollout.lengths[row].cumsum()
+            self.env_steps[seed] = int(ends[-1])
+            measures = {name: values[row].tolist() for name, values in rollout.measures.items()}
+            episodes = Episodes(rollout.returns[row].tolist(), ends.tolist(), measures)
+            columns = episodes.columns(self.exploration, row, self.env_steps[seed])
+            self.recorder.collected(seed, int(rollout.lengths[row].sum()), len(ends), columns)
             if not np.isfinite(rollout.returns[row]).all():
                 self.recorder.diverged(seed, "the task returned a reward that is not finite")
         return rollout
@@ -105,7 +112,7 @@ class Trainer:
             self.reference = self.parameters.clone()
 
     def _update(self, rollout: Rollout) -> None:
-        update = Update(self.network, rollout, self.parameters, self.reference, self.task.horizon, self.device)
+        update = Update(self.network, rollout, self.parameters, self.reference, self.task, self.device)
         history: list[dict[str, Tensor]] = []
         for _ in range(self.settings.epochs):
             gradient, diagnostics = update.gradient(self.objective)
@@ -146,8 +153,7 @@ class Trainer:
         self.reference = None if self.reference is None else self.reference[rows]
         self.optimiser.keep(rows, self.parameters)
         self.seeds = [self.seeds[row] for row in rows]
-        if self.visited is not None:
-            self.visited = self.visited[rows]
+        self.exploration.keep(rows)
         return rows
 
     def _actor(self, parameters: Tensor) -> Actor:

@@ -16,6 +16,7 @@ from torch import Tensor
 from haepo_bench.objectives.base import Objective, TrajectoryBatch
 from haepo_bench.policies.mlp import Folded, Network
 from haepo_bench.policies.shapes import LANES, pad, padded_seeds
+from haepo_bench.tasks.base import Task
 from haepo_bench.training.rollout import Rollout
 
 #: Rows of a chunk: 64 units of 512 rows are 128 KiB a layer and seed, which stays in a core's cache.
@@ -65,13 +66,14 @@ class Update:
         rollout: Rollout,
         parameters: Tensor,
         reference: Tensor | None,
-        horizon: int,
+        task: Task,
         device: str,
     ) -> None:
-        self._network, self._parameters, self._horizon, self._device = network, parameters, horizon, device
+        self._network, self._parameters, self._device = network, parameters, device
+        self._groups, self._horizon = task.groups, task.horizon
         self._S, self._K, collected = rollout.mask.shape
         # Of the batch; always as long, whoever's episodes were the longest.
-        self._T = pad(horizon, LANES)
+        self._T = pad(task.horizon, LANES)
         self._size = padded_seeds(self._S, self._K) * self._K * self._T
         chunks = list(self._pack(rollout))
         self._slots = torch.cat([chunk.slots.reshape(-1) for chunk in chunks])
@@ -93,7 +95,7 @@ class Update:
             shape = (self._T,) * (x.dim() > 2)
             padded = torch.zeros(padded_seeds(self._S, self._K), self._K, *shape, dtype=x.dtype)
             padded[(slice(self._S), slice(None), slice(collected))[: x.dim()]] = x
-            return padded[:, None].to(device)
+            return self._grouped(padded).to(device)
 
         # What carries gradient is filled in at each gradient step.
         self._batch = TrajectoryBatch(
@@ -105,7 +107,7 @@ class Update:
             mask=batch_shaped(rollout.mask),
             rewards=batch_shaped(rollout.rewards),
             returns=batch_shaped(torch.from_numpy(rollout.returns.astype("float32"))),
-            horizon=horizon,
+            horizon=task.horizon,
         )
 
     def gradient(self, objective: Objective) -> tuple[Tensor, dict[str, Tensor]]:
@@ -162,10 +164,14 @@ class Update:
         return self._scatter([head.log_prob(o, c.actions) for o, c in zip(outputs, self._chunks, strict=True)])
 
     def _scatter(self, values: list[Tensor]) -> Tensor:
-        """Values of the chunks' rows to [seed (padded), group 1, trajectory, step]; zero where no step was taken."""
+        """Values of the chunks' rows to [seed (padded), group, trajectory, step]; zero where no step was taken."""
         flat = torch.zeros(self._size + 1, device=self._device)
         flat = flat.index_put((self._slots,), torch.cat([value.reshape(-1) for value in values]))
-        return flat[:-1].view(-1, 1, self._K, self._T)
+        return self._grouped(flat[:-1].view(-1, self._K, self._T))
+
+    def _grouped(self, x: Tensor) -> Tensor:
+        """[seed, episode, ...] to [seed, group, trajectory, ...]."""
+        return x.view(len(x), self._groups, -1, *x.shape[2:])
 
     def _pack(self, rollout: Rollout) -> Iterator[_Chunk]:
         """The chunks, without outputs of the reference policy."""
