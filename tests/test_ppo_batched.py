@@ -136,7 +136,7 @@ def segments_of(network: ActorCritic, models: list[PPO], parameters: torch.Tenso
         rewards=rows("rewards")[..., 0],
         values=rows("values")[..., 0],
         advantages=rows("advantages")[..., 0],
-        returns=(),
+        episodes=(),
     )
 
 

@@ -11,6 +11,7 @@ from haepo_bench import catalogue
 from haepo_bench.policies.actor_critic import ActorCritic
 from haepo_bench.policies.heads import Categorical
 from haepo_bench.tasks.base import Step, Task, VectorEnvironment
+from haepo_bench.training.exploration import Exploration
 from haepo_bench.training.normalisation import Normalisation
 from haepo_bench.training.ppo_settings import SegmentSettings
 from haepo_bench.training.segments import SegmentCollector, generalised_advantages
@@ -126,7 +127,7 @@ def test_segments_go_on_where_they_stopped_and_bootstrap_only_where_cut_off(alwa
     parameters[:, sum(network.policy.sizes) - network.policy.sizes[-1] - 2 :][:, :2] = [[40, -40], [-40, 40]][always]
     parameters = torch.from_numpy(parameters)
     folded = network.fold(parameters)
-    collector = SegmentCollector(Clock(), network, settings, [5, 9])
+    collector = SegmentCollector(Clock(), network, settings, [5, 9], Exploration(Clock(), 2))
     length = 5 if always else 3
     t = 0
     episode = np.zeros((2, 2), int)

@@ -13,6 +13,7 @@ from torch import Tensor
 from haepo_bench.objectives.base import Objective, TrajectoryBatch
 from haepo_bench.policies.actor_critic import ActorCritic
 from haepo_bench.policies.shapes import Array
+from haepo_bench.training.loop import update_diagnostics
 from haepo_bench.training.segments import Segments
 
 
@@ -96,13 +97,4 @@ class Minibatches:
             found.loss.sum(), (outputs, predicted), allow_unused=True, materialize_grads=True
         )  # an objective may do without values
         gradient = self._network.backward(folded, inputs, *back)
-        with torch.no_grad():
-            log_ratio = torch.where(batch.mask, batch.log_probs - batch.behaviour_log_probs, 0.0)
-            diagnostics = {
-                **found.diagnostics,
-                "loss": found.loss,
-                "policy_entropy": batch.token_mean(batch.entropy),
-                # KL(behaviour || policy), k3 on the taken actions.
-                "kl_previous": batch.token_mean(torch.exp(log_ratio) - 1 - log_ratio),
-            }
-        return gradient, {name: value.detach() for name, value in diagnostics.items()}
+        return gradient, {name: value.detach() for name, value in update_diagnostics(found, batch).items()}

@@ -61,7 +61,14 @@ class SegmentCollector:
     Row i of what it returns belongs to the i-th seed that is still kept.
     """
 
-    def __init__(self, task: Task, network: ActorCritic, settings: SegmentSettings, seeds: Sequence[int]) -> None:
+    def __init__(
+        self,
+        task: Task,
+        network: ActorCritic,
+        settings: SegmentSettings,
+        seeds: Sequence[int],
+        exploration: Exploration,
+    ) -> None:
         self._task, self._network, self._settings = task, network, settings
         self._seeds = np.array(seeds)
         S, K = len(seeds), settings.n_envs
@@ -72,7 +79,7 @@ class SegmentCollector:
         self._returns = np.zeros((S, K))  # of the running episodes so far
         features = task.observation_space.shape[0]
         self.normalisation = Normalisation(S, K, features, settings.gamma) if settings.normalize else None
-        self.exploration = Exploration(task, S)
+        self._exploration = exploration
         self._started = S  # seeds that the environment was reset with
         self._chunk = network.padded_rows(min(CHUNK_ROWS, K * settings.n_steps))
         first = self._environment.reset([stream("environment", seed) for seed in seeds])
@@ -156,7 +163,6 @@ class SegmentCollector:
         self._returns, self._current = self._returns[rows], self._current[rows]
         if self.normalisation is not None:
             self.normalisation.keep(rows)
-        self.exploration.keep(rows)
 
     def close(self) -> None:
         """Lets go of the environments."""
@@ -208,7 +214,7 @@ class SegmentCollector:
         return self.normalisation.observations(observations)
 
     def _mark(self) -> None:
-        visited = self.exploration.visited
+        visited = self._exploration.visited
         states = self._environment.visited() if visited is not None else None
         if visited is not None and states is not None:
             visited[np.arange(len(self._places))[:, None], states[self._places]] = True

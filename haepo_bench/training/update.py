@@ -17,6 +17,7 @@ from haepo_bench.objectives.base import Objective, TrajectoryBatch
 from haepo_bench.policies.mlp import Folded, Network
 from haepo_bench.policies.shapes import LANES, pad, padded_seeds
 from haepo_bench.tasks.base import Task
+from haepo_bench.training.loop import update_diagnostics
 from haepo_bench.training.rollout import Rollout
 
 #: Rows of a chunk: 64 units of 512 rows are 128 KiB a layer and seed, which stays in a core's cache.
@@ -139,15 +140,7 @@ class Update:
                 gradient += found
             else:
                 gradient.index_add_(0, chunk.seeds, found)
-        with torch.no_grad():
-            log_ratio = torch.where(batch.mask, batch.log_probs - batch.behaviour_log_probs, 0.0)
-            diagnostics = {
-                **objective_output.diagnostics,
-                "loss": objective_output.loss,
-                "policy_entropy": batch.token_mean(batch.entropy),
-                # KL(behaviour || policy), k3 on the taken actions.
-                "kl_previous": batch.token_mean(torch.exp(log_ratio) - 1 - log_ratio),
-            }
+        diagnostics = update_diagnostics(objective_output, batch)
         return gradient, {name: value.detach()[: self._S] for name, value in diagnostics.items()}
 
     def _passes(self, chunks: list[_Chunk], folded: Folded | None = None) -> list[_Pass]:
