@@ -20,7 +20,7 @@ ARROWS: dict[str, set[str]] = {
     "execution": {"suite", "catalogue", "training", "tasks", "results", "statistics"},
     "suite": {"catalogue", "training", "tasks", "results"},
     "catalogue": {"training", "tasks"},
-    "training": {"objectives", "policies", "tasks", "results"},
+    "training": {"objectives", "policies", "tasks", "results", "statistics"},
     "report": {"results", "statistics"},
     "objectives": set(),
     "policies": set(),

@@ -7,6 +7,7 @@ the same task to libraries that expect a single environment.
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import gymnasium
 import numpy as np
@@ -136,6 +137,11 @@ class Task(ABC):
     def grouped(self, trajectories: int) -> VectorEnvironment:
         """As `vector`, of `groups` x `trajectories` episodes, group by group; those of a group share a start state."""
         return self.vector(trajectories)
+
+    @property
+    def probe_name(self) -> str:
+        """What the file of the task's probe set is called, without its ending (probes.py)."""
+        return f"{quote(self.id, safe='')}@{self.version}"
 
     def training(self) -> "Task":
         """The task as training sees it; evaluation sees the task itself. Only wrappers tell the two apart."""

@@ -51,6 +51,7 @@ class Evaluator:
         seeds: Sequence[int],
         actor: Callable[[list[int]], Actor],
         named: Callable[[int], Mapping[str, Array]],
+        measured: Callable[[list[int]], list[dict[str, float]]],
         *,
         device: str = "cpu",
     ) -> None:
@@ -60,6 +61,7 @@ class Evaluator:
             seeds: in training, whose places in this list are rows.
             actor: rows to their policies.
             named: a row to its policy as named arrays.
+            measured: rows to further columns of theirs.
         """
         due = recorder.due()
         if not due:
@@ -67,10 +69,11 @@ class Evaluator:
         rows = [seeds.index(seed) for seed, _ in due]
         with recorder.evaluating([seed for seed, _ in due]):
             evaluations = self.evaluate(actor(rows), due, device=device)
-        for (seed, _), row, evaluation in zip(due, rows, evaluations, strict=True):
+            columns = measured(rows)
+        for (seed, _), row, evaluation, own in zip(due, rows, evaluations, columns, strict=True):
             if recorder.wants_policies and recorder.ending(seed):
                 recorder.policy(seed, named(row))
-            recorder.evaluated(seed, evaluation)
+            recorder.evaluated(seed, evaluation._replace(measures={**evaluation.measures, **own}))
 
     def close(self) -> None:
         """Lets go of the environments."""

@@ -1,15 +1,18 @@
 """The loop that native training shares: collect, evaluate at marks, update; all seeds of a job as one batch."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor
 
 from haepo_bench.objectives.base import ObjectiveOutput, TrajectoryBatch
+from haepo_bench.policies.heads import Head
 from haepo_bench.policies.shapes import Array
+from haepo_bench.tasks.base import Task
 from haepo_bench.training.adam import Adam
+from haepo_bench.training.alignment import LogProbs, Policy, RewardAlignment, network_log_probs
 from haepo_bench.training.evaluation import Evaluator
 from haepo_bench.training.exploration import Episodes, Exploration
 from haepo_bench.training.recorder import Recorder
@@ -33,10 +36,14 @@ class Loop(ABC, Generic[C]):
     Row i of every [seed, ...] tensor belongs to `self.seeds[i]`; seeds that are done or diverged leave by slicing.
     """
 
+    task: Task
     seeds: list[int]
     recorder: Recorder
     evaluator: Evaluator
     exploration: Exploration
+    head: Head
+    #: Of the policy's network (policies/shapes.py).
+    padded_rows: Callable[[int], int]
     #: [seed, parameter]; changed in place by the optimiser.
     parameters: torch.Tensor
     optimiser: Adam
@@ -45,11 +52,19 @@ class Loop(ABC, Generic[C]):
     def train(self) -> None:
         """Runs until every seed is done or diverged."""
         iteration = 0
+        self._alignment = RewardAlignment(self.task, self._log_probs(range(len(self.seeds))))
         self.recorder.begin(self.seeds)
         try:
             while self.seeds:
                 collected = self.collect(iteration)
-                self.evaluator.serve(self.recorder, self.seeds, self.actor, self.named, device=self.device)
+                self.evaluator.serve(
+                    self.recorder,
+                    self.seeds,
+                    self.actor,
+                    self.named,
+                    lambda rows: self._alignment.columns(rows, self._log_probs(rows)),
+                    device=self.device,
+                )
                 rows = self._stay()
                 if self.seeds:
                     self.update(collected.select(rows), iteration)
@@ -68,8 +83,8 @@ class Loop(ABC, Generic[C]):
         """Improves the policies, and tells the recorder with `report_updated`."""
 
     @abstractmethod
-    def actor(self, rows: Sequence[int]) -> Actor:
-        """The current policies of some seeds, as rollouts call them."""
+    def policy(self, rows: Sequence[int]) -> Policy:
+        """The current policies of some seeds."""
 
     @abstractmethod
     def named(self, row: int) -> Mapping[str, Array]:
@@ -79,11 +94,24 @@ class Loop(ABC, Generic[C]):
     def close(self) -> None:
         """Lets go of environments."""
 
+    def actor(self, rows: Sequence[int]) -> Actor:
+        """The current policies of some seeds, as rollouts call them."""
+        policy, head = self.policy(rows), self.head
+
+        def act(observations: Tensor, noise: Tensor, greedy: Tensor | None) -> Tensor:
+            return head.sample(policy(observations), noise, greedy)
+
+        return act
+
+    def _log_probs(self, rows: Sequence[int]) -> LogProbs:
+        return network_log_probs(self.head, self.policy(rows), len(rows), self.padded_rows, self.device)
+
     def keep(self, rows: Sequence[int]) -> None:
         """Goes on with some seeds; whoever holds more than this class by the seed extends it."""
         self.parameters = self.parameters[rows]
         self.optimiser.keep(rows, self.parameters)
         self.exploration.keep(rows)
+        self._alignment.keep(rows)
         self.seeds = [self.seeds[row] for row in rows]
 
     def report_collected(self, row: int, episodes: Episodes, *, steps: int, total: int, finite: bool) -> None:

@@ -12,7 +12,10 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 from torch import Tensor
 
+from haepo_bench.policies.shapes import Array
 from haepo_bench.tasks.base import Task
+from haepo_bench.tasks.probes import ProbeSet
+from haepo_bench.training.alignment import RewardAlignment
 from haepo_bench.training.evaluation import Evaluator
 from haepo_bench.training.exploration import Episodes, Exploration
 from haepo_bench.training.ppo_settings import PPOSettings
@@ -61,7 +64,7 @@ def train_seed(task: Task, seed: int, settings: PPOSettings, recorder: Recorder,
         try:
             model.learn(
                 recorder.budget,
-                callback=_Reporter(seed, recorder, evaluator, Exploration(task, 1)),
+                callback=_Reporter(task, seed, recorder, evaluator),
                 log_interval=_NEVER,
             )
         except _Diverged as diverged:
@@ -83,15 +86,17 @@ class _Diverged(Exception):
 class _Reporter(BaseCallback):
     """Tells the recorder what Stable-Baselines3 does."""
 
-    def __init__(self, seed: int, recorder: Recorder, evaluator: Evaluator, exploration: Exploration) -> None:
+    def __init__(self, task: Task, seed: int, recorder: Recorder, evaluator: Evaluator) -> None:
         super().__init__()
         self._seed, self._recorder, self._evaluator = seed, recorder, evaluator
         self._reported = 0
-        self._exploration = exploration
+        self._task, self._exploration = task, Exploration(task, 1)
         self._episodes = Episodes()
         self._gradient_steps = 0
 
     def _on_training_start(self) -> None:
+        self._alignment = RewardAlignment(self._task, self._log_probs)
+
         def count(*_: object) -> None:
             self._gradient_steps += 1
 
@@ -126,6 +131,19 @@ class _Reporter(BaseCallback):
         self._report()
         return False
 
+    @torch.no_grad()
+    def _log_probs(self, probes: ProbeSet) -> Array:
+        model: Any = self.model
+        rows: Any = probes.observations
+        statistics = model.get_vec_normalize_env()
+        if statistics is not None:
+            rows = statistics.normalize_obs(rows)
+        device = model.device
+        observations, actions = torch.from_numpy(rows).to(device), torch.from_numpy(probes.actions).to(device)
+        _, log_probs, _ = model.policy.evaluate_actions(observations, actions)
+        found: Array = log_probs[None].cpu().numpy()
+        return found
+
     def _mark(self, infos: list[dict[str, Any]]) -> None:
         if self._exploration.visited is not None:
             self._exploration.visited[0, [info["state"] for info in infos if "state" in info]] = True
@@ -148,6 +166,7 @@ class _Reporter(BaseCallback):
             with self._recorder.evaluating([self._seed]), torch.random.fork_rng():
                 torch.manual_seed(hashed_seed("evaluation noise", *due[0]))
                 (evaluation,) = self._evaluator.evaluate(_actor(self.model), due)
+                (columns,) = self._alignment.columns([0], self._log_probs)
             if self._recorder.wants_policies and self._recorder.ending(self._seed):
                 state = self.model.policy.state_dict()
                 named = {name: value.cpu().numpy() for name, value in state.items()}
@@ -156,7 +175,7 @@ class _Reporter(BaseCallback):
                     running: Any = statistics.obs_rms
                     named |= {"obs_rms.mean": running.mean, "obs_rms.var": running.var}
                 self._recorder.policy(self._seed, named)
-            self._recorder.evaluated(self._seed, evaluation)
+            self._recorder.evaluated(self._seed, evaluation._replace(measures={**evaluation.measures, **columns}))
         self._recorder.progress()
 
 

@@ -15,13 +15,13 @@ from haepo_bench.policies.actor_critic import ActorCritic
 from haepo_bench.policies.shapes import Array
 from haepo_bench.tasks.base import Task
 from haepo_bench.training.adam import Adam, clip_gradient
+from haepo_bench.training.alignment import Policy
 from haepo_bench.training.evaluation import Evaluator
 from haepo_bench.training.exploration import Exploration
 from haepo_bench.training.loop import Loop
 from haepo_bench.training.minibatches import Minibatches
 from haepo_bench.training.ppo_settings import SegmentSettings
 from haepo_bench.training.recorder import Recorder
-from haepo_bench.training.rollout import Actor
 from haepo_bench.training.segments import SegmentCollector, Segments
 from haepo_bench.training.streams import stream
 from haepo_bench.training.trainer import make_head
@@ -45,7 +45,7 @@ class SegmentTrainer(Loop[Segments]):
         self.task, self.objective, self.settings, self.recorder = task, objective, settings, recorder
         self.device = device
         self.seeds = list(seeds)
-        head = make_head(task)
+        self.head = head = make_head(task)
         self.network = ActorCritic(
             task.observation_space.shape[0],
             settings.net_arch,
@@ -53,6 +53,7 @@ class SegmentTrainer(Loop[Segments]):
             log_std=settings.log_std_init,
             orthogonal=settings.ortho_init,
         )
+        self.padded_rows = self.network.policy.padded_rows
         initial = [
             self.network.initial(stream("initialisation", seed), stream("initialisation", seed, 1))
             for seed in self.seeds
@@ -120,16 +121,15 @@ class SegmentTrainer(Loop[Segments]):
         super().keep(rows)
         self.collector.keep(rows)
 
-    def actor(self, rows: Sequence[int]) -> Actor:
+    def policy(self, rows: Sequence[int]) -> Policy:
         policy, normalisation = self.network.policy, self.collector.normalisation
         folded, _ = self.network.fold(self.parameters[rows])
 
-        def act(observations: Tensor, noise: Tensor, greedy: Tensor | None) -> Tensor:
-            if normalisation is not None:
-                observations = normalisation.frozen(rows, observations)
-            return policy.head.sample(policy.outputs(folded, observations), noise, greedy)
+        def outputs(observations: Tensor) -> Tensor:
+            shown = observations if normalisation is None else normalisation.frozen(rows, observations)
+            return policy.outputs(folded, shown)
 
-        return act
+        return outputs
 
     def named(self, row: int) -> dict[str, Array]:
         normalisation = self.collector.normalisation

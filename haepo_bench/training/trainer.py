@@ -1,6 +1,7 @@
 """Training objectives that collect whole episodes."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,11 +14,12 @@ from haepo_bench.policies.mlp import Network
 from haepo_bench.policies.shapes import Array
 from haepo_bench.tasks.base import Task
 from haepo_bench.training.adam import Adam, clip_gradient
+from haepo_bench.training.alignment import Policy
 from haepo_bench.training.evaluation import Evaluator
 from haepo_bench.training.exploration import Episodes, Exploration
 from haepo_bench.training.loop import Loop
 from haepo_bench.training.recorder import Recorder
-from haepo_bench.training.rollout import Actor, Collector, Rollout
+from haepo_bench.training.rollout import Collector, Rollout
 from haepo_bench.training.settings import TrainerSettings
 from haepo_bench.training.streams import stream
 from haepo_bench.training.update import Update
@@ -43,8 +45,9 @@ class Trainer(Loop[Rollout]):
             device,
         )
         self.seeds = list(seeds)
-        head = make_head(task)
+        self.head = head = make_head(task)
         self.network = Network(task.observation_space.shape[0], settings.hidden, head)
+        self.padded_rows = self.network.padded_rows
         initial = np.stack([self.network.initial(stream("initialisation", seed)) for seed in self.seeds])
         self.parameters = torch.from_numpy(initial).to(device)
         #: Parameters of the reference policy; None where that is the one that collected the batch.
@@ -116,13 +119,8 @@ class Trainer(Loop[Rollout]):
         super().keep(rows)
         self.reference = None if self.reference is None else self.reference[rows]
 
-    def actor(self, rows: Sequence[int]) -> Actor:
-        network, folded = self.network, self.network.fold(self.parameters[rows])
-
-        def act(observations: Tensor, noise: Tensor, greedy: Tensor | None) -> Tensor:
-            return network.head.sample(network.outputs(folded, observations), noise, greedy)
-
-        return act
+    def policy(self, rows: Sequence[int]) -> Policy:
+        return partial(self.network.outputs, self.network.fold(self.parameters[rows]))
 
     def named(self, row: int) -> Mapping[str, Array]:
         return self.network.named(self.parameters[row])
