@@ -28,7 +28,7 @@ never falls back to it, a contradiction. J likewise.
 
 How soon is another matter. Near arm c the logit of a better arm b rises by pi_b^2 (R_b - R_c), not by
 pi_b (R_b - R_c): an unlikely arm is found in a time of order 1 / pi_b^2 instead of 1 / pi_b. On the way
-likely arms of middling reward lead one after the other. From these policies, in units of t:
+likely arms of middling reward lead one after the other. From these policies, in units of t, returns as they are:
 
     starting policy            weighted reading: arm that leads         REINFORCE: arm that leads
     .25 .25 .25 .25            best at once, half at 6.4                best at once, half at 6.4
@@ -37,7 +37,8 @@ likely arms of middling reward lead one after the other. From these policies, in
 
 From the second policy V = .2425 where J = .33, and the arm whose logit rises fastest is the second for the weighted
 reading, the best for REINFORCE. With batches of M the limit holds while M pi_b is large: once the best arm is not
-pulled any more, neither finds it.
+pulled any more, neither finds it. Adam divides steps by their own recent size, which hides most of the difference in
+speed (benchmarks/predictions.py shows both).
 """
 
 from typing import NamedTuple
