@@ -32,8 +32,8 @@ likely arms of middling reward lead one after the other. From these policies, in
 
     starting policy            weighted reading: arm that leads         REINFORCE: arm that leads
     .25 .25 .25 .25            best at once, half at 6.4                best at once, half at 6.4
-    .60 .25 .10 .05            2nd at 11, 3rd at 55, best at 93         2nd at 11, best at 21
-    .85 .10 .04 .01            2nd at 91, 3rd at 464, best at 319,000   2nd at 28, 3rd at 40, best at 95
+    .60 .25 .10 .05            2nd at 11, 3rd at 55, best at 93         2nd at 10, best at 20
+    .85 .10 .04 .01            2nd at 91, 3rd at 464, best at 319,000   2nd at 27, 3rd at 40, best at 94
 
 From the second policy V = .2425 where J = .33, and the arm whose logit rises fastest is the second for the weighted
 reading, the best for REINFORCE. With batches of M the limit holds while M pi_b is large: once the best arm is not
