@@ -74,7 +74,11 @@ FAMILIES: dict[str, tuple[str, ...]] = {"haepo": ("haepo-weighted", "haepo-listw
 TASKS = {
     entry.name.split("/")[0]: entry
     for entry in (
-        Listed("bandit/10-arm", "ten Gaussian arms, one pull an episode", "haepo_bench.tasks.bandit:make"),
+        Listed(
+            "bandit/10-arm",
+            "one pull an episode; also 1000-arm, deceptive, contextual, pi-squared",
+            "haepo_bench.tasks.bandit:make",
+        ),
         Listed(
             "random-walk/<states>",
             "walk to the far goal past a small near reward",
