@@ -3,10 +3,10 @@
 `corridor/equal`: the first of three actions takes a way of 5 steps or one of 45, which both pay 1 at their end, or a
 dead end of 5 steps that pays nothing; later actions change nothing. Returns do not tell the two ways apart, so a method
 that follows returns alone learns to avoid the dead end and keeps the proportion of the ways that chance gave it.
-Whatever else `short_way_share` shows, the share of the short way among the episodes that were paid, is the method's own
-preference for length: summed log-probabilities of an untrained policy are near -T log 3, so that in a softmax over
-trajectories a long way weighs 3^-40 of a short one. The dead end is as long as the short way, so that there is
-something to learn without a difference in length.
+`short_way_share` and `long_way_share` count the episodes on each; where they part systematically, that is the method's
+own preference for length (or its discount's). Summed log-probabilities of an untrained policy are near -T log 3, so that
+in a softmax over trajectories a long way weighs 3^-40 of a short one. The dead end is as long as the short way, so that
+there is something to learn without a difference in length.
 
 `corridor/<horizon>`: one step to the right at every step, whatever is done. At each position one of the two actions is
 right (drawn once, for good) and pays 1 / horizon. For a policy that is right with probability p at every position,
@@ -51,8 +51,6 @@ def equal() -> Task:
     next_state[0] = first[:3]
     next_state[first[1:] - 1] = np.arange(cells, states)[:, None]  # a way's last cell leads to its end
     reward[first[1:3] - 1] = 1.0
-    short_way_share = np.full(states, np.nan)
-    short_way_share[cells : cells + 2] = [1.0, 0.0]
     return Tabular(
         "corridor/equal",
         f"ways of {SHORT} and of {LONG} steps to the same reward, and a dead end",
@@ -60,12 +58,12 @@ def equal() -> Task:
         next_state=next_state,
         reward=reward,
         terminal=np.arange(states) >= cells,
-        start=np.eye(states)[0],
+        start=0,
         horizon=LONG,
         observations=np.eye(states, cells),
         successes=[cells, cells + 1],
         success_return=1.0,
-        measures={"short_way_share": short_way_share},
+        measures={f"{way}_way_share": np.arange(states) == cells + i for i, way in enumerate(("short", "long"))},
         tags=("length",),
     )
 
@@ -82,7 +80,7 @@ def straight(horizon: int) -> Task:
         next_state=np.repeat(np.minimum(np.arange(1, horizon + 2), horizon), 2).reshape(-1, 2),
         reward=reward,
         terminal=np.arange(horizon + 1) == horizon,
-        start=np.eye(horizon + 1)[0],
+        start=0,
         horizon=horizon,
         observations=_positions(horizon),
         tags=("credit", "length"),

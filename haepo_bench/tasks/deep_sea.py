@@ -39,9 +39,9 @@ def make(variant: str, *, time_limit: int | None = None) -> Task:
         next_state=next_state,
         reward=reward,
         terminal=np.arange(states) >= cells,
-        start=np.eye(states)[0],
+        start=0,
         horizon=size,
-        observations=np.eye(states, cells),
+        observations=np.eye(states, cells, dtype=np.float32),
         successes=[treasure],
         success_return=0.5,  # all the costs together are 0.01
         tags=("exploration", "floor") if size >= FLOOR_SIZE else ("exploration",),

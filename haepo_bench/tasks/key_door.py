@@ -38,7 +38,7 @@ def make(variant: str, *, time_limit: int | None = None) -> Task:
         next_state=next_state,
         reward=(next_state == goal) * 1.0,
         terminal=np.arange(2 * cells) == goal,
-        start=np.eye(2 * cells)[0],
+        start=0,
         horizon=4 * cells if time_limit is None else time_limit,
         observations=np.concatenate([np.eye(size)[row], np.eye(size)[column], has_key[:, None]], 1),
         successes=[goal],

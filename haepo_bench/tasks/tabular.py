@@ -3,6 +3,7 @@
 A family builds its tables and hands them to `Tabular`; deep_sea.py is a short example.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple
@@ -43,7 +44,7 @@ class Tabular(Task):
         next_state: [state, action] int.
         reward: [state, action], its expectation.
         terminal: [state] bool, where episodes end; what the other tables say of these states has no meaning.
-        start: [state] probability that an episode starts there.
+        start: where every episode starts, or [state] the probability that one starts there.
         horizon: steps after which an episode is cut off.
         observations: [state, feature]; one-hot where not given.
         reward_noise: [state, action]; each step pays the reward plus or minus this, with probability one half each, so
@@ -52,8 +53,7 @@ class Tabular(Task):
         goals: states, for tasks with several goals.
         successes: terminal states whose episodes are the successes.
         success_return: return from which on an episode is a success; must agree with `successes`.
-        measures: column name to [state], a property of episodes that is read off the state they end in; NaN where it
-            does not apply.
+        measures: column name to [state], a property of episodes that is read off the state they end in.
 
     Raises:
         ValueError: the tables do not fit together.
@@ -69,7 +69,7 @@ class Tabular(Task):
         next_state: Array,
         reward: Array,
         terminal: Array,
-        start: Array,
+        start: int | Array,
         horizon: int,
         observations: Array | None = None,
         reward_noise: Array | None = None,
@@ -85,6 +85,9 @@ class Tabular(Task):
                 f"{address} cannot have episodes of {horizon:,} steps", remedy=f"1 to {MAX_HORIZON:,} are possible"
             )
         states, actions = next_state.shape
+        start = np.asarray(start)
+        if start.ndim == 0:
+            start = np.bincount([int(start)], minlength=states).astype(np.float64)
         if reward.shape != (states, actions) or terminal.shape != (states,) or start.shape != (states,):
             raise ValueError(f"{address}: the tables disagree about the number of states or actions")
         if not np.isclose(start.sum(), 1.0) or start.min() < 0 or start[terminal].any():
@@ -97,9 +100,8 @@ class Tabular(Task):
         self.reward = np.where(terminal[:, None], 0.0, reward)[kept]
         self.terminal, self.start = terminal[kept], start[kept]
         self.reward_noise = None if reward_noise is None else reward_noise[kept]
-        if observations is None:
-            observations = np.eye(states)
-        self.observations = observations[kept].astype(np.float32)
+        self._features = None if observations is None else observations[kept].astype(np.float32)
+        self._one_hot = kept, states
         self.window = window
         self.columns = {name: np.asarray(values, np.float64)[kept] for name, values in (measures or {}).items()}
         self.states = len(kept)
@@ -107,14 +109,24 @@ class Tabular(Task):
         if -1 in self.goals + self.successes or not all(self.terminal[s] for s in self.successes):
             raise ValueError(f"{address}: goals and successes must be within reach, and successes terminal")
         self.success_return = success_return
-        low, high = self.observations.min(0), self.observations.max(0)
-        if window > 1:  # what is not yet there is shown as zero
-            low, high = (np.tile(bound, window) for bound in (np.minimum(low, 0), np.maximum(high, 0)))
-        self.observation_space = spaces.Box(low, np.maximum(high, low + 1), dtype=np.float32)
+        low, high, features = 0.0, 1.0, states
+        if self._features is not None:
+            low, high, features = float(self._features.min()), float(self._features.max()), self._features.shape[1]
+        self.observation_space = spaces.Box(min(low, 0.0), max(high, 0.0), (window * features,), np.float32)
         self.action_space = spaces.Discrete(actions)
 
     def vector(self, trajectories: int) -> VectorEnvironment:
         return _Episodes(self, trajectories)
+
+    @cached_property
+    def observations(self) -> Array:
+        """[state, feature] float32; made when first needed, since one-hot ones grow with the square of the states."""
+        if self._features is not None:
+            return self._features
+        kept, states = self._one_hot
+        observations = np.zeros((len(kept), states), np.float32)
+        observations[np.arange(len(kept)), kept] = 1.0
+        return observations
 
     @cached_property
     def references(self) -> References | None:  # type: ignore[override]  # computed once, when asked for
@@ -128,9 +140,10 @@ class Tabular(Task):
 
     @cached_property
     def uniform(self) -> Uniform | None:  # type: ignore[override]  # computed once, when asked for
-        """Exact."""
-        visits = self.visit_probabilities()
-        success = None if self.success_return is None else float(visits[list(self.successes)].sum())
+        """Exact; visits within rounding."""
+        visits = np.clip(self.visit_probabilities(), 0.0, 1.0)
+        # Successes end the episode: arriving there and having visited them is the same.
+        success = None if self.success_return is None else float(self.forward.arrivals[list(self.successes)].sum())
         return Uniform(self.forward.steps, visits, success)
 
     @cached_property
@@ -157,7 +170,8 @@ class Tabular(Task):
         """[state] probability that an episode of the uniform policy visits a state, exact.
 
         Where no state can be occupied at two times this is the expected number of arrivals. Otherwise every state
-        becomes a target, and the probabilities [state, target] of hitting it within t steps are carried from t to t + 1.
+        becomes a target, and the probabilities [state, target] of hitting it within t steps are carried on to t + 1:
+        memory and time a step grow with the square of the states (0.3 s for key-door/15).
         """
         if self.forward.once:
             return self.forward.arrivals
@@ -216,18 +230,17 @@ class _Episodes(VectorEnvironment):
         self._time[where] = 0
         first = self._first(self._state[where])
         if self._task.window > 1:
+            self._shown = self._shown.copy()  # the old array is in the caller's hands
             self._shown[where] = first
         return first
 
     def step(self, actions: Array, live: Array) -> Step:
         task = self._task
         rewards = task.reward[self._state, actions]
-        if self._signs is not None:
+        if self._signs is not None and task.reward_noise is not None:
             now = np.minimum(self._time, task.horizon - 1)[..., None]
-            assert task.reward_noise is not None
-            rewards = (
-                rewards + task.reward_noise[self._state, actions] * np.take_along_axis(self._signs, now, -1)[..., 0]
-            )
+            sign = np.take_along_axis(self._signs, now, -1)[..., 0]
+            rewards = rewards + task.reward_noise[self._state, actions] * sign
         self._state = np.where(live, task.next_state[self._state, actions], self._state)
         self._time += live
         terminated = task.terminal[self._state]
@@ -256,7 +269,8 @@ class _Episodes(VectorEnvironment):
         if self._task.reward_noise is None:
             return states, None
         size = (*shape, self._task.horizon)
-        return states, 2 * np.stack([stream.integers(2, size=size, dtype=np.int8) for stream in streams]) - 1
+        heads = np.array([stream.integers(2, size=size, dtype=np.int8) for stream in streams], np.int8)
+        return states, 2 * heads.reshape(len(streams), *size) - 1
 
     def _first(self, states: Array) -> Array:
         """What is shown of episodes that start in `states`."""
@@ -268,7 +282,7 @@ class _Episodes(VectorEnvironment):
 def fixed_bits(shape: tuple[int, ...], *key: int) -> Array:
     """Random bits (bool) of the fixed instances that versions stand for.
 
-    Read off the bit generator itself: numpy promises its output for all time, that of `Generator`'s methods it does not.
+    Read off the bit generator itself: numpy promises its output for all time, but not that of `Generator`'s methods.
     """
     bits: Array = (np.random.PCG64(np.random.SeedSequence(key)).random_raw(int(np.prod(shape))) >> 63).astype(bool)
     return bits.reshape(shape)
@@ -283,7 +297,7 @@ def whole_number(variant: str, low: int, high: int, *, what: str, example: str) 
     Raises:
         TaskError: it is none, or out of bounds.
     """
-    if not (variant.isascii() and variant.isdecimal() and str(int(variant)) == variant and low <= int(variant) <= high):
+    if not re.fullmatch("[1-9][0-9]{0,5}", variant) or not low <= int(variant) <= high:
         raise TaskError(f"{what} is a whole number from {low} to {high}, not '{variant}'", remedy=f"write {example}")
     return int(variant)
 

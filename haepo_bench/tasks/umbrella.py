@@ -43,6 +43,6 @@ def make(variant: str, *, time_limit: int | None = None) -> Task:
         horizon=delay,
         observations=np.concatenate([np.stack([forecast, umbrella, 1 - time / delay], 1), np.zeros((2, 3))]),
         reward_noise=noise,
-        measures={"right_choice_share": np.where(np.arange(states) < cells, np.nan, np.arange(states) == cells + 1)},
+        measures={"right_choice_share": np.arange(states) == cells + 1},
         tags=("credit", "noise"),
     )
