@@ -4,9 +4,9 @@
 dead end of 5 steps that pays nothing; later actions change nothing. Returns do not tell the two ways apart, so a method
 that follows returns alone learns to avoid the dead end and keeps the proportion of the ways that chance gave it.
 `short_way_share` and `long_way_share` count the episodes on each; where they part systematically, that is the method's
-own preference for length (or its discount's). Summed log-probabilities of an untrained policy are near -T log 3, so that
-in a softmax over trajectories a long way weighs 3^-40 of a short one. The dead end is as long as the short way, so that
-there is something to learn without a difference in length.
+own preference for length (or its discount's). Summed log-probabilities of an untrained policy are near -T log 3, so
+that in a softmax over trajectories a long way weighs 3^-40 of a short one. The dead end is as long as the short way, so
+that there is something to learn without a difference in length.
 
 `corridor/<horizon>`: one step to the right at every step, whatever is done. At each position one of the two actions is
 right (drawn once, for good) and pays 1 / horizon. For a policy that is right with probability p at every position,
