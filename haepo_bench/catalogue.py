@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from haepo_bench.errors import TaskError, UnknownName, UserError
+from haepo_bench.tasks.address import WRAPPERS, parse
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -95,6 +96,21 @@ def list_tasks() -> list[Listed]:
     return [*TASKS.values(), *(_listed(point) for point in _plugins(TASK_GROUP).values())]
 
 
+def list_wrappers() -> list[Listed]:
+    """Every wrapper of tasks, as it is written in an address."""
+    return [Listed(wrapper.usage, wrapper.summary, wrapper.target) for wrapper in WRAPPERS.values()]
+
+
+def task_family(address: str) -> str:
+    """The family of the task at an address, that of the innermost one where tasks are wrapped; it need not exist.
+
+    Raises:
+        UnknownName: no such wrapper.
+        TaskError: a wrapper that is not written as it should be.
+    """
+    return parse(address).innermost.partition("/")[0]
+
+
 def expand(name: str) -> tuple[str, ...]:
     """The algorithms that a name stands for: a family's members, else the name itself.
 
@@ -135,15 +151,24 @@ def algorithm(name: str) -> "AlgorithmDefinition":
 
 
 def task(address: str, *, time_limit: int | None = None) -> "Task":
-    """The task at an address such as `gym/CartPole-v1`.
+    """The task at an address such as `gym/CartPole-v1` or `noise(gym/CartPole-v1,0.5)`.
 
     Args:
         time_limit: steps after which an episode is cut off; needed for environments that have no limit.
 
     Raises:
-        UnknownName: no such family.
-        TaskError: the family does not know that variant, or needs something that is not installed.
+        UnknownName: no such family or wrapper.
+        TaskError: the family does not know that variant or needs something that is not installed, or a wrapper is not
+            written as it should be or cannot go around that task.
     """
+    layers, innermost = parse(address)
+    made = _unwrapped_task(innermost, time_limit)
+    for layer in reversed(layers):
+        made = _load(WRAPPERS[layer.wrapper].target)(made, layer)
+    return made
+
+
+def _unwrapped_task(address: str, time_limit: int | None) -> "Task":
     family, slash, variant = address.partition("/")
     plugins = _plugins(TASK_GROUP)
     if family not in TASKS and family not in plugins:

@@ -71,7 +71,7 @@ def code_hash(algorithm: str, task: str) -> str:
         _plugin(entry)
         for entry in (
             _entry(algorithm, catalogue.list_algorithms()),
-            _entry(task.split("/")[0], catalogue.list_tasks()),
+            _entry(catalogue.task_family(task), catalogue.list_tasks()),
         )
         if entry.origin != "haepo-bench"
     ]

@@ -85,6 +85,11 @@ class VectorEnvironment(ABC):
         """
         raise NotImplementedError
 
+    @property
+    def restarts(self) -> bool:
+        """Whether `restart` is implemented."""
+        return type(self).restart is not VectorEnvironment.restart
+
     def visited(self) -> Array | None:
         """State numbers [seed, trajectory] int64 of the current states, for tasks that count coverage."""
         return None
@@ -144,7 +149,7 @@ class Task(ABC):
 
 
 class GymnasiumAdapter(gymnasium.Env[Array, Any]):
-    """One episode of a task's vector environment as a gymnasium environment."""
+    """One episode of a task's vector environment as a gymnasium environment; its last step's info has the measures."""
 
     def __init__(self, task: Task) -> None:
         self._vector = task.vector(1)
@@ -158,10 +163,10 @@ class GymnasiumAdapter(gymnasium.Env[Array, Any]):
 
     def step(self, action: Any) -> tuple[Array, float, bool, bool, dict[str, Any]]:
         step = self._vector.step(np.asarray(action)[None, None], np.ones((1, 1), dtype=bool))
-        return (
-            step.observations[0, 0],
-            float(step.rewards[0, 0]),
-            bool(step.terminated[0, 0]),
-            bool(step.truncated[0, 0]),
-            {},
-        )
+        terminated, truncated = bool(step.terminated[0, 0]), bool(step.truncated[0, 0])
+        measures = self._vector.measures() if terminated or truncated else {}
+        information = {name: float(column[0, 0]) for name, column in measures.items()}
+        return step.observations[0, 0], float(step.rewards[0, 0]), terminated, truncated, information
+
+    def close(self) -> None:
+        self._vector.close()

@@ -82,9 +82,7 @@ class GymTask(Task):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # that a newer version exists: the suite's author chose this one
-                return gymnasium.make(
-                    self._gymnasium_id, max_episode_steps=self.horizon, disable_env_checker=True, render_mode=None
-                )
+                return gymnasium.make(self._gymnasium_id, max_episode_steps=self.horizon, disable_env_checker=True)
         except (gymnasium.error.Error, ImportError, AttributeError, TypeError, ValueError) as error:
             raise TaskError(
                 f"gymnasium cannot make {self._gymnasium_id}: {' '.join(str(error).split())}",
