@@ -82,6 +82,7 @@ TASKS = {
             "haepo_bench.tasks.random_walk:make",
         ),
         Listed("gym/<gymnasium id>", "any gymnasium environment with flat observations", "haepo_bench.tasks.gym:make"),
+        Listed("envpool/<id>", "any such environment of EnvPool, stepped in C++", "haepo_bench.tasks.envpool:make"),
     )
 }
 
@@ -101,14 +102,14 @@ def list_wrappers() -> list[Listed]:
     return [Listed(wrapper.usage, wrapper.summary, wrapper.target) for wrapper in WRAPPERS.values()]
 
 
-def task_family(address: str) -> str:
-    """The family of the task at an address, that of the innermost one where tasks are wrapped; it need not exist.
+def innermost(address: str) -> str:
+    """The address `family/variant` without its wrappers; the family need not exist.
 
     Raises:
         UnknownName: no such wrapper.
         TaskError: a wrapper that is not written as it should be.
     """
-    return parse(address).innermost.partition("/")[0]
+    return parse(address).innermost
 
 
 def expand(name: str) -> tuple[str, ...]:

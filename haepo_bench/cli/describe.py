@@ -33,7 +33,7 @@ def describe(
         _describe_algorithm(catalogue.algorithm(name))
     elif name in WRAPPERS:
         _describe_wrapper(WRAPPERS[name])
-    elif catalogue.task_family(name) in tasks:
+    elif catalogue.innermost(name).partition("/")[0] in tasks:
         _describe_task(catalogue.task(name))
     else:
         raise UnknownName("name", name, known_names(), hint="haepo-bench list")
