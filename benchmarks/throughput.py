@@ -132,20 +132,17 @@ def update_efficiency(repeats: int) -> dict[str, float]:
     K, T = 16, task.horizon
     parameters = torch.from_numpy(np.stack([network.initial(stream("initialisation", s)) for s in range(SEEDS)]))
     random = np.random.default_rng(0)
-    steps = Collector(task, head, K, network.padded_rows(K)).steps
-    mask = torch.zeros(SEEDS, K, steps, dtype=torch.bool)
-    mask[..., :T] = True
     rollout = Rollout(
-        observations=torch.from_numpy(random.normal(size=(SEEDS, 4, K, steps)).astype(np.float32)),
-        actions=torch.from_numpy(random.integers(2, size=(SEEDS, K, steps))),
-        rewards=mask.float(),
-        mask=mask,
-        behaviour_log_probs=torch.full((SEEDS, K, steps), -0.69),
+        observations=torch.from_numpy(random.normal(size=(SEEDS, 4, K, T)).astype(np.float32)),
+        actions=torch.from_numpy(random.integers(2, size=(SEEDS, K, T))),
+        rewards=torch.ones(SEEDS, K, T),
+        mask=torch.ones(SEEDS, K, T, dtype=torch.bool),
         lengths=np.full((SEEDS, K), T),
         returns=random.normal(size=(SEEDS, K)),
+        measures={},
     )
     objective = catalogue.algorithm("haepo-listwise").configure({}, task).objective  # type: ignore[attr-defined]
-    update = Update(network, rollout, parameters, T, "cpu")
+    update = Update(network, rollout, parameters, None, task, "cpu")
     adam = Adam(parameters.clone(), 1e-3)
     left, right = torch.randn(SEEDS, 64, 64), torch.randn(SEEDS, 64, 512)
     products = 40
@@ -154,7 +151,7 @@ def update_efficiency(repeats: int) -> dict[str, float]:
     flops = SEEDS * K * T * (6 * weights - 2 * network.widths[0] * network.widths[1])
     updates, rates = [], []
     for _ in range(repeats + 1):
-        updates.append(flops / seconds(lambda: adam.step(update.gradient(parameters, objective)[0])))
+        updates.append(flops / seconds(lambda: adam.step(update.gradient(objective)[0])))
         rates.append(products * 2 * SEEDS * 64 * 64 * 512 / seconds(lambda: [left @ right for _ in range(products)]))
     ratio = statistics.median(a / b for a, b in zip(updates[1:], rates[1:], strict=True))  # the first of each warms up
     return {
@@ -171,17 +168,16 @@ def rollout_cost(repeats: int) -> dict[str, float]:
     head = make_head(task)
     network = Network(4, (64, 64), head)
     parameters = torch.from_numpy(np.stack([network.initial(stream("initialisation", s)) for s in range(SEEDS)]))
-    collector = Collector(task, head, 16, network.padded_rows(16))
+    folded = network.fold(parameters)
+    collector = Collector(task, task.vector(16), head, 16, network.padded_rows(16))
     environment = task.vector(16)
     actions, live = np.zeros((SEEDS, 16), np.int64), np.ones((SEEDS, 16), bool)
 
     def streams() -> list[np.random.Generator]:
         return [stream("environment", seed) for seed in range(SEEDS)]
 
-    def act(observations: torch.Tensor, noise: torch.Tensor, greedy: torch.Tensor | None) -> Any:
-        outputs = network.outputs(parameters, observations)
-        chosen = head.sample(outputs, noise, greedy)
-        return chosen, head.log_prob(outputs, chosen)
+    def act(observations: torch.Tensor, noise: torch.Tensor, greedy: torch.Tensor | None) -> torch.Tensor:
+        return head.sample(network.outputs(folded, observations), noise, greedy)
 
     def bare() -> None:
         environment.reset(streams())

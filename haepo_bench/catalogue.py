@@ -75,12 +75,26 @@ FAMILIES: dict[str, tuple[str, ...]] = {"haepo": ("haepo-weighted", "haepo-listw
 TASKS = {
     entry.name.split("/")[0]: entry
     for entry in (
-        Listed("bandit/10-arm", "ten Gaussian arms, one pull an episode", "haepo_bench.tasks.bandit:make"),
+        Listed(
+            "bandit/10-arm",
+            "one pull an episode; also 1000-arm, deceptive, contextual, pi-squared",
+            "haepo_bench.tasks.bandit:make",
+        ),
         Listed(
             "random-walk/<states>",
             "walk to the far goal past a small near reward",
             "haepo_bench.tasks.random_walk:make",
         ),
+        Listed(
+            "corridor/<horizon>",
+            "independent choices along a corridor; corridor/equal: a short and a long way to the same reward",
+            "haepo_bench.tasks.corridor:make",
+        ),
+        Listed("deep-sea/<size>", "bsuite's treasure behind a row of costly moves", "haepo_bench.tasks.deep_sea:make"),
+        Listed("multi-goal/<n>", "n equal goals: found, and kept?", "haepo_bench.tasks.multi_goal:make"),
+        Listed("key-door/<size>", "fetch the key, open the door, reach the goal", "haepo_bench.tasks.key_door:make"),
+        Listed("umbrella/<delay>", "the first action decides a reward much later", "haepo_bench.tasks.umbrella:make"),
+        Listed("t-maze/<length>", "turn as a hint said at the start", "haepo_bench.tasks.t_maze:make"),
         Listed("gym/<gymnasium id>", "any gymnasium environment with flat observations", "haepo_bench.tasks.gym:make"),
         Listed("envpool/<id>", "any such environment of EnvPool, stepped in C++", "haepo_bench.tasks.envpool:make"),
     )

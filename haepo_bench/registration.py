@@ -23,9 +23,20 @@ ANY = f"{NAMESPACE}/Task-v0"
 #: Addresses with ids of their own, and the version of each task, which is the id's.
 ADDRESSES = {
     "bandit/10-arm": 1,
+    "bandit/1000-arm": 1,
+    "bandit/deceptive": 1,
+    "bandit/contextual": 1,
+    "bandit/pi-squared": 1,
     "random-walk/20": 1,
     "random-walk/100": 1,
     "random-walk/500": 1,
+    "corridor/equal": 1,
+    **{f"corridor/{horizon}": 1 for horizon in (8, 16, 32, 64, 128, 256, 512)},
+    **{f"deep-sea/{size}": 1 for size in (4, 6, 8, 10, 12, 14, 20)},
+    **{f"multi-goal/{goals}": 1 for goals in (2, 4, 8)},
+    **{f"key-door/{size}": 1 for size in (5, 7, 9)},
+    **{f"umbrella/{delay}": 1 for delay in (5, 10, 20, 50)},
+    **{f"t-maze/{length}": 1 for length in (5, 10, 20)},
 }
 
 

@@ -21,7 +21,7 @@ ARROWS: dict[str, set[str]] = {
     "suite": {"catalogue", "training", "tasks", "results"},
     "catalogue": {"training", "tasks"},
     "registration": {"catalogue"},
-    "training": {"objectives", "policies", "tasks", "results"},
+    "training": {"objectives", "policies", "tasks", "results", "statistics"},
     "report": {"results", "statistics"},
     "objectives": set(),
     "policies": set(),

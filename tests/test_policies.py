@@ -63,7 +63,7 @@ def test_network_equals_its_plain_equation():
     network = Network(3, (7, 5), Categorical(4))
     parameters = np.stack([network.initial(np.random.default_rng(s)) for s in range(2)])
     x = np.random.default_rng(9).standard_normal((2, 3, 8)).astype(np.float32)
-    outputs = network.outputs(torch.from_numpy(parameters), torch.from_numpy(x)).numpy()
+    outputs = network.outputs(network.fold(torch.from_numpy(parameters)), torch.from_numpy(x)).numpy()
     for seed in range(2):
         named = network.named(torch.from_numpy(parameters[seed]))
         h = x[seed].astype(np.float64)
@@ -105,10 +105,10 @@ def test_backward_is_the_gradient_that_autograd_finds(hidden, head, inputs):
         if isinstance(head, DiagonalGaussian):
             h = torch.cat([h, leaf[seed, position : position + 2, None].expand(-1, 8)])
         plain.append(h)
-    outputs, layer_inputs = network.forward(parameters, x)
+    outputs, layer_inputs = network.forward(network.fold(parameters), x)
     assert torch.allclose(outputs, torch.stack(plain), atol=1e-12)
     (expected,) = torch.autograd.grad((torch.stack(plain) * weights).sum(), leaf)
-    assert torch.allclose(network.backward(parameters, layer_inputs, weights), expected, atol=1e-12)
+    assert torch.allclose(network.backward(network.fold(parameters), layer_inputs, weights), expected, atol=1e-12)
 
 
 def test_adam_equals_torch_adam_also_after_rows_leave():
@@ -155,12 +155,12 @@ def test_a_seed_has_the_same_bits_whoever_is_beside_it(
 
     def everything(which: list[int]) -> list[torch.Tensor]:
         own = parameters[which]
-        outputs, inputs_of_layers = network.forward(own, x[which])
+        outputs, inputs_of_layers = network.forward(network.fold(own), x[which])
         chosen = head.sample(outputs, noise[which], None)
         leaf = outputs.clone().requires_grad_()
         evaluated = head.evaluate(leaf, chosen, outputs * 0.5)
         (back,) = torch.autograd.grad(sum(part.sum() for part in evaluated), leaf)
-        gradient = network.backward(own, inputs_of_layers, back)
+        gradient = network.backward(network.fold(own), inputs_of_layers, back)
         updated = own.clone()
         Adam(updated, 0.01).step(gradient)
         padded = torch.zeros(padded_seeds(len(which), trajectories), trajectories)

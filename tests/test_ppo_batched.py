@@ -131,12 +131,12 @@ def segments_of(network: ActorCritic, models: list[PPO], parameters: torch.Tenso
     return Segments(
         observations=observations,
         actions=actions,
-        outputs=network.policy_outputs(parameters, padded)[:, :, :n],
+        outputs=network.policy.outputs(network.fold(parameters)[0], padded)[:, :, :n],
         log_probs=rows("log_probs")[..., 0],
         rewards=rows("rewards")[..., 0],
         values=rows("values")[..., 0],
         advantages=rows("advantages")[..., 0],
-        returns=(),
+        episodes=(),
     )
 
 
@@ -362,6 +362,7 @@ def test_heads_have_what_actor_critics_need():
     network = ActorCritic(3, (5,), DiagonalGaussian(2))
     parameters = torch.from_numpy(network.initial(stream("initialisation", 0), stream("initialisation", 1)))[None]
     x = torch.randn(1, 3, network.padded_rows(4), generator=torch.Generator().manual_seed(0))
-    outputs, values, _ = network.forward(parameters, x)
-    assert torch.equal(outputs, network.policy_outputs(parameters, x))
-    assert torch.equal(values, network.values(parameters, x))
+    folded = network.fold(parameters)
+    outputs, values, _ = network.forward(folded, x)
+    assert torch.equal(outputs, network.policy.outputs(folded[0], x))
+    assert torch.equal(values, network.values(folded, x))

@@ -86,8 +86,8 @@ def test_evaluation_is_greedy_where_asked_and_normalised_where_training_is(monke
     assert np.allclose(seen[0], normalised)
     assert not np.allclose(seen[0], observations[0].T)
     best = forward(seen[0], deterministic=True)[0]
-    assert all(torch.equal(a[0][greedy], best[greedy]) for a in actions)
-    assert not all(torch.equal(a[0][~greedy], best[~greedy]) for a in actions)
+    assert all(torch.equal(a[greedy], best[greedy]) for a in actions)
+    assert not all(torch.equal(a[~greedy], best[~greedy]) for a in actions)
 
 
 @pytest.mark.parametrize("name", ["ppo", "ppo-batched"])

@@ -11,6 +11,7 @@ from haepo_bench import catalogue
 from haepo_bench.policies.actor_critic import ActorCritic
 from haepo_bench.policies.heads import Categorical
 from haepo_bench.tasks.base import Step, Task, VectorEnvironment
+from haepo_bench.training.exploration import Exploration
 from haepo_bench.training.normalisation import Normalisation
 from haepo_bench.training.ppo_settings import SegmentSettings
 from haepo_bench.training.segments import SegmentCollector, generalised_advantages
@@ -125,7 +126,8 @@ def test_segments_go_on_where_they_stopped_and_bootstrap_only_where_cut_off(alwa
     parameters = rng.normal(size=(2, sum(network.policy.sizes) + sum(network.value.sizes))).astype(np.float32)
     parameters[:, sum(network.policy.sizes) - network.policy.sizes[-1] - 2 :][:, :2] = [[40, -40], [-40, 40]][always]
     parameters = torch.from_numpy(parameters)
-    collector = SegmentCollector(Clock(), network, settings, [5, 9])
+    folded = network.fold(parameters)
+    collector = SegmentCollector(Clock(), network, settings, [5, 9], Exploration(Clock(), 2))
     length = 5 if always else 3
     t = 0
     episode = np.zeros((2, 2), int)
@@ -147,21 +149,22 @@ def test_segments_go_on_where_they_stopped_and_bootstrap_only_where_cut_off(alwa
                     assert observations[s, 1, k, step] == name
                     last = torch.zeros(2, 2, 32)
                     last[s, :, 0] = torch.tensor([5.0, name])
-                    cut = 0.5 * float(network.values(parameters, last)[s, 0]) if always and over[s, k, step] else 0.0
+                    bootstrapped = always and over[s, k, step]
+                    cut = 0.5 * float(network.values(folded, last)[s, 0]) if bootstrapped else 0.0
                     assert rewards[s, k, step] == pytest.approx(1 + cut, abs=1e-6)
             episode += over[:, :, step]
             t += 1
         again = torch.zeros(2, 2, 32)
         again[:, :, :14] = segments.observations
-        assert torch.allclose(network.values(parameters, again)[:, :14], segments.values, atol=1e-6)
+        assert torch.allclose(network.values(folded, again)[:, :14], segments.values, atol=1e-6)
         following = torch.zeros(2, 2, 32)
         following[:, :, :2] = torch.from_numpy(collector._current).transpose(1, 2)
         expected = generalised_advantages(
-            rewards, values, network.values(parameters, following)[:, :2].numpy(), over, gamma=0.5, gae_lambda=0.25
+            rewards, values, network.values(folded, following)[:, :2].numpy(), over, gamma=0.5, gae_lambda=0.25
         )
         np.testing.assert_allclose(segments.advantages.view(2, 2, 7).numpy(), expected, atol=1e-6)
-        assert [len(r) for r in segments.returns] == [int(over[s].sum()) for s in range(2)]
-        assert all((r == length).all() for r in segments.returns)
+        assert [len(e.returns) for e in segments.episodes] == [int(over[s].sum()) for s in range(2)]
+        assert all(r == length for e in segments.episodes for r in e.returns)
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,14 @@ from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
 from haepo_bench import catalogue
 from haepo_bench.errors import TaskError, UnknownName
-from haepo_bench.tasks.bandit import TEN_ARMS
+from haepo_bench.tasks.bandit import VARIANTS
 from haepo_bench.tasks.base import Task
 from haepo_bench.tasks.classic_control import ARRAY_ENVIRONMENTS
 from haepo_bench.tasks.gym import REFERENCES
 from haepo_bench.tasks.random_walk import uniform_return
 
-OWN = ["bandit/10-arm", "random-walk/20", "gym/CartPole-v1", "gym/Pendulum-v1", "gym/MountainCarContinuous-v0"]
+BANDITS = [f"bandit/{variant}" for variant in VARIANTS]
+OWN = [*BANDITS, "random-walk/20", "gym/CartPole-v1", "gym/Pendulum-v1", "gym/MountainCarContinuous-v0"]
 
 
 def streams(*keys: int) -> list[np.random.Generator]:
@@ -57,7 +58,7 @@ def test_array_environments_step_as_gymnasium_does(name):
     inner.reset(seed=0)
     rng = np.random.default_rng(1)
     for _ in range(200):
-        before = vector.state[0].copy()
+        before = vector.state[:, 0].T.copy()
         actions = random_actions(task, (1, 50), rng)
         step = vector.step(actions, np.ones((1, 50), bool))
         for k in range(50):
@@ -65,7 +66,7 @@ def test_array_environments_step_as_gymnasium_does(name):
             inner.steps_beyond_terminated = None
             observation, reward, terminated, _, _ = inner.step(actions[0, k])
             np.testing.assert_allclose(step.observations[0, k], observation, rtol=1e-6, atol=1e-6)
-            np.testing.assert_allclose(vector.state[0, k], inner.state, atol=1e-11)
+            np.testing.assert_allclose(vector.state[:, 0, k], inner.state, atol=1e-11)
             assert step.rewards[0, k] == pytest.approx(float(reward), abs=1e-6)
             assert step.terminated[0, k] == terminated
         if step.terminated.any():
@@ -77,7 +78,7 @@ def test_array_environments_start_as_gymnasium_does(name):
     """Start states fill the same range: extremes of 2,000 draws lie within 1 % of gymnasium's range of each other."""
     vector = catalogue.task(f"gym/{name}").vector(2000)
     vector.reset(streams(0))
-    ours = vector.state[0]
+    ours = vector.state[:, 0].T
     inner = gymnasium.make(name, disable_env_checker=True).unwrapped
     theirs = np.array([(inner.reset(seed=s), np.array(inner.state))[1] for s in range(2000)])
     span = np.ptp(theirs, axis=0)
@@ -87,22 +88,20 @@ def test_array_environments_start_as_gymnasium_does(name):
 
 @pytest.mark.parametrize("name", sorted(REFERENCES))
 def test_random_references(name):
-    """The uniform policy's mean return over 2,000 episodes lies within 4 standard errors of the reference."""
+    """The uniform policy's mean return lies within 4 standard errors, of both, of one found from 10,000 episodes.
+
+    Over 2,000 episodes, or 200 where gymnasium steps them one after the other; the standard error is no less than that
+    of one episode that reaches the goal, which may be too rare to be seen.
+    """
     task = catalogue.task(f"gym/{name}")
     rng = np.random.default_rng(2)
-    measured = returns_of(task, lambda o, t: random_actions(task, o.shape[:2], rng), streams(*range(2)), 1000)
-    error = measured.std() / measured.size**0.5
-    assert task.references.random == pytest.approx(measured.mean(), abs=4 * error + 0.05)
-    assert task.references.solved == gymnasium.spec(name).reward_threshold
-
-
-def test_bandit_returns():
-    task = catalogue.task("bandit/10-arm")
-    best = returns_of(task, lambda o, t: np.full(o.shape[:2], 4), streams(0), 20_000)
-    assert best.mean() == pytest.approx(task.references.solved, abs=4 / 20_000**0.5)
-    assert best.std() == pytest.approx(1.0, abs=0.03)
-    assert task.references.solved == max(TEN_ARMS)
-    assert task.references.random == pytest.approx(sum(TEN_ARMS) / 10)
+    each = 1000 if task.backend == "array" else 100
+    measured = returns_of(task, lambda o, t: random_actions(task, o.shape[:2], rng), streams(*range(2)), each)
+    one = (task.references.solved - task.references.random) / measured.size
+    error = max(measured.std() * (1 / measured.size + 1 / 10_000) ** 0.5, one)
+    assert task.references.random == pytest.approx(measured.mean(), abs=4 * error)
+    if "threshold" in task.references.source:
+        assert task.references.solved == gymnasium.spec(name).reward_threshold
 
 
 def test_random_walk_returns():

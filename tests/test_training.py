@@ -110,13 +110,13 @@ def test_the_value_at_mark_zero_is_that_of_the_initial_policy():
 
 def test_continuous_actions_reach_the_task_within_their_bounds():
     task = catalogue.task("gym/Pendulum-v1", time_limit=3)
-    collector = Collector(task, make_head(task), 4, 8)
+    collector = Collector(task, task.vector(4), make_head(task), 4, 8)
     taken: list[np.ndarray] = []
     step = collector._environment.step
     collector._environment.step = lambda actions, live: (taken.append(actions), step(actions, live))[1]
 
-    def act(x: Tensor, noise: Tensor, greedy: Tensor | None) -> tuple[Tensor, Tensor]:
-        return torch.full((1, 8, 1), -7.5), torch.zeros(1, 8)
+    def act(x: Tensor, noise: Tensor, greedy: Tensor | None) -> Tensor:
+        return torch.full((1, 8, 1), -7.5)
 
     rollout = collector.collect(act, [stream("environment", 0)], [stream("action noise", 0)])
     assert {float(a) for actions in taken for a in actions.ravel()} == {-2.0}
@@ -153,10 +153,10 @@ def test_coverage_leaves_with_its_seed_and_counts_the_last_state():
     task = catalogue.task("random-walk/4")
     visited = np.zeros((1, 4), bool)
 
-    def right(x: Tensor, noise: Tensor, greedy: Tensor | None) -> tuple[Tensor, Tensor]:
-        return torch.ones(1, 16, dtype=torch.int64), torch.zeros(1, 16)
+    def right(x: Tensor, noise: Tensor, greedy: Tensor | None) -> Tensor:
+        return torch.ones(1, 16, dtype=torch.int64)
 
-    collector = Collector(task, make_head(task), 1, 16)
+    collector = Collector(task, task.vector(1), make_head(task), 1, 16)
     collector.collect(right, [stream("environment", 0)], [stream("action noise", 0)], visited=visited)
     assert visited.tolist() == [[False, True, True, True]]
 
@@ -210,12 +210,10 @@ def test_chunks_change_nothing_but_rounding(monkeypatch):
         np.stack([network.initial(stream("initialisation", s)) + 0.3 * stream("ppo", s).normal(size=sum(network.sizes))
                   for s in range(3)]).astype(np.float32)
     )  # fmt: skip
-    collector = Collector(task, network.head, 6, network.padded_rows(6))
+    collector = Collector(task, task.vector(6), network.head, 6, network.padded_rows(6))
 
-    def act(x: Tensor, noise: Tensor, greedy: Tensor | None) -> tuple[Tensor, Tensor]:
-        outputs = network.outputs(parameters, x)
-        actions = network.head.sample(outputs, noise, greedy)
-        return actions, network.head.log_prob(outputs, actions)
+    def act(x: Tensor, noise: Tensor, greedy: Tensor | None) -> Tensor:
+        return network.head.sample(network.outputs(network.fold(parameters), x), noise, greedy)
 
     streams = [[stream(p, s) for s in range(3)] for p in ("environment", "action noise")]
     rollout = collector.collect(act, *streams)
@@ -223,9 +221,14 @@ def test_chunks_change_nothing_but_rounding(monkeypatch):
     reference = parameters * 0.9
 
     def gradient() -> Tensor:
-        return Update(network, rollout, reference, task.horizon, "cpu").gradient(parameters, objective)[0]
+        return Update(network, rollout, parameters, reference, task, "cpu").gradient(objective)[0]
 
     whole = gradient()
+    own = [
+        Update(network, rollout, parameters, reference, task, "cpu").gradient(objective)[0]
+        for reference in (None, parameters.clone())
+    ]
+    assert torch.equal(*own)
     monkeypatch.setattr(update_module, "CHUNK_ROWS", 32)
     small = gradient()
     monkeypatch.setattr(update_module, "_KEPT_ROWS", 0)
@@ -234,19 +237,20 @@ def test_chunks_change_nothing_but_rounding(monkeypatch):
 
     # The same loss written down without chunks or packing; the network's own backward is tested elsewhere.
     K, T = rollout.mask.shape[1:]
-    outputs, inputs = network.forward(parameters, rollout.observations.reshape(3, 20, K * T))
+    folded = network.fold(parameters)
+    outputs, inputs = network.forward(folded, rollout.observations.reshape(3, 20, K * T))
     outputs.requires_grad_()
     evaluated = network.head.evaluate(
         outputs,
         rollout.actions.reshape(3, K * T),
-        network.outputs(reference, rollout.observations.reshape(3, 20, K * T)),
+        network.outputs(network.fold(reference), rollout.observations.reshape(3, 20, K * T)),
     )
     log_probs, entropy, kl = (part.reshape(3, 1, K, T) for part in evaluated)
     batch = TrajectoryBatch(
         log_probs=log_probs,
         entropy=entropy,
         kl_to_reference=kl,
-        behaviour_log_probs=rollout.behaviour_log_probs[:, None],
+        behaviour_log_probs=log_probs.detach(),
         reference_log_probs=log_probs,
         mask=rollout.mask[:, None],
         rewards=rollout.rewards[:, None],
@@ -254,26 +258,26 @@ def test_chunks_change_nothing_but_rounding(monkeypatch):
         horizon=task.horizon,
     )
     (back,) = torch.autograd.grad(objective(batch).loss.sum(), outputs)
-    assert torch.allclose(whole, network.backward(parameters, inputs, back), atol=1e-5)
+    assert torch.allclose(whole, network.backward(folded, inputs, back), atol=1e-5)
 
 
 def test_rollout_masks_end_where_episodes_end():
     task = catalogue.task("gym/CartPole-v1", time_limit=12)
     head = make_head(task)
-    collector = Collector(task, head, 3, 8)
+    collector = Collector(task, task.vector(3), head, 3, 8)
 
-    def left(x: Tensor, noise: Tensor, greedy: Tensor | None) -> tuple[Tensor, Tensor]:
-        return torch.zeros(2, 8, dtype=torch.int64), torch.full((2, 8), -0.5)
+    def left(x: Tensor, noise: Tensor, greedy: Tensor | None) -> Tensor:
+        return torch.zeros(2, 8, dtype=torch.int64)
 
     rollout = collector.collect(left, [stream("environment", s) for s in (0, 1)], [stream("action noise", 0)] * 2)
-    assert rollout.mask.shape == (2, 3, 32)  # the horizon, padded
+    assert rollout.mask.shape == (2, 3, rollout.lengths.max())
     assert (rollout.returns == rollout.lengths).all()
     assert (rollout.lengths >= 8).all()
     assert (rollout.lengths <= 12).all()
     for seed in range(2):
         for k in range(3):
             n = rollout.lengths[seed, k]
-            assert rollout.mask[seed, k].tolist() == [True] * n + [False] * (32 - n)
+            assert rollout.mask[seed, k].tolist() == [True] * n + [False] * (rollout.lengths.max() - n)
             assert rollout.rewards[seed, k].sum() >= n
 
 
@@ -298,10 +302,11 @@ def test_reference_policies(reference, expected):
     seen = []
     for iteration in range(4):
         trainer.parameters[:] = iteration
-        if iteration == 0:
+        if iteration == 0 and trainer.reference is not None:
             trainer.reference = trainer.parameters.clone()
         trainer._refresh_reference(iteration)
-        seen.append(int(trainer.reference[0, 0]))
+        reference = trainer.parameters if trainer.reference is None else trainer.reference
+        seen.append(int(reference[0, 0]))
     assert seen == expected
 
 

@@ -128,3 +128,14 @@ def test_a_run_is_the_same_alone_and_among_others(algorithm: str, address: str) 
     alone = train(algorithm, task, [3], 600, 300)
     assert without_clocks(among[3]) == without_clocks(alone[3])
     assert without_clocks(among[3]) != without_clocks(among[2])
+
+
+@pytest.mark.parametrize("algorithm", ["reinforce", "ppo-batched", "ppo"])
+def test_training_is_corrupted_and_evaluation_is_not(algorithm: str) -> None:
+    """Training is paid tenfold and knows the clean return; five pulls evaluated pay less than 4 on average."""
+    (result,) = train(algorithm, "scale(bandit/10-arm,10)", [0], 3_000, 1_000).values()
+    columns = result.curve
+    assert len(columns["train_return"]) == 4
+    assert columns["train_return"] == pytest.approx([10 * clean for clean in columns["clean_return"]], rel=1e-4)
+    assert columns["train_return"][-1] > 6
+    assert max(map(abs, [*columns["eval_return"], *columns["eval_return_greedy"]])) < 4

@@ -387,9 +387,9 @@ def test_single_environments_are_corrupted_too(address):
         over, returns = terminated or truncated, returns + reward
     environment.close()
     if address == NESTED:
-        assert information["clean_return"] >= 8
-        assert abs(returns) < information["clean_return"] / 4
+        assert information["measures"]["clean_return"] >= 8
+        assert abs(returns) < information["measures"]["clean_return"] / 4
     elif "delayed" in address:
-        assert information["clean_return"] == returns == reward
+        assert information["measures"]["clean_return"] == returns == reward
     else:
-        assert information["clean_return"] < returns < 0
+        assert information["measures"]["clean_return"] < returns < 0

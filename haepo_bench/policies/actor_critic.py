@@ -1,13 +1,11 @@
 """A policy network and a value network that share no layer, with one flat parameter vector a seed."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from haepo_bench.policies.heads import Categorical, Head
-from haepo_bench.policies.mlp import Network
+from haepo_bench.policies.mlp import Folded, Network
 from haepo_bench.policies.shapes import Array, padded_rows
 
 #: Inputs of the layers of the policy and of the value network, which `backward` needs.
@@ -40,22 +38,22 @@ class ActorCritic:
         """Initial parameters [parameter] float32 of one seed."""
         return np.concatenate([self.policy.initial(policy_stream), self.value.initial(value_stream)])
 
-    def policy_outputs(self, parameters: Tensor, observations: Tensor) -> Tensor:
-        """Outputs of the policy's head [seed, output, row] for observations [seed, feature, row]."""
-        return self.policy.outputs(self._split(parameters)[0], observations)
+    def fold(self, parameters: Tensor) -> tuple[Folded, Folded]:
+        """The policy's and the value network's parameters as products take them."""
+        own, critics = parameters.split_with_sizes(self._sizes, 1)
+        return self.policy.fold(own), self.value.fold(critics)
 
-    def values(self, parameters: Tensor, observations: Tensor) -> Tensor:
+    def values(self, folded: tuple[Folded, Folded], observations: Tensor) -> Tensor:
         """V [seed, row] for observations [seed, feature, row]."""
-        return self.value.outputs(self._split(parameters)[1], observations)[:, 0]
+        return self.value.outputs(folded[1], observations)[:, 0]
 
-    def forward(self, parameters: Tensor, observations: Tensor) -> tuple[Tensor, Tensor, LayerInputs]:
+    def forward(self, folded: tuple[Folded, Folded], observations: Tensor) -> tuple[Tensor, Tensor, LayerInputs]:
         """Outputs of the policy's head [seed, output, row], values [seed, row], and what `backward` needs."""
-        own, critics = self._split(parameters)
-        outputs, policy_inputs = self.policy.forward(own, observations)
-        values, value_inputs = self.value.forward(critics, observations)
+        outputs, policy_inputs = self.policy.forward(folded[0], observations)
+        values, value_inputs = self.value.forward(folded[1], observations)
         return outputs, values[:, 0], (policy_inputs, value_inputs)
 
-    def backward(self, parameters: Tensor, inputs: LayerInputs, outputs: Tensor, values: Tensor) -> Tensor:
+    def backward(self, folded: tuple[Folded, Folded], inputs: LayerInputs, outputs: Tensor, values: Tensor) -> Tensor:
         """d loss / d parameters [seed, parameter].
 
         Args:
@@ -63,15 +61,11 @@ class ActorCritic:
             outputs: d loss / d outputs [seed, output, row].
             values: d loss / d values [seed, row].
         """
-        own, critics = self._split(parameters)
-        policy = self.policy.backward(own, inputs[0], outputs)
-        value = self.value.backward(critics, inputs[1], values[:, None])
+        policy = self.policy.backward(folded[0], inputs[0], outputs)
+        value = self.value.backward(folded[1], inputs[1], values[:, None])
         return torch.cat([policy, value], 1)
 
     def named(self, parameters: Tensor) -> dict[str, Array]:
         """One seed's parameters [parameter]: the policy's as `Network.named`, the value network's with `value_`."""
         own, critic = parameters.split_with_sizes(self._sizes)
         return self.policy.named(own) | {f"value_{name}": a for name, a in self.value.named(critic).items()}
-
-    def _split(self, parameters: Tensor) -> Sequence[Tensor]:
-        return parameters.split_with_sizes(self._sizes, 1)

@@ -66,8 +66,8 @@ class Categorical(Head):
 
     def sample(self, outputs: Tensor, noise: Tensor, greedy: Tensor | None) -> Tensor:
         # Inverse CDF: one uniform number an action.
-        cdf = torch.softmax(outputs, 1).cumsum(1)
-        actions = (cdf <= noise[:, None]).sum(1).clamp_(max=self.outputs - 1)
+        below = torch.softmax(outputs, 1)[:, :-1].cumsum(1) <= noise[:, None]
+        actions = below.sum(1)
         if greedy is not None:
             actions = torch.where(greedy, outputs.argmax(1), actions)
         return actions

@@ -5,7 +5,6 @@ seeds there are (shapes.py).
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -85,70 +84,93 @@ class Network:
             arrays["log_std"] = parts[-2]
         return arrays
 
-    def outputs(self, parameters: Tensor, observations: Tensor) -> Tensor:
-        """Outputs of the head [seed, output, row].
-
-        Args:
-            parameters: [seed, parameter].
-            observations: [seed, feature, row].
-        """
-        return self.forward(parameters, observations)[0]
-
-    def forward(self, parameters: Tensor, observations: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Outputs of the head [seed, output, row], and the inputs of every layer, which `backward` needs.
-
-        tanh(z) is 2 sigmoid(2z) - 1, which costs a third of torch.tanh on CPUs, and only the sigmoid y is computed:
-        the next layer takes W (2y - 1) + b as 2 W y + (b - W 1), its factors folded into the product.
-        """
+    def fold(self, parameters: Tensor) -> "Folded":
+        """Parameters [seed, parameter] as the products of `forward` and `backward` take them."""
         parts = parameters.split_with_sizes(self.sizes, 1)
-        layers = len(self.widths) - 1
+        layers = list(pairwise(self.widths))
+        weights, biases = [], []
+        for number, (a, b) in enumerate(layers):
+            weight, bias = parts[2 * number].view(-1, b, a), parts[2 * number + 1]
+            if number > 0:
+                weight, bias = 2 * weight, bias - weight.sum(2)
+            if number < len(layers) - 1:
+                weight, bias = 2 * weight, 2 * bias
+            weights.append(weight)
+            biases.append(bias[:, :, None])
+        log_std = parts[-2][:, :, None] if isinstance(self.head, DiagonalGaussian) else None
+        return Folded(tuple(weights), tuple(biases), log_std)
+
+    def outputs(self, folded: "Folded", observations: Tensor) -> Tensor:
+        """Outputs of the head [seed, output, row] for observations [seed, feature, row]."""
+        return self.forward(folded, observations)[0]
+
+    def forward(self, folded: "Folded", observations: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Outputs of the head [seed, output, row], and the inputs of every layer, which `backward` needs."""
         x, inputs = observations, []
-        for number in range(layers):
-            weight, bias = self._weight(parts, number), parts[2 * number + 1]
+        last = len(folded.weights) - 1
+        for number, (weight, bias) in enumerate(zip(folded.weights, folded.biases, strict=True)):
             inputs.append(x)
-            hidden = 2 if number < layers - 1 else 1  # a sigmoid follows: of twice the value
-            if number == 0:
-                x = torch.baddbmm(bias[:, :, None], weight, x, beta=hidden, alpha=hidden)
-            else:
-                shifted = bias - weight.sum(2)
-                x = torch.baddbmm(shifted[:, :, None], weight, x, beta=hidden, alpha=2 * hidden)
-            if number < layers - 1:
+            x = torch.baddbmm(bias, weight, x)
+            if number < last:
                 x.sigmoid_()
-        if isinstance(self.head, DiagonalGaussian):
-            x = torch.cat([x, parts[-2][:, :, None].expand(-1, -1, x.shape[-1])], 1)
+        if folded.log_std is not None:
+            x = torch.cat([x, folded.log_std.expand(-1, -1, x.shape[-1])], 1)
         return x, inputs
 
-    def backward(self, parameters: Tensor, inputs: list[Tensor], gradient: Tensor) -> Tensor:
+    def backward(self, folded: "Folded", inputs: list[Tensor], gradient: Tensor) -> Tensor:
         """d loss / d parameters [seed, parameter].
 
         Written by hand: autograd takes a fifth longer on large batches and several times as long on small ones.
 
         Args:
-            parameters: [seed, parameter] as given to `forward`.
+            folded: as given to `forward`.
             inputs: as returned by `forward`.
             gradient: d loss / d outputs [seed, output, row].
         """
-        parts = parameters.split_with_sizes(self.sizes, 1)
-        layers = len(self.widths) - 1
-        found: list[Tensor] = [torch.zeros_like(parts[-1])]
+        found: list[Tensor] = [gradient.new_zeros(len(gradient), self.sizes[-1])]
         if isinstance(self.head, DiagonalGaussian):
             found.insert(0, gradient[:, self.head.dimensions :].sum(2))
             gradient = gradient[:, : self.head.dimensions].contiguous()
-        for number in reversed(range(layers)):
+        last = len(folded.weights) - 1
+        for number in reversed(range(last + 1)):
             x = inputs[number]
             bias = gradient.sum(2)
             weight = _outer(gradient, x)
             if number > 0:
                 weight = weight.mul_(2).sub_(bias[:, :, None])
-                # dz = dh (1 - tanh^2) = 4 dh y (1 - y); the 4 goes into the small factor of the product.
-                back = (4 * self._weight(parts, number)).transpose(1, 2)
+                # dz = dh (1 - tanh^2) = 4 dh y (1 - y), with the factor 4 (or of the last layer 2) folded in already.
+                back = (folded.weights[number] if number < last else 2 * folded.weights[number]).transpose(1, 2)
                 gradient = torch.ops.aten.sigmoid_backward(torch.bmm(back, gradient), x)
             found = [weight.flatten(1), bias, *found]
         return torch.cat(found, 1)
 
-    def _weight(self, parts: Sequence[Tensor], number: int) -> Tensor:
-        """A layer's weight [seed, output, input]."""
-        return parts[2 * number].view(-1, self.widths[number + 1], self.widths[number])
+
+@dataclass(frozen=True)
+class Folded:
+    """Parameters with the factors of the activation folded in, made once for many products.
+
+    tanh(z) is 2 sigmoid(2z) - 1, which costs a third of torch.tanh on CPUs, and only the sigmoid y is computed: the
+    next layer takes W (2y - 1) + b as 2 W y + (b - W 1), and 2z is made by doubling both.
+
+    Args:
+        weights: of each layer [seed, output, input].
+        biases: of each layer [seed, output, 1].
+        log_std: [seed, action, 1] of Gaussian policies.
+    """
+
+    weights: tuple[Tensor, ...]
+    biases: tuple[Tensor, ...]
+    log_std: Tensor | None
+
+    def select(self, seeds: Tensor | None) -> "Folded":
+        """Those of some seeds; None: of all."""
+        if seeds is None:
+            return self
+        return Folded(
+            tuple(weight.index_select(0, seeds) for weight in self.weights),
+            tuple(bias.index_select(0, seeds) for bias in self.biases),
+            None if self.log_std is None else self.log_std.index_select(0, seeds),
+        )
 
 
 def _outer(gradient: Tensor, x: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ the same task to libraries that expect a single environment.
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import gymnasium
 import numpy as np
@@ -16,6 +17,9 @@ from numpy.typing import NDArray
 from haepo_bench.results.record import References
 
 Array = NDArray[Any]
+
+#: The measure by which a task whose training rewards are not its own tells what its own return was.
+CLEAN_RETURN = "clean_return"
 
 
 class Step(NamedTuple):
@@ -139,6 +143,11 @@ class Task(ABC):
         """As `vector`, of `groups` x `trajectories` episodes, group by group; those of a group share a start state."""
         return self.vector(trajectories)
 
+    @property
+    def probe_name(self) -> str:
+        """What the file of the task's probe set is called, without its ending (probes.py)."""
+        return f"{quote(self.id, safe='')}@{self.version}"
+
     def training(self) -> "Task":
         """The task as training sees it; evaluation sees the task itself. Only wrappers tell the two apart."""
         return self
@@ -149,7 +158,11 @@ class Task(ABC):
 
 
 class GymnasiumAdapter(gymnasium.Env[Array, Any]):
-    """One episode of a task's vector environment as a gymnasium environment; its last step's info has the measures."""
+    """One episode of a task's vector environment as a gymnasium environment.
+
+    Its info holds `state`, where the task numbers its states, and after each step `measures`, which count at an
+    episode's end.
+    """
 
     def __init__(self, task: Task) -> None:
         self._vector = task.vector(1)
@@ -159,14 +172,22 @@ class GymnasiumAdapter(gymnasium.Env[Array, Any]):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
         """As gymnasium's; the stream is the environment's own `np_random`."""
         super().reset(seed=seed)
-        return self._vector.reset([self.np_random])[0, 0], {}
+        return self._vector.reset([self.np_random])[0, 0], self._state()
 
     def step(self, action: Any) -> tuple[Array, float, bool, bool, dict[str, Any]]:
         step = self._vector.step(np.asarray(action)[None, None], np.ones((1, 1), dtype=bool))
-        terminated, truncated = bool(step.terminated[0, 0]), bool(step.truncated[0, 0])
-        measures = self._vector.measures() if terminated or truncated else {}
-        information = {name: float(column[0, 0]) for name, column in measures.items()}
-        return step.observations[0, 0], float(step.rewards[0, 0]), terminated, truncated, information
+        return (
+            step.observations[0, 0],
+            float(step.rewards[0, 0]),
+            bool(step.terminated[0, 0]),
+            bool(step.truncated[0, 0]),
+            {"measures": {name: float(values[0, 0]) for name, values in self._vector.measures().items()}}
+            | self._state(),
+        )
+
+    def _state(self) -> dict[str, int]:
+        states = self._vector.visited()
+        return {} if states is None else {"state": int(states[0, 0])}
 
     def close(self) -> None:
         self._vector.close()

@@ -18,7 +18,7 @@ from gymnasium import spaces
 
 from haepo_bench.errors import TaskError
 from haepo_bench.tasks.address import Layer
-from haepo_bench.tasks.base import Array, Step, Task, VectorEnvironment
+from haepo_bench.tasks.base import CLEAN_RETURN, Array, Step, Task, VectorEnvironment
 from haepo_bench.tasks.wrapping import VectorWrapper, Wrap, WrappedTask
 
 
@@ -34,6 +34,11 @@ class CorruptedTask(WrappedTask):
 
     def grouped(self, trajectories: int) -> VectorEnvironment:
         return self._inner.grouped(trajectories)
+
+    @property
+    def probe_name(self) -> str:
+        """The clean task's: what is asked about is aligned with its reward."""
+        return self._inner.probe_name
 
     def environment(self) -> "gymnasium.Env[Any, Any]":
         return self._inner.environment()
@@ -66,7 +71,7 @@ class _Corruption(VectorWrapper):
 
     def measures(self) -> dict[str, Array]:
         # Where corruptions nest, the innermost one knows the clean return.
-        return {"clean_return": self._received.copy(), **super().measures()}
+        return {CLEAN_RETURN: self._received.copy(), **super().measures()}
 
 
 class Noise(_Corruption):

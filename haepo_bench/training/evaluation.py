@@ -22,22 +22,27 @@ class Evaluator:
 
     def __init__(self, task: Task, head: Head, episodes: int, padded: Callable[[int], int] = lambda rows: rows) -> None:
         self._episodes = episodes
-        self._collector = Collector(task, head, 2 * episodes, padded(2 * episodes))
+        self._task = task
+        self._collector = Collector(task, task.vector(2 * episodes), head, 2 * episodes, padded(2 * episodes))
         self._greedy = np.repeat([False, True], episodes)
 
     def evaluate(self, actor: Actor, due: Sequence[tuple[int, int]], *, device: str = "cpu") -> list[Evaluation]:
         """One evaluation for each (seed, mark number); row i of the policy behind `actor` belongs to `due[i]`."""
+        goals = list(self._task.goals)
+        visited = np.zeros((len(due), self._task.states or 0), bool) if goals else None
         rollout = self._collector.collect(
             actor,
             [stream("evaluation", *key) for key in due],
             [stream("evaluation noise", *key) for key in due],
             greedy=self._greedy,
+            visited=visited,
             device=device,
         )
         sampled, greedy = rollout.returns[:, : self._episodes], rollout.returns[:, self._episodes :]
+        retained = [{}] * len(due) if visited is None else [{"goals_retained": float(v[goals].mean())} for v in visited]
         return [
-            Evaluation(float(a.mean()), float(a.std()), float(b.mean()), int(steps))
-            for a, b, steps in zip(sampled, greedy, rollout.lengths.sum(-1), strict=True)
+            Evaluation(float(a.mean()), float(a.std()), float(b.mean()), int(steps), measures)
+            for a, b, steps, measures in zip(sampled, greedy, rollout.lengths.sum(-1), retained, strict=True)
         ]
 
     def serve(
@@ -46,6 +51,7 @@ class Evaluator:
         seeds: Sequence[int],
         actor: Callable[[list[int]], Actor],
         named: Callable[[int], Mapping[str, Array]],
+        measured: Callable[[list[int]], list[dict[str, float]]],
         *,
         device: str = "cpu",
     ) -> None:
@@ -55,6 +61,7 @@ class Evaluator:
             seeds: in training, whose places in this list are rows.
             actor: rows to their policies.
             named: a row to its policy as named arrays.
+            measured: rows to further columns of theirs.
         """
         due = recorder.due()
         if not due:
@@ -62,10 +69,11 @@ class Evaluator:
         rows = [seeds.index(seed) for seed, _ in due]
         with recorder.evaluating([seed for seed, _ in due]):
             evaluations = self.evaluate(actor(rows), due, device=device)
-        for (seed, _), row, evaluation in zip(due, rows, evaluations, strict=True):
+            columns = measured(rows)
+        for (seed, _), row, evaluation, own in zip(due, rows, evaluations, columns, strict=True):
             if recorder.wants_policies and recorder.ending(seed):
                 recorder.policy(seed, named(row))
-            recorder.evaluated(seed, evaluation)
+            recorder.evaluated(seed, evaluation._replace(measures={**evaluation.measures, **own}))
 
     def close(self) -> None:
         """Lets go of the environments."""

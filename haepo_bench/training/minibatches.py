@@ -13,6 +13,7 @@ from torch import Tensor
 from haepo_bench.objectives.base import Objective, TrajectoryBatch
 from haepo_bench.policies.actor_critic import ActorCritic
 from haepo_bench.policies.shapes import Array
+from haepo_bench.training.loop import update_diagnostics
 from haepo_bench.training.segments import Segments
 
 
@@ -71,7 +72,8 @@ class Minibatches:
             numbers, actions, mask = numbers[rows], actions[rows], mask[rows]
         observations, behaviour, *behind = numbers.split_with_sizes(self._widths, 1)
         log_probs, rewards, values, advantages = (part[:, :, None] for part in behind)
-        outputs, predicted, inputs = self._network.forward(parameters, observations)
+        folded = self._network.fold(parameters)
+        outputs, predicted, inputs = self._network.forward(folded, observations)
         outputs, predicted = outputs.requires_grad_(), predicted.requires_grad_()
         evaluated = self._network.policy.head.evaluate(outputs, actions, behaviour)
         new_log_probs, entropy, kl = (part[:, None, None] for part in evaluated)
@@ -94,14 +96,5 @@ class Minibatches:
         back = torch.autograd.grad(
             found.loss.sum(), (outputs, predicted), allow_unused=True, materialize_grads=True
         )  # an objective may do without values
-        gradient = self._network.backward(parameters, inputs, *back)
-        with torch.no_grad():
-            log_ratio = torch.where(batch.mask, batch.log_probs - batch.behaviour_log_probs, 0.0)
-            diagnostics = {
-                **found.diagnostics,
-                "loss": found.loss,
-                "policy_entropy": batch.token_mean(batch.entropy),
-                # KL(behaviour || policy), k3 on the taken actions.
-                "kl_previous": batch.token_mean(torch.exp(log_ratio) - 1 - log_ratio),
-            }
-        return gradient, {name: value.detach() for name, value in diagnostics.items()}
+        gradient = self._network.backward(folded, inputs, *back)
+        return gradient, {name: value.detach() for name, value in update_diagnostics(found, batch).items()}

@@ -12,8 +12,12 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 from torch import Tensor
 
+from haepo_bench.policies.shapes import Array
 from haepo_bench.tasks.base import Task
+from haepo_bench.tasks.probes import ProbeSet
+from haepo_bench.training.alignment import RewardAlignment
 from haepo_bench.training.evaluation import Evaluator
+from haepo_bench.training.exploration import Episodes, Exploration
 from haepo_bench.training.ppo_settings import PPOSettings
 from haepo_bench.training.recorder import Recorder
 from haepo_bench.training.rollout import Actor
@@ -26,7 +30,7 @@ _NEVER = 2**62
 
 def train_seed(task: Task, seed: int, settings: PPOSettings, recorder: Recorder, device: str) -> None:
     """Trains one seed until the recorder's budget."""
-    environments: Any = DummyVecEnv([lambda: Monitor(task.environment())] * settings.n_envs)
+    environments: Any = DummyVecEnv([lambda: Monitor(task.training().environment())] * settings.n_envs)
     if settings.normalize:
         environments = VecNormalize(environments, gamma=settings.gamma)
     evaluator = Evaluator(task, make_head(task), recorder.episodes)
@@ -58,7 +62,11 @@ def train_seed(task: Task, seed: int, settings: PPOSettings, recorder: Recorder,
         model.set_logger(configure(None, []))
         recorder.begin([seed])
         try:
-            model.learn(recorder.budget, callback=_Reporter(seed, recorder, evaluator), log_interval=_NEVER)
+            model.learn(
+                recorder.budget,
+                callback=_Reporter(task, seed, recorder, evaluator),
+                log_interval=_NEVER,
+            )
         except _Diverged as diverged:
             recorder.diverged(seed, str(diverged))
         except (ValueError, RuntimeError):
@@ -78,14 +86,17 @@ class _Diverged(Exception):
 class _Reporter(BaseCallback):
     """Tells the recorder what Stable-Baselines3 does."""
 
-    def __init__(self, seed: int, recorder: Recorder, evaluator: Evaluator) -> None:
+    def __init__(self, task: Task, seed: int, recorder: Recorder, evaluator: Evaluator) -> None:
         super().__init__()
         self._seed, self._recorder, self._evaluator = seed, recorder, evaluator
         self._reported = 0
-        self._returns: list[float] = []
+        self._task, self._exploration = task, Exploration(task, 1)
+        self._episodes = Episodes()
         self._gradient_steps = 0
 
     def _on_training_start(self) -> None:
+        self._alignment = RewardAlignment(self._task, self._log_probs)
+
         def count(*_: object) -> None:
             self._gradient_steps += 1
 
@@ -106,29 +117,56 @@ class _Reporter(BaseCallback):
         self._gradient_steps = 0
 
     def _on_step(self) -> bool:
-        self._returns += [info["episode"]["r"] for info in self.locals["infos"] if "episode" in info]
+        infos = self.locals["infos"]
+        self._mark([*infos, *self.training_env.reset_infos])
+        for info in infos:
+            if "episode" in info:
+                self._episodes.returns.append(info["episode"]["r"])
+                self._episodes.steps.append(self.num_timesteps)
+                for name, value in info.get("measures", {}).items():
+                    self._episodes.measures.setdefault(name, []).append(value)
         if self.num_timesteps < self._recorder.budget:
             return True
         # The budget ends the run without another update.
         self._report()
         return False
 
+    @torch.no_grad()
+    def _log_probs(self, probes: ProbeSet) -> Array:
+        model: Any = self.model
+        rows: Any = probes.observations
+        statistics = model.get_vec_normalize_env()
+        if statistics is not None:
+            rows = statistics.normalize_obs(rows)
+        device = model.device
+        observations, actions = torch.from_numpy(rows).to(device), torch.from_numpy(probes.actions).to(device)
+        _, log_probs, _ = model.policy.evaluate_actions(observations, actions)
+        found: Array = log_probs[None].cpu().numpy()
+        return found
+
+    def _mark(self, infos: list[dict[str, Any]]) -> None:
+        if self._exploration.visited is not None:
+            self._exploration.visited[0, [info["state"] for info in infos if "state" in info]] = True
+
     def _on_rollout_end(self) -> None:
         self._report()
 
     def _report(self) -> None:
-        diagnostics = {"train_return": sum(self._returns) / len(self._returns)} if self._returns else {}
-        if not all(math.isfinite(value) for value in self._returns):
+        episodes = self._episodes
+        if not all(math.isfinite(value) for value in episodes.returns):
             raise _Diverged("the task returned a reward that is not finite")
-        self._recorder.collected(self._seed, self.num_timesteps - self._reported, len(self._returns), diagnostics)
-        self._reported = self.num_timesteps
-        self._returns.clear()
+        taken = self.num_timesteps - self._reported
+        self._recorder.collected(
+            self._seed, taken, len(episodes.returns), episodes.columns(self._exploration, 0, self.num_timesteps)
+        )
+        self._reported, self._episodes = self.num_timesteps, Episodes()
         # Only this seed's marks: the job's other seeds have not started or have ended.
         due = [(seed, mark) for seed, mark in self._recorder.due() if seed == self._seed]
         if due:
             with self._recorder.evaluating([self._seed]), torch.random.fork_rng():
                 torch.manual_seed(hashed_seed("evaluation noise", *due[0]))
                 (evaluation,) = self._evaluator.evaluate(_actor(self.model), due)
+                (columns,) = self._alignment.columns([0], self._log_probs)
             if self._recorder.wants_policies and self._recorder.ending(self._seed):
                 state = self.model.policy.state_dict()
                 named = {name: value.cpu().numpy() for name, value in state.items()}
@@ -137,7 +175,7 @@ class _Reporter(BaseCallback):
                     running: Any = statistics.obs_rms
                     named |= {"obs_rms.mean": running.mean, "obs_rms.var": running.var}
                 self._recorder.policy(self._seed, named)
-            self._recorder.evaluated(self._seed, evaluation)
+            self._recorder.evaluated(self._seed, evaluation._replace(measures={**evaluation.measures, **columns}))
         self._recorder.progress()
 
 
@@ -149,18 +187,18 @@ def _actor(model: Any) -> Actor:
     """Stable-Baselines3's policy as rollouts call it; its noise comes from torch's generator, not from ours."""
     policy, statistics = model.policy, model.get_vec_normalize_env()
 
-    def act(observations: Tensor, noise: Tensor, greedy: Tensor | None) -> tuple[Tensor, Tensor]:
+    def act(observations: Tensor, noise: Tensor, greedy: Tensor | None) -> Tensor:
         rows = observations[0].T.contiguous()
         if statistics is not None:
             rows = torch.from_numpy(statistics.normalize_obs(rows.numpy()))
         rows = rows.to(policy.device)
         if model.use_sde:
             policy.reset_noise(len(rows))
-        sampled, _, log_probs = policy(rows)
+        sampled: Tensor = policy(rows)[0]
         if greedy is not None:
             best = policy(rows, deterministic=True)[0]
             sampled = torch.where(greedy.view(-1, *[1] * (sampled.dim() - 1)), best, sampled)
-        return sampled[None].cpu(), log_probs[None].cpu()
+        return sampled[None].cpu()
 
     policy.set_training_mode(False)
     return act

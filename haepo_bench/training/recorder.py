@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
@@ -41,12 +42,14 @@ class Evaluation(NamedTuple):
         sampled_std: its standard deviation over episodes (ddof 0).
         greedy: mean return of the greedy policy.
         env_steps: steps that the evaluation took.
+        measures: what else was measured, by column.
     """
 
     sampled: float
     sampled_std: float
     greedy: float
     env_steps: int
+    measures: Mapping[str, float] = MappingProxyType({})
 
 
 class Progress(NamedTuple):
@@ -203,6 +206,7 @@ class Recorder:
                     "eval_return": evaluation.sampled,
                     "eval_return_greedy": evaluation.greedy,
                     "eval_return_std": evaluation.sampled_std,
+                    **{name: finite(value) for name, value in evaluation.measures.items()},
                     **means,
                 }
             )

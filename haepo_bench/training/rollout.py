@@ -9,12 +9,11 @@ from gymnasium import spaces
 from torch import Tensor
 
 from haepo_bench.policies.heads import Head
-from haepo_bench.policies.shapes import LANES, Array, pad
+from haepo_bench.policies.shapes import Array
 from haepo_bench.tasks.base import Task, VectorEnvironment
 
-#: (observations [seed, feature, row], noise [seed, row, *noise], greedy [row] or None) to
-#: (actions [seed, row, *action], log-probabilities [seed, row]).
-Actor = Callable[[Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor]]
+#: (observations [seed, feature, row], noise [seed, row, *noise], greedy [row] or None) to actions [seed, row, *action].
+Actor = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 #: Steps for which action noise is drawn at a time: fixed, so that a stream is read alike whoever else still lives.
 _NOISE_STEPS = 128
@@ -22,24 +21,24 @@ _NOISE_STEPS = 128
 
 @dataclass(frozen=True)
 class Rollout:
-    """Complete episodes; [seed, trajectory, step] unless said otherwise, the step axis always as long.
+    """Complete episodes; [seed, trajectory, step] unless said otherwise, up to the end of the longest.
 
     Args:
         observations: [seed, feature, trajectory, step].
         actions: [seed, trajectory, step, *action], unclipped.
         mask: bool, true where a step was taken.
-        behaviour_log_probs: of the actions, under the policy that took them.
         lengths: [seed, trajectory] steps taken.
         returns: [seed, trajectory] float64 undiscounted return.
+        measures: what the task measures beside returns, column to [seed, trajectory].
     """
 
     observations: Tensor
     actions: Tensor
     rewards: Tensor
     mask: Tensor
-    behaviour_log_probs: Tensor
     lengths: Array
     returns: Array
+    measures: dict[str, Array]
 
     def select(self, seeds: Sequence[int]) -> "Rollout":
         """The rollouts of some seed rows."""
@@ -51,9 +50,9 @@ class Rollout:
             self.actions[rows],
             self.rewards[rows],
             self.mask[rows],
-            self.behaviour_log_probs[rows],
             self.lengths[seeds],
             self.returns[seeds],
+            {name: values[seeds] for name, values in self.measures.items()},
         )
 
 
@@ -61,14 +60,13 @@ class Collector:
     """Runs episodes of one task; keeps its environment and counts what it visits.
 
     Args:
+        environment: of the task; closed with the collector.
         trajectories: episodes a seed.
         rows: of the tensors that the actor is given, at least as many; what stands beyond the episodes has no meaning.
     """
 
-    def __init__(self, task: Task, head: Head, trajectories: int, rows: int) -> None:
-        self._task, self._head, self._trajectories = task, head, trajectories
-        self._environment: VectorEnvironment = task.vector(trajectories)
-        self.steps = pad(task.horizon, LANES)
+    def __init__(self, task: Task, environment: VectorEnvironment, head: Head, trajectories: int, rows: int) -> None:
+        self._task, self._environment, self._head, self._trajectories = task, environment, head, trajectories
         self._rows = rows
 
     def collect(
@@ -85,61 +83,65 @@ class Collector:
 
         Args:
             greedy: bool [trajectory], which episodes take the most likely action.
-            visited: bool [seed, state], set where a state is visited.
+            visited: bool [seed, state], set where a state is visited by an episode that is not greedy.
         """
-        S, K, T, N = len(environment_streams), self._trajectories, self.steps, self._rows
-        head, low_high = self._head, action_bounds(self._task)
-        features = self._task.observation_space.shape[0]
-        observations = torch.zeros(S, features, K, T)
-        actions = torch.zeros(S, K, T, *head.action_shape, dtype=head.action_dtype)
-        log_probs = torch.zeros(S, K, T)
-        rewards = np.zeros((S, K, T), np.float32)
-        mask = np.zeros((S, K, T), bool)
-        returns = np.zeros((S, K))
+        S, K, N, horizon = len(environment_streams), self._trajectories, self._rows, self._task.horizon
+        head, bounds = self._head, action_bounds(self._task)
+        # Time stands first, so that a step writes one piece; memory is only taken where something is written.
+        rows = torch.zeros(horizon, S, self._task.observation_space.shape[0], N)  # rows beyond K stay zero
+        observations = rows.numpy()[..., :K]
+        actions = torch.zeros(horizon, S, K, *head.action_shape, dtype=head.action_dtype)
+        rewards = np.zeros((horizon, S, K))
+        mask = np.zeros((horizon, S, K), bool)
         live = np.ones((S, K), bool)
-        greedy_rows = None
+        greedy_rows, counted = None, True if greedy is None else ~greedy
         if greedy is not None:
             greedy_rows = torch.zeros(N, dtype=torch.bool)
             greedy_rows[:K] = torch.from_numpy(greedy)
             greedy_rows = greedy_rows.to(device)
-        noise = torch.zeros(0)
-        rows = torch.zeros(S, features, N)  # rows beyond K stay zero
+        noise: Sequence[Tensor] = ()
         current = self._environment.reset(environment_streams)
+        steps = 0
         with torch.no_grad():
-            for t in range(self._task.horizon):
+            while steps < horizon and live.any():
+                t = steps
                 if t % _NOISE_STEPS == 0:
-                    drawn = np.stack([head.noise(stream, K, _NOISE_STEPS) for stream in noise_streams])
-                    noise = torch.zeros(S, N, *drawn.shape[2:])
-                    noise[:, :K] = torch.from_numpy(drawn)
-                self._mark(visited, live)
-                rows[:, :, :K] = torch.from_numpy(current).transpose(1, 2)
-                chosen, chosen_log_probs = actor(rows.to(device), noise[:, :, t % _NOISE_STEPS].to(device), greedy_rows)
-                log_probs[:, :, t] = chosen_log_probs[:, :K].cpu()
-                taken = chosen[:, :K].cpu()
-                observations[:, :, :, t] = rows[:, :, :K]
-                actions[:, :, t] = taken
-                mask[:, :, t] = live
-                step = self._environment.step(clip_actions(taken.numpy(), low_high), live)
-                rewards[:, :, t] = step.rewards
-                returns += np.where(live, step.rewards, 0.0)
+                    noise = self._noise(noise_streams, device)
+                if visited is not None:
+                    self._mark(visited, live & counted)
+                observations[t] = current.transpose(0, 2, 1)
+                taken = actor(rows[t].to(device), noise[t % _NOISE_STEPS], greedy_rows)[:, :K].cpu()
+                actions[t] = taken
+                mask[t] = live
+                step = self._environment.step(clip_actions(taken.numpy(), bounds), live)
+                rewards[t] = step.rewards
                 current = step.observations
                 live = live & ~(step.terminated | step.truncated)
-                if not live.any():
-                    break
-        self._mark(visited, np.ones_like(live))
+                steps += 1
+        if visited is not None:
+            self._mark(visited, np.ones_like(live) & counted)
+        taken_steps = mask[:steps]
+        paid = np.where(taken_steps, rewards[:steps], 0.0)
         return Rollout(
-            observations,
-            actions,
-            torch.from_numpy(rewards),
-            torch.from_numpy(mask),
-            log_probs,
-            mask.sum(-1),
-            returns,
+            torch.from_numpy(observations[:steps].transpose(1, 2, 3, 0)),
+            actions[:steps].movedim(0, 2),
+            torch.from_numpy(paid.transpose(1, 2, 0).astype(np.float32)),
+            torch.from_numpy(taken_steps.transpose(1, 2, 0)),
+            taken_steps.sum(0),
+            paid.sum(0),
+            self._environment.measures(),
         )
 
-    def _mark(self, visited: Array | None, live: Array) -> None:
-        states = self._environment.visited() if visited is not None else None
-        if visited is not None and states is not None:
+    def _noise(self, streams: Sequence[np.random.Generator], device: str) -> Sequence[Tensor]:
+        """What the next steps' actions are drawn with, [seed, row, *noise] each."""
+        drawn = np.stack([self._head.noise(stream, self._trajectories, _NOISE_STEPS) for stream in streams])
+        noise = torch.zeros(_NOISE_STEPS, len(streams), self._rows, *drawn.shape[3:])
+        noise[:, :, : self._trajectories] = torch.from_numpy(drawn).movedim(2, 0)
+        return noise.to(device).unbind()
+
+    def _mark(self, visited: Array, live: Array) -> None:
+        states = self._environment.visited()
+        if states is not None:
             seeds, trajectories = np.nonzero(live)
             visited[seeds, states[seeds, trajectories]] = True
 

@@ -1,4 +1,4 @@
-"""The training loop of objectives that collect segments (PPO): all seeds of a job as one batch.
+"""Training objectives that collect segments (PPO).
 
 The order of things is that of stable_baselines3/common/on_policy_algorithm.py and ppo/ppo.py.
 """
@@ -15,11 +15,13 @@ from haepo_bench.policies.actor_critic import ActorCritic
 from haepo_bench.policies.shapes import Array
 from haepo_bench.tasks.base import Task
 from haepo_bench.training.adam import Adam, clip_gradient
+from haepo_bench.training.alignment import Policy
 from haepo_bench.training.evaluation import Evaluator
+from haepo_bench.training.exploration import Exploration
+from haepo_bench.training.loop import Loop
 from haepo_bench.training.minibatches import Minibatches
 from haepo_bench.training.ppo_settings import SegmentSettings
 from haepo_bench.training.recorder import Recorder
-from haepo_bench.training.rollout import Actor
 from haepo_bench.training.segments import SegmentCollector, Segments
 from haepo_bench.training.streams import stream
 from haepo_bench.training.trainer import make_head
@@ -28,11 +30,8 @@ from haepo_bench.training.trainer import make_head
 _EPSILON = 1e-5
 
 
-class SegmentTrainer:
-    """Trains one objective on one task for several seeds.
-
-    Row i of every [seed, ...] tensor belongs to `self.seeds[i]`; seeds that are done or diverged leave by slicing.
-    """
+class SegmentTrainer(Loop[Segments]):
+    """Trains one objective on one task for several seeds, on minibatches of segments."""
 
     def __init__(
         self,
@@ -46,7 +45,7 @@ class SegmentTrainer:
         self.task, self.objective, self.settings, self.recorder = task, objective, settings, recorder
         self.device = device
         self.seeds = list(seeds)
-        head = make_head(task)
+        self.head = head = make_head(task)
         self.network = ActorCritic(
             task.observation_space.shape[0],
             settings.net_arch,
@@ -54,6 +53,7 @@ class SegmentTrainer:
             log_std=settings.log_std_init,
             orthogonal=settings.ortho_init,
         )
+        self.padded_rows = self.network.policy.padded_rows
         initial = [
             self.network.initial(stream("initialisation", seed), stream("initialisation", seed, 1))
             for seed in self.seeds
@@ -61,28 +61,11 @@ class SegmentTrainer:
         self.parameters = torch.from_numpy(np.stack(initial)).to(device)
         self.optimiser = Adam(self.parameters, settings.learning_rate, _EPSILON)
         self.evaluator = Evaluator(task, head, recorder.episodes, self.network.policy.padded_rows)
-        self.collector = SegmentCollector(task, self.network, settings, self.seeds)
+        self.exploration = Exploration(task, len(self.seeds))
+        self.collector = SegmentCollector(task, self.network, settings, self.seeds, self.exploration)
         self.env_steps = 0  # of each seed: all take the same number
 
-    def train(self) -> None:
-        """Runs until every seed is done or diverged."""
-        iteration = 0
-        self.recorder.begin(self.seeds)
-        try:
-            while self.seeds:
-                segments = self._collect(iteration)
-                self._evaluate()
-                rows = self._keep(self.recorder.live)
-                if self.seeds:
-                    self._update(segments.select(rows), iteration)
-                    self._keep(self.recorder.live)
-                self.recorder.progress()
-                iteration += 1
-        finally:
-            self.collector.close()
-            self.evaluator.close()
-
-    def _collect(self, iteration: int) -> Segments:
+    def collect(self, iteration: int) -> Segments:
         K = self.settings.n_envs
         # The budget ends the run within the segment: at the first step of all environments that reaches it.
         left = -(-(self.recorder.budget - self.env_steps) // K)
@@ -90,31 +73,21 @@ class SegmentTrainer:
         segments = self.collector.collect(self.parameters, iteration, steps)
         self.env_steps += steps * K
         finite = torch.isfinite(segments.rewards).all(1).tolist()
-        for row, (seed, returns) in enumerate(zip(self.seeds, segments.returns, strict=True)):
-            diagnostics = {"train_return": float(returns.mean())} if len(returns) else {}
-            if self.collector.visited is not None:
-                diagnostics["state_coverage"] = float(self.collector.visited[row].mean())
-            self.recorder.collected(seed, steps * K, len(returns), diagnostics)
-            if not finite[row]:
-                self.recorder.diverged(seed, "the task returned a reward that is not finite")
+        for row, episodes in enumerate(segments.episodes):
+            self.report_collected(row, episodes, steps=steps * K, total=self.env_steps, finite=finite[row])
         return segments
 
-    def _evaluate(self) -> None:
-        self.evaluator.serve(self.recorder, self.seeds, self._actor, self._named, device=self.device)
-
-    def _update(self, segments: Segments, iteration: int) -> None:
+    def update(self, collected: Segments, iteration: int) -> None:
         remaining = 1 - self.env_steps / self.recorder.budget
         if self.settings.learning_rate_schedule == "linear":
             self.optimiser.learning_rate = remaining * self.settings.learning_rate
-        minibatches = Minibatches(self.network, segments, self.settings.batch_size, self.task.horizon)
+        minibatches = Minibatches(self.network, collected, self.settings.batch_size, self.task.horizon)
         orders = [stream("minibatch", seed, iteration) for seed in self.seeds]
         seen = self._learn(minibatches, orders, self.objective.at(remaining))
         finite = torch.isfinite(self.parameters).all(1).tolist()
-        for row, (seed, (gradient_steps, diagnostics)) in enumerate(zip(self.seeds, _means(seen), strict=True)):
-            if finite[row] and np.isfinite(diagnostics["loss"]):
-                self.recorder.updated(seed, gradient_steps, diagnostics)
-            else:
-                self.recorder.diverged(seed, "the loss or a parameter is not finite")
+        for row, (gradient_steps, diagnostics) in enumerate(_means(seen)):
+            fine = finite[row] and bool(np.isfinite(diagnostics["loss"]))
+            self.report_updated(row, gradient_steps, diagnostics, finite=fine)
 
     def _learn(
         self, minibatches: Minibatches, orders: Sequence[np.random.Generator], objective: Objective
@@ -144,32 +117,27 @@ class SegmentTrainer:
                 rows = stepped
         return seen
 
-    def _keep(self, live: Sequence[int]) -> list[int]:
-        """Lets the seeds that are not `live` leave; returns the rows that stay."""
-        rows = [row for row, seed in enumerate(self.seeds) if seed in live]
-        if len(rows) < len(self.seeds):
-            self.parameters = self.parameters[rows]
-            self.optimiser.keep(rows, self.parameters)
-            self.collector.keep(rows)
-            self.seeds = [self.seeds[row] for row in rows]
-        return rows
+    def keep(self, rows: Sequence[int]) -> None:
+        super().keep(rows)
+        self.collector.keep(rows)
 
-    def _actor(self, rows: Sequence[int]) -> Actor:
-        """The policies of some rows, as rollouts call them."""
-        network, parameters, normalisation = self.network, self.parameters[rows], self.collector.normalisation
+    def policy(self, rows: Sequence[int]) -> Policy:
+        policy, normalisation = self.network.policy, self.collector.normalisation
+        folded, _ = self.network.fold(self.parameters[rows])
 
-        def act(observations: Tensor, noise: Tensor, greedy: Tensor | None) -> tuple[Tensor, Tensor]:
-            if normalisation is not None:
-                observations = normalisation.frozen(rows, observations)
-            outputs = network.policy_outputs(parameters, observations)
-            actions = network.policy.head.sample(outputs, noise, greedy)
-            return actions, network.policy.head.log_prob(outputs, actions)
+        def outputs(observations: Tensor) -> Tensor:
+            shown = observations if normalisation is None else normalisation.frozen(rows, observations)
+            return policy.outputs(folded, shown)
 
-        return act
+        return outputs
 
-    def _named(self, row: int) -> dict[str, Array]:
+    def named(self, row: int) -> dict[str, Array]:
         normalisation = self.collector.normalisation
         return self.network.named(self.parameters[row]) | (normalisation.named(row) if normalisation else {})
+
+    def close(self) -> None:
+        self.collector.close()
+        self.evaluator.close()
 
 
 class _Seen(NamedTuple):

@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 
 from haepo_bench.policies.actor_critic import ActorCritic
+from haepo_bench.policies.mlp import Folded
 from haepo_bench.policies.shapes import Array, pad
 from haepo_bench.tasks.base import Step, Task
+from haepo_bench.training.exploration import Episodes, Exploration
 from haepo_bench.training.normalisation import Normalisation
 from haepo_bench.training.ppo_settings import SegmentSettings
 from haepo_bench.training.rollout import action_bounds, clip_actions
@@ -33,7 +35,7 @@ class Segments:
         rewards: [seed, row], normalised where the settings say so.
         values: V when the steps were taken [seed, row].
         advantages: generalised advantage estimates [seed, row].
-        returns: of the episodes that ended, as the task pays them, one array a seed.
+        episodes: the episodes that ended, one entry a seed.
     """
 
     observations: Tensor
@@ -43,14 +45,14 @@ class Segments:
     rewards: Tensor
     values: Tensor
     advantages: Tensor
-    returns: tuple[Array, ...]
+    episodes: tuple["Episodes", ...]
 
     def select(self, rows: Sequence[int]) -> "Segments":
         """The segments of some seeds."""
-        if len(rows) == len(self.returns):
+        if len(rows) == len(self.episodes):
             return self
-        tensors = {field.name: getattr(self, field.name)[rows] for field in fields(self) if field.name != "returns"}
-        return Segments(**tensors, returns=tuple(self.returns[row] for row in rows))
+        tensors = {field.name: getattr(self, field.name)[rows] for field in fields(self) if field.name != "episodes"}
+        return Segments(**tensors, episodes=tuple(self.episodes[row] for row in rows))
 
 
 class SegmentCollector:
@@ -59,17 +61,25 @@ class SegmentCollector:
     Row i of what it returns belongs to the i-th seed that is still kept.
     """
 
-    def __init__(self, task: Task, network: ActorCritic, settings: SegmentSettings, seeds: Sequence[int]) -> None:
+    def __init__(
+        self,
+        task: Task,
+        network: ActorCritic,
+        settings: SegmentSettings,
+        seeds: Sequence[int],
+        exploration: Exploration,
+    ) -> None:
         self._task, self._network, self._settings = task, network, settings
         self._seeds = np.array(seeds)
         S, K = len(seeds), settings.n_envs
-        self._environment = task.vector(K)
+        self._environment = task.training().vector(K)
         self._places = np.arange(S)  # of the kept seeds among the environment's
         self._episodes = np.zeros((S, K), np.int64)  # how many each environment has ended
+        self._taken = 0  # env steps of each seed
         self._returns = np.zeros((S, K))  # of the running episodes so far
         features = task.observation_space.shape[0]
         self.normalisation = Normalisation(S, K, features, settings.gamma) if settings.normalize else None
-        self.visited = np.zeros((S, task.states), bool) if task.states else None
+        self._exploration = exploration
         self._started = S  # seeds that the environment was reset with
         self._chunk = network.padded_rows(min(CHUNK_ROWS, K * settings.n_steps))
         first = self._environment.reset([stream("environment", seed) for seed in seeds])
@@ -84,53 +94,54 @@ class SegmentCollector:
         observations = np.zeros((S, K, T, self._current.shape[-1]), np.float32)
         actions = torch.zeros(S, K, T, *head.action_shape, dtype=head.action_dtype)
         rewards, over = np.zeros((S, K, T), np.float32), np.zeros((S, K, T), bool)
-        returns: list[list[float]] = [[] for _ in range(S)]
+        episodes = tuple(Episodes() for _ in range(S))
         rows = self._network.policy.padded_rows(K)
         drawn = np.stack([head.noise(stream("action noise", seed, iteration), K, T) for seed in self._seeds.tolist()])
         noise = torch.zeros(S, rows, *drawn.shape[2:])
         noise[:, :K] = torch.from_numpy(drawn)
         noise = noise.to(parameters.device)
+        folded = self._network.fold(parameters)
         for t in range(T):
             observations[:, :, t] = self._current
-            outputs = self._network.policy_outputs(parameters, _rows(self._current, rows).to(parameters.device))
+            outputs = self._network.policy.outputs(folded[0], _rows(self._current, rows).to(parameters.device))
             taken = head.sample(outputs, noise[:, :, t], None)[:, :K].cpu()
             actions[:, :, t] = taken
             step = self._step(clip_actions(taken.numpy(), bounds))
             over[:, :, t] = step.terminated | step.truncated
-            self._current, paid = self._turn(step, over[:, :, t], returns)
+            self._current, paid = self._turn(step, over[:, :, t], episodes)
             cut = step.truncated & ~step.terminated
             if cut.any():
                 last = step.observations
                 if self.normalisation is not None:
                     last = self.normalisation.observations(last)
-                paid = np.where(cut, paid + self._settings.gamma * self._values(parameters, last), paid)
+                paid = np.where(cut, paid + self._settings.gamma * self._values(folded, last), paid)
             rewards[:, :, t] = paid
-        return self._segments(parameters, observations, actions, rewards, over, returns)
+        return self._segments(folded, observations, actions, rewards, over, episodes)
 
     def _segments(
         self,
-        parameters: Tensor,
+        folded: tuple[Folded, Folded],
         observations: Array,
         actions: Tensor,
         rewards: Array,
         over: Array,
-        returns: list[list[float]],
+        episodes: tuple[Episodes, ...],
     ) -> Segments:
         """What was collected, [seed, environment, step, ...], and what the networks say of it."""
         S, K, T = rewards.shape
-        N, head, device = K * T, self._network.policy.head, parameters.device
+        N, head, device = K * T, self._network.policy.head, folded[0].weights[0].device
         rows = _rows(observations.reshape(S, N, -1), pad(N, self._chunk)).to(device)
         taken = torch.zeros(S, rows.shape[2], *head.action_shape, dtype=head.action_dtype)
         taken[:, :N] = actions.view(S, N, *head.action_shape)
         taken = taken.to(device)
         starts = range(0, rows.shape[2], self._chunk)
-        chunks = [self._network.forward(parameters, rows[:, :, s : s + self._chunk].contiguous())[:2] for s in starts]
+        chunks = [self._network.forward(folded, rows[:, :, s : s + self._chunk].contiguous())[:2] for s in starts]
         outputs = torch.cat([policy for policy, _ in chunks], 2)
         values = torch.cat([value for _, value in chunks], 1)[:, :N]
         advantages = generalised_advantages(
             rewards,
             values.reshape(S, K, T).cpu().numpy(),
-            self._values(parameters, self._current),
+            self._values(folded, self._current),
             over,
             gamma=self._settings.gamma,
             gae_lambda=self._settings.gae_lambda,
@@ -143,7 +154,7 @@ class SegmentCollector:
             rewards=torch.from_numpy(rewards.reshape(S, N)).to(device),
             values=values,
             advantages=torch.from_numpy(advantages.reshape(S, N)).to(device),
-            returns=tuple(np.array(ended) for ended in returns),
+            episodes=episodes,
         )
 
     def keep(self, rows: Sequence[int]) -> None:
@@ -152,8 +163,6 @@ class SegmentCollector:
         self._returns, self._current = self._returns[rows], self._current[rows]
         if self.normalisation is not None:
             self.normalisation.keep(rows)
-        if self.visited is not None:
-            self.visited = self.visited[rows]
 
     def close(self) -> None:
         """Lets go of the environments."""
@@ -168,15 +177,21 @@ class SegmentCollector:
         everywhere[self._places] = actions
         return Step(*(part[self._places] for part in self._environment.step(everywhere, live)))
 
-    def _turn(self, step: Step, over: Array, returns: list[list[float]]) -> tuple[Array, Array]:
+    def _turn(self, step: Step, over: Array, episodes: tuple[Episodes, ...]) -> tuple[Array, Array]:
         """Starts episodes anew where they are `over`; returns what the learner is shown next and paid."""
+        self._taken += over.shape[1]
         self._mark()
         self._returns += step.rewards
         shown = step.observations
         if over.any():
             ended = np.argwhere(over)
+            measures = self._environment.measures()
             for row, column in ended:
-                returns[row].append(float(self._returns[row, column]))
+                episode = episodes[row]
+                episode.returns.append(float(self._returns[row, column]))
+                episode.steps.append(self._taken)
+                for name, values in measures.items():
+                    episode.measures.setdefault(name, []).append(float(values[self._places[row], column]))
             self._returns[over] = 0.0
             self._episodes[over] += 1
             where = np.zeros((self._started, over.shape[1]), bool)
@@ -199,15 +214,16 @@ class SegmentCollector:
         return self.normalisation.observations(observations)
 
     def _mark(self) -> None:
-        states = self._environment.visited() if self.visited is not None else None
-        if self.visited is not None and states is not None:
-            self.visited[np.arange(len(self._places))[:, None], states[self._places]] = True
+        visited = self._exploration.visited
+        states = self._environment.visited() if visited is not None else None
+        if visited is not None and states is not None:
+            visited[np.arange(len(self._places))[:, None], states[self._places]] = True
 
-    def _values(self, parameters: Tensor, observations: Array) -> Array:
+    def _values(self, folded: tuple[Folded, Folded], observations: Array) -> Array:
         """V [seed, environment] of observations [seed, environment, feature]."""
         K = observations.shape[1]
-        rows = _rows(observations, self._network.padded_rows(K)).to(parameters.device)
-        values: Array = self._network.values(parameters, rows)[:, :K].cpu().numpy()
+        rows = _rows(observations, self._network.padded_rows(K)).to(folded[1].weights[0].device)
+        values: Array = self._network.values(folded, rows)[:, :K].cpu().numpy()
         return values
 
 

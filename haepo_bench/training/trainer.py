@@ -1,6 +1,7 @@
-"""The training loop of native algorithms: collect, evaluate at marks, update; all seeds of a job as one batch."""
+"""Training objectives that collect whole episodes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -10,21 +11,22 @@ from torch import Tensor
 from haepo_bench.objectives.base import Objective
 from haepo_bench.policies.heads import Categorical, DiagonalGaussian, Head
 from haepo_bench.policies.mlp import Network
+from haepo_bench.policies.shapes import Array
 from haepo_bench.tasks.base import Task
 from haepo_bench.training.adam import Adam, clip_gradient
+from haepo_bench.training.alignment import Policy
 from haepo_bench.training.evaluation import Evaluator
+from haepo_bench.training.exploration import Episodes, Exploration
+from haepo_bench.training.loop import Loop
 from haepo_bench.training.recorder import Recorder
-from haepo_bench.training.rollout import Actor, Collector, Rollout
+from haepo_bench.training.rollout import Collector, Rollout
 from haepo_bench.training.settings import TrainerSettings
 from haepo_bench.training.streams import stream
 from haepo_bench.training.update import Update
 
 
-class Trainer:
-    """Trains one objective on one task for several seeds.
-
-    Row i of every [seed, ...] tensor belongs to `self.seeds[i]`; seeds that are done or diverged leave by slicing.
-    """
+class Trainer(Loop[Rollout]):
+    """Trains one objective on one task for several seeds, on batches of complete episodes."""
 
     def __init__(
         self,
@@ -43,71 +45,51 @@ class Trainer:
             device,
         )
         self.seeds = list(seeds)
-        head = make_head(task)
+        self.head = head = make_head(task)
         self.network = Network(task.observation_space.shape[0], settings.hidden, head)
+        self.padded_rows = self.network.padded_rows
         initial = np.stack([self.network.initial(stream("initialisation", seed)) for seed in self.seeds])
         self.parameters = torch.from_numpy(initial).to(device)
-        self.reference = self.parameters.clone()
+        #: Parameters of the reference policy; None where that is the one that collected the batch.
+        self.reference = None if settings.reference == "previous" else self.parameters.clone()
         self.optimiser = Adam(self.parameters, settings.learning_rate)
-        self.collector = Collector(task, head, settings.trajectories, self.network.padded_rows(settings.trajectories))
+        episodes = task.groups * settings.trajectories
+        environment = task.training().grouped(settings.trajectories)
+        self.collector = Collector(task, environment, head, episodes, self.network.padded_rows(episodes))
         self.evaluator = Evaluator(task, head, recorder.episodes, self.network.padded_rows)
-        self.visited = np.zeros((len(self.seeds), task.states or 0), bool) if task.states else None
+        self.exploration = Exploration(task, len(self.seeds))
+        self.env_steps = dict.fromkeys(self.seeds, 0)
 
-    def train(self) -> None:
-        """Runs until every seed is done or diverged."""
-        iteration = 0
-        self.recorder.begin(self.seeds)
-        try:
-            while self.seeds:
-                rollout = self._collect(iteration)
-                self._evaluate()
-                rows = self._keep(self.recorder.live)
-                if self.seeds:
-                    self._refresh_reference(iteration)
-                    self._update(rollout.select(rows))
-                    self._keep(self.recorder.live)
-                self.recorder.progress()
-                iteration += 1
-        finally:
-            self.collector.close()
-            self.evaluator.close()
-
-    def _collect(self, iteration: int) -> Rollout:
+    def collect(self, iteration: int) -> Rollout:
         rollout = self.collector.collect(
-            self._actor(self.parameters),
+            self.actor(range(len(self.seeds))),
             [stream("environment", seed, iteration) for seed in self.seeds],
             [stream("action noise", seed, iteration) for seed in self.seeds],
-            visited=self.visited,
+            visited=self.exploration.visited,
             device=self.device,
         )
         for row, seed in enumerate(self.seeds):
-            diagnostics = {"train_return": float(rollout.returns[row].mean())}
-            if self.visited is not None:
-                diagnostics["state_coverage"] = float(self.visited[row].mean())
-            self.recorder.collected(seed, int(rollout.lengths[row].sum()), rollout.returns.shape[1], diagnostics)
-            if not np.isfinite(rollout.returns[row]).all():
-                self.recorder.diverged(seed, "the task returned a reward that is not finite")
+            # As if a seed's episodes had been played one after the other.
+            ends = self.env_steps[seed] + rollout.lengths[row].cumsum()
+            self.env_steps[seed] = int(ends[-1])
+            measures = {name: values[row].tolist() for name, values in rollout.measures.items()}
+            episodes = Episodes(rollout.returns[row].tolist(), ends.tolist(), measures)
+            finite = bool(np.isfinite(rollout.returns[row]).all())
+            steps = int(rollout.lengths[row].sum())
+            self.report_collected(row, episodes, steps=steps, total=self.env_steps[seed], finite=finite)
         return rollout
-
-    def _evaluate(self) -> None:
-        self.evaluator.serve(
-            self.recorder,
-            self.seeds,
-            lambda rows: self._actor(self.parameters[rows]),
-            lambda row: self.network.named(self.parameters[row]),
-            device=self.device,
-        )
 
     def _refresh_reference(self, iteration: int) -> None:
         every = self.settings.reference
-        if every == "previous" or (isinstance(every, int) and iteration % every == 0):
+        if isinstance(every, int) and iteration % every == 0:
             self.reference = self.parameters.clone()
 
-    def _update(self, rollout: Rollout) -> None:
-        update = Update(self.network, rollout, self.reference, self.task.horizon, self.device)
+    def update(self, collected: Rollout, iteration: int) -> None:
+        self._refresh_reference(iteration)
+        update = Update(self.network, collected, self.parameters, self.reference, self.task, self.device)
         history: list[dict[str, Tensor]] = []
         for _ in range(self.settings.epochs):
-            gradient, diagnostics = update.gradient(self.parameters, self.objective)
+            gradient, diagnostics = update.gradient(self.objective)
             diagnostics["gradient_norm"] = self._clip(gradient)
             self.optimiser.step(gradient)
             history.append(diagnostics)
@@ -123,41 +105,29 @@ class Trainer:
             "kl_previous": columns.pop("kl_previous")[-1].tolist(),
             **{name: column.mean(0).tolist() for name, column in columns.items()},
         }
-        for row, seed in enumerate(self.seeds):
-            if finite[row]:
-                own = {name: value[row] for name, value in values.items()}
-                if self.settings.epochs == 1:
-                    del own["kl_previous"]
-                self.recorder.updated(seed, self.settings.epochs, own)
-            else:
-                self.recorder.diverged(seed, "the loss or a parameter is not finite")
+        for row in range(len(self.seeds)):
+            own = {name: value[row] for name, value in values.items()}
+            if self.settings.epochs == 1:
+                del own["kl_previous"]
+            self.report_updated(row, self.settings.epochs, own, finite=finite[row])
 
     def _clip(self, gradient: Tensor) -> Tensor:
         """Scales each seed's gradient [seed, parameter] down to the largest norm allowed; returns the norms before."""
         return clip_gradient(gradient, self.settings.max_gradient_norm)
 
-    def _keep(self, live: Sequence[int]) -> list[int]:
-        """Lets the seeds that are not `live` leave; returns the rows that stay."""
-        rows = [row for row, seed in enumerate(self.seeds) if seed in live]
-        if len(rows) == len(self.seeds):
-            return rows
-        self.parameters, self.reference = self.parameters[rows], self.reference[rows]
-        self.optimiser.keep(rows, self.parameters)
-        self.seeds = [self.seeds[row] for row in rows]
-        if self.visited is not None:
-            self.visited = self.visited[rows]
-        return rows
+    def keep(self, rows: Sequence[int]) -> None:
+        super().keep(rows)
+        self.reference = None if self.reference is None else self.reference[rows]
 
-    def _actor(self, parameters: Tensor) -> Actor:
-        """The policy with `parameters` [seed, parameter], as rollouts call it."""
-        network = self.network
+    def policy(self, rows: Sequence[int]) -> Policy:
+        return partial(self.network.outputs, self.network.fold(self.parameters[rows]))
 
-        def act(observations: Tensor, noise: Tensor, greedy: Tensor | None) -> tuple[Tensor, Tensor]:
-            outputs = network.outputs(parameters, observations)
-            actions = network.head.sample(outputs, noise, greedy)
-            return actions, network.head.log_prob(outputs, actions)
+    def named(self, row: int) -> Mapping[str, Array]:
+        return self.network.named(self.parameters[row])
 
-        return act
+    def close(self) -> None:
+        self.collector.close()
+        self.evaluator.close()
 
 
 def make_head(task: Task) -> Head:

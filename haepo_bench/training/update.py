@@ -8,13 +8,16 @@ mechanism. Which steps share a chunk depends on their own seed alone, which keep
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from haepo_bench.objectives.base import Objective, TrajectoryBatch
-from haepo_bench.policies.mlp import Network
-from haepo_bench.policies.shapes import padded_seeds
+from haepo_bench.policies.mlp import Folded, Network
+from haepo_bench.policies.shapes import LANES, pad, padded_seeds
+from haepo_bench.tasks.base import Task
+from haepo_bench.training.loop import update_diagnostics
 from haepo_bench.training.rollout import Rollout
 
 #: Rows of a chunk: 64 units of 512 rows are 128 KiB a layer and seed, which stays in a core's cache.
@@ -41,9 +44,12 @@ class _Chunk:
     slots: Tensor
     reference: Tensor
 
-    def own(self, parameters: Tensor) -> Tensor:
-        """Of [seed, parameter] the rows of this chunk's seeds."""
-        return parameters if self.seeds is None else parameters.index_select(0, self.seeds)
+
+class _Pass(NamedTuple):
+    """A chunk's way through the network: outputs of the head [n, output, row], inputs of the layers if kept."""
+
+    outputs: Tensor
+    inputs: list[Tensor] | None
 
 
 class Update:
@@ -51,51 +57,69 @@ class Update:
 
     Args:
         rollout: of S seeds.
-        reference: parameters of the reference policy [seed, parameter].
+        parameters: [seed, parameter] of the policy that collected it; the caller changes them in place afterwards.
+        reference: parameters of the reference policy [seed, parameter]; None: it is the policy that collected.
     """
 
-    def __init__(self, network: Network, rollout: Rollout, reference: Tensor, horizon: int, device: str) -> None:
-        self._network = network
-        S, K, T = rollout.mask.shape
-        self._S, self._K, self._T = S, K, T
-        self._size = padded_seeds(S, K) * K * T  # of the flat batch
-        self._horizon = horizon
-        self._device = device
-        self._chunks = list(self._pack(rollout, reference))
-        self._slots = torch.cat([chunk.slots.reshape(-1) for chunk in self._chunks])
-        self._kept = sum(chunk.slots.numel() for chunk in self._chunks) <= _KEPT_ROWS
-        seed_axis = padded_seeds(S, K)
+    def __init__(
+        self,
+        network: Network,
+        rollout: Rollout,
+        parameters: Tensor,
+        reference: Tensor | None,
+        task: Task,
+        device: str,
+    ) -> None:
+        self._network, self._parameters, self._device = network, parameters, device
+        self._groups, self._horizon = task.groups, task.horizon
+        self._S, self._K, collected = rollout.mask.shape
+        # Of the batch; always as long, whoever's episodes were the longest.
+        self._T = pad(task.horizon, LANES)
+        self._size = padded_seeds(self._S, self._K) * self._K * self._T
+        chunks = list(self._pack(rollout))
+        self._slots = torch.cat([chunk.slots.reshape(-1) for chunk in chunks])
+        self._kept = len(self._slots) <= _KEPT_ROWS
+        with torch.no_grad():
+            behaviour = self._passes(chunks)
+            if reference is None:
+                references = [outputs.detach() for outputs, _ in behaviour]
+            else:
+                folded = network.fold(reference)
+                references = [network.outputs(folded.select(c.seeds), c.observations) for c in chunks]
+            self._chunks = [replace(c, reference=r) for c, r in zip(chunks, references, strict=True)]
+            behaviour_log_probs = self._log_probs([outputs for outputs, _ in behaviour])
+            reference_log_probs = self._log_probs(references) if reference is not None else behaviour_log_probs
+        # The first gradient is taken where the batch was collected, so its forward pass is done.
+        self._first = behaviour if self._kept else None
 
         def batch_shaped(x: Tensor) -> Tensor:
-            padded = torch.zeros(seed_axis, *x.shape[1:], dtype=x.dtype)
-            padded[:S] = x
-            return padded[:, None].to(device)
+            shape = (self._T,) * (x.dim() > 2)
+            padded = torch.zeros(padded_seeds(self._S, self._K), self._K, *shape, dtype=x.dtype)
+            padded[(slice(self._S), slice(None), slice(collected))[: x.dim()]] = x
+            return self._grouped(padded).to(device)
 
-        reference_log_probs = self._scatter([network.head.log_prob(c.reference, c.actions) for c in self._chunks])
         # What carries gradient is filled in at each gradient step.
         self._batch = TrajectoryBatch(
-            log_probs=reference_log_probs,
-            entropy=reference_log_probs,
-            kl_to_reference=reference_log_probs,
-            behaviour_log_probs=batch_shaped(rollout.behaviour_log_probs),
+            log_probs=behaviour_log_probs,
+            entropy=behaviour_log_probs,
+            kl_to_reference=behaviour_log_probs,
+            behaviour_log_probs=behaviour_log_probs,
             reference_log_probs=reference_log_probs,
             mask=batch_shaped(rollout.mask),
             rewards=batch_shaped(rollout.rewards),
             returns=batch_shaped(torch.from_numpy(rollout.returns.astype("float32"))),
-            horizon=horizon,
+            horizon=task.horizon,
         )
 
-    def gradient(self, parameters: Tensor, objective: Objective) -> tuple[Tensor, dict[str, Tensor]]:
-        """The gradient of each seed's loss and what to plot beside it.
-
-        Args:
-            parameters: [seed, parameter].
+    def gradient(self, objective: Objective) -> tuple[Tensor, dict[str, Tensor]]:
+        """The gradient of each seed's loss at its parameters as they are now, and what to plot beside it.
 
         Returns:
             The gradient [seed, parameter], and diagnostics [seed]: the objective's own, `loss`, `policy_entropy` and
             `kl_previous` (both nats a step).
         """
-        passes = [self._forward(parameters, chunk, keep=self._kept) for chunk in self._chunks]
+        folded = self._network.fold(self._parameters)
+        passes, self._first = self._first or self._passes(self._chunks, folded), None
         outputs = [output.requires_grad_() for output, _ in passes]
         evaluated = [
             self._network.head.evaluate(output, chunk.actions, chunk.reference)
@@ -106,62 +130,66 @@ class Update:
         objective_output = objective(batch)
         # Rows of padding were scattered past the end of the batch, so their gradient is exactly zero.
         back = torch.autograd.grad(objective_output.loss.sum(), outputs)
-        gradient = torch.zeros_like(parameters)
+        gradient = torch.zeros_like(self._parameters)
         for chunk, (_, inputs), output_gradient in zip(self._chunks, passes, back, strict=True):
+            own = folded.select(chunk.seeds)
             if inputs is None:
-                _, inputs = self._forward(parameters, chunk, keep=True)
-            own = self._network.backward(chunk.own(parameters), inputs or [], output_gradient)
+                _, inputs = self._network.forward(own, chunk.observations)
+            found = self._network.backward(own, inputs, output_gradient)
             if chunk.seeds is None:
-                gradient += own
+                gradient += found
             else:
-                gradient.index_add_(0, chunk.seeds, own)
-        with torch.no_grad():
-            log_ratio = torch.where(batch.mask, batch.log_probs - batch.behaviour_log_probs, 0.0)
-            diagnostics = {
-                **objective_output.diagnostics,
-                "loss": objective_output.loss,
-                "policy_entropy": batch.token_mean(batch.entropy),
-                # KL(behaviour || policy), k3 on the taken actions.
-                "kl_previous": batch.token_mean(torch.exp(log_ratio) - 1 - log_ratio),
-            }
+                gradient.index_add_(0, chunk.seeds, found)
+        diagnostics = update_diagnostics(objective_output, batch)
         return gradient, {name: value.detach()[: self._S] for name, value in diagnostics.items()}
 
-    def _forward(self, parameters: Tensor, chunk: _Chunk, *, keep: bool) -> tuple[Tensor, list[Tensor] | None]:
-        outputs, inputs = self._network.forward(chunk.own(parameters), chunk.observations)
-        return outputs, inputs if keep else None
+    def _passes(self, chunks: list[_Chunk], folded: Folded | None = None) -> list[_Pass]:
+        folded = folded or self._network.fold(self._parameters)
+        passes = []
+        for chunk in chunks:
+            outputs, inputs = self._network.forward(folded.select(chunk.seeds), chunk.observations)
+            passes.append(_Pass(outputs, inputs if self._kept else None))
+        return passes
+
+    def _log_probs(self, outputs: list[Tensor]) -> Tensor:
+        """Log-probabilities of the taken actions, as `_scatter` shapes them."""
+        head = self._network.head
+        return self._scatter([head.log_prob(o, c.actions) for o, c in zip(outputs, self._chunks, strict=True)])
 
     def _scatter(self, values: list[Tensor]) -> Tensor:
-        """Values of the chunks' rows to [seed (padded), group 1, trajectory, step]; zero where no step was taken."""
+        """Values of the chunks' rows to [seed (padded), group, trajectory, step]; zero where no step was taken."""
         flat = torch.zeros(self._size + 1, device=self._device)
         flat = flat.index_put((self._slots,), torch.cat([value.reshape(-1) for value in values]))
-        return flat[:-1].view(-1, 1, self._K, self._T)
+        return self._grouped(flat[:-1].view(-1, self._K, self._T))
 
-    @torch.no_grad()
-    def _pack(self, rollout: Rollout, reference: Tensor) -> Iterator[_Chunk]:
-        S, K, T = self._S, self._K, self._T
+    def _grouped(self, x: Tensor) -> Tensor:
+        """[seed, episode, ...] to [seed, group, trajectory, ...]."""
+        return x.view(len(x), self._groups, -1, *x.shape[2:])
+
+    def _pack(self, rollout: Rollout) -> Iterator[_Chunk]:
+        """The chunks, without outputs of the reference policy."""
+        S, K, T = self._S, self._K, rollout.mask.shape[2]
         rows = self._network.padded_rows(min(CHUNK_ROWS, K * self._horizon))
-        taken = rollout.mask.view(S, K * T)
-        counts = taken.sum(1)
-        longest = -(-int(counts.max()) // rows) * rows
         # Each seed's taken steps first, in order; then padding.
-        seed, slot = taken.nonzero(as_tuple=True)
-        place = torch.arange(len(slot)) - (counts.cumsum(0) - counts)[seed]
-        steps = torch.full((S, longest), K * T)
-        steps[seed, place] = slot
-        offset = torch.arange(S)[:, None] * (K * T)
-        slots = torch.where(steps < K * T, steps + offset, self._size)
-        padded = steps.clamp(max=K * T - 1)
+        seed, trajectory, step = rollout.mask.nonzero(as_tuple=True)
+        counts = rollout.mask.sum((1, 2))
+        longest = pad(int(counts.max()), rows)
+        place = torch.arange(len(seed)) - (counts.cumsum(0) - counts)[seed]
+        steps = torch.zeros(S, longest, dtype=torch.int64)  # where each row's step stands in the rollout
+        steps[seed, place] = trajectory * T + step
+        slots = torch.full((S, longest), self._size)
+        slots[seed, place] = (seed * K + trajectory) * self._T + step
         features = rollout.observations.shape[1]
-        observations = rollout.observations.view(S, features, K * T)
-        actions = rollout.actions.view(S, K * T, *rollout.actions.shape[3:])
+        observations = rollout.observations.reshape(S, features, K * T)
+        actions = rollout.actions.reshape(S, K * T, *rollout.actions.shape[3:])
         for start in range(0, longest, rows):
             active = counts > start
             which = None if bool(active.all()) else active.nonzero()[:, 0]
             here = slice(start, start + rows)
-            take = padded[:, here] if which is None else padded[which, here]
             index = torch.arange(S) if which is None else which
-            x = observations[index].gather(2, take[:, None].expand(-1, features, -1)).to(self._device)
+            take = steps[index, here]
+            own = observations if which is None else observations[which]
+            x = own.gather(2, take[:, None].expand(-1, features, -1)).to(self._device)
             a = actions[index[:, None], take].to(self._device)
             seeds = None if which is None else which.to(self._device)
-            chunk = _Chunk(seeds, x, a, slots[index, here].to(self._device), torch.empty(0))
-            yield replace(chunk, reference=self._network.outputs(chunk.own(reference), x))
+            yield _Chunk(seeds, x, a, slots[index, here].to(self._device), torch.empty(0))

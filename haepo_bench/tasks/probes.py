@@ -1,0 +1,55 @@
+"""Probe sets: a task's frozen trajectories of all kinds of return, which policies are asked about.
+
+A policy that is aligned with the task's own reward makes the better of them likelier. Sets are files beside this one,
+one a task version, made by `benchmarks/probe_sets.py`; a task without a file has none.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from haepo_bench.tasks.base import Array, Task
+
+FOLDER = Path(__file__).parent / "probe_sets"
+
+
+@dataclass(frozen=True)
+class ProbeSet:
+    """Trajectories, one after the other; rows are steps.
+
+    Args:
+        observations: [row, feature] float32.
+        actions: [row, *action].
+        lengths: [trajectory] steps.
+        returns: [trajectory] undiscounted, as the task itself pays.
+    """
+
+    observations: Array
+    actions: Array
+    lengths: Array
+    returns: Array
+
+    @property
+    def starts(self) -> Array:
+        """[trajectory] the first row of each."""
+        return np.concatenate([[0], np.cumsum(self.lengths)[:-1]])
+
+
+def probe_file(task: Task) -> Path:
+    """Where the probe set of a task's version stands, if there is one."""
+    return FOLDER / f"{task.probe_name}.npz"
+
+
+def probe_set(task: Task) -> ProbeSet | None:
+    """The task's frozen trajectories; None where it has none."""
+    file = probe_file(task)
+    return _load(file) if file.is_file() else None
+
+
+@cache
+def _load(file: Path) -> ProbeSet:
+    with np.load(file) as arrays:
+        observations = arrays["observations"].astype(np.float32)
+        return ProbeSet(observations, arrays["actions"], arrays["lengths"], arrays["returns"])

@@ -1,0 +1,156 @@
+"""The loop that native training shares: collect, evaluate at marks, update; all seeds of a job as one batch."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Generic, Protocol, Self, TypeVar
+
+import torch
+from torch import Tensor
+
+from haepo_bench.objectives.base import ObjectiveOutput, TrajectoryBatch
+from haepo_bench.policies.heads import Head
+from haepo_bench.policies.shapes import Array
+from haepo_bench.tasks.base import Task
+from haepo_bench.training.adam import Adam
+from haepo_bench.training.alignment import LogProbs, Policy, RewardAlignment, network_log_probs
+from haepo_bench.training.evaluation import Evaluator
+from haepo_bench.training.exploration import Episodes, Exploration
+from haepo_bench.training.recorder import Recorder
+from haepo_bench.training.rollout import Actor
+
+
+class Collected(Protocol):
+    """What one iteration collects, of several seeds."""
+
+    def select(self, rows: Sequence[int], /) -> Self:
+        """That of some seeds."""
+        ...
+
+
+C = TypeVar("C", bound=Collected)
+
+
+class Loop(ABC, Generic[C]):
+    """Trains several seeds on one task until each is done or diverged.
+
+    Row i of every [seed, ...] tensor belongs to `self.seeds[i]`; seeds that are done or diverged leave by slicing.
+    """
+
+    task: Task
+    seeds: list[int]
+    recorder: Recorder
+    evaluator: Evaluator
+    exploration: Exploration
+    head: Head
+    #: Of the policy's network (policies/shapes.py).
+    padded_rows: Callable[[int], int]
+    #: [seed, parameter]; changed in place by the optimiser.
+    parameters: torch.Tensor
+    optimiser: Adam
+    device: str
+
+    def train(self) -> None:
+        """Runs until every seed is done or diverged."""
+        iteration = 0
+        self._alignment = RewardAlignment(self.task, self._log_probs(range(len(self.seeds))))
+        self.recorder.begin(self.seeds)
+        try:
+            while self.seeds:
+                collected = self.collect(iteration)
+                self.evaluator.serve(
+                    self.recorder,
+                    self.seeds,
+                    self.actor,
+                    self.named,
+                    lambda rows: self._alignment.columns(rows, self._log_probs(rows)),
+                    device=self.device,
+                )
+                rows = self._stay()
+                if self.seeds:
+                    self.update(collected.select(rows), iteration)
+                    self._stay()
+                self.recorder.progress()
+                iteration += 1
+        finally:
+            self.close()
+
+    @abstractmethod
+    def collect(self, iteration: int) -> C:
+        """Lets the current policies act, and tells the recorder with `report_collected`."""
+
+    @abstractmethod
+    def update(self, collected: C, iteration: int) -> None:
+        """Improves the policies, and tells the recorder with `report_updated`."""
+
+    @abstractmethod
+    def policy(self, rows: Sequence[int]) -> Policy:
+        """The current policies of some seeds."""
+
+    @abstractmethod
+    def named(self, row: int) -> Mapping[str, Array]:
+        """One seed's policy as named arrays."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Lets go of environments."""
+
+    def actor(self, rows: Sequence[int]) -> Actor:
+        """The current policies of some seeds, as rollouts call them."""
+        policy, head = self.policy(rows), self.head
+
+        def act(observations: Tensor, noise: Tensor, greedy: Tensor | None) -> Tensor:
+            return head.sample(policy(observations), noise, greedy)
+
+        return act
+
+    def _log_probs(self, rows: Sequence[int]) -> LogProbs:
+        return network_log_probs(self.head, self.policy(rows), len(rows), self.padded_rows, self.device)
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Goes on with some seeds; whoever holds more than this class by the seed extends it."""
+        self.parameters = self.parameters[rows]
+        self.optimiser.keep(rows, self.parameters)
+        self.exploration.keep(rows)
+        self._alignment.keep(rows)
+        self.seeds = [self.seeds[row] for row in rows]
+
+    def report_collected(self, row: int, episodes: Episodes, *, steps: int, total: int, finite: bool) -> None:
+        """Tells the recorder what one seed collected.
+
+        Args:
+            steps: env steps of this iteration.
+            total: env steps of the seed so far, these included.
+            finite: whether all rewards were.
+        """
+        seed, columns = self.seeds[row], episodes.columns(self.exploration, row, total)
+        self.recorder.collected(seed, steps, len(episodes.returns), columns)
+        if not finite:
+            self.recorder.diverged(seed, "the task returned a reward that is not finite")
+
+    def report_updated(self, row: int, gradient_steps: int, diagnostics: Mapping[str, float], *, finite: bool) -> None:
+        """Tells the recorder how one seed's update went; `finite`: whether its losses and parameters are."""
+        if finite:
+            self.recorder.updated(self.seeds[row], gradient_steps, diagnostics)
+        else:
+            self.recorder.diverged(self.seeds[row], "the loss or a parameter is not finite")
+
+    def _stay(self) -> list[int]:
+        """Lets the seeds leave that the recorder has finished; returns the rows that stay."""
+        live = set(self.recorder.live)
+        rows = [row for row, seed in enumerate(self.seeds) if seed in live]
+        if len(rows) < len(self.seeds):
+            self.keep(rows)
+        return rows
+
+
+@torch.no_grad()
+def update_diagnostics(output: ObjectiveOutput, batch: TrajectoryBatch) -> dict[str, Tensor]:
+    """What to plot beside a gradient [seed]: the objective's own, loss, policy entropy and KL (both nats a step)."""
+    log_ratio = torch.where(batch.mask, batch.log_probs - batch.behaviour_log_probs, 0.0)
+    return {
+        **output.diagnostics,
+        "loss": output.loss,
+        "policy_entropy": batch.token_mean(batch.entropy),
+        # KL(behaviour || policy), k3 on the taken actions.
+        "kl_previous": batch.token_mean(torch.exp(log_ratio) - 1 - log_ratio),
+    }
