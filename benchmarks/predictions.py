@@ -140,12 +140,13 @@ def predict(name: str, trainer: Trainer, updates: int) -> Array:
     ones = torch.ones(len(parameters), 1, 1)
     expected = []
     for _ in range(updates):
-        logits, inputs = trainer.network.forward(parameters, ones)
+        folded = trainer.network.fold(parameters)
+        logits, inputs = trainer.network.forward(folded, ones)
         policies = torch.softmax(logits[:, :, 0].double(), 1).numpy()
         expected.append(policies @ REWARDS)
         ascent = np.stack([standardised(PREDICTIONS[name], policy) for policy in policies])
         descent = torch.from_numpy(-ascent.astype(np.float32))[:, :, None]
-        optimiser.step(trainer.network.backward(parameters, inputs, descent))
+        optimiser.step(trainer.network.backward(folded, inputs, descent))
     return np.array(expected).T
 
 

@@ -31,7 +31,7 @@ def arms(tmp_path, monkeypatch):
         observations=np.ones((10, 1), np.float32),
         actions=np.arange(10),
         lengths=np.ones(10, int),
-        returns=task.means,
+        returns=task.means.ravel(),
     )
     return task
 

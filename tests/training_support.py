@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch  # noqa: F401  # before the first test, so that conftest.py can hold it to one thread
+
 from haepo_bench import catalogue
 from haepo_bench.results.record import CLOCK_COLUMNS
 from haepo_bench.tasks.base import Task
