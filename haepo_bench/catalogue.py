@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from haepo_bench.errors import TaskError, UnknownName, UserError
+from haepo_bench.tasks.address import WRAPPERS, parse
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -95,6 +96,7 @@ TASKS = {
         Listed("umbrella/<delay>", "the first action decides a reward much later", "haepo_bench.tasks.umbrella:make"),
         Listed("t-maze/<length>", "turn as a hint said at the start", "haepo_bench.tasks.t_maze:make"),
         Listed("gym/<gymnasium id>", "any gymnasium environment with flat observations", "haepo_bench.tasks.gym:make"),
+        Listed("envpool/<id>", "any such environment of EnvPool, stepped in C++", "haepo_bench.tasks.envpool:make"),
     )
 }
 
@@ -107,6 +109,21 @@ def list_algorithms() -> list[Listed]:
 def list_tasks() -> list[Listed]:
     """Every task family, our own first; imports none of them."""
     return [*TASKS.values(), *(_listed(point) for point in _plugins(TASK_GROUP).values())]
+
+
+def list_wrappers() -> list[Listed]:
+    """Every wrapper of tasks, as it is written in an address."""
+    return [Listed(wrapper.usage, wrapper.summary, wrapper.target) for wrapper in WRAPPERS.values()]
+
+
+def innermost(address: str) -> str:
+    """The address `family/variant` without its wrappers; the family need not exist.
+
+    Raises:
+        UnknownName: no such wrapper.
+        TaskError: a wrapper that is not written as it should be.
+    """
+    return parse(address).innermost
 
 
 def expand(name: str) -> tuple[str, ...]:
@@ -149,15 +166,24 @@ def algorithm(name: str) -> "AlgorithmDefinition":
 
 
 def task(address: str, *, time_limit: int | None = None) -> "Task":
-    """The task at an address such as `gym/CartPole-v1`.
+    """The task at an address such as `gym/CartPole-v1` or `noise(gym/CartPole-v1,0.5)`.
 
     Args:
         time_limit: steps after which an episode is cut off; needed for environments that have no limit.
 
     Raises:
-        UnknownName: no such family.
-        TaskError: the family does not know that variant, or needs something that is not installed.
+        UnknownName: no such family or wrapper.
+        TaskError: the family does not know that variant or needs something that is not installed, or a wrapper is not
+            written as it should be or cannot go around that task.
     """
+    layers, innermost = parse(address)
+    made = _unwrapped_task(innermost, time_limit)
+    for layer in reversed(layers):
+        made = _load(WRAPPERS[layer.wrapper].target)(made, layer)
+    return made
+
+
+def _unwrapped_task(address: str, time_limit: int | None) -> "Task":
     family, slash, variant = address.partition("/")
     plugins = _plugins(TASK_GROUP)
     if family not in TASKS and family not in plugins:

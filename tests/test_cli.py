@@ -18,6 +18,7 @@ from haepo_bench.cli import main as main_module
 from haepo_bench.cli.layout import columns
 from haepo_bench.errors import ExitCode, UserError
 from haepo_bench.suite.shipped import list_suites
+from haepo_bench.tasks.address import WRAPPERS
 
 COMMANDS = ("run", "report", "init", "validate", "list", "describe", "doctor", "schema")
 
@@ -68,7 +69,7 @@ def test_list(capsys: pytest.CaptureFixture[str]) -> None:
     assert code == 0
     for kind, names in (
         ("algorithms", [*catalogue.ALGORITHMS, *catalogue.FAMILIES]),
-        ("tasks", [entry.name for entry in catalogue.TASKS.values()]),
+        ("tasks", [entry.name for entry in (*catalogue.TASKS.values(), *catalogue.list_wrappers())]),
         ("suites", list(list_suites())),
     ):
         code, out, _ = run_here(capsys, "list", kind)
@@ -93,6 +94,17 @@ def test_describe_algorithm(name: str, capsys: pytest.CaptureFixture[str]) -> No
         assert f"  {parameter.name} = " in out
         assert " ".join(parameter.meaning.split()) in unwrapped
         assert f"source: {' '.join(parameter.source.split())}" in unwrapped
+
+
+@pytest.mark.parametrize("name", WRAPPERS)
+def test_describe_wrapper(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run_here(capsys, "describe", name)
+    assert (code, err) == (0, "")
+    assert WRAPPERS[name].summary in out
+    example = out.split()[-1]
+    code, out, err = run_here(capsys, "describe", example.replace("CartPole-v1", "Pendulum-v1"))
+    assert (code, err) == (0, "")
+    assert out.startswith(f"{name}(gym/Pendulum-v1")
 
 
 def test_describe_task(capsys: pytest.CaptureFixture[str]) -> None:

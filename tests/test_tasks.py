@@ -173,6 +173,25 @@ def test_discrete_observations_become_one_hot():
     assert observation.tolist() == [1.0] + [0.0] * 15
 
 
+def test_frozen_lake_is_driven_by_one_hot_observations():
+    """Actions by the shown state reach the goal of the map without ice; its state number is what is shown."""
+    gymnasium.register(
+        "FirmLake-v0",
+        entry_point="gymnasium.envs.toy_text.frozen_lake:FrozenLakeEnv",
+        max_episode_steps=20,
+        kwargs={"map_name": "4x4", "is_slippery": False},
+    )
+    way = np.zeros(16, int)
+    way[[0, 4]], way[[8, 13, 14]], way[9] = 1, 2, 1  # down, down, right, down, right, right: around the holes
+    try:
+        task = catalogue.task("gym/FirmLake-v0")
+        returns = returns_of(task, lambda o, t: way[o.argmax(-1)], streams(0, 1), 2)
+    finally:
+        gymnasium.registry.pop("FirmLake-v0")
+    assert (returns == 1).all()
+    assert catalogue.task("gym/FrozenLake-v1").horizon == 100
+
+
 def test_time_limits():
     short = catalogue.task("gym/CartPole-v1", time_limit=7)
     assert short.horizon == 7

@@ -8,6 +8,7 @@ import typer
 
 from haepo_bench import catalogue
 from haepo_bench.suite.shipped import list_suites
+from haepo_bench.tasks.address import WRAPPERS
 
 
 def complete_suite(incomplete: str) -> list[str]:
@@ -28,9 +29,9 @@ def complete_name(incomplete: str) -> list[str]:
 
 
 def known_names() -> list[str]:
-    """Algorithms, families of algorithms, and tasks (a family whose variants are endless as `gym/`)."""
+    """Algorithms, families of algorithms, tasks (a family whose variants are endless as `gym/`), wrappers."""
     tasks = [entry.name.partition("<")[0] for entry in catalogue.list_tasks()]
-    return [*(entry.name for entry in catalogue.list_algorithms()), *catalogue.FAMILIES, *tasks]
+    return [*(entry.name for entry in catalogue.list_algorithms()), *catalogue.FAMILIES, *tasks, *WRAPPERS]
 
 
 def _matching(names: Iterable[str], incomplete: str) -> list[str]:

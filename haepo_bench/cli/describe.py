@@ -9,6 +9,7 @@ from haepo_bench import catalogue
 from haepo_bench.cli.arguments import complete_name, known_names
 from haepo_bench.cli.layout import columns, paragraph
 from haepo_bench.errors import UnknownName
+from haepo_bench.tasks.address import WRAPPERS, Signature
 
 if TYPE_CHECKING:
     from gymnasium import spaces
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 
 
 def describe(
-    name: Annotated[str, typer.Argument(help="An algorithm, a family or a task.", autocompletion=complete_name)],
+    name: Annotated[
+        str, typer.Argument(help="An algorithm, a family, a task or a wrapper.", autocompletion=complete_name)
+    ],
 ) -> None:
     """Explain an algorithm (formula, every hyper-parameter and its source) or a task."""
     algorithms = {entry.name for entry in catalogue.list_algorithms()}
@@ -28,7 +31,9 @@ def describe(
         _describe_family(name)
     elif name in algorithms:
         _describe_algorithm(catalogue.algorithm(name))
-    elif name.partition("/")[0] in tasks:
+    elif name in WRAPPERS:
+        _describe_wrapper(WRAPPERS[name])
+    elif catalogue.innermost(name).partition("/")[0] in tasks:
         _describe_task(catalogue.task(name))
     else:
         raise UnknownName("name", name, known_names(), hint="haepo-bench list")
@@ -73,6 +78,14 @@ def _information(definition: "AlgorithmDefinition") -> "Information | None":
         if definition.refuses(task) is None:
             return definition.configure({}, task).information
     return None
+
+
+def _describe_wrapper(wrapper: Signature) -> None:
+    typer.echo(f"{wrapper.usage}: {wrapper.summary}\n")
+    rows = [("task", "any address, also of a wrapped task")]
+    if wrapper.parameter is not None:
+        rows.append((wrapper.parameter.name, wrapper.parameter.bounds))
+    typer.echo(columns([*rows, ("for example", wrapper.example)]))
 
 
 def _space(space: "spaces.Box | spaces.Discrete") -> str:

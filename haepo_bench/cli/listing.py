@@ -38,7 +38,7 @@ def _algorithms() -> list[tuple[str, str]]:
 
 
 def _tasks() -> list[tuple[str, str]]:
-    return _rows(catalogue.list_tasks())
+    return _rows([*catalogue.list_tasks(), *catalogue.list_wrappers()])
 
 
 def _suites() -> list[tuple[str, str]]:

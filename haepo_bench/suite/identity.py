@@ -21,6 +21,8 @@ from haepo_bench.training.algorithm import Algorithm, AlgorithmDefinition
 ROOMS = ("objectives", "policies", "tasks", "training")
 #: Packages whose version can move a number; one that is not installed counts as none.
 PACKAGES = ("torch", "numpy", "gymnasium", "stable-baselines3", "transformers")
+#: Packages that step the tasks whose innermost address begins so.
+TASK_PACKAGES = {"envpool/": "envpool", "gym/MiniGrid-": "minigrid"}
 
 
 def settings_document(
@@ -71,11 +73,13 @@ def code_hash(algorithm: str, task: str) -> str:
         _plugin(entry)
         for entry in (
             _entry(algorithm, catalogue.list_algorithms()),
-            _entry(task.split("/")[0], catalogue.list_tasks()),
+            _entry(catalogue.innermost(task).partition("/")[0], catalogue.list_tasks()),
         )
         if entry.origin != "haepo-bench"
     ]
-    return digest({"rooms": _rooms_hash(), "versions": _versions(), "plugins": plugins})
+    address = catalogue.innermost(task)
+    stepped_by = {package: _version(package) for start, package in TASK_PACKAGES.items() if address.startswith(start)}
+    return digest({"rooms": _rooms_hash(), "versions": _versions() | stepped_by, "plugins": plugins})
 
 
 def _check_keys(value: Any) -> None:

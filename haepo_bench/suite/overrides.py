@@ -92,4 +92,5 @@ def check_filters(patterns: Sequence[str], cells: Sequence[tuple[str, str]]) -> 
 def selected(task: str, algorithm: str, patterns: Sequence[str]) -> bool:
     """Whether any pattern (or there is none) matches the task, the algorithm's name, or `task:algorithm`."""
     names = (task, algorithm, f"{task}:{algorithm}")
-    return not patterns or any(fnmatchcase(name, pattern) for pattern in patterns for name in names)
+    # No name has a space; an address may be typed with some.
+    return not patterns or any(fnmatchcase(name, pattern.replace(" ", "")) for pattern in patterns for name in names)

@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from haepo_bench.errors import did_you_mean
+from haepo_bench.tasks.address import canonical
 
 #: Evaluation episodes where a suite does not say.
 DEFAULT_EPISODES = 20
@@ -109,8 +110,21 @@ def _as_id(value: Any) -> Any:
     return {"id": value} if isinstance(value, str) else value
 
 
+def _canonical_keys(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    tasks: dict[Any, Any] = {}
+    for key, inner in value.items():
+        task = canonical(key) if isinstance(key, str) else key
+        if task in tasks:
+            raise _error(f"the task '{task}' stands there twice, in two spellings", "merge the two")
+        tasks[task] = inner
+    return tasks
+
+
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$", max_length=64), AfterValidator(_no_path)]
-_TaskId = Annotated[str, Field(pattern=r"^[!-~]+$", max_length=100)]
+#: Spaces may follow a comma, as in `noise(gym/CartPole-v1, 0.5)`; the canonical spelling has none.
+_TaskId = Annotated[str, Field(pattern=r"^[!-~]+(, +[!-~]+)*$", max_length=100), AfterValidator(canonical)]
 _Steps = Annotated[int, Field(ge=1, le=MAX_STEPS)]
 _EnvSteps = Annotated[_Steps, BeforeValidator(_whole, json_schema_input_type=_Steps)]
 _Count = Annotated[int, Field(ge=1, le=100_000)]
@@ -205,7 +219,7 @@ class AlgorithmEntry(_Section):
     params: dict[str, Any] = Field(
         default={}, description="hyper-parameters (haepo-bench describe NAME); for a family, those of all its members"
     )
-    per_task: dict[str, TaskParameters] = Field(
+    per_task: Annotated[dict[str, TaskParameters], BeforeValidator(_canonical_keys)] = Field(
         default={}, description="what is different on single tasks: task id to {params}"
     )
     seeds: _Seeds | None = Field(default=None, description="seeds of this algorithm, in place of the suite's")

@@ -1,1 +1,1 @@
-"""Tasks, one file a family."""
+"""Tasks, one file a family; wrappers that make one task into another."""

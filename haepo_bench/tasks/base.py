@@ -89,6 +89,11 @@ class VectorEnvironment(ABC):
         """
         raise NotImplementedError
 
+    @property
+    def restarts(self) -> bool:
+        """Whether `restart` is implemented."""
+        return type(self).restart is not VectorEnvironment.restart
+
     def visited(self) -> Array | None:
         """State numbers [seed, trajectory] int64 of the current states, for tasks that count coverage."""
         return None
@@ -183,3 +188,6 @@ class GymnasiumAdapter(gymnasium.Env[Array, Any]):
     def _state(self) -> dict[str, int]:
         states = self._vector.visited()
         return {} if states is None else {"state": int(states[0, 0])}
+
+    def close(self) -> None:
+        self._vector.close()

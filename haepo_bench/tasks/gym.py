@@ -13,6 +13,7 @@ from gymnasium import spaces
 
 from haepo_bench.errors import TaskError, did_you_mean
 from haepo_bench.results.record import References
+from haepo_bench.tasks import minigrid
 from haepo_bench.tasks.base import Array, Step, Task, VectorEnvironment
 from haepo_bench.tasks.classic_control import ARRAY_ENVIRONMENTS
 
@@ -58,29 +59,25 @@ class GymTask(Task):
     def __init__(self, gymnasium_id: str, time_limit: int | None) -> None:
         self.id = f"gym/{gymnasium_id}"
         self._gymnasium_id = gymnasium_id
-        spec = _spec(gymnasium_id)
-        limit = time_limit if time_limit is not None else spec.max_episode_steps
-        if limit is None:
-            raise TaskError(
-                f"{gymnasium_id} has no time limit of its own", remedy="give the task a time_limit (steps an episode)"
-            )
-        if limit > MAX_HORIZON:
-            raise TaskError(
-                f"{gymnasium_id} has episodes of up to {limit:,} steps; whole batches of episodes are kept in memory",
-                remedy=f"give the task a time_limit of at most {MAX_HORIZON:,}",
-            )
-        self.horizon = limit
-        probe = self._make()
+        self._minigrid = gymnasium_id.startswith(minigrid.PREFIX)
+        if self._minigrid:
+            minigrid.load()
+        limit = _spec(gymnasium_id).max_episode_steps
+        probe = self._make(None)
         try:
-            self._observations = _flat_observations(gymnasium_id, probe.observation_space)
-            self.action_space = _flat_actions(gymnasium_id, probe.action_space)
+            if self._minigrid:
+                limit = minigrid.own_limit(probe)
+                time_limit = None if time_limit is None else min(time_limit, limit)
+            self.horizon = checked_horizon(gymnasium_id, limit, time_limit)
+            self._observations = flat_observations(gymnasium_id, probe.observation_space)
+            self.action_space = flat_actions(gymnasium_id, probe.action_space)
         finally:
             probe.close()
         self.observation_space = self._observations.space
         self.summary = f"gymnasium's {gymnasium_id}"
         self.tags = ("continuous",) if isinstance(self.action_space, spaces.Box) else ()
         # References hold for the environment as it is registered, not for another time limit.
-        self.references = REFERENCES.get(gymnasium_id) if limit == spec.max_episode_steps else None
+        self.references = REFERENCES.get(gymnasium_id) if self.horizon == limit else None
         self.backend = "array" if gymnasium_id in ARRAY_ENVIRONMENTS else "gymnasium"
 
     def vector(self, trajectories: int) -> VectorEnvironment:
@@ -89,15 +86,14 @@ class GymTask(Task):
         return _OneByOne(self, trajectories)
 
     def environment(self) -> "gymnasium.Env[Any, Any]":
-        return _Flat(self._make(), self._observations, self.action_space)
+        return _Flat(self._make(self.horizon), self._observations, self.action_space)
 
-    def _make(self) -> "gymnasium.Env[Any, Any]":
+    def _make(self, horizon: int | None) -> "gymnasium.Env[Any, Any]":
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # that a newer version exists: the suite's author chose this one
-                return gymnasium.make(
-                    self._gymnasium_id, max_episode_steps=self.horizon, disable_env_checker=True, render_mode=None
-                )
+                made = gymnasium.make(self._gymnasium_id, max_episode_steps=horizon, disable_env_checker=True)
+            return minigrid.image(made) if self._minigrid else made
         except (gymnasium.error.Error, ImportError, AttributeError, TypeError, ValueError) as error:
             raise TaskError(
                 f"gymnasium cannot make {self._gymnasium_id}: {' '.join(str(error).split())}",
@@ -105,8 +101,8 @@ class GymTask(Task):
             ) from error
 
 
-class _Observations:
-    """Turns an environment's observations into flat float32 vectors."""
+class Observations:
+    """Turns an environment's observations into flat float32 vectors, whole numbers into one-hot ones."""
 
     def __init__(self, space: spaces.Box | spaces.Discrete) -> None:
         self._original = space
@@ -124,11 +120,18 @@ class _Observations:
             return row
         return np.asarray(observation, np.float32).ravel()
 
+    def rows(self, observations: Array) -> Array:
+        """[episode, ...] to [episode, feature]."""
+        if isinstance(self._original, spaces.Discrete):
+            rows: Array = self._one_hot[observations - self._start]
+            return rows
+        return observations.astype(np.float32).reshape(len(observations), -1)
+
 
 class _Flat(gymnasium.Wrapper[Array, Any, Any, Any]):
     """Shows flat observations and takes flat actions."""
 
-    def __init__(self, env: "gymnasium.Env[Any, Any]", observations: _Observations, actions: spaces.Space[Any]) -> None:
+    def __init__(self, env: "gymnasium.Env[Any, Any]", observations: Observations, actions: spaces.Space[Any]) -> None:
         super().__init__(env)
         self._observations = observations
         self.observation_space = observations.space
@@ -137,8 +140,8 @@ class _Flat(gymnasium.Wrapper[Array, Any, Any, Any]):
 
     @property
     def spec(self) -> Any:  # type: ignore[override]  # as gymnasium.Wrapper itself does
-        """That of the environment inside: this wrapper cannot be made from a specification."""
-        return self.env.spec
+        """That of the innermost environment: this wrapper and MiniGrid's cannot be made from a specification."""
+        return self.env.unwrapped.spec
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
         observation, info = self.env.reset(seed=seed, options=options)
@@ -213,16 +216,35 @@ def _spec(gymnasium_id: str) -> Any:
         ) from error
 
 
-def _flat_observations(gymnasium_id: str, space: spaces.Space[Any]) -> _Observations:
+def checked_horizon(name: str, limit: int | None, time_limit: int | None) -> int:
+    """Most steps of an episode: the time limit asked for, else the environment's own.
+
+    Raises:
+        TaskError: neither is there, or episodes would be too long to keep.
+    """
+    horizon = limit if time_limit is None else time_limit
+    if horizon is None:
+        raise TaskError(f"{name} has no time limit of its own", remedy="give the task a time_limit (steps an episode)")
+    if horizon > MAX_HORIZON:
+        raise TaskError(
+            f"{name} has episodes of up to {horizon:,} steps; whole batches of episodes are kept in memory",
+            remedy=f"give the task a time_limit of at most {MAX_HORIZON:,}",
+        )
+    return horizon
+
+
+def flat_observations(gymnasium_id: str, space: spaces.Space[Any]) -> Observations:
+    """What flattens the observations of a space; raises TaskError where nothing can."""
     if isinstance(space, spaces.Box | spaces.Discrete):
-        return _Observations(space)
+        return Observations(space)
     raise TaskError(
         f"{gymnasium_id} has observations of kind {type(space).__name__}; only Box and Discrete can be flattened",
         remedy="wrap it in an environment of your own that returns a Box",
     )
 
 
-def _flat_actions(gymnasium_id: str, space: spaces.Space[Any]) -> spaces.Discrete | spaces.Box:
+def flat_actions(gymnasium_id: str, space: spaces.Space[Any]) -> spaces.Discrete | spaces.Box:
+    """A space of actions as policies drive it; raises TaskError where none can."""
     if isinstance(space, spaces.Discrete):
         return spaces.Discrete(int(space.n))
     if isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating):

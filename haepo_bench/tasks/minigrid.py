@@ -1,0 +1,46 @@
+"""What `gym/` needs to know about MiniGrid (Chevalier-Boisvert et al. 2023, arXiv 2306.13831), whose ids begin so.
+
+Its environments are registered when its package is imported, keep their own time limit, which their reward depends on,
+and observe a dictionary. Of that, the image of the cells in view is used; the mission and the direction are not.
+"""
+
+import warnings
+from typing import Any
+
+import gymnasium
+
+from haepo_bench.errors import TaskError
+
+PREFIX = "MiniGrid-"
+
+
+def load() -> None:
+    """Registers MiniGrid's environments.
+
+    Raises:
+        TaskError: it is not installed.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import minigrid  # noqa: F401
+    except ImportError as error:
+        raise TaskError(
+            f"MiniGrid's environments need a package that cannot be imported: {error}",
+            remedy="pip install 'haepo-bench[minigrid]'",
+        ) from error
+
+
+def own_limit(environment: "gymnasium.Env[Any, Any]") -> int:
+    """Steps after which one of its environments cuts an episode off."""
+    unwrapped: Any = environment.unwrapped
+    return int(unwrapped.max_steps)
+
+
+def image(environment: "gymnasium.Env[Any, Any]") -> "gymnasium.Env[Any, Any]":
+    """One of its environments, observing the image [7, 7, 3] alone: kind, colour and state of each cell in view."""
+    from minigrid.wrappers import ImgObsWrapper
+
+    wrapper: Any = ImgObsWrapper
+    wrapped: gymnasium.Env[Any, Any] = wrapper(environment)
+    return wrapped
