@@ -112,3 +112,7 @@ def test_what_the_zoo_does_not_say_is_stable_baselines3s_default():
     assert published is not None
     assert published[1]["n_steps"] == 2048
     assert zoo_settings("bandit/10-arm") is None
+    clean = zoo_settings("gym/CartPole-v1")
+    assert clean is not None
+    # Else a comparison of clean and noisy rewards would be one of settings.
+    assert zoo_settings("noise(scale(gym/CartPole-v1,2),0.5)") == zoo_settings("envpool/CartPole-v1") == clean

@@ -15,6 +15,7 @@ from haepo_bench.errors import TaskError
 from haepo_bench.results.record import References
 from haepo_bench.tasks.base import Array, Step, Task, Uniform, VectorEnvironment
 from haepo_bench.tasks.gym import MAX_HORIZON
+from haepo_bench.tasks.observation import Window
 
 
 class Forward(NamedTuple):
@@ -116,7 +117,8 @@ class Tabular(Task):
         self.action_space = spaces.Discrete(actions)
 
     def vector(self, trajectories: int) -> VectorEnvironment:
-        return _Episodes(self, trajectories)
+        episodes = _Episodes(self, trajectories)
+        return episodes if self.window == 1 else Window(episodes, self.window)
 
     @cached_property
     def observations(self) -> Array:
@@ -220,19 +222,16 @@ class _Episodes(VectorEnvironment):
     def reset(self, streams: Sequence[np.random.Generator]) -> Array:
         self._state, self._signs = self._begin(streams, (self._trajectories,))
         self._time = np.zeros_like(self._state)
-        self._shown = self._first(self._state)
-        return self._shown
+        shown: Array = self._task.observations[self._state]
+        return shown
 
     def restart(self, where: Array, streams: Sequence[np.random.Generator]) -> Array:
         self._state[where], signs = self._begin(streams, ())
         if self._signs is not None:
             self._signs[where] = signs
         self._time[where] = 0
-        first = self._first(self._state[where])
-        if self._task.window > 1:
-            self._shown = self._shown.copy()  # the old array is in the caller's hands
-            self._shown[where] = first
-        return first
+        shown: Array = self._task.observations[self._state[where]]
+        return shown
 
     def step(self, actions: Array, live: Array) -> Step:
         task = self._task
@@ -244,11 +243,8 @@ class _Episodes(VectorEnvironment):
         self._state = np.where(live, task.next_state[self._state, actions], self._state)
         self._time += live
         terminated = task.terminal[self._state]
-        observations = task.observations[self._state]
-        if task.window > 1:
-            observations = np.concatenate([self._shown[..., observations.shape[-1] :], observations], -1)
-            self._shown = observations
-        return Step(observations, rewards, terminated, ~terminated & (self._time >= task.horizon))
+        truncated = ~terminated & (self._time >= task.horizon)
+        return Step(task.observations[self._state], rewards, terminated, truncated)
 
     def visited(self) -> Array:
         return self._state
@@ -271,12 +267,6 @@ class _Episodes(VectorEnvironment):
         size = (*shape, self._task.horizon)
         heads = np.array([stream.integers(2, size=size, dtype=np.int8) for stream in streams], np.int8)
         return states, 2 * heads.reshape(len(streams), *size) - 1
-
-    def _first(self, states: Array) -> Array:
-        """What is shown of episodes that start in `states`."""
-        newest = self._task.observations[states]
-        before = np.zeros((*states.shape, (self._task.window - 1) * newest.shape[-1]), np.float32)
-        return np.concatenate([before, newest], -1)
 
 
 def fixed_bits(shape: tuple[int, ...], *key: int) -> Array:

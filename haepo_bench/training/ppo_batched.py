@@ -8,7 +8,7 @@ from haepo_bench.errors import ParameterError
 from haepo_bench.objectives.base import Objective
 from haepo_bench.objectives.ppo import Ppo
 from haepo_bench.results.record import Information
-from haepo_bench.tasks.base import Task, VectorEnvironment
+from haepo_bench.tasks.base import Task
 from haepo_bench.training.algorithm import Algorithm, AlgorithmDefinition, ParameterDescription
 from haepo_bench.training.native import check_names, describe_fields, validated
 from haepo_bench.training.ppo_settings import OURS_SOURCE, ZOO_SOURCE, SegmentSettings, zoo_settings
@@ -57,7 +57,7 @@ class SegmentDefinition(AlgorithmDefinition):
     def refuses(self, task: Task) -> str | None:
         environment = task.vector(1)
         environment.close()
-        if type(environment).restart is VectorEnvironment.restart:
+        if not environment.restarts:
             return f"{task.id} cannot start single episodes anew (its VectorEnvironment has no `restart`)"
         return None
 

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from haepo_bench.objectives.base import Hyperparameters, hyper
 from haepo_bench.objectives.ppo import PpoHyperparameters
+from haepo_bench.tasks.address import parse
 from haepo_bench.training.settings import Width
 
 _SB3 = "Stable-Baselines3"
@@ -44,12 +45,12 @@ class PPOSettings(PpoHyperparameters, SegmentSettings):
 
 
 def zoo_settings(task_id: str) -> tuple[str, dict[str, Any]] | None:
-    """(gymnasium id, the Zoo's settings for it) of a task such as `gym/CartPole-v1`; None where it has none.
+    """(gymnasium id, the Zoo's settings for it) of a task such as `gym/CartPole-v1`, wrapped or not; None for others.
 
     What the Zoo does not say is Stable-Baselines3's default, as in the Zoo itself, and not ours.
     """
-    family, _, gymnasium_id = task_id.partition("/")
-    if family != "gym" or gymnasium_id not in ZOO:
+    family, _, gymnasium_id = parse(task_id).innermost.partition("/")
+    if family not in ("gym", "envpool") or gymnasium_id not in ZOO:
         return None
     return gymnasium_id, {"n_envs": 1, "n_steps": 2048, **ZOO[gymnasium_id]}
 
