@@ -52,6 +52,15 @@ DIAGNOSTIC_TITLES = {
     "kl_previous": Diagnostic("KL to behaviour policy (nats a step)", 5),
     "gradient_norm": Diagnostic("Gradient norm", 3),
     "state_coverage": Diagnostic("State coverage (fraction)", 3),
+    "relative_coverage": Diagnostic("Coverage relative to a uniform policy", 2),
+    "goals_found": Diagnostic("Goals found (fraction)", 2),
+    "goals_retained": Diagnostic("Goals retained (fraction)", 2),
+    "regret": Diagnostic("Expected regret a pull", 3),
+    "good_arm_excess": Diagnostic("Pulls on good arms beyond uniform", 3),
+    "short_way_share": Diagnostic("Short way (fraction)", 3),
+    "long_way_share": Diagnostic("Long way (fraction)", 3),
+    "right_choice_share": Diagnostic("Right first choice (fraction)", 3),
+    "clean_return": Diagnostic("Training return, clean", 2),
     "reward_alignment": Diagnostic("Reward alignment", 3),
 }
 

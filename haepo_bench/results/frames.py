@@ -35,6 +35,15 @@ DIAGNOSTICS = (
     "kl_previous",
     "gradient_norm",
     "state_coverage",
+    "relative_coverage",
+    "goals_found",
+    "goals_retained",
+    "regret",
+    "good_arm_excess",
+    "short_way_share",
+    "long_way_share",
+    "right_choice_share",
+    "clean_return",
     "reward_alignment",
 )
 
