@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 from scipy import stats
+from training_support import train
 
 from haepo_bench import catalogue
 from haepo_bench.statistics.association import kendall_tau_b
 from haepo_bench.tasks import probes as probes_module
 from haepo_bench.tasks.probes import ProbeSet, probe_file, probe_set
-from tests.training_support import train
 
 
 def test_kendall_tau_b_is_scipys():

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from training_support import train
 
 from haepo_bench.tasks.base import Array, Step, Task, Uniform, VectorEnvironment
 from haepo_bench.training.exploration import Exploration, uniform_coverage
 from haepo_bench.training.rollout import Rollout
-from tests.training_support import train
 
 
 class Doors(Task):
