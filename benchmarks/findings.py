@@ -2,11 +2,11 @@
 
     python benchmarks/findings.py RESULTS/SUITE [--columns NAME ...] [--heatmap FILE.png]
 
-Prints, task by task, each algorithm's seeds, mean final score of the sampled and of the greedy policy with the standard
-error over seeds, worst seed and area under the score curve; where the task counts successes, how many seeds ever had
-one in training and the median env steps until then (seeds without one count as infinite), also relative to what a
-uniform policy is expected to need; and the last values of further curve columns. For deep seas it prints the largest
-size that at least half of the seeds solve: greedy score of 0.9 or more at the budget.
+Prints one table of all tasks, then, task by task, each algorithm's seeds, mean final score of the sampled and of the
+greedy policy with the standard error over seeds, worst seed and area under the score curve; where the task counts
+successes, how many seeds ever had one in training and the median env steps until then (seeds without one count as
+infinite), also relative to what a uniform policy is expected to need; and the last values of further curve columns. For
+deep seas it prints the largest size that at least half of the seeds solve: greedy score of 0.9 or more at the budget.
 """
 
 import argparse
@@ -58,6 +58,19 @@ def task_table(runs: pd.DataFrame, columns: list[str]) -> str:
     return "\n".join(lines)
 
 
+def matrix(runs: pd.DataFrame) -> str:
+    """Mean final score of the sampled policy with its standard error, and area under the score curve, task by task."""
+    tasks = list(dict.fromkeys(runs["task"]))
+    lines = ["| algorithm | " + " | ".join(f"`{task}`" for task in tasks) + " |", "|" + "---|" * (len(tasks) + 1)]
+    for algorithm, own in runs.groupby("algorithm", sort=False):
+        cells = []
+        for task in tasks:
+            here = own[own["task"] == task]
+            cells.append(f"{mean_and_error(here['final_score'])}; {here['area'].mean():.2f}" if len(here) else "–")
+        lines.append(f"| `{algorithm}` | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def median_or_never(values: pd.Series, form: str) -> str:
     median = float(np.median(values.fillna(np.inf)))
     return form.format(median) if np.isfinite(median) else "never"
@@ -80,13 +93,13 @@ def deep_seas(runs: pd.DataFrame) -> str:
 
 
 def heatmap(runs: pd.DataFrame, file: Path) -> None:
-    """Mean final greedy score of every algorithm on every task."""
+    """Mean final score (sampled policy) of every algorithm on every task."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    table = runs.pivot_table(index="algorithm", columns="task", values="final_score_greedy", sort=False)
+    table = runs.pivot_table(index="algorithm", columns="task", values="final_score", sort=False)
     figure, axes = plt.subplots(
         figsize=(2.2 + 0.95 * table.shape[1], 1.6 + 0.34 * table.shape[0]), layout="constrained"
     )
@@ -96,7 +109,7 @@ def heatmap(runs: pd.DataFrame, file: Path) -> None:
     for (row, column), value in np.ndenumerate(table.to_numpy()):
         colour = "white" if value < 0.6 else "black"
         axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=8, color=colour)
-    figure.colorbar(image, label="final score, greedy policy (mean over seeds)")
+    figure.colorbar(image, label="final score, sampled policy (mean over seeds)")
     figure.savefig(file, dpi=110)
 
 
@@ -107,6 +120,7 @@ def main() -> None:
     parser.add_argument("--heatmap", type=Path)
     arguments = parser.parse_args()
     runs, _ = load(arguments.results)
+    print(f"### All tasks: final score ± standard error; area\n\n{matrix(runs)}\n")
     for task, own in runs.groupby("task", sort=False):
         print(f"### {task}\n\n{task_table(own, arguments.columns)}\n")
     if runs["task"].str.startswith("deep-sea/").any():
