@@ -235,6 +235,8 @@ def _beats(x: Array, y: Array, confidence: float) -> tuple[float, float, float]:
         inner = 1 + pairs * ((1 - theta) / (2 - theta) + theta / (1 + theta))
         return float((estimate - theta) ** 2 - z**2 * theta * (1 - theta) * inner / (m * n))
 
-    low = optimize.brentq(distance, 0.0, estimate, xtol=1e-14) if estimate > 0 else 0.0
-    high = optimize.brentq(distance, estimate, 1.0, xtol=1e-14) if estimate < 1 else 1.0
+    # At 0 and 1 an estimate solves the equation itself; the limit is the other solution.
+    inside = min(max(estimate, 1e-9), 1 - 1e-9)
+    low = optimize.brentq(distance, 0.0, inside, xtol=1e-14) if estimate > 0 else 0.0
+    high = optimize.brentq(distance, inside, 1.0, xtol=1e-14) if estimate < 1 else 1.0
     return (estimate, float(low), float(high))
