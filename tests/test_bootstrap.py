@@ -23,7 +23,7 @@ def standard_error(strata: list[Array]) -> Array:
 @pytest.mark.parametrize("method", ["percentile", "bca"])
 def test_one_sample_is_scipys(method: str) -> None:
     sample = np.random.default_rng(1).lognormal(size=(12, 3))
-    ours = bootstrap_interval([sample], mean, rng=np.random.default_rng(7), method=method, replicates=999)  # type: ignore[arg-type]
+    ours = bootstrap_interval([sample], mean, rng=np.random.default_rng(7), method=method, replicates=999)
     theirs = stats.bootstrap(
         (sample,), np.mean, axis=0, n_resamples=999, method=method, random_state=np.random.default_rng(7)
     ).confidence_interval
@@ -117,7 +117,7 @@ def test_statistics_that_need_the_whole_curve() -> None:
 
 def test_equal_seeds_have_a_zero_width_and_one_seed_none() -> None:
     for method in ("percentile", "bca", "studentised"):
-        same = bootstrap_interval([np.full(6, 0.1)], mean, rng=np.random.default_rng(0), method=method,  # type: ignore[arg-type]
+        same = bootstrap_interval([np.full(6, 0.1)], mean, rng=np.random.default_rng(0), method=method,
                                   standard_error=standard_error)  # fmt: skip
         assert float(same.low) == float(same.high) == float(same.estimate)
     one = bootstrap_interval([np.array([3.0])], mean, rng=np.random.default_rng(0))

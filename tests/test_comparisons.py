@@ -100,7 +100,7 @@ def test_exact_permutation_test_is_scipys(alternative: str, n: int, m: int) -> N
         (x, y), lambda a, b, axis: a.mean(axis=axis) - b.mean(axis=axis), vectorized=True, n_resamples=np.inf,
         alternative=alternative,
     ).pvalue  # fmt: skip
-    assert float(permutation_test(x, y, rng=rng(), alternative=alternative)) == pytest.approx(theirs, abs=1e-12)  # type: ignore[arg-type]
+    assert float(permutation_test(x, y, rng=rng(), alternative=alternative)) == pytest.approx(theirs, abs=1e-12)
 
 
 def test_ties_count_as_at_least_as_extreme() -> None:
@@ -165,7 +165,7 @@ def test_exact_paired_test_is_scipys(alternative: str) -> None:
         (x, y), lambda a, b, axis: (a - b).mean(axis=axis), vectorized=True, permutation_type="samples",
         n_resamples=np.inf, alternative=alternative,
     ).pvalue  # fmt: skip
-    ours = paired_test(x, y, rng=rng(), alternative=alternative)  # type: ignore[arg-type]
+    ours = paired_test(x, y, rng=rng(), alternative=alternative)
     assert ours.p_value == pytest.approx(theirs, abs=1e-12)
     assert ours.correlation == pytest.approx(stats.pearsonr(x, y).statistic, abs=1e-12)
     assert ours.difference == pytest.approx(np.mean(x - y), abs=1e-12)
@@ -188,7 +188,7 @@ def test_paired_test_leaves_out_broken_pairs() -> None:
 def test_mann_whitney_is_scipys(alternative: str) -> None:
     x, y = rng(1).normal(0.5, 1, size=10), rng(2).normal(size=12)
     theirs = stats.mannwhitneyu(x, y, alternative=alternative).pvalue
-    found = mann_whitney(np.append(x, NAN), y, alternative=alternative)  # type: ignore[arg-type]
+    found = mann_whitney(np.append(x, NAN), y, alternative=alternative)
     assert found == pytest.approx(theirs, abs=1e-12)
     assert math.isnan(mann_whitney([NAN], y))
 
@@ -289,5 +289,5 @@ def test_one_seed_is_never_at_par() -> None:
 
 
 def test_a_negative_margin_is_refused() -> None:
-    with pytest.raises(ValueError, match="-0.1"):
+    with pytest.raises(ValueError, match="must not be negative"):
         non_inferiority(np.ones(3), np.ones(3), margin=-0.1)

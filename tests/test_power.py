@@ -35,7 +35,7 @@ def test_power_is_the_integral_over_the_pooled_spread(sides: str) -> None:
         return float(beyond * stats.chi.pdf(spread * math.sqrt(degrees), degrees) * math.sqrt(degrees))
 
     expected = integrate.quad(at, 0, 6)[0]
-    assert power(effect, 1.0, 1.0, n, sides=sides) == pytest.approx(expected, abs=1e-7)  # type: ignore[arg-type]
+    assert power(effect, 1.0, 1.0, n, sides=sides) == pytest.approx(expected, abs=1e-7)
 
 
 def test_power_is_what_welchs_test_finds() -> None:
