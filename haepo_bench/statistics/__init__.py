@@ -1,1 +1,1 @@
-"""Pure functions on arrays: curves, intervals."""
+"""Pure functions on arrays: aggregates, intervals, curves, survival, comparisons, power (docs/statistics.md)."""

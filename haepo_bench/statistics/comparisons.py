@@ -1,0 +1,242 @@
+"""Is one algorithm better than another: tests and effect sizes, correction for many of them, non-inferiority."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import combinations, product
+from math import comb
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from haepo_bench.statistics.intervals import Interval, difference_interval
+
+Array = NDArray[Any]
+#: What is claimed of x against y.
+Alternative = Literal["two-sided", "greater", "less"]
+
+#: Up to so many rearrangements a test counts all of them: ten seeds against ten have 184,756.
+EXACT_LIMIT = 200_000
+#: Beyond, it draws so many.
+DRAWS = 9_999
+
+
+class PairedTest(NamedTuple):
+    """A test on seeds that both algorithms share, and whether sharing did anything.
+
+    Args:
+        difference: mean of x - y.
+        p_value: of no difference.
+        correlation: Pearson's, between x and y over seeds. Near zero, pairing bought nothing and the unpaired test is
+            as good; NaN where one of them does not vary.
+    """
+
+    difference: float
+    p_value: float
+    correlation: float
+
+
+class NonInferiority(NamedTuple):
+    """Whether x is at par with y.
+
+    Args:
+        difference: mean of x less mean of y.
+        lower: one-sided lower confidence bound of the difference; NaN with fewer than two seeds.
+        at_par: the bound lies above -margin.
+        superior: the bound lies above zero.
+    """
+
+    difference: Array
+    lower: Array
+    at_par: Array
+    superior: Array
+
+
+def permutation_test(x: Array, y: Array, *, rng: np.random.Generator, alternative: Alternative = "two-sided") -> Array:
+    """x: [seed x, ...], y: [seed y, ...] -> [...]: p-value of the difference of means if labels were interchangeable.
+
+    All divisions of the runs into two groups of these sizes are counted where there are at most 200,000, which makes
+    the test exact; beyond, 9,999 are drawn, and p = (b + 1) / (m + 1) with b of m at least as extreme, which keeps it
+    valid. Two-sided: twice the smaller one-sided p-value, at most 1. NaN where any seed is NaN or a side has none.
+
+    Interchangeable means one distribution under the null, not only one mean; where spreads differ, read the interval of
+    the difference beside it. Sources: Fisher (1935), The Design of Experiments, section 21; Phipson and Smyth (2010),
+    Permutation p-values should never be zero, for the draws.
+    """
+    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    shape = x.shape[1:]
+    if not len(x) or not len(y):
+        return np.full(shape, np.nan)
+    pooled = np.concatenate([x, y]).reshape(len(x) + len(y), -1)
+    # Sums of centred values: rounding errors stay far below the tolerance for ties.
+    pooled = pooled - pooled.mean(axis=0)
+    exact = comb(len(pooled), len(x)) <= EXACT_LIMIT
+    chosen = _divisions(len(pooled), len(x)) if exact else _drawn(len(pooled), len(x), rng)
+    return _p_value(chosen, pooled, pooled[: len(x)].sum(axis=0), exact, alternative).reshape(shape)
+
+
+def paired_test(
+    x: ArrayLike, y: ArrayLike, *, rng: np.random.Generator, alternative: Alternative = "two-sided"
+) -> PairedTest:
+    """x: [seed], y: [seed] -> scalars: sign-flip test of the mean of x - y, for runs that share a random instance.
+
+    A seed number alone does not pair: only where both algorithms met the same random task instance do they have
+    something in common. Up to 17 pairs all 2^n sign flips are counted, beyond 9,999 are drawn, p = (b + 1) / (m + 1).
+    Pairs with a NaN are left out. Source: Fisher (1935), The Design of Experiments, section 21.
+    """
+    a, b = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    both = ~np.isnan(a) & ~np.isnan(b)
+    a, b = a[both], b[both]
+    if not len(a):
+        return PairedTest(np.nan, np.nan, np.nan)
+    d = (a - b)[:, None]
+    exact = 2 ** len(d) <= EXACT_LIMIT
+    flips = _flips(len(d)) if exact else rng.choice(np.array([-1.0, 1.0]), size=(DRAWS, len(d)))
+    varies = len(a) > 1 and bool(np.ptp(a) > 0 and np.ptp(b) > 0)
+    return PairedTest(
+        difference=float(d.mean()),
+        p_value=float(_p_value(flips, d, d.sum(axis=0), exact, alternative)[0]),
+        correlation=float(np.corrcoef(a, b)[0, 1]) if varies else np.nan,
+    )
+
+
+def mann_whitney(x: ArrayLike, y: ArrayLike, *, alternative: Alternative = "two-sided") -> float:
+    """x: [seed x], y: [seed y] -> p-value of the rank-sum test; seeds that are NaN are left out, NaN if none is left.
+
+    Exact without ties and with at most eight seeds on one side, else normal with corrections for ties and continuity
+    (scipy's choice). Source: Mann and Whitney (1947), On a test of whether one of two random variables is
+    stochastically larger than the other, Annals of Mathematical Statistics 18(1).
+    """
+    from scipy import stats
+
+    a, b = _defined(x), _defined(y)
+    return float(stats.mannwhitneyu(a, b, alternative=alternative).pvalue) if len(a) and len(b) else np.nan
+
+
+def probability_of_improvement(
+    x: Sequence[ArrayLike], y: Sequence[ArrayLike], weights: Array | None = None, *, confidence: float = 0.95
+) -> Interval:
+    """x: [seed x] a task, y: [seed y] a task, weights: [task] -> scalar: P(a run of x beats a run of y).
+
+    Within a task the Mann-Whitney statistic over the number of pairs, ties counted half; across tasks the weighted
+    mean (equal weights by default). Source: Agarwal et al. (2021), Deep reinforcement learning at the edge of the
+    statistical precipice, section 4.3. It does not say how large the improvements are.
+
+    Interval within a task: Newcombe (2006), Confidence intervals for an effect size measure based on the Mann-Whitney
+    statistic, part 2, Statistics in Medicine 25(4), method 5: it has a width where all of x beat all of y, which a
+    bootstrap has not. Across tasks: Zou and Donner (2008), Construction of confidence limits about effect measures,
+    Statistics in Medicine 27(10): each task's distances from its estimate to its limits are added as squares. Seeds
+    that are NaN are left out; NaN where a task has none on a side.
+    """
+    within = [_beats(_defined(a), _defined(b), confidence) for a, b in zip(x, y, strict=True)]
+    if not within:
+        return Interval(*np.full(3, np.nan))
+    estimate, low, high = np.array(within).T
+    shares = np.full(len(within), 1 / len(within)) if weights is None else np.asarray(weights) / np.sum(weights)
+    mean = shares @ estimate
+    return Interval(
+        np.asarray(mean),
+        np.asarray(mean - np.sqrt(shares**2 @ (estimate - low) ** 2)),
+        np.asarray(mean + np.sqrt(shares**2 @ (high - estimate) ** 2)),
+    )
+
+
+def non_inferiority(x: Array, y: Array, *, margin: float = 0.10, confidence: float = 0.95) -> NonInferiority:
+    """x: [seed x, ...], y: [seed y, ...] -> [...]: is x at par with y, worse by less than the margin?
+
+    The one-sided lower bound of the difference of means must lie above -margin; superiority, read from the same bound
+    against zero, needs no correction for looking twice (closed testing). The bound is `difference_interval`'s: it
+    covers better than Welch's where the candidate collapses on some seeds, which is where a wrong "at par" hurts
+    (docs/statistics.md). Source: CONSORT extension for non-inferiority trials, Piaggio et al. (2012), JAMA 308(24).
+
+    Raises:
+        ValueError: the margin is negative.
+    """
+    if margin < 0:
+        raise ValueError(f"The margin of non-inferiority is {margin}; it must not be negative.")
+    interval = difference_interval(x, y, confidence=2 * confidence - 1)
+    return NonInferiority(interval.estimate, interval.low, interval.low > -margin, interval.low > 0)
+
+
+def holm(p_values: ArrayLike) -> Array:
+    """p_values: [test] -> [test]: p-values adjusted so that the chance of any false positive stays controlled.
+
+    NaN marks a test that was not made: it stays NaN and does not count. Source: Holm (1979), A simple sequentially
+    rejective multiple test procedure, Scandinavian Journal of Statistics 6(2).
+    """
+    p = np.asarray(p_values, dtype=float)
+    made = np.flatnonzero(~np.isnan(p))
+    order = made[np.argsort(p[made], kind="stable")]
+    adjusted = np.full(p.shape, np.nan)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)), 1.0)
+    return adjusted
+
+
+def _defined(values: ArrayLike) -> Array:
+    found: Array = np.asarray(values, dtype=float)
+    return np.asarray(found[~np.isnan(found)])
+
+
+@lru_cache(maxsize=2)
+def _divisions(total: int, first: int) -> Array:
+    """[division, total]: all choices of the first group, as ones and zeros."""
+    chosen = np.fromiter((i for group in combinations(range(total), first) for i in group), dtype=np.intp)
+    matrix = np.zeros((comb(total, first), total))
+    np.put_along_axis(matrix, chosen.reshape(len(matrix), first), 1.0, axis=1)
+    matrix.flags.writeable = False  # shared between calls
+    return matrix
+
+
+def _drawn(total: int, first: int, rng: np.random.Generator) -> Array:
+    """[draw, total]: random choices of the first group, as ones and zeros."""
+    group = np.zeros(total)
+    group[:first] = 1.0
+    return np.asarray(rng.permuted(np.broadcast_to(group, (DRAWS, total)), axis=1))
+
+
+@lru_cache(maxsize=32)
+def _flips(n: int) -> Array:
+    """[flip, n]: all sign patterns."""
+    matrix = np.array(list(product([1.0, -1.0], repeat=n)))
+    matrix.flags.writeable = False  # shared between calls
+    return matrix
+
+
+def _p_value(signs: Array, values: Array, observed: Array, exact: bool, alternative: Alternative) -> Array:
+    """signs: [rearrangement, run], values: [run, cell], observed: [cell] -> [cell]."""
+    # What differs by rounding alone is a tie, and a tie counts as at least as extreme.
+    tolerance = 1e-12 * np.abs(values).sum(axis=0)
+    greater, less = np.zeros(len(observed)), np.zeros(len(observed))
+    step = max(1, 4_000_000 // len(signs))  # cells at once, to bound memory
+    for start in range(0, len(observed), step):
+        cells = slice(start, start + step)
+        sums = signs @ values[:, cells]
+        greater[cells] = (sums >= observed[cells] - tolerance[cells]).sum(axis=0)
+        less[cells] = (sums <= observed[cells] + tolerance[cells]).sum(axis=0)
+    # The observed arrangement is one of all, but not one of those drawn.
+    p_greater, p_less = (count / len(signs) if exact else (count + 1) / (len(signs) + 1) for count in (greater, less))
+    both = np.minimum(1.0, 2 * np.minimum(p_greater, p_less))
+    p = {"two-sided": both, "greater": p_greater, "less": p_less}[alternative]
+    return np.where(np.isnan(observed), np.nan, p)
+
+
+def _beats(x: Array, y: Array, confidence: float) -> tuple[float, float, float]:
+    """x: [seed x], y: [seed y] -> P(x beats y) and its limits."""
+    from scipy import optimize, special
+
+    m, n = len(x), len(y)
+    if not m or not n:
+        return (np.nan, np.nan, np.nan)
+    estimate = float(((x[:, None] > y) + (x[:, None] == y) / 2).mean())
+    z, pairs = special.ndtri(0.5 + confidence / 2), (m + n) / 2 - 1
+
+    def distance(theta: float) -> float:
+        """Squared distance from the estimate less what it may be; zero at the limits."""
+        inner = 1 + pairs * ((1 - theta) / (2 - theta) + theta / (1 + theta))
+        return float((estimate - theta) ** 2 - z**2 * theta * (1 - theta) * inner / (m * n))
+
+    # At 0 and 1 an estimate solves the equation itself; the limit is the other solution.
+    inside = min(max(estimate, 1e-9), 1 - 1e-9)
+    low = optimize.brentq(distance, 0.0, inside, xtol=1e-14) if estimate > 0 else 0.0
+    high = optimize.brentq(distance, inside, 1.0, xtol=1e-14) if estimate < 1 else 1.0
+    return (estimate, float(low), float(high))

@@ -1,0 +1,48 @@
+"""How often runs collapse."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haepo_bench.statistics.intervals import Interval
+
+Array = NDArray[Any]
+
+
+def collapsed(scores: Array, *, learned: float = 0.2, kept: float = 0.5) -> Array:
+    """scores: [..., mark] -> [...] bool: runs that had learned something and ended with less than half of it.
+
+    A run had learned if it held a score of at least `learned` at two consecutive marks; what it held is the best such
+    score, so that one lucky evaluation is no peak. It collapsed if its last score is below `kept` times that. Marks
+    that are NaN are passed over: diverged runs have the random policy's score, 0, from that mark on, and count. A run
+    that never learned did not collapse. The definition, with its two numbers, is our choice; it is the drawdown of Chan
+    et al. (2020), Measuring the reliability of reinforcement learning algorithms, section 3, with a threshold.
+    """
+    scores = np.asarray(scores, dtype=float)
+    runs = scores.reshape(-1, scores.shape[-1])
+    found = np.zeros(len(runs), dtype=bool)
+    for place, run in enumerate(runs):
+        defined = run[~np.isnan(run)]
+        if len(defined) > 1:
+            held = np.minimum(defined[1:], defined[:-1]).max()
+            found[place] = held >= learned and defined[-1] < kept * held
+    return found.reshape(scores.shape[:-1])
+
+
+def rate_interval(happened: Array, *, confidence: float = 0.95) -> Interval:
+    """happened: [run] bool -> scalar: the share of runs in which it happened, with Wilson's score interval.
+
+    Of 0 in 10 the interval is [0, 0.28], not of width zero. Source: Wilson (1927), Probable inference, the law of
+    succession, and statistical inference, JASA 22; for the choice Brown, Cai and DasGupta (2001), Interval estimation
+    for a binomial proportion, Statistical Science 16(2): coverage near the nominal on average, where Clopper and
+    Pearson's is above it throughout (docs/statistics.md). NaN where there is no run.
+    """
+    from scipy import stats
+
+    happened = np.asarray(happened, dtype=bool)
+    if not happened.size:
+        return Interval(*np.full(3, np.nan))
+    found = stats.binomtest(int(happened.sum()), happened.size)
+    low, high = found.proportion_ci(confidence, method="wilson")
+    return Interval(np.asarray(found.statistic), np.asarray(low), np.asarray(high))
