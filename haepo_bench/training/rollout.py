@@ -102,7 +102,7 @@ class Collector:
         noise: Sequence[Tensor] = ()
         current = self._environment.reset(environment_streams)
         steps = 0
-        with torch.no_grad():
+        with torch.inference_mode():
             while steps < horizon and live.any():
                 t = steps
                 if t % _NOISE_STEPS == 0:
