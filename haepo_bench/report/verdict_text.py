@@ -1,12 +1,12 @@
 """The claims scorecard in words and as tables."""
 
-from collections import Counter
 from collections.abc import Sequence
+from typing import get_args
 
 from haepo_bench.report.document import ClaimResult, Comparison, Reading, RunCount, Scorecard, SuiteResult
 from haepo_bench.report.tables import UNDEFINED, Cell, Footnotes, Table, fixed, kind
 from haepo_bench.statistics.aggregates import TAIL_SEEDS
-from haepo_bench.statistics.verdicts import POWER
+from haepo_bench.statistics.verdicts import POWER, Verdict
 
 #: What each measure is, for a reader who sees it alone.
 MEASURE_TITLES = {
@@ -71,25 +71,25 @@ def _claim_line(claim: ClaimResult, card: Scorecard) -> str:
     if not claim.tested:
         return f"{name}: not tested, because nothing here measures it ({MEASURE_TITLES[claim.measure]})."
     readings = "reading" if claim.tested == 1 else "readings"
-    text = f"{name}: supported in {claim.supported} of {claim.tested} {readings}, {card.status}."
-    return " ".join([text, *(f"{_reading_text(claim, reading)}." for reading in claim.readings)])
+    parts = [f"{name}: supported in {claim.supported} of {claim.tested} {readings}, {card.status}."]
+    for verdict in (*get_args(Verdict), None):
+        those = [_reading_text(claim, reading) for reading in claim.readings if reading.verdict == verdict]
+        if those:
+            title = verdict or "not tested"
+            parts.append(f"{title[0].upper()}{title[1:]}: {_listed(those)}.")
+    return " ".join(parts)
 
 
 def _reading_text(claim: ClaimResult, reading: Reading) -> str:
+    """A reading's name and, in brackets, what its verdict rests on."""
     compared = [each for each in reading.overall if each.verdict]
     if reading.verdict is None:
-        return f"{reading.algorithm}: not tested"
-    counts = Counter(each.verdict for each in compared)
-    if len(compared) == 1:
-        against = f"against {compared[0].baseline}"
-    elif len(counts) == 1:
-        against = f"against each of {len(compared)} baselines"
-    else:
-        against = f"of {len(compared)} baselines, against " + ", against ".join(
-            f"{n} {verdict}" for verdict, n in counts.most_common()
-        )
-    text = f"{reading.algorithm}: {reading.verdict} ({against})"
-    return f"{text}, {_needed(claim, compared)}" if reading.verdict == "undecided" else text
+        return reading.algorithm
+    same = sum(each.verdict == reading.verdict for each in compared)
+    baselines = f"all {len(compared)} baselines" if same == len(compared) else f"{same} of {len(compared)} baselines"
+    against = f"against {compared[0].baseline if len(compared) == 1 else baselines}"
+    needed = f"; {_needed(claim, compared)}" if reading.verdict == "undecided" else ""
+    return f"{reading.algorithm} ({against}{needed})"
 
 
 def _needed(claim: ClaimResult, comparisons: Sequence[Comparison]) -> str:
