@@ -9,23 +9,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cli_support import run_apart
 from scipy import optimize, stats
 from synthetic_runs import FOOTNOTE, KINDS, put, put_plan, record
 
-from haepo_bench.errors import UserError
 from haepo_bench.report.build import build_report
-from haepo_bench.report.claims import family, innermost, weights_of, wrappers
+from haepo_bench.report.claims import CLAIMS
 from haepo_bench.report.document import ClaimResult, Comparison, Scorecard
 from haepo_bench.report.files import render
+from haepo_bench.report.measured import family, innermost, weights_of, wrappers
 from haepo_bench.report.page import to_html
 from haepo_bench.report.text import plain
 from haepo_bench.report.verdict_text import MEASURE_TITLES, scorecard_lines, scorecard_tables
 from haepo_bench.results.claims import DeclaredClaims, declaration_hash
 from haepo_bench.results.record import RunRecord
 from haepo_bench.results.store import Store
-from haepo_bench.suite.document import SuiteError
-from haepo_bench.suite.resolve import load_plan
 
 NASTY = "<script>alert(1)</script> $x$ & 50% | _u_ *b* `c`"
 
@@ -223,7 +220,7 @@ def test_readings_are_tested_together(tmp_path: Path) -> None:
     assert [reading.verdict for reading in fast.readings] == ["supported", "not supported"]
     verdicts = {(r.algorithm, each.baseline): each.verdict for r in fast.readings for each in r.overall}
     assert verdicts["haepo-listwise", "grpo"] == "supported"
-    text = "\n".join(scorecard_lines(card))
+    text = "\n".join(" ".join(line) for line in scorecard_lines(card))
     assert "Converges fast: supported in 1 of 2 readings, provisional (untuned)." in text
     assert "Supported: haepo-weighted (against all 2 baselines)." in text
     assert "Not supported: haepo-listwise (against 1 of 2 baselines)." in text
@@ -271,6 +268,33 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     text = render(build_report(store.root), "md")
     assert "runs: 30/30 and 28/30" in text
     assert "Left out: corridor/4: no baseline has a result there." in text
+
+
+@pytest.mark.parametrize("short", [READING, BASELINE])
+def test_how_far_missing_runs_could_move_a_verdict(tmp_path: Path, short: str) -> None:
+    """As if the missing runs were there, with the worst and the best score that the task has seen."""
+    scores = {READING: curves(1, 0.53), BASELINE: curves(2, 0.5)}
+    there = {**scores, short: scores[short][:24]}
+    seen = [curve[0] for values in there.values() for curve in values]
+
+    def card(folder: str, values: dict[str, list[list[float]]]) -> Scorecard:
+        stored = [run for name, of_name in values.items() for run in runs(of_name, algorithm=name)]
+        return scorecard(declared(tmp_path / folder, stored, 30))
+
+    found = card("missing", there)
+    for case, score in {"worst": min(seen), "best": max(seen)}.items():
+        if short == BASELINE:
+            score = min(seen) + max(seen) - score
+        full = card(case, {**there, short: [*there[short], *[[score] * 5] * 6]})
+        for name in ("converges fast", "robust", "better or at par"):
+            assert getattr(only(found, name), f"if_missing_{case}") == only(full, name).verdict, name
+            assert getattr(only(full, name), f"if_missing_{case}") is None
+    assert only(found, "better or at par").if_missing_worst == "supported"
+    assert only(found, "converges fast").if_missing_worst != only(found, "converges fast").if_missing_best
+    text = render(build_report(tmp_path / "missing"), "md")
+    assert re.search(
+        r"runs: (24/30 and 30/30|30/30 and 24/30); (not supported|undecided) if the missing were the worst", text
+    )
 
 
 def test_a_pair_may_lack_a_task_that_others_have(tmp_path: Path) -> None:
@@ -346,8 +370,6 @@ def test_every_table_with_a_reading_carries_its_footnote(tmp_path: Path) -> None
 
 
 def test_every_measure_has_a_title() -> None:
-    from haepo_bench.report.claims import CLAIMS
-
     assert {claim.measure for claim in CLAIMS} | {look.name for claim in CLAIMS for look in claim.looks} == set(
         MEASURE_TITLES
     )
@@ -359,88 +381,3 @@ def test_addresses() -> None:
     assert (innermost("window(t-maze/5)"), wrappers("window(t-maze/5)")) == ("t-maze/5", ["window"])
     assert (innermost("bandit/10-arm"), wrappers("bandit/10-arm")) == ("bandit/10-arm", [])
     assert weights_of([task, "gym/CartPole-v1", "bandit/10-arm"]).tolist() == [0.25, 0.25, 0.5]
-
-
-SUITE = """\
-name: small
-seeds: 2
-budget: {env_steps: 100}
-tasks: [bandit/10-arm]
-algorithms:
-  - haepo
-  - {use: haepo-ranking, name: mine}
-  - {use: grpo, name: grpo-a}
-  - {use: grpo, name: grpo-b, params: {learning_rate: 0.1}}
-  - dpo
-"""
-
-
-@pytest.mark.parametrize(
-    ("claims", "candidates", "baselines"),
-    [
-        ("", ["haepo-weighted", "haepo-listwise", "mine"], ["grpo-a", "grpo-b", "dpo"]),
-        ("claims: {candidate: mine}", ["mine"], ["haepo-weighted", "haepo-listwise", "grpo-a", "grpo-b", "dpo"]),
-        ("claims: {candidate: grpo, baselines: [haepo, dpo]}", ["grpo-a", "grpo-b"],
-         ["haepo-weighted", "haepo-listwise", "mine", "dpo"]),
-        ("claims: {candidate: haepo-ranking, baselines: [grpo-b]}", ["mine"], ["grpo-b"]),
-    ],
-)  # fmt: skip
-def test_names_in_a_suite(tmp_path: Path, claims: str, candidates: list[str], baselines: list[str]) -> None:
-    path = tmp_path / "small.yaml"
-    path.write_text(SUITE + claims)
-    found = load_plan(path).claims
-    assert found is not None
-    assert (found.candidates, found.baselines, found.margin, found.threshold) == (candidates, baselines, 0.1, 0.9)
-    # What a run leaves out is declared all the same.
-    assert load_plan(path, only=["dpo"]).declaration == load_plan(path).declaration
-    assert load_plan(path, sets=["seeds=3"]).declaration != load_plan(path).declaration
-
-
-def test_a_suite_without_the_default_candidate_claims_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "small.yaml"
-    path.write_text(SUITE)
-    assert load_plan(path, sets=["algorithms=[grpo, dpo]"]).claims is None
-    assert load_plan(path, sets=["algorithms=[haepo]"]).claims is None
-
-
-@pytest.mark.parametrize(
-    ("claims", "says"),
-    [
-        ("{candidate: gppo}", ["claims.candidate", "the suite has no algorithm 'gppo'", "did you mean 'grpo'"]),
-        ("{baselines: [dpo, ppo]}", ["claims.baselines[1]", "no algorithm 'ppo'"]),
-        ("{baselines: [mine]}", ["claims.baselines[0]", "compared with itself"]),
-        ("{baselines: []}", ["claims.baselines", "must not be empty"]),
-        ("{margin: 0}", ["claims.margin", "must be more than 0"]),
-        ("{margin: wide}", ["claims.margin", "must be a number, got 'wide'"]),
-        ("{threshold: 11}", ["claims.threshold", "must be at most 10"]),
-        ("{candidates: haepo}", ["claims.candidates", "did you mean 'candidate'"]),
-    ],
-)
-def test_wrong_claims(tmp_path: Path, claims: str, says: list[str]) -> None:
-    path = tmp_path / "small.yaml"
-    path.write_text(f"{SUITE}claims: {claims}\n")
-    with pytest.raises((UserError, SuiteError)) as error:
-        load_plan(path)
-    for text in says:
-        assert text in str(error.value)
-
-
-def test_through_the_program(tmp_path: Path) -> None:
-    """What was declared before the runs is confirmatory; claims changed afterwards are not, and cost no run."""
-    (tmp_path / "small.yaml").write_text(SUITE)
-    arguments = ["run", "small.yaml", "--set", "algorithms=[haepo-weighted, reinforce]"]
-    assert run_apart(*arguments, cwd=tmp_path).code == 0
-    plan = json.loads((tmp_path / "results" / "small" / "plan.json").read_text())
-    assert plan["claims"]["candidates"] == ["haepo-weighted"]
-    paths = sorted((tmp_path / "results" / "small").glob("*/seed-*.json"))
-    assert {json.loads(path.read_text())["provenance"]["declaration"] for path in paths} == {plan["declaration"]}
-    text = run_apart("report", "--format", "md", cwd=tmp_path).out
-    assert "Better or at par: supported in " in text
-    assert "Exploratory" not in text
-    before = [path.stat().st_mtime_ns for path in paths]
-    assert run_apart(*arguments, "--set", "claims.margin=0.5", cwd=tmp_path).code == 0
-    assert [path.stat().st_mtime_ns for path in paths] == before
-    document = json.loads(run_apart("report", "--format", "json", cwd=tmp_path).out)
-    card = document["suites"][0]["scorecard"]
-    assert (card["margin"], card["status"]) == (0.5, "provisional (untuned)")
-    assert "changed after" in card["exploratory"]

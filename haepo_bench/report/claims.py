@@ -1,8 +1,7 @@
 """The claims scorecard: what the runs say of what was claimed of the candidates, one primary measure a claim."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,18 +16,14 @@ from haepo_bench.report.document import (
     Scorecard,
     SecondLook,
 )
+from haepo_bench.report.measured import Columns, Table, filled, measure, weights_of, wrappers
 from haepo_bench.report.text import plain
 from haepo_bench.results.claims import DeclaredClaims
-from haepo_bench.results.selection import SelectedCell, Selection
-from haepo_bench.statistics.aggregates import cvar, cvar_influences, family_weights
-from haepo_bench.statistics.curves import last_defined
+from haepo_bench.results.selection import Selection
 from haepo_bench.statistics.intervals import combination_interval
-from haepo_bench.statistics.rates import collapsed
-from haepo_bench.statistics.survival import time_to_threshold
 from haepo_bench.statistics.verdicts import ALPHA, Decision, Evidence, against_all, decide, evidence
 
 Array = NDArray[Any]
-Columns = Mapping[str, Array]
 
 #: Nothing here searches hyper-parameters yet: neither candidates nor baselines had a search budget.
 STATUS = "provisional (untuned)"
@@ -96,36 +91,6 @@ CLAIMS = (
 )
 
 
-@dataclass(frozen=True)
-class Measured:
-    """An algorithm on a task.
-
-    Args:
-        values: {measure: [seed]}, NaN where a run does not have one; measures that no run has are absent.
-        planned: runs asked for.
-    """
-
-    values: Mapping[str, Array]
-    shown: int
-    planned: int
-
-    def samples(self, measure: str) -> Array:
-        """[seed]: numbers whose mean is the estimate, for tests."""
-        return cvar_influences(self.values["final_score"]) if measure == "cvar" else self.values[measure]
-
-    def estimate(self, measure: str) -> float:
-        """The number itself."""
-        return float(cvar(self.values["final_score"]) if measure == "cvar" else np.nanmean(self.values[measure]))
-
-    def has(self, measure: str) -> bool:
-        """Whether any run has it."""
-        return ("final_score" if measure == "cvar" else measure) in self.values
-
-
-#: By task and algorithm, both as the suite names them.
-Table = Mapping[tuple[str, str], Measured]
-
-
 def scorecard(selection: Selection, runs: Sequence[Columns], curves: Sequence[Columns]) -> Scorecard | None:
     """The verdicts on a suite's claims; None where nothing is claimed.
 
@@ -136,7 +101,7 @@ def scorecard(selection: Selection, runs: Sequence[Columns], curves: Sequence[Co
     declared = selection.claims
     if declared is None:
         return None
-    table = _measure(selection.cells, runs, curves, declared.threshold)
+    table = measure(selection.cells, runs, curves, declared.threshold)
     tasks = list(dict.fromkeys(cell.task for cell in selection.cells))
     return Scorecard(
         candidates=[plain(name) for name in declared.candidates],
@@ -147,46 +112,6 @@ def scorecard(selection: Selection, runs: Sequence[Columns], curves: Sequence[Co
         exploratory=plain(selection.exploratory),
         claims=[_claim(claim, declared, table, tasks) for claim in CLAIMS],
     )
-
-
-def _measure(
-    cells: Sequence[SelectedCell], runs: Sequence[Columns], curves: Sequence[Columns], threshold: float
-) -> dict[tuple[str, str], Measured]:
-    first = [_first_success(cell, columns) for cell, columns in zip(cells, curves, strict=True)]
-    # A run that never succeeded has no such column: where other runs of the task have it, it is slower than them all.
-    known = {cell.task for cell, sooner in zip(cells, first, strict=True) if not np.isnan(sooner).all()}
-    table = {}
-    for cell, of_runs, of_curves, sooner in zip(cells, runs, curves, first, strict=True):
-        shown = np.isin(of_runs["status"], ["done", "diverged"])
-        diverged = of_runs["status"][shown] == "diverged"
-        found = {name: of_runs[name][shown] for name in ("area", "final_score", "relative_coverage")}
-        # What a run that diverged had learned is lost.
-        found |= {
-            name: np.where(diverged & _any(of_runs[name]), 0.0, of_runs[name][shown])
-            for name in ("goals_retained", "reward_alignment")
-        }
-        if cell.task in known:
-            found["first_success_sooner"] = np.where(np.isnan(sooner), 0.0, sooner < 1).astype(float)
-        if cell.runs and _any(found["final_score"]):
-            score = of_curves["score"].reshape(len(cell.runs), -1)
-            marks = cell.runs[0].curve["env_steps"]
-            found["time_to_threshold"] = time_to_threshold(score, marks, threshold).time / marks[-1]
-            found["collapse"] = collapsed(score).astype(float)
-        table[cell.task, cell.algorithm] = Measured(
-            {name: values for name, values in found.items() if _any(values)}, int(shown.sum()), len(cell.seeds)
-        )
-    return table
-
-
-def _first_success(cell: SelectedCell, curves: Columns) -> Array:
-    """[run]: env steps until the first success in units of what a uniform policy needs; NaN where there was none."""
-    if "relative_first_success" not in curves or not cell.runs:
-        return np.full(len(cell.runs), np.nan)
-    return last_defined(curves["relative_first_success"].reshape(len(cell.runs), -1))
-
-
-def _any(values: Array) -> bool:
-    return bool(np.isfinite(values).any())
 
 
 def _claim(claim: Claim, declared: DeclaredClaims, table: Table, tasks: Sequence[str]) -> ClaimResult:
@@ -243,25 +168,53 @@ def _compare(
     claim: Claim, declared: DeclaredClaims, table: Table, asked: Sequence[tuple[tuple[str, str], Sequence[str]]]
 ) -> list[Comparison]:
     """Comparisons of pairs (candidate, baseline) over their tasks, tested together."""
-    bounds = (-declared.margin, -declared.margin) if claim.at_par else (0.0, declared.margin)
     tested = [(pair, tasks) for pair, tasks in asked if tasks]
+    found = _evidence(claim, declared, table, tested)
+    decided = iter(zip(found, decide(found), strict=True))
+    made = [
+        _comparison(claim, table, pair, tasks, *(next(decided) if tasks else (None, None))) for pair, tasks in asked
+    ]
+    if not any(map(_incomplete, made)):
+        return made
+    worst, best = (
+        iter(
+            decide(
+                _evidence(claim, declared, filled(table, declared.candidates, favour=favour), tested), foretell=False
+            )
+        )
+        for favour in (False, True)
+    )
+    bounded = []
+    for each in made:
+        if each.tasks:
+            verdicts = {"if_missing_worst": next(worst).verdict, "if_missing_best": next(best).verdict}
+            bounded.append(each.model_copy(update=verdicts) if _incomplete(each) else each)
+        else:
+            bounded.append(each)
+    return bounded
+
+
+def _incomplete(comparison: Comparison) -> bool:
+    return any(side.shown < side.planned for side in (comparison.candidate_runs, comparison.baseline_runs))
+
+
+def _evidence(
+    claim: Claim, declared: DeclaredClaims, table: Table, tested: Sequence[tuple[tuple[str, str], Sequence[str]]]
+) -> list[Evidence]:
+    claimed, ruled_out = (-declared.margin, -declared.margin) if claim.at_par else (0.0, declared.margin)
 
     def samples(name: str, tasks: Sequence[str]) -> list[Array]:
         return [table[task, name].samples(claim.measure) for task in tasks]
 
-    found = [
+    return [
         evidence(
             samples(candidate, tasks),
             samples(baseline, tasks),
             weights_of(tasks),
-            claimed=bounds[0],
-            ruled_out=bounds[1],
+            claimed=claimed,
+            ruled_out=ruled_out,
         )
         for (candidate, baseline), tasks in tested
-    ]
-    decided = iter(zip(found, decide(found), strict=True))
-    return [
-        _comparison(claim, table, pair, tasks, *(next(decided) if tasks else (None, None))) for pair, tasks in asked
     ]
 
 
@@ -300,6 +253,8 @@ def _comparison(
         p_not_supported=_number(decision.p_not_supported) if decision else None,
         better=bool(decision.p_positive < ALPHA) if decision and at_par else None,
         seeds_needed=int(decision.seeds_needed) if decision and math.isfinite(decision.seeds_needed) else None,
+        if_missing_worst=None,
+        if_missing_best=None,
         candidate_runs=counts[0],
         baseline_runs=counts[1],
         looks=[],
@@ -333,26 +288,6 @@ def _look(look: Look, table: Table, pair: tuple[str, str], tasks: Sequence[str])
         low=None if look.rate else _number(interval.low),
         high=None if look.rate else _number(interval.high),
     )
-
-
-def weights_of(tasks: Sequence[str]) -> Array:
-    """tasks: [task] -> [task]: weights that sum to 1; families of tasks weigh alike, wrapped ones with their family."""
-    return family_weights([family(task) for task in tasks])
-
-
-def family(task: str) -> str:
-    """The family in a task's address, `gym` of `noise(gym/CartPole-v1,0.5)`."""
-    return innermost(task).partition("/")[0]
-
-
-def innermost(task: str) -> str:
-    """The address inside all wrappers."""
-    return task.rpartition("(")[2].partition(",")[0].rstrip(")")
-
-
-def wrappers(task: str) -> list[str]:
-    """The wrappers around a task, the outermost first."""
-    return task.split("(")[:-1]
 
 
 def _number(value: Any) -> float | None:

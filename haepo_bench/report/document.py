@@ -159,6 +159,11 @@ class Comparison(_Model):
     p_not_supported: float | None = Field(description="of what rules the claim out, Holm-adjusted")
     better: bool | None = Field(description="claim 'better or at par' where at par: whether better too; else null")
     seeds_needed: int | None = Field(description="for a verdict with power 0.8; null where decided or not foreseeable")
+    if_missing_worst: Verdict | None = Field(
+        description="the verdict if the candidate's missing runs were the worst seen on the task and the baseline's "
+        "the best; null where none is missing"
+    )
+    if_missing_best: Verdict | None = Field(description="the same the other way round")
     candidate_runs: RunCount
     baseline_runs: RunCount
     looks: list[SecondLook]

@@ -1,7 +1,7 @@
 """The claims scorecard in words and as tables."""
 
 from collections.abc import Sequence
-from typing import get_args
+from typing import NamedTuple, get_args
 
 from haepo_bench.report.document import ClaimResult, Comparison, Reading, RunCount, Scorecard, SuiteResult
 from haepo_bench.report.tables import UNDEFINED, Cell, Footnotes, Table, fixed, kind
@@ -26,7 +26,14 @@ MEASURE_TITLES = {
 _CVAR_SEEDS = TAIL_SEEDS * 5
 
 
-def scorecard_lines(scorecard: Scorecard) -> list[str]:
+class Line(NamedTuple):
+    """What was found of a claim: in how many readings it is supported, and in which."""
+
+    lead: str
+    readings: str
+
+
+def scorecard_lines(scorecard: Scorecard) -> list[Line]:
     """What was found, claim by claim, in plain words."""
     return [_claim_line(claim, scorecard) for claim in scorecard.claims]
 
@@ -47,6 +54,8 @@ def scorecard_notes(scorecard: Scorecard) -> list[str]:
         f"{margin} worse). Not supported: an advantage of {margin} or more is ruled out (better or at par: it is "
         f"{margin} or more worse). Undecided: neither. Over several tasks the mean difference counts, families of "
         "tasks weighing alike; a reading's verdict is against every baseline at once.",
+        "Where runs are missing the cell says so, and where the verdict would change had the candidate's been the "
+        "worst seen on the task and the baseline's the best, or the other way round.",
         f"Seeds needed: a side and task, for a verdict with power {POWER:g} if differences and spreads are as measured "
         "here. In brackets: one-sided 95 % bounds of the difference, each by itself. Verdicts: within a claim, all "
         f"comparisons over tasks are corrected together (Holm, {scorecard.alpha:g} in each direction), and so are all "
@@ -55,29 +64,34 @@ def scorecard_notes(scorecard: Scorecard) -> list[str]:
 
 
 def scorecard_tables(suite: SuiteResult) -> list[tuple[Table, list[Table]]]:
-    """For each claim that anything measures: the verdicts over all tasks, and tables of details."""
+    """For each claim that anything measures: the verdicts over all tasks (else a second look), and more tables."""
     card = suite.scorecard
     if card is None:
         return []
-    return [
-        (_overall_table(claim, suite, card), [*_task_tables(claim, suite, card), *_look_tables(claim, suite, card)])
+    groups = [
+        [
+            *([_overall_table(claim, suite, card)] if claim.tested else []),
+            *_task_tables(claim, suite, card),
+            *_look_tables(claim, suite, card),
+        ]
         for claim in card.claims
-        if claim.tested or any(each.looks for reading in claim.readings for each in reading.overall)
     ]
+    return [(first, details) for first, *details in filter(None, groups)]
 
 
-def _claim_line(claim: ClaimResult, card: Scorecard) -> str:
+def _claim_line(claim: ClaimResult, card: Scorecard) -> Line:
     name = claim.claim[0].upper() + claim.claim[1:]
     if not claim.tested:
-        return f"{name}: not tested, because nothing here measures it ({MEASURE_TITLES[claim.measure]})."
+        return Line(f"{name}: not tested.", f"Nothing here measures it ({MEASURE_TITLES[claim.measure]}).")
     readings = "reading" if claim.tested == 1 else "readings"
-    parts = [f"{name}: supported in {claim.supported} of {claim.tested} {readings}, {card.status}."]
+    lead = f"{name}: supported in {claim.supported} of {claim.tested} {readings}, {card.status}."
+    parts = []
     for verdict in (*get_args(Verdict), None):
         those = [_reading_text(claim, reading) for reading in claim.readings if reading.verdict == verdict]
         if those:
             title = verdict or "not tested"
             parts.append(f"{title[0].upper()}{title[1:]}: {_listed(those)}.")
-    return " ".join(parts)
+    return Line(lead, " ".join(parts))
 
 
 def _reading_text(claim: ClaimResult, reading: Reading) -> str:
@@ -197,6 +211,9 @@ def _comparison_cell(claim: ClaimResult, comparison: Comparison) -> Cell:
     if _short(comparison.candidate_runs) or _short(comparison.baseline_runs):
         sides = (comparison.candidate_runs, comparison.baseline_runs)
         details.append("runs: " + " and ".join(f"{side.shown}/{side.planned}" for side in sides))
+        for verdict, case in ((comparison.if_missing_worst, "worst"), (comparison.if_missing_best, "best")):
+            if verdict != comparison.verdict:
+                details.append(f"{verdict} if the missing were the {case}")
     return Cell(text, "; ".join(details))
 
 

@@ -45,7 +45,7 @@ def _markdown_scorecard(suite: SuiteResult) -> list[str]:
     if suite.scorecard is None:
         return []
     card = suite.scorecard
-    blocks = ["## Claims", _markdown_list(scorecard_lines(card)), "How to read them:"]
+    blocks = ["## Claims", _markdown_list([" ".join(line) for line in scorecard_lines(card)]), "How to read them:"]
     blocks.append(_markdown_list(scorecard_notes(card)))
     for overall, details in scorecard_tables(suite):
         for table in (overall, *details):

@@ -108,8 +108,12 @@ def evidence(
     )
 
 
-def decide(tested_together: Sequence[Evidence]) -> list[Decision]:
-    """Verdicts on comparisons that are tested together, in their order; those that cannot be tested do not count."""
+def decide(tested_together: Sequence[Evidence], *, foretell: bool = True) -> list[Decision]:
+    """Verdicts on comparisons that are tested together, in their order; those that cannot be tested do not count.
+
+    Args:
+        foretell: whether to work out the seeds needed, which takes longer than all else.
+    """
     above, below, positive = (
         holm([getattr(each, name) for each in tested_together]) for name in ("p_above", "p_below", "p_positive")
     )
@@ -121,7 +125,7 @@ def decide(tested_together: Sequence[Evidence]) -> list[Decision]:
             verdict = "supported"
         elif p_below < ALPHA:
             verdict = "not supported"
-        needed = _seeds_for_a_verdict(each, ALPHA / max(tests, 1)) if verdict == "undecided" else nan
+        needed = _seeds_for_a_verdict(each, ALPHA / max(tests, 1)) if foretell and verdict == "undecided" else nan
         decisions.append(Decision(verdict, float(p_above), float(p_below), float(p_positive), needed))
     return decisions
 
