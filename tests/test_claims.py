@@ -328,6 +328,18 @@ def test_what_makes_it_exploratory(tmp_path: Path) -> None:
     assert "before the runs" in card.exploratory
 
 
+@pytest.mark.parametrize("size", [1e200, 1e308])
+def test_returns_beyond_all_floats_are_open_not_fatal(tmp_path: Path, size: float) -> None:
+    stored = [
+        record(algorithm=name, seed=seed, returns=[size * (1 if seed % 2 else -1) / (seed + 1)] * 5)
+        for name in (READING, BASELINE)
+        for seed in range(22)
+    ]
+    store = declared(tmp_path, stored, 22)
+    assert only(scorecard(store), "better or at par").verdict == "undecided"
+    assert "Better or at par: supported in 0 of 1 reading" in render(build_report(store.root), "md")
+
+
 def test_without_a_candidate_there_is_no_scorecard(tmp_path: Path) -> None:
     put(Store(tmp_path), *runs(curves(1, 0.5, 2), algorithm=BASELINE), *runs(curves(1, 0.5, 2), algorithm="ppo"))
     document = build_report(tmp_path)

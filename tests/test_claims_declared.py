@@ -36,12 +36,18 @@ algorithms:
 def test_names_in_a_suite(tmp_path: Path, claims: str, candidates: list[str], baselines: list[str]) -> None:
     path = tmp_path / "small.yaml"
     path.write_text(SUITE + claims)
-    found = load_plan(path).claims
+    declaration, found = load_plan(path).declaration, load_plan(path).claims
     assert found is not None
     assert (found.candidates, found.baselines, found.margin, found.threshold) == (candidates, baselines, 0.1, 0.9)
     # What a run leaves out is declared all the same.
     assert load_plan(path, only=["dpo"]).declaration == load_plan(path).declaration
     assert load_plan(path, sets=["seeds=3"]).declaration != load_plan(path).declaration
+    lines = path.read_text().splitlines()
+    swapped = [*lines[:5], lines[8], lines[9], lines[5], lines[7], lines[6], *lines[10:]]
+    path.write_text("\n".join(swapped))
+    again = load_plan(path)
+    assert again.claims is not None
+    assert again.declaration == declaration
 
 
 def test_a_suite_without_the_default_candidate_claims_nothing(tmp_path: Path) -> None:

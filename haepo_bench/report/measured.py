@@ -78,9 +78,9 @@ def measure(
             marks = cell.runs[0].curve["env_steps"]
             found["time_to_threshold"] = time_to_threshold(score, marks, threshold).time / marks[-1]
             found["collapse"] = collapsed(score).astype(float)
-        table[cell.task, cell.algorithm] = Measured(
-            {name: values for name, values in found.items() if _any(values)}, int(shown.sum()), len(cell.seeds)
-        )
+        # Returns near the largest float have infinite scores, which are undefined as in all tables.
+        values = {name: np.where(np.isfinite(own), own, np.nan) for name, own in found.items() if _any(own)}
+        table[cell.task, cell.algorithm] = Measured(values, int(shown.sum()), len(cell.seeds))
     return table
 
 

@@ -66,7 +66,14 @@ def declaration_hash(claims: DeclaredClaims | None, cells: Iterable[tuple[str, s
         cells: task, algorithm and seeds of each cell of the suite, in any order.
     """
     document = {
-        "claims": None if claims is None else claims.model_dump(),
+        "claims": None
+        if claims is None
+        else {
+            **claims.model_dump(),
+            # In whatever order the suite has them.
+            "candidates": sorted(claims.candidates),
+            "baselines": sorted(claims.baselines),
+        },
         "cells": sorted([task, algorithm, sorted(seeds)] for task, algorithm, seeds in cells),
     }
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -147,7 +147,7 @@ def _seeds_for_a_verdict(found: Evidence, alpha: float) -> float:
     distances = [found.difference - found.claimed, found.ruled_out - found.difference]
     # Only what lies on the right side of its number can be shown; of the two the farther one takes fewer seeds.
     distance = max(distances)
-    if np.isnan(distance) or any(map(np.isnan, sd)):
+    if np.isnan(found.p_above) or not np.isfinite([distance, *sd]).all():
         return nan
     if distance <= 0:
         return inf
