@@ -179,9 +179,10 @@ def test_few_seeds_are_undecided_and_say_how_many_would_do(tmp_path: Path) -> No
 def test_exploration_and_alignment(tmp_path: Path) -> None:
     """From the curves' columns; a run that diverged keeps what it visited and has lost what it had learned."""
 
-    def with_columns(run: RunRecord, coverage: float, tau: float, first: float | None) -> RunRecord:
+    def with_columns(run: RunRecord, coverage: float, tau: float, first: float | None, lost: bool = False) -> RunRecord:
         columns: dict[str, Any] = {
-            "relative_coverage": [None, *[coverage] * 4],
+            # Of the way, not of the end, where all have seen everything.
+            "relative_coverage": [None, coverage - 0.1, coverage - 0.1, coverage, None if lost else coverage + 0.2],
             "reward_alignment": [None, *[tau] * 4],
             "goals_retained": [tau] * 5,
         }
@@ -194,7 +195,7 @@ def test_exploration_and_alignment(tmp_path: Path) -> None:
         for i, run in enumerate(runs(curves(1, 0.5, 6)))
     ]
     lost = record(algorithm=READING, seed=6, returns=[0.0, 0.1, None, None, None], status="diverged")
-    own.append(with_columns(lost, 0.8, 0.9, 2.0))
+    own.append(with_columns(lost, 0.8, 0.9, 2.0, lost=True))
     others = [
         with_columns(run, 0.5 + 0.01 * i, 0.1, None)
         for i, run in enumerate(runs(curves(2, 0.5, 7), algorithm=BASELINE))
@@ -202,7 +203,7 @@ def test_exploration_and_alignment(tmp_path: Path) -> None:
     card = scorecard(declared(tmp_path, [*own, *others], 7))
     explores, aligns = only(card, "explores thoroughly"), only(card, "aligns with true rewards")
     assert explores.verdict == "supported"
-    assert explores.candidate == pytest.approx((sum(0.9 + 0.01 * i for i in range(6)) + 0.8) / 7)
+    assert explores.candidate == pytest.approx((sum(0.9 + 0.01 * i for i in range(6)) + (0.7 + 0.7 + 0.8) / 3) / 7)
     assert aligns.candidate == pytest.approx(sum(0.5 + 0.01 * i for i in range(6)) / 7)
     looks = {look.measure: (look.candidate, look.baseline, look.low is None) for look in explores.looks}
     assert looks == {

@@ -65,12 +65,15 @@ def measure(
     for cell, of_runs, of_curves, sooner in zip(cells, runs, curves, first, strict=True):
         shown = np.isin(of_runs["status"], ["done", "diverged"])
         diverged = of_runs["status"][shown] == "diverged"
-        found = {name: of_runs[name][shown] for name in ("area", "final_score", "relative_coverage")}
+        found = {name: of_runs[name][shown] for name in ("area", "final_score")}
         # What a run that diverged had learned is lost.
         found |= {
             name: np.where(diverged & _any(of_runs[name]), 0.0, of_runs[name][shown])
             for name in ("goals_retained", "reward_alignment")
         }
+        if "relative_coverage" in of_curves and cell.runs:
+            # Of the whole way: on small tasks everybody has seen every state by the end.
+            found["relative_coverage"] = _mean_over_marks(of_curves["relative_coverage"].reshape(len(cell.runs), -1))
         if cell.task in known:
             found["first_success_sooner"] = np.where(np.isnan(sooner), 0.0, sooner < 1).astype(float)
         if cell.runs and _any(found["final_score"]):
@@ -89,6 +92,13 @@ def _first_success(cell: SelectedCell, curves: Columns) -> Array:
     if "relative_first_success" not in curves or not cell.runs:
         return np.full(len(cell.runs), np.nan)
     return last_defined(curves["relative_first_success"].reshape(len(cell.runs), -1))
+
+
+def _mean_over_marks(values: Array) -> Array:
+    """values: [run, mark] -> [run]: mean of those that are not NaN."""
+    defined = ~np.isnan(values)
+    n = defined.sum(axis=1)
+    return np.where(n > 0, np.where(defined, values, 0.0).sum(axis=1) / np.maximum(n, 1), np.nan)
 
 
 def _any(values: Array) -> bool:

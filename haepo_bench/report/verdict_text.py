@@ -11,7 +11,7 @@ from haepo_bench.statistics.verdicts import POWER, Verdict
 #: What each measure is, for a reader who sees it alone.
 MEASURE_TITLES = {
     "area": "area under the score curve",
-    "relative_coverage": "states visited, relative to a uniformly random policy",
+    "relative_coverage": "states visited, relative to a uniformly random policy, mean over training",
     "reward_alignment": "reward alignment, Kendall's tau-b from -1 to 1",
     "cvar": "CVaR: mean final score of the worst fifth of the seeds",
     "final_score": "mean final score",
