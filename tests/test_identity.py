@@ -32,7 +32,7 @@ seeds: 3
 budget: {env_steps: 1000}
 evaluation: {every: 100, episodes: 7}
 tasks: [gym/CartPole-v1]
-algorithms: [grpo]
+algorithms: [grpo, dpo, haepo-weighted]
 """
 
 #: Every key of a suite file: an assignment that changes it, by what it does to the first cell's identity.
@@ -45,7 +45,7 @@ IDENTITY = {
     "tasks.evaluation.every": "tasks[0].evaluation.every=50",
     "tasks.evaluation.episodes": "tasks[0].evaluation.episodes=3",
     "tasks.time_limit": "tasks[0].time_limit=100",
-    "algorithms.use": "algorithms[0].use=dpo",
+    "algorithms.use": "algorithms[0].use=reinforce",
     "algorithms.params": "algorithms[0].params.learning_rate=0.5",
     "algorithms.per_task.params": "algorithms[0].per_task[gym/CartPole-v1].params.epochs=2",
     "execution.device": "execution.device=cuda",
@@ -56,6 +56,10 @@ RUNTIME_ONLY = {
     "seeds": "seeds=[1, 5]",
     "algorithms.name": "algorithms[0].name=other",
     "algorithms.seeds": "algorithms[0].seeds=1",
+    "claims.candidate": "claims.candidate=grpo",
+    "claims.baselines": "claims.baselines=[dpo]",
+    "claims.margin": "claims.margin=0.2",
+    "claims.threshold": "claims.threshold=0.5",
     "execution.workers": "execution.workers=7",
     "execution.timeout": "execution.timeout=5m",
 }
@@ -132,6 +136,7 @@ def test_every_field_of_a_cell_is_classified(path: Path) -> None:
         "unselected",
         "execution",
         "source",
+        "claims",
     }
     cell = load_plan(path, ["tasks[0].time_limit=77"]).cells[0]
     for name, (section, key) in CELL_IDENTITY.items():

@@ -120,7 +120,7 @@ def test_figures_are_one_a_task_and_axis_and_an_overview(pictures: dict[str, lis
         text = " ".join(ElementTree.fromstring(picture.svg).itertext())
         assert FOOTNOTE in " ".join(text.split())
         assert "HAEPO (reading A, weighted)" in text
-        assert "95 % Student t interval" in text
+        assert "95 % skewness-corrected t interval" in text
         assert ("training seconds" in text) == picture.name.endswith("-seconds")
         if "overview" not in picture.name:
             assert "of 3)" in text

@@ -39,6 +39,7 @@ algorithms:                       # haepo-bench list algorithms; hyper-parameter
   #   per_task:
   #     bandit/10-arm: {params: {learning_rate: 1e-3}}
 
+# claims: {candidate: haepo, margin: 0.1}    # what the report judges; declared before anything runs
 # execution: {workers: auto, device: auto, timeout: 30m}
 """
 

@@ -15,6 +15,7 @@ from haepo_bench.execution.provenance import provenance
 from haepo_bench.execution.records import failure_record, utc_now
 from haepo_bench.execution.scheduler import FAILED, Job, RunKey, Stored, Survey, make_jobs, survey
 from haepo_bench.execution.worker import Request
+from haepo_bench.results.claims import PROVENANCE_KEY
 from haepo_bench.results.record import FINISHED, Failure, RunRecord
 from haepo_bench.results.store import Store
 from haepo_bench.suite.plan import Cell, Plan
@@ -120,7 +121,7 @@ class _Session:
     def __post_init__(self) -> None:
         self.runs = dict(self.survey.stored)
         self.pending = {RunKey(cell.folder, seed): cell for cell, seeds in self.survey.missing for seed in seeds}
-        self._provenance = provenance(self.plan.execution.device)
+        self._provenance = {**provenance(self.plan.execution.device), PROVENANCE_KEY: self.plan.declaration}
 
     def run(self, jobs: list[Job]) -> bool:
         """Runs the jobs; True where a signal ended it."""
@@ -213,6 +214,8 @@ def _plan_document(plan: Plan) -> dict[str, Any]:
         "description": plan.description,
         "written": utc_now(),
         "source": plan.source,
+        "claims": plan.claims.model_dump(mode="json") if plan.claims else None,
+        "declaration": plan.declaration,
         "cells": [_cell_document(cell) for cell in (*plan.cells, *plan.unselected)],
     }
 

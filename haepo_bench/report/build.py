@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from haepo_bench import __version__
 from haepo_bench.errors import ExitCode, UserError
+from haepo_bench.report.claims import scorecard
 from haepo_bench.report.document import (
     CONFIDENCE,
     AlgorithmResult,
@@ -32,7 +33,7 @@ from haepo_bench.report.text import plain, plain_lines
 from haepo_bench.results.frames import COSTS, DIAGNOSTICS, MEASURES, Frames, frames
 from haepo_bench.results.selection import SelectedCell, Selection, find_suites, select
 from haepo_bench.results.store import Store
-from haepo_bench.statistics.intervals import mean_interval
+from haepo_bench.statistics.intervals import corrected_mean_interval
 
 Array = NDArray[Any]
 Columns = Mapping[str, Array]
@@ -87,7 +88,8 @@ def _nothing_left(results: Path, selections: Sequence[Selection]) -> UserError:
 def _suite(selection: Selection) -> SuiteResult:
     data = frames(selection.cells)
     tasks: dict[str, list[tuple[SelectedCell, Columns, Columns]]] = defaultdict(list)
-    for cell, runs, curves in zip(selection.cells, *_by_cell(selection.cells, data), strict=True):
+    by_cell = _by_cell(selection.cells, data)
+    for cell, runs, curves in zip(selection.cells, *by_cell, strict=True):
         tasks[cell.task].append((cell, runs, curves))
     return SuiteResult(
         suite=plain(selection.name),
@@ -96,6 +98,7 @@ def _suite(selection: Selection) -> SuiteResult:
         source=plain_lines(selection.source),
         runs_planned=sum(len(cell.seeds) for cell in selection.cells),
         runs_shown=sum(len(cell.runs) for cell in selection.cells),
+        scorecard=scorecard(selection, *by_cell),
         tasks=[_task(task, cells) for task, cells in tasks.items()],
         not_shown=[
             NotShownRuns(folder=plain(left.folder), runs=left.runs, reason=plain(left.reason))
@@ -196,7 +199,7 @@ def _curve(curves: Columns, runs: int, scored: bool) -> Curve:
     clock = block.get("wall_seconds", np.full(block["env_steps"].shape, np.nan))
     return Curve(
         env_steps=block["env_steps"][0].tolist(),
-        wall_seconds=_numbers(mean_interval(clock[done] if done.any() else clock).mean),
+        wall_seconds=_numbers(corrected_mean_interval(clock[done] if done.any() else clock).mean),
         score=_band(block["score"]) if scored else None,
         eval_return=_band(block["return_filled"]),
     )
@@ -204,13 +207,13 @@ def _curve(curves: Columns, runs: int, scored: bool) -> Curve:
 
 def _estimate(values: Array) -> Estimate:
     """values: [seed]."""
-    mean, low, high, n = mean_interval(values, confidence=CONFIDENCE)
+    mean, low, high, n = corrected_mean_interval(values, confidence=CONFIDENCE)
     return Estimate(mean=_number(mean), low=_number(low), high=_number(high), n=int(n))
 
 
 def _band(values: Array) -> Band:
     """values: [seed, mark]."""
-    mean, low, high, n = mean_interval(values, confidence=CONFIDENCE)
+    mean, low, high, n = corrected_mean_interval(values, confidence=CONFIDENCE)
     return Band(mean=_numbers(mean), low=_numbers(low), high=_numbers(high), n=n.tolist())
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from haepo_bench.results.record import References
+from haepo_bench.statistics.verdicts import ALPHA, Verdict
 
 #: Raised when a reader of the JSON would have to change.
 REPORT_FORMAT_VERSION = 1
@@ -20,7 +21,7 @@ class _Model(BaseModel):
 
 
 class Estimate(_Model):
-    """A mean over seeds with its 95 % Student t interval."""
+    """A mean over seeds with its 95 % skewness-corrected t interval."""
 
     mean: float | None
     low: float | None = Field(description="null where fewer than two seeds have a value")
@@ -124,6 +125,90 @@ class TaskResult(_Model):
     algorithms: list[AlgorithmResult]
 
 
+class RunCount(_Model):
+    """How many runs a number rests on."""
+
+    shown: int
+    planned: int
+
+
+class SecondLook(_Model):
+    """What a claim's other measures say; nothing is decided by it."""
+
+    measure: str
+    tasks: list[str]
+    candidate: float | None
+    baseline: float | None
+    difference: float | None
+    low: float | None = Field(description="95 % interval of the difference, uncorrected; null for rates")
+    high: float | None
+
+
+class Comparison(_Model):
+    """A candidate against a baseline, on one task or over several (families of tasks weigh alike)."""
+
+    baseline: str
+    tasks: list[str] = Field(description="what it rests on; empty where no task measures both")
+    verdict: Verdict | None = Field(description="null where no task measures both")
+    candidate: float | None = Field(description="mean over seeds (or CVaR), mean over tasks")
+    against: float | None = Field(description="the same of the baseline")
+    difference: float | None
+    low: float | None = Field(description="one-sided 95 % lower bound of the difference, uncorrected")
+    high: float | None = Field(description="one-sided 95 % upper bound, uncorrected")
+    p_supported: float | None = Field(description="of the claim, Holm-adjusted")
+    p_not_supported: float | None = Field(description="of what rules the claim out, Holm-adjusted")
+    better: bool | None = Field(description="claim 'better or at par' where at par: whether better too; else null")
+    seeds_needed: int | None = Field(description="for a verdict with power 0.8; null where decided or not foreseeable")
+    if_missing_worst: Verdict | None = Field(
+        description="the verdict if the candidate's missing runs were the worst seen on the task and the baseline's "
+        "the best; null where none is missing"
+    )
+    if_missing_best: Verdict | None = Field(description="the same the other way round")
+    candidate_runs: RunCount
+    baseline_runs: RunCount
+    looks: list[SecondLook]
+
+
+class Reading(_Model):
+    """A claim for one candidate."""
+
+    algorithm: str
+    verdict: Verdict | None = Field(description="against every baseline at once; null where nothing measures it")
+    overall: list[Comparison] = Field(description="over all tasks, one a baseline")
+    by_task: list[Comparison] = Field(description="one a baseline and task that measures both")
+
+
+class LeftOutTask(_Model):
+    """A task that says nothing about a claim."""
+
+    task: str
+    reason: str
+
+
+class ClaimResult(_Model):
+    """A claim for all candidates."""
+
+    claim: str
+    measure: str = Field(description="the primary endpoint: the one measure that decides")
+    supported: int = Field(description="readings for which it is supported")
+    tested: int = Field(description="readings for which anything here measures it")
+    readings: list[Reading]
+    left_out: list[LeftOutTask]
+
+
+class Scorecard(_Model):
+    """Verdicts on what was claimed."""
+
+    candidates: list[str]
+    baselines: list[str]
+    margin: float
+    threshold: float
+    alpha: float = ALPHA
+    status: str = Field(description="what all verdicts are marked with")
+    exploratory: str = Field(description="why the claims are not those that stood before the runs; empty where they do")
+    claims: list[ClaimResult]
+
+
 class NotShownRuns(_Model):
     """Readable runs that are left out, by folder."""
 
@@ -148,6 +233,7 @@ class SuiteResult(_Model):
     source: str = Field(description="text of the suite file; empty where unknown")
     runs_planned: int
     runs_shown: int
+    scorecard: Scorecard | None = Field(description="null where nothing is claimed")
     tasks: list[TaskResult]
     not_shown: list[NotShownRuns]
     damaged: list[DamagedFile]

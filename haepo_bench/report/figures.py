@@ -263,7 +263,7 @@ def _band_line(results: Sequence[AlgorithmResult]) -> str:
     if counts == {1}:
         return "Sampled policy. One seed each: no interval can be drawn."
     single = " (none for one seed)" if 1 in counts else ""
-    return f"Sampled policy. Line: mean over seeds. Band: 95 % Student t interval at each mark{single}."
+    return f"Sampled policy. Line: mean over seeds. Band: 95 % skewness-corrected t interval at each mark{single}."
 
 
 def _save(figure: Figure, name: str, title: str) -> Picture:

@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from haepo_bench.report.document import ReportDocument, SuiteResult
 from haepo_bench.report.figures import COLOURS, FAINT, INK, Picture
 from haepo_bench.report.tables import diagnostics_table, reading_notes, result_table
+from haepo_bench.report.verdict_text import scorecard_lines, scorecard_notes, scorecard_tables
 from haepo_bench.report.writers import omissions, summary
 
 #: What the figures' colours become on a dark ground.
@@ -39,6 +40,9 @@ def _suite(suite: SuiteResult, pictures: Mapping[str, Sequence[Picture]]) -> dic
         "result": suite,
         "summary": summary(suite),
         "reading": reading_notes(suite),
+        "claims": scorecard_lines(suite.scorecard) if suite.scorecard else [],
+        "claim_notes": scorecard_notes(suite.scorecard) if suite.scorecard else [],
+        "claim_tables": scorecard_tables(suite),
         "omissions": omissions(suite),
         "overview": pictures.get("", []),
         "tasks": [

@@ -17,7 +17,8 @@ COST_NOTE = (
     "share of the batch's time."
 )
 INTERVAL_NOTE = (
-    "Mean over seeds [95 % Student t interval]; n/N: seeds with a result of those asked for. One seed has no interval."
+    "Mean over seeds [95 % skewness-corrected t interval]; n/N: seeds with a result of those asked for. One seed has "
+    "no interval."
 )
 SCORE_NOTE = "Score: 0 is the random policy, 1 a solved task. Area: score averaged over the budget (1: solved at once)."
 DIVERGED_NOTE = "A diverged run counts with the random policy's return (score 0) from the mark on at which it diverged."

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from haepo_bench.report.document import AlgorithmResult, Estimate, ReportDocument, SuiteResult, TaskResult
 from haepo_bench.report.tables import Cell, Table, absences, diagnostics_table, reading_notes, result_table
 from haepo_bench.report.text import csv_text, latex, markdown
+from haepo_bench.report.verdict_text import scorecard_lines, scorecard_notes, scorecard_tables
 from haepo_bench.results.frames import COSTS, DIAGNOSTICS, MEASURES
 
 #: Title and address of a picture.
@@ -24,7 +25,8 @@ def _markdown_suite(suite: SuiteResult, links: Callable[[SuiteResult, str], Sequ
     blocks = [f"# {markdown(suite.suite)}"]
     if suite.description:
         blocks.append(markdown(suite.description))
-    blocks.append("\n".join(f"- {markdown(note)}" for note in [summary(suite), *reading_notes(suite)]))
+    blocks.append(_markdown_list([summary(suite), *reading_notes(suite)]))
+    blocks += _markdown_scorecard(suite)
     blocks += [_markdown_picture(link) for link in links(suite, "")]
     for task in suite.tasks:
         blocks.append(f"## {markdown(task.task)}")
@@ -35,8 +37,24 @@ def _markdown_suite(suite: SuiteResult, links: Callable[[SuiteResult, str], Sequ
             blocks += [f"### {markdown(diagnostics.title)}", *_markdown_table(diagnostics)]
     left_out = omissions(suite)
     if left_out:
-        blocks += ["## Not in this report", "\n".join(f"- {markdown(line)}" for line in left_out)]
+        blocks += ["## Not in this report", _markdown_list(left_out)]
     return blocks
+
+
+def _markdown_scorecard(suite: SuiteResult) -> list[str]:
+    if suite.scorecard is None:
+        return []
+    card = suite.scorecard
+    blocks = ["## Claims", _markdown_list([" ".join(line) for line in scorecard_lines(card)]), "How to read them:"]
+    blocks.append(_markdown_list(scorecard_notes(card)))
+    for overall, details in scorecard_tables(suite):
+        for table in (overall, *details):
+            blocks += [f"### Claim: {markdown(table.title)}", *_markdown_table(table)]
+    return blocks
+
+
+def _markdown_list(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {markdown(line)}" for line in lines)
 
 
 def _markdown_table(table: Table) -> list[str]:
@@ -47,7 +65,7 @@ def _markdown_table(table: Table) -> list[str]:
     lines += [row([markdown(_joined(cell, first=i == 0)) for i, cell in enumerate(cells)]) for cells in table.rows]
     blocks = ["\n".join(lines)]
     if table.notes:
-        blocks.append("\n".join(f"- {markdown(note)}" for note in table.notes))
+        blocks.append(_markdown_list(table.notes))
     return blocks
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from haepo_bench.results.claims import PROVENANCE_KEY, DeclaredClaims, declaration_hash, default_claims
 from haepo_bench.results.record import FINISHED, FORMAT_VERSION, Information, RunRecord
 from haepo_bench.results.store import PLAN_FILE, Damaged, Store
 
@@ -94,12 +95,16 @@ class Selection:
         plan: whether a plan said what belongs together.
         source: text of the suite file, empty where unknown.
         damaged: files that could not be read; paths relative to the store.
+        claims: as declared, else the default ones; None where there is nothing to claim.
+        exploratory: why the claims are not those that stood before the runs were made; empty where they are.
     """
 
     name: str
     plan: bool
     description: str
     source: str
+    claims: DeclaredClaims | None
+    exploratory: str
     cells: tuple[SelectedCell, ...]
     not_shown: tuple[NotShown, ...]
     damaged: tuple[Damaged, ...]
@@ -129,6 +134,8 @@ class PlanDocument(BaseModel):
     suite: str
     description: str = ""
     source: str = ""
+    claims: DeclaredClaims | None = None
+    declaration: str = ""
     cells: list[PlannedCell]
 
     @model_validator(mode="after")
@@ -170,15 +177,33 @@ def select(store: Store) -> Selection:
         by_cell[_key(run.path.parts[0], run.record)].append(run)
     cells = tuple(_cell(cell, by_cell[_key(cell.folder, cell)], damaged) for cell in planned)
     shown = {run.path for cell in cells for run in (*cell.runs, *cell.unfinished)}
+    claims, exploratory = _claims(plan if isinstance(plan, PlanDocument) else None, cells)
     return Selection(
         name=name,
         plan=isinstance(plan, PlanDocument),
         description=plan.description if isinstance(plan, PlanDocument) else "",
         source=plan.source if isinstance(plan, PlanDocument) else "",
+        claims=claims,
+        exploratory=exploratory,
         cells=cells,
         not_shown=_not_shown([run for run in kept if run.path not in shown], planned, name),
         damaged=tuple(sorted(damaged, key=lambda file: str(file.path))),
     )
+
+
+def _claims(plan: PlanDocument | None, cells: Iterable[SelectedCell]) -> tuple[DeclaredClaims | None, str]:
+    """The claims, and why they are exploratory."""
+    if plan is None or not plan.declaration:
+        uses = {cell.algorithm: cell.uses for cell in cells}
+        return default_claims(uses), "no claims were declared before the runs were made"
+    if plan.declaration != declaration_hash(
+        plan.claims, [(cell.task, cell.algorithm, cell.seeds) for cell in plan.cells]
+    ):
+        return plan.claims, "the plan was edited by hand"
+    made_under = {str(run.record.provenance.get(PROVENANCE_KEY)) for cell in cells for run in cell.runs}
+    if made_under - {plan.declaration}:
+        return plan.claims, "claims, algorithms, tasks or seeds were changed after some of the runs had been made"
+    return plan.claims, ""
 
 
 def _is_suite(folder: Path) -> bool:

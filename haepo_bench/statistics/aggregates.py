@@ -61,6 +61,20 @@ def cvar_interval(scores: Array, *, fraction: float = 0.2, confidence: float = 0
     return Interval(estimate, np.where(enough, low, np.nan), np.where(enough, high, np.nan))
 
 
+def cvar_influences(scores: Array, *, fraction: float = 0.2) -> Array:
+    """scores: [seed] -> [seed]: numbers whose mean is the `cvar` and whose spread is the one that `cvar_interval` sees.
+
+    So differences of CVaRs, and their means over tasks, are tested like those of means. NaN stays NaN; all are NaN
+    where the worst `fraction` is fewer than four seeds, because no interval covers there.
+    """
+    scores = np.asarray(scores, dtype=float)
+    if (~np.isnan(scores)).sum() * fraction < TAIL_SEEDS - 1e-9:
+        return np.full(scores.shape, np.nan)
+    ordered, ends = _quantile_function(scores, np.ones(scores.shape))
+    influences = np.minimum(scores, ordered[np.argmax(ends >= fraction - 1e-12)]) / fraction
+    return np.asarray(influences + cvar(scores, fraction=fraction) - np.nanmean(influences))
+
+
 def family_weights(families: Sequence[str]) -> Array:
     """families: [task] -> [task]: weights that sum to 1; families count alike, and the tasks of a family alike.
 

@@ -100,6 +100,35 @@ def combination_interval(
     Nonparametric confidence intervals for the one- and two-sample problems, Biostatistics 6(2), for two samples (T3).
     Our choice: k-statistics, weighted sums, no correction from groups of fewer than five samples.
     """
+    estimate, error, degrees, skewness, enough = _combined(samples, coefficients)
+    quantile = special.stdtrit(degrees, 0.5 + confidence / 2)
+    low = estimate - error * _uncorrected(quantile, skewness)
+    high = estimate - error * _uncorrected(-quantile, skewness)
+    return Interval(estimate, np.where(enough, low, np.nan), np.where(enough, high, np.nan))
+
+
+def combination_p_value(samples: Sequence[Array], coefficients: Sequence[float] | Array, *, null: float) -> Array:
+    """samples: [sample, ...] each, coefficients: [group] -> [...]: p-value of a weighted sum of means being above null.
+
+    The null hypothesis is that it is at most `null`. The test that belongs to `combination_interval`: p is below alpha
+    exactly where the lower end at confidence 1 - 2 alpha lies above null. For "below" negate coefficients and null.
+    Without any spread it is 0 or 1. NaN where any group has fewer than two samples.
+    """
+    estimate, error, degrees, a, enough = _combined(samples, coefficients)
+    size = sum(abs(c) * np.nanmax(np.abs(s), initial=0.0) for s, c in zip(samples, coefficients, strict=True))
+    # Equal scores differ from their mean by rounding alone, and so may two equal means.
+    still = error <= 1e-12 * size
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        t = (estimate - null) / error
+        g = t + a * t**2 / 3 + a**2 * t**3 / 27 + a / 6
+        p = np.where(still, np.where(estimate - null > 1e-12 * size, 0.0, 1.0), special.stdtr(degrees, -g))
+    return np.where(enough, p, np.nan)
+
+
+def _combined(
+    samples: Sequence[Array], coefficients: Sequence[float] | Array
+) -> tuple[Array, Array, Array, Array, Array]:
+    """-> [...]: a weighted sum of means, its standard error, degrees of freedom, skewness, and if all have samples."""
     estimate = variance = third = square_over_degrees = np.zeros(())
     enough = np.ones((), dtype=bool)
     for values, c in zip(samples, np.asarray(coefficients, dtype=float), strict=True):
@@ -114,10 +143,7 @@ def combination_interval(
     with np.errstate(divide="ignore", invalid="ignore"):
         degrees = np.where(variance > 0, variance**2 / square_over_degrees, 1.0)
         skewness = np.where(variance > 0, third / error**3, 0.0)
-    quantile = special.stdtrit(degrees, 0.5 + confidence / 2)
-    low = estimate - error * _uncorrected(quantile, skewness)
-    high = estimate - error * _uncorrected(-quantile, skewness)
-    return Interval(estimate, np.where(enough, low, np.nan), np.where(enough, high, np.nan))
+    return estimate, error, degrees, skewness, enough
 
 
 def _k_statistics(values: Array) -> tuple[Array, Array, Array, Array]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
+from haepo_bench.results.claims import DeclaredClaims, declaration_hash
 from haepo_bench.results.record import Information, References
 
 
@@ -80,6 +81,7 @@ class Plan:
         suite: its name; the results folder's name.
         unselected: cells of the suite that this run leaves out; reports count them all the same.
         source: text of the suite file, and what was set on the command line; kept with the results.
+        claims: what the report is to judge; None where the suite has no candidate or nothing beside it.
     """
 
     suite: str
@@ -88,8 +90,15 @@ class Plan:
     execution: Execution
     unselected: tuple[Cell, ...] = ()
     source: str = field(repr=False, default="")
+    claims: DeclaredClaims | None = None
 
     @property
     def runs(self) -> int:
         """Number of runs asked for."""
         return sum(len(cell.seeds) for cell in self.cells)
+
+    @property
+    def declaration(self) -> str:
+        """Hash of the claims and of all that they will be tested on, whether selected or not."""
+        cells = (*self.cells, *self.unselected)
+        return declaration_hash(self.claims, [(cell.task, cell.algorithm, cell.seeds) for cell in cells])

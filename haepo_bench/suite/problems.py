@@ -21,6 +21,8 @@ _TEXTS = {
     "string_too_short": "must not be empty",
     "too_long": "has more than {max_length} entries",
     "string_too_long": "is longer than {max_length} characters",
+    "float_type": "must be a number, got {got}",
+    "greater_than": "must be more than {gt}, got {got}",
     "greater_than_equal": "must be at least {ge}, got {got}",
     "less_than_equal": "must be at most {le}, got {got}",
     "literal_error": "must be {expected}, got {got}",

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from haepo_bench import catalogue
-from haepo_bench.errors import ParameterError, UserError
+from haepo_bench.errors import ParameterError, UserError, did_you_mean
+from haepo_bench.results.claims import DeclaredClaims, members
 from haepo_bench.suite.document import KeyPath, Problem, render
 from haepo_bench.suite.identity import code_hash, digest, settings_document
 from haepo_bench.suite.loading import load_suite
@@ -35,6 +36,7 @@ def load_plan(suite: str | Path, sets: Sequence[str] = (), only: Sequence[str] =
     loaded = load_suite(find_suite(str(suite)), sets)
     resolver = _Resolver(loaded.suite)
     cells = resolver.cells()
+    claims = resolver.claims({cell.algorithm: cell.uses for cell in cells})
     if resolver.problems:
         raise loaded.document.error(resolver.problems)
     check_filters(only, [(cell.task, cell.algorithm) for cell in cells])
@@ -44,6 +46,7 @@ def load_plan(suite: str | Path, sets: Sequence[str] = (), only: Sequence[str] =
         cells=tuple(cell for cell in cells if selected(cell.task, cell.algorithm, only)),
         unselected=tuple(cell for cell in cells if not selected(cell.task, cell.algorithm, only)),
         execution=resolver.execution,
+        claims=claims,
         source=loaded.text + "".join(f"\n# run with --set {assignment}" for assignment in sets),
     )
 
@@ -72,6 +75,40 @@ class _Resolver:
         algorithms = self._algorithms()
         cells = (self._cell(entry, task, algorithm) for entry, task in tasks for algorithm in algorithms)
         return [cell for cell in cells if cell is not None]
+
+    def claims(self, uses: dict[str, str]) -> DeclaredClaims | None:
+        """The claims with their names resolved; None where the suite does not have what the default asks for.
+
+        Args:
+            uses: name in the suite to catalogue name.
+        """
+        claims = self._suite.claims
+        said = claims.model_fields_set
+        candidates = self._members(("claims", "candidate"), claims.candidate, uses, needed="candidate" in said)
+        baselines = [name for name in uses if name not in candidates]
+        if claims.baselines is not None:
+            paths: list[KeyPath] = [("claims", "baselines", index) for index in range(len(claims.baselines))]
+            named = [
+                self._members(path, name, uses, needed=True) for path, name in zip(paths, claims.baselines, strict=True)
+            ]
+            baselines = list(dict.fromkeys(name for group in named for name in group))
+            for path, group in zip(paths, named, strict=True):
+                if set(group) & set(candidates):
+                    problem = "an algorithm cannot be compared with itself: this is the candidate"
+                    self.problems.append(Problem(path, problem, "name another, or another candidate"))
+        if not candidates or not baselines:
+            return None
+        return DeclaredClaims(
+            candidates=candidates, baselines=baselines, margin=claims.margin, threshold=claims.threshold
+        )
+
+    def _members(self, path: KeyPath, name: str, uses: dict[str, str], *, needed: bool) -> list[str]:
+        found = members(name, uses, families=catalogue.FAMILIES)
+        if needed and not found and uses:
+            known = [*uses, *uses.values(), *catalogue.FAMILIES]
+            remedy = did_you_mean(name, list(dict.fromkeys(known)), kind="algorithm")
+            self.problems.append(Problem(path, f"the suite has no algorithm '{name}'", remedy))
+        return found
 
     def _located(self, path: KeyPath, make: Callable[[], _T]) -> _T | None:
         try:

@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from haepo_bench.errors import did_you_mean
+from haepo_bench.results.claims import DEFAULT_CANDIDATE, DEFAULT_MARGIN, DEFAULT_THRESHOLD
 from haepo_bench.tasks.address import canonical
 
 #: Evaluation episodes where a suite does not say.
@@ -242,6 +243,39 @@ class ExecutionOptions(_Section):
     )
 
 
+class Claims(_Section):
+    """What the report is to judge, declared before anything runs. No run depends on it."""
+
+    candidate: str = Field(
+        default=DEFAULT_CANDIDATE,
+        min_length=1,
+        description="the algorithm that is claimed to be better: a name in the suite, or a name in the catalogue or of "
+        f"a family for all that use it; {DEFAULT_CANDIDATE} where nothing is said",
+    )
+    baselines: (
+        Annotated[
+            tuple[Annotated[str, Field(min_length=1)], ...],
+            Strict(False),
+            Field(min_length=1),
+        ]
+        | None
+    ) = Field(
+        default=None, description="what it is compared with, named in the same way; all others where nothing is said"
+    )
+    margin: float = Field(
+        default=DEFAULT_MARGIN,
+        gt=0,
+        le=1,
+        description=f"a smaller difference of scores does not matter; {DEFAULT_MARGIN:g} where nothing is said",
+    )
+    threshold: float = Field(
+        default=DEFAULT_THRESHOLD,
+        gt=0,
+        le=10,
+        description=f"the score whose first time is the time to threshold; {DEFAULT_THRESHOLD:g} where nothing is said",
+    )
+
+
 class Suite(_Section):
     """A suite: algorithms, tasks, seeds and budgets, in one file."""
 
@@ -265,6 +299,7 @@ class Suite(_Section):
         Strict(False),
         Field(min_length=1),
     ] = Field(description="what learns")
+    claims: Claims = Field(default=Claims(), description="what the report is to judge")
     execution: ExecutionOptions = Field(default=ExecutionOptions(), description="how it is run")
 
     @model_validator(mode="after")

@@ -1,0 +1,143 @@
+"""What claims are judged by: each algorithm's measures on each task, and what a task's address says of its kind."""
+
+import math
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haepo_bench.results.selection import SelectedCell
+from haepo_bench.statistics.aggregates import cvar, cvar_influences, family_weights
+from haepo_bench.statistics.curves import last_defined
+from haepo_bench.statistics.rates import collapsed
+from haepo_bench.statistics.survival import time_to_threshold
+
+Array = NDArray[Any]
+Columns = Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """An algorithm on a task.
+
+    Args:
+        values: {measure: [seed]}, NaN where a run does not have one; measures that no run has are absent.
+        planned: runs asked for.
+    """
+
+    values: Mapping[str, Array]
+    shown: int
+    planned: int
+
+    def samples(self, measure: str) -> Array:
+        """[seed]: numbers whose mean is the estimate, for tests."""
+        return cvar_influences(self.values["final_score"]) if measure == "cvar" else self.values[measure]
+
+    def estimate(self, measure: str) -> float:
+        """The number itself."""
+        return float(cvar(self.values["final_score"]) if measure == "cvar" else np.nanmean(self.values[measure]))
+
+    def has(self, measure: str) -> bool:
+        """Whether any run has it."""
+        return ("final_score" if measure == "cvar" else measure) in self.values
+
+
+#: By task and algorithm, both as the suite names them.
+Table = Mapping[tuple[str, str], Measured]
+
+
+def measure(
+    cells: Sequence[SelectedCell], runs: Sequence[Columns], curves: Sequence[Columns], threshold: float
+) -> dict[tuple[str, str], Measured]:
+    """Every cell's measures, diverged runs included.
+
+    Args:
+        runs: the rows of the run frame of each cell, [seed asked for] a column.
+        curves: the rows of the curve frame of each cell, [run * mark] a column, runs major.
+        threshold: score whose first time is the time to threshold.
+    """
+    first = [_first_success(cell, columns) for cell, columns in zip(cells, curves, strict=True)]
+    # A run that never succeeded has no such column: where other runs of the task have it, it is slower than them all.
+    known = {cell.task for cell, sooner in zip(cells, first, strict=True) if not np.isnan(sooner).all()}
+    table = {}
+    for cell, of_runs, of_curves, sooner in zip(cells, runs, curves, first, strict=True):
+        shown = np.isin(of_runs["status"], ["done", "diverged"])
+        diverged = of_runs["status"][shown] == "diverged"
+        found = {name: of_runs[name][shown] for name in ("area", "final_score")}
+        # What a run that diverged had learned is lost.
+        found |= {
+            name: np.where(diverged & _any(of_runs[name]), 0.0, of_runs[name][shown])
+            for name in ("goals_retained", "reward_alignment")
+        }
+        if "relative_coverage" in of_curves and cell.runs:
+            # Of the whole way: on small tasks everybody has seen every state by the end.
+            found["relative_coverage"] = _mean_over_marks(of_curves["relative_coverage"].reshape(len(cell.runs), -1))
+        if cell.task in known:
+            found["first_success_sooner"] = np.where(np.isnan(sooner), 0.0, sooner < 1).astype(float)
+        if cell.runs and _any(found["final_score"]):
+            score = of_curves["score"].reshape(len(cell.runs), -1)
+            marks = cell.runs[0].curve["env_steps"]
+            found["time_to_threshold"] = time_to_threshold(score, marks, threshold).time / marks[-1]
+            found["collapse"] = collapsed(score).astype(float)
+        # Returns near the largest float have infinite scores, which are undefined as in all tables.
+        values = {name: np.where(np.isfinite(own), own, np.nan) for name, own in found.items() if _any(own)}
+        table[cell.task, cell.algorithm] = Measured(values, int(shown.sum()), len(cell.seeds))
+    return table
+
+
+def _first_success(cell: SelectedCell, curves: Columns) -> Array:
+    """[run]: env steps until the first success in units of what a uniform policy needs; NaN where there was none."""
+    if "relative_first_success" not in curves or not cell.runs:
+        return np.full(len(cell.runs), np.nan)
+    return last_defined(curves["relative_first_success"].reshape(len(cell.runs), -1))
+
+
+def _mean_over_marks(values: Array) -> Array:
+    """values: [run, mark] -> [run]: mean of those that are not NaN."""
+    defined = ~np.isnan(values)
+    n = defined.sum(axis=1)
+    return np.where(n > 0, np.where(defined, values, 0.0).sum(axis=1) / np.maximum(n, 1), np.nan)
+
+
+def _any(values: Array) -> bool:
+    return bool(np.isfinite(values).any())
+
+
+def filled(table: Table, candidates: Container[str], *, favour: bool) -> Table:
+    """With values for missing runs, the most extreme on the task: for the candidates or against them."""
+    extremes: dict[tuple[str, str], tuple[float, float]] = {}
+    for (task, _), measured in table.items():
+        for name, values in measured.values.items():
+            low, high = extremes.get((task, name), (math.inf, -math.inf))
+            extremes[task, name] = (min(low, float(np.nanmin(values))), max(high, float(np.nanmax(values))))
+    complete = {}
+    for (task, algorithm), measured in table.items():
+        good = favour == (algorithm in candidates)
+        longer = {
+            name: np.append(own, np.full(measured.planned - measured.shown, extremes[task, name][int(good)]))
+            for name, own in measured.values.items()
+        }
+        complete[task, algorithm] = Measured(longer, measured.shown, measured.planned)
+    return complete
+
+
+def weights_of(tasks: Sequence[str]) -> Array:
+    """tasks: [task] -> [task]: weights that sum to 1; families of tasks weigh alike, wrapped ones with their family."""
+    return family_weights([family(task) for task in tasks])
+
+
+def family(task: str) -> str:
+    """The family in a task's address, `gym` of `noise(gym/CartPole-v1,0.5)`."""
+    return innermost(task).partition("/")[0]
+
+
+def innermost(task: str) -> str:
+    """The address inside all wrappers."""
+    return task.rpartition("(")[2].partition(",")[0].rstrip(")")
+
+
+def wrappers(task: str) -> list[str]:
+    """The wrappers around a task, the outermost first."""
+    return task.split("(")[:-1]

@@ -1,0 +1,263 @@
+"""The claims scorecard in words and as tables."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, get_args
+
+from haepo_bench.report.document import ClaimResult, Comparison, Reading, RunCount, Scorecard, SuiteResult
+from haepo_bench.report.tables import UNDEFINED, Cell, Footnotes, Table, fixed, kind
+from haepo_bench.statistics.aggregates import TAIL_SEEDS
+from haepo_bench.statistics.verdicts import POWER, Verdict
+
+#: What each measure is, for a reader who sees it alone.
+MEASURE_TITLES = {
+    "area": "area under the score curve",
+    "relative_coverage": "states visited, relative to a uniformly random policy, mean over training",
+    "reward_alignment": "reward alignment, Kendall's tau-b from -1 to 1",
+    "cvar": "CVaR: mean final score of the worst fifth of the seeds",
+    "final_score": "mean final score",
+    "time_to_threshold": "time to threshold (share of the budget; never counts as 1)",
+    "goals_retained": "goals retained (fraction)",
+    "first_success_sooner_than_uniform": "seeds that succeeded sooner than a uniform policy would (fraction)",
+    "clean_score_under_noise_and_proxy": "clean final score under noise and proxy rewards",
+    "collapse_rate": "collapse rate (fraction of seeds)",
+    "final_score_under_noise_and_scale": "clean final score under noise and scaled rewards",
+}
+#: Fewest seeds for a CVaR of the worst fifth.
+_CVAR_SEEDS = TAIL_SEEDS * 5
+
+
+class Line(NamedTuple):
+    """What was found of a claim: in how many readings it is supported, and in which."""
+
+    lead: str
+    readings: str
+
+
+def scorecard_lines(scorecard: Scorecard) -> list[Line]:
+    """What was found, claim by claim, in plain words."""
+    return [_claim_line(claim, scorecard) for claim in scorecard.claims]
+
+
+def scorecard_notes(scorecard: Scorecard) -> list[str]:
+    """What was claimed of whom, and how to read the verdicts."""
+    margin = f"{scorecard.margin:g}"
+    notes = [
+        f"Candidate: {_listed(scorecard.candidates)}. Baselines: {_listed(scorecard.baselines)}.",
+        "Untuned: neither candidates nor baselines had a search for their hyper-parameters, so every verdict is "
+        "provisional.",
+    ]
+    if scorecard.exploratory:
+        notes.append(f"Exploratory: {scorecard.exploratory}. Take the verdicts as hypotheses for new seeds.")
+    return [
+        *notes,
+        "Each claim is decided by one measure. Supported: the candidate is better (better or at par: less than "
+        f"{margin} worse). Not supported: an advantage of {margin} or more is ruled out (better or at par: it is "
+        f"{margin} or more worse). Undecided: neither. Over several tasks the mean difference counts, families of "
+        "tasks weighing alike; a reading's verdict is against every baseline at once.",
+        "Where runs are missing the cell says so, and where the verdict would change had the candidate's been the "
+        "worst seen on the task and the baseline's the best, or the other way round.",
+        f"Seeds needed: a side and task, for a verdict with power {POWER:g} if differences and spreads are as measured "
+        "here. In brackets: one-sided 95 % bounds of the difference, each by itself. Verdicts: within a claim, all "
+        f"comparisons over tasks are corrected together (Holm, {scorecard.alpha:g} in each direction), and so are all "
+        "those task by task; different claims are not corrected for each other.",
+    ]
+
+
+def scorecard_tables(suite: SuiteResult) -> list[tuple[Table, list[Table]]]:
+    """For each claim that anything measures: the verdicts over all tasks (else a second look), and more tables."""
+    card = suite.scorecard
+    if card is None:
+        return []
+    groups = [
+        [
+            *([_overall_table(claim, suite, card)] if claim.tested else []),
+            *_task_tables(claim, suite, card),
+            *_look_tables(claim, suite, card),
+        ]
+        for claim in card.claims
+    ]
+    return [(first, details) for first, *details in filter(None, groups)]
+
+
+def _claim_line(claim: ClaimResult, card: Scorecard) -> Line:
+    name = claim.claim[0].upper() + claim.claim[1:]
+    if not claim.tested:
+        return Line(f"{name}: not tested.", f"Nothing here measures it ({MEASURE_TITLES[claim.measure]}).")
+    readings = "reading" if claim.tested == 1 else "readings"
+    lead = f"{name}: supported in {claim.supported} of {claim.tested} {readings}, {card.status}."
+    parts = []
+    for verdict in (*get_args(Verdict), None):
+        those = [_reading_text(claim, reading) for reading in claim.readings if reading.verdict == verdict]
+        if those:
+            title = verdict or "not tested"
+            parts.append(f"{title[0].upper()}{title[1:]}: {_listed(those)}.")
+    return Line(lead, " ".join(parts))
+
+
+def _reading_text(claim: ClaimResult, reading: Reading) -> str:
+    """A reading's name and, in brackets, what its verdict rests on."""
+    compared = [each for each in reading.overall if each.verdict]
+    if reading.verdict is None:
+        return reading.algorithm
+    same = sum(each.verdict == reading.verdict for each in compared)
+    baselines = f"all {len(compared)} baselines" if same == len(compared) else f"{same} of {len(compared)} baselines"
+    against = f"against {compared[0].baseline if len(compared) == 1 else baselines}"
+    needed = f"; {_needed(claim, compared)}" if reading.verdict == "undecided" else ""
+    return f"{reading.algorithm} ({against}{needed})"
+
+
+def _needed(claim: ClaimResult, comparisons: Sequence[Comparison]) -> str:
+    """How many seeds would decide those that are undecided."""
+    open_ones = [each for each in comparisons if each.verdict == "undecided"]
+    needs = [_seeds(claim, each) for each in open_ones]
+    if None in needs:
+        return "more seeds than anybody runs would be needed"
+    about = "at least" if any(each.low is None for each in open_ones) else "about"
+    return f"{about} {max(n for n in needs if n is not None):,} seeds would be needed"
+
+
+def _seeds(claim: ClaimResult, comparison: Comparison) -> int | None:
+    """Seeds for a verdict; None where no number would do."""
+    least = _CVAR_SEEDS if claim.measure == "cvar" else 2
+    if comparison.seeds_needed is not None:
+        return max(comparison.seeds_needed, least)
+    return least if comparison.low is None else None
+
+
+def _overall_table(claim: ClaimResult, suite: SuiteResult, card: Scorecard) -> Table:
+    footnotes = _footnotes(suite, card)
+    rows = []
+    for reading in claim.readings:
+        verdict = Cell(reading.verdict or UNDEFINED, card.status if reading.verdict else "")
+        cells = [_comparison_cell(claim, each) for each in reading.overall]
+        rows.append([_name(suite, reading.algorithm, footnotes), verdict, *cells])
+    notes = [f"Decided by: {MEASURE_TITLES[claim.measure]}.", *_coverage_notes(claim), *footnotes.lines]
+    return Table(
+        f"{claim.claim} – {card.status}",
+        ["Reading", "Against all", *(f"against {name}" for name in card.baselines)],
+        rows,
+        notes,
+    )
+
+
+def _task_tables(claim: ClaimResult, suite: SuiteResult, card: Scorecard) -> list[Table]:
+    footnotes = _footnotes(suite, card)
+    rows = []
+    for reading in claim.readings:
+        tasks = dict.fromkeys(each.tasks[0] for each in reading.by_task)
+        for task in tasks:
+            found = {each.baseline: each for each in reading.by_task if each.tasks == [task]}
+            cells = [
+                _comparison_cell(claim, found[name]) if name in found else Cell(UNDEFINED) for name in card.baselines
+            ]
+            rows.append([Cell(_marked(suite, reading.algorithm, footnotes), task), *cells])
+    if len({row[0].detail for row in rows}) < 2:
+        return []
+    return [
+        Table(
+            f"{claim.claim}, task by task – {card.status}",
+            ["Reading and task", *(f"against {name}" for name in card.baselines)],
+            rows,
+            footnotes.lines,
+        )
+    ]
+
+
+def _look_tables(claim: ClaimResult, suite: SuiteResult, card: Scorecard) -> list[Table]:
+    names = list(
+        dict.fromkeys(look.measure for reading in claim.readings for each in reading.overall for look in each.looks)
+    )
+    footnotes = _footnotes(suite, card)
+    tables = []
+    for measure in names:
+        rows, tasks = [], set()
+        for reading in claim.readings:
+            cells = []
+            for each in reading.overall:
+                look = next((look for look in each.looks if look.measure == measure), None)
+                if look is None or look.candidate is None or look.baseline is None:
+                    cells.append(Cell(UNDEFINED))
+                    continue
+                tasks.add(len(look.tasks))
+                interval = _interval(look.difference, look.low, look.high)
+                cells.append(Cell(f"{fixed(look.candidate, 2)} against {fixed(look.baseline, 2)}", interval))
+            rows.append([_name(suite, reading.algorithm, footnotes), *cells])
+        on = f"{min(tasks)} to {max(tasks)}" if len(tasks) > 1 else str(max(tasks, default=0))
+        notes = [
+            f"A second look, which decides nothing: mean over {on} {'task' if on == '1' else 'tasks'}; the difference "
+            "with its two-sided 95 % interval, not corrected."
+        ]
+        tables.append(
+            Table(
+                f"{claim.claim}, second look: {MEASURE_TITLES[measure]}",
+                ["Reading", *(f"against {name}" for name in card.baselines)],
+                rows,
+                [*notes, *footnotes.lines],
+            )
+        )
+    return tables
+
+
+def _comparison_cell(claim: ClaimResult, comparison: Comparison) -> Cell:
+    if comparison.verdict is None:
+        return Cell(UNDEFINED)
+    text: str = comparison.verdict
+    if comparison.better is not None:
+        text = "at par and better" if comparison.better else "at par"
+    details = [_interval(comparison.difference, comparison.low, comparison.high)]
+    if comparison.verdict == "undecided":
+        seeds = _seeds(claim, comparison)
+        details.append("no number of seeds" if seeds is None else f"{seeds:,} seeds needed")
+    if _short(comparison.candidate_runs) or _short(comparison.baseline_runs):
+        sides = (comparison.candidate_runs, comparison.baseline_runs)
+        details.append("runs: " + " and ".join(f"{side.shown}/{side.planned}" for side in sides))
+        for verdict, case in ((comparison.if_missing_worst, "worst"), (comparison.if_missing_best, "best")):
+            if verdict != comparison.verdict:
+                details.append(f"{verdict} if the missing were the {case}")
+    return Cell(text, "; ".join(details))
+
+
+def _coverage_notes(claim: ClaimResult) -> list[str]:
+    """Which tasks the verdicts rest on, and which say nothing."""
+    usable = list(dict.fromkeys(task for reading in claim.readings for each in reading.overall for task in each.tasks))
+    notes = [f"Rests on {len(usable)} {'task' if len(usable) == 1 else 'tasks'}: {_listed(usable)}."] if usable else []
+    reasons: dict[str, list[str]] = {}
+    for left in claim.left_out:
+        reasons.setdefault(left.reason, []).append(left.task)
+    notes += [f"Left out: {_listed(tasks)}: {reason}." for reason, tasks in reasons.items()]
+    for reading in claim.readings:
+        for each in reading.overall:
+            without = [task for task in usable if task not in each.tasks]
+            if without:
+                notes.append(f"{reading.algorithm} against {each.baseline}: without {_listed(without)}.")
+    return notes
+
+
+def _interval(difference: float | None, low: float | None, high: float | None) -> str:
+    if difference is None:
+        return UNDEFINED
+    text = f"{'+' if difference >= 0.005 else ''}{fixed(difference, 2)}"
+    return text if low is None or high is None else f"{text} [{fixed(low, 2)}, {fixed(high, 2)}]"
+
+
+def _short(count: RunCount) -> bool:
+    return count.shown < count.planned
+
+
+def _footnotes(suite: SuiteResult, card: Scorecard) -> Footnotes:
+    named = {*card.candidates, *card.baselines}
+    return Footnotes(result for task in suite.tasks for result in task.algorithms if result.algorithm in named)
+
+
+def _name(suite: SuiteResult, algorithm: str, footnotes: Footnotes) -> Cell:
+    result = next((each for task in suite.tasks for each in task.algorithms if each.algorithm == algorithm), None)
+    return Cell(_marked(suite, algorithm, footnotes), kind(result) if result else "")
+
+
+def _marked(suite: SuiteResult, algorithm: str, footnotes: Footnotes) -> str:
+    result = next((each for task in suite.tasks for each in task.algorithms if each.algorithm == algorithm), None)
+    return algorithm + (footnotes.marker(result) if result else "")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names)
