@@ -145,7 +145,7 @@ def update_efficiency(repeats: int) -> dict[str, float]:
         returns=random.normal(size=(SEEDS, K)),
         measures={},
     )
-    objective = catalogue.algorithm("haepo-listwise").configure({}, task).objective  # type: ignore[attr-defined]
+    objective = catalogue.algorithm("haepo-listwise").configure({}, task).objective  # type: ignore[attr-defined]  # a native one has it
     update = Update(network, rollout, parameters, None, task, "cpu")
     adam = Adam(parameters.clone(), 1e-3)
     left, right = torch.randn(SEEDS, 64, 64), torch.randn(SEEDS, 64, 512)

@@ -9,6 +9,7 @@ from haepo_bench import catalogue
 from haepo_bench.statistics.association import kendall_tau_b
 from haepo_bench.tasks import probes as probes_module
 from haepo_bench.tasks.probes import ProbeSet, probe_file, probe_set
+from haepo_bench.training.alignment import RewardAlignment
 
 
 def test_kendall_tau_b_is_scipys():
@@ -55,8 +56,6 @@ def test_alignment_is_a_seeds_own(arms):
 
 
 def test_trajectories_are_summed_and_divided_by_their_length():
-    from haepo_bench.training.alignment import RewardAlignment
-
     class Fixed(RewardAlignment):
         def __init__(self, probes: ProbeSet, initial: np.ndarray) -> None:
             self._probes, self._initial = probes, initial

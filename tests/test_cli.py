@@ -237,7 +237,7 @@ def failing(error: BaseException) -> object:
 def test_exit_codes(
     error: BaseException, code: int, message: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(main_module, "app", lambda **_: failing(error)())  # type: ignore[operator]
+    monkeypatch.setattr(main_module, "app", lambda **_: failing(error)())  # type: ignore[operator]  # `failing` raises what it is given
     stdout = os.dup(1)
     try:
         assert main_module.program([]) == code
@@ -251,13 +251,13 @@ def test_an_error_chooses_its_exit_code(capsys: pytest.CaptureFixture[str], monk
     class NotComparable(UserError):
         exit_code = ExitCode.NOT_COMPARABLE
 
-    monkeypatch.setattr(main_module, "app", lambda **_: failing(NotComparable("apples"))())  # type: ignore[operator]
+    monkeypatch.setattr(main_module, "app", lambda **_: failing(NotComparable("apples"))())  # type: ignore[operator]  # `failing` raises what it is given
     assert run_here(capsys).code == 3
 
 
 def test_a_fault_of_ours(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr(main_module, "app", lambda **_: failing(ZeroDivisionError("oh\nno"))())  # type: ignore[operator]
+    monkeypatch.setattr(main_module, "app", lambda **_: failing(ZeroDivisionError("oh\nno"))())  # type: ignore[operator]  # `failing` raises what it is given
     code, out, err = run_here(capsys)
     assert (code, out) == (70, "")
     assert "ZeroDivisionError: oh no" in err

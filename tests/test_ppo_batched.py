@@ -31,15 +31,6 @@ from haepo_bench.training.streams import stream
 from haepo_bench.training.trainer import make_head
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """As in workers."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def loss_of_sb3(log_prob, old_log_prob, entropy, values, returns, advantages, clip_range, ent_coef, vf_coef):
     """stable_baselines3/ppo/ppo.py, `train`, line by line."""
     if len(advantages) > 1:

@@ -18,15 +18,6 @@ from haepo_bench.training.segments import SegmentCollector, generalised_advantag
 from haepo_bench.training.streams import stream
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """As in workers."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def random_segment(rng: np.random.Generator, S: int, K: int, T: int) -> tuple[np.ndarray, ...]:
     """Rewards, values, last values, and ends in the middle and at the last step."""
     rewards, values = rng.normal(size=(2, S, K, T)).astype(np.float32)

@@ -158,7 +158,7 @@ def make_jobs(
 def seconds_of(record: RunRecord) -> float | None:
     """Seconds that a finished run took, training and evaluation."""
     parts = [record.cost.get("wall_seconds"), record.cost.get("evaluation_seconds")]
-    return sum(parts) if all(part is not None for part in parts) else None  # type: ignore[arg-type]
+    return sum(parts) if all(part is not None for part in parts) else None  # type: ignore[arg-type]  # `all` is not seen to narrow
 
 
 def _check_identity(record: RunRecord, cell: Cell, seed: int, store: Store) -> None:

@@ -71,7 +71,7 @@ def main(handle: int) -> None:
     os.set_inheritable(handle, False)
     _die_with_parent()
     faulthandler.enable()
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a worker's is a real file
     connection = Connection(handle)
     requests: SimpleQueue[Request] = SimpleQueue()
     threading.Thread(target=_receive, args=(connection, requests), daemon=True).start()

@@ -191,7 +191,7 @@ class _Loader(yaml.SafeLoader):
     """Composes nodes; refuses tags. Scalars are resolved by `scalar`, not by PyYAML's rules of YAML 1.1."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        event = self.peek_event()  # type: ignore[no-untyped-call]
+        event = self.peek_event()  # type: ignore[no-untyped-call]  # PyYAML's stubs have no types for it
         if getattr(event, "tag", None) is not None:
             raise _TagError(event.tag.replace("tag:yaml.org,2002:", "!!"), event.start_mark.line + 1)
         return super().compose_node(parent, index)

@@ -23,7 +23,7 @@ def load() -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            import minigrid  # noqa: F401
+            import minigrid  # noqa: F401 (importing it registers its environments)
     except ImportError as error:
         raise TaskError(
             f"MiniGrid's environments need a package that cannot be imported: {error}",

@@ -51,23 +51,19 @@ class RewardAlignment:
         self._initial = None if self._initial is None else self._initial[list(rows)]
 
 
+@torch.no_grad()
 def network_log_probs(
-    head: Head, policy: Policy, seeds: int, padded_rows: Callable[[int], int], device: str
-) -> LogProbs:
-    """As `RewardAlignment` asks for them, of the policies of a batch of seeds.
+    probes: ProbeSet, head: Head, policy: Policy, seeds: int, padded_rows: Callable[[int], int], device: str
+) -> Array:
+    """Log-probabilities [seed, row] of a probe set's actions under the policies of a batch of seeds.
 
     Args:
         padded_rows: as of the policy's `Network`.
     """
-
-    @torch.no_grad()
-    def log_probs(probes: ProbeSet) -> Array:
-        n, features = probes.observations.shape
-        rows = torch.zeros(seeds, features, padded_rows(n))
-        rows[:, :, :n] = torch.from_numpy(probes.observations).T
-        actions = torch.zeros(seeds, rows.shape[2], *head.action_shape, dtype=head.action_dtype)
-        actions[:, :n] = torch.from_numpy(probes.actions)
-        found: Array = head.log_prob(policy(rows.to(device)), actions.to(device))[:, :n].cpu().numpy()
-        return found
-
+    n, features = probes.observations.shape
+    rows = torch.zeros(seeds, features, padded_rows(n))
+    rows[:, :, :n] = torch.from_numpy(probes.observations).T
+    actions = torch.zeros(seeds, rows.shape[2], *head.action_shape, dtype=head.action_dtype)
+    actions[:, :n] = torch.from_numpy(probes.actions)
+    log_probs: Array = head.log_prob(policy(rows.to(device)), actions.to(device))[:, :n].cpu().numpy()
     return log_probs

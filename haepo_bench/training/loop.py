@@ -11,6 +11,7 @@ from haepo_bench.objectives.base import ObjectiveOutput, TrajectoryBatch
 from haepo_bench.policies.heads import Head
 from haepo_bench.policies.shapes import Array
 from haepo_bench.tasks.base import Task
+from haepo_bench.tasks.probes import ProbeSet
 from haepo_bench.training.adam import Adam
 from haepo_bench.training.alignment import LogProbs, Policy, RewardAlignment, network_log_probs
 from haepo_bench.training.evaluation import Evaluator
@@ -104,7 +105,12 @@ class Loop(ABC, Generic[C]):
         return act
 
     def _log_probs(self, rows: Sequence[int]) -> LogProbs:
-        return network_log_probs(self.head, self.policy(rows), len(rows), self.padded_rows, self.device)
+        """Asks the policies only where there is a probe set."""
+
+        def log_probs(probes: ProbeSet) -> Array:
+            return network_log_probs(probes, self.head, self.policy(rows), len(rows), self.padded_rows, self.device)
+
+        return log_probs
 
     def keep(self, rows: Sequence[int]) -> None:
         """Goes on with some seeds; whoever holds more than this class by the seed extends it."""

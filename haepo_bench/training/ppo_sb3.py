@@ -52,7 +52,7 @@ class PPO(AlgorithmDefinition):
     version = 1
 
     @property
-    def description(self) -> str:  # type: ignore[override]
+    def description(self) -> str:  # type: ignore[override]  # a long text, made when asked for
         """Formula, sources and whose settings are used where."""
         return _DESCRIPTION + "\n".join(
             f"    {name}: " + ", ".join(f"{key} {value}" for key, value in settings.items())
@@ -103,7 +103,7 @@ def _global_seed_restored() -> Iterator[None]:
         yield
     finally:
         random.setstate(python)
-        np.random.set_state(numpy)  # noqa: NPY002
+        np.random.set_state(numpy)  # noqa: NPY002 (SB3 uses it)
         torch.set_rng_state(pytorch)
         if cuda is not None:
             torch.cuda.set_rng_state_all(cuda)

@@ -63,22 +63,20 @@ class SegmentTrainer(Loop[Segments]):
         self.evaluator = Evaluator(task, head, recorder.episodes, self.network.policy.padded_rows)
         self.exploration = Exploration(task, len(self.seeds))
         self.collector = SegmentCollector(task, self.network, settings, self.seeds, self.exploration)
-        self.env_steps = 0  # of each seed: all take the same number
 
     def collect(self, iteration: int) -> Segments:
         K = self.settings.n_envs
         # The budget ends the run within the segment: at the first step of all environments that reaches it.
-        left = -(-(self.recorder.budget - self.env_steps) // K)
+        left = -(-(self.recorder.budget - self.collector.env_steps) // K)
         steps = min(self.settings.n_steps, left)
         segments = self.collector.collect(self.parameters, iteration, steps)
-        self.env_steps += steps * K
         finite = torch.isfinite(segments.rewards).all(1).tolist()
         for row, episodes in enumerate(segments.episodes):
-            self.report_collected(row, episodes, steps=steps * K, total=self.env_steps, finite=finite[row])
+            self.report_collected(row, episodes, steps=steps * K, total=self.collector.env_steps, finite=finite[row])
         return segments
 
     def update(self, collected: Segments, iteration: int) -> None:
-        remaining = 1 - self.env_steps / self.recorder.budget
+        remaining = 1 - self.collector.env_steps / self.recorder.budget
         if self.settings.learning_rate_schedule == "linear":
             self.optimiser.learning_rate = remaining * self.settings.learning_rate
         minibatches = Minibatches(self.network, collected, self.settings.batch_size, self.task.horizon)

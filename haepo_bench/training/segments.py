@@ -75,7 +75,7 @@ class SegmentCollector:
         self._environment = task.training().vector(K)
         self._places = np.arange(S)  # of the kept seeds among the environment's
         self._episodes = np.zeros((S, K), np.int64)  # how many each environment has ended
-        self._taken = 0  # env steps of each seed
+        self.env_steps = 0  # of each seed: all take the same number
         self._returns = np.zeros((S, K))  # of the running episodes so far
         features = task.observation_space.shape[0]
         self.normalisation = Normalisation(S, K, features, settings.gamma) if settings.normalize else None
@@ -179,7 +179,7 @@ class SegmentCollector:
 
     def _turn(self, step: Step, over: Array, episodes: tuple[Episodes, ...]) -> tuple[Array, Array]:
         """Starts episodes anew where they are `over`; returns what the learner is shown next and paid."""
-        self._taken += over.shape[1]
+        self.env_steps += over.shape[1]
         self._mark()
         self._returns += step.rewards
         shown = step.observations
@@ -189,7 +189,7 @@ class SegmentCollector:
             for row, column in ended:
                 episode = episodes[row]
                 episode.returns.append(float(self._returns[row, column]))
-                episode.steps.append(self._taken)
+                episode.steps.append(self.env_steps)
                 for name, values in measures.items():
                     episode.measures.setdefault(name, []).append(float(values[self._places[row], column]))
             self._returns[over] = 0.0

@@ -80,7 +80,7 @@ class Update:
         self._slots = torch.cat([chunk.slots.reshape(-1) for chunk in chunks])
         self._kept = len(self._slots) <= _KEPT_ROWS
         with torch.no_grad():
-            behaviour = self._passes(chunks)
+            behaviour = self._passes(chunks, network.fold(parameters))
             if reference is None:
                 references = [outputs.detach() for outputs, _ in behaviour]
             else:
@@ -143,8 +143,7 @@ class Update:
         diagnostics = update_diagnostics(objective_output, batch)
         return gradient, {name: value.detach()[: self._S] for name, value in diagnostics.items()}
 
-    def _passes(self, chunks: list[_Chunk], folded: Folded | None = None) -> list[_Pass]:
-        folded = folded or self._network.fold(self._parameters)
+    def _passes(self, chunks: list[_Chunk], folded: Folded) -> list[_Pass]:
         passes = []
         for chunk in chunks:
             outputs, inputs = self._network.forward(folded.select(chunk.seeds), chunk.observations)
