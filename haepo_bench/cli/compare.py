@@ -1,0 +1,5 @@
+"""`haepo-bench compare`."""
+
+
+def compare() -> None:
+    """Later."""
