@@ -16,7 +16,7 @@ from haepo_bench.report.document import (
     Scorecard,
     SecondLook,
 )
-from haepo_bench.report.measured import Columns, Table, filled, measure, weights_of, wrappers
+from haepo_bench.report.measured import Table, filled, weights_of, wrappers
 from haepo_bench.report.text import plain
 from haepo_bench.results.claims import DeclaredClaims
 from haepo_bench.results.selection import Selection
@@ -91,17 +91,11 @@ CLAIMS = (
 )
 
 
-def scorecard(selection: Selection, runs: Sequence[Columns], curves: Sequence[Columns]) -> Scorecard | None:
-    """The verdicts on a suite's claims; None where nothing is claimed.
-
-    Args:
-        runs: the rows of the run frame of each cell, [seed asked for] a column.
-        curves: the rows of the curve frame of each cell, [run * mark] a column, runs major.
-    """
+def scorecard(selection: Selection, table: Table) -> Scorecard | None:
+    """The verdicts on a suite's claims; None where nothing is claimed."""
     declared = selection.claims
     if declared is None:
         return None
-    table = measure(selection.cells, runs, curves, declared.threshold)
     tasks = list(dict.fromkeys(cell.task for cell in selection.cells))
     return Scorecard(
         candidates=[plain(name) for name in declared.candidates],

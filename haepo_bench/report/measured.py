@@ -65,7 +65,7 @@ def measure(
     for cell, of_runs, of_curves, sooner in zip(cells, runs, curves, first, strict=True):
         shown = np.isin(of_runs["status"], ["done", "diverged"])
         diverged = of_runs["status"][shown] == "diverged"
-        found = {name: of_runs[name][shown] for name in ("area", "final_score")}
+        found = {name: of_runs[name][shown] for name in ("area", "final_score", "final_return")}
         # What a run that diverged had learned is lost.
         found |= {
             name: np.where(diverged & _any(of_runs[name]), 0.0, of_runs[name][shown])
@@ -105,18 +105,24 @@ def _any(values: Array) -> bool:
     return bool(np.isfinite(values).any())
 
 
-def filled(table: Table, candidates: Container[str], *, favour: bool) -> Table:
-    """With values for missing runs, the most extreme on the task: for the candidates or against them."""
-    extremes: dict[tuple[str, str], tuple[float, float]] = {}
+def extremes(table: Table) -> dict[tuple[str, str], tuple[float, float]]:
+    """{(task, measure): the lowest and the highest value that any run has there}."""
+    found: dict[tuple[str, str], tuple[float, float]] = {}
     for (task, _), measured in table.items():
         for name, values in measured.values.items():
-            low, high = extremes.get((task, name), (math.inf, -math.inf))
-            extremes[task, name] = (min(low, float(np.nanmin(values))), max(high, float(np.nanmax(values))))
+            low, high = found.get((task, name), (math.inf, -math.inf))
+            found[task, name] = (min(low, float(np.nanmin(values))), max(high, float(np.nanmax(values))))
+    return found
+
+
+def filled(table: Table, candidates: Container[str], *, favour: bool) -> Table:
+    """With values for missing runs, the most extreme on the task: for the candidates or against them."""
+    seen = extremes(table)
     complete = {}
     for (task, algorithm), measured in table.items():
         good = favour == (algorithm in candidates)
         longer = {
-            name: np.append(own, np.full(measured.planned - measured.shown, extremes[task, name][int(good)]))
+            name: np.append(own, np.full(measured.planned - measured.shown, seen[task, name][int(good)]))
             for name, own in measured.values.items()
         }
         complete[task, algorithm] = Measured(longer, measured.shown, measured.planned)
