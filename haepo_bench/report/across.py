@@ -23,7 +23,7 @@ from haepo_bench.report.document import (
     RunCount,
     WithoutTask,
 )
-from haepo_bench.report.measured import Measured, Table, extremes, family, filled, weights_of
+from haepo_bench.report.measured import Measured, Table, extremes, family, filled, number, numbers, weights_of
 from haepo_bench.report.text import plain
 from haepo_bench.results.claims import DeclaredClaims
 from haepo_bench.statistics.aggregates import (
@@ -274,13 +274,3 @@ def _improvement(
 
 def _count(cells: Sequence[Measured]) -> RunCount:
     return RunCount(shown=sum(each.shown for each in cells), planned=sum(each.planned for each in cells))
-
-
-def number(value: Any) -> float | None:
-    """A number for the document: null where undefined."""
-    return float(value) if np.isfinite(value) else None
-
-
-def numbers(values: Array) -> list[float | None]:
-    """[n] -> a list for the document: null where undefined."""
-    return [number(value) for value in values.tolist()]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from haepo_bench import __version__
 from haepo_bench.errors import ExitCode, UserError
-from haepo_bench.report.across import across, improvements, number, numbers
+from haepo_bench.report.across import across, improvements
 from haepo_bench.report.claims import scorecard
 from haepo_bench.report.document import (
     CONFIDENCE,
@@ -31,7 +31,7 @@ from haepo_bench.report.document import (
     SuiteResult,
     TaskResult,
 )
-from haepo_bench.report.measured import Columns, family, measure
+from haepo_bench.report.measured import Columns, family, measure, number, numbers
 from haepo_bench.report.text import plain, plain_lines
 from haepo_bench.results.claims import DEFAULT_THRESHOLD
 from haepo_bench.results.frames import COSTS, DIAGNOSTICS, MEASURES, Frames, common_seconds, frames

@@ -247,8 +247,15 @@ class SecondLook(_Model):
     candidate: float | None
     baseline: float | None
     difference: float | None
-    low: float | None = Field(description="95 % interval of the difference, uncorrected; null for rates")
+    low: float | None = Field(description="95 % interval of the difference, uncorrected")
     high: float | None
+    lowest: float | None = Field(
+        description="the difference if the missing runs of both sides had the values seen on their tasks that make it "
+        "smallest; null where none is missing"
+    )
+    highest: float | None = Field(description="the same, largest")
+    candidate_runs: RunCount
+    baseline_runs: RunCount
 
 
 class Comparison(_Model):
@@ -271,6 +278,8 @@ class Comparison(_Model):
         "the best; null where none is missing"
     )
     if_missing_best: Verdict | None = Field(description="the same the other way round")
+    lowest: float | None = Field(description="the difference under `if_missing_worst`; null where none is missing")
+    highest: float | None = Field(description="the difference under `if_missing_best`")
     candidate_runs: RunCount
     baseline_runs: RunCount
     looks: list[SecondLook]

@@ -147,3 +147,13 @@ def innermost(task: str) -> str:
 def wrappers(task: str) -> list[str]:
     """The wrappers around a task, the outermost first."""
     return task.split("(")[:-1]
+
+
+def number(value: Any) -> float | None:
+    """A number for the document: null where undefined."""
+    return float(value) if np.isfinite(value) else None
+
+
+def numbers(values: Array) -> list[float | None]:
+    """[n] -> a list for the document: null where undefined."""
+    return [number(value) for value in values.tolist()]

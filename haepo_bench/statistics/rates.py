@@ -62,7 +62,7 @@ def rate_combination_interval(
     Medicine 27(10), for sums. NaN where a group has no run.
     """
     single = [rate_interval(group, confidence=confidence) for group in happened]
-    rate, low, high = np.array(single).reshape(-1, 3).T
+    rate, low, high = (np.array([float(each[end]) for each in single]) for end in range(3))
     c = np.asarray(coefficients, dtype=float)
     down, up = c * np.where(c > 0, rate - low, rate - high), c * np.where(c > 0, high - rate, low - rate)
     estimate = c @ rate
