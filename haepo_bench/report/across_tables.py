@@ -11,7 +11,7 @@ from haepo_bench.report.document import (
     SuiteResult,
     TaskResult,
 )
-from haepo_bench.report.tables import UNDEFINED, Cell, Footnotes, Table, absences, absences_of, fixed, name_cell
+from haepo_bench.report.tables import UNDEFINED, Cell, Footnotes, Table, absences, absences_of, fixed, many, name_cell
 
 STATISTIC_TITLES = {
     "mean": "Mean score",
@@ -87,7 +87,7 @@ def _aggregates(suite: SuiteResult) -> Table:
             *_basis_notes(suite),
             "Of the final score. Tasks of one family weigh together as much as those of another. Side by side, because "
             "each hides what another shows: there is no overall number. Intervals: other seeds on these tasks, not "
-            "other tasks.",
+            "other tasks; CVaR has none with fewer than 20 seeds on a task.",
             *notes,
             *absences_of(suite, suite.basis.algorithms, suite.basis.tasks),
             *footnotes.lines,
@@ -237,7 +237,7 @@ def _basis_notes(suite: SuiteResult) -> list[str]:
     """Which tasks a table over all tasks rests on, and what is left out."""
     basis = suite.basis
     assert basis is not None
-    notes = [f"Rests on {_many(len(basis.tasks), 'task')}: {', '.join(basis.tasks)}."]
+    notes = [f"Rests on {many(len(basis.tasks), 'task')}: {', '.join(basis.tasks)}."]
     for left, what in ((basis.tasks_left_out, "Task"), (basis.algorithms_left_out, "Algorithm")):
         notes += [f"{what} left out: {each.name}: {each.reason}." for each in left]
     return notes
@@ -245,7 +245,3 @@ def _basis_notes(suite: SuiteResult) -> list[str]:
 
 def _runs(count: RunCount) -> str:
     return f"{count.shown:,}/{count.planned:,}"
-
-
-def _many(n: int, noun: str) -> str:
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"

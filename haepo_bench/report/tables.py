@@ -150,6 +150,25 @@ def diagnostics_table(task: TaskResult) -> Table | None:
     )
 
 
+def summary(suite: SuiteResult) -> str:
+    """One sentence: how much there is, and how much is missing."""
+    algorithms = {result.algorithm for task in suite.tasks for result in task.algorithms}
+    missing = suite.runs_planned - suite.runs_shown
+    diverged = sum(len(result.seeds.diverged) for task in suite.tasks for result in task.algorithms)
+    text = f"{many(len(algorithms), 'algorithm')} on {many(len(suite.tasks), 'task')}: "
+    text += f"{suite.runs_shown} of {many(suite.runs_planned, 'run')} have a result"
+    text += f", {diverged} of them diverged" if diverged else ""
+    text += f"; {missing} missing, each named below its table" if missing else ""
+    plan = "" if suite.plan else " No readable plan: the newest settings and code of each algorithm are shown."
+    return f"{text}.{plan}"
+
+
+def omissions(suite: SuiteResult) -> list[str]:
+    """One line for each file that could not be read and each folder that is left out."""
+    lines = [f"{file.file}: not readable: {file.reason}" for file in suite.damaged]
+    return lines + [f"{left.folder}: {many(left.runs, 'run')} not shown: {left.reason}" for left in suite.not_shown]
+
+
 def reading_notes(suite: SuiteResult) -> list[str]:
     """How a suite's tables are to be read; said once a suite."""
     results = [result for task in suite.tasks for result in task.algorithms]
@@ -303,3 +322,8 @@ def absences_of(suite: SuiteResult, algorithms: Container[str], tasks: Container
 def run_notes(task: TaskResult) -> list[str]:
     """What the runs themselves say that a reader should know."""
     return [f"{result.algorithm}: {note}" for result in task.algorithms for note in result.notes]
+
+
+def many(n: int, noun: str) -> str:
+    """A count with its noun."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
