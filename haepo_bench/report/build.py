@@ -31,7 +31,7 @@ from haepo_bench.report.document import (
     SuiteResult,
     TaskResult,
 )
-from haepo_bench.report.measured import Columns, family, measure, number, numbers
+from haepo_bench.report.measured import Columns, extremes, family, measure, number, numbers
 from haepo_bench.report.text import plain, plain_lines
 from haepo_bench.results.claims import DEFAULT_THRESHOLD
 from haepo_bench.results.frames import COSTS, DIAGNOSTICS, MEASURES, Frames, common_seconds, frames
@@ -96,7 +96,8 @@ def _suite(selection: Selection) -> SuiteResult:
     by_cell = _by_cell(selection.cells, data)
     claims = selection.claims
     table = measure(selection.cells, *by_cell, claims.threshold if claims else DEFAULT_THRESHOLD)
-    overall = across(table, claims)
+    seen = extremes(table)
+    overall = across(table, seen, claims)
     seconds = common_seconds(selection.cells)
     tasks: dict[str, list[tuple[SelectedCell, Columns, Columns]]] = defaultdict(list)
     for cell, runs, curves in zip(selection.cells, *by_cell, strict=True):
@@ -108,13 +109,14 @@ def _suite(selection: Selection) -> SuiteResult:
         source=plain_lines(selection.source),
         runs_planned=sum(len(cell.seeds) for cell in selection.cells),
         runs_shown=sum(len(cell.runs) for cell in selection.cells),
-        scorecard=scorecard(selection, table),
+        scorecard=scorecard(selection, table, seen),
         basis=overall.basis,
         aggregates=overall.aggregates,
         profiles=overall.profiles,
         improvement=overall.improvement,
         tasks=[
-            _task(task, cells, seconds.get(task), improvements(table, claims, [task])) for task, cells in tasks.items()
+            _task(task, cells, seconds.get(task), improvements(table, seen, claims, [task]))
+            for task, cells in tasks.items()
         ],
         not_shown=[
             NotShownRuns(folder=plain(left.folder), runs=left.runs, reason=plain(left.reason))
