@@ -74,7 +74,10 @@ def _csv(table: "pd.DataFrame") -> bytes:
 def _parquet(table: "pd.DataFrame") -> bytes:
     file = io.BytesIO()
     # Columns of text, or of true and false, that hold nothing anywhere would get no type at all.
-    typed = {name: "boolean" if name in ("critic", "git_dirty") else "string" for name in table.select_dtypes("object")}
+    typed = {
+        name: "boolean" if name in ("critic", "exploratory", "git_dirty") else "string"
+        for name in table.select_dtypes("object")
+    }
     table.astype(typed).to_parquet(file, engine="pyarrow", index=False)
     return file.getvalue()
 

@@ -40,6 +40,7 @@ DESCRIPTION = (
     "reference_random",
     "reference_solved",
     "reference_source",
+    "exploratory",
 )
 #: Columns of the run table that say where it comes from, behind the numbers.
 ORIGIN = ("settings_hash", "code_hash", "started", "package_version", "git_commit", "git_dirty", *DOCUMENTS)
@@ -126,6 +127,7 @@ def _descriptions(cell: SelectedCell) -> list[dict[str, Any]]:
                 "reference_random": references.random if references else float("nan"),
                 "reference_solved": references.solved if references else float("nan"),
                 "reference_source": references.source if references else None,
+                "exploratory": seed in cell.added,
                 "settings_hash": cell.settings_hash,
                 "code_hash": cell.code_hash,
                 **(_origin(record) if record else {}),

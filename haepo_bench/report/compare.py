@@ -10,25 +10,28 @@ from numpy.typing import NDArray
 
 from haepo_bench import __version__
 from haepo_bench.errors import ExitCode, UserError
-from haepo_bench.report.build import Columns, band, by_cell, estimate, missing_runs, number, numbers
+from haepo_bench.report.build import by_cell
 from haepo_bench.report.compare_document import (
     CellComparison,
     CellSide,
     Change,
-    CompareDocument,
     ComparedCurve,
+    CompareDocument,
     CostRatios,
     OneSided,
     SideInformation,
     SuiteComparison,
 )
 from haepo_bench.report.compare_tests import adjusted, compare_measure
-from haepo_bench.report.document import DamagedFile, DivergedRun, NotShownRuns
+from haepo_bench.report.document import DamagedFile, DivergedRun, MissingRun, NotShownRuns
+from haepo_bench.report.estimates import band, estimate_of
+from haepo_bench.report.measured import Columns, number, numbers
 from haepo_bench.report.opening import open_results
 from haepo_bench.report.text import plain
 from haepo_bench.results.frames import COSTS, frames
 from haepo_bench.results.record import CLOCK_COLUMNS
 from haepo_bench.results.selection import Run, SelectedCell, Selection
+from haepo_bench.statistics.intervals import mean_interval
 
 Array = NDArray[Any]
 
@@ -137,13 +140,12 @@ def _cell(a: _Side, b: _Side) -> CellComparison:
     final, area = (
         compare_measure(name, *(_by_seed(side, name) for side in (a, b)), identical=same) for name in measures
     )
-    settings = [sample.settings if sample else None for sample in samples]
     cost = [_cost(side) for side in (a, b)]
     return CellComparison(
         task=plain(a.cell.task),
         algorithm=plain(a.cell.algorithm),
         settings_same=a.cell.settings_hash == b.cell.settings_hash,
-        settings_changes=_changes(*settings) if settings[0] is not None and settings[1] is not None else [],
+        settings_changes=_changes(*(sample.settings if sample else {} for sample in samples)),
         code_same=a.cell.code_hash == b.cell.code_hash,
         a=_cell_side(a, cost[0], scored),
         b=_cell_side(b, cost[1], scored),
@@ -184,7 +186,7 @@ def _by_seed(side: _Side, measure: str) -> dict[int, float]:
 
 def _cost(side: _Side) -> dict[str, float | None]:
     shown = np.isin(side.runs["status"], ["done", "diverged"])
-    return {name: estimate(side.runs[name][shown]).mean for name in COSTS}
+    return {name: estimate_of(side.runs[name][shown]).mean for name in COSTS}
 
 
 def _ratio(a: float | None, b: float | None) -> float | None:
@@ -202,7 +204,7 @@ def _cell_side(side: _Side, cost: Mapping[str, float | None], scored: bool) -> C
             DivergedRun(seed=int(runs["seed"][i]), reason=plain(str(runs["reason"][i])))
             for i in np.flatnonzero(runs["status"] == "diverged")
         ],
-        missing=missing_runs(cell),
+        missing=[MissingRun(seed=run.seed, status=run.status, reason=plain(run.reason)) for run in cell.absent],
         cost=dict(cost),
         curve=_curve(side, scored) if cell.runs else None,
     )
@@ -214,11 +216,9 @@ def _curve(side: _Side, scored: bool) -> ComparedCurve:
     clock = side.curves.get("wall_seconds", np.full(values.size, np.nan)).reshape(n, -1)
     done = side.curves["status"].reshape(n, -1)[:, 0] == "done"
     seconds = clock[done] if done.any() else clock
-    defined = ~np.isnan(seconds)
-    mean = np.where(defined, seconds, 0.0).sum(axis=0) / np.maximum(defined.sum(axis=0), 1)
     return ComparedCurve(
         env_steps=side.curves["env_steps"].reshape(n, -1)[0].tolist(),
-        wall_seconds=numbers(np.where(defined.any(axis=0), mean, np.nan)),
+        wall_seconds=numbers(mean_interval(seconds).mean),
         values=band(values),
     )
 

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from haepo_bench.report.build import estimate, number
 from haepo_bench.report.compare_document import ALPHA, POWER, MeasureComparison, Outcome, SuiteComparison
+from haepo_bench.report.estimates import estimate_of
+from haepo_bench.report.measured import number
 from haepo_bench.statistics.bootstrap import bootstrap_interval
 from haepo_bench.statistics.comparisons import holm, mann_whitney, paired_test, permutation_test
 from haepo_bench.statistics.intervals import difference_interval
@@ -44,8 +45,8 @@ def compare_measure(name: str, a: Mapping[int, float], b: Mapping[int, float], *
         ).correlation
     return MeasureComparison(
         measure=name,
-        a=estimate(y),
-        b=estimate(x),
+        a=estimate_of(y),
+        b=estimate_of(x),
         difference=0.0 if identical and len(x) else number(interval.estimate) if len(x) and len(y) else None,
         low=None if identical else number(interval.low),
         high=None if identical else number(interval.high),
