@@ -63,20 +63,22 @@ def export(results: Path, form: TableFormat, out: Path, *, force: bool = False) 
 
 def _csv(table: "pd.DataFrame") -> bytes:
     """UTF-8; numbers with all their digits; empty where undefined; no text that a spreadsheet takes for a formula."""
+    from haepo_bench.exchange.tables import text_columns
+
     safe = table.copy(deep=False)
-    for name in safe.columns:
-        if safe[name].dtype == object:
-            known = {value: csv_text(value) for value in safe[name].unique() if isinstance(value, str)}
-            safe[name] = safe[name].map(lambda value, known=known: known.get(value, value))
+    for name in text_columns(safe):
+        known = {value: csv_text(value) for value in safe[name].unique() if isinstance(value, str)}
+        safe[name] = safe[name].map(lambda value, known=known: known.get(value, value))
     return safe.to_csv(index=False, lineterminator="\n").encode("utf-8", errors="replace")
 
 
 def _parquet(table: "pd.DataFrame") -> bytes:
+    from haepo_bench.exchange.tables import text_columns
+
     file = io.BytesIO()
     # Columns of text, or of true and false, that hold nothing anywhere would get no type at all.
     typed = {
-        name: "boolean" if name in ("critic", "exploratory", "git_dirty") else "string"
-        for name in table.select_dtypes("object")
+        name: "boolean" if name in ("critic", "exploratory", "git_dirty") else "string" for name in text_columns(table)
     }
     table.astype(typed).to_parquet(file, engine="pyarrow", index=False)
     return file.getvalue()

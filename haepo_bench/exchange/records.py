@@ -27,7 +27,8 @@ IMPORTER_VERSION = 1
 FOOTNOTE = "imported: not run by haepo-bench"
 
 _WHOLE = ("gradient_steps", "episodes")
-_COSTS = ("wall_seconds", "cpu_seconds", "gradient_steps", "episodes")
+#: Columns that count from the start of training: what a run cost.
+CUMULATIVE = ("wall_seconds", "cpu_seconds", "gradient_steps", "episodes")
 
 
 class TaskMarks(NamedTuple):
@@ -159,7 +160,7 @@ def _settings(
     source, monitor = run.found.source, run.found.format == "monitor"
     return {
         "imported": IMPORTER_VERSION,
-        "task": {"id": run.task, "references": references.model_dump() if references else None},
+        "task": {"id": run.task, "references": references.model_dump(exclude={"source"}) if references else None},
         "algorithm": {"id": options.uses or run.algorithm, "parameters": options.parameters},
         "budget": {"env_steps": int(shared.marks[-1])},
         "evaluation": {
@@ -206,7 +207,9 @@ def _curve(run: Series, marks: Array, references: References | None) -> tuple[di
     if run.greedy:
         columns["eval_return_greedy"] = returns
     for name, (steps, values) in run.others.items():
-        columns.setdefault(name, at_marks(steps, values, marks))
+        aligned = at_marks(steps, values, marks)
+        # Before training nothing was spent.
+        columns.setdefault(name, np.where(np.isnan(aligned), 0.0, aligned) if name in CUMULATIVE else aligned)
     gone = np.zeros(len(marks), dtype=bool) if run.broken_at is None else marks >= run.broken_at
     if run.broken_at is not None and run.broken_at > marks[-1]:
         gone[:] = False
@@ -236,7 +239,7 @@ def final_values(curve: AnyMapping[str, Sequence[Number]], references: Reference
 def _cost(run: Series, curve: AnyMapping[str, Sequence[Number]], budget: float) -> dict[str, Number]:
     reached = float(run.steps[-1]) if len(run.steps) else 0.0
     cost: dict[str, Number] = {"env_steps_collected": min(int(reached), int(budget))}
-    for name in _COSTS:
+    for name in CUMULATIVE:
         known = [value for value in curve.get(name, []) if value is not None]
         if known:
             cost[name] = known[-1]

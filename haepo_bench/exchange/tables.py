@@ -85,10 +85,15 @@ def _ordered(runs: pd.DataFrame) -> pd.DataFrame:
     return _whole_counts(_one_line(runs[[*KEY, *DESCRIPTION, *numbers, *ORIGIN]].copy()))
 
 
+def text_columns(frame: pd.DataFrame) -> list[str]:
+    """Columns that are neither numbers nor true and false throughout; pandas has more than one type for text."""
+    return [name for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name])]
+
+
 def _one_line(frame: pd.DataFrame) -> pd.DataFrame:
     """Text as reports show it: printable and on one line."""
-    for name in frame.columns:
-        if frame[name].dtype == object and name not in DOCUMENTS:
+    for name in text_columns(frame):
+        if name not in DOCUMENTS:
             known = {value: plain(value) for value in frame[name].unique() if isinstance(value, str)}
             frame[name] = frame[name].map(lambda value, known=known: known.get(value, value))
     return frame

@@ -54,6 +54,15 @@ def outcome(cell: CellComparison) -> Outcome:
     return next(name for name in order if name in both)
 
 
+def outcome_text(cell: CellComparison) -> str:
+    """The outcome marked, and where nothing showed, what would have."""
+    text = MARKS[outcome(cell)]
+    detectable = cell.final.smallest_detectable
+    if outcome(cell) != "no difference shown" or detectable is None:
+        return text
+    return f"{text} (detectable: {fixed(detectable, decimals(cell))})"
+
+
 def changed(cell: CellComparison) -> bool:
     """Whether a reader should see it before the others."""
     return outcome(cell) in {"better", "worse"} or bool(cell.warnings)
@@ -129,8 +138,8 @@ def method_lines(document: CompareDocument) -> list[str]:
         "Differences are B less A: above zero, B is better. Brackets: 95 % skewness-corrected t interval.",
         f"p: two-sided unpaired permutation test of the means, Holm-adjusted for the {document.tests} tests of this "
         f"comparison; better and worse mean p < {document.alpha:g}.",
-        f"Detectable: the true difference that would show with power {document.power:g} at the spread and number of "
-        "seeds there are, before adjustment. No difference shown is not no difference.",
+        f"Detectable: the true difference at the budget that would show with power {document.power:g} at the spread "
+        "and number of seeds there are, before adjustment. No difference shown is not no difference.",
         "Identical: every run has the same bytes in every column but the clock's; nothing is tested then.",
         "Settings: algorithms go together by task and name; where the hashes of their settings differ, what differs is "
         "listed. Code is not compared, only said to be the same or not.",

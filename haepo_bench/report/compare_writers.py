@@ -77,7 +77,7 @@ def row(cell: CellComparison) -> list[str]:
         words.p_value(cell.final),
         words.difference(cell.area, places),
         words.p_value(cell.area),
-        words.MARKS[words.outcome(cell)],
+        words.outcome_text(cell),
     ]
 
 
