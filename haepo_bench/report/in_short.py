@@ -1,0 +1,174 @@
+"""What a suite found, in plain words and in two small tables, for a reader with one minute."""
+
+from typing import NamedTuple
+
+from haepo_bench.report.document import ClaimResult, Reading, SuiteResult, TaskResult
+from haepo_bench.report.tables import UNDEFINED, fixed, return_decimals
+from haepo_bench.report.verdict_text import MEASURE_TITLES
+from haepo_bench.wording import named_seeds
+
+#: With more tasks than this the leaders are counted instead of named task by task.
+_NAMED_TASKS = 8
+
+
+class Verdict(NamedTuple):
+    """One cell of the scorecard: `state` is also its style."""
+
+    state: str
+    text: str
+    detail: str
+
+
+class ClaimMatrix(NamedTuple):
+    """Readings by claims.
+
+    Args:
+        columns: claim, and in how many readings it is supported.
+        rows: reading and its verdicts.
+    """
+
+    columns: list[tuple[str, str]]
+    rows: list[tuple[str, list[Verdict]]]
+
+
+class Glance(NamedTuple):
+    """Final scores (returns where a task has no score), algorithms by tasks.
+
+    Args:
+        rows: algorithm, and for each task text, interval and shade from 0 to 1 (None without a score).
+    """
+
+    tasks: list[str]
+    rows: list[tuple[str, list[tuple[str, str, float | None]]]]
+
+
+class Mishap(NamedTuple):
+    """Runs of one cell that have no result, or diverged, for one reason."""
+
+    task: str
+    algorithm: str
+    seeds: str
+    status: str
+    reason: str
+
+
+def leaders(suite: SuiteResult) -> list[str]:
+    """Sentences on who reached most on which task."""
+    found = [(task, leader) for task in suite.tasks if (leader := _leader(task))]
+    if len(found) <= _NAMED_TASKS:
+        return [_leader_sentence(task, leader) for task, leader in found]
+    counts: dict[str, int] = {}
+    for _, (name, _, _) in found:
+        counts[name] = counts.get(name, 0) + 1
+    listed = ", ".join(f"{name} on {n}" for name, n in sorted(counts.items(), key=lambda item: -item[1]))
+    return [
+        f"The highest mean at the end of training, task by task ({len(found)} tasks): {listed}. Leads can be within "
+        "the noise: see the intervals below."
+    ]
+
+
+def _leader(task: TaskResult) -> tuple[str, str, int] | None:
+    """Name, mean with interval as text, and how many others' intervals reach the leader's mean."""
+    scored = task.references is not None
+    known = [
+        (result.algorithm, estimate, estimate.mean)
+        for result in task.algorithms
+        if (estimate := result.final_score if scored else result.final_return) and estimate.mean is not None
+    ]
+    if len(known) < 2:
+        return None
+    decimals = 2 if scored else return_decimals([estimate for _, estimate, _ in known])
+    name, best, mean = max(known, key=lambda item: item[2])
+    text = fixed(mean, decimals)
+    if best.low is not None and best.high is not None:
+        text += f" [{fixed(best.low, decimals)}, {fixed(best.high, decimals)}]"
+    reaching = sum(
+        (estimate.high if estimate.high is not None else other) >= mean
+        for algorithm, estimate, other in known
+        if algorithm != name
+    )
+    return name, text, reaching
+
+
+def _leader_sentence(task: TaskResult, leader: tuple[str, str, int]) -> str:
+    name, text, reaching = leader
+    measure = "final score" if task.references is not None else "final return"
+    others = (
+        "no other interval reaches it"
+        if not reaching
+        else f"the interval{'s' if reaching > 1 else ''} of {reaching} other{'s' if reaching > 1 else ''} "
+        f"reach{'' if reaching > 1 else 'es'} it"
+    )
+    return f"{task.task}: {name} has the highest mean {measure}, {text}; {others}."
+
+
+def claim_matrix(suite: SuiteResult) -> ClaimMatrix | None:
+    """The scorecard as a grid; None where nothing is claimed."""
+    card = suite.scorecard
+    if card is None:
+        return None
+    columns = [
+        (
+            claim.claim[0].upper() + claim.claim[1:],
+            f"{claim.supported} of {claim.tested} readings" if claim.tested else "nothing measures it",
+        )
+        for claim in card.claims
+    ]
+    rows = []
+    for i, name in enumerate(card.candidates):
+        rows.append((name, [_verdict(claim, claim.readings[i]) for claim in card.claims]))
+    return ClaimMatrix(columns, rows)
+
+
+def _verdict(claim: ClaimResult, reading: Reading) -> Verdict:
+    if reading.verdict is None:
+        return Verdict("not-tested", "not tested", "")
+    compared = [each for each in reading.overall if each.verdict]
+    same = sum(each.verdict == reading.verdict for each in compared)
+    against = f"against {same} of {len(compared)}" if len(compared) > 1 else f"against {compared[0].baseline}"
+    return Verdict(reading.verdict.replace(" ", "-"), reading.verdict, against)
+
+
+def decided_by(suite: SuiteResult) -> str:
+    """By which measure each claim is decided."""
+    claims = suite.scorecard.claims if suite.scorecard else []
+    listed = "; ".join(f"{claim.claim}: {MEASURE_TITLES[claim.measure]}" for claim in claims)
+    return f"Decided by: {listed}."
+
+
+def glance(suite: SuiteResult) -> Glance:
+    """All final scores in one grid."""
+    names = list(dict.fromkeys(result.algorithm for task in suite.tasks for result in task.algorithms))
+    cells: dict[str, list[tuple[str, str, float | None]]] = {name: [] for name in names}
+    for task in suite.tasks:
+        scored = task.references is not None
+        estimates = {r.algorithm: r.final_score if scored else r.final_return for r in task.algorithms}
+        decimals = 2 if scored else return_decimals([each for each in estimates.values() if each])
+        for name in names:
+            estimate = estimates.get(name)
+            if estimate is None or estimate.mean is None:
+                cells[name].append((UNDEFINED, "", None))
+                continue
+            interval = ""
+            if estimate.low is not None and estimate.high is not None:
+                interval = f"[{fixed(estimate.low, decimals)}, {fixed(estimate.high, decimals)}]"
+            shade = min(max(estimate.mean, 0.0), 1.0) if scored else None
+            cells[name].append((fixed(estimate.mean, decimals), interval, shade))
+    return Glance([task.task for task in suite.tasks], list(cells.items()))
+
+
+def mishaps(suite: SuiteResult) -> list[Mishap]:
+    """All runs without a result and all that diverged, grouped by cell and reason."""
+    found = []
+    for task in suite.tasks:
+        for result in task.algorithms:
+            groups: dict[tuple[str, str], list[int]] = {}
+            for run in result.seeds.missing:
+                groups.setdefault((run.status.replace("_", " "), run.reason), []).append(run.seed)
+            for stray in result.seeds.diverged:
+                groups.setdefault(("diverged", stray.reason), []).append(stray.seed)
+            found += [
+                Mishap(task.task, result.algorithm, named_seeds(seeds), status, reason)
+                for (status, reason), seeds in groups.items()
+            ]
+    return found
