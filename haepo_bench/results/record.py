@@ -54,8 +54,10 @@ class References(_Model):
 class Information(_Model):
     """What an algorithm was told and what it needs; shown beside every result."""
 
-    told: Literal["per-step rewards", "returns", "oracle preferences"]
-    critic: bool
+    told: Literal["per-step rewards", "returns", "oracle preferences"] | None = Field(
+        description="None where nobody said it, as it may be with imported runs"
+    )
+    critic: bool | None = Field(description="None where nobody said it")
     discount: float | None = Field(description="None where returns are not discounted")
     label: str = Field(description="how tables and figures name the algorithm's kind, e.g. 'online DPO, oracle pairs'")
     footnote: str = Field(default="", description="caveat that every table and figure with this algorithm carries")
