@@ -94,12 +94,9 @@ def test_the_report_is_not_disturbed_by_an_export(work: Path, capsys: pytest.Cap
 
 def test_spreadsheets_find_no_formula(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     evil = '=HYPERLINK("http://a.b","c")\n+1'
-    put(
-        Store(tmp_path / "s"),
-        record(seed=0, notes=[evil]),
-        record(seed=1, status="failed", error="@SUM(A1)", suite=evil),
-    )
-    put(Store(tmp_path / "s"), record(task=evil, algorithm="-x", seed=2, suite="made-up"))
+    store = Store(tmp_path / "s")
+    put(store, record(seed=0, notes=[evil]), record(seed=1, status="failed", error="@SUM(A1)"))
+    put(store, record(evil, "-x", 2))
     assert run_here(capsys, "export", str(tmp_path / "s"), "--out", str(tmp_path)).code == 0
     for name in ("runs.csv", "curves.csv"):
         for row in rows(tmp_path / name):
@@ -137,7 +134,7 @@ def test_parquet_holds_the_same(work: Path, tmp_path: Path, capsys: pytest.Captu
     assert run_here(capsys, "export", results, "--out", str(tmp_path), "--format", "parquet").code == 0
     for name in ("runs", "curves"):
         table = pd.read_parquet(tmp_path / f"{name}.parquet")
-        text = pd.read_csv(tmp_path / f"{name}.csv", float_precision="round_trip")
+        text = pd.DataFrame(rows(tmp_path / f"{name}.csv")).replace("", None)
         assert list(table.columns) == list(text.columns)
         assert len(table) == len(text)
         for column in ("final_score", "area") if name == "runs" else ("env_steps", "eval_return", "score"):

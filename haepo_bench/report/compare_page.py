@@ -62,7 +62,16 @@ def _table(task: str, cells: list[CellComparison]) -> Table:
     titles = words.TITLES[cells[0].final.measure], words.TITLES[cells[0].area.measure]
     columns = ["Algorithm", "n/N A", "n/N B", f"{titles[0]} A", f"{titles[0]} B"]
     columns += [f"{titles[0]} B − A", "p", f"{titles[1]} B − A", "p", "Outcome"]
-    return Table(task, columns, [[Cell(text) for text in row(cell)[1:]] for cell in cells], [])
+    return Table(task, columns, [[_cell(text) for text in row(cell)[1:]] for cell in cells], [])
+
+
+def _cell(text: str) -> Cell:
+    """A number with what stands behind it in brackets, smaller."""
+    for bracket in (" [", " ("):
+        head, found, tail = text.partition(bracket)
+        if found:
+            return Cell(head, bracket.strip() + tail)
+    return Cell(text)
 
 
 def _cost_table(task: str, cells: list[CellComparison]) -> Table:
