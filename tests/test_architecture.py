@@ -148,7 +148,18 @@ def loaded_by(arguments: list[str], folder: Path) -> set[str]:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["--version"], ["list"], ["run", "--help"], ["report", "--help"], ["init", "new.yaml"], ["schema"]],
+    [
+        ["--help"],
+        ["--version"],
+        ["list"],
+        ["run", "--help"],
+        ["report", "--help"],
+        ["compare", "--help"],
+        ["export", "--help"],
+        ["import", "--help"],
+        ["init", "new.yaml"],
+        ["schema"],
+    ],
     ids=" ".join,
 )
 def test_light_commands_load_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
@@ -158,6 +169,24 @@ def test_light_commands_load_nothing_heavy(arguments: list[str], tmp_path: Path)
 def test_report_loads_no_training_library(tmp_path: Path) -> None:
     (tmp_path / "results").mkdir()
     assert not loaded_by(["report"], tmp_path) & {"torch", "stable_baselines3", "gymnasium"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["import", str(ROOT / "examples" / "import_curves" / "mapping.yaml")],
+        ["export", "--out", "tables"],
+        ["compare", "results", "results"],
+        ["compare", "results", "results", "--format", "html"],
+    ],
+    ids=" ".join,
+)
+def test_exchange_and_comparison_load_no_training_library(arguments: list[str], tmp_path: Path) -> None:
+    """On runs that were imported, as a machine without torch would do it."""
+    if arguments[0] != "import":
+        loaded_by(["import", str(ROOT / "examples" / "import_curves" / "mapping.yaml")], tmp_path)
+    assert not loaded_by(arguments, tmp_path) & {"torch", "stable_baselines3", "gymnasium"}
+    assert (tmp_path / "results" / "elsewhere" / "plan.json").is_file()
 
 
 def test_validate_shows_that_the_check_can_fail(tmp_path: Path) -> None:

@@ -277,3 +277,11 @@ def test_as_a_user_runs_it(tmp_path: Path) -> None:
     assert done.code == 0, done.err
     assert "3 of 3 shared seeds are identical" in done.out
     assert "dpo on gym/CartPole-v1, A seed 1: failed (RuntimeError: the environment went away)" in done.out
+
+
+def test_every_field_of_the_document_is_described() -> None:
+    text = (Path(__file__).parent.parent / "docs" / "compare.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`\n]+)`", text))))
+    schema = CompareDocument.model_json_schema(mode="serialization")
+    for name, model in {"CompareDocument": schema, **schema["$defs"]}.items():
+        assert set(model.get("properties", {})) <= named, name

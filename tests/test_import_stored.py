@@ -140,8 +140,11 @@ def test_a_plan_that_cannot_be_read_stops_an_import(tmp_path: Path, capsys: pyte
     mapping = write_mapping(tmp_path, {"files": "seed_{seed}.csv"})
     plan = tmp_path / "results" / "elsewhere" / "plan.json"
     plan.parent.mkdir(parents=True)
-    plan.write_text("{")
-    done = run_here(capsys, "import", str(mapping), "--results", str(tmp_path / "results"))
-    assert done.code == 4
-    assert "plan.json" in done.err
-    assert [path.name for path in plan.parent.iterdir()] == ["plan.json"]
+    newer = {"format_version": 99, "suite": "elsewhere", "cells": []}
+    for text, says in [("{", "cannot be read"), ('{"cells": [1]}', "cells.0"), (json.dumps(newer), "newer version")]:
+        plan.write_text(text)
+        done = run_here(capsys, "import", str(mapping), "--results", str(tmp_path / "results"))
+        assert done.code == 4
+        assert "plan.json" in done.err
+        assert says in done.err, done.err
+        assert [path.name for path in plan.parent.iterdir()] == ["plan.json"]

@@ -59,23 +59,23 @@ def read_own(path: Path, suite: str | None) -> tuple[list[RunRecord], list[tuple
     runs, curves = _read(path), _read(curves_beside(path))
     blocks = _blocks(curves, str(curves_beside(path)))
     provenance = imported_from([path, curves_beside(path)], "export")
+    rows = [(row, _key(row, place), place) for row, place in _rows(runs, path)]
+    lost = sorted(blocks.keys() - {key for _, key, _ in rows})
+    if lost:
+        raise UserError(
+            f"has a curve of {lost[0][2]} on {lost[0][1]}, seed {lost[0][3]}, which is not among the runs",
+            where=str(curves_beside(path)),
+            remedy=_REMEDY,
+        )
     records, missing = [], []
-    for row, place in _rows(runs, path):
-        key = _key(row, place)
+    for row, key, place in rows:
         if row.get("status") in {"missing", "damaged"}:
             missing.append((suite or key[0], *key[1:]))
             continue
         try:
-            records.append(_record(row, key, blocks.pop(key, {}), suite or key[0], provenance, place))
+            records.append(_record(row, key, blocks.get(key, {}), suite or key[0], provenance, place))
         except (ValidationError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"is no run as exported: {_first_line(error)}", where=place, remedy=_REMEDY) from None
-    if blocks:
-        lost = next(iter(blocks))
-        raise UserError(
-            f"has a curve of {lost[2]} on {lost[1]}, seed {lost[3]}, which is not among the runs",
-            where=str(curves_beside(path)),
-            remedy=_REMEDY,
-        )
     return records, missing
 
 

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pydantic import ValidationError
+
 from haepo_bench.errors import UserError
 from haepo_bench.results.claims import DeclaredClaims, declaration_hash
 from haepo_bench.results.record import FINISHED, FORMAT_VERSION, Information, RunRecord
-from haepo_bench.results.store import Damaged, Store, cell_folder
+from haepo_bench.results.selection import PlanDocument
+from haepo_bench.results.store import PLAN_FILE, Damaged, Store, cell_folder
 
 
 class MissingRun(NamedTuple):
@@ -59,8 +62,10 @@ def store_runs(
     """
     store = Store(root)
     plan = store.read_plan()
-    if isinstance(plan, Damaged):
-        raise UserError(f"cannot be read: {plan.reason}", where=str(plan.path), remedy="mend or move it, then import")
+    reason = plan.reason if isinstance(plan, Damaged) else _no_plan(plan) if plan is not None else ""
+    if isinstance(plan, Damaged) or reason:
+        path = str(store.root / PLAN_FILE)
+        raise UserError(f"cannot be read: {reason}", where=path, remedy="mend or move it, then import")
     new = [record for record in records if not _lies_there(store, record)]
     document, replaced = _plan(plan, records, missing, description, source)
     if not dry:
@@ -70,6 +75,17 @@ def store_runs(
             if plan is None or _without_time(plan) != _without_time(document):
                 store.write_plan(document)
     return Imported(root, len(new), len(records) - len(new), list(records), replaced)
+
+
+def _no_plan(document: dict[str, Any]) -> str:
+    """Why a document is no plan; empty where it is one."""
+    try:
+        PlanDocument.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    version = document["format_version"]
+    return f"written by a newer version of haepo-bench (format {version})" if version > FORMAT_VERSION else ""
 
 
 def _folder(record: RunRecord) -> str:
