@@ -141,7 +141,11 @@ def test_a_plan_that_cannot_be_read_stops_an_import(tmp_path: Path, capsys: pyte
     plan = tmp_path / "results" / "elsewhere" / "plan.json"
     plan.parent.mkdir(parents=True)
     newer = {"format_version": 99, "suite": "elsewhere", "cells": []}
-    for text, says in [("{", "cannot be read"), ('{"cells": [1]}', "cells.0"), (json.dumps(newer), "newer version")]:
+    for text, says in [
+        ("{", "cannot be read"),
+        (json.dumps({**newer, "cells": [1]}), "cells.0"),
+        (json.dumps(newer), "newer version"),
+    ]:
         plan.write_text(text)
         done = run_here(capsys, "import", str(mapping), "--results", str(tmp_path / "results"))
         assert done.code == 4

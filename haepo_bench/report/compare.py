@@ -136,7 +136,7 @@ def _cell(a: _Side, b: _Side) -> CellComparison:
     scored = references[0] is not None and references[0] == references[1]
     measures = ("final_score", "area") if scored else ("final_return", "area_return")
     shared, identical = _shared(a.cell.runs, b.cell.runs)
-    same = identical == len(a.cell.runs) == len(b.cell.runs) > 0
+    same = identical == shared > 0
     final, area = (
         compare_measure(name, *(_by_seed(side, name) for side in (a, b)), identical=same) for name in measures
     )

@@ -57,7 +57,7 @@ class MeasureComparison(_Model):
     measure: str
     a: Estimate
     b: Estimate
-    difference: float | None = Field(description="mean of B less mean of A")
+    difference: float | None = Field(description="mean of B less mean of A; 0 where identical")
     low: float | None = Field(description="95 % skewness-corrected t interval of the difference")
     high: float | None
     bootstrap_low: float | None = Field(description="95 % BCa bootstrap interval of the difference, seeds resampled")

@@ -140,7 +140,8 @@ def method_lines(document: CompareDocument) -> list[str]:
         f"comparison; better and worse mean p < {document.alpha:g}.",
         f"Detectable: the true difference at the budget that would show with power {document.power:g} at the spread "
         "and number of seeds there are, before adjustment. No difference shown is not no difference.",
-        "Identical: every run has the same bytes in every column but the clock's; nothing is tested then.",
+        "Identical: all runs of the seeds that both sides have are the same in every column but the clock's; nothing "
+        "is tested then.",
         "Settings: algorithms go together by task and name; where the hashes of their settings differ, what differs is "
         "listed. Code is not compared, only said to be the same or not.",
         f"Cost: B over A, means over runs. {machine}: seconds compare machines as much as algorithms.",
@@ -158,7 +159,10 @@ def cell_lines(cell: CellComparison) -> list[str]:
         more = len(cell.settings_changes) - 12
         listed += f", and {more} more" if more > 0 else ""
         lines.append(f"{name}: other settings: {listed or 'not recorded which'}")
-    if cell.identical_runs and outcome(cell) != "identical":
+    alone = max(cell.a.shown, cell.b.shown) - cell.shared_seeds
+    if outcome(cell) == "identical" and alone:
+        lines.append(f"{name}: identical on the {cell.shared_seeds} shared seeds; {alone} more are on one side only")
+    elif cell.identical_runs and outcome(cell) != "identical":
         lines.append(f"{name}: {cell.identical_runs} of {cell.shared_seeds} shared seeds are identical")
     for side, has in (("A", cell.a), ("B", cell.b)):
         groups: dict[tuple[str, str], list[int]] = {}
