@@ -213,11 +213,11 @@ def cost_cells(result: AlgorithmResult) -> list[Cell]:
 def information_cell(result: AlgorithmResult) -> Cell:
     """What the algorithm was told, whether it learns a critic, whether it discounts."""
     information = result.information
-    if information.told is None:
+    if information.told is None and information.critic is None:
         return Cell(UNDEFINED)
-    critic = "critic" if information.critic else "no critic"
+    critic = {True: "critic", False: "no critic", None: "critic unknown"}[information.critic]
     discount = "no discount" if information.discount is None else f"discount {information.discount:g}"
-    return Cell(information.told, f"{critic}, {discount}")
+    return Cell(information.told or UNDEFINED, f"{critic}, {discount}")
 
 
 def estimate_cell(estimate: Estimate | None, decimals: int) -> Cell:
