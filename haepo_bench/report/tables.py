@@ -1,7 +1,7 @@
 """The report's tables, as text cells that every format writes in its own way."""
 
 import math
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 from typing import NamedTuple
 
 from haepo_bench.report.document import AlgorithmResult, Estimate, SuiteResult, TaskResult
@@ -306,6 +306,14 @@ def additions(task: TaskResult) -> list[str]:
         for result in task.algorithms
         if result.seeds.exploratory
     ]
+
+
+def resting_on(results: Sequence[AlgorithmResult]) -> str:
+    """On how many runs of those asked for a table rests."""
+    shown, planned = sum(len(each.seeds.shown) for each in results), sum(len(each.seeds.planned) for each in results)
+    added = sum(len(each.seeds.exploratory) for each in results)
+    text = f"Rests on {shown:,} of {planned:,} runs asked for"
+    return f"{text}, {added:,} of them exploratory." if added else f"{text}."
 
 
 def absences_of(suite: SuiteResult, algorithms: Container[str], tasks: Container[str]) -> list[str]:
