@@ -11,7 +11,18 @@ from haepo_bench.report.document import (
     SuiteResult,
     TaskResult,
 )
-from haepo_bench.report.tables import UNDEFINED, Cell, Footnotes, Table, absences, absences_of, fixed, many, name_cell
+from haepo_bench.report.tables import (
+    UNDEFINED,
+    Cell,
+    Footnotes,
+    Table,
+    absences,
+    absences_of,
+    fixed,
+    many,
+    name_cell,
+    resting_on,
+)
 
 STATISTIC_TITLES = {
     "mean": "Mean score",
@@ -45,7 +56,7 @@ def improvement_table(task: TaskResult) -> Table | None:
     named = {name for each in task.improvement for name in (each.candidate, each.baseline)}
     footnotes = Footnotes(result for result in task.algorithms if result.algorithm in named)
     own = [result for result in task.algorithms if result.algorithm in named]
-    notes = absences(task.model_copy(update={"algorithms": own}))
+    notes = [resting_on(own), *absences(task.model_copy(update={"algorithms": own}))]
     title = f"{task.task}: probability of improvement ({measure})"
     return _improvement_table(title, task.improvement, own, footnotes, notes)
 
@@ -150,8 +161,9 @@ def _improvements(title: str, found: Sequence[Improvement], suite: SuiteResult) 
     results = _results(suite)
     named = list(dict.fromkeys(name for each in found for name in (each.candidate, each.baseline)))
     own = [results[name] for name in named]
-    notes = []
     assert suite.basis is not None
+    tasks = [task for task in suite.tasks if task.task in suite.basis.tasks]
+    notes = [resting_on([each for task in tasks for each in task.algorithms if each.algorithm in named])]
     if any(each.tasks != suite.basis.tasks for each in found):
         notes.append(
             "Where both have results: "

@@ -16,7 +16,7 @@ def open_results(results: Path, *, to: str = "report") -> list[Selection]:
         to: what is to be done with it, for the message.
 
     Raises:
-        UserError: no such folder, or nothing in it has a result (exit code 2).
+        UserError: no such folder, the folder of a cell, or nothing in it has a result (exit code 2).
     """
     if not results.exists():
         raise UserError(
@@ -27,6 +27,12 @@ def open_results(results: Path, *, to: str = "report") -> list[Selection]:
     if not results.is_dir():
         raise UserError(
             "this is no folder", where=str(results), remedy="name the folder that `haepo-bench run` wrote to"
+        )
+    if any(results.glob("seed-*.json")):
+        raise UserError(
+            "this is the folder of one algorithm on one task",
+            where=str(results),
+            remedy=f"name the suite's folder, where the plan lies: {results.resolve().parent}",
         )
     selections = [select(Store(folder)) for folder in find_suites(results)]
     if not any(cell.runs for selection in selections for cell in selection.cells):

@@ -1,7 +1,7 @@
 """The report's tables, as text cells that every format writes in its own way."""
 
 import math
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 from typing import NamedTuple
 
 from haepo_bench.report.document import AlgorithmResult, Estimate, SuiteResult, TaskResult
@@ -213,11 +213,11 @@ def cost_cells(result: AlgorithmResult) -> list[Cell]:
 def information_cell(result: AlgorithmResult) -> Cell:
     """What the algorithm was told, whether it learns a critic, whether it discounts."""
     information = result.information
-    if information.told is None:
+    if information.told is None and information.critic is None:
         return Cell(UNDEFINED)
-    critic = "critic" if information.critic else "no critic"
+    critic = {True: "critic", False: "no critic", None: "critic unknown"}[information.critic]
     discount = "no discount" if information.discount is None else f"discount {information.discount:g}"
-    return Cell(information.told, f"{critic}, {discount}")
+    return Cell(information.told or UNDEFINED, f"{critic}, {discount}")
 
 
 def estimate_cell(estimate: Estimate | None, decimals: int) -> Cell:
@@ -306,6 +306,14 @@ def additions(task: TaskResult) -> list[str]:
         for result in task.algorithms
         if result.seeds.exploratory
     ]
+
+
+def resting_on(results: Sequence[AlgorithmResult]) -> str:
+    """On how many runs of those asked for a table rests."""
+    shown, planned = sum(len(each.seeds.shown) for each in results), sum(len(each.seeds.planned) for each in results)
+    added = sum(len(each.seeds.exploratory) for each in results)
+    text = f"Rests on {shown:,} of {planned:,} runs asked for"
+    return f"{text}, {added:,} of them exploratory." if added else f"{text}."
 
 
 def absences_of(suite: SuiteResult, algorithms: Container[str], tasks: Container[str]) -> list[str]:
