@@ -1,13 +1,5 @@
 // Line charts with bands. A chart reads the JSON inside its figure and draws it as SVG; see charts.py for the data.
 
-const SHAPES = {
-  circle: "M-3.4 0a3.4 3.4 0 1 0 6.8 0a3.4 3.4 0 1 0-6.8 0z",
-  square: "M-3-3h6v6h-6z",
-  triangle: "M0-4L3.9 3H-3.9z",
-  diamond: "M0-4.3L4.3 0L0 4.3L-4.3 0z",
-  cross: "M-1.2-4h2.4v2.8H4v2.4H1.2V4h-2.4V1.2H-4v-2.4h2.8z",
-};
-
 /** What the charts of one group share: the series that are hidden, the axes chosen, whether bands are drawn. */
 class ChartGroup {
   constructor() {
@@ -38,30 +30,6 @@ class ChartGroup {
     this.axes[axis] = key;
     this.changed();
   }
-}
-
-function make(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
-}
-
-function draw(parent, tag, attributes = {}, text = "") {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  if (text) element.textContent = text;
-  parent.append(element);
-  return element;
-}
-
-/** A sample of a series' line, as legend and read-out show it. */
-function swatch(series, width = 30) {
-  const svg = draw(document.createDocumentFragment(), "svg", { width, height: 12, "aria-hidden": "true" });
-  const paint = { class: `line c${series.colour}`, "stroke-dasharray": series.dash.join(" ") };
-  draw(svg, "path", { d: `M0 6h${width}`, ...paint });
-  draw(svg, "path", { d: SHAPES[series.marker], transform: `translate(${width / 2} 6)`, class: `mark c${series.colour}` });
-  return svg;
 }
 
 class LineChart {
@@ -121,9 +89,12 @@ class LineChart {
     const all = this.button("All", "Show all algorithms", () => this.showAll(true));
     const none = this.button("None", "Hide all algorithms", () => this.showAll(false));
     this.legend.append(...this.legendButtons, make("span", { class: "choice" }, all, none));
-    const help = "Drag to zoom, click a line to see it alone, click a name to hide it, double-click it to see it alone.";
-    this.help = make("p", { class: "chart-help" }, help);
-    this.figure.append(this.bar, this.plot, this.legend, this.help);
+    this.help = make("p", { class: "chart-help" });
+    this.help.append(
+      make("span", { class: "by-mouse" }, "Drag to zoom, click a line to see it alone, click a name to hide it, double-click it to see it alone."),
+      make("span", { class: "by-touch" }, "Touch the picture to read values off, tap a name to hide it."),
+    );
+    this.figure.querySelector(".notes").before(this.bar, this.plot, this.legend, this.help);
 
     this.plot.addEventListener("pointermove", (event) => this.moved(event));
     this.plot.addEventListener("pointerdown", (event) => this.pressed(event));
@@ -145,7 +116,7 @@ class LineChart {
   }
 
   legendButton(series) {
-    const name = make("span", { class: "legend-name" }, series.name);
+    const name = make("span", { class: "legend-name" }, series.name + series.mark);
     const button = make("button", { type: "button", title: `${series.name}: ${series.detail}`, "data-series": series.name }, swatch(series), name);
     button.addEventListener("click", (event) => (event.shiftKey ? this.group.isolate(series.name) : this.group.toggle(series.name)));
     button.addEventListener("dblclick", () => this.group.isolate(series.name));
@@ -219,7 +190,7 @@ class LineChart {
     const yTicks = ticks(bottom, top, small ? 5 : 7);
     const yText = tickFormat(yTicks);
     const longest = Math.max(...yTicks.map((value) => yText(value).length));
-    const labels = small || !this.lines.length ? 0 : Math.min(170, Math.max(...this.lines.map((line) => line.series.name.length)) * 6.4 + 18);
+    const labels = small || !this.data.ends || !this.lines.length ? 0 : Math.min(170, Math.max(...this.lines.map((line) => line.series.name.length)) * 6.4 + 18);
     const box = { left: longest * 7 + 12, right: this.width - Math.max(14, labels), top: 26, bottom: height - 42 };
     svg.setAttribute("width", this.width);
     svg.setAttribute("height", height);
@@ -244,11 +215,7 @@ class LineChart {
     draw(svg, "text", { class: "label x-label", x: (box.left + box.right) / 2, y: height - 6, "text-anchor": "middle" }, x.label);
     draw(svg, "text", { class: "label y-label", x: 2, y: 13 }, y.label);
     const inside = draw(svg, "g", { "clip-path": `url(#${this.id})` });
-    for (const [level, name] of y.guides) {
-      if (level < bottom || level > top) continue;
-      draw(inside, "path", { class: "guide", d: `M${box.left} ${toY(level)}H${box.right}` });
-      draw(svg, "text", { class: "guide-name", x: box.left + 5, y: toY(level) - 4 }, name);
-    }
+    for (const level of y.guides) draw(inside, "path", { class: "guide", d: `M${box.left} ${clamp(toY(level))}H${box.right}` });
     const opacity = this.lines.length > 8 ? 0.07 : this.lines.length > 4 ? 0.11 : 0.17;
     for (const line of this.lines) {
       const group = draw(inside, "g", { class: `series c${line.series.colour}`, "data-series": line.series.name });
@@ -509,38 +476,4 @@ class LineChart {
     this.cursor = next ?? (step > 0 ? marks.at(-1) : marks[0]);
     this.show();
   }
-}
-
-function linePath(line, toX, toY) {
-  let [path, pen] = ["", "M"];
-  line.x.forEach((at, i) => {
-    if (at === null || line.mean[i] === null) pen = "M";
-    else {
-      path += `${pen}${toX(at).toFixed(1)} ${clamp(toY(line.mean[i]))}`;
-      pen = "L";
-    }
-  });
-  return path;
-}
-
-/** One outline a stretch in which the interval is known. */
-function bandPath(line, toX, toY) {
-  const stretches = [[]];
-  line.x.forEach((at, i) => {
-    if (at === null || line.low[i] === null || line.high[i] === null) stretches.push([]);
-    else stretches.at(-1).push(i);
-  });
-  return stretches
-    .filter((stretch) => stretch.length)
-    .map((stretch) => {
-      const upper = stretch.map((i) => `${toX(line.x[i]).toFixed(1)} ${clamp(toY(line.high[i]))}`);
-      const lower = stretch.map((i) => `${toX(line.x[i]).toFixed(1)} ${clamp(toY(line.low[i]))}`).reverse();
-      return `M${[...upper, ...lower].join("L")}Z`;
-    })
-    .join("");
-}
-
-/** Pixels far outside the picture overflow in some renderers. */
-function clamp(pixels) {
-  return Math.max(-1e4, Math.min(1e4, pixels)).toFixed(1);
 }
