@@ -18,7 +18,7 @@ from haepo_bench.report.tables import Footnotes, kind, return_decimals
 
 BAND = "95 % skewness-corrected t interval at each mark (none for one seed)"
 
-_SCRIPTS = ("scales.js", "drawing.js", "chart.js", "page.js")
+_SCRIPTS = ("scales.js", "drawing.js", "group.js", "picture.js", "chart.js", "page.js")
 _SHEETS = ("page.css", "chart.css")
 
 
@@ -32,6 +32,7 @@ class Axis(NamedTuple):
         decimals: of its numbers when they are read off; None: as many as distinguish them.
         guides: levels that get a line.
         limits: what is always in view; None: what the series need.
+        log: of an x axis: it starts at 0, and may be shown logarithmically without what lies there.
     """
 
     key: str
@@ -40,6 +41,7 @@ class Axis(NamedTuple):
     decimals: int | None = None
     guides: Sequence[float] = ()
     limits: tuple[float, float] | None = None
+    log: bool = False
 
 
 class Series(NamedTuple):
@@ -103,9 +105,9 @@ def curve_chart(task: TaskResult, styles: Styles) -> LineChart | None:
         )
     decimals = return_decimals([result.final_return for result, _ in results])
     x_axes = [
-        Axis("env_steps", "Env steps", "training env steps a seed", 0),
-        Axis("wall_seconds", "Wall seconds", "wall-clock seconds of training a seed"),
-        Axis("cpu_seconds", "CPU seconds", "CPU seconds of training a seed"),
+        Axis("env_steps", "Env steps", "training env steps a seed", 0, log=True),
+        Axis("wall_seconds", "Wall seconds", "wall-clock seconds of training a seed", log=True),
+        Axis("cpu_seconds", "CPU seconds", "CPU seconds of training a seed", log=True),
     ]
     y_axes = [
         Axis("score", "Score", "score (0: random, 1: solved)", 3, (0, 1), (0, 1)),
@@ -198,6 +200,7 @@ def _axis(axis: Axis) -> dict[str, Any]:
         "decimals": axis.decimals,
         "guides": list(axis.guides),
         "limits": axis.limits,
+        "log": axis.log,
     }
 
 
