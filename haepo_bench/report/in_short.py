@@ -99,8 +99,9 @@ def _leader(task: TaskResult) -> _Leader | None:
     text = fixed(mean, decimals)
     if best.low is not None and best.high is not None:
         text += f" [{fixed(best.low, decimals)}, {fixed(best.high, decimals)}]"
+    # As far as the numbers are shown: what reads 1.00 reaches 1.00.
     reaching = sum(
-        (estimate.high if estimate.high is not None else other) >= mean
+        round(estimate.high if estimate.high is not None else other, decimals) >= round(mean, decimals)
         for algorithm, estimate, other in known
         if algorithm != name
     )

@@ -9,10 +9,10 @@ class LineChart extends ChartPicture {
     for (const line of this.lines) {
       let best = null;
       line.x.forEach((at, i) => {
-        if (at === null || line.mean[i] === null) return;
+        if (!this.visible(line, i)) return;
         if (best === null || Math.abs(at - this.cursor) < Math.abs(line.x[best] - this.cursor)) best = i;
       });
-      if (best !== null && this.visible(line, best)) found.push({ line, i: best, x: line.x[best], mean: line.mean[best] });
+      if (best !== null) found.push({ line, i: best, x: line.x[best], mean: line.mean[best] });
     }
     return found.sort((a, b) => b.mean - a.mean);
   }

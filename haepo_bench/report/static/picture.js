@@ -249,7 +249,8 @@ class ChartPicture {
       if (last === undefined) continue;
       // The leader of a line that ends far from the edge would look like data.
       if (this.toX(line.x[last]) < this.box.right - 40) continue;
-      const y = Math.max(this.box.top, Math.min(this.box.bottom, this.toY(line.mean[last])));
+      const y = this.toY(line.mean[last]);
+      if (y < this.box.top - 4 || y > this.box.bottom + 4) continue;
       ends.push({ line, y, at: [this.toX(line.x[last]), y] });
     }
     const gap = Math.min(13, (this.box.bottom - this.box.top + 20) / Math.max(1, ends.length));
