@@ -154,10 +154,14 @@ def test_curves_without_any_extent_are_drawn(tmp_path: Path) -> None:
 def test_algorithms_look_different_and_the_same_everywhere(document: ReportDocument) -> None:
     styles = suite_styles(document.suites[0])
     looks = {
-        result.algorithm: {str(line_style(styles, again.algorithm)) for task in document.suites[0].tasks for again in task.algorithms
-                           if again.algorithm == result.algorithm}
+        result.algorithm: {
+            str(line_style(styles, again.algorithm))
+            for task in document.suites[0].tasks
+            for again in task.algorithms
+            if again.algorithm == result.algorithm
+        }
         for result in document.suites[0].tasks[0].algorithms
-    }  # fmt: skip
+    }
     assert all(len(look) == 1 for look in looks.values())
     assert len(set.union(*looks.values())) == len(KINDS)
 
@@ -229,8 +233,9 @@ def test_hostile_text_is_text_in_markdown_and_latex(nasty: ReportDocument) -> No
 
 
 def test_hostile_text_survives_csv_and_json(nasty: ReportDocument) -> None:
-    (row,) = csv.DictReader(io.StringIO(render(nasty, "csv")))
+    row, left_out = csv.DictReader(io.StringIO(render(nasty, "csv")))
     assert row["algorithm"] == plain(NASTY)
+    assert left_out["absent"].startswith("a--b--c/seed-7.json: not readable: ")
     assert ReportDocument.model_validate_json(render(nasty, "json")) == nasty
 
 

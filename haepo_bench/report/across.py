@@ -23,7 +23,7 @@ from haepo_bench.report.document import (
     RunCount,
     WithoutTask,
 )
-from haepo_bench.report.measured import Measured, Table, extremes, family, filled, number, numbers, weights_of
+from haepo_bench.report.measured import Extremes, Measured, Table, family, filled, number, numbers, weights_of
 from haepo_bench.report.text import plain
 from haepo_bench.results.claims import DeclaredClaims
 from haepo_bench.statistics.aggregates import (
@@ -103,13 +103,12 @@ class Across(NamedTuple):
     improvement: list[Improvement]
 
 
-def across(table: Table, claims: DeclaredClaims | None) -> Across:
+def across(table: Table, seen: Extremes, claims: DeclaredClaims | None) -> Across:
     """Over the tasks with references on which every algorithm of the basis has a result."""
     found = _basis(table)
     if found is None:
         return Across(None, [], [], [])
     basis, tasks, algorithms = found
-    seen = extremes(table)
     aggregates = [
         Aggregate(
             statistic=each.name,
@@ -118,7 +117,7 @@ def across(table: Table, claims: DeclaredClaims | None) -> Across:
         )
         for each in STATISTICS
     ]
-    return Across(basis, aggregates, _profiles(table, algorithms, tasks), improvements(table, claims, tasks))
+    return Across(basis, aggregates, _profiles(table, algorithms, tasks), improvements(table, seen, claims, tasks))
 
 
 def _basis(table: Table) -> tuple[Basis, list[str], list[str]] | None:
@@ -164,7 +163,7 @@ def _aggregate(
     table: Table,
     algorithm: str,
     tasks: Sequence[str],
-    seen: dict[tuple[str, str], tuple[float, float]],
+    seen: Extremes,
 ) -> AggregateValue:
     own = [table[task, algorithm] for task in tasks]
     values, weights = _matrix([each.values[statistic.measure] for each in own]), weights_of(tasks)
@@ -173,23 +172,13 @@ def _aggregate(
     rest = sorted((float(v), plain(t)) for v, t in zip(without, tasks, strict=True) if np.isfinite(v))
     missing = None
     if any(each.shown < each.planned for each in own):
-        ends = [
-            float(
-                statistic.value(
-                    _matrix(
-                        [
-                            np.append(
-                                each.values[statistic.measure],
-                                np.full(each.planned - each.shown, seen[task, statistic.measure][end]),
-                            )
-                            for task, each in zip(tasks, own, strict=True)
-                        ]
-                    ),
-                    weights,
-                )
+        keys = [(task, algorithm) for task in tasks]
+        ends = []
+        for favour in (False, True):
+            whole = filled(table, seen, keys, statistic.measure, {algorithm}, favour=favour)
+            ends.append(
+                float(statistic.value(_matrix([whole[key].values[statistic.measure] for key in keys]), weights))
             )
-            for end in (0, 1)
-        ]
         missing = MissingRange(lowest=min(ends), highest=max(ends))
     return AggregateValue(
         algorithm=plain(algorithm),
@@ -222,7 +211,9 @@ def _profiles(table: Table, algorithms: Sequence[str], tasks: Sequence[str]) -> 
     return profiles
 
 
-def improvements(table: Table, claims: DeclaredClaims | None, tasks: Sequence[str]) -> list[Improvement]:
+def improvements(
+    table: Table, seen: Extremes, claims: DeclaredClaims | None, tasks: Sequence[str]
+) -> list[Improvement]:
     """Of each candidate over each baseline, over those of the tasks on which both have results."""
     if claims is None:
         return []
@@ -236,13 +227,18 @@ def improvements(table: Table, claims: DeclaredClaims | None, tasks: Sequence[st
                     if all((task, name) in table and table[task, name].has(measure) for name in (candidate, baseline))
                 ]
                 if own:
-                    found.append(_improvement(table, candidate, baseline, measure, own))
+                    found.append(_improvement(table, seen, candidate, baseline, measure, own))
                     break
     return found
 
 
 def _improvement(
-    table: Table, candidate: str, baseline: str, measure: Literal["final_score", "final_return"], tasks: Sequence[str]
+    table: Table,
+    seen: Extremes,
+    candidate: str,
+    baseline: str,
+    measure: Literal["final_score", "final_return"],
+    tasks: Sequence[str],
 ) -> Improvement:
     sides = [[table[task, name] for task in tasks] for name in (candidate, baseline)]
 
@@ -253,9 +249,10 @@ def _improvement(
     interval = probability(table)
     lowest = highest = None
     if any(each.shown < each.planned for side in sides for each in side):
-        part = {(task, name): table[task, name] for task, name in table if task in set(tasks)}
+        keys = [(task, name) for task in tasks for name in (candidate, baseline)]
         lowest, highest = (
-            number(probability(filled(part, {candidate}, favour=favour)).estimate) for favour in (False, True)
+            number(probability(filled(table, seen, keys, measure, {candidate}, favour=favour)).estimate)
+            for favour in (False, True)
         )
     return Improvement(
         candidate=plain(candidate),

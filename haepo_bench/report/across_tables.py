@@ -11,7 +11,18 @@ from haepo_bench.report.document import (
     SuiteResult,
     TaskResult,
 )
-from haepo_bench.report.tables import UNDEFINED, Cell, Footnotes, Table, absences, absences_of, fixed, name_cell
+from haepo_bench.report.tables import (
+    UNDEFINED,
+    Cell,
+    Footnotes,
+    Table,
+    absences,
+    absences_of,
+    fixed,
+    many,
+    name_cell,
+    resting_on,
+)
 
 STATISTIC_TITLES = {
     "mean": "Mean score",
@@ -45,7 +56,7 @@ def improvement_table(task: TaskResult) -> Table | None:
     named = {name for each in task.improvement for name in (each.candidate, each.baseline)}
     footnotes = Footnotes(result for result in task.algorithms if result.algorithm in named)
     own = [result for result in task.algorithms if result.algorithm in named]
-    notes = absences(task.model_copy(update={"algorithms": own}))
+    notes = [resting_on(own), *absences(task.model_copy(update={"algorithms": own}))]
     title = f"{task.task}: probability of improvement ({measure})"
     return _improvement_table(title, task.improvement, own, footnotes, notes)
 
@@ -87,7 +98,7 @@ def _aggregates(suite: SuiteResult) -> Table:
             *_basis_notes(suite),
             "Of the final score. Tasks of one family weigh together as much as those of another. Side by side, because "
             "each hides what another shows: there is no overall number. Intervals: other seeds on these tasks, not "
-            "other tasks.",
+            "other tasks; CVaR has none with fewer than 20 seeds on a task.",
             *notes,
             *absences_of(suite, suite.basis.algorithms, suite.basis.tasks),
             *footnotes.lines,
@@ -150,8 +161,9 @@ def _improvements(title: str, found: Sequence[Improvement], suite: SuiteResult) 
     results = _results(suite)
     named = list(dict.fromkeys(name for each in found for name in (each.candidate, each.baseline)))
     own = [results[name] for name in named]
-    notes = []
     assert suite.basis is not None
+    tasks = [task for task in suite.tasks if task.task in suite.basis.tasks]
+    notes = [resting_on([each for task in tasks for each in task.algorithms if each.algorithm in named])]
     if any(each.tasks != suite.basis.tasks for each in found):
         notes.append(
             "Where both have results: "
@@ -237,7 +249,7 @@ def _basis_notes(suite: SuiteResult) -> list[str]:
     """Which tasks a table over all tasks rests on, and what is left out."""
     basis = suite.basis
     assert basis is not None
-    notes = [f"Rests on {_many(len(basis.tasks), 'task')}: {', '.join(basis.tasks)}."]
+    notes = [f"Rests on {many(len(basis.tasks), 'task')}: {', '.join(basis.tasks)}."]
     for left, what in ((basis.tasks_left_out, "Task"), (basis.algorithms_left_out, "Algorithm")):
         notes += [f"{what} left out: {each.name}: {each.reason}." for each in left]
     return notes
@@ -245,7 +257,3 @@ def _basis_notes(suite: SuiteResult) -> list[str]:
 
 def _runs(count: RunCount) -> str:
     return f"{count.shown:,}/{count.planned:,}"
-
-
-def _many(n: int, noun: str) -> str:
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"

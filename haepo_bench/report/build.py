@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haepo_bench import __version__
-from haepo_bench.errors import ExitCode, UserError
 from haepo_bench.report.across import across, improvements
 from haepo_bench.report.claims import scorecard
 from haepo_bench.report.document import (
@@ -31,18 +30,18 @@ from haepo_bench.report.document import (
     SuiteResult,
     TaskResult,
 )
-from haepo_bench.report.measured import Columns, family, measure, number, numbers
+from haepo_bench.report.measured import Columns, extremes, family, measure, number, numbers
+from haepo_bench.report.opening import open_results
 from haepo_bench.report.text import plain, plain_lines
 from haepo_bench.results.claims import DEFAULT_THRESHOLD
 from haepo_bench.results.frames import COSTS, DIAGNOSTICS, MEASURES, Frames, common_seconds, frames
-from haepo_bench.results.selection import SelectedCell, Selection, find_suites, select
-from haepo_bench.results.store import Store
+from haepo_bench.results.selection import SelectedCell, Selection
 from haepo_bench.statistics.intervals import corrected_mean_interval, mean_interval
 
 Array = NDArray[Any]
 
 #: Provenance that differs from run to run or from job to job.
-_NOT_PROVENANCE = frozenset({"started", "seeds", "log"})
+_NOT_PROVENANCE = frozenset({"started", "seeds", "log", "file", "sha256"})
 
 #: Under this key a run's provenance holds how many settings a search tried before it; absent where there was none.
 TUNING_KEY = "tuning_trials"
@@ -54,41 +53,10 @@ def build_report(results: Path) -> ReportDocument:
     Raises:
         UserError: no such folder, or nothing in it has a result.
     """
-    if not results.exists():
-        raise UserError(
-            "there is no such folder",
-            where=str(results),
-            remedy="name the folder that `haepo-bench run` wrote to, or run a suite first",
-        )
-    if not results.is_dir():
-        raise UserError(
-            "this is no folder", where=str(results), remedy="name the folder that `haepo-bench run` wrote to"
-        )
-    selections = [select(Store(folder)) for folder in find_suites(results)]
-    if not any(cell.runs for selection in selections for cell in selection.cells):
-        raise _nothing_left(results, selections)
+    selections = open_results(results)
     # Returns near the largest float overflow in means and scores; such numbers are shown as undefined.
     with np.errstate(over="ignore", invalid="ignore"):
         return ReportDocument(haepo_bench_version=__version__, suites=[_suite(selection) for selection in selections])
-
-
-def _nothing_left(results: Path, selections: Sequence[Selection]) -> UserError:
-    lines = []
-    for selection in selections:
-        lines += [f"{selection.name}/{file.path}: {plain(file.reason)}" for file in selection.damaged]
-        lines += [
-            f"{cell.algorithm} on {cell.task}, seed {run.seed}: {run.status.replace('_', ' ')} ({plain(run.reason)})"
-            for cell in selection.cells
-            for run in cell.absent
-        ]
-    more = f"\n  ... and {len(lines) - 10} more" if len(lines) > 10 else ""
-    error = UserError(
-        "nothing to report: no run here has a result",
-        where=str(results),
-        remedy="\n  ".join(lines[:10]) + more if lines else "run a suite first: haepo-bench run SUITE",
-    )
-    error.exit_code = ExitCode.RUN_FAILED
-    return error
 
 
 def _suite(selection: Selection) -> SuiteResult:
@@ -96,7 +64,8 @@ def _suite(selection: Selection) -> SuiteResult:
     by_cell = _by_cell(selection.cells, data)
     claims = selection.claims
     table = measure(selection.cells, *by_cell, claims.threshold if claims else DEFAULT_THRESHOLD)
-    overall = across(table, claims)
+    seen = extremes(table)
+    overall = across(table, seen, claims)
     seconds = common_seconds(selection.cells)
     tasks: dict[str, list[tuple[SelectedCell, Columns, Columns]]] = defaultdict(list)
     for cell, runs, curves in zip(selection.cells, *by_cell, strict=True):
@@ -108,13 +77,14 @@ def _suite(selection: Selection) -> SuiteResult:
         source=plain_lines(selection.source),
         runs_planned=sum(len(cell.seeds) for cell in selection.cells),
         runs_shown=sum(len(cell.runs) for cell in selection.cells),
-        scorecard=scorecard(selection, table),
+        scorecard=scorecard(selection, table, seen),
         basis=overall.basis,
         aggregates=overall.aggregates,
         profiles=overall.profiles,
         improvement=overall.improvement,
         tasks=[
-            _task(task, cells, seconds.get(task), improvements(table, claims, [task])) for task, cells in tasks.items()
+            _task(task, cells, seconds.get(task), improvements(table, seen, claims, [task]))
+            for task, cells in tasks.items()
         ],
         not_shown=[
             NotShownRuns(folder=plain(left.folder), runs=left.runs, reason=plain(left.reason))

@@ -16,7 +16,7 @@ from haepo_bench.report.document import (
     Scorecard,
     SecondLook,
 )
-from haepo_bench.report.measured import Table, filled, number, weights_of, wrappers
+from haepo_bench.report.measured import Extremes, Table, filled, number, weights_of, wrappers
 from haepo_bench.report.text import plain
 from haepo_bench.results.claims import DeclaredClaims
 from haepo_bench.results.selection import Selection
@@ -92,7 +92,7 @@ CLAIMS = (
 )
 
 
-def scorecard(selection: Selection, table: Table) -> Scorecard | None:
+def scorecard(selection: Selection, table: Table, seen: Extremes) -> Scorecard | None:
     """The verdicts on a suite's claims; None where nothing is claimed."""
     declared = selection.claims
     if declared is None:
@@ -105,11 +105,11 @@ def scorecard(selection: Selection, table: Table) -> Scorecard | None:
         threshold=declared.threshold,
         status=STATUS,
         exploratory=plain(selection.exploratory),
-        claims=[_claim(claim, declared, table, tasks) for claim in CLAIMS],
+        claims=[_claim(claim, declared, table, seen, tasks) for claim in CLAIMS],
     )
 
 
-def _claim(claim: Claim, declared: DeclaredClaims, table: Table, tasks: Sequence[str]) -> ClaimResult:
+def _claim(claim: Claim, declared: DeclaredClaims, table: Table, seen: Extremes, tasks: Sequence[str]) -> ClaimResult:
     def measured(task: str, names: Sequence[str]) -> bool:
         return any((task, name) in table and table[task, name].has(claim.measure) for name in names)
 
@@ -118,12 +118,12 @@ def _claim(claim: Claim, declared: DeclaredClaims, table: Table, tasks: Sequence
     shared = {pair: [task for task in usable if all(measured(task, [name]) for name in pair)] for pair in pairs}
     single = [(pair, task) for pair in pairs for task in shared[pair]]
     overall = [
-        each.model_copy(update={"looks": _looks(claim, table, pair, tasks)})
+        each.model_copy(update={"looks": _looks(claim, table, seen, pair, tasks)})
         for pair, each in zip(
-            pairs, _compare(claim, declared, table, [(pair, shared[pair]) for pair in pairs]), strict=True
+            pairs, _compare(claim, declared, table, seen, [(pair, shared[pair]) for pair in pairs]), strict=True
         )
     ]
-    by_task = _compare(claim, declared, table, [(pair, [task]) for pair, task in single])
+    by_task = _compare(claim, declared, table, seen, [(pair, [task]) for pair, task in single])
     readings = []
     for reading in declared.candidates:
         own = [each for (name, _), each in zip(pairs, overall, strict=True) if name == reading]
@@ -160,7 +160,11 @@ def _why_left_out(claim: Claim, declared: DeclaredClaims, table: Table, task: st
 
 
 def _compare(
-    claim: Claim, declared: DeclaredClaims, table: Table, asked: Sequence[tuple[tuple[str, str], Sequence[str]]]
+    claim: Claim,
+    declared: DeclaredClaims,
+    table: Table,
+    seen: Extremes,
+    asked: Sequence[tuple[tuple[str, str], Sequence[str]]],
 ) -> list[Comparison]:
     """Comparisons of pairs (candidate, baseline) over their tasks, tested together."""
     tested = [(pair, tasks) for pair, tasks in asked if tasks]
@@ -172,8 +176,10 @@ def _compare(
     if not any(map(_incomplete, made)):
         return made
     cases = []
+    keys = {(task, name) for pair, tasks in tested for name in pair for task in tasks}
     for favour in (False, True):
-        evidence_then = _evidence(claim, declared, filled(table, declared.candidates, favour=favour), tested)
+        whole = filled(table, seen, keys, claim.measure, declared.candidates, favour=favour)
+        evidence_then = _evidence(claim, declared, whole, tested)
         cases.append(iter(list(zip(evidence_then, decide(evidence_then, foretell=False), strict=True))))
     bounded = []
     for each in made:
@@ -259,11 +265,11 @@ def _count(table: Table, name: str, tasks: Sequence[str]) -> RunCount:
     return RunCount(shown=sum(each.shown for each in own), planned=sum(each.planned for each in own))
 
 
-def _looks(claim: Claim, table: Table, pair: tuple[str, str], tasks: Sequence[str]) -> list[SecondLook]:
-    return [look for each in claim.looks if (look := _look(each, table, pair, tasks)) is not None]
+def _looks(claim: Claim, table: Table, seen: Extremes, pair: tuple[str, str], tasks: Sequence[str]) -> list[SecondLook]:
+    return [look for each in claim.looks if (look := _look(each, table, seen, pair, tasks)) is not None]
 
 
-def _look(look: Look, table: Table, pair: tuple[str, str], tasks: Sequence[str]) -> SecondLook | None:
+def _look(look: Look, table: Table, seen: Extremes, pair: tuple[str, str], tasks: Sequence[str]) -> SecondLook | None:
     """A second measure over those of the tasks that have it; None where none has."""
     own = [
         task
@@ -290,8 +296,9 @@ def _look(look: Look, table: Table, pair: tuple[str, str], tasks: Sequence[str])
     counts = [_count(table, name, own) for name in pair]
     ends: list[float] = []
     if any(count.shown < count.planned for count in counts):
-        part = {key: measured for key, measured in table.items() if key[0] in set(own)}
-        ends = sorted(difference(filled(part, {pair[0]}, favour=favour)) for favour in (False, True))
+        keys = [(task, name) for task in own for name in pair]
+        whole = [filled(table, seen, keys, look.measure, {pair[0]}, favour=favour) for favour in (False, True)]
+        ends = sorted(map(difference, whole))
     means = [float(weights @ [np.nanmean(table[task, name].values[look.measure]) for task in own]) for name in pair]
     return SecondLook(
         measure=look.name,

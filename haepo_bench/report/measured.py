@@ -1,7 +1,7 @@
 """What claims are judged by: each algorithm's measures on each task, and what a task's address says of its kind."""
 
 import math
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +46,8 @@ class Measured:
 
 #: By task and algorithm, both as the suite names them.
 Table = Mapping[tuple[str, str], Measured]
+#: The lowest and the highest value of a measure that any run has on a task, by task and measure.
+Extremes = dict[tuple[str, str], tuple[float, float]]
 
 
 def measure(
@@ -105,9 +107,9 @@ def _any(values: Array) -> bool:
     return bool(np.isfinite(values).any())
 
 
-def extremes(table: Table) -> dict[tuple[str, str], tuple[float, float]]:
-    """{(task, measure): the lowest and the highest value that any run has there}."""
-    found: dict[tuple[str, str], tuple[float, float]] = {}
+def extremes(table: Table) -> Extremes:
+    """Of all measures on all tasks."""
+    found: Extremes = {}
     for (task, _), measured in table.items():
         for name, values in measured.values.items():
             low, high = found.get((task, name), (math.inf, -math.inf))
@@ -115,17 +117,30 @@ def extremes(table: Table) -> dict[tuple[str, str], tuple[float, float]]:
     return found
 
 
-def filled(table: Table, candidates: Container[str], *, favour: bool) -> Table:
-    """With values for missing runs, the most extreme on the task: for the candidates or against them."""
-    seen = extremes(table)
+def filled(
+    table: Table,
+    seen: Extremes,
+    keys: Iterable[tuple[str, str]],
+    measure: str,
+    candidates: Container[str],
+    *,
+    favour: bool,
+) -> Table:
+    """Those of the keys, with one measure, and the extremes of the task in place of missing runs.
+
+    Args:
+        seen: `extremes` of the table.
+        favour: the highest for the candidates and the lowest for the others; else the other way round.
+    """
+    measure = "final_score" if measure == "cvar" else measure
     complete = {}
-    for (task, algorithm), measured in table.items():
-        good = favour == (algorithm in candidates)
-        longer = {
-            name: np.append(own, np.full(measured.planned - measured.shown, seen[task, name][int(good)]))
-            for name, own in measured.values.items()
-        }
-        complete[task, algorithm] = Measured(longer, measured.shown, measured.planned)
+    for task, algorithm in keys:
+        measured = table[task, algorithm]
+        values, missing = measured.values[measure], measured.planned - measured.shown
+        if missing:
+            good = favour == (algorithm in candidates)
+            values = np.append(values, np.full(missing, seen[task, measure][int(good)]))
+        complete[task, algorithm] = Measured({measure: values}, measured.shown, measured.planned)
     return complete
 
 

@@ -15,9 +15,8 @@ from haepo_bench.report.dots import aggregate_plots, interval_plots
 from haepo_bench.report.figure_sheet import Picture
 from haepo_bench.report.in_short import claim_matrix, decided_by, glance, leaders, mishaps
 from haepo_bench.report.styles import COLOURS, DARK_COLOURS, DARK_FAINT, DARK_INK, FAINT, INK, Styles, suite_styles
-from haepo_bench.report.tables import Footnotes, diagnostics_table, reading_notes, result_table
+from haepo_bench.report.tables import Footnotes, diagnostics_table, omissions, reading_notes, result_table, summary
 from haepo_bench.report.verdict_text import scorecard_lines, scorecard_notes, scorecard_tables
-from haepo_bench.report.writers import omissions, summary
 
 #: What the figures' colours become on a dark ground.
 _DARK = {INK: DARK_INK, FAINT: DARK_FAINT, **dict(zip(COLOURS, DARK_COLOURS, strict=True))}

@@ -1,7 +1,7 @@
 """The report's tables, as text cells that every format writes in its own way."""
 
 import math
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 from typing import NamedTuple
 
 from haepo_bench.report.document import AlgorithmResult, Estimate, SuiteResult, TaskResult
@@ -150,6 +150,25 @@ def diagnostics_table(task: TaskResult) -> Table | None:
     )
 
 
+def summary(suite: SuiteResult) -> str:
+    """One sentence: how much there is, and how much is missing."""
+    algorithms = {result.algorithm for task in suite.tasks for result in task.algorithms}
+    missing = suite.runs_planned - suite.runs_shown
+    diverged = sum(len(result.seeds.diverged) for task in suite.tasks for result in task.algorithms)
+    text = f"{many(len(algorithms), 'algorithm')} on {many(len(suite.tasks), 'task')}: "
+    text += f"{suite.runs_shown:,} of {many(suite.runs_planned, 'run')} have a result"
+    text += f", {diverged} of them diverged" if diverged else ""
+    text += f"; {missing} missing, each named below its table" if missing else ""
+    plan = "" if suite.plan else " No readable plan: the newest settings and code of each algorithm are shown."
+    return f"{text}.{plan}"
+
+
+def omissions(suite: SuiteResult) -> list[str]:
+    """One line for each file that could not be read and each folder that is left out."""
+    lines = [f"{file.file}: not readable: {file.reason}" for file in suite.damaged]
+    return lines + [f"{left.folder}: {many(left.runs, 'run')} not shown: {left.reason}" for left in suite.not_shown]
+
+
 def reading_notes(suite: SuiteResult) -> list[str]:
     """How a suite's tables are to be read; said once a suite."""
     results = [result for task in suite.tasks for result in task.algorithms]
@@ -194,11 +213,11 @@ def cost_cells(result: AlgorithmResult) -> list[Cell]:
 def information_cell(result: AlgorithmResult) -> Cell:
     """What the algorithm was told, whether it learns a critic, whether it discounts."""
     information = result.information
-    if information.told is None:
+    if information.told is None and information.critic is None:
         return Cell(UNDEFINED)
-    critic = "critic" if information.critic else "no critic"
+    critic = {True: "critic", False: "no critic", None: "critic unknown"}[information.critic]
     discount = "no discount" if information.discount is None else f"discount {information.discount:g}"
-    return Cell(information.told, f"{critic}, {discount}")
+    return Cell(information.told or UNDEFINED, f"{critic}, {discount}")
 
 
 def estimate_cell(estimate: Estimate | None, decimals: int) -> Cell:
@@ -289,6 +308,14 @@ def additions(task: TaskResult) -> list[str]:
     ]
 
 
+def resting_on(results: Sequence[AlgorithmResult]) -> str:
+    """On how many runs of those asked for a table rests."""
+    shown, planned = sum(len(each.seeds.shown) for each in results), sum(len(each.seeds.planned) for each in results)
+    added = sum(len(each.seeds.exploratory) for each in results)
+    text = f"Rests on {shown:,} of {planned:,} runs asked for"
+    return f"{text}, {added:,} of them exploratory." if added else f"{text}."
+
+
 def absences_of(suite: SuiteResult, algorithms: Container[str], tasks: Container[str]) -> list[str]:
     """`absences` of some algorithms on some tasks, for a table over several; the first of them where they are many."""
     lines = []
@@ -303,3 +330,8 @@ def absences_of(suite: SuiteResult, algorithms: Container[str], tasks: Container
 def run_notes(task: TaskResult) -> list[str]:
     """What the runs themselves say that a reader should know."""
     return [f"{result.algorithm}: {note}" for result in task.algorithms for note in result.notes]
+
+
+def many(n: int, noun: str) -> str:
+    """A count with its noun."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"

@@ -4,7 +4,7 @@ from collections.abc import Container, Sequence
 from typing import NamedTuple, get_args
 
 from haepo_bench.report.document import ClaimResult, Comparison, Reading, RunCount, Scorecard, SuiteResult
-from haepo_bench.report.tables import UNDEFINED, Cell, Footnotes, Table, absences_of, fixed, kind
+from haepo_bench.report.tables import UNDEFINED, Cell, Footnotes, Table, absences_of, fixed, kind, resting_on
 from haepo_bench.statistics.aggregates import TAIL_SEEDS
 from haepo_bench.statistics.verdicts import POWER, Verdict
 
@@ -250,11 +250,7 @@ def _missing_notes(suite: SuiteResult, card: Scorecard, tasks: Container[str]) -
     own = [
         result for task in suite.tasks if task.task in tasks for result in task.algorithms if result.algorithm in named
     ]
-    shown, planned = sum(len(result.seeds.shown) for result in own), sum(len(result.seeds.planned) for result in own)
-    lines = [f"{shown:,} of {planned:,} runs of these algorithms on these tasks have a result."]
-    added = sum(len(result.seeds.exploratory) for result in own)
-    lines += [f"{added:,} of them are exploratory, made under another declaration than the first."] if added else []
-    return [*lines, *absences_of(suite, named, tasks)]
+    return [resting_on(own), *absences_of(suite, named, tasks)]
 
 
 def _interval(difference: float | None, low: float | None, high: float | None) -> str:

@@ -104,7 +104,9 @@ def curve_frame(cells: Sequence[SelectedCell]) -> pd.DataFrame:
                 ]
             )
             for name in names
-        }
+        },
+        # Every column is an array of its own already; a copy of them all would double the memory of a large store.
+        copy=False,
     )
     random = repeated(lambda _, run: run.record.references.random if run.record.references else np.nan, float)
     solved = repeated(lambda _, run: run.record.references.solved if run.record.references else np.nan, float)

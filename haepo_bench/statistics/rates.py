@@ -39,14 +39,18 @@ def rate_interval(happened: Array, *, confidence: float = 0.95) -> Interval:
     for a binomial proportion, Statistical Science 16(2): coverage near the nominal on average, where Clopper and
     Pearson's is above it throughout (docs/statistics.md). NaN where there is no run.
     """
-    from scipy import stats
+    from scipy import special
 
     happened = np.asarray(happened, dtype=bool)
-    if not happened.size:
+    n = happened.size
+    if not n:
         return Interval(*np.full(3, np.nan))
-    found = stats.binomtest(int(happened.sum()), happened.size)
-    low, high = found.proportion_ci(confidence, method="wilson")
-    return Interval(np.asarray(found.statistic), np.asarray(low), np.asarray(high))
+    rate, z = happened.mean(), special.ndtri(0.5 + confidence / 2)
+    centre = (rate + z**2 / (2 * n)) / (1 + z**2 / n)
+    half_width = z / (1 + z**2 / n) * np.sqrt(rate * (1 - rate) / n + z**2 / (4 * n**2))
+    # At 0 and 1 the interval reaches the rate itself, which rounding must not undo.
+    low, high = np.clip(centre - half_width, 0, rate), np.clip(centre + half_width, rate, 1)
+    return Interval(np.asarray(rate), np.asarray(low if rate > 0 else 0.0), np.asarray(high if rate < 1 else 1.0))
 
 
 def rate_combination_interval(
