@@ -14,9 +14,11 @@ from markupsafe import Markup, escape
 
 from haepo_bench.report.document import Band, SuiteResult, TaskResult
 from haepo_bench.report.styles import COLOURS, DARK_COLOURS, DASHES, MARKERS, Look, Styles
-from haepo_bench.report.tables import kind, return_decimals
+from haepo_bench.report.tables import Footnotes, kind, return_decimals
 
-_SCRIPTS = ("scales.js", "chart.js", "page.js")
+BAND = "95 % skewness-corrected t interval at each mark (none for one seed)"
+
+_SCRIPTS = ("scales.js", "drawing.js", "group.js", "picture.js", "chart.js", "page.js")
 _SHEETS = ("page.css", "chart.css")
 
 
@@ -28,23 +30,25 @@ class Axis(NamedTuple):
         button: one or two words for the switch between axes.
         label: with unit.
         decimals: of its numbers when they are read off; None: as many as distinguish them.
-        guides: levels that get a line, each with its name.
+        guides: levels that get a line.
         limits: what is always in view; None: what the series need.
+        log: of an x axis: it starts at 0, and may be shown logarithmically without what lies there.
     """
 
     key: str
     button: str
     label: str
     decimals: int | None = None
-    guides: Mapping[float, str] = {}
+    guides: Sequence[float] = ()
     limits: tuple[float, float] | None = None
+    log: bool = False
 
 
 class Series(NamedTuple):
     """One line with its band.
 
     Args:
-        name: in legend and labels.
+        name: in legend and labels, there followed by `mark`, which points to one of the chart's notes.
         detail: what else the legend says of it.
         x: for each x axis that it has, its position at every mark; None where undefined.
         y: for each y axis that it has, its mean and interval at every mark.
@@ -55,15 +59,23 @@ class Series(NamedTuple):
     look: Look
     x: Mapping[str, Sequence[float | None]]
     y: Mapping[str, Band]
+    mark: str = ""
 
 
 class LineChart(NamedTuple):
-    """A chart; the first x and y axis are shown first."""
+    """A chart; the first x and y axis are shown first.
+
+    Args:
+        notes: lines below it.
+        ends: whether the lines' right ends carry their names; no help where all lines end at one place.
+    """
 
     title: str
     x: Sequence[Axis]
     y: Sequence[Axis]
     series: Sequence[Series]
+    notes: Sequence[str] = ()
+    ends: bool = True
 
 
 def curve_chart(task: TaskResult, styles: Styles) -> LineChart | None:
@@ -71,6 +83,7 @@ def curve_chart(task: TaskResult, styles: Styles) -> LineChart | None:
     results = [(result, result.curve) for result in task.algorithms if result.curve]
     if not results:
         return None
+    footnotes = Footnotes(result for result, _ in results)
     series = []
     for result, curve in results:
         times: dict[str, Sequence[float | None]] = {
@@ -87,16 +100,17 @@ def curve_chart(task: TaskResult, styles: Styles) -> LineChart | None:
                 look=styles.of(result.algorithm),
                 x={key: values for key, values in times.items() if any(value is not None for value in values)},
                 y={key: band for key, band in bands.items() if band is not None},
+                mark=footnotes.marker(result),
             )
         )
     decimals = return_decimals([result.final_return for result, _ in results])
     x_axes = [
-        Axis("env_steps", "Env steps", "training env steps a seed", 0),
-        Axis("wall_seconds", "Wall seconds", "wall-clock seconds of training a seed"),
-        Axis("cpu_seconds", "CPU seconds", "CPU seconds of training a seed"),
+        Axis("env_steps", "Env steps", "training env steps a seed", 0, log=True),
+        Axis("wall_seconds", "Wall seconds", "wall-clock seconds of training a seed", log=True),
+        Axis("cpu_seconds", "CPU seconds", "CPU seconds of training a seed", log=True),
     ]
     y_axes = [
-        Axis("score", "Score", "score (0: random, 1: solved)", 3, {0: "random", 1: "solved"}, (0, 1)),
+        Axis("score", "Score", "score (0: random, 1: solved)", 3, (0, 1), (0, 1)),
         Axis("eval_return", "Return", "evaluation return", decimals),
     ]
     return LineChart(
@@ -104,6 +118,7 @@ def curve_chart(task: TaskResult, styles: Styles) -> LineChart | None:
         x=[axis for axis in x_axes if any(axis.key in each.x for each in series)],
         y=[axis for axis in y_axes if any(axis.key in each.y for each in series)],
         series=series,
+        notes=[f"Sampled policy. Line: mean over seeds. Band: {BAND}.", *footnotes.lines],
     )
 
 
@@ -111,6 +126,8 @@ def profile_chart(suite: SuiteResult, styles: Styles) -> LineChart | None:
     """Performance profiles of all algorithms over a suite's tasks; None where there are none."""
     if not suite.profiles:
         return None
+    results = {result.algorithm: result for task in suite.tasks for result in task.algorithms}
+    footnotes = Footnotes(results[profile.algorithm] for profile in suite.profiles)
     series = [
         Series(
             name=profile.algorithm,
@@ -118,24 +135,29 @@ def profile_chart(suite: SuiteResult, styles: Styles) -> LineChart | None:
             look=styles.of(profile.algorithm),
             x={"threshold": profile.thresholds},
             y={"share": profile.band},
+            mark=footnotes.marker(results[profile.algorithm]),
         )
         for profile in suite.profiles
     ]
     return LineChart(
-        title="Share of runs whose final score is above each threshold",
+        title="Performance profiles: the share of runs whose final score is above each threshold",
         x=[Axis("threshold", "Score", "final score τ (0: random, 1: solved)", 2)],
         y=[Axis("share", "Share", "share of runs with a final score above τ", 3, limits=(0, 1))],
         series=series,
+        notes=["Tasks weighted by family. Band: pointwise 95 % stratified bootstrap interval.", *footnotes.lines],
+        ends=False,
     )
 
 
 def chart_fragment(chart: LineChart, *, group: str, fallback: Markup | None = None) -> Markup:
     """A chart as a piece of a page that holds `assets()` too; `fallback` is shown where no script runs."""
     title = escape(chart.title)
+    notes = Markup("").join(Markup("<li>{}</li>").format(note) for note in chart.notes)
     return Markup(
         f'<figure class="chart" data-group="{escape(group)}"><figcaption>{title}</figcaption>'
         f'<script type="application/json">{script_json(chart_data(chart))}</script>'
-        f"<noscript>{fallback or ''}</noscript></figure>"
+        f"<noscript>{fallback or ''}</noscript>"
+        f'<ul class="notes">{notes}</ul></figure>'
     )
 
 
@@ -143,11 +165,13 @@ def chart_data(chart: LineChart) -> dict[str, Any]:
     """What the script is told: axes, and for each series its look, positions and [mean, low, high, n] by axis."""
     return {
         "title": chart.title,
+        "ends": chart.ends,
         "x": [_axis(axis) for axis in chart.x],
         "y": [_axis(axis) for axis in chart.y],
         "series": [
             {
                 "name": each.name,
+                "mark": each.mark,
                 "detail": each.detail,
                 "colour": each.look.colour,
                 "dash": DASHES[each.look.dash],
@@ -174,8 +198,9 @@ def _axis(axis: Axis) -> dict[str, Any]:
         "button": axis.button,
         "label": axis.label,
         "decimals": axis.decimals,
-        "guides": [[level, name] for level, name in axis.guides.items()],
+        "guides": list(axis.guides),
         "limits": axis.limits,
+        "log": axis.log,
     }
 
 

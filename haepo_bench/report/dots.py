@@ -3,9 +3,7 @@
 Each row is a small SVG that stretches with the page, so that the plot needs no script and reads well on a phone.
 """
 
-import math
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from typing import NamedTuple
 
 from matplotlib.ticker import MaxNLocator
@@ -145,8 +143,7 @@ def _plot(
         return round(min(max((_tame(value) - low) / (high - low), 0.0), 1.0) * _WIDTH)
 
     ticks = [float(tick) for tick in MaxNLocator(5).tick_values(low, high) if low <= tick <= high]
-    step = min((b - a for a, b in pairwise(ticks)), default=0.01)
-    digits = max(0, min(6, -math.floor(math.log10(step * 1.001))))
+    digits = next((d for d in range(6) if all(abs(tick - round(tick, d)) < 1e-9 * (high - low) for tick in ticks)), 6)
     return DotPlot(
         button=button,
         label=label,
@@ -173,9 +170,7 @@ def _row(row: Interval, styles: Styles, place: Callable[[float], int], decimals:
         value=-1e300 if row.mean is None else row.mean,
         whisker=whisker,
         dot="" if row.mean is None else f"M{place(row.mean)} 12h0",
-        rug="".join(f"M{at} 4v16" for at in sorted({place(value) for value in row.values}))
-        if len(row.values) > 1
-        else "",
+        rug="".join(f"M{at} 4v16" for at in seeds),
     )
 
 

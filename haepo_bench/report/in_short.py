@@ -9,6 +9,8 @@ from haepo_bench.wording import named_seeds
 
 #: With more tasks than this the leaders are counted instead of named task by task.
 _NAMED_TASKS = 8
+#: A task on which nobody's mean score gets so far tells nothing of who leads.
+_LEARNED = 0.1
 
 
 class Verdict(NamedTuple):
@@ -52,23 +54,38 @@ class Mishap(NamedTuple):
     reason: str
 
 
+class _Leader(NamedTuple):
+    """Who has the highest mean on a task; `text` with interval, `reaching` how many others' intervals reach it."""
+
+    task: TaskResult
+    name: str
+    mean: float
+    text: str
+    reaching: int
+
+
 def leaders(suite: SuiteResult) -> list[str]:
     """Sentences on who reached most on which task."""
-    found = [(task, leader) for task in suite.tasks if (leader := _leader(task))]
-    if len(found) <= _NAMED_TASKS:
-        return [_leader_sentence(task, leader) for task, leader in found]
-    counts: dict[str, int] = {}
-    for _, (name, _, _) in found:
-        counts[name] = counts.get(name, 0) + 1
-    listed = ", ".join(f"{name} on {n}" for name, n in sorted(counts.items(), key=lambda item: -item[1]))
-    return [
-        f"The highest mean at the end of training, task by task ({len(found)} tasks): {listed}. Leads can be within "
-        "the noise: see the intervals below."
-    ]
+    found = [leader for task in suite.tasks if (leader := _leader(task))]
+    lines = []
+    learned = [leader for leader in found if leader.task.references is None or leader.mean >= _LEARNED]
+    if len(learned) <= _NAMED_TASKS:
+        lines += [_leader_sentence(leader) for leader in learned]
+    else:
+        clear = [leader.name for leader in learned if not leader.reaching]
+        counts = sorted(((clear.count(name), name) for name in dict.fromkeys(clear)), key=lambda each: -each[0])
+        listed = ", ".join(f"{name} on {n}" for n, name in counts)
+        lines.append(
+            f"On {len(clear)} of {len(learned)} tasks one algorithm's mean at the end of training lies above every "
+            f"other's interval{f' ({listed})' if listed else ''}; on the others the best are within each other's noise."
+        )
+    unlearned = [leader.task.task for leader in found if leader not in learned]
+    if unlearned:
+        lines.append(f"No algorithm reaches a mean final score of {_LEARNED:g} on {', '.join(unlearned)}.")
+    return lines
 
 
-def _leader(task: TaskResult) -> tuple[str, str, int] | None:
-    """Name, mean with interval as text, and how many others' intervals reach the leader's mean."""
+def _leader(task: TaskResult) -> _Leader | None:
     scored = task.references is not None
     known = [
         (result.algorithm, estimate, estimate.mean)
@@ -82,16 +99,17 @@ def _leader(task: TaskResult) -> tuple[str, str, int] | None:
     text = fixed(mean, decimals)
     if best.low is not None and best.high is not None:
         text += f" [{fixed(best.low, decimals)}, {fixed(best.high, decimals)}]"
+    # As far as the numbers are shown: what reads 1.00 reaches 1.00.
     reaching = sum(
-        (estimate.high if estimate.high is not None else other) >= mean
+        round(estimate.high if estimate.high is not None else other, decimals) >= round(mean, decimals)
         for algorithm, estimate, other in known
         if algorithm != name
     )
-    return name, text, reaching
+    return _Leader(task, name, mean, text, reaching)
 
 
-def _leader_sentence(task: TaskResult, leader: tuple[str, str, int]) -> str:
-    name, text, reaching = leader
+def _leader_sentence(leader: _Leader) -> str:
+    task, name, _, text, reaching = leader
     measure = "final score" if task.references is not None else "final return"
     others = (
         "no other interval reaches it"
@@ -125,7 +143,7 @@ def _verdict(claim: ClaimResult, reading: Reading) -> Verdict:
         return Verdict("not-tested", "not tested", "")
     compared = [each for each in reading.overall if each.verdict]
     same = sum(each.verdict == reading.verdict for each in compared)
-    against = f"against {same} of {len(compared)}" if len(compared) > 1 else f"against {compared[0].baseline}"
+    against = f"{same} of {len(compared)} baselines" if len(compared) > 1 else f"against {compared[0].baseline}"
     return Verdict(reading.verdict.replace(" ", "-"), reading.verdict, against)
 
 

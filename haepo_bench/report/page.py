@@ -15,7 +15,7 @@ from haepo_bench.report.dots import aggregate_plots, interval_plots
 from haepo_bench.report.figure_sheet import Picture
 from haepo_bench.report.in_short import claim_matrix, decided_by, glance, leaders, mishaps
 from haepo_bench.report.styles import COLOURS, DARK_COLOURS, DARK_FAINT, DARK_INK, FAINT, INK, Styles, suite_styles
-from haepo_bench.report.tables import diagnostics_table, omissions, reading_notes, result_table, summary
+from haepo_bench.report.tables import Footnotes, diagnostics_table, omissions, reading_notes, result_table, summary
 from haepo_bench.report.verdict_text import scorecard_lines, scorecard_notes, scorecard_tables
 
 #: What the figures' colours become on a dark ground.
@@ -65,13 +65,16 @@ def _suite(
     suite: SuiteResult, pictures: Mapping[str, Sequence[Picture]], key: str, fallbacks: _Fallbacks
 ) -> dict[str, Any]:
     styles = suite_styles(suite)
-    algorithms = dict.fromkeys(result.algorithm for task in suite.tasks for result in task.algorithms)
+    algorithms = {result.algorithm: result for task in suite.tasks for result in task.algorithms}
+    footnotes = Footnotes(algorithms.values())
     return {
         "key": key,
         "result": suite,
         "summary": summary(suite),
         "leaders": leaders(suite),
         "algorithms": list(algorithms),
+        "marks": {name: footnotes.marker(result) for name, result in algorithms.items()},
+        "footnotes": footnotes.lines,
         "colours": {name: styles.of(name).colour for name in algorithms},
         "reading": reading_notes(suite),
         "matrix": claim_matrix(suite),

@@ -1,322 +1,6 @@
-// Line charts with bands. A chart reads the JSON inside its figure and draws it as SVG; see charts.py for the data.
+// What a reader does with a chart: read values off, zoom, single out.
 
-const SHAPES = {
-  circle: "M-3.4 0a3.4 3.4 0 1 0 6.8 0a3.4 3.4 0 1 0-6.8 0z",
-  square: "M-3-3h6v6h-6z",
-  triangle: "M0-4L3.9 3H-3.9z",
-  diamond: "M0-4.3L4.3 0L0 4.3L-4.3 0z",
-  cross: "M-1.2-4h2.4v2.8H4v2.4H1.2V4h-2.4V1.2H-4v-2.4h2.8z",
-};
-
-/** What the charts of one group share: the series that are hidden, the axes chosen, whether bands are drawn. */
-class ChartGroup {
-  constructor() {
-    this.hidden = new Set();
-    this.axes = { x: null, y: null };
-    this.bands = true;
-    this.charts = [];
-  }
-
-  changed() {
-    for (const chart of this.charts) chart.refresh();
-  }
-
-  toggle(name) {
-    if (!this.hidden.delete(name)) this.hidden.add(name);
-    this.changed();
-  }
-
-  /** Shows one series alone; all of them where it is alone already. */
-  isolate(name) {
-    const names = new Set(this.charts.flatMap((chart) => chart.data.series.map((each) => each.name)));
-    const alone = [...names].every((each) => each === name || this.hidden.has(each)) && !this.hidden.has(name);
-    this.hidden = new Set(alone ? [] : [...names].filter((each) => each !== name));
-    this.changed();
-  }
-
-  choose(axis, key) {
-    this.axes[axis] = key;
-    this.changed();
-  }
-}
-
-function make(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
-}
-
-function draw(parent, tag, attributes = {}, text = "") {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  if (text) element.textContent = text;
-  parent.append(element);
-  return element;
-}
-
-/** A sample of a series' line, as legend and read-out show it. */
-function swatch(series, width = 30) {
-  const svg = draw(document.createDocumentFragment(), "svg", { width, height: 12, "aria-hidden": "true" });
-  const paint = { class: `line c${series.colour}`, "stroke-dasharray": series.dash.join(" ") };
-  draw(svg, "path", { d: `M0 6h${width}`, ...paint });
-  draw(svg, "path", { d: SHAPES[series.marker], transform: `translate(${width / 2} 6)`, class: `mark c${series.colour}` });
-  return svg;
-}
-
-class LineChart {
-  constructor(figure, group, number) {
-    this.figure = figure;
-    this.group = group;
-    this.data = JSON.parse(figure.querySelector('script[type="application/json"]').textContent);
-    this.id = `chart${number}`;
-    this.zoom = null; // {x: [low, high], y: [low, high] or null}, of the x axis it was made on
-    this.cursor = null; // a position on the x axis
-    this.highlighted = null;
-    this.build();
-    group.charts.push(this);
-  }
-
-  axis(which) {
-    const axes = this.data[which];
-    return axes.find((axis) => axis.key === this.group.axes[which]) ?? axes[0];
-  }
-
-  // ---- controls
-
-  build() {
-    this.bar = make("div", { class: "chart-bar" });
-    this.choices = [];
-    for (const [which, title] of [["x", "Against"], ["y", "Show"]]) {
-      if (this.data[which].length < 2) continue;
-      const box = make("div", { class: "choice", role: "group", "aria-label": title });
-      for (const axis of this.data[which]) {
-        const button = make("button", { type: "button", "data-axis": axis.key }, axis.button);
-        button.addEventListener("click", () => this.group.choose(which, axis.key));
-        this.choices.push([button, which, axis.key]);
-        box.append(button);
-      }
-      this.bar.append(box);
-    }
-    this.bandButton = this.button("Bands", "Show or hide the intervals", () => {
-      this.group.bands = !this.group.bands;
-      this.group.changed();
-    });
-    this.bandButton.dataset.action = "bands";
-    const zoom = make("div", { class: "choice", role: "group", "aria-label": "Zoom" });
-    this.zoomIn = this.button("+", "Zoom in", () => this.scale(0.5));
-    this.zoomOut = this.button("−", "Zoom out", () => this.scale(2));
-    this.reset = this.button("Reset", "Show everything again", () => this.unzoom());
-    this.reset.dataset.action = "reset";
-    zoom.append(this.zoomIn, this.zoomOut, this.reset);
-    this.bar.append(this.bandButton, zoom);
-
-    this.plot = make("div", { class: "plot", tabindex: "0", role: "group", "aria-label": `${this.data.title}. Arrow keys read values off, plus and minus zoom, 0 shows everything.` });
-    this.svg = draw(this.plot, "svg", { role: "img", "aria-label": this.data.title });
-    this.readout = make("div", { class: "readout", role: "status", hidden: "" });
-    this.plot.append(this.readout);
-
-    this.legend = make("div", { class: "legend", role: "group", "aria-label": "Algorithms" });
-    this.legendButtons = this.data.series.map((series) => this.legendButton(series));
-    const all = this.button("All", "Show all algorithms", () => this.showAll(true));
-    const none = this.button("None", "Hide all algorithms", () => this.showAll(false));
-    this.legend.append(...this.legendButtons, make("span", { class: "choice" }, all, none));
-    const help = "Drag to zoom, click a line to see it alone, click a name to hide it, double-click it to see it alone.";
-    this.help = make("p", { class: "chart-help" }, help);
-    this.figure.append(this.bar, this.plot, this.legend, this.help);
-
-    this.plot.addEventListener("pointermove", (event) => this.moved(event));
-    this.plot.addEventListener("pointerdown", (event) => this.pressed(event));
-    this.plot.addEventListener("pointerup", (event) => this.released(event));
-    this.plot.addEventListener("pointercancel", () => this.abandon());
-    this.plot.addEventListener("pointerleave", () => this.left());
-    this.plot.addEventListener("dblclick", () => this.unzoom());
-    this.plot.addEventListener("keydown", (event) => this.key(event));
-    this.plot.addEventListener("blur", () => this.left());
-    new ResizeObserver(() => {
-      if (this.plot.clientWidth !== this.width) this.refresh();
-    }).observe(this.plot);
-  }
-
-  button(text, title, action) {
-    const button = make("button", { type: "button", title, "aria-label": title }, text);
-    button.addEventListener("click", action);
-    return button;
-  }
-
-  legendButton(series) {
-    const name = make("span", { class: "legend-name" }, series.name);
-    const button = make("button", { type: "button", title: `${series.name}: ${series.detail}`, "data-series": series.name }, swatch(series), name);
-    button.addEventListener("click", (event) => (event.shiftKey ? this.group.isolate(series.name) : this.group.toggle(series.name)));
-    button.addEventListener("dblclick", () => this.group.isolate(series.name));
-    for (const event of ["pointerenter", "focus"]) button.addEventListener(event, () => this.highlight(series.name));
-    for (const event of ["pointerleave", "blur"]) button.addEventListener(event, () => this.highlight(null));
-    return button;
-  }
-
-  showAll(shown) {
-    for (const { name } of this.data.series) {
-      if (shown) this.group.hidden.delete(name);
-      else this.group.hidden.add(name);
-    }
-    this.group.changed();
-  }
-
-  // ---- drawing
-
-  /** Draws anew where the reader can see it, and marks the rest for later. */
-  refresh() {
-    if (!this.near) {
-      this.stale = true;
-      return;
-    }
-    this.stale = false;
-    const [x, y] = [this.axis("x"), this.axis("y")];
-    if (this.zoom && this.zoom.key !== x.key) this.zoom = null;
-    if (this.zoom && this.zoom.y && this.zoom.yKey !== y.key) this.zoom.y = null;
-    for (const [button, which, key] of this.choices) button.setAttribute("aria-pressed", String(this.axis(which).key === key));
-    this.bandButton.setAttribute("aria-pressed", String(this.group.bands));
-    this.reset.disabled = this.zoomOut.disabled = !this.zoom;
-    for (const button of this.legendButtons) button.setAttribute("aria-pressed", String(!this.group.hidden.has(button.dataset.series)));
-    this.lines = this.data.series
-      .filter((series) => !this.group.hidden.has(series.name) && series.x[x.key] && series.y[y.key])
-      .map((series) => ({ series, x: series.x[x.key], ...series.y[y.key] }));
-    this.paint(x, y);
-    this.show();
-  }
-
-  /** The whole of the x axis, whatever is hidden, so that hiding does not move what stays. */
-  wholeX(axis) {
-    const values = this.data.series.flatMap((series) => series.x[axis.key] ?? []).filter((value) => value !== null);
-    const [low, high] = values.length ? extent(values) : [0, 1];
-    const start = Math.min(low, axis.key === "threshold" ? low : 0);
-    return [start, high > start ? high : start + 1];
-  }
-
-  domains(x, y) {
-    const [left, right] = this.zoom?.x ?? this.wholeX(x);
-    if (this.zoom?.y) return [[left, right], this.zoom.y];
-    const [means, edges] = [[], []];
-    for (const line of this.lines) {
-      line.x.forEach((at, i) => {
-        // One mark beyond either edge: the line to it crosses the picture.
-        const near = at !== null && (line.x[i + 1] ?? at) >= left && (line.x[i - 1] ?? at) <= right;
-        if (!near || line.mean[i] === null) return;
-        means.push(line.mean[i]);
-        if (this.group.bands && line.low[i] !== null && line.high[i] !== null) edges.push(line.low[i], line.high[i]);
-      });
-    }
-    return [[left, right], comfortable(means, edges, this.zoom ? null : y.limits)];
-  }
-
-  paint(x, y) {
-    const svg = this.svg;
-    svg.replaceChildren();
-    this.width = this.plot.clientWidth;
-    const small = this.width < 560;
-    const height = small ? 280 : Math.max(320, Math.min(440, Math.round(this.width * 0.46)));
-    const [[left, right], [bottom, top]] = this.domains(x, y);
-    const yTicks = ticks(bottom, top, small ? 5 : 7);
-    const yText = tickFormat(yTicks);
-    const longest = Math.max(...yTicks.map((value) => yText(value).length));
-    const labels = small || !this.lines.length ? 0 : Math.min(170, Math.max(...this.lines.map((line) => line.series.name.length)) * 6.4 + 18);
-    const box = { left: longest * 7 + 12, right: this.width - Math.max(14, labels), top: 26, bottom: height - 42 };
-    svg.setAttribute("width", this.width);
-    svg.setAttribute("height", height);
-    svg.setAttribute("viewBox", `0 0 ${this.width} ${height}`);
-    const toX = (value) => box.left + ((value - left) / (right - left)) * (box.right - box.left);
-    const toY = (value) => box.bottom - ((value - bottom) / (top - bottom)) * (box.bottom - box.top);
-    Object.assign(this, { box, toX, toY, xDomain: [left, right], yDomain: [bottom, top], height });
-
-    const clip = draw(draw(svg, "defs"), "clipPath", { id: this.id });
-    draw(clip, "rect", { x: box.left, y: box.top - 4, width: Math.max(0, box.right - box.left) + 4, height: box.bottom - box.top + 8 });
-    for (const value of yTicks) {
-      draw(svg, "path", { class: "grid", d: `M${box.left} ${toY(value)}H${box.right}` });
-      draw(svg, "text", { class: "tick", x: box.left - 7, y: toY(value) + 4, "text-anchor": "end" }, yText(value));
-    }
-    const xTicks = ticks(left, right, Math.max(2, Math.floor((box.right - box.left) / 90)));
-    const xText = tickFormat(xTicks);
-    for (const value of xTicks) {
-      draw(svg, "path", { class: "grid", d: `M${toX(value)} ${box.top}V${box.bottom}` });
-      draw(svg, "text", { class: "tick", x: toX(value), y: box.bottom + 17, "text-anchor": "middle" }, xText(value));
-    }
-    draw(svg, "path", { class: "axis", d: `M${box.left} ${box.top}V${box.bottom}H${box.right}` });
-    draw(svg, "text", { class: "label x-label", x: (box.left + box.right) / 2, y: height - 6, "text-anchor": "middle" }, x.label);
-    draw(svg, "text", { class: "label y-label", x: 2, y: 13 }, y.label);
-    const inside = draw(svg, "g", { "clip-path": `url(#${this.id})` });
-    for (const [level, name] of y.guides) {
-      if (level < bottom || level > top) continue;
-      draw(inside, "path", { class: "guide", d: `M${box.left} ${toY(level)}H${box.right}` });
-      draw(svg, "text", { class: "guide-name", x: box.left + 5, y: toY(level) - 4 }, name);
-    }
-    const opacity = this.lines.length > 8 ? 0.07 : this.lines.length > 4 ? 0.11 : 0.17;
-    for (const line of this.lines) {
-      const group = draw(inside, "g", { class: `series c${line.series.colour}`, "data-series": line.series.name });
-      line.group = group;
-      if (this.group.bands) draw(group, "path", { class: "band", d: bandPath(line, toX, toY), "fill-opacity": opacity });
-    }
-    for (const line of this.lines) {
-      draw(line.group, "path", { class: "line", d: linePath(line, toX, toY), "stroke-dasharray": line.series.dash.join(" ") });
-      this.marks(line);
-    }
-    if (labels) this.endLabels();
-    if (!this.lines.length) {
-      const why = this.data.series.some((series) => !this.group.hidden.has(series.name)) ? "No values along these axes" : "All algorithms are hidden";
-      draw(svg, "text", { class: "tick", x: (box.left + box.right) / 2, y: (box.top + box.bottom) / 2, "text-anchor": "middle" }, why);
-    }
-    this.overlay = draw(svg, "g", { class: "overlay" });
-  }
-
-  /** Some marks of a line carry its shape, at other places than its neighbours'. */
-  marks(line) {
-    const inView = line.x.map((_, i) => i).filter((i) => this.visible(line, i));
-    const every = Math.max(1, Math.ceil(inView.length / 6));
-    const offset = inView.length > every ? this.lines.indexOf(line) % every : 0;
-    for (let k = offset; k < inView.length; k += every) {
-      const i = inView[k];
-      draw(line.group, "path", { class: "mark", d: SHAPES[line.series.marker], transform: `translate(${this.toX(line.x[i])} ${this.toY(line.mean[i])})` });
-    }
-  }
-
-  visible(line, i) {
-    return line.x[i] !== null && line.mean[i] !== null && line.x[i] >= this.xDomain[0] && line.x[i] <= this.xDomain[1];
-  }
-
-  /** Names at the right ends of the lines, moved apart. */
-  endLabels() {
-    const ends = [];
-    for (const line of this.lines) {
-      const last = line.x.map((_, i) => i).filter((i) => this.visible(line, i)).pop();
-      if (last === undefined) continue;
-      const y = Math.max(this.box.top, Math.min(this.box.bottom, this.toY(line.mean[last])));
-      ends.push({ line, y, at: [this.toX(line.x[last]), y] });
-    }
-    const gap = Math.min(13, (this.box.bottom - this.box.top + 20) / Math.max(1, ends.length));
-    ends.sort((a, b) => a.y - b.y);
-    ends.forEach((end, i) => {
-      end.y = Math.max(end.y, i ? ends[i - 1].y + gap : this.box.top - 8);
-    });
-    for (let i = ends.length - 1; i >= 0; i -= 1) {
-      ends[i].y = Math.min(ends[i].y, i + 1 < ends.length ? ends[i + 1].y - gap : this.box.bottom + 8);
-    }
-    const limit = Math.floor((this.width - this.box.right - 16) / 6.2);
-    for (const { line, y, at } of ends) {
-      const group = draw(this.svg, "g", { class: `series c${line.series.colour}`, "data-series": line.series.name });
-      line.label = group;
-      draw(group, "path", { class: "leader", d: `M${at[0] + 3} ${at[1]}L${this.box.right + 9} ${y}` });
-      const name = line.series.name.length > limit ? `${line.series.name.slice(0, limit - 1)}…` : line.series.name;
-      draw(group, "text", { class: "end", x: this.box.right + 12, y: y + 4 }, name);
-    }
-  }
-
-  highlight(name) {
-    if (this.highlighted === name || !this.lines) return;
-    this.highlighted = name;
-    const known = name !== null && this.lines.some((line) => line.series.name === name);
-    this.svg.classList.toggle("focused", known);
-    for (const group of this.svg.querySelectorAll(".series")) group.classList.toggle("on", group.dataset.series === name);
-  }
-
+class LineChart extends ChartPicture {
   // ---- reading off
 
   /** For each line the mark that is nearest to the cursor. */
@@ -325,10 +9,10 @@ class LineChart {
     for (const line of this.lines) {
       let best = null;
       line.x.forEach((at, i) => {
-        if (at === null || line.mean[i] === null) return;
+        if (!this.visible(line, i)) return;
         if (best === null || Math.abs(at - this.cursor) < Math.abs(line.x[best] - this.cursor)) best = i;
       });
-      if (best !== null && this.visible(line, best)) found.push({ line, i: best, x: line.x[best], mean: line.mean[best] });
+      if (best !== null) found.push({ line, i: best, x: line.x[best], mean: line.mean[best] });
     }
     return found.sort((a, b) => b.mean - a.mean);
   }
@@ -374,8 +58,9 @@ class LineChart {
   }
 
   fromX(pixels) {
-    const share = (pixels - this.box.left) / (this.box.right - this.box.left);
-    return this.xDomain[0] + Math.max(0, Math.min(1, share)) * (this.xDomain[1] - this.xDomain[0]);
+    const share = Math.max(0, Math.min(1, (pixels - this.box.left) / (this.box.right - this.box.left)));
+    const [start, end] = this.xDomain.map(this.warp.to);
+    return this.warp.from(start + share * (end - start));
   }
 
   fromY(pixels) {
@@ -465,8 +150,8 @@ class LineChart {
     const whole = this.wholeX(this.axis("x"));
     const [left, right] = [Math.max(whole[0], x[0]), Math.min(whole[1], x[1])];
     if (!(right - left > (whole[1] - whole[0]) * 1e-6)) return;
-    const everything = !y && left === whole[0] && right === whole[1];
-    this.zoom = everything ? null : { x: [left, right], y, key: this.axis("x").key, yKey: this.axis("y").key };
+    const everything = !y && right - left > (whole[1] - whole[0]) * 0.999;
+    this.zoom = everything ? null : { x: [left, right], y, key: this.axis("x").key, log: this.group.log, yKey: this.axis("y").key };
     this.refresh();
   }
 
@@ -477,13 +162,13 @@ class LineChart {
 
   /** Zooms about the cursor, or the middle. */
   scale(factor) {
-    const [left, right] = this.xDomain;
-    const about = this.cursor ?? (left + right) / 2;
-    const whole = this.wholeX(this.axis("x"));
+    const [left, right] = this.xDomain.map(this.warp.to);
+    const about = this.cursor === null ? (left + right) / 2 : Math.max(left, Math.min(right, this.warp.to(this.cursor)));
+    const whole = this.wholeX(this.axis("x")).map(this.warp.to);
     const width = Math.min((right - left) * factor, whole[1] - whole[0]);
     const share = (about - left) / (right - left);
     const start = Math.max(whole[0], Math.min(whole[1] - width, about - share * width));
-    this.zoomTo([start, start + width], null);
+    this.zoomTo([start, start + width].map(this.warp.from), null);
   }
 
   key(event) {
@@ -509,38 +194,4 @@ class LineChart {
     this.cursor = next ?? (step > 0 ? marks.at(-1) : marks[0]);
     this.show();
   }
-}
-
-function linePath(line, toX, toY) {
-  let [path, pen] = ["", "M"];
-  line.x.forEach((at, i) => {
-    if (at === null || line.mean[i] === null) pen = "M";
-    else {
-      path += `${pen}${toX(at).toFixed(1)} ${clamp(toY(line.mean[i]))}`;
-      pen = "L";
-    }
-  });
-  return path;
-}
-
-/** One outline a stretch in which the interval is known. */
-function bandPath(line, toX, toY) {
-  const stretches = [[]];
-  line.x.forEach((at, i) => {
-    if (at === null || line.low[i] === null || line.high[i] === null) stretches.push([]);
-    else stretches.at(-1).push(i);
-  });
-  return stretches
-    .filter((stretch) => stretch.length)
-    .map((stretch) => {
-      const upper = stretch.map((i) => `${toX(line.x[i]).toFixed(1)} ${clamp(toY(line.high[i]))}`);
-      const lower = stretch.map((i) => `${toX(line.x[i]).toFixed(1)} ${clamp(toY(line.low[i]))}`).reverse();
-      return `M${[...upper, ...lower].join("L")}Z`;
-    })
-    .join("");
-}
-
-/** Pixels far outside the picture overflow in some renderers. */
-function clamp(pixels) {
-  return Math.max(-1e4, Math.min(1e4, pixels)).toFixed(1);
 }

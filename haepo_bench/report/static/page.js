@@ -102,6 +102,7 @@ function sortBy(table, head, column) {
 
 /** The table of contents shows where the reader is. */
 function startContents() {
+  if (window.innerWidth < 1100) document.querySelector(".contents details").open = false;
   const links = new Map([...document.querySelectorAll(".contents a")].map((link) => [link.getAttribute("href").slice(1), link]));
   const watcher = new IntersectionObserver(
     (entries) => {

@@ -12,6 +12,18 @@ function ticks(low, high, count) {
   return found;
 }
 
+/** 1, 2 and 5 times the powers of ten inside [low, high]; only the powers where those are many. */
+function logTicks(low, high, count) {
+  for (const factors of [[1, 2, 5], [1]]) {
+    const found = [];
+    for (let power = Math.floor(Math.log10(low)); 10 ** power <= high; power += 1) {
+      found.push(...factors.map((factor) => factor * 10 ** power).filter((value) => value >= low * 0.999 && value <= high * 1.001));
+    }
+    if (found.length <= count + 2 || factors.length === 1) return found.length > 1 ? found : [low, high];
+  }
+  return [low, high];
+}
+
 /** Writes the ticks of one axis alike: thousands as k, millions as M. */
 function tickFormat(values) {
   const largest = Math.max(...values.map(Math.abs));
