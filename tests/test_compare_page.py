@@ -10,8 +10,6 @@ import pytest
 from cli_support import run_here
 from synthetic_runs import put, record, showcase
 
-from haepo_bench.results.store import Store
-
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -68,8 +66,11 @@ def browser() -> Iterator[Any]:
 
 
 def test_in_a_browser(page: Path, browser: Any) -> None:
-    browser.get(page.as_uri())
-    assert browser.get_log("browser") == []
+    for width in (420, 1200):
+        browser.set_window_size(width, 900)
+        browser.get(page.as_uri())
+        assert browser.get_log("browser") == []
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= max(width, 500)
     (chart,) = browser.find_elements("css selector", "figure.chart")
     browser.execute_script("arguments[0].scrollIntoView()", chart)
     names = [button.text for button in chart.find_elements("css selector", ".legend button") if "(" in button.text]

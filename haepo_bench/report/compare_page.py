@@ -103,7 +103,7 @@ def _chart(task: str, cells: list[CellComparison], group: str) -> Markup:
     ]
     decimals = return_decimals([estimate for cell in cells for estimate in (cell.final.a, cell.final.b)])
     y = (
-        Axis("value", "Score", "score (0: random, 1: solved)", 3, {0: "random", 1: "solved"}, (0, 1))
+        Axis("value", "Score", "score (0: random, 1: solved)", 3, (0, 1), (0, 1))
         if scored
         else Axis("value", "Return", "evaluation return", decimals)
     )
