@@ -16,6 +16,9 @@ from torch import Tensor
 from haepo_bench.objectives.base import Objective, TrajectoryBatch
 from haepo_bench.objectives.dpo import Dpo
 from haepo_bench.objectives.grpo import Grpo
+from haepo_bench.policies.language import LanguagePolicy
+from haepo_bench.policies.responses import Responses
+from haepo_bench.training.language.update import LanguageUpdate
 
 GROUPS, TRAJECTORIES, STEPS = 3, 4, 7
 #: TRL's name of a loss to ours.
@@ -113,6 +116,20 @@ def trainers(tmp_path_factory: pytest.TempPathFactory) -> Trl:
         trainer.model.double().train()
     dpo.ref_model.double()
     return Trl(grpo, dpo, tiny_model(), 32)
+
+
+def weights(seed: int) -> Tensor:
+    """A flat tensor of parameters for `tiny_model`, far enough from each other that ratios differ."""
+    model = tiny_model()
+    generator = torch.Generator().manual_seed(seed)
+    flat = torch.cat([p.detach().reshape(-1) for p in model.parameters()])
+    return flat + 0.05 * torch.randn(flat.shape, generator=generator, dtype=flat.dtype)
+
+
+def load(model: Any, flat: Tensor) -> None:
+    with torch.no_grad():
+        for p, part in zip(model.parameters(), flat.split([p.numel() for p in model.parameters()]), strict=True):
+            p.copy_(part.view_as(p))
 
 
 def random_batch(seed: int) -> TrajectoryBatch:
@@ -238,3 +255,134 @@ def test_dpo_equals_trl_on_the_same_log_probs(trainers: Trl, monkeypatch: pytest
         value, gradient = ours(Dpo(beta=beta, pairs="best-worst", entropy_coefficient=0.0), batch)
         assert value == pytest.approx(float(theirs.detach()), abs=1e-6)
         torch.testing.assert_close(gradient, their_gradient, atol=1e-6, rtol=0)
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Prompts of two to four tokens, and responses to each."""
+
+    prompts: list[list[int]]
+    responses: list[list[int]]
+    returns: Tensor
+
+
+def random_texts(groups: int, trajectories: int) -> Texts:
+    generator = torch.Generator().manual_seed(3)
+
+    def tokens(low: int, high: int) -> list[int]:
+        length = int(torch.randint(low, high + 1, (), generator=generator))
+        return torch.randint(4, 32, (length,), generator=generator).tolist()
+
+    prompts = [prompt for prompt in (tokens(2, 4) for _ in range(groups)) for _ in range(trajectories)]
+    return Texts(
+        prompts, [tokens(1, STEPS) for _ in prompts], torch.rand(len(prompts), generator=generator, dtype=torch.float64)
+    )
+
+
+def our_gradient(objective: Objective, texts: Texts, groups: int, micro_batch: int | None) -> tuple[float, Tensor]:
+    """Loss and gradient of our policy: responses of one set of weights, a reference of another, now at a third."""
+    policy = LanguagePolicy(tiny_model().float(), pad=0, stops=[2])
+    policy.parameters.copy_(weights(0))
+    policy.publish()
+    responses = Responses.of(texts.prompts, texts.responses, 0)
+    reference = weights(1).float()[None]
+    update = LanguageUpdate(
+        policy,
+        responses,
+        texts.returns.numpy(),
+        groups=groups,
+        horizon=STEPS,
+        reference=reference,
+        micro_batch=micro_batch,
+    )
+    update.gradient(objective)  # the first one is where the responses came from
+    policy.parameters.copy_(weights(2))
+    policy.publish()
+    found = update.gradient(objective)
+    return float(found["loss"]), policy.gradient[0].double()
+
+
+def left(rows: list[list[int]]) -> tuple[Tensor, Tensor]:
+    """Ids padded on the left, and their mask."""
+    longest = max(map(len, rows))
+    ids = torch.tensor([[0] * (longest - len(row)) + row for row in rows])
+    return ids, torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
+
+
+def right(rows: list[list[int]]) -> tuple[Tensor, Tensor]:
+    """Ids padded on the right, and their mask."""
+    ids, mask = left([row[::-1] for row in rows])
+    return ids.flip(1), mask.flip(1)
+
+
+@pytest.mark.parametrize("micro_batch", [None, 5])
+@pytest.mark.parametrize("loss", GRPO_LOSSES)
+def test_grpo_equals_trl_on_the_same_model_and_tokens(trainers: Trl, loss: str, micro_batch: int | None) -> None:
+    trainer, options = trainers.grpo, GRPO_LOSSES[loss]
+    texts = random_texts(GROUPS, TRAJECTORIES)
+    set_up(trainer, loss, options, 0.04, 0.01)
+    prompt_ids, prompt_mask = left(texts.prompts)
+    completion_ids, completion_mask = right(texts.responses)
+    ids, mask = torch.cat([prompt_ids, completion_ids], 1), torch.cat([prompt_mask, completion_mask], 1)
+
+    def log_probs(flat: Tensor) -> Tensor:
+        load(trainer.model, flat)
+        with torch.no_grad():
+            found, _, _ = trainer._get_per_token_logps_and_entropies(trainer.model, ids, mask, completion_ids.shape[1])
+        return found
+
+    behaviour, reference = log_probs(weights(0)), log_probs(weights(1))
+    load(trainer.model, weights(2))
+    trainer.model.zero_grad()
+    returns = texts.returns.view(1, GROUPS, TRAJECTORIES)
+    theirs = trainer._compute_loss(
+        trainer.model,
+        {
+            "prompt_ids": prompt_ids,
+            "prompt_mask": prompt_mask,
+            "completion_ids": completion_ids,
+            "completion_mask": completion_mask,
+            "advantages": advantages(returns, scale=options.get("scale_advantages", True)).view(-1),
+            "old_per_token_logps": behaviour,
+            "ref_per_token_logps": reference,
+            "num_items_in_batch": completion_mask.sum(),
+        },
+    )
+    theirs.backward()
+    value, gradient = our_gradient(Grpo(beta=0.04, entropy_coefficient=0.01, **options), texts, GROUPS, micro_batch)
+    assert value == pytest.approx(float(theirs.detach()), abs=1e-6)
+    their_gradient = torch.cat([p.grad.reshape(-1) for p in trainer.model.parameters()])
+    assert float(their_gradient.norm()) > 0.05
+    torch.testing.assert_close(gradient, their_gradient, atol=1e-6, rtol=0)
+
+
+def test_dpo_equals_trl_on_the_same_model_and_tokens(trainers: Trl) -> None:
+    trainer, texts = trainers.dpo, random_texts(GROUPS, 2)
+    returns = texts.returns.view(GROUPS, 2)
+    order = [
+        2 * group + int(place)
+        for place_of in (returns.argmax(1), returns.argmin(1))
+        for group, place in enumerate(place_of)
+    ]
+    # TRL pads whole texts on the right.
+    ids, attention_mask = right([texts.prompts[row] + texts.responses[row] for row in order])
+    completion_mask = attention_mask.clone()
+    for line, row in enumerate(order):
+        completion_mask[line, : len(texts.prompts[row])] = 0
+    load(trainer.model, weights(2))
+    load(trainer.ref_model, weights(1))
+    trainer.model.zero_grad()
+    trainer.beta = 0.1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # as above
+        theirs = trainer._compute_loss(
+            trainer.model,
+            {"input_ids": ids, "attention_mask": attention_mask, "completion_mask": completion_mask},
+            return_outputs=False,
+        )
+    theirs.backward()
+    value, gradient = our_gradient(Dpo(beta=0.1, pairs="best-worst", entropy_coefficient=0.0), texts, GROUPS, None)
+    assert value == pytest.approx(float(theirs.detach()), abs=1e-6)
+    their_gradient = torch.cat([p.grad.reshape(-1) for p in trainer.model.parameters()])
+    assert float(their_gradient.norm()) > 0.05
+    torch.testing.assert_close(gradient, their_gradient, atol=1e-6, rtol=0)
