@@ -65,6 +65,11 @@ ALGORITHMS = {
         Listed(
             "dpo", "online DPO on pairs ordered by true return; H-DPO as an option", "haepo_bench.objectives.dpo:Dpo"
         ),
+        Listed(
+            "dpo-offline",
+            "DPO on the fixed preferences of a language task",
+            "haepo_bench.training.language.offline:DpoOffline",
+        ),
         Listed("ppo", "PPO of Stable-Baselines3", "haepo_bench.training.ppo_sb3:PPO"),
         Listed(
             "ppo-batched",

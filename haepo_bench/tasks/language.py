@@ -61,6 +61,8 @@ class LanguageTask(Task):
     held_out: Sequence[Example]
     #: (prompt, response) to fine-tune the tiny model on; empty where the task has none.
     demonstrations: Sequence[tuple[str, str]] = ()
+    #: Gradient steps on the demonstrations that make the tiny model's starting policy.
+    fine_tuning_steps: int = 500
     #: Fixed preferences, for algorithms that learn offline; empty where the task has none.
     pairs: Sequence[Pair] = ()
     #: Every character of prompts, demonstrations and pairs, each once: the tiny model's tokens beside special ones.
