@@ -52,9 +52,7 @@ def at_once(objective: Objective, model: Any, rows: Responses, behaviour: Tensor
         distribution = torch.log_softmax(logits, -1)
         n = len(response)
         log_probs = log_probs.index_put((torch.tensor(row), torch.arange(n)), distribution[torch.arange(n), response])
-        entropy = entropy.index_put(
-            (torch.tensor(row), torch.arange(n)), -(distribution.exp() * distribution).sum(-1)
-        )
+        entropy = entropy.index_put((torch.tensor(row), torch.arange(n)), -(distribution.exp() * distribution).sum(-1))
     rewards = torch.zeros(12, T)
     rewards[torch.arange(12), rows.lengths - 1] = torch.from_numpy(RETURNS).float()
 
@@ -92,9 +90,7 @@ def test_micro_batches_give_the_gradient_of_the_whole_batch(objective: Objective
         found.append(policy.gradient[0].clone())
         for p in policy.model.parameters():
             p.grad = None
-        expected = torch.cat(
-            [g.reshape(-1) for g in at_once(objective, policy.model, rows, behaviour, reference)]
-        )
+        expected = torch.cat([g.reshape(-1) for g in at_once(objective, policy.model, rows, behaviour, reference)])
         torch.testing.assert_close(found[-1], expected, atol=1e-4 * float(expected.abs().max()), rtol=1e-3)
 
 

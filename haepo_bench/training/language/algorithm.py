@@ -85,9 +85,7 @@ def describe_language_parameters(objective: type[Objective], **defaults: Any) ->
     described = [replace(d, default=own.get(d.name, d.default)) for d in describe_fields(settings_class(objective))]
     if objective.collects == "segments":
         fields = {d.name: d for d in describe_fields(objective)}
-        described += [
-            replace(fields[name], default=value, source="TRL") for name, value in _SEGMENT_DEFAULTS.items()
-        ]
+        described += [replace(fields[name], default=value, source="TRL") for name, value in _SEGMENT_DEFAULTS.items()]
     return described
 
 

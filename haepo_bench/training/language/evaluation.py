@@ -123,7 +123,9 @@ class LanguageEvaluator:
         change = self._log_probs(self._probes).sum(1) - self._probe_log_probs
         return kendall_tau_b(change / self._probes.lengths.cpu().numpy(), self._probe_gold)
 
-    def _pass_at_k(self, prompts: Sequence[list[int]], examples: Sequence[object], seed: int, mark: int) -> dict[str, float]:
+    def _pass_at_k(
+        self, prompts: Sequence[list[int]], examples: Sequence[object], seed: int, mark: int
+    ) -> dict[str, float]:
         """pass@1 and pass@k of the policy as it is now and of the initial one, on the same prompts with the same draws."""
         if self._task.success_return is None:
             return {}
@@ -132,7 +134,9 @@ class LanguageEvaluator:
             initial = self._passes(prompts, examples, seed, mark)
         return found | {f"initial_{name}": value for name, value in initial.items()}
 
-    def _passes(self, prompts: Sequence[list[int]], examples: Sequence[object], seed: int, mark: int) -> dict[str, float]:
+    def _passes(
+        self, prompts: Sequence[list[int]], examples: Sequence[object], seed: int, mark: int
+    ) -> dict[str, float]:
         noise = uniforms(stream("evaluation noise", seed, mark, PASS_K), len(prompts) * PASS_K, self._task.horizon)
         rows = self._policy.sample(prompts, noise, copies=PASS_K)
         repeated = [example for example in examples for _ in range(PASS_K)]
