@@ -14,8 +14,9 @@ from torch import Tensor
 
 from haepo_bench.objectives.base import Objective, TrajectoryBatch, normalise_returns
 from haepo_bench.objectives.dpo import Dpo
-from haepo_bench.objectives.grpo import Grpo, group_advantages
+from haepo_bench.objectives.grpo import Grpo
 from haepo_bench.objectives.haepo import HaepoListwise, HaepoRanking, HaepoWeighted
+from haepo_bench.objectives.ratios import group_advantages
 from haepo_bench.objectives.reinforce import Reinforce, ReinforceToGo
 
 #: Worked numbers in float64 on the toy batch below, computed by a program that shares no code with this package.

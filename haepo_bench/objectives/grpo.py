@@ -8,12 +8,13 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from haepo_bench.objectives.base import Objective, ObjectiveOutput, TrajectoryBatch, hyper
+from haepo_bench.objectives.base import EntropyBonus, ObjectiveOutput, TrajectoryBatch, hyper
+from haepo_bench.objectives.ratios import clip_fraction, clipped_loss, group_advantages, k3
 
 _PAPER = "DeepSeekMath, arXiv 2402.03300"
 
 
-class Grpo(Objective):
+class Grpo(EntropyBonus):
     """GRPO: clipped token-level ratios, every token of a trajectory weighed with the trajectory's relative return.
 
         A_k  = (R_k - mean R) / (std R + 1e-4)              std with ddof 1, within the group
@@ -30,6 +31,7 @@ class Grpo(Objective):
     summary: ClassVar[str] = "Group Relative Policy Optimization; Dr. GRPO and DAPO as options"
     label: ClassVar[str] = "GRPO"
     reference: ClassVar[Literal["previous", "initial"]] = "initial"
+    confidence: ClassVar[str] = "high: read in the code of TRL and verl"
 
     clip_low: float = hyper(0.2, "ratios below 1 - clip_low are clipped", source="conventional (PPO's 0.2)", gt=0, lt=1)
     clip_high: float = hyper(0.2, "ratios above 1 + clip_high are clipped", source="conventional (PPO's 0.2)", gt=0)
@@ -43,27 +45,17 @@ class Grpo(Objective):
         source=_PAPER,
     )
     scale_advantages: bool = hyper(True, "divide by the group's standard deviation of returns", source=_PAPER)
-    entropy_coefficient: float = hyper(
-        0.01,
-        "weight of the entropy bonus (mean policy entropy a step)",
-        source="ours, shared by all; the paper has none",
-        ge=0,
-    )
 
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
         A = group_advantages(batch.returns, scale=self.scale_advantages)[..., None]
         lp = torch.where(batch.mask, batch.log_probs, 0.0)
         r = torch.exp(lp - torch.where(batch.mask, batch.behaviour_log_probs, 0.0))
         clipped = r.clamp(1 - self.clip_low, 1 + self.clip_high)
-        x = -torch.minimum(r * A, clipped * A)
+        x = clipped_loss(r, clipped, A)
         if self.beta:
             x = x + self.beta * k3(lp, torch.where(batch.mask, batch.reference_log_probs, 0.0))
         loss = self.aggregate(x, batch).mean(-1)
-        active = torch.where(batch.mask, (r * A > clipped * A), False).float()
-        return ObjectiveOutput(
-            loss - self.entropy_coefficient * batch.token_mean(batch.entropy),
-            {"clip_fraction": batch.token_mean(active).detach()},
-        )
+        return self.finish(loss, batch, {"clip_fraction": batch.token_mean(clip_fraction(r, clipped, A))})
 
     def aggregate(self, x: Tensor, batch: TrajectoryBatch) -> Tensor:
         """Per-step losses [seed, group, trajectory, step] to [seed, group]."""
@@ -75,24 +67,3 @@ class Grpo(Objective):
                 return sums.sum(-1) / batch.mask.sum((-1, -2)).clamp(min=1)
             case "constant":
                 return sums.mean(-1) / batch.horizon
-
-
-def group_advantages(returns: Tensor, *, scale: bool) -> Tensor:
-    """(R - mean) / (std + 1e-4) with ddof 1, or R - mean: [seed, group, trajectory] to the same; 0 in groups of one."""
-    centred = returns - returns.mean(-1, keepdim=True)
-    # Equal returns carry no information; a rounding error of their mean must not become an advantage.
-    centred = torch.where((returns == returns[..., :1]).all(-1, keepdim=True), 0.0, centred)
-    if not scale:
-        return centred
-    trajectories = returns.shape[-1]
-    std = (centred.square().sum(-1, keepdim=True) / max(trajectories - 1, 1)).sqrt()
-    return centred / (std + 1e-4)
-
-
-def k3(log_probs: Tensor, reference_log_probs: Tensor) -> Tensor:
-    """exp(ref - lp) - (ref - lp) - 1: a non-negative estimate of the KL to the reference from taken actions.
-
-    Source: http://joschu.net/blog/kl-approx.html.
-    """
-    difference = reference_log_probs - log_probs
-    return torch.exp(difference) - difference - 1

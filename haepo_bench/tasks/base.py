@@ -143,6 +143,13 @@ class Task(ABC):
         """As `vector`, of `groups` x `trajectories` episodes, group by group; those of a group share a start state."""
         return self.vector(trajectories)
 
+    def paired(self, trajectories: int) -> VectorEnvironment:
+        """As `grouped`, and the episodes of a group start alike also where the task draws its start states.
+
+        What is drawn later is each episode's own. Tasks that draw no start states need not say anything.
+        """
+        return self.grouped(trajectories)
+
     @property
     def probe_name(self) -> str:
         """What the file of the task's probe set is called, without its ending (probes.py)."""

@@ -117,7 +117,12 @@ class Tabular(Task):
         self.action_space = spaces.Discrete(actions)
 
     def vector(self, trajectories: int) -> VectorEnvironment:
-        episodes = _Episodes(self, trajectories)
+        return self._shown(_Episodes(self, trajectories))
+
+    def paired(self, trajectories: int) -> VectorEnvironment:
+        return self._shown(_Episodes(self, trajectories, alike=True))
+
+    def _shown(self, episodes: VectorEnvironment) -> VectorEnvironment:
         return episodes if self.window == 1 else Window(episodes, self.window)
 
     @cached_property
@@ -212,10 +217,14 @@ class Tabular(Task):
 
 
 class _Episodes(VectorEnvironment):
-    """Episodes of a table; all that is random about one is drawn when it starts."""
+    """Episodes of a table; all that is random about one is drawn when it starts.
 
-    def __init__(self, task: Tabular, trajectories: int) -> None:
-        self._task, self._trajectories = task, trajectories
+    Args:
+        alike: whether all episodes of a seed start in one state, drawn anew at each reset.
+    """
+
+    def __init__(self, task: Tabular, trajectories: int, *, alike: bool = False) -> None:
+        self._task, self._trajectories, self._alike = task, trajectories, alike
         self._cumulative = np.cumsum(task.start)[:-1]
         self._only_start = int(task.start.argmax()) if np.count_nonzero(task.start) == 1 else None
 
@@ -261,6 +270,8 @@ class _Episodes(VectorEnvironment):
             states = np.full((len(streams), *shape), self._only_start)
         else:
             drawn = np.array([stream.random(shape) for stream in streams])
+            if self._alike and shape:
+                drawn = np.broadcast_to(drawn[:, :1], drawn.shape)
             states = np.searchsorted(self._cumulative, drawn, side="right")
         if self._task.reward_noise is None:
             return states, None

@@ -63,6 +63,8 @@ class AlgorithmDefinition(ABC):
     version: int
     #: Several paragraphs for `describe`: formula, source, what is our choice.
     description: str
+    #: How sure it is that this is the algorithm of its source: high, medium or low, then why; empty where nobody said.
+    confidence: str = ""
 
     @abstractmethod
     def describe_parameters(self) -> list[ParameterDescription]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
+from gymnasium import spaces
 from pydantic import BaseModel, ValidationError
 
 from haepo_bench.errors import ParameterError, UserError, did_you_mean
@@ -52,6 +53,7 @@ class NativeDefinition(AlgorithmDefinition):
         own = inspect.getdoc(objective) or ""
         module = inspect.getdoc(inspect.getmodule(objective)) or ""
         self.description = f"{own}\n\n{module}"
+        self.confidence = objective.confidence
         self.information = information(objective)
 
     def describe_parameters(self) -> list[ParameterDescription]:
@@ -59,6 +61,8 @@ class NativeDefinition(AlgorithmDefinition):
         return [replace(d, default=self.objective.reference) if d.name == "reference" else d for d in described]
 
     def refuses(self, task: Task) -> str | None:
+        if self.objective.discrete_only and not isinstance(task.action_space, spaces.Discrete):
+            return "its loss compares probabilities of actions, and continuous actions have densities"
         return None
 
     def configure(self, overrides: Mapping[str, Any], task: Task) -> NativeAlgorithm:
