@@ -31,40 +31,59 @@ class Listed(NamedTuple):
     Args:
         target: `module:attribute`.
         origin: the distribution it comes from.
+        confidence: how sure it is that an algorithm is that of its source: high, medium or low; empty where nobody
+            said. `describe` says why.
     """
 
     name: str
     summary: str
     target: str
     origin: str = "haepo-bench"
+    confidence: str = ""
 
 
-_HAEPO = "haepo_bench.objectives.haepo"
-_REINFORCE = "haepo_bench.objectives.reinforce"
-
+#: Name, where it is defined (below this package), confidence, summary.
 ALGORITHMS = {
-    entry.name: entry
-    for entry in (
-        Listed(
-            "haepo-weighted", "HAEPO reading A: softmax weights times normalised returns", f"{_HAEPO}:HaepoWeighted"
+    name: Listed(name, summary, f"haepo_bench.{target}", confidence=confidence)
+    for name, target, confidence, summary in (
+        (
+            "haepo-weighted",
+            "objectives.haepo:HaepoWeighted",
+            "low",
+            "HAEPO reading A: softmax weights times normalised returns",
         ),
-        Listed("haepo-listwise", "HAEPO reading B: match the weights to the returns", f"{_HAEPO}:HaepoListwise"),
-        Listed("haepo-ranking", "HAEPO reading E: Plackett-Luce likelihood of the ranking", f"{_HAEPO}:HaepoRanking"),
-        Listed("reinforce", "REINFORCE with a mean baseline, whole returns: the control", f"{_REINFORCE}:Reinforce"),
-        Listed("reinforce-togo", "REINFORCE with per-step returns to go", f"{_REINFORCE}:ReinforceToGo"),
-        Listed(
+        (
+            "haepo-listwise",
+            "objectives.haepo:HaepoListwise",
+            "low",
+            "HAEPO reading B: match the weights to the returns",
+        ),
+        (
+            "haepo-ranking",
+            "objectives.haepo:HaepoRanking",
+            "low",
+            "HAEPO reading E: Plackett-Luce likelihood of the ranking",
+        ),
+        (
+            "reinforce",
+            "objectives.reinforce:Reinforce",
+            "high",
+            "REINFORCE with a mean baseline, whole returns: the control",
+        ),
+        ("reinforce-togo", "objectives.reinforce:ReinforceToGo", "high", "REINFORCE with per-step returns to go"),
+        (
             "grpo",
+            "objectives.grpo:Grpo",
+            "high",
             "Group Relative Policy Optimization; Dr. GRPO and DAPO as options",
-            "haepo_bench.objectives.grpo:Grpo",
         ),
-        Listed(
-            "dpo", "online DPO on pairs ordered by true return; H-DPO as an option", "haepo_bench.objectives.dpo:Dpo"
-        ),
-        Listed("ppo", "PPO of Stable-Baselines3", "haepo_bench.training.ppo_sb3:PPO"),
-        Listed(
+        ("dpo", "objectives.dpo:Dpo", "high", "online DPO on pairs ordered by true return; H-DPO as an option"),
+        ("ppo", "training.ppo_sb3:PPO", "high", "PPO of Stable-Baselines3"),
+        (
             "ppo-batched",
+            "training.ppo_batched:PPOBatched",
+            "high",
             "PPO as Stable-Baselines3 has it, all seeds as one batch",
-            "haepo_bench.training.ppo_batched:PPOBatched",
         ),
     )
 }
