@@ -25,6 +25,7 @@ class Grpo(EntropyBonus):
 
     Dr. GRPO (arXiv 2503.20783): aggregation "constant", scale_advantages false, beta 0.
     DAPO's loss (arXiv 2503.14476): aggregation "token", clip_high 0.28, beta 0 (its dynamic sampling is not part).
+    IIB-LPO's loss term (arXiv 2601.05870): advantage_entropy_coefficient 0.005 (its branching of texts is not part).
     The entropy bonus is the one that all native algorithms share; the paper has none: set it to 0 for the pure form.
     """
 
@@ -46,6 +47,13 @@ class Grpo(EntropyBonus):
     )
     scale_advantages: bool = hyper(True, "divide by the group's standard deviation of returns", source=_PAPER)
 
+    advantage_entropy_coefficient: float = hyper(
+        0.0,
+        "weight of the advantage-weighted entropy (mean over all steps of A_k H_kt): IIB-LPO's term, 0.005 in its code",
+        source="GRPO, which has none",
+        ge=0,
+    )
+
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
         A = group_advantages(batch.returns, scale=self.scale_advantages)[..., None]
         lp = torch.where(batch.mask, batch.log_probs, 0.0)
@@ -55,6 +63,8 @@ class Grpo(EntropyBonus):
         if self.beta:
             x = x + self.beta * k3(lp, torch.where(batch.mask, batch.reference_log_probs, 0.0))
         loss = self.aggregate(x, batch).mean(-1)
+        if self.advantage_entropy_coefficient:
+            loss = loss - self.advantage_entropy_coefficient * batch.token_mean(A * batch.entropy)
         return self.finish(loss, batch, {"clip_fraction": batch.token_mean(clip_fraction(r, clipped, A))})
 
     def aggregate(self, x: Tensor, batch: TrajectoryBatch) -> Tensor:
