@@ -78,6 +78,12 @@ ALGORITHMS = {
             "Group Relative Policy Optimization; Dr. GRPO and DAPO as options",
         ),
         ("dpo", "objectives.dpo:Dpo", "high", "online DPO on pairs ordered by true return; H-DPO as an option"),
+        (
+            "rloo",
+            "objectives.rloo:Rloo",
+            "high",
+            "REINFORCE with a leave-one-out baseline and clipped trajectory ratios",
+        ),
         ("ppo", "training.ppo_sb3:PPO", "high", "PPO of Stable-Baselines3"),
         (
             "ppo-batched",
