@@ -84,6 +84,12 @@ ALGORITHMS = {
             "high",
             "REINFORCE with a leave-one-out baseline and clipped trajectory ratios",
         ),
+        (
+            "reinforce-pp",
+            "objectives.reinforce_pp:ReinforcePlusPlus",
+            "high",
+            "PPO's clipping on returns whitened over the batch, no critic",
+        ),
         ("ppo", "training.ppo_sb3:PPO", "high", "PPO of Stable-Baselines3"),
         (
             "ppo-batched",
