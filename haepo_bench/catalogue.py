@@ -90,6 +90,7 @@ ALGORITHMS = {
             "high",
             "PPO's clipping on returns whitened over the batch, no critic",
         ),
+        ("gspo", "objectives.gspo:Gspo", "high", "clipped ratios of whole trajectories, normalised by length"),
         ("ppo", "training.ppo_sb3:PPO", "high", "PPO of Stable-Baselines3"),
         (
             "ppo-batched",
