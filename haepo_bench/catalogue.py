@@ -91,6 +91,12 @@ ALGORITHMS = {
             "PPO's clipping on returns whitened over the batch, no critic",
         ),
         ("gspo", "objectives.gspo:Gspo", "high", "clipped ratios of whole trajectories, normalised by length"),
+        (
+            "cispo",
+            "objectives.cispo:Cispo",
+            "high",
+            "policy gradient weighed with clipped token ratios; no token loses its gradient",
+        ),
         ("ppo", "training.ppo_sb3:PPO", "high", "PPO of Stable-Baselines3"),
         (
             "ppo-batched",
