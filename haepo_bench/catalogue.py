@@ -97,6 +97,7 @@ ALGORITHMS = {
             "high",
             "policy gradient weighed with clipped token ratios; no token loses its gradient",
         ),
+        ("gmpo", "objectives.gmpo:Gmpo", "high", "geometric mean of token ratios, clipped token by token"),
         ("ppo", "training.ppo_sb3:PPO", "high", "PPO of Stable-Baselines3"),
         (
             "ppo-batched",
