@@ -98,6 +98,7 @@ ALGORITHMS = {
             "policy gradient weighed with clipped token ratios; no token loses its gradient",
         ),
         ("gmpo", "objectives.gmpo:Gmpo", "high", "geometric mean of token ratios, clipped token by token"),
+        ("dr-grpo", "objectives.dr_grpo:DrGrpo", "high", "GRPO without length and deviation in its denominators"),
         ("ppo", "training.ppo_sb3:PPO", "high", "PPO of Stable-Baselines3"),
         (
             "ppo-batched",
