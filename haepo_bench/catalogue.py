@@ -99,6 +99,12 @@ ALGORITHMS = {
         ),
         ("gmpo", "objectives.gmpo:Gmpo", "high", "geometric mean of token ratios, clipped token by token"),
         ("dr-grpo", "objectives.dr_grpo:DrGrpo", "high", "GRPO without length and deviation in its denominators"),
+        (
+            "dapo",
+            "objectives.dapo:Dapo",
+            "high",
+            "DAPO's loss: GRPO with a higher upper clip and a mean over all steps",
+        ),
         ("ppo", "training.ppo_sb3:PPO", "high", "PPO of Stable-Baselines3"),
         (
             "ppo-batched",
