@@ -105,6 +105,7 @@ ALGORITHMS = {
             "high",
             "DAPO's loss: GRPO with a higher upper clip and a mean over all steps",
         ),
+        ("dppo", "objectives.dppo:Dppo", "high", "policy gradient masked by the total variation that a step has moved"),
         ("ppo", "training.ppo_sb3:PPO", "high", "PPO of Stable-Baselines3"),
         (
             "ppo-batched",
