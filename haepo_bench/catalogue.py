@@ -106,6 +106,12 @@ ALGORITHMS = {
             "DAPO's loss: GRPO with a higher upper clip and a mean over all steps",
         ),
         ("dppo", "objectives.dppo:Dppo", "high", "policy gradient masked by the total variation that a step has moved"),
+        (
+            "dppo-kl",
+            "objectives.dppo:DppoKl",
+            "high",
+            "policy gradient masked by the KL divergence that a step has moved",
+        ),
         ("ppo", "training.ppo_sb3:PPO", "high", "PPO of Stable-Baselines3"),
         (
             "ppo-batched",

@@ -50,3 +50,16 @@ class Dppo(EntropyBonus):
             return torch.where(A > 0, p - q <= self.threshold, p - q >= -self.threshold)
         b = q * (old - lp) + (1 - q) * torch.log((1 - q + 1e-8) / (1 - p + 1e-8))
         return (b <= self.threshold) | torch.where(A > 0, p <= q, p >= q)
+
+
+class DppoKl(Dppo):
+    """DPPO with the KL divergence: see `dppo`.
+
+    A named setting of it: `divergence: kl`, threshold 0.05.
+    """
+
+    summary: ClassVar[str] = "policy gradient masked by the KL divergence that a step has moved"
+    label: ClassVar[str] = "DPPO (KL)"
+
+    divergence: Literal["tv", "kl"] = hyper("kl", "total variation or KL of taken against all others", source=_CODE)
+    threshold: float = hyper(0.05, "d: divergence beyond which a step is masked", source=_CODE, gt=0)
