@@ -112,6 +112,7 @@ ALGORITHMS = {
             "high",
             "policy gradient masked by the KL divergence that a step has moved",
         ),
+        ("bapo", "objectives.bapo:Bapo", "high", "clip bounds that adapt until positive advantages weigh enough"),
         ("ppo", "training.ppo_sb3:PPO", "high", "PPO of Stable-Baselines3"),
         (
             "ppo-batched",
