@@ -113,6 +113,12 @@ ALGORITHMS = {
             "policy gradient masked by the KL divergence that a step has moved",
         ),
         ("bapo", "objectives.bapo:Bapo", "high", "clip bounds that adapt until positive advantages weigh enough"),
+        (
+            "dcpo",
+            "objectives.dcpo:Dcpo",
+            "high",
+            "advantages mixed with ratios to a tempered policy, towards a target entropy",
+        ),
         ("ppo", "training.ppo_sb3:PPO", "high", "PPO of Stable-Baselines3"),
         (
             "ppo-batched",
