@@ -119,6 +119,12 @@ ALGORITHMS = {
             "high",
             "advantages mixed with ratios to a tempered policy, towards a target entropy",
         ),
+        (
+            "lpo-forward",
+            "objectives.lpo:LpoForward",
+            "high",
+            "match the policy's weights to softmax of returns, KL(target || policy)",
+        ),
         ("ppo", "training.ppo_sb3:PPO", "high", "PPO of Stable-Baselines3"),
         (
             "ppo-batched",
