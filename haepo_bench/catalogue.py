@@ -125,6 +125,12 @@ ALGORITHMS = {
             "high",
             "match the policy's weights to softmax of returns, KL(target || policy)",
         ),
+        (
+            "lpo-reverse",
+            "objectives.lpo:LpoReverse",
+            "high",
+            "match the policy's weights to softmax of returns, KL(policy || target)",
+        ),
         ("ppo", "training.ppo_sb3:PPO", "high", "PPO of Stable-Baselines3"),
         (
             "ppo-batched",

@@ -72,3 +72,16 @@ class LpoForward(Lpo):
 
     def divergence(self, log_p: Tensor, log_target: Tensor) -> Tensor:
         return (log_target.exp() * (log_target - log_p)).sum(-1)
+
+
+class LpoReverse(Lpo):
+    """LPO, reverse: loss = KL(P || w*), d loss / d s_k = P_k (d_k - sum_j P_j d_j), d = log P - log w*.
+
+    With s the sum and tau 1 it is `snis` plus the KL of P to the policy that collected the batch, but for a constant.
+    """
+
+    summary: ClassVar[str] = "match the policy's weights to softmax of returns, KL(policy || target)"
+    label: ClassVar[str] = "LPO (reverse)"
+
+    def divergence(self, log_p: Tensor, log_target: Tensor) -> Tensor:
+        return (log_p.exp() * (log_p - log_target)).sum(-1)
