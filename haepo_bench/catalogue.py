@@ -131,6 +131,7 @@ ALGORITHMS = {
             "high",
             "match the policy's weights to softmax of returns, KL(policy || target)",
         ),
+        ("snis", "objectives.snis:Snis", "high", "self-normalised importance sampling of the return"),
         ("ppo", "training.ppo_sb3:PPO", "high", "PPO of Stable-Baselines3"),
         (
             "ppo-batched",
