@@ -132,6 +132,7 @@ ALGORITHMS = {
             "match the policy's weights to softmax of returns, KL(policy || target)",
         ),
         ("snis", "objectives.snis:Snis", "high", "self-normalised importance sampling of the return"),
+        ("rwr", "objectives.rwr:Rwr", "medium", "maximum likelihood weighed with the exponential of returns"),
         ("ppo", "training.ppo_sb3:PPO", "high", "PPO of Stable-Baselines3"),
         (
             "ppo-batched",
