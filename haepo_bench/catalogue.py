@@ -133,6 +133,12 @@ ALGORITHMS = {
         ),
         ("snis", "objectives.snis:Snis", "high", "self-normalised importance sampling of the return"),
         ("rwr", "objectives.rwr:Rwr", "medium", "maximum likelihood weighed with the exponential of returns"),
+        (
+            "awr",
+            "objectives.awr:Awr",
+            "medium",
+            "maximum likelihood weighed with the exponential of advantages, cut off",
+        ),
         ("ppo", "training.ppo_sb3:PPO", "high", "PPO of Stable-Baselines3"),
         (
             "ppo-batched",
