@@ -139,6 +139,7 @@ ALGORITHMS = {
             "medium",
             "maximum likelihood weighed with the exponential of advantages, cut off",
         ),
+        ("h-dpo", "objectives.h_dpo:HDpo", "medium", "online DPO with control of entropy"),
         ("ppo", "training.ppo_sb3:PPO", "high", "PPO of Stable-Baselines3"),
         (
             "ppo-batched",
