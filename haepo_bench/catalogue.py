@@ -140,6 +140,7 @@ ALGORITHMS = {
             "maximum likelihood weighed with the exponential of advantages, cut off",
         ),
         ("h-dpo", "objectives.h_dpo:HDpo", "medium", "online DPO with control of entropy"),
+        ("ipo", "objectives.ipo:Ipo", "high", "online IPO on pairs ordered by true return"),
         ("ppo", "training.ppo_sb3:PPO", "high", "PPO of Stable-Baselines3"),
         (
             "ppo-batched",
