@@ -141,6 +141,7 @@ ALGORITHMS = {
         ),
         ("h-dpo", "objectives.h_dpo:HDpo", "medium", "online DPO with control of entropy"),
         ("ipo", "objectives.ipo:Ipo", "high", "online IPO on pairs ordered by true return"),
+        ("rebel", "objectives.rebel:Rebel", "high", "regress differences of log-ratios on differences of returns"),
         ("ppo", "training.ppo_sb3:PPO", "high", "PPO of Stable-Baselines3"),
         (
             "ppo-batched",
