@@ -142,6 +142,7 @@ ALGORITHMS = {
         ("h-dpo", "objectives.h_dpo:HDpo", "medium", "online DPO with control of entropy"),
         ("ipo", "objectives.ipo:Ipo", "high", "online IPO on pairs ordered by true return"),
         ("rebel", "objectives.rebel:Rebel", "high", "regress differences of log-ratios on differences of returns"),
+        ("qrpo", "objectives.qrpo:Qrpo", "high", "regress log-ratios on quantiles of the reference policy's returns"),
         ("ppo", "training.ppo_sb3:PPO", "high", "PPO of Stable-Baselines3"),
         (
             "ppo-batched",
