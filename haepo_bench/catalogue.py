@@ -143,6 +143,12 @@ ALGORITHMS = {
         ("ipo", "objectives.ipo:Ipo", "high", "online IPO on pairs ordered by true return"),
         ("rebel", "objectives.rebel:Rebel", "high", "regress differences of log-ratios on differences of returns"),
         ("qrpo", "objectives.qrpo:Qrpo", "high", "regress log-ratios on quantiles of the reference policy's returns"),
+        (
+            "a2po",
+            "objectives.a2po:AStarPo",
+            "high",
+            "regress log-ratios on the optimal advantage over the reference policy",
+        ),
         ("ppo", "training.ppo_sb3:PPO", "high", "PPO of Stable-Baselines3"),
         (
             "ppo-batched",
