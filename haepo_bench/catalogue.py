@@ -149,6 +149,12 @@ ALGORITHMS = {
             "high",
             "regress log-ratios on the optimal advantage over the reference policy",
         ),
+        (
+            "reward-distillation",
+            "objectives.reward_distillation:RewardDistillation",
+            "low",
+            "regress differences of the implicit reward on differences of returns",
+        ),
         ("ppo", "training.ppo_sb3:PPO", "high", "PPO of Stable-Baselines3"),
         (
             "ppo-batched",
