@@ -245,9 +245,9 @@ def test_ipo() -> None:
 
 
 def test_rebel() -> None:
-    raw = {**PURE, "return_normalisation": "none", "kl_coefficient": 0}
+    raw = {**PURE, "return_normalisation": "none", "kl_coefficient": 0, "eta": 1.0}
     assert loss(Rebel(**raw), pair()) == expected("rebel.loss eta=1.0")
-    assert loss(Rebel(**raw, eta=0.5), pair()) == expected("rebel.loss eta=0.5")
+    assert loss(Rebel(**{**raw, "eta": 0.5}), pair()) == expected("rebel.loss eta=0.5")
     assert loss(Rebel(**raw)) == expected("rebel.loss all pairs eta=1")
     # The penalty is part of the return: 0.2, 0.3, -0.1 and 0 nats from the reference.
     penalised = replace(toy(), returns=RETURNS_TOY - torch.tensor([0.2, 0.3, -0.1, 0.0], dtype=F))

@@ -23,7 +23,7 @@ class Rebel(EntropyBonus):
         loss = mean over all pairs of a group of ( (D_i - D_j) - eta (R~'_i - R~'_j) )^2
 
     Where the update starts its gradient is that of REINFORCE with a mean baseline, times 4 eta K / (K - 1). Source:
-    src/tldr/rebel.py (one pair a prompt). Ours: all pairs of the batch, standardised returns, the entropy bonus.
+    src/tldr/rebel.py (one pair a prompt). Ours: all pairs of the batch, standardised returns, eta for them, the entropy bonus.
     """
 
     summary: ClassVar[str] = "regress differences of log-ratios on differences of returns"
@@ -32,7 +32,11 @@ class Rebel(EntropyBonus):
     shares_start: ClassVar[bool] = True
     confidence: ClassVar[str] = "high: read in the authors' code"
 
-    eta: float = hyper(1.0, "nats of log-ratio that a unit of (normalised) return is worth", source=_CODE, gt=0)
+    eta: float = hyper(
+        4.0,
+        "nats of log-ratio that a unit of (normalised) return is worth; the authors' code: 1, on its reward's scale",
+        gt=0,
+    )
     kl_coefficient: float = hyper(0.05, "weight of the KL to the initial policy within the return", source=_CODE, ge=0)
     return_normalisation: ReturnNormalisation = hyper(
         "standardise",
