@@ -140,6 +140,21 @@ class Objective(Hyperparameters, ABC):
         return 0
 
     @property
+    def needs(self) -> tuple[str, ...]:
+        """What it needs beyond a batch of trajectories with their returns, in words."""
+        found = []
+        if self.discrete_only:
+            found.append("discrete actions")
+        if self.shares_start:
+            found.append("trajectories that start alike")
+        if self.reference_sample:
+            found.append(f"{self.reference_sample} episodes of the reference policy, unless that is the previous one")
+        if self.temperatures:
+            listed = " and ".join(f"{temperature:g}" for temperature in self.temperatures)
+            found.append(f"the policy's log-probabilities at temperatures {listed}")
+        return tuple(found)
+
+    @property
     def temperatures(self) -> tuple[float, ...]:
         """Temperatures at which the batch must bring along the log-probabilities of the policy that collected it."""
         return ()

@@ -30,7 +30,7 @@ class RewardDistillation(EntropyBonus):
     shares_start: ClassVar[bool] = True
     confidence: ClassVar[str] = "low: the usual form; exact constants of the paper were not found"
 
-    beta: float = hyper(0.1, "strength of the implicit KL to the reference policy", source="ours, as in dpo", gt=0)
+    beta: float = hyper(0.03, "strength of the implicit KL to the reference policy, for standardised returns", gt=0)
     return_normalisation: ReturnNormalisation = hyper(
         "standardise",
         "returns within a group: (R - mean) / std, R - mean, or as they are",
