@@ -66,6 +66,11 @@ class AlgorithmDefinition(ABC):
     #: How sure it is that this is the algorithm of its source: high, medium or low, then why; empty where nobody said.
     confidence: str = ""
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What it needs beyond episodes and their rewards, in words."""
+        return ()
+
     @abstractmethod
     def describe_parameters(self) -> list[ParameterDescription]:
         """Every hyper-parameter."""

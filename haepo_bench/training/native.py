@@ -56,6 +56,10 @@ class NativeDefinition(AlgorithmDefinition):
         self.confidence = objective.confidence
         self.information = information(objective)
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return self.objective().needs
+
     def describe_parameters(self) -> list[ParameterDescription]:
         described = [*describe_fields(self.objective), *describe_fields(TrainerSettings)]
         return [replace(d, default=self.objective.reference) if d.name == "reference" else d for d in described]
