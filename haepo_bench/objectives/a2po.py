@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 import torch
 
 from haepo_bench.objectives.base import EntropyBonus, ObjectiveOutput, TrajectoryBatch, hyper
+from haepo_bench.objectives.credit import implicit_value
 
 _TRL = "TRL, experimental/a2po"
 
@@ -50,4 +51,4 @@ class AStarPo(EntropyBonus):
         V = self.beta_1 * (torch.logsumexp(sampled / self.beta_1, -1, keepdim=True) - math.log(n))
         implicit = self.beta_2 * batch.masked_sum(batch.log_probs - batch.reference_log_probs)
         loss = (implicit - (R - V)).square().mean((-1, -2))
-        return self.finish(loss, batch, {"optimal_value": V.mean((-1, -2))})
+        return self.finish(loss, batch, {"optimal_value": V.mean((-1, -2)), **implicit_value(batch, R, implicit)})

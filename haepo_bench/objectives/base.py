@@ -34,6 +34,7 @@ class TrajectoryBatch:
         rewards: reward of each step.
         returns: [seed, group, trajectory] undiscounted return; NaN for segments, which are no whole episodes.
         horizon: most steps that an episode of the task has; the step axis may be longer (padding).
+        deterministic: whether a state and an action always lead to the same next state.
         reference_returns: [seed, group, sample] returns of episodes of the reference policy; None where the objective
             asks for none (`Objective.reference_sample`).
         tempered_log_probs: log-probability of the taken action under the policy that took it, at each of the
@@ -58,6 +59,7 @@ class TrajectoryBatch:
     rewards: Tensor
     returns: Tensor
     horizon: int
+    deterministic: bool = False
     reference_returns: Tensor | None = None
     tempered_log_probs: tuple[Tensor, ...] | None = None
     values: Tensor | None = None

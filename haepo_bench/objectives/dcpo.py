@@ -53,7 +53,7 @@ class Dcpo(EntropyBonus):
         clipped = r.clamp(1 - self.clip, 1 + self.clip)
         fraction = batch.token_mean(clip_fraction(r, clipped, A))
         loss = batch.token_mean(clipped_loss(r, clipped, A, dual=self.dual_clip))
-        return self.finish(loss, batch, {"clip_fraction": fraction, "alpha": alpha})
+        return self.finish(loss, batch, {"clip_fraction": fraction, "mixing_weight": alpha})
 
     def advantages(self, batch: TrajectoryBatch) -> tuple[Tensor, Tensor]:
         """A' [seed, group, trajectory, step] and alpha [seed]."""

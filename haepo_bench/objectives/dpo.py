@@ -6,6 +6,7 @@ import torch
 from torch.nn.functional import logsigmoid
 
 from haepo_bench.objectives.base import EntropyBonus, ObjectiveOutput, TrajectoryBatch, hyper
+from haepo_bench.objectives.credit import implicit_value
 from haepo_bench.objectives.pairs import PairChoice, mean_over_pairs, pairwise, preferred
 
 
@@ -44,4 +45,5 @@ class Dpo(EntropyBonus):
         pairs = preferred(batch.returns, self.pairs)
         # A pair that the policy does not tell apart counts half, as all do in the first epoch after a new reference.
         accuracy = mean_over_pairs((torch.sign(h) + 1) / 2, pairs)
-        return self.finish(mean_over_pairs(-logsigmoid(h), pairs), batch, {"pair_accuracy": accuracy})
+        diagnostics = {"pair_accuracy": accuracy, **implicit_value(batch, batch.returns, score)}
+        return self.finish(mean_over_pairs(-logsigmoid(h), pairs), batch, diagnostics)

@@ -3,6 +3,7 @@
 from typing import ClassVar, Literal
 
 from haepo_bench.objectives.base import EntropyBonus, ObjectiveOutput, TrajectoryBatch, hyper
+from haepo_bench.objectives.credit import implicit_value
 from haepo_bench.objectives.pairs import PairChoice, mean_over_pairs, pairwise, preferred
 
 
@@ -28,6 +29,7 @@ class Ipo(EntropyBonus):
     )
 
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
-        margin = pairwise(batch.masked_sum(batch.log_probs - batch.reference_log_probs))
+        log_ratio = batch.masked_sum(batch.log_probs - batch.reference_log_probs)
+        margin = pairwise(log_ratio)
         loss = mean_over_pairs((margin - 1 / (2 * self.beta)).square(), preferred(batch.returns, self.pairs))
-        return self.finish(loss, batch, {})
+        return self.finish(loss, batch, implicit_value(batch, batch.returns, self.beta * log_ratio))

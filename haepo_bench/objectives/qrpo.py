@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from haepo_bench.objectives.base import EntropyBonus, ObjectiveOutput, TrajectoryBatch, hyper
+from haepo_bench.objectives.credit import implicit_value
 
 _CODE = "CLAIRE-Labo, qrpo.py"
 
@@ -43,8 +44,10 @@ class Qrpo(EntropyBonus):
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
         q = quantiles(batch)
         log_ratio = batch.masked_sum(batch.log_probs - batch.reference_log_probs)
-        residual = self.transformed(q, batch) - self.beta * (self.log_partition() + log_ratio)
-        return self.finish(residual.square().mean((-1, -2)), batch, {"return_quantile": q.mean((-1, -2))})
+        reward, credit = self.transformed(q, batch), self.beta * log_ratio
+        loss = (reward - credit - self.beta * self.log_partition()).square().mean((-1, -2))
+        diagnostics = {"return_quantile": q.mean((-1, -2)), **implicit_value(batch, reward, credit)}
+        return self.finish(loss, batch, diagnostics)
 
     def transformed(self, q: Tensor, batch: TrajectoryBatch) -> Tensor:
         """f(q)."""

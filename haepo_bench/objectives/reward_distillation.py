@@ -10,6 +10,7 @@ from haepo_bench.objectives.base import (
     hyper,
     normalise_returns,
 )
+from haepo_bench.objectives.credit import implicit_value
 from haepo_bench.objectives.pairs import mean_square_over_all_pairs
 
 
@@ -40,4 +41,4 @@ class RewardDistillation(EntropyBonus):
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
         implicit = self.beta * batch.masked_sum(batch.log_probs - batch.reference_log_probs)
         R = normalise_returns(batch.returns, self.return_normalisation)
-        return self.finish(mean_square_over_all_pairs(implicit - R), batch, {})
+        return self.finish(mean_square_over_all_pairs(implicit - R), batch, implicit_value(batch, R, implicit))

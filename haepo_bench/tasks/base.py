@@ -134,6 +134,8 @@ class Task(ABC):
     groups: int = 1
     #: How the environment is stepped: `array` (all episodes at once) or `gymnasium` (one after the other).
     backend: str = "array"
+    #: Whether a state and an action always lead to the same next state (rewards and start states may be random).
+    deterministic: bool = False
 
     @abstractmethod
     def vector(self, trajectories: int) -> VectorEnvironment:

@@ -79,6 +79,7 @@ class GymTask(Task):
         # References hold for the environment as it is registered, not for another time limit.
         self.references = REFERENCES.get(gymnasium_id) if self.horizon == limit else None
         self.backend = "array" if gymnasium_id in ARRAY_ENVIRONMENTS else "gymnasium"
+        self.deterministic = gymnasium_id in ARRAY_ENVIRONMENTS
 
     def vector(self, trajectories: int) -> VectorEnvironment:
         if self.backend == "array":

@@ -61,6 +61,8 @@ class Tabular(Task):
         TaskError: the horizon is out of bounds.
     """
 
+    deterministic = True
+
     def __init__(
         self,
         address: str,

@@ -126,6 +126,7 @@ class Update:
             rewards=batch_shaped(rollout.rewards),
             returns=returns,
             horizon=task.horizon,
+            deterministic=task.deterministic,
             reference_returns=sampled if objective is not None and objective.reference_sample else None,
             tempered_log_probs=tempered or None,
         )
