@@ -39,6 +39,8 @@ class TrajectoryBatch:
             asks for none (`Objective.reference_sample`).
         tempered_log_probs: log-probability of the taken action under the policy that took it, at each of the
             objective's `temperatures`; None where it asks for none.
+        expert_log_probs: [seed, group, step] log-probability, under the policy that collected the batch, of the actions
+            of an expert's episode from the same start, NaN beyond its end; None where the objective asks for none.
 
     Objectives that collect segments see one minibatch: the steps of a seed, shuffled, as one trajectory of one group,
     and besides (None for all other objectives):
@@ -62,6 +64,7 @@ class TrajectoryBatch:
     deterministic: bool = False
     reference_returns: Tensor | None = None
     tempered_log_probs: tuple[Tensor, ...] | None = None
+    expert_log_probs: Tensor | None = None
     values: Tensor | None = None
     behaviour_values: Tensor | None = None
     advantages: Tensor | None = None
@@ -132,6 +135,9 @@ class Objective(Hyperparameters, ABC):
     #: compared within one start state.
     shares_start: ClassVar[bool] = False
 
+    #: Whether the batch must bring along an expert's episode; tasks that have no expert are refused.
+    wants_expert: ClassVar[bool] = False
+
     @abstractmethod
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
         """The loss of each seed."""
@@ -151,6 +157,8 @@ class Objective(Hyperparameters, ABC):
             found.append("trajectories that start alike")
         if self.reference_sample:
             found.append(f"{self.reference_sample} episodes of the reference policy, unless that is the previous one")
+        if self.wants_expert:
+            found.append("an expert's episode (finite tasks with certain moves)")
         if self.temperatures:
             listed = " and ".join(f"{temperature:g}" for temperature in self.temperatures)
             found.append(f"the policy's log-probabilities at temperatures {listed}")

@@ -152,6 +152,10 @@ class Task(ABC):
         """
         return self.grouped(trajectories)
 
+    def expert(self) -> Array | None:
+        """Actions [time, state] of a policy that is best, for tasks that number their states (`visited`); else None."""
+        return None
+
     @property
     def probe_name(self) -> str:
         """What the file of the task's probe set is called, without its ending (probes.py)."""

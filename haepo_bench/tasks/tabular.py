@@ -212,6 +212,9 @@ class Tabular(Task):
             value = backup.max(1)
         return np.stack(best[::-1])
 
+    def expert(self) -> Array:
+        return self.optimal_policy()
+
     def _backup(self, value: Array) -> Array:
         """[state, action] value of acting and then collecting `value`; terminal states pay 0 and stay."""
         backup: Array = self.reward + value[self.next_state]

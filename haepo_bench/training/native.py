@@ -67,6 +67,8 @@ class NativeDefinition(AlgorithmDefinition):
     def refuses(self, task: Task) -> str | None:
         if self.objective.discrete_only and not isinstance(task.action_space, spaces.Discrete):
             return "its loss compares probabilities of actions, and continuous actions have densities"
+        if self.objective.wants_expert and task.expert() is None:
+            return "it learns from an expert's episodes, which only finite tasks with certain moves have"
         return None
 
     def configure(self, overrides: Mapping[str, Any], task: Task) -> NativeAlgorithm:

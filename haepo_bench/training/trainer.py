@@ -17,6 +17,7 @@ from haepo_bench.training.adam import Adam, clip_gradient
 from haepo_bench.training.alignment import Policy
 from haepo_bench.training.evaluation import Evaluator
 from haepo_bench.training.exploration import Episodes, Exploration
+from haepo_bench.training.expert import Expert, ExpertEpisode
 from haepo_bench.training.loop import Loop
 from haepo_bench.training.recorder import Recorder
 from haepo_bench.training.reference import ReferenceSample
@@ -65,6 +66,9 @@ class Trainer(Loop[Rollout]):
             sampled = task.groups * objective.reference_sample
             rows = self.network.padded_rows(sampled)
             self.reference_sample = ReferenceSample(task, head, objective.reference_sample, rows)
+        self.expert = Expert(task) if objective.wants_expert else None
+        #: Of the current iteration.
+        self.expert_episode: ExpertEpisode | None = None
         self.evaluator = Evaluator(task, head, recorder.episodes, self.network.padded_rows)
         self.exploration = Exploration(task, len(self.seeds))
         self.env_steps = dict.fromkeys(self.seeds, 0)
@@ -77,6 +81,8 @@ class Trainer(Loop[Rollout]):
                     self.actor(rows), self.seeds, iteration, visited=visited, device=self.device
                 )
             )
+        if self.expert is not None:
+            self.expert_episode = self.expert.play([stream("environment", seed, iteration) for seed in self.seeds])
         rollout = self.collector.collect(
             self.actor(range(len(self.seeds))),
             [stream("environment", seed, iteration) for seed in self.seeds],
@@ -119,6 +125,7 @@ class Trainer(Loop[Rollout]):
             self.device,
             self.objective,
             None if self.reference_sample is None else self.reference_sample.returns,
+            self.expert_episode,
         )
         history: list[dict[str, Tensor]] = []
         for _ in range(self.settings.epochs):
@@ -153,6 +160,8 @@ class Trainer(Loop[Rollout]):
         self.reference = None if self.reference is None else self.reference[rows]
         if self.reference_sample is not None:
             self.reference_sample.keep(rows)
+        if self.expert_episode is not None:
+            self.expert_episode = self.expert_episode.select(rows)
 
     def policy(self, rows: Sequence[int]) -> Policy:
         return partial(self.network.outputs, self.network.fold(self.parameters[rows]))
@@ -164,6 +173,8 @@ class Trainer(Loop[Rollout]):
         self.collector.close()
         if self.reference_sample is not None:
             self.reference_sample.close()
+        if self.expert is not None:
+            self.expert.close()
         self.evaluator.close()
 
 

@@ -17,6 +17,7 @@ from haepo_bench.objectives.base import Objective, TrajectoryBatch
 from haepo_bench.policies.mlp import Folded, Network
 from haepo_bench.policies.shapes import LANES, Array, pad, padded_seeds
 from haepo_bench.tasks.base import Task
+from haepo_bench.training.expert import ExpertEpisode
 from haepo_bench.training.loop import update_diagnostics
 from haepo_bench.training.rollout import Rollout
 
@@ -62,6 +63,7 @@ class Update:
         objective: which says what its batch must bring along.
         reference_returns: [seed, group * sample] of episodes of the reference policy; None where there are none, and
             the batch's own returns, which are such a sample, stand in if the reference collected it.
+        expert: an expert's episode of each seed, on a task with one group; None where the objective asks for none.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Update:
         device: str,
         objective: Objective | None = None,
         reference_returns: Array | None = None,
+        expert: ExpertEpisode | None = None,
     ) -> None:
         self._network, self._parameters, self._device = network, parameters, device
         self._groups, self._horizon = task.groups, task.horizon
@@ -115,6 +118,10 @@ class Update:
             padded = torch.zeros(padded_seeds(self._S, self._K), reference_returns.shape[1])
             padded[: self._S] = torch.from_numpy(reference_returns.astype("float32"))
             sampled = self._grouped(padded).to(device)
+        experts = None
+        if expert is not None:
+            experts = torch.full((len(returns), 1, self._T), torch.nan, device=device)
+            experts[: self._S, 0] = expert.log_probs(network, parameters, self._T)
         # What carries gradient is filled in at each gradient step.
         self._batch = TrajectoryBatch(
             log_probs=behaviour_log_probs,
@@ -129,6 +136,7 @@ class Update:
             deterministic=task.deterministic,
             reference_returns=sampled if objective is not None and objective.reference_sample else None,
             tempered_log_probs=tempered or None,
+            expert_log_probs=experts,
         )
 
     def gradient(self, objective: Objective) -> tuple[Tensor, dict[str, Tensor]]:
