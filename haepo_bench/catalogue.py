@@ -155,6 +155,12 @@ ALGORITHMS = {
             "low",
             "regress differences of the implicit reward on differences of returns",
         ),
+        (
+            "calibrl",
+            "objectives.calibrl:Calibrl",
+            "high",
+            "policy gradient, steps calibrated against those of a scripted expert",
+        ),
         ("ppo", "training.ppo_sb3:PPO", "high", "PPO of Stable-Baselines3"),
         (
             "ppo-batched",
