@@ -1,6 +1,7 @@
 """Batches for tests of objectives: the worked toy batch, random ones; and what an objective makes of them."""
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
@@ -47,6 +48,7 @@ def toy(groups: int = 1) -> TrajectoryBatch:
         horizon=2,
         reference_returns=torch.tensor([0.2, 0.6, 1.0, 1.4], dtype=F).expand(1, groups, 4),
         tempered_log_probs=(shaped(WARM), shaped(WARM) - 1.0),
+        expert_log_probs=torch.tensor([-0.2, math.nan], dtype=F).expand(1, groups, 2),
     )
 
 
@@ -110,6 +112,7 @@ def random_batch(
         horizon=steps,
         reference_returns=torch.randn((2, 2, 6), generator=g, dtype=F) * 3,
         tempered_log_probs=(log_probs(), log_probs()),
+        expert_log_probs=torch.where(torch.arange(steps) < 0.7 * steps, log_probs()[:, :, 0], math.nan),
     )
 
 

@@ -9,18 +9,20 @@ import pytest
 import torch
 from cli_support import run_apart
 from gymnasium import spaces
-from objective_support import toy
+from objective_support import loss, toy
 from torch import Tensor
 from training_support import train, without_clocks
 
 from haepo_bench import catalogue
 from haepo_bench.objectives.base import ObjectiveOutput, TrajectoryBatch
+from haepo_bench.objectives.calibrl import Calibrl
 from haepo_bench.objectives.dcpo import Dcpo
 from haepo_bench.objectives.dpo import Dpo
 from haepo_bench.objectives.qrpo import Qrpo
 from haepo_bench.objectives.reinforce import Reinforce
 from haepo_bench.policies.heads import Categorical, DiagonalGaussian
 from haepo_bench.tasks.tabular import Tabular
+from haepo_bench.training.expert import Expert
 from haepo_bench.training.native import NativeAlgorithm
 from haepo_bench.training.recorder import Recorder
 from haepo_bench.training.settings import TrainerSettings
@@ -211,7 +213,11 @@ def test_heads_temper_to_powers_of_their_distributions() -> None:
 
 
 def test_objectives_say_what_their_batch_lacks() -> None:
-    for objective, field in ((Qrpo(), "reference_returns"), (Dcpo(), "tempered_log_probs")):
+    for objective, field in (
+        (Qrpo(), "reference_returns"),
+        (Dcpo(), "tempered_log_probs"),
+        (Calibrl(), "expert_log_probs"),
+    ):
         with pytest.raises(ValueError, match="needs"):
             objective(replace(toy(), **{field: None}))
 
@@ -233,6 +239,78 @@ def test_runs_on_continuous_tasks_are_the_same_alone_and_among_others(name: str)
     among = train(name, "gym/Pendulum-v1", [0, 1, 2], 3_000, 1_500, trajectories=3, **options)
     alone = train(name, "gym/Pendulum-v1", [2], 3_000, 1_500, trajectories=3, **options)
     assert without_clocks(among[2]) == without_clocks(alone[2])
+
+
+def test_the_expert_plays_from_the_batchs_start() -> None:
+    """A T-maze's hint differs from batch to batch; the expert turns as it says, and walks on otherwise."""
+    task = catalogue.task("window(t-maze/5,2)").training()
+    expert, paired = Expert(task), task.paired(4)
+    hints = set()
+    for n in range(12):
+        starts, episode = paired.reset(streams(n)), expert.play(streams(n))
+        assert np.array_equal(episode.observations[:, :, 0], starts[:, 0])
+        live, returns = np.ones((SEEDS, 4), bool), np.zeros((SEEDS, 4))
+        for time in range(task.horizon):
+            step = paired.step(np.repeat(episode.actions[:, time, None], 4, 1), live)
+            returns += np.where(live, step.rewards, 0.0)
+            live = live & ~(step.terminated | step.truncated)
+        assert task.references is not None
+        assert returns == pytest.approx(task.references.solved)
+        hints |= {tuple(row) for row in episode.actions.tolist()}
+    assert len(hints) == 2
+    expert.close()
+
+
+def test_expert_log_probabilities_are_those_of_the_policy_that_collected() -> None:
+    """Against the plain network, step by step; NaN beyond the expert's end."""
+    task = catalogue.task("random-walk/6")
+    recorder = Recorder([0, 1], budget=10_000, every=10_000, episodes=2)
+    trainer = Trainer(task, Calibrl(), TrainerSettings(), [0, 1], recorder, "cpu")
+    episode = Expert(task).play([stream("environment", seed, 0) for seed in (0, 1)])
+    assert episode.lengths.tolist() == [4, 4]  # from state 1 to state 5
+    found = episode.log_probs(trainer.network, trainer.parameters, 40)
+    assert torch.isnan(found[:, 4:]).all()
+    observations = torch.from_numpy(episode.observations[:, :, :4])
+    outputs = trainer.network.outputs(trainer.network.fold(trainer.parameters), observations)
+    by_hand = torch.log_softmax(outputs, 1).gather(1, torch.from_numpy(episode.actions[:, None, :4]))[:, 0]
+    assert torch.allclose(found[:, :4], by_hand, atol=1e-6)
+    trainer.close()
+
+
+def test_calibrl_by_hand() -> None:
+    batch, A = toy(), torch.tensor([1.125, -0.875, 0.125, -0.375], dtype=torch.float64)
+    pure = Calibrl(entropy_coefficient=0, guidance=0)
+    r = torch.exp(torch.where(batch.mask, batch.log_probs - batch.behaviour_log_probs, 0.0))[0, 0].detach()
+    surrogate = torch.minimum(r * A[:, None], r.clamp(0.8, 1.2) * A[:, None])
+    assert loss(pure) == pytest.approx(-float(surrogate[batch.mask[0, 0]].sum()) / 7, abs=1e-12)
+    # The expert's only step is place 0, with log-probability -0.2. Successes: trajectories 0 and 2.
+    gaps = [-0.6 + 0.2, -0.9 + 0.2, -1.1 + 0.2, -0.3 + 0.2]
+    leaked = [x if x > 0 else 0.5 * x for x in (-gaps[0], gaps[1], -gaps[2], gaps[3])]
+    guided = sum(abs(a) * x for a, x in zip(A.tolist(), leaked, strict=True)) / 7
+    assert loss(Calibrl(entropy_coefficient=0)) - loss(pure) == pytest.approx(0.1 * guided, abs=1e-12)
+    all_fail = [0.5 * gap for gap in gaps]
+    guided = sum(abs(a) * x for a, x in zip(A.tolist(), all_fail, strict=True)) / 7
+    strict = Calibrl(entropy_coefficient=0, success_return=99)
+    assert loss(strict) - loss(pure) == pytest.approx(0.1 * guided, abs=1e-12)
+
+
+def test_calibrl_learns_and_its_runs_are_the_same_alone_and_among_others() -> None:
+    """Random walk: a policy that takes the near reward is paid 0.1, the far one 1."""
+    options = {"trajectories": 7, "hidden": [9, 5]}
+    among = train("calibrl", "random-walk/5", [0, 1, 2, 3], 4_000, 2_000, **options)
+    assert without_clocks(among[3]) == without_clocks(
+        train("calibrl", "random-walk/5", [3], 4_000, 2_000, **options)[3]
+    )
+    for result in among.values():
+        assert result.final["eval_return_greedy"] == pytest.approx(1)
+
+
+def test_experts_are_where_moves_are_certain() -> None:
+    definition = catalogue.algorithm("calibrl")
+    for address in ("random-walk/20", "deep-sea/6", "noise(corridor/8,1)", "window(t-maze/5,2)", "key-door/5"):
+        assert definition.refuses(catalogue.task(address)) is None
+    for address in ("gym/CartPole-v1", "gym/Pendulum-v1", "bandit/10-arm"):
+        assert "expert" in (definition.refuses(catalogue.task(address)) or "")
 
 
 def test_dppo_is_refused_where_actions_are_continuous() -> None:

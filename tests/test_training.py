@@ -23,7 +23,8 @@ from haepo_bench.training.streams import hashed_seed, stream
 from haepo_bench.training.trainer import Trainer, make_head
 from haepo_bench.training.update import Update
 
-NATIVE = [name for name in catalogue.ALGORITHMS if not name.startswith("ppo")]
+#: All but those that need an expert, which has tests of its own (test_objective_needs.py).
+NATIVE = [name for name in catalogue.ALGORITHMS if not name.startswith("ppo") and name != "calibrl"]
 
 
 @pytest.mark.parametrize("name", [*NATIVE, "ppo", "ppo-batched"])

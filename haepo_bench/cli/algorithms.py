@@ -105,7 +105,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _information(definition: "AlgorithmDefinition") -> "Information | None":
     """What the algorithm is told with its default hyper-parameters, which can depend on the task."""
-    for address in ("bandit/10-arm", "gym/CartPole-v1", "gym/Pendulum-v1"):
+    for address in ("bandit/10-arm", "gym/CartPole-v1", "gym/Pendulum-v1", "random-walk/20"):
         task = catalogue.task(address)
         if definition.refuses(task) is None:
             return definition.configure({}, task).information

@@ -16,8 +16,8 @@ from haepo_bench.tasks.base import Task
 from haepo_bench.training.adam import Adam, clip_gradient
 from haepo_bench.training.alignment import Policy
 from haepo_bench.training.evaluation import Evaluator
-from haepo_bench.training.exploration import Episodes, Exploration
 from haepo_bench.training.expert import Expert, ExpertEpisode
+from haepo_bench.training.exploration import Episodes, Exploration
 from haepo_bench.training.loop import Loop
 from haepo_bench.training.recorder import Recorder
 from haepo_bench.training.reference import ReferenceSample
