@@ -103,7 +103,7 @@ def test_they_learn_to_write_one_letter(algorithm: str) -> None:
 
 def test_settings_change_runs_and_all_of_them_work() -> None:
     """Micro-batches and checkpointing give the same curve to rounding; the rest another."""
-    plain = run("reinforce", budget=120)
+    plain, longer = run("reinforce", budget=120), run("reinforce")
     for same in ({"micro_batch": 3}, {"gradient_checkpointing": True}):
         other = run("reinforce", budget=120, **same)
         assert other.curve["eval_return"] == plain.curve["eval_return"]
@@ -111,9 +111,9 @@ def test_settings_change_runs_and_all_of_them_work() -> None:
         {"dtype": "bfloat16"}, {"lora_rank": 2}, {"top_p": 0.5}, {"sampling_temperature": 0.5}, {"epochs": 2},
         {"reference": "initial", "kl_coefficient": 5.0}, {"reference": 2, "kl_coefficient": 5.0},
     ):  # fmt: skip
-        other = run("reinforce", budget=120, **different)
+        other = run("reinforce", budget=240, **different)
         assert other.status == "done"
-        assert without_clocks(other) != without_clocks(plain)
+        assert without_clocks(other) != without_clocks(longer)
 
 
 def test_a_broken_off_run_ends_as_one_that_was_not() -> None:
@@ -213,7 +213,8 @@ def test_another_start_has_another_file(cache: Path) -> None:
 def test_fine_tuning_teaches_the_demonstrations() -> None:
     task = Vowels()
     task.demonstrations = [(example.prompt, "dcba") for example in task.train]
-    result = run("reinforce", task=task, budget=90, fine_tuning_steps=150, fine_tuning_learning_rate=2e-2)
+    task.held_out = task.train
+    result = run("reinforce", task=task, budget=60, fine_tuning_steps=300, fine_tuning_learning_rate=5e-3)
     assert result.curve["eval_return"][0] == result.curve["eval_return_greedy"][0] == 0.25
     assert result.curve["eval_response_length"][0] == 5
 
