@@ -121,11 +121,12 @@ class _Resolver:
         tasks: dict[str, tuple[TaskEntry, Task]] = {}
         for index, entry in enumerate(self._suite.tasks):
             path = ("tasks", index, "id")
-            task = self._located(path, partial(catalogue.task, entry.id, time_limit=entry.time_limit))
+            make = partial(catalogue.task, entry.address, time_limit=entry.time_limit, options=entry.options)
+            task = self._located(path, make)
             if task is None:
                 continue
             if task.id in tasks:
-                problem = f"'{entry.id}' and '{tasks[task.id][0].id}' are the same task"
+                problem = f"'{entry.address}' and '{tasks[task.id][0].address}' are the same task"
                 self.problems.append(Problem(path, problem, "remove one of the two"))
             tasks[task.id] = (entry, task)
         return list(tasks.values())
@@ -154,12 +155,12 @@ class _Resolver:
             problem = f"{named.name} cannot be run on {task.id}: {refusal}"
             self.problems.append(Problem(named.path, problem, "take the task or the algorithm out of this suite"))
             return None
-        special = named.entry.per_task.get(entry.id, TaskParameters()).params
+        special = named.entry.per_task.get(entry.address, TaskParameters()).params
         overrides = {**named.entry.params, **special}
         try:
             algorithm = named.definition.configure(overrides, task)
         except ParameterError as error:
-            self.problems.append(_parameter_problem(error, named, entry.id))
+            self.problems.append(_parameter_problem(error, named, entry.address))
             return None
         seeds = named.entry.seeds or self._suite.seeds
         budget = self._suite.budget_of(entry)
@@ -177,6 +178,7 @@ class _Resolver:
         return Cell(
             task=task.id,
             time_limit=entry.time_limit,
+            options=entry.options,
             algorithm=named.name,
             uses=named.definition.name,
             overrides=overrides,

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 from pydantic import (
     AfterValidator,
@@ -20,9 +21,9 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from haepo_bench.errors import did_you_mean
+from haepo_bench.errors import TaskError, UnknownName, did_you_mean
 from haepo_bench.results.claims import DEFAULT_CANDIDATE, DEFAULT_MARGIN, DEFAULT_THRESHOLD
-from haepo_bench.tasks.address import canonical
+from haepo_bench.tasks.address import Address, canonical, parse
 
 #: Evaluation episodes where a suite does not say.
 DEFAULT_EPISODES = 20
@@ -36,6 +37,10 @@ MAX_MARKS = 10_000
 MAX_SEED = 2**32 - 1
 MAX_SEEDS = 10_000
 MAX_TIMEOUT_SECONDS = 30 * 86_400
+#: Of the part of a folder's name that is the task's; file systems take 255 bytes, and the algorithm needs some.
+MAX_FOLDER_NAME = 160
+#: The language model that is made from a config (tasks/language.py, which this module must not load).
+TINY = "tiny"
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _DURATION = r"[0-9]+(\.[0-9]+)?[smhd]"
@@ -182,6 +187,24 @@ class EvaluationOptions(_Section):
     )
 
 
+def _taken_apart(address: str) -> Address:
+    try:
+        return parse(address)
+    except (TaskError, UnknownName):  # says so itself when the task is made
+        return Address((), address)
+
+
+def _in_an_address(text: str) -> str:
+    if not re.fullmatch(r"[!-~]+", text) or set(text) & set("(),@"):
+        raise _error(
+            f"'{text}' cannot be part of a task's address", "use a name or path without spaces, brackets, commas and @"
+        )
+    return text
+
+
+_AddressPart = Annotated[str, AfterValidator(_in_an_address)]
+
+
 class TaskEntry(_Section):
     """One task. A bare string stands for `{id: string}`."""
 
@@ -196,8 +219,66 @@ class TaskEntry(_Section):
     time_limit: _EnvSteps | None = Field(
         default=None,
         le=100_000,
-        description="steps after which an episode is cut off; needed for environments that have no limit of their own",
+        description="steps after which an episode is cut off; needed for environments that have no limit of their own; "
+        "of a language task the most new tokens of a response",
     )
+    model: _AddressPart | None = Field(
+        default=None,
+        description="language tasks: what learns, tiny (where nothing is said), a local folder or a name on the "
+        "Hugging Face hub; {id: lm/arithmetic, model: gpt2} is {id: lm/arithmetic@gpt2}",
+    )
+    data: _AddressPart | None = Field(
+        default=None,
+        description="lm/preferences: a JSONL or Parquet file or a dataset on the Hugging Face hub; "
+        "{id: lm/preferences, data: a.jsonl} is {id: lm/preferences/a.jsonl}",
+    )
+    reward_model: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None,
+        description="lm/preferences: what pays in training, a sequence classifier with one label; a local folder or a "
+        "name on the Hugging Face hub",
+    )
+    gold_model: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None,
+        description="lm/preferences: likewise, what evaluates and is never trained on; reward_model where left out",
+    )
+
+    @property
+    def address(self) -> str:
+        """The id, with `data` and `model` in their places."""
+        layers, innermost = _taken_apart(self.id)
+        if self.data is not None:
+            innermost = f"{innermost}/{self.data}"
+        if self.model not in (None, TINY):
+            innermost = f"{innermost}@{self.model}"
+        return str(Address(layers, innermost))
+
+    @property
+    def options(self) -> dict[str, str]:
+        """What the task is made with beside its address and its time limit."""
+        options = {"reward_model": self.reward_model, "gold_model": self.gold_model}
+        return {name: value for name, value in options.items() if value is not None}
+
+    def language_errors(self) -> Iterable[tuple[str, PydanticCustomError]]:
+        """Keys for language tasks that do not suit the id, with what is wrong."""
+        innermost = _taken_apart(self.id).innermost
+        if self.model is not None and not innermost.startswith("lm/"):
+            yield "model", _error(f"'{self.id}' is no language task", "remove it; it is for the tasks lm/...")
+        elif self.model is not None and "@" in innermost:
+            yield "model", _error(f"'{self.id}' names a model already", "remove one of the two")
+        if self.data is not None and innermost.partition("@")[0] != "lm/preferences":
+            names = innermost.startswith("lm/preferences/")
+            problem = f"'{self.id}' names its data already" if names else f"'{self.id}' has data of its own"
+            yield "data", _error(problem, f"remove {'one of the two' if names else 'it; it is for lm/preferences'}")
+        elif self.data is not None and "@" in innermost:
+            yield "data", _error("the model stands in the id, where the data should", "write model: as a key, too")
+        if len(quote(self.address, safe="")) > MAX_FOLDER_NAME:
+            yield (
+                "id",
+                _error(
+                    f"'{self.address}' is too long for the name of a folder",
+                    "use shorter paths, such as ones that count from the folder of the command",
+                ),
+            )
 
 
 class TaskParameters(_Section):
@@ -322,9 +403,11 @@ class Suite(_Section):
         first: dict[str, int] = {}
         for index, task in enumerate(self.tasks):
             place = ("tasks", index)
-            if task.id in first:
-                yield (*place, "id"), _error(f"the task '{task.id}' is already tasks[{first[task.id]}]", "remove one")
-            first.setdefault(task.id, index)
+            address = task.address
+            if address in first:
+                yield (*place, "id"), _error(f"the task '{address}' is already tasks[{first[address]}]", "remove one")
+            first.setdefault(address, index)
+            yield from (((*place, key), error) for key, error in task.language_errors())
             if task.budget is None and self.budget is None:
                 yield (
                     (*place, "budget"),
@@ -344,7 +427,7 @@ class Suite(_Section):
                 )
 
     def _algorithm_errors(self) -> Iterable[tuple[tuple[str | int, ...], PydanticCustomError]]:
-        tasks = [task.id for task in self.tasks]
+        tasks = [task.address for task in self.tasks]
         for index, algorithm in enumerate(self.algorithms):
             for task in algorithm.per_task:
                 if task not in tasks:

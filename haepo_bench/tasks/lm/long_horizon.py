@@ -35,6 +35,8 @@ class LongHorizon(LanguageTask):
     """
 
     version = 1
+    #: Exact match.
+    success_return = 1.0
     tags = ("language", "verifiable", "credit", "length", TINY)
 
     def __init__(self, length: str) -> None:
