@@ -57,11 +57,11 @@ def test_what_every_task_promises(address: str) -> None:
         np.testing.assert_array_equal(task.rewards(task.train, some, stream()), task.gold(task.train, some))
 
 
-@pytest.mark.parametrize("address", TASKS)
+@pytest.mark.parametrize("address", ["lm/arithmetic", "random-reward(lm/arithmetic)"])
 def test_there_is_no_environment_to_step(address: str) -> None:
     task = catalogue.task(address)
     for use in (lambda: task.vector(2), lambda: task.grouped(2), lambda: task.observation_space, task.environment):
-        with pytest.raises(TaskError, match=f"{address} is a language task.*no environment"):
+        with pytest.raises(TaskError, match=f"{re.escape(address)} is a language task.*no environment"):
             use()
     for wrapper in ("noise({},1)", "delayed({})", "proxy({},1)", "window({},2)", "normalised({})", "scale({},2)"):
         with pytest.raises(TaskError, match="the only wrapper that goes around it is random-reward"):
@@ -226,7 +226,7 @@ def test_bradley_terry_bears_pairs_that_are_told_apart_without_error() -> None:
 
 
 def test_the_reward_model_orders_unseen_preferences_nearly_as_well_as_can_be(summaries: SyntheticSummary) -> None:
-    """Nobody orders noisy preferences better than by gold reward, and that is right in 71 of 100; a coin is in 50.
+    """Nobody orders noisy preferences better than by gold reward, and that is right in 73 of 100; a coin is in 50.
 
     The share of 2,000 has a standard error of at most 1.1 points; 4.5 of them are 5 points.
     """

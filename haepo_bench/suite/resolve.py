@@ -114,7 +114,9 @@ class _Resolver:
         try:
             return make()
         except UserError as error:
-            self.problems.append(Problem(path, error.problem, error.remedy))
+            # A place of the error's own is one in another file, such as a line of the data.
+            problem = f"{error.where}: {error.problem}" if error.where else error.problem
+            self.problems.append(Problem(path, problem, error.remedy))
             return None
 
     def _tasks(self) -> list[tuple[TaskEntry, Task]]:
