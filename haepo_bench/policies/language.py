@@ -71,9 +71,7 @@ class LanguagePolicy:
         self.has_values = value_head
         self._checkpointing = gradient_checkpointing
         if gradient_checkpointing:
-            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-            if self._adapted:
-                model.enable_input_require_grads()
+            _checkpoint_gradients(base)
         model.eval()
         named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
         if value_head:
@@ -179,6 +177,15 @@ def _adding_to(part: Tensor) -> Any:
             p.grad = None
 
     return add
+
+
+def _checkpoint_gradients(model: Any) -> None:
+    if hasattr(model, "activation_checkpointing_enable"):
+        model.activation_checkpointing_enable()
+    else:  # transformers before it gave this another name
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    # Without it frozen layers below an adapter would not be passed through.
+    model.enable_input_require_grads()
 
 
 def _without_dropout(model: nn.Module) -> None:

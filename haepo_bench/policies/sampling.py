@@ -151,7 +151,7 @@ def choose(
     """
     probabilities = torch.softmax(logits.float() / temperature, -1)
     if top_p < 1:
-        probabilities, order = probabilities.sort(-1, descending=True, stable=True)
+        probabilities, order = probabilities.sort(dim=-1, descending=True, stable=True)
         before = probabilities.cumsum(-1) - probabilities
         probabilities = torch.where(before < top_p, probabilities, 0.0)
         probabilities[:, 0] = torch.where(probabilities[:, 0] > 0, probabilities[:, 0], 1.0)

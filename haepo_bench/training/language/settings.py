@@ -18,7 +18,7 @@ class LanguageSettings(Hyperparameters):
         8, "responses to each prompt of a batch", unit="responses", source=f"{_TRL} (num_generations)", ge=1, le=4096
     )
     epochs: int = hyper(1, "gradient steps an iteration, each on the whole batch", source=_SHARED, ge=1, le=1000)
-    learning_rate: float = hyper(3e-4, "of Adam", source=_SHARED, gt=0, le=10)
+    learning_rate: float = hyper(1e-4, "of Adam", source=_SHARED, gt=0, le=10)
     max_gradient_norm: float | None = hyper(
         1.0, "gradient is scaled down to this Euclidean norm; null for never", source=_TRL, gt=0
     )

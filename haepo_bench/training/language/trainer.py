@@ -2,6 +2,7 @@
 
 import io
 import time
+import warnings
 from typing import Any
 
 import torch
@@ -178,6 +179,8 @@ def adapted(model: Any, rank: int, alpha: float, seed: int) -> Any:
     from peft import LoraConfig, get_peft_model
 
     config = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM")
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        # What peft still calls by its old name is none of the user's business.
+        warnings.simplefilter("ignore", FutureWarning)
         torch.manual_seed(hashed_seed("initialisation", seed))
         return get_peft_model(model, config)
