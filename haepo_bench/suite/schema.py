@@ -7,7 +7,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
-from urllib.parse import quote
 
 from pydantic import (
     AfterValidator,
@@ -21,9 +20,10 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from haepo_bench.errors import TaskError, UnknownName, did_you_mean
+from haepo_bench.errors import did_you_mean
 from haepo_bench.results.claims import DEFAULT_CANDIDATE, DEFAULT_MARGIN, DEFAULT_THRESHOLD
-from haepo_bench.tasks.address import Address, canonical, parse
+from haepo_bench.suite.language_keys import key_problems, with_keys
+from haepo_bench.tasks.address import canonical
 
 #: Evaluation episodes where a suite does not say.
 DEFAULT_EPISODES = 20
@@ -38,10 +38,6 @@ MAX_MARKS = 10_000
 MAX_SEED = 2**32 - 1
 MAX_SEEDS = 10_000
 MAX_TIMEOUT_SECONDS = 30 * 86_400
-#: Of the part of a folder's name that is the task's; file systems take 255 bytes, and the algorithm needs some.
-MAX_FOLDER_NAME = 160
-#: The language model that is made from a config (tasks/language.py, which this module must not load).
-TINY = "tiny"
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _DURATION = r"[0-9]+(\.[0-9]+)?[smhd]"
@@ -188,13 +184,6 @@ class EvaluationOptions(_Section):
     )
 
 
-def _taken_apart(address: str) -> Address:
-    try:
-        return parse(address)
-    except (TaskError, UnknownName):  # says so itself when the task is made
-        return Address((), address)
-
-
 def _in_an_address(text: str) -> str:
     if not re.fullmatch(r"[!-~]+", text) or set(text) & set("(),@"):
         raise _error(
@@ -246,40 +235,13 @@ class TaskEntry(_Section):
     @property
     def address(self) -> str:
         """The id, with `data` and `model` in their places."""
-        layers, innermost = _taken_apart(self.id)
-        if self.data is not None:
-            innermost = f"{innermost}/{self.data}"
-        if self.model not in (None, TINY):
-            innermost = f"{innermost}@{self.model}"
-        return str(Address(layers, innermost))
+        return with_keys(self.id, self.data, self.model)
 
     @property
     def options(self) -> dict[str, str]:
         """What the task is made with beside its address and its time limit."""
         options = {"reward_model": self.reward_model, "gold_model": self.gold_model}
         return {name: value for name, value in options.items() if value is not None}
-
-    def language_errors(self) -> Iterable[tuple[str, PydanticCustomError]]:
-        """Keys for language tasks that do not suit the id, with what is wrong."""
-        innermost = _taken_apart(self.id).innermost
-        if self.model is not None and not innermost.startswith("lm/"):
-            yield "model", _error(f"'{self.id}' is no language task", "remove it; it is for the tasks lm/...")
-        elif self.model is not None and "@" in innermost:
-            yield "model", _error(f"'{self.id}' names a model already", "remove one of the two")
-        if self.data is not None and innermost.partition("@")[0] != "lm/preferences":
-            names = innermost.startswith("lm/preferences/")
-            problem = f"'{self.id}' names its data already" if names else f"'{self.id}' has data of its own"
-            yield "data", _error(problem, f"remove {'one of the two' if names else 'it; it is for lm/preferences'}")
-        elif self.data is not None and "@" in innermost:
-            yield "data", _error("the model stands in the id, where the data should", "write model: as a key, too")
-        if len(quote(self.address, safe="")) > MAX_FOLDER_NAME:
-            yield (
-                "id",
-                _error(
-                    f"'{self.address}' is too long for the name of a folder",
-                    "use shorter paths, such as ones that count from the folder of the command",
-                ),
-            )
 
 
 class TaskParameters(_Section):
@@ -413,7 +375,8 @@ class Suite(_Section):
             if address in first:
                 yield (*place, "id"), _error(f"the task '{address}' is already tasks[{first[address]}]", "remove one")
             first.setdefault(address, index)
-            yield from (((*place, key), error) for key, error in task.language_errors())
+            for wrong in key_problems(task.id, task.data, task.model):
+                yield (*place, wrong.key), _error(wrong.problem, wrong.remedy)
             if task.budget is None and self.budget is None:
                 yield (
                     (*place, "budget"),
