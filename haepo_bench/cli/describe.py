@@ -1,6 +1,7 @@
 """`haepo-bench describe`."""
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,7 +9,7 @@ import typer
 from haepo_bench import catalogue
 from haepo_bench.cli.arguments import complete_name, known_names
 from haepo_bench.cli.layout import columns, paragraph
-from haepo_bench.errors import UnknownName
+from haepo_bench.errors import UnknownName, UserError
 from haepo_bench.tasks.address import WRAPPERS, Signature
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from haepo_bench.results.record import Information
     from haepo_bench.tasks.base import Task
     from haepo_bench.tasks.language import LanguageTask
-    from haepo_bench.training.algorithm import AlgorithmDefinition
+    from haepo_bench.training.algorithm import AlgorithmDefinition, ParameterDescription
 
 
 def describe(
@@ -64,8 +65,16 @@ def _describe_algorithm(definition: "AlgorithmDefinition") -> None:
         ]
         typer.echo("\nWhat it is told")
         typer.echo(columns([*rows, ("footnote", information.footnote)] if information.footnote else rows))
-    typer.echo("\nHyper-parameters (params: in a suite)")
-    for parameter in definition.describe_parameters():
+    general, language = definition.describe_parameters(), definition.describe_language_parameters()
+    title = "Hyper-parameters (params: in a suite)"
+    _describe_parameters(title, general)
+    if language and language != general:
+        _describe_parameters("On language tasks, instead of those for small policies", language)
+
+
+def _describe_parameters(title: str, parameters: "Sequence[ParameterDescription]") -> None:
+    typer.echo(f"\n{title}")
+    for parameter in parameters:
         unit = f" {parameter.unit}" if parameter.unit else ""
         typer.echo(f"  {parameter.name} = {json.dumps(parameter.default, default=str)}{unit}    ({parameter.type})")
         typer.echo(paragraph(parameter.meaning, indent="      "))
@@ -74,10 +83,13 @@ def _describe_algorithm(definition: "AlgorithmDefinition") -> None:
 
 def _information(definition: "AlgorithmDefinition") -> "Information | None":
     """What the algorithm is told with its default hyper-parameters, which can depend on the task."""
-    for address in ("bandit/10-arm", "gym/CartPole-v1", "gym/Pendulum-v1"):
+    for address in ("bandit/10-arm", "gym/CartPole-v1", "gym/Pendulum-v1", "lm/arithmetic"):
         task = catalogue.task(address)
         if definition.refuses(task) is None:
-            return definition.configure({}, task).information
+            try:
+                return definition.configure({}, task).information
+            except UserError:  # a library that is not installed
+                return None
     return None
 
 

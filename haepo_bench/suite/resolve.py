@@ -165,6 +165,13 @@ class _Resolver:
         except ParameterError as error:
             self.problems.append(_parameter_problem(error, named, entry.address))
             return None
+        except UserError as error:
+            # What the task needs is missing: a model, a library. Every algorithm says so; once is enough.
+            path: KeyPath = ("tasks", self._suite.tasks.index(entry), "id")
+            problem = Problem(path, error.problem, error.remedy)
+            if problem not in self.problems:
+                self.problems.append(problem)
+            return None
         seeds = named.entry.seeds or self._suite.seeds
         budget = self._suite.budget_of(entry)
         every, episodes = self._suite.evaluation_of(entry)
