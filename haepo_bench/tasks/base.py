@@ -5,7 +5,8 @@ the same task to libraries that expect a single environment.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -134,6 +135,8 @@ class Task(ABC):
     groups: int = 1
     #: How the environment is stepped: `array` (all episodes at once) or `gymnasium` (one after the other).
     backend: str = "array"
+    #: What else its episodes depend on, such as the contents of files: part of a run's identity.
+    inputs: Mapping[str, str] = MappingProxyType({})
 
     @abstractmethod
     def vector(self, trajectories: int) -> VectorEnvironment:
