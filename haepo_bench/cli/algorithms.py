@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from haepo_bench import catalogue
+from haepo_bench.errors import UserError
 
 if TYPE_CHECKING:
     from haepo_bench.results.record import Information
@@ -105,8 +106,11 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _information(definition: "AlgorithmDefinition") -> "Information | None":
     """What the algorithm is told with its default hyper-parameters, which can depend on the task."""
-    for address in ("bandit/10-arm", "gym/CartPole-v1", "gym/Pendulum-v1", "random-walk/20"):
+    for address in ("bandit/10-arm", "gym/CartPole-v1", "gym/Pendulum-v1", "random-walk/20", "lm/arithmetic"):
         task = catalogue.task(address)
         if definition.refuses(task) is None:
-            return definition.configure({}, task).information
+            try:
+                return definition.configure({}, task).information
+            except UserError:  # a library that is not installed
+                return None
     return None
