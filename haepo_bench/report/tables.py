@@ -72,6 +72,8 @@ DIAGNOSTIC_TITLES = {
     "right_choice_share": Diagnostic("Right first choice (fraction)", 3),
     "clean_return": Diagnostic("Training return, clean", 2),
     "reward_alignment": Diagnostic("Reward alignment", 3),
+    "implicit_value": Diagnostic("Implicit value of the start", 3),
+    "implicit_value_deviation": Diagnostic("Implicit value, deviation over trajectories", 3),
 }
 
 
