@@ -56,7 +56,7 @@ def _describe_algorithm(definition: "AlgorithmDefinition") -> None:
     information = _information(definition)
     if information is not None:
         rows = [
-            ("told", information.told),
+            ("told", information.told or "unknown"),
             ("critic", "yes" if information.critic else "no"),
             ("discount", "none" if information.discount is None else f"{information.discount}"),
             ("in tables", information.label),
