@@ -1,6 +1,6 @@
 """The formulas of docs/statistics.md once more: numpy and the standard library, nothing of ours.
 
-Written the slow and plain way: integrals for distribution functions, bisection for quantiles and limits, loops over runs.
+Written the slow and plain way: integrals for distribution functions, bisection for quantiles and limits, loops.
 """
 
 import math
