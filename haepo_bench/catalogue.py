@@ -6,8 +6,10 @@ entry-point groups `haepo_bench.algorithms` (an `Objective` class or an `Algorit
 """
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from haepo_bench.errors import TaskError, UnknownName, UserError
@@ -23,6 +25,7 @@ ALGORITHM_GROUP = "haepo_bench.algorithms"
 TASK_GROUP = "haepo_bench.tasks"
 #: What an algorithm may be called: it becomes part of a folder's name.
 NAME = re.compile(r"[A-Za-z0-9._-]+")
+NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
 
 
 class Listed(NamedTuple):
@@ -31,12 +34,14 @@ class Listed(NamedTuple):
     Args:
         target: `module:attribute`.
         origin: the distribution it comes from.
+        options: keys of a suite's task entry that this family takes beside those that all take.
     """
 
     name: str
     summary: str
     target: str
     origin: str = "haepo-bench"
+    options: tuple[str, ...] = ()
 
 
 _HAEPO = "haepo_bench.objectives.haepo"
@@ -59,6 +64,11 @@ ALGORITHMS = {
         ),
         Listed(
             "dpo", "online DPO on pairs ordered by true return; H-DPO as an option", "haepo_bench.objectives.dpo:Dpo"
+        ),
+        Listed(
+            "dpo-offline",
+            "DPO on the fixed preferences of a language task",
+            "haepo_bench.training.language.offline:DpoOffline",
         ),
         Listed("ppo", "PPO of Stable-Baselines3", "haepo_bench.training.ppo_sb3:PPO"),
         Listed(
@@ -97,6 +107,12 @@ TASKS = {
         Listed("t-maze/<length>", "turn as a hint said at the start", "haepo_bench.tasks.t_maze:make"),
         Listed("gym/<gymnasium id>", "any gymnasium environment with flat observations", "haepo_bench.tasks.gym:make"),
         Listed("envpool/<id>", "any such environment of EnvPool, stepped in C++", "haepo_bench.tasks.envpool:make"),
+        Listed(
+            "lm/arithmetic",
+            "language models; also synthetic-summary, long-horizon/<length>, preferences/<data>; @<model> at the end",
+            "haepo_bench.tasks.lm:make",
+            options=("reward_model", "gold_model"),
+        ),
     )
 }
 
@@ -165,25 +181,26 @@ def algorithm(name: str) -> "AlgorithmDefinition":
     return as_definition(name, loaded)
 
 
-def task(address: str, *, time_limit: int | None = None) -> "Task":
+def task(address: str, *, time_limit: int | None = None, options: Mapping[str, str] = NO_OPTIONS) -> "Task":
     """The task at an address such as `gym/CartPole-v1` or `noise(gym/CartPole-v1,0.5)`.
 
     Args:
         time_limit: steps after which an episode is cut off; needed for environments that have no limit.
+        options: what else the family's tasks are made with (`Listed.options`).
 
     Raises:
         UnknownName: no such family or wrapper.
-        TaskError: the family does not know that variant or needs something that is not installed, or a wrapper is not
-            written as it should be or cannot go around that task.
+        TaskError: the family does not know that variant or option or needs something that is not installed, or a
+            wrapper is not written as it should be or cannot go around that task.
     """
     layers, innermost = parse(address)
-    made = _unwrapped_task(innermost, time_limit)
+    made = _unwrapped_task(innermost, time_limit, options)
     for layer in reversed(layers):
         made = _load(WRAPPERS[layer.wrapper].target)(made, layer)
     return made
 
 
-def _unwrapped_task(address: str, time_limit: int | None) -> "Task":
+def _unwrapped_task(address: str, time_limit: int | None, options: Mapping[str, str]) -> "Task":
     family, slash, variant = address.partition("/")
     plugins = _plugins(TASK_GROUP)
     if family not in TASKS and family not in plugins:
@@ -191,9 +208,14 @@ def _unwrapped_task(address: str, time_limit: int | None) -> "Task":
     if not slash or not variant:
         example = TASKS[family].name if family in TASKS else f"{family}/<variant>"
         raise TaskError(f"task '{address}' names a family without a variant", remedy=f"write {example}")
+    known = TASKS[family].options if family in TASKS else ()
+    for name in options:
+        if name not in known:
+            takers = ", ".join(f"{other}/..." for other, entry in TASKS.items() if name in entry.options)
+            raise TaskError(f"the tasks {family}/... have no {name}", remedy=f"remove it; it is for {takers or 'none'}")
     make = _load(TASKS[family].target if family in TASKS else plugins[family])
     try:
-        made: Task = make(variant, time_limit=time_limit)
+        made: Task = make(variant, time_limit=time_limit, **options)
     except UserError:
         raise
     except (Exception, SystemExit) as error:

@@ -63,6 +63,7 @@ RUNTIME_ONLY = {
     "claims.threshold": "claims.threshold=0.5",
     "execution.workers": "execution.workers=7",
     "execution.timeout": "execution.timeout=5m",
+    "execution.checkpoint": "execution.checkpoint=5m",
 }
 
 #: Fields of a cell, by where their value stands in the identity document.
@@ -128,7 +129,7 @@ def test_every_field_of_a_cell_is_classified(path: Path) -> None:
     fields = {field.name for field in dataclasses.fields(Cell)}
     assert fields == {*CELL_IDENTITY, *CELL_DERIVED, *CELL_RUNTIME_ONLY, *CELL_HASHES}
     assert {field.name for field in dataclasses.fields(Execution)} == {
-        "workers", "device", "device_reason", "timeout_seconds",
+        "workers", "device", "device_reason", "timeout_seconds", "checkpoint_seconds",
     }  # fmt: skip
     assert {field.name for field in dataclasses.fields(Plan)} == {
         "suite",

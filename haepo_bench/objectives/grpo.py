@@ -38,8 +38,8 @@ class Grpo(Objective):
     )
     aggregation: Literal["sequence", "token", "constant"] = hyper(
         "sequence",
-        "mean over each trajectory's steps then over trajectories; mean over all steps of the group; or sum over steps "
-        "divided by trajectories times the task's horizon",
+        "mean over each trajectory's steps then over trajectories; mean over all steps of the batch, whatever their "
+        "group; or sum over steps divided by trajectories times the task's horizon",
         source=_PAPER,
     )
     scale_advantages: bool = hyper(True, "divide by the group's standard deviation of returns", source=_PAPER)
@@ -58,7 +58,7 @@ class Grpo(Objective):
         x = -torch.minimum(r * A, clipped * A)
         if self.beta:
             x = x + self.beta * k3(lp, torch.where(batch.mask, batch.reference_log_probs, 0.0))
-        loss = self.aggregate(x, batch).mean(-1)
+        loss = self.aggregate(x, batch)
         active = torch.where(batch.mask, (r * A > clipped * A), False).float()
         return ObjectiveOutput(
             loss - self.entropy_coefficient * batch.token_mean(batch.entropy),
@@ -66,15 +66,15 @@ class Grpo(Objective):
         )
 
     def aggregate(self, x: Tensor, batch: TrajectoryBatch) -> Tensor:
-        """Per-step losses [seed, group, trajectory, step] to [seed, group]."""
+        """Per-step losses [seed, group, trajectory, step] to [seed]."""
         sums = batch.masked_sum(x)
         match self.aggregation:
             case "sequence":
-                return (sums / batch.lengths).mean(-1)
+                return (sums / batch.lengths).mean((-1, -2))
             case "token":
-                return sums.sum(-1) / batch.mask.sum((-1, -2)).clamp(min=1)
+                return batch.token_mean(x)
             case "constant":
-                return sums.mean(-1) / batch.horizon
+                return sums.mean((-1, -2)) / batch.horizon
 
 
 def group_advantages(returns: Tensor, *, scale: bool) -> Tensor:

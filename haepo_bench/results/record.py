@@ -20,7 +20,7 @@ Status = Literal["done", "failed", "diverged", "timed_out", "interrupted"]
 FINISHED: frozenset[Status] = frozenset({"done", "diverged"})
 
 #: Columns that differ between two otherwise identical runs.
-CLOCK_COLUMNS = frozenset({"wall_seconds", "cpu_seconds"})
+CLOCK_COLUMNS = frozenset({"wall_seconds", "cpu_seconds", "tokens_per_second", "seconds_per_step"})
 
 Number = float | int | None
 

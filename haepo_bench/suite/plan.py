@@ -64,12 +64,14 @@ class Execution:
         device: resolved device type, `cpu` or `cuda`.
         device_reason: why that device.
         timeout_seconds: for one job.
+        checkpoint_seconds: between two checkpoints of a run that keeps them.
     """
 
     workers: int
     device: str
     device_reason: str
     timeout_seconds: float
+    checkpoint_seconds: float
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ DEFAULT_EPISODES = 20
 #: Where a suite does not say how often to evaluate, a budget is divided into this many parts.
 DEFAULT_MARKS = 20
 DEFAULT_TIMEOUT = "1h"
+DEFAULT_CHECKPOINT = "60s"
 
 MAX_STEPS = 10**12
 MAX_MARKS = 10_000
@@ -240,6 +241,11 @@ class ExecutionOptions(_Section):
         default=parse_duration(DEFAULT_TIMEOUT),
         description=f"for one job, a block of one algorithm's seeds on one task; seconds, or such as 30m; "
         f"{DEFAULT_TIMEOUT} where nothing is said",
+    )
+    checkpoint: _Timeout = Field(
+        default=parse_duration(DEFAULT_CHECKPOINT),
+        description="between two checkpoints of a run that can go on from one (language tasks); seconds, or such as 5m; "
+        f"{DEFAULT_CHECKPOINT} where nothing is said",
     )
 
 

@@ -12,6 +12,7 @@ from haepo_bench.errors import ParameterError, UserError, did_you_mean
 from haepo_bench.objectives.base import Objective
 from haepo_bench.results.record import Information
 from haepo_bench.tasks.base import Task
+from haepo_bench.tasks.language import LanguageTask
 from haepo_bench.training.algorithm import Algorithm, AlgorithmDefinition, ParameterDescription
 from haepo_bench.training.recorder import Recorder
 from haepo_bench.training.settings import TrainerSettings
@@ -58,10 +59,19 @@ class NativeDefinition(AlgorithmDefinition):
         described = [*describe_fields(self.objective), *describe_fields(TrainerSettings)]
         return [replace(d, default=self.objective.reference) if d.name == "reference" else d for d in described]
 
+    def describe_language_parameters(self) -> list[ParameterDescription]:
+        from haepo_bench.training.language.algorithm import describe_language_parameters
+
+        return describe_language_parameters(self.objective)
+
     def refuses(self, task: Task) -> str | None:
         return None
 
-    def configure(self, overrides: Mapping[str, Any], task: Task) -> NativeAlgorithm:
+    def configure(self, overrides: Mapping[str, Any], task: Task) -> Algorithm:
+        if isinstance(task, LanguageTask):
+            from haepo_bench.training.language.algorithm import language_algorithm
+
+            return language_algorithm(self.name, self.objective, overrides, task)
         own, shared = set(self.objective.model_fields), set(TrainerSettings.model_fields)
         check_names(overrides, own | shared, self.name)
         return NativeAlgorithm(
