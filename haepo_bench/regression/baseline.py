@@ -1,7 +1,7 @@
 """The baseline file: what later runs are judged by. Field by field in docs/regression.md.
 
-One JSON file a suite, made to be reviewed: sorted, one line a run, numbers rounded to a stated number of digits. What is
-rounded away is still told apart: each run keeps a digest of all its bytes but the clocks'.
+One JSON file a suite, made to be reviewed: sorted, one line a run, numbers rounded to a stated number of digits. Runs
+that differ in what is rounded away are still told apart: each keeps a digest of all its bytes but the clocks'.
 """
 
 import json
@@ -76,6 +76,7 @@ class BaselineRun(_Model):
         digest: of all that must be equal of two runs of the same code (`cells.digest_of`).
         env_steps: that training took.
         cpu_seconds: of training; null where the record does not say.
+        relative_cost: cpu_seconds over those of the reference job in the same session; null where none was timed.
         job_seeds: runs of the job that it was part of, which share its cost.
         curve: return of the sampled policy at the marks; null from the mark on at which it diverged.
     """
@@ -86,6 +87,7 @@ class BaselineRun(_Model):
     digest: Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
     env_steps: Annotated[int, Field(ge=0)] | None
     cpu_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
+    relative_cost: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
     job_seeds: Annotated[int, Field(ge=1)] | None
     curve: list[Finite | None]
 
@@ -95,7 +97,6 @@ class BaselineCell(_Model):
 
     Args:
         settings: the document that settings_hash is the hash of, so that one can say which setting differs.
-        reference_seconds: CPU seconds of the reference job in the session of the runs; null where none was timed.
         marks: env steps at which the curves have values.
     """
 
@@ -106,7 +107,6 @@ class BaselineCell(_Model):
     code_hash: Name
     settings: dict[str, Any]
     scale: Scale
-    reference_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
     marks: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2)]
     runs: Annotated[list[BaselineRun], Field(min_length=2)]
 

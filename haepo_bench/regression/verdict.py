@@ -1,7 +1,7 @@
 """From numbers to marks: one test on one statistic a cell, corrected over the cells that are tested together.
 
-The statistic of a run is the area under its curve in units of the task's span: 0 the random policy, 1 a solved task (see
-baseline.py), so that a drop of 0.10 means the same on every task. Cells that came out identical never get here.
+The statistic of a run is the area under its curve in units of the task's span (`baseline.Scale`): 0 is the random
+policy, 1 a solved task, so that a drop of 0.10 means the same everywhere. Identical cells never get here.
 """
 
 from collections.abc import Sequence
