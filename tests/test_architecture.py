@@ -32,6 +32,7 @@ ARROWS: dict[str, set[str]] = {
     "suite": {"catalogue", "training", "tasks", "results"},
     "catalogue": {"training", "tasks"},
     "registration": {"catalogue"},
+    "pytest_plugin": set(),
     "training": {"objectives", "policies", "tasks", "results", "statistics"},
     "regression": {"report", "results", "statistics"},
     "report": {"results", "statistics"},
