@@ -292,3 +292,11 @@ def test_wrong_options(arguments: tuple[str, str], recorded: Path, capsys: pytes
     done = checked(capsys, recorded.parent, recorded, *arguments)
     assert done.code == 4
     assert arguments[0] in done.err
+
+
+def test_returns_that_overflow_are_not_green(
+    recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cell = [record(TASK, "reinforce", seed, returns=[-1.7e308] * 5) for seed in range(SEEDS)]
+    code, cells, _ = document(capsys, results(tmp_path / "now", cell, runs("grpo", seeds=SEEDS)), recorded)
+    assert (code, cells["reinforce"]["mark"]) == (2, "?")
