@@ -54,7 +54,9 @@ EXCEPTIONS = {
     ("tasks", "haepo_bench.results.record", "References"),
     # Data frames hold the numbers that a curve is reduced to, for the report and for whatever else reads runs.
     ("results", "haepo_bench.statistics.curves", "area_under_curve"),
+    ("results", "haepo_bench.statistics.curves", "area_until"),
     ("results", "haepo_bench.statistics.curves", "last_defined"),
+    ("results", "haepo_bench.statistics.curves", "value_at"),
 }
 
 #: Packages that a room may not import at all.

@@ -19,8 +19,9 @@ from pydantic import BaseModel
 
 import haepo_bench
 from haepo_bench import catalogue
+from haepo_bench.results.hashing import canonical_json, digest
 from haepo_bench.suite import identity
-from haepo_bench.suite.identity import canonical_json, code_hash, digest
+from haepo_bench.suite.identity import code_hash
 from haepo_bench.suite.plan import Cell, Execution, Plan
 from haepo_bench.suite.resolve import load_plan
 from haepo_bench.suite.schema import Suite

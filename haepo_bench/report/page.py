@@ -9,9 +9,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from haepo_bench.report.document import ReportDocument, SuiteResult
 from haepo_bench.report.figures import COLOURS, FAINT, INK, Picture
-from haepo_bench.report.tables import diagnostics_table, reading_notes, result_table
+from haepo_bench.report.tables import diagnostics_table, omissions, reading_notes, result_table, summary
 from haepo_bench.report.verdict_text import scorecard_lines, scorecard_notes, scorecard_tables
-from haepo_bench.report.writers import omissions, summary
 
 #: What the figures' colours become on a dark ground.
 _DARK = {

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from haepo_bench.errors import UserError
 from haepo_bench.results.record import FINISHED, NewerFormat, RunRecord
@@ -139,6 +140,11 @@ class Store:
             file.write(str(os.getpid()))
             file.flush()
             yield
+
+
+def cell_folder(task: str, algorithm: str, settings_hash: str, code_hash: str) -> str:
+    """Name of the folder of a cell's runs inside the suite's folder."""
+    return f"{quote(task, safe='')}--{algorithm}--{settings_hash[:8]}-{code_hash[:8]}"
 
 
 def read_record(path: Path) -> RunRecord | Damaged | None:

@@ -6,10 +6,10 @@ missing. Nothing in it refers to the suite file any more.
 
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
 
 from haepo_bench.results.claims import DeclaredClaims, declaration_hash
 from haepo_bench.results.record import Information, References
+from haepo_bench.results.store import cell_folder
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,7 @@ class Cell:
     @property
     def folder(self) -> str:
         """Folder name of the cell's runs inside the suite's results folder."""
-        task = quote(self.task, safe="")
-        return f"{task}--{self.algorithm}--{self.settings_hash[:8]}-{self.code_hash[:8]}"
+        return cell_folder(self.task, self.algorithm, self.settings_hash, self.code_hash)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from typing import NamedTuple, TypeVar
 from haepo_bench import catalogue
 from haepo_bench.errors import ParameterError, UserError, did_you_mean
 from haepo_bench.results.claims import DeclaredClaims, members
+from haepo_bench.results.hashing import digest
 from haepo_bench.suite.document import KeyPath, Problem, render
-from haepo_bench.suite.identity import code_hash, digest, settings_document
+from haepo_bench.suite.identity import code_hash, settings_document
 from haepo_bench.suite.loading import load_suite
 from haepo_bench.suite.machine import resolve_execution
 from haepo_bench.suite.overrides import check_filters, selected
