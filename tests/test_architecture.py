@@ -28,7 +28,7 @@ ARROWS: dict[str, set[str]] = {
         "results",
         "statistics",
     },
-    "execution": {"suite", "catalogue", "training", "regression", "tasks", "results", "statistics"},
+    "execution": {"suite", "catalogue", "training", "regression", "report", "tasks", "results", "statistics"},
     "suite": {"catalogue", "training", "tasks", "results"},
     "catalogue": {"training", "tasks"},
     "registration": {"catalogue"},

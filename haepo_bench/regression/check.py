@@ -85,6 +85,7 @@ class Verdict:
     """The verdict on all cells of a baseline.
 
     Args:
+        against: which recording of the baseline.
         new: cells that the baseline does not have.
         notes: what holds of the whole.
         max_slowdown: the training cost over the baseline's that is still accepted; None where nobody asked.
@@ -93,6 +94,7 @@ class Verdict:
 
     suite: str
     rule: Rule
+    against: str
     cells: tuple[CellVerdict, ...]
     new: tuple[CellKey, ...] = ()
     notes: tuple[str, ...] = ()
@@ -155,11 +157,19 @@ def check(
     return Verdict(
         suite=selection.name,
         rule=rule,
+        against=recorded(baseline),
         cells=tuple(with_history(verdicts, baseline)),
         new=tuple(key for key in found if baseline.cell(key) is None),
         notes=_damaged(selection),
         max_slowdown=max_slowdown,
     )
+
+
+def recorded(baseline: Baseline) -> str:
+    """Which recording a baseline is: date, commit, reason."""
+    last = baseline.history[-1]
+    commit = f" at {last.commits[-1][:10]}" if last.commits else ""
+    return plain(f"{last.date}{commit}: {last.reason}")
 
 
 def check_suite(name: str, baseline: Baseline) -> None:
@@ -184,13 +194,13 @@ def settle(old: BaselineCell, cell: SelectedCell | None) -> CellVerdict | None:
     if difference:
         return CellVerdict(old.key, Mark.NOT_COMPARABLE, plain(difference))
     if not cell.runs:
-        return CellVerdict(old.key, Mark.FAILED, _absent(cell) or "missing: no run was asked for")
+        return CellVerdict(old.key, Mark.FAILED, absences(cell) or "missing: no run was asked for")
     known = {run.seed: run.digest for run in old.runs}
     same = all(known.get(run.record.seed) == digest_of(run) for run in cell.runs)
     if not same:
         return None
     if cell.absent:
-        return CellVerdict(old.key, Mark.FAILED, f"{_absent(cell)}; the others are identical")
+        return CellVerdict(old.key, Mark.FAILED, f"{absences(cell)}; the others are identical")
     count = len(cell.runs)
     return CellVerdict(old.key, Mark.IDENTICAL, f"{count} seed{'' if count == 1 else 's'}")
 
@@ -204,7 +214,7 @@ def judge_together(cells: Sequence[tuple[BaselineCell, SelectedCell]], rule: Rul
         mark, remark = judgement.mark, _remark(judgement, rule)
         if cell.absent:
             mark = mark if mark is Mark.WORSE else Mark.FAILED
-            remark = "; ".join(part for part in (_absent(cell), remark) if part)
+            remark = "; ".join(part for part in (absences(cell), remark) if part)
         verdicts.append(CellVerdict(old.key, mark, remark, judgement=judgement, explanation=_explanation(old, cell)))
     return verdicts
 
@@ -272,8 +282,8 @@ def _remark(judgement: Judgement, rule: Rule) -> str:
     return f"{seeds} cannot show anything at this alpha: run more"
 
 
-def _absent(cell: SelectedCell) -> str:
-    """`seeds 1, 4 failed: ValueError: unwell`, one part for each reason."""
+def absences(cell: SelectedCell) -> str:
+    """What runs have no result and why: `seeds 1, 4 failed: ValueError: unwell`, one part for each reason."""
     groups: dict[tuple[str, str], list[int]] = {}
     for run in cell.absent:
         groups.setdefault((run.status.replace("_", " "), run.reason.partition("\n")[0]), []).append(run.seed)
