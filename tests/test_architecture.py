@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from synthetic_runs import put, record, showcase
 
 import haepo_bench
+from haepo_bench.results.store import Store
 
 PACKAGE = Path(haepo_bench.__file__).parent
 ROOT = PACKAGE.parent
@@ -32,6 +34,7 @@ ARROWS: dict[str, set[str]] = {
     "suite": {"catalogue", "training", "tasks", "results"},
     "catalogue": {"training", "tasks"},
     "registration": {"catalogue"},
+    "pytest_plugin": set(),
     "training": {"objectives", "policies", "tasks", "results", "statistics"},
     "regression": {"report", "results", "statistics"},
     "report": {"results", "statistics"},
@@ -147,7 +150,18 @@ def loaded_by(arguments: list[str], folder: Path) -> set[str]:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["--version"], ["list"], ["run", "--help"], ["report", "--help"], ["init", "new.yaml"], ["schema"]],
+    [
+        ["--help"],
+        ["--version"],
+        ["list"],
+        ["run", "--help"],
+        ["report", "--help"],
+        ["init", "new.yaml"],
+        ["schema"],
+        ["baseline", "--help"],
+        ["check", "--help"],
+        ["gate", "--help"],
+    ],
     ids=" ".join,
 )
 def test_light_commands_load_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
@@ -157,6 +171,27 @@ def test_light_commands_load_nothing_heavy(arguments: list[str], tmp_path: Path)
 def test_report_loads_no_training_library(tmp_path: Path) -> None:
     (tmp_path / "results").mkdir()
     assert not loaded_by(["report"], tmp_path) & {"torch", "stable_baselines3", "gymnasium"}
+
+
+def test_recording_and_checking_load_no_training_library(tmp_path: Path) -> None:
+    showcase(tmp_path / "made-up", seeds=2, only=("bandit/10-arm",))
+    put(Store(tmp_path / "made-up"), record("bandit/10-arm", "ppo", 4))
+    record_it = ["baseline", "made-up", "--out", "b.json", "--reason", "why", "--min-seeds", "2", "--allow-dirty"]
+    heavy = {"torch", "stable_baselines3", "gymnasium"}
+    assert not loaded_by(record_it, tmp_path) & heavy
+    assert (tmp_path / "b.json").is_file()
+    assert not loaded_by(["check", "made-up", "--baseline", "b.json"], tmp_path) & heavy
+
+
+def test_the_pytest_plugin_costs_other_test_suites_nothing() -> None:
+    script = "import json, sys; import haepo_bench.pytest_plugin; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    loaded = set(json.loads(done.stdout))
+    assert not loaded & {*HEAVY, "numpy", "pydantic", "typer"}
+    assert {name for name in loaded if name.startswith("haepo_bench")} == {"haepo_bench", "haepo_bench.pytest_plugin"}
 
 
 def test_validate_shows_that_the_check_can_fail(tmp_path: Path) -> None:

@@ -157,7 +157,7 @@ def _remarks(verdict: Verdict) -> list[str]:
 def recording_lines(before: Baseline | None, now: Baseline) -> list[str]:
     """What a new recording says of each cell, beside what the file said before and at first."""
     rows = [("Task", "Algorithm", "Seeds", "Area", "Before", "First")]
-    sunk = []
+    warnings = []
     for cell in now.cells:
         old = before.cell(cell.key) if before else None
         comparable = old is not None and old.settings_hash == cell.settings_hash
@@ -174,10 +174,15 @@ def recording_lines(before: Baseline | None, now: Baseline) -> list[str]:
             )
         )
         if drop is not None and drop >= MIN_EFFECT:
-            sunk.append(f"warning: {plain(str(cell.key))} lies {drop:.3f} below its first recording")
+            warnings.append(f"warning: {plain(str(cell.key))} lies {drop:.3f} below its first recording")
+        if mean < MIN_EFFECT:
+            warnings.append(
+                f"warning: {plain(str(cell.key))} learns so little ({mean:.3f}) that a policy which learns nothing is no "
+                f"drop of {MIN_EFFECT:g}: give it a larger budget or an easier task"
+            )
     gone = [old for old in before.cells if now.cell(old.key) is None] if before else []
     lines = [f"no longer in it: {plain(str(old.key))}" for old in gone]
-    return [*_aligned(rows), *lines, *sunk]
+    return [*_aligned(rows), *lines, *warnings]
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:

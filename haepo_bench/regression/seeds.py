@@ -4,8 +4,8 @@ import hashlib
 from collections.abc import Collection
 from itertools import count
 
-#: Stable-Baselines3 seeds NumPy's global generator, which takes 32 bits.
-_SEEDS = 2**32
+#: Fresh seeds are below: many enough that two commits share few, short enough to be read in a log.
+_SEEDS = 10**6
 
 
 def fresh_seeds(origin: str, batch: int, number: int, taken: Collection[int]) -> tuple[int, ...]:
