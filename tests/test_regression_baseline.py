@@ -39,10 +39,13 @@ def runs(
 
 
 def results(root: Path, *cells: list[RunRecord]) -> Path:
-    """A complete results folder."""
+    """A complete results folder: the plan asks of each cell for the seeds that it has."""
     every = [run for cell in cells for run in cell]
     store = Store(root / "made-up")
-    put_plan(store, every, sorted({run.seed for run in every}))
+    plan = put_plan(store, every, [])
+    for planned, cell in zip(plan["cells"], cells, strict=True):
+        planned["seeds"] = [run.seed for run in cell]
+    store.write_plan(plan)
     put(store, *every)
     return store.root
 
