@@ -88,19 +88,29 @@ def row(result: Drill) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", metavar="NAME", help="drills by name")
+    parser.add_argument("--baseline", type=Path, default=BASELINE, help="in place of baselines/regression.json")
     parser.add_argument("--out", type=Path, help="write the tables there too")
     arguments = parser.parse_args()
-    groups = (("Faults", FAULTS, RED), ("Faults that no gate of this size sees", UNSEEN, None), ("Harmless", HARMLESS, GREEN))
+    groups = (
+        ("Faults", FAULTS, RED),
+        ("Faults that no gate of this size sees", UNSEEN, None),
+        ("Harmless", HARMLESS, GREEN),
+    )
     unknown = set(arguments.only or ()) - {fault.name for _, group, _ in groups for fault in group}
     if unknown:
         parser.error(f"no such drill: {', '.join(sorted(unknown))}")
     lines, failed = [], []
     for title, group, expected in groups:
-        lines += [f"### {title}", "", "| name | what it does | file | cells tested | verdict | worst cells |", "|---" * 6 + "|"]
+        lines += [
+            f"### {title}",
+            "",
+            "| name | what it does | file | cells tested | verdict | worst cells |",
+            "|---" * 6 + "|",
+        ]
         for fault in group:
             if arguments.only and fault.name not in arguments.only:
                 continue
-            result = drill(fault)
+            result = drill(fault, baseline=arguments.baseline.resolve())
             lines.append(row(result))
             print(f"{lines[-1]} {result.seconds:.0f} s", flush=True)
             if expected is not None and result.code != expected:

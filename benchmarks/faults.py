@@ -130,13 +130,6 @@ FAULTS = (
         "better = returns[..., :, None] >= returns[..., None, :]",
     ),
     Fault(
-        "dpo-pairs-reversed",
-        "DPO prefers the lower return",
-        _DPO,
-        "better = returns[..., :, None] > returns[..., None, :]",
-        "better = returns[..., :, None] < returns[..., None, :]",
-    ),
-    Fault(
         "reinforce-no-baseline",
         "REINFORCE's standardised returns lack their mean's subtraction",
         _BASE,
@@ -179,39 +172,11 @@ FAULTS = (
         "to_go = rewards.flip(-1).cumsum(-1).flip(-1) - rewards",
     ),
     Fault(
-        "togo-backwards",
-        "returns to go sum the rewards of the past",
-        _REINFORCE,
-        "to_go = rewards.flip(-1).cumsum(-1).flip(-1)",
-        "to_go = rewards.cumsum(-1)",
-    ),
-    Fault(
         "ppo-clip-side",
         "ppo-batched takes the larger of the clipped and the unclipped term",
         _PPO,
         "surrogate = torch.minimum(",
         "surrogate = torch.maximum(",
-    ),
-    Fault(
-        "ppo-advantages-not-centred",
-        "ppo-batched divides advantages by their deviation without centring them",
-        _PPO,
-        "torch.where(n > 1, centred / (std + 1e-8)",
-        "torch.where(n > 1, torch.where(mask, advantages, 0.0) / (std + 1e-8)",
-    ),
-    Fault(
-        "gae-shifted",
-        "generalised advantages bootstrap from the same state's value instead of the next one's",
-        _SEGMENTS,
-        "delta = rewards[:, :, t] + gamma * following * going_on",
-        "delta = rewards[:, :, t] + gamma * values[:, :, t] * going_on",
-    ),
-    Fault(
-        "gae-across-episodes",
-        "generalised advantages flow across the ends of episodes",
-        _SEGMENTS,
-        "going_on = 1 - over[:, :, t].astype(np.float32)",
-        "going_on = np.ones_like(last_values)",
     ),
     Fault(
         "segments-rewards-shifted",
@@ -247,13 +212,6 @@ FAULTS = (
         _TRAINER,
         "Adam(self.parameters, settings.learning_rate)",
         "Adam(self.parameters, settings.learning_rate / 10)",
-    ),
-    Fault(
-        "one-epoch",
-        "an iteration takes one gradient step, whatever the settings say",
-        _TRAINER,
-        "for _ in range(self.settings.epochs):",
-        "for _ in range(1):",
     ),
     Fault(
         "stale-behaviour",
@@ -305,18 +263,50 @@ FAULTS = (
         "0.9 * rollout.returns[:, : self._episodes], rollout",
     ),
     Fault(
-        "evaluation-stale",
-        "evaluation is of the initial policy of another seed of the job, where there is one",
-        _EVALUATION,
-        "rows = [seeds.index(seed) for seed, _ in due]",
-        "rows = [0 for seed, _ in due]",
-    ),
-    Fault(
         "backward-tanh",
         "the backward pass forgets the derivative of tanh",
         "policies/mlp.py",
         "gradient = torch.ops.aten.sigmoid_backward(torch.bmm(back, gradient), x)",
         "gradient = torch.bmm(back, gradient)",
+    ),
+)
+
+#: Real faults that these tasks hardly show; docs/regression.md says why.
+UNSEEN = (
+    Fault(
+        "togo-backwards",
+        "returns to go sum the rewards of the past",
+        _REINFORCE,
+        "to_go = rewards.flip(-1).cumsum(-1).flip(-1)",
+        "to_go = rewards.cumsum(-1)",
+    ),
+    Fault(
+        "gae-shifted",
+        "generalised advantages bootstrap from the same state's value instead of the next one's",
+        _SEGMENTS,
+        "delta = rewards[:, :, t] + gamma * following * going_on",
+        "delta = rewards[:, :, t] + gamma * values[:, :, t] * going_on",
+    ),
+    Fault(
+        "gae-across-episodes",
+        "generalised advantages flow across the ends of episodes",
+        _SEGMENTS,
+        "going_on = 1 - over[:, :, t].astype(np.float32)",
+        "going_on = np.ones_like(last_values)",
+    ),
+    Fault(
+        "ppo-advantages-not-centred",
+        "ppo-batched divides advantages by their deviation without centring them",
+        _PPO,
+        "torch.where(n > 1, centred / (std + 1e-8)",
+        "torch.where(n > 1, torch.where(mask, advantages, 0.0) / (std + 1e-8)",
+    ),
+    Fault(
+        "one-epoch",
+        "an iteration takes one gradient step, whatever the settings say",
+        _TRAINER,
+        "for _ in range(self.settings.epochs):",
+        "for _ in range(1):",
     ),
     Fault(
         "collapse",
