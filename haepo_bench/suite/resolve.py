@@ -71,10 +71,15 @@ class _Resolver:
         self.execution = execution or resolve_execution(suite.execution.model_copy(update={"device": "cpu"}))
 
     def cells(self) -> list[Cell]:
-        """Every algorithm on every task, the tasks in the outer loop."""
+        """Every algorithm on every task that its entry asks for, the tasks in the outer loop."""
         tasks = self._tasks()
         algorithms = self._algorithms()
-        cells = (self._cell(entry, task, algorithm) for entry, task in tasks for algorithm in algorithms)
+        cells = (
+            self._cell(entry, task, algorithm)
+            for entry, task in tasks
+            for algorithm in algorithms
+            if algorithm.entry.tasks is None or entry.id in algorithm.entry.tasks
+        )
         return [cell for cell in cells if cell is not None]
 
     def claims(self, uses: dict[str, str]) -> DeclaredClaims | None:
