@@ -107,7 +107,7 @@ def test_gradient_checkpointing_changes_nothing() -> None:
         policy = small_policy(gradient_checkpointing=checkpointing)
         update = updates(policy, micro_batch=6)
         calls: list[int] = []
-        policy.model.model.layers[0].mlp.register_forward_hook(lambda *_, calls=calls: calls.append(1))
+        policy.model.model.layers[0].mlp.register_forward_pre_hook(lambda *_, calls=calls: calls.append(1))
         update.gradient(HaepoWeighted())
         gradients.append(policy.gradient.clone())
         passes.append(len(calls))

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from haepo_bench import catalogue
+from haepo_bench.errors import UserError
 
 if TYPE_CHECKING:
     from haepo_bench.results.record import Information
@@ -107,8 +108,11 @@ def _information(definition: "AlgorithmDefinition") -> "Information | None":
     """What the algorithm is told with its default hyper-parameters, which can depend on the task."""
     if definition.information is not None:
         return definition.information
-    for address in ("bandit/10-arm", "gym/CartPole-v1", "gym/Pendulum-v1"):
+    for address in ("bandit/10-arm", "gym/CartPole-v1", "gym/Pendulum-v1", "random-walk/20", "lm/arithmetic"):
         task = catalogue.task(address)
         if definition.refuses(task) is None:
-            return definition.configure({}, task).information
+            try:
+                return definition.configure({}, task).information
+            except UserError:  # a library that is not installed
+                return None
     return None

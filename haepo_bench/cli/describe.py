@@ -1,6 +1,7 @@
 """`haepo-bench describe`."""
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from gymnasium import spaces
 
     from haepo_bench.tasks.base import Task
-    from haepo_bench.training.algorithm import AlgorithmDefinition
+    from haepo_bench.tasks.language import LanguageTask
+    from haepo_bench.training.algorithm import AlgorithmDefinition, ParameterDescription
 
 
 def describe(
@@ -63,8 +65,16 @@ def _describe_algorithm(definition: "AlgorithmDefinition") -> None:
     typer.echo(definition.description.strip())
     typer.echo("\nWhat it is")
     typer.echo(columns(facts(definition)))
-    typer.echo("\nHyper-parameters (params: in a suite)")
-    for parameter in definition.describe_parameters():
+    general, language = definition.describe_parameters(), definition.describe_language_parameters()
+    title = "Hyper-parameters (params: in a suite)"
+    _describe_parameters(title, general)
+    if language and language != general:
+        _describe_parameters("On language tasks, instead of those for small policies", language)
+
+
+def _describe_parameters(title: str, parameters: "Sequence[ParameterDescription]") -> None:
+    typer.echo(f"\n{title}")
+    for parameter in parameters:
         unit = f" {parameter.unit}" if parameter.unit else ""
         typer.echo(f"  {parameter.name} = {json.dumps(parameter.default, default=str)}{unit}    ({parameter.type})")
         typer.echo(paragraph(parameter.meaning, indent="      "))
@@ -87,16 +97,35 @@ def _space(space: "spaces.Box | spaces.Discrete") -> str:
     return f"{' x '.join(map(str, space.shape))} numbers from {space.low.min():g} to {space.high.max():g}"
 
 
-def _describe_task(task: "Task") -> None:
-    references = task.references
-    rows = [
-        ("tags", ", ".join(task.tags) or "none"),
+def _environment_rows(task: "Task") -> list[tuple[str, str]]:
+    return [
         ("horizon", f"{task.horizon:,} steps an episode at most"),
         ("observations", _space(task.observation_space)),
         ("actions", _space(task.action_space)),
         ("coverage", f"counted over {task.states:,} states" if task.states else "not counted"),
         ("stepped by", "arrays of episodes" if task.backend == "array" else task.backend),
     ]
+
+
+def _language_rows(task: "LanguageTask") -> list[tuple[str, str]]:
+    prompt = task.train[0].prompt
+    return [
+        ("model", task.model),
+        ("horizon", f"{task.horizon:,} new tokens a response at most"),
+        ("prompts", f"{len(task.train):,} to train on, {len(task.held_out):,} held out"),
+        ("for example", repr(prompt if len(prompt) <= 200 else f"{prompt[:197]}...")),
+        ("training pays", "the gold reward" if task.gold_is_reward else "another reward than the gold one"),
+        ("fine-tuning", f"{len(task.demonstrations):,} demonstrations" if task.demonstrations else "no demonstrations"),
+        ("preferences", f"{len(task.pairs):,} fixed pairs" if task.pairs else "no fixed pairs"),
+    ]
+
+
+def _describe_task(task: "Task") -> None:
+    from haepo_bench.tasks.language import LanguageTask
+
+    references = task.references
+    rows = [("tags", ", ".join(task.tags) or "none")]
+    rows += _language_rows(task) if isinstance(task, LanguageTask) else _environment_rows(task)
     if references:
         rows.append(("score", f"0 at return {references.random:g} (random), 1 at {references.solved:g} (solved)"))
         rows.append(("", references.source))

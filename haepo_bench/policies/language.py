@@ -161,13 +161,12 @@ class LanguagePolicy:
         return Evaluated(log_probs, h, values)
 
     def _point_at(self, parameters: Tensor) -> None:
-        """Makes the model's parameters views of a flat tensor, or copies where they are of another dtype."""
-        with torch.no_grad():
-            for p, part in zip(self._trained, parameters[0].split(self._sizes), strict=True):
-                if p.dtype == part.dtype:
-                    p.data = part.view_as(p)
-                else:
-                    p.copy_(part.view_as(p))
+        """Makes the model's parameters views of a flat tensor, or copies where they are of another dtype.
+
+        Never in place: a graph that is kept meanwhile still holds what was there before.
+        """
+        for p, part in zip(self._trained, parameters[0].split(self._sizes), strict=True):
+            p.data = part.view_as(p).to(p.dtype)
 
 
 def _adding_to(part: Tensor) -> Any:

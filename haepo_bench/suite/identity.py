@@ -37,8 +37,9 @@ def settings_document(
     device: str,
 ) -> dict[str, Any]:
     """The document that `settings_hash` is the hash of; JSON types only."""
+    described = {"id": task.id, "version": task.version, "time_limit": time_limit, "backend": task.backend}
     return {
-        "task": {"id": task.id, "version": task.version, "time_limit": time_limit, "backend": task.backend},
+        "task": described | ({"inputs": dict(task.inputs)} if task.inputs else {}),
         "algorithm": {"id": definition.name, "version": definition.version, "parameters": algorithm.parameters},
         "budget": {"env_steps": budget},
         "evaluation": {"every": evaluation_every, "episodes": evaluation_episodes},

@@ -19,6 +19,7 @@ class Cell:
     Args:
         task: task address, such as `gym/CartPole-v1`.
         time_limit: steps after which an episode is truncated; None where the task says it itself.
+        options: what else the task is made with (`catalogue.task`).
         algorithm: name in the suite, unique there.
         uses: catalogue name of the algorithm.
         overrides: hyper-parameters that the suite sets, as given to `AlgorithmDefinition.configure`.
@@ -33,6 +34,7 @@ class Cell:
 
     task: str
     time_limit: int | None
+    options: dict[str, str]
     algorithm: str
     uses: str
     overrides: dict[str, Any]

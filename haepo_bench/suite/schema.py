@@ -22,6 +22,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from haepo_bench.errors import did_you_mean
 from haepo_bench.results.claims import DEFAULT_CANDIDATE, DEFAULT_MARGIN, DEFAULT_THRESHOLD
+from haepo_bench.suite.language_keys import key_problems, with_keys
 from haepo_bench.tasks.address import canonical
 
 #: Evaluation episodes where a suite does not say.
@@ -93,6 +94,13 @@ def parse_duration(value: Any) -> Any:
     if not 1 <= value <= MAX_TIMEOUT_SECONDS:
         raise _error("must be between one second and 30 days")
     return float(value)
+
+
+def _no_repeated_task(tasks: tuple[str, ...]) -> tuple[str, ...]:
+    repeated = [task for task, count in Counter(tasks).items() if count > 1]
+    if repeated:
+        raise _error(f"the task {', '.join(repeated)} stands more than once", "remove the others")
+    return tasks
 
 
 def _workers(value: Any) -> Any:
@@ -183,6 +191,17 @@ class EvaluationOptions(_Section):
     )
 
 
+def _in_an_address(text: str) -> str:
+    if not re.fullmatch(r"[!-~]+", text) or set(text) & set("(),@"):
+        raise _error(
+            f"'{text}' cannot be part of a task's address", "use a name or path without spaces, brackets, commas and @"
+        )
+    return text
+
+
+_AddressPart = Annotated[str, AfterValidator(_in_an_address)]
+
+
 class TaskEntry(_Section):
     """One task. A bare string stands for `{id: string}`."""
 
@@ -197,8 +216,39 @@ class TaskEntry(_Section):
     time_limit: _EnvSteps | None = Field(
         default=None,
         le=100_000,
-        description="steps after which an episode is cut off; needed for environments that have no limit of their own",
+        description="steps after which an episode is cut off; needed for environments that have no limit of their own; "
+        "of a language task the most new tokens of a response",
     )
+    model: _AddressPart | None = Field(
+        default=None,
+        description="language tasks: what learns, tiny (where nothing is said), a local folder or a name on the "
+        "Hugging Face hub; {id: lm/arithmetic, model: gpt2} is {id: lm/arithmetic@gpt2}",
+    )
+    data: _AddressPart | None = Field(
+        default=None,
+        description="lm/preferences: a JSONL or Parquet file or a dataset on the Hugging Face hub; "
+        "{id: lm/preferences, data: a.jsonl} is {id: lm/preferences/a.jsonl}",
+    )
+    reward_model: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None,
+        description="lm/preferences: what pays in training, a sequence classifier with one label; a local folder or a "
+        "name on the Hugging Face hub",
+    )
+    gold_model: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None,
+        description="lm/preferences: likewise, what evaluates and is never trained on; reward_model where left out",
+    )
+
+    @property
+    def address(self) -> str:
+        """The id, with `data` and `model` in their places."""
+        return with_keys(self.id, self.data, self.model)
+
+    @property
+    def options(self) -> dict[str, str]:
+        """What the task is made with beside its address and its time limit."""
+        options = {"reward_model": self.reward_model, "gold_model": self.gold_model}
+        return {name: value for name, value in options.items() if value is not None}
 
 
 class TaskParameters(_Section):
@@ -224,6 +274,9 @@ class AlgorithmEntry(_Section):
     per_task: Annotated[dict[str, TaskParameters], BeforeValidator(_canonical_keys)] = Field(
         default={}, description="what is different on single tasks: task id to {params}"
     )
+    tasks: (
+        Annotated[tuple[_TaskId, ...], Strict(False), Field(min_length=1), AfterValidator(_no_repeated_task)] | None
+    ) = Field(default=None, description="those of the suite's tasks that it is run on; all where left out")
     seeds: _Seeds | None = Field(default=None, description="seeds of this algorithm, in place of the suite's")
 
 
@@ -328,9 +381,12 @@ class Suite(_Section):
         first: dict[str, int] = {}
         for index, task in enumerate(self.tasks):
             place = ("tasks", index)
-            if task.id in first:
-                yield (*place, "id"), _error(f"the task '{task.id}' is already tasks[{first[task.id]}]", "remove one")
-            first.setdefault(task.id, index)
+            address = task.address
+            if address in first:
+                yield (*place, "id"), _error(f"the task '{address}' is already tasks[{first[address]}]", "remove one")
+            first.setdefault(address, index)
+            for wrong in key_problems(task.id, task.data, task.model):
+                yield (*place, wrong.key), _error(wrong.problem, wrong.remedy)
             if task.budget is None and self.budget is None:
                 yield (
                     (*place, "budget"),
@@ -350,11 +406,20 @@ class Suite(_Section):
                 )
 
     def _algorithm_errors(self) -> Iterable[tuple[tuple[str | int, ...], PydanticCustomError]]:
-        tasks = [task.id for task in self.tasks]
+        tasks = [task.address for task in self.tasks]
         for index, algorithm in enumerate(self.algorithms):
-            for task in algorithm.per_task:
+            places: list[tuple[tuple[str | int, ...], str]] = [
+                *((("per_task", task), task) for task in algorithm.per_task),
+                *((("tasks", number), task) for number, task in enumerate(algorithm.tasks or ())),
+            ]
+            for place, task in places:
                 if task not in tasks:
                     yield (
-                        ("algorithms", index, "per_task", task),
+                        ("algorithms", index, *place),
                         _error(f"the suite has no task '{task}'", did_you_mean(task, tasks, kind="task")),
                     )
+        everywhere = any(algorithm.tasks is None for algorithm in self.algorithms)
+        asked = {task for algorithm in self.algorithms for task in algorithm.tasks or ()}
+        for index, task in enumerate(tasks):
+            if not everywhere and task not in asked:
+                yield ("tasks", index), _error(f"no algorithm is run on '{task}'", "name it in an algorithm's tasks")

@@ -5,7 +5,8 @@ the same task to libraries that expect a single environment.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -136,6 +137,8 @@ class Task(ABC):
     backend: str = "array"
     #: Whether a state and an action always lead to the same next state (rewards and start states may be random).
     deterministic: bool = False
+    #: What else its episodes depend on, such as the contents of files: part of a run's identity.
+    inputs: Mapping[str, str] = MappingProxyType({})
 
     @abstractmethod
     def vector(self, trajectories: int) -> VectorEnvironment:

@@ -67,8 +67,6 @@ class LanguageTask(Task):
     pairs: Sequence[Pair] = ()
     #: Every character of prompts, demonstrations and pairs, each once: the tiny model's tokens beside special ones.
     alphabet: str
-    #: What else the task's rewards and prompts depend on, such as the contents of files: part of a run's identity.
-    inputs: Mapping[str, str] = MappingProxyType({})
     backend = "language"
 
     @abstractmethod

@@ -30,6 +30,8 @@ class Arithmetic(LanguageTask):
     """Exact match; the reward is the truth, so training and gold reward are the same."""
 
     version = 1
+    #: Exact match.
+    success_return = 1.0
     summary = "sums of a number up to 99 and one up to 9, verified"
     tags = ("language", "verifiable", TINY)
     #: Three digits at most, and the stop token.

@@ -20,10 +20,13 @@ class Draws:
 
     def __init__(self, *key: int) -> None:
         self._bits = np.random.PCG64(np.random.SeedSequence(key))
+        self._ahead: list[int] = []
 
     def uniform(self) -> float:
         """From [0, 1), with 53 random bits."""
-        return (int(self._bits.random_raw()) >> 11) * 2.0**-53
+        if not self._ahead:  # many at once: single ones cost more than all else
+            self._ahead = self._bits.random_raw(4096)[::-1].tolist()
+        return (self._ahead.pop() >> 11) * 2.0**-53
 
     def chance(self, probability: float) -> bool:
         """True with that probability."""

@@ -21,6 +21,7 @@ from haepo_bench.tasks.tabular import whole_number
 #: Key of this task's fixed draws.
 KEY = 73
 LETTERS = "abcdefgh"
+OTHERS = {letter: LETTERS.replace(letter, "") for letter in LETTERS}
 PERIOD = 4
 TRAINED, HELD_OUT = 1000, 200
 #: Probability that a letter of a demonstration is right; else it is any other, all equally likely.
@@ -35,6 +36,8 @@ class LongHorizon(LanguageTask):
     """
 
     version = 1
+    #: Exact match.
+    success_return = 1.0
     tags = ("language", "verifiable", "credit", "length", TINY)
 
     def __init__(self, length: str) -> None:
@@ -50,13 +53,13 @@ class LongHorizon(LanguageTask):
         keys = draws.shuffled(["".join(letters) for letters in product(LETTERS, repeat=PERIOD)], TRAINED + HELD_OUT)
         examples = tuple(Example(f"{key}:", self._repeated(key), {"key": key}) for key in keys)
         self.train, self.held_out = examples[:TRAINED], examples[TRAINED:]
-        written = [[_blurred(example.reference, draws) for example in self.train] for _ in range(3)]
+        written = [[_blurred(example.reference, draws) for example in self.train] for _ in range(2)]
         self.demonstrations = tuple(
             (example.prompt, text) for texts in written for example, text in zip(self.train, texts, strict=True)
         )
         better = [
             sorted(both, key=lambda text, right=example.reference: _right(text, right), reverse=True)  # type: ignore[misc]
-            for example, *both in zip(self.train, *written[:2], strict=True)
+            for example, *both in zip(self.train, *written, strict=True)
         ]
         self.pairs = tuple(
             Pair(example.prompt, *both) for example, both in zip(self.train, better, strict=True) if both[0] != both[1]
@@ -94,4 +97,4 @@ def _right(text: str, right: str) -> int:
 
 def _blurred(text: str, draws: Draws) -> str:
     """The text with each letter kept with probability `RIGHT`."""
-    return "".join(letter if draws.chance(RIGHT) else draws.one_of(LETTERS.replace(letter, "")) for letter in text)
+    return "".join(letter if draws.chance(RIGHT) else draws.one_of(OTHERS[letter]) for letter in text)

@@ -87,10 +87,11 @@ def _json_lines(path: Path, source: str) -> Iterator[tuple[Mapping[str, Any], st
             values = json.loads(line)
         except ValueError as error:
             raise TaskError(
-                f"no JSON: {error}", where=where, remedy="each line of a JSONL file is one object"
+                f"the line is no JSON: {error}", where=where, remedy="each line of a JSONL file is one object"
             ) from error
         if not isinstance(values, dict):
-            raise TaskError("no JSON object", where=where, remedy='write one object a line: {"prompt": ..., ...}')
+            problem = "the line is no JSON object"
+            raise TaskError(problem, where=where, remedy='write one object a line: {"prompt": ..., ...}')
         yield values, where
 
 

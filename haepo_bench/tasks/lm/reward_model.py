@@ -50,6 +50,8 @@ class RewardModel:
             raise _unusable(name, error) from error
         try:
             self._tokenizer = transformers.AutoTokenizer.from_pretrained(self._source)
+            if not self._tokenizer("any text").input_ids:
+                raise ValueError("it makes no tokens of a text")  # what transformers returns where there is no file
         except Exception as error:
             problem = f"the reward model '{name}' has no tokenizer that can be loaded: {_first_line(error)}"
             raise TaskError(problem, remedy="save the tokenizer it was trained with beside it") from error

@@ -53,6 +53,8 @@ class LanguageAlgorithm(Algorithm):
         self.offline = offline
         weights = {"weights": source.identity} if source.identity else {}
         self.parameters = {**settings.model_dump(mode="json"), **objective.model_dump(mode="json"), **weights}
+        if offline:
+            del self.parameters["completions"]  # those of a pair are two
         start = "a tiny model made here" if source.name == TINY else f"the model {source.name}"
         tokens = ("env steps are tokens of the preferences read",) if offline else _NOTES[:1]
         self.notes = (start, *tokens, *_NOTES[1:])

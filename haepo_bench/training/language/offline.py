@@ -36,10 +36,8 @@ class DpoOffline(AlgorithmDefinition):
         self.description = _DESCRIPTION + (inspect.getdoc(Dpo) or "")
 
     def describe_parameters(self) -> list[ParameterDescription]:
-        return [*describe_fields(Dpo), *self.describe_language_parameters()]
-
-    def describe_language_parameters(self) -> list[ParameterDescription]:
-        return [d for d in describe_language_parameters(_OfflineDpo, **_DEFAULTS) if d.name not in _MEANINGLESS]
+        shared = describe_language_parameters(_OfflineDpo, **_DEFAULTS)
+        return [*describe_fields(Dpo), *(d for d in shared if d.name not in _MEANINGLESS)]
 
     def refuses(self, task: Task) -> str | None:
         if not isinstance(task, LanguageTask):
