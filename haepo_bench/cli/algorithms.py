@@ -26,7 +26,8 @@ its source.
 _SHARED = """## Trainer settings
 
 Shared by all algorithms above but `ppo`, `ppo-batched` and `dpo-offline`, and chosen on `reinforce` alone
-([how](shared-configuration.md)); on language tasks others take their place. Which policy `reference` is by default, each algorithm says itself.
+([how](shared-configuration.md)); on language tasks others take their
+place. Which policy `reference` is by default, each algorithm says itself.
 """
 
 
