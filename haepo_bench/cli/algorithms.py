@@ -36,7 +36,7 @@ def facts(definition: "AlgorithmDefinition") -> list[tuple[str, str]]:
     information = _information(definition)
     if information is not None:
         rows += [
-            ("told", information.told),
+            ("told", information.told or "unknown"),
             ("critic", "yes" if information.critic else "no"),
             ("discount", "none" if information.discount is None else f"{information.discount}"),
         ]
@@ -75,7 +75,7 @@ def algorithms_page() -> str:
 
 def _overview(definition: "AlgorithmDefinition") -> tuple[str, ...]:
     information = _information(definition)
-    told = information.told if information is not None else ""
+    told = (information.told if information is not None else None) or ""
     return (
         f"[`{definition.name}`](#{definition.name})",
         definition.summary,
