@@ -188,9 +188,9 @@ def test_prompts_beyond_the_context_are_refused(saved: Path) -> None:
 def test_a_name_without_a_network_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(TaskError, match="neither|hub cannot be reached"):
+    with pytest.raises(TaskError, match=r"hub cannot be reached"):
         configured("nobody/has-this-model")
-    with pytest.raises(TaskError, match="there is no folder './nowhere'"):
+    with pytest.raises(TaskError, match=r"there is no folder '\./nowhere'"):
         configured("./nowhere")
 
 
@@ -200,7 +200,7 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, missing: str,
     monkeypatch.setattr(models, "find_spec", lambda name: None if name == missing else real(name))
     with pytest.raises(UserError, match=f"need {missing}, not installed here") as error:
         configured("tiny", **parameters)
-    assert "haepo-bench[lm]" in error.value.remedy
+    assert ("haepo-bench[lora]" if parameters else "haepo-bench[lm]") in error.value.remedy
 
 
 def test_algorithms_that_cannot_are_refused_and_say_why() -> None:

@@ -52,9 +52,7 @@ def at_once(objective: Objective, model: Any, rows: Responses, behaviour: Tensor
         distribution = torch.log_softmax(logits, -1)
         n = len(response)
         log_probs = log_probs.index_put((torch.tensor(row), torch.arange(n)), distribution[torch.arange(n), response])
-        entropy = entropy.index_put(
-            (torch.tensor(row), torch.arange(n)), -(distribution.exp() * distribution).sum(-1)
-        )
+        entropy = entropy.index_put((torch.tensor(row), torch.arange(n)), -(distribution.exp() * distribution).sum(-1))
     rewards = torch.zeros(12, T)
     rewards[torch.arange(12), rows.lengths - 1] = torch.from_numpy(RETURNS).float()
 
@@ -92,9 +90,7 @@ def test_micro_batches_give_the_gradient_of_the_whole_batch(objective: Objective
         found.append(policy.gradient[0].clone())
         for p in policy.model.parameters():
             p.grad = None
-        expected = torch.cat(
-            [g.reshape(-1) for g in at_once(objective, policy.model, rows, behaviour, reference)]
-        )
+        expected = torch.cat([g.reshape(-1) for g in at_once(objective, policy.model, rows, behaviour, reference)])
         torch.testing.assert_close(found[-1], expected, atol=1e-4 * float(expected.abs().max()), rtol=1e-3)
 
 
@@ -137,7 +133,7 @@ def test_bfloat16_keeps_float32_parameters_and_gradients() -> None:
 def test_an_adapter_trains_beside_a_frozen_model_which_is_the_reference() -> None:
     model = small_model()
     frozen = [p.clone() for p in model.parameters()]
-    policy = LanguagePolicy(adapted(model, rank=2, alpha=16.0, seed=0), pad=0, stops=(2,))
+    policy = LanguagePolicy(adapted(model, rank=2, alpha=16, seed=0), pad=0, stops=(2,))
     assert policy.adapted
     assert policy.parameters.shape[1] < sum(p.numel() for p in frozen)
     update = updates(policy, reference=None, micro_batch=5)

@@ -57,8 +57,8 @@ def _describe_algorithm(definition: "AlgorithmDefinition") -> None:
     typer.echo(definition.description.strip())
     information = _information(definition)
     if information is not None:
-        rows = [
-            ("told", information.told),
+        rows: list[tuple[str, str]] = [
+            ("told", information.told or "not said"),
             ("critic", "yes" if information.critic else "no"),
             ("discount", "none" if information.discount is None else f"{information.discount}"),
             ("in tables", information.label),

@@ -168,9 +168,9 @@ class _Resolver:
         except UserError as error:
             # What the task needs is missing: a model, a library. Every algorithm says so; once is enough.
             path: KeyPath = ("tasks", self._suite.tasks.index(entry), "id")
-            problem = Problem(path, error.problem, error.remedy)
-            if problem not in self.problems:
-                self.problems.append(problem)
+            found = Problem(path, error.problem, error.remedy)
+            if found not in self.problems:
+                self.problems.append(found)
             return None
         seeds = named.entry.seeds or self._suite.seeds
         budget = self._suite.budget_of(entry)

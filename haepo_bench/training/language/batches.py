@@ -93,7 +93,9 @@ class Preferences(Batches):
         chosen = texts.responses([pair.chosen for pair in task.pairs])
         rejected = texts.responses([pair.rejected for pair in task.pairs])
         # What is longer than the task allows is cut off, as sampled responses are.
-        self._responses = [[one[: task.horizon], two[: task.horizon]] for one, two in zip(chosen, rejected, strict=True)]
+        self._responses = [
+            [one[: task.horizon], two[: task.horizon]] for one, two in zip(chosen, rejected, strict=True)
+        ]
 
     def batch(self, seed: int, iteration: int) -> Batch:
         pairs = drawn(len(self._prompts), self._size, stream("environment", seed, iteration))
