@@ -35,6 +35,8 @@ class Listed(NamedTuple):
         target: `module:attribute`.
         origin: the distribution it comes from.
         options: keys of a suite's task entry that this family takes beside those that all take.
+        confidence: how sure it is that an algorithm is that of its source: high, medium or low; empty where nobody
+            said. `describe` says why.
     """
 
     name: str
@@ -42,39 +44,140 @@ class Listed(NamedTuple):
     target: str
     origin: str = "haepo-bench"
     options: tuple[str, ...] = ()
+    confidence: str = ""
 
 
-_HAEPO = "haepo_bench.objectives.haepo"
-_REINFORCE = "haepo_bench.objectives.reinforce"
-
+#: Name, where it is defined (below this package), confidence, summary.
 ALGORITHMS = {
-    entry.name: entry
-    for entry in (
-        Listed(
-            "haepo-weighted", "HAEPO reading A: softmax weights times normalised returns", f"{_HAEPO}:HaepoWeighted"
+    name: Listed(name, summary, f"haepo_bench.{target}", confidence=confidence)
+    for name, target, confidence, summary in (
+        (
+            "haepo-weighted",
+            "objectives.haepo:HaepoWeighted",
+            "low",
+            "HAEPO reading A: softmax weights times normalised returns",
         ),
-        Listed("haepo-listwise", "HAEPO reading B: match the weights to the returns", f"{_HAEPO}:HaepoListwise"),
-        Listed("haepo-ranking", "HAEPO reading E: Plackett-Luce likelihood of the ranking", f"{_HAEPO}:HaepoRanking"),
-        Listed("reinforce", "REINFORCE with a mean baseline, whole returns: the control", f"{_REINFORCE}:Reinforce"),
-        Listed("reinforce-togo", "REINFORCE with per-step returns to go", f"{_REINFORCE}:ReinforceToGo"),
-        Listed(
+        (
+            "haepo-listwise",
+            "objectives.haepo:HaepoListwise",
+            "low",
+            "HAEPO reading B: match the weights to the returns",
+        ),
+        (
+            "haepo-ranking",
+            "objectives.haepo:HaepoRanking",
+            "low",
+            "HAEPO reading E: Plackett-Luce likelihood of the ranking",
+        ),
+        (
+            "reinforce",
+            "objectives.reinforce:Reinforce",
+            "high",
+            "REINFORCE with a mean baseline, whole returns: the control",
+        ),
+        ("reinforce-togo", "objectives.reinforce:ReinforceToGo", "high", "REINFORCE with per-step returns to go"),
+        (
             "grpo",
+            "objectives.grpo:Grpo",
+            "high",
             "Group Relative Policy Optimization; Dr. GRPO and DAPO as options",
-            "haepo_bench.objectives.grpo:Grpo",
         ),
-        Listed(
-            "dpo", "online DPO on pairs ordered by true return; H-DPO as an option", "haepo_bench.objectives.dpo:Dpo"
+        ("dpo", "objectives.dpo:Dpo", "high", "online DPO on pairs ordered by true return; H-DPO as an option"),
+        (
+            "rloo",
+            "objectives.rloo:Rloo",
+            "high",
+            "REINFORCE with a leave-one-out baseline and clipped trajectory ratios",
         ),
-        Listed(
+        (
+            "reinforce-pp",
+            "objectives.reinforce_pp:ReinforcePlusPlus",
+            "high",
+            "PPO's clipping on returns whitened over the batch, no critic",
+        ),
+        ("gspo", "objectives.gspo:Gspo", "high", "clipped ratios of whole trajectories, normalised by length"),
+        (
+            "cispo",
+            "objectives.cispo:Cispo",
+            "high",
+            "policy gradient weighed with clipped token ratios; no token loses its gradient",
+        ),
+        ("gmpo", "objectives.gmpo:Gmpo", "high", "geometric mean of token ratios, clipped token by token"),
+        ("dr-grpo", "objectives.dr_grpo:DrGrpo", "high", "GRPO without length and deviation in its denominators"),
+        (
+            "dapo",
+            "objectives.dapo:Dapo",
+            "high",
+            "DAPO's loss: GRPO with a higher upper clip and a mean over all steps",
+        ),
+        ("dppo", "objectives.dppo:Dppo", "high", "policy gradient masked by the total variation that a step has moved"),
+        (
+            "dppo-kl",
+            "objectives.dppo:DppoKl",
+            "high",
+            "policy gradient masked by the KL divergence that a step has moved",
+        ),
+        ("bapo", "objectives.bapo:Bapo", "high", "clip bounds that adapt until positive advantages weigh enough"),
+        (
+            "dcpo",
+            "objectives.dcpo:Dcpo",
+            "high",
+            "advantages mixed with ratios to a tempered policy, towards a target entropy",
+        ),
+        (
+            "lpo-forward",
+            "objectives.lpo:LpoForward",
+            "high",
+            "match the policy's weights to softmax of returns, KL(target || policy)",
+        ),
+        (
+            "lpo-reverse",
+            "objectives.lpo:LpoReverse",
+            "high",
+            "match the policy's weights to softmax of returns, KL(policy || target)",
+        ),
+        ("snis", "objectives.snis:Snis", "high", "self-normalised importance sampling of the return"),
+        ("rwr", "objectives.rwr:Rwr", "medium", "maximum likelihood weighed with the exponential of returns"),
+        (
+            "awr",
+            "objectives.awr:Awr",
+            "medium",
+            "maximum likelihood weighed with the exponential of advantages, cut off",
+        ),
+        ("h-dpo", "objectives.h_dpo:HDpo", "medium", "online DPO with control of entropy"),
+        ("ipo", "objectives.ipo:Ipo", "high", "online IPO on pairs ordered by true return"),
+        ("rebel", "objectives.rebel:Rebel", "high", "regress differences of log-ratios on differences of returns"),
+        ("qrpo", "objectives.qrpo:Qrpo", "high", "regress log-ratios on quantiles of the reference policy's returns"),
+        (
+            "a2po",
+            "objectives.a2po:AStarPo",
+            "high",
+            "regress log-ratios on the optimal advantage over the reference policy",
+        ),
+        (
+            "reward-distillation",
+            "objectives.reward_distillation:RewardDistillation",
+            "low",
+            "regress differences of the implicit reward on differences of returns",
+        ),
+        (
+            "calibrl",
+            "objectives.calibrl:Calibrl",
+            "high",
+            "policy gradient, steps calibrated against those of a scripted expert",
+        ),
+        (
             "dpo-offline",
+            "training.language.offline:DpoOffline",
+            "high",
             "DPO on the fixed preferences of a language task",
-            "haepo_bench.training.language.offline:DpoOffline",
         ),
-        Listed("ppo", "PPO of Stable-Baselines3", "haepo_bench.training.ppo_sb3:PPO"),
-        Listed(
+        ("ppo", "training.ppo_sb3:PPO", "high", "PPO of Stable-Baselines3"),
+        (
             "ppo-batched",
+            "training.ppo_batched:PPOBatched",
+            "high",
             "PPO as Stable-Baselines3 has it, all seeds as one batch",
-            "haepo_bench.training.ppo_batched:PPOBatched",
         ),
     )
 }

@@ -16,12 +16,24 @@ ROOT = PACKAGE.parent
 
 #: Room (or top-level module): rooms that it may import. All may import `errors`, `wording` and the package itself.
 ARROWS: dict[str, set[str]] = {
-    "cli": {"execution", "suite", "catalogue", "training", "report", "objectives", "tasks", "results", "statistics"},
+    "cli": {
+        "execution",
+        "suite",
+        "catalogue",
+        "training",
+        "exchange",
+        "report",
+        "objectives",
+        "tasks",
+        "results",
+        "statistics",
+    },
     "execution": {"suite", "catalogue", "training", "tasks", "results", "statistics"},
     "suite": {"catalogue", "training", "tasks", "results"},
     "catalogue": {"training", "tasks"},
     "registration": {"catalogue"},
     "training": {"objectives", "policies", "tasks", "results", "statistics"},
+    "exchange": {"suite", "report", "tasks", "results"},
     "report": {"results", "statistics"},
     "objectives": set(),
     "policies": set(),
@@ -103,7 +115,7 @@ def test_arrows(path: Path) -> None:
 
 def test_no_arrow_leads_back() -> None:
     """The allowed arrows have an order; a room allowed to import a room that may import it would have none."""
-    order = ["__main__", "cli", "execution", "suite", "registration", "catalogue", "training", "report"]
+    order = ["__main__", "cli", "exchange", "execution", "suite", "registration", "catalogue", "training", "report"]
     for room, targets in ARROWS.items():
         for target in targets:
             assert target not in order or order.index(target) > order.index(room), (room, target)
@@ -136,7 +148,18 @@ def loaded_by(arguments: list[str], folder: Path) -> set[str]:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["--version"], ["list"], ["run", "--help"], ["report", "--help"], ["init", "new.yaml"], ["schema"]],
+    [
+        ["--help"],
+        ["--version"],
+        ["list"],
+        ["run", "--help"],
+        ["report", "--help"],
+        ["compare", "--help"],
+        ["export", "--help"],
+        ["import", "--help"],
+        ["init", "new.yaml"],
+        ["schema"],
+    ],
     ids=" ".join,
 )
 def test_light_commands_load_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
@@ -146,6 +169,24 @@ def test_light_commands_load_nothing_heavy(arguments: list[str], tmp_path: Path)
 def test_report_loads_no_training_library(tmp_path: Path) -> None:
     (tmp_path / "results").mkdir()
     assert not loaded_by(["report"], tmp_path) & {"torch", "stable_baselines3", "gymnasium"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["import", str(ROOT / "examples" / "import_curves" / "mapping.yaml")],
+        ["export", "--out", "tables"],
+        ["compare", "results", "results"],
+        ["compare", "results", "results", "--format", "html"],
+    ],
+    ids=" ".join,
+)
+def test_exchange_and_comparison_load_no_training_library(arguments: list[str], tmp_path: Path) -> None:
+    """On runs that were imported, as a machine without torch would do it."""
+    if arguments[0] != "import":
+        loaded_by(["import", str(ROOT / "examples" / "import_curves" / "mapping.yaml")], tmp_path)
+    assert not loaded_by(arguments, tmp_path) & {"torch", "stable_baselines3", "gymnasium"}
+    assert (tmp_path / "results" / "elsewhere" / "plan.json").is_file()
 
 
 def test_validate_shows_that_the_check_can_fail(tmp_path: Path) -> None:

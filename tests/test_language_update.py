@@ -11,9 +11,10 @@ from torch import Tensor
 
 from haepo_bench.objectives.base import Objective, TrajectoryBatch
 from haepo_bench.objectives.dpo import Dpo
-from haepo_bench.objectives.grpo import Grpo, k3
+from haepo_bench.objectives.grpo import Grpo
 from haepo_bench.objectives.haepo import HaepoListwise, HaepoRanking, HaepoWeighted
 from haepo_bench.objectives.ppo import Ppo
+from haepo_bench.objectives.ratios import k3
 from haepo_bench.objectives.reinforce import Reinforce, ReinforceToGo
 from haepo_bench.policies.language import LanguagePolicy
 from haepo_bench.policies.responses import Responses

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from haepo_bench import catalogue
+from haepo_bench.cli.algorithms import algorithms_page, facts
 from haepo_bench.cli.arguments import complete_name, known_names
 from haepo_bench.cli.layout import columns, paragraph
 from haepo_bench.errors import UnknownName, UserError
@@ -15,7 +16,6 @@ from haepo_bench.tasks.address import WRAPPERS, Signature
 if TYPE_CHECKING:
     from gymnasium import spaces
 
-    from haepo_bench.results.record import Information
     from haepo_bench.tasks.base import Task
     from haepo_bench.tasks.language import LanguageTask
     from haepo_bench.training.algorithm import AlgorithmDefinition, ParameterDescription
@@ -23,10 +23,18 @@ if TYPE_CHECKING:
 
 def describe(
     name: Annotated[
-        str, typer.Argument(help="An algorithm, a family, a task or a wrapper.", autocompletion=complete_name)
-    ],
+        str | None, typer.Argument(help="An algorithm, a family, a task or a wrapper.", autocompletion=complete_name)
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All algorithms that come with the package, as one Markdown page.")
+    ] = False,
 ) -> None:
     """Explain an algorithm (formula, every hyper-parameter and its source) or a task."""
+    if (name is None) is not everything:
+        raise UserError("describe takes one name, or --all and no name", remedy="haepo-bench list shows the names")
+    if name is None:
+        typer.echo(algorithms_page(), nl=False)
+        return
     algorithms = {entry.name for entry in catalogue.list_algorithms()}
     tasks = {entry.name.partition("/")[0] for entry in catalogue.list_tasks()}
     if name in catalogue.FAMILIES:
@@ -55,16 +63,8 @@ def _describe_family(name: str) -> None:
 def _describe_algorithm(definition: "AlgorithmDefinition") -> None:
     typer.echo(f"{definition.name} (version {definition.version}): {definition.summary}\n")
     typer.echo(definition.description.strip())
-    information = _information(definition)
-    if information is not None:
-        rows: list[tuple[str, str]] = [
-            ("told", information.told or "not said"),
-            ("critic", "yes" if information.critic else "no"),
-            ("discount", "none" if information.discount is None else f"{information.discount}"),
-            ("in tables", information.label),
-        ]
-        typer.echo("\nWhat it is told")
-        typer.echo(columns([*rows, ("footnote", information.footnote)] if information.footnote else rows))
+    typer.echo("\nWhat it is")
+    typer.echo(columns(facts(definition)))
     general, language = definition.describe_parameters(), definition.describe_language_parameters()
     title = "Hyper-parameters (params: in a suite)"
     _describe_parameters(title, general)
@@ -79,18 +79,6 @@ def _describe_parameters(title: str, parameters: "Sequence[ParameterDescription]
         typer.echo(f"  {parameter.name} = {json.dumps(parameter.default, default=str)}{unit}    ({parameter.type})")
         typer.echo(paragraph(parameter.meaning, indent="      "))
         typer.echo(paragraph(f"source: {parameter.source}", indent="      "))
-
-
-def _information(definition: "AlgorithmDefinition") -> "Information | None":
-    """What the algorithm is told with its default hyper-parameters, which can depend on the task."""
-    for address in ("bandit/10-arm", "gym/CartPole-v1", "gym/Pendulum-v1", "lm/arithmetic"):
-        task = catalogue.task(address)
-        if definition.refuses(task) is None:
-            try:
-                return definition.configure({}, task).information
-            except UserError:  # a library that is not installed
-                return None
-    return None
 
 
 def _describe_wrapper(wrapper: Signature) -> None:

@@ -14,9 +14,12 @@ from typing import Annotated
 import typer
 
 import haepo_bench
+from haepo_bench.cli.compare import compare
 from haepo_bench.cli.describe import describe
 from haepo_bench.cli.doctor import doctor
+from haepo_bench.cli.export import export
 from haepo_bench.cli.fault import write_fault_report
+from haepo_bench.cli.import_ import import_
 from haepo_bench.cli.init import init
 from haepo_bench.cli.listing import list_catalogue
 from haepo_bench.cli.report import report
@@ -39,6 +42,9 @@ app = typer.Typer(
 )
 app.command()(run)
 app.command()(report)
+app.command()(compare)
+app.command()(export)
+app.command("import")(import_)
 app.command()(init)
 app.command()(validate)
 app.command("list")(list_catalogue)

@@ -12,9 +12,7 @@ from haepo_bench import __version__
 from haepo_bench.report.across import across, improvements
 from haepo_bench.report.claims import scorecard
 from haepo_bench.report.document import (
-    CONFIDENCE,
     AlgorithmResult,
-    Band,
     Curve,
     DamagedFile,
     DivergedRun,
@@ -30,13 +28,14 @@ from haepo_bench.report.document import (
     SuiteResult,
     TaskResult,
 )
+from haepo_bench.report.estimates import band, estimate_of
 from haepo_bench.report.measured import Columns, extremes, family, measure, number, numbers
 from haepo_bench.report.opening import open_results
 from haepo_bench.report.text import plain, plain_lines
 from haepo_bench.results.claims import DEFAULT_THRESHOLD
 from haepo_bench.results.frames import COSTS, DIAGNOSTICS, MEASURES, Frames, common_seconds, frames
 from haepo_bench.results.selection import SelectedCell, Selection
-from haepo_bench.statistics.intervals import corrected_mean_interval, mean_interval
+from haepo_bench.statistics.intervals import mean_interval
 
 Array = NDArray[Any]
 
@@ -61,14 +60,14 @@ def build_report(results: Path) -> ReportDocument:
 
 def _suite(selection: Selection) -> SuiteResult:
     data = frames(selection.cells)
-    by_cell = _by_cell(selection.cells, data)
+    rows = by_cell(selection.cells, data)
     claims = selection.claims
-    table = measure(selection.cells, *by_cell, claims.threshold if claims else DEFAULT_THRESHOLD)
+    table = measure(selection.cells, *rows, claims.threshold if claims else DEFAULT_THRESHOLD)
     seen = extremes(table)
     overall = across(table, seen, claims)
     seconds = common_seconds(selection.cells)
     tasks: dict[str, list[tuple[SelectedCell, Columns, Columns]]] = defaultdict(list)
-    for cell, runs, curves in zip(selection.cells, *by_cell, strict=True):
+    for cell, runs, curves in zip(selection.cells, *rows, strict=True):
         tasks[cell.task].append((cell, runs, curves))
     return SuiteResult(
         suite=plain(selection.name),
@@ -95,7 +94,7 @@ def _suite(selection: Selection) -> SuiteResult:
     )
 
 
-def _by_cell(cells: Sequence[SelectedCell], data: Frames) -> tuple[list[Columns], list[Columns]]:
+def by_cell(cells: Sequence[SelectedCell], data: Frames) -> tuple[list[Columns], list[Columns]]:
     """The frames' rows of each cell as arrays; both frames are in the order of the cells."""
     lengths = (
         (data.runs, [len(cell.seeds) for cell in cells]),
@@ -149,7 +148,7 @@ def _algorithm(
     scored = sample is not None and sample.references is not None
 
     def estimate(name: str) -> Estimate:
-        return _estimate(runs[name][shown])
+        return estimate_of(runs[name][shown])
 
     return AlgorithmResult(
         algorithm=plain(cell.algorithm),
@@ -186,7 +185,9 @@ def _algorithm(
         if_missing=_if_missing(runs, seen),
         tuning_trials=_tuning_trials(cell),
         cost={name: estimate(name).mean for name in COSTS},
-        diagnostics={name: _estimate(runs[name][done]) for name in DIAGNOSTICS if not np.isnan(runs[name][done]).all()},
+        diagnostics={
+            name: estimate_of(runs[name][done]) for name in DIAGNOSTICS if not np.isnan(runs[name][done]).all()
+        },
         curve=_curve(curves, len(cell.runs), scored) if cell.runs else None,
         runs=[
             RunRow(
@@ -232,21 +233,9 @@ def _curve(curves: Columns, runs: int, scored: bool) -> Curve:
         env_steps=block["env_steps"][0].tolist(),
         wall_seconds=clock("wall_seconds"),
         cpu_seconds=clock("cpu_seconds"),
-        score=_band(block["score"]) if scored else None,
-        eval_return=_band(block["return_filled"]),
+        score=band(block["score"]) if scored else None,
+        eval_return=band(block["return_filled"]),
     )
-
-
-def _estimate(values: Array) -> Estimate:
-    """values: [seed]."""
-    mean, low, high, n = corrected_mean_interval(values, confidence=CONFIDENCE)
-    return Estimate(mean=number(mean), low=number(low), high=number(high), n=int(n))
-
-
-def _band(values: Array) -> Band:
-    """values: [seed, mark]."""
-    mean, low, high, n = corrected_mean_interval(values, confidence=CONFIDENCE)
-    return Band(mean=numbers(mean), low=numbers(low), high=numbers(high), n=n.tolist())
 
 
 def _provenance(cells: Sequence[SelectedCell]) -> dict[str, list[str]]:

@@ -72,6 +72,8 @@ DIAGNOSTIC_TITLES = {
     "right_choice_share": Diagnostic("Right first choice (fraction)", 3),
     "clean_return": Diagnostic("Training return, clean", 2),
     "reward_alignment": Diagnostic("Reward alignment", 3),
+    "implicit_value": Diagnostic("Implicit value of the start", 3),
+    "implicit_value_deviation": Diagnostic("Implicit value, deviation over trajectories", 3),
 }
 
 
@@ -156,7 +158,7 @@ def summary(suite: SuiteResult) -> str:
     missing = suite.runs_planned - suite.runs_shown
     diverged = sum(len(result.seeds.diverged) for task in suite.tasks for result in task.algorithms)
     text = f"{many(len(algorithms), 'algorithm')} on {many(len(suite.tasks), 'task')}: "
-    text += f"{suite.runs_shown} of {many(suite.runs_planned, 'run')} have a result"
+    text += f"{suite.runs_shown:,} of {many(suite.runs_planned, 'run')} have a result"
     text += f", {diverged} of them diverged" if diverged else ""
     text += f"; {missing} missing, each named below its table" if missing else ""
     plan = "" if suite.plan else " No readable plan: the newest settings and code of each algorithm are shown."

@@ -45,6 +45,8 @@ DIAGNOSTICS = (
     "right_choice_share",
     "clean_return",
     "reward_alignment",
+    "implicit_value",
+    "implicit_value_deviation",
 )
 
 #: What a run is judged by; see `run_frame`.

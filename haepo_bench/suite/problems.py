@@ -77,9 +77,9 @@ def _remedy(model: type[BaseModel], kind: str, path: KeyPath, got: Any) -> str:
     return ""
 
 
-def _section(model: type[BaseModel], path: KeyPath) -> type[BaseModel] | None:
+def _section(root: type[BaseModel], path: KeyPath) -> type[BaseModel] | None:
     """The model that describes the mapping at a key path."""
-    annotation: Any = model
+    annotation: Any = root
     for part in path:
         inner = _model_in(annotation)
         if inner and part in inner.model_fields:

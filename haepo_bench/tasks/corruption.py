@@ -35,6 +35,9 @@ class CorruptedTask(WrappedTask):
     def grouped(self, trajectories: int) -> VectorEnvironment:
         return self._inner.grouped(trajectories)
 
+    def paired(self, trajectories: int) -> VectorEnvironment:
+        return self._inner.paired(trajectories)
+
     @property
     def probe_name(self) -> str:
         """The clean task's: what is asked about is aligned with its reward."""

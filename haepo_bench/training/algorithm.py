@@ -63,6 +63,13 @@ class AlgorithmDefinition(ABC):
     version: int
     #: Several paragraphs for `describe`: formula, source, what is our choice.
     description: str
+    #: How sure it is that this is the algorithm of its source: high, medium or low, then why; empty where nobody said.
+    confidence: str = ""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What it needs beyond episodes and their rewards, in words."""
+        return ()
 
     @abstractmethod
     def describe_parameters(self) -> list[ParameterDescription]:

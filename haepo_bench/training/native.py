@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
+from gymnasium import spaces
 from pydantic import BaseModel, ValidationError
 
 from haepo_bench.errors import ParameterError, UserError, did_you_mean
@@ -53,7 +54,12 @@ class NativeDefinition(AlgorithmDefinition):
         own = inspect.getdoc(objective) or ""
         module = inspect.getdoc(inspect.getmodule(objective)) or ""
         self.description = f"{own}\n\n{module}"
+        self.confidence = objective.confidence
         self.information = information(objective)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return self.objective().needs
 
     def describe_parameters(self) -> list[ParameterDescription]:
         described = [*describe_fields(self.objective), *describe_fields(TrainerSettings)]
@@ -65,6 +71,15 @@ class NativeDefinition(AlgorithmDefinition):
         return describe_language_parameters(self.objective)
 
     def refuses(self, task: Task) -> str | None:
+        if isinstance(task, LanguageTask):  # tokens are discrete; what else may be needed is not collected there
+            asks = self.objective()
+            if asks.reference_sample or asks.temperatures or asks.wants_expert:
+                return f"it needs {asks.needs[-1]}, which is not collected on language tasks"
+            return None
+        if self.objective.discrete_only and not isinstance(task.action_space, spaces.Discrete):
+            return "its loss compares probabilities of actions, and continuous actions have densities"
+        if self.objective.wants_expert and task.expert() is None:
+            return "it learns from an expert's episodes, which only finite tasks with certain moves have"
         return None
 
     def configure(self, overrides: Mapping[str, Any], task: Task) -> Algorithm:

@@ -49,6 +49,7 @@ class SegmentDefinition(AlgorithmDefinition):
     def __init__(self, name: str, objective: type[Objective]) -> None:
         self.name, self.objective = name, objective
         self.summary, self.version = objective.summary, objective.version
+        self.confidence = objective.confidence
         own = inspect.getdoc(objective) or ""
         self.description = f"{own}\n\n{inspect.getdoc(inspect.getmodule(objective)) or ''}"
 

@@ -51,6 +51,7 @@ class PPO(AlgorithmDefinition):
     name = "ppo"
     summary = "PPO of Stable-Baselines3"
     version = 1
+    confidence = "high: Stable-Baselines3 itself"
 
     @property
     def description(self) -> str:  # type: ignore[override]  # a long text, made when asked for

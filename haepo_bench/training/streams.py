@@ -19,6 +19,8 @@ Purpose = Literal[
     "minibatch",
     "fine-tuning",
     "ppo",
+    "reference environment",
+    "reference noise",
 ]
 
 

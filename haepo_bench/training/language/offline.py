@@ -29,6 +29,7 @@ class DpoOffline(AlgorithmDefinition):
     name = "dpo-offline"
     summary = _OfflineDpo.summary
     version = Dpo.version
+    confidence = Dpo.confidence
 
     def __init__(self) -> None:
         self.description = _DESCRIPTION + (inspect.getdoc(Dpo) or "")

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from haepo_bench.objectives.base import Objective, TrajectoryBatch
-from haepo_bench.objectives.grpo import k3
+from haepo_bench.objectives.ratios import k3
 from haepo_bench.policies.language import Evaluated, LanguagePolicy
 from haepo_bench.policies.responses import Responses
 from haepo_bench.policies.shapes import Array
