@@ -88,6 +88,7 @@ class LanguageUpdate:
             rewards=self._grouped(torch.from_numpy(paid).to(policy.device)),
             returns=self._grouped(torch.from_numpy(returns.astype(np.float32)).to(policy.device)),
             horizon=horizon,
+            deterministic=True,  # a text and a token make one longer text
         )
         if advantages is not None:
             values = self._gather([_given(one.values) for one in first]).detach()
