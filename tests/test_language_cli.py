@@ -36,7 +36,7 @@ def without_language_clocks(record: dict[str, Any]) -> dict[str, Any]:
 
 def test_a_killed_worker_goes_on_from_its_checkpoint(workplace: Workplace) -> None:
     suite = workplace.suite(
-        [{"use": "grpo", "params": PARAMS}], tasks=[TASK], seeds=[4],
+        [{"use": "grpo", "name": name, "params": PARAMS} for name in ("killed", "whole")], tasks=[TASK], seeds=[4],
         execution={"workers": 1, "device": "cpu", "checkpoint": "1s"},
     )  # fmt: skip
     process = workplace.start(suite)
@@ -48,17 +48,15 @@ def test_a_killed_worker_goes_on_from_its_checkpoint(workplace: Workplace) -> No
     (worker,) = set(members(process.pid)) - {process.pid}
     os.kill(worker, signal.SIGKILL)
     process.communicate(timeout=120)
-    assert workplace.statuses() == {("grpo", 4): "failed"}
-    assert checkpoint()
+    assert workplace.statuses() == {("killed", 4): "failed", ("whole", 4): "done"}
+    assert len(checkpoint()) == 1
     again = workplace.run(suite, "--retry-failed")
     assert again.returncode == 0, again.stderr
     assert not checkpoint()
-    (log,) = workplace.folder.glob("results/trial/logs/**/*.log")
+    (log,) = workplace.folder.glob("results/trial/logs/*killed*/*.log")
     assert "seed 4 goes on from its checkpoint: iteration " in log.read_text()
-    whole = workplace.run(suite, "--results", "whole")
-    assert whole.returncode == 0, whole.stderr
-    killed, never = workplace.records()["grpo", 4], workplace.records("whole")["grpo", 4]
-    assert without_language_clocks(killed) == without_language_clocks(never)
+    killed, never = workplace.records()["killed", 4], workplace.records()["whole", 4]
+    assert without_language_clocks({**killed, "algorithm": "whole"}) == without_language_clocks(never)
     assert [attempt["type"] for attempt in killed["attempts"]] == ["WorkerDied"]
     assert {"tokens_per_second", "seconds_per_step", "kl_initial"} <= set(never["curve"])
     assert "env steps are sampled tokens" in never["notes"]
@@ -188,9 +186,9 @@ def test_prompts_beyond_the_context_are_refused(saved: Path) -> None:
 def test_a_name_without_a_network_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(TaskError, match="neither|hub cannot be reached"):
+    with pytest.raises(TaskError, match=r"hub cannot be reached"):
         configured("nobody/has-this-model")
-    with pytest.raises(TaskError, match="there is no folder './nowhere'"):
+    with pytest.raises(TaskError, match=r"there is no folder '\./nowhere'"):
         configured("./nowhere")
 
 
@@ -200,7 +198,7 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, missing: str,
     monkeypatch.setattr(models, "find_spec", lambda name: None if name == missing else real(name))
     with pytest.raises(UserError, match=f"need {missing}, not installed here") as error:
         configured("tiny", **parameters)
-    assert "haepo-bench[lm]" in error.value.remedy
+    assert ("haepo-bench[lora]" if parameters else "haepo-bench[lm]") in error.value.remedy
 
 
 def test_algorithms_that_cannot_are_refused_and_say_why() -> None:

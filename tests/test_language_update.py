@@ -134,7 +134,7 @@ def test_bfloat16_keeps_float32_parameters_and_gradients() -> None:
 def test_an_adapter_trains_beside_a_frozen_model_which_is_the_reference() -> None:
     model = small_model()
     frozen = [p.clone() for p in model.parameters()]
-    policy = LanguagePolicy(adapted(model, rank=2, alpha=16.0, seed=0), pad=0, stops=(2,))
+    policy = LanguagePolicy(adapted(model, rank=2, alpha=16, seed=0), pad=0, stops=(2,))
     assert policy.adapted
     assert policy.parameters.shape[1] < sum(p.numel() for p in frozen)
     update = updates(policy, reference=None, micro_batch=5)

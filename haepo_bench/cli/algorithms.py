@@ -30,6 +30,12 @@ Shared by all algorithms above but `ppo`, `ppo-batched` and `dpo-offline`, and c
 place. Which policy `reference` is by default, each algorithm says itself.
 """
 
+_LANGUAGE = """## On language tasks
+
+In place of the trainer settings, for all algorithms but `ppo`, which drives no such task ([language](language.md)).
+`ppo-batched` has the last two beside, and `vf_coef` 0.1; `dpo-offline` has no `completions`.
+"""
+
 
 def facts(definition: "AlgorithmDefinition") -> list[tuple[str, str]]:
     """What an algorithm is told and needs, and how sure its formula is: (name, value) rows."""
@@ -52,26 +58,26 @@ def facts(definition: "AlgorithmDefinition") -> list[tuple[str, str]]:
 
 def algorithms_page() -> str:
     """All algorithms of the package as Markdown."""
+    from haepo_bench.training.language.settings import LanguageSegmentSettings
     from haepo_bench.training.native import NativeDefinition, describe_fields
     from haepo_bench.training.settings import TrainerSettings
 
     definitions = [catalogue.algorithm(name) for name in catalogue.ALGORITHMS]
-    shared = describe_fields(TrainerSettings)
+    shared, language = describe_fields(TrainerSettings), describe_fields(LanguageSegmentSettings)
+    elsewhere = {d.name for d in shared}
     parts = [_HEAD, _table(("name", "what it does", "told", "confidence"), map(_overview, definitions))]
     for definition in definitions:
         native = isinstance(definition, NativeDefinition)
-        own = [
-            parameter
-            for parameter in definition.describe_parameters()
-            if not native or parameter.name not in {s.name for s in shared}
-        ]
+        offline = bool(definition.refuses(catalogue.task("bandit/10-arm")))  # it has those of language tasks alone
+        hidden = elsewhere if native else {d.name for d in language} if offline else set()
+        own = [parameter for parameter in definition.describe_parameters() if parameter.name not in hidden]
         parts += [
             f"## {definition.name}\n\n{definition.summary} (version {definition.version})\n",
             f"```text\n{definition.description.strip()}\n```\n",
             "".join(f"- {name}: {value}\n" for name, value in facts(definition)),
         ]
         parts += [_parameters(own)] if own else []
-    return "\n".join([*parts, _SHARED, _parameters(shared)])
+    return "\n".join([*parts, _SHARED, _parameters(shared), _LANGUAGE, _parameters(language)])
 
 
 def _overview(definition: "AlgorithmDefinition") -> tuple[str, ...]:

@@ -81,7 +81,7 @@ class LanguagePolicy:
         self.parameters = torch.cat([p.detach().reshape(-1).float() for p in self._trained])[None]
         self.gradient = torch.zeros_like(self.parameters)
         self._point_at(self.parameters)
-        for p, part in zip(self._trained, self.gradient[0].split(self._sizes), strict=True):
+        for p, part in zip(self._trained, torch.split(self.gradient[0], self._sizes), strict=True):
             if p.dtype == torch.float32:
                 p.grad = part.view_as(p)  # autograd adds into it in place
             else:
@@ -137,35 +137,47 @@ class LanguagePolicy:
 
     def evaluate(self, responses: Responses, *, entropy: bool = True) -> Evaluated:
         """Log-probabilities, entropy and values of responses in one forward pass, with the graph where grad is on."""
-        inputs = {name: value[:, :-1] for name, value in responses.padding().items()}
-        tokens, T = responses.tokens, responses.columns
-        keep = {"logits_to_keep": T} if self._keeps_logits else {}
-        if self.has_values:
-            keep["output_hidden_states"] = True
-        # Models checkpoint only in training mode, in which these do nothing else: there is no dropout left.
-        training = self._checkpointing and torch.is_grad_enabled()
-        self.model.train(training)
-        output = self.model(input_ids=tokens[:, :-1], use_cache=False, **inputs, **keep)
-        self.model.eval()
-        logits = output.logits[:, -T:].float()
-        if self.temperature != 1:
-            logits = logits / self.temperature
+        T = responses.columns
+        logits, hidden = self._forward(responses)
         normaliser = logits.logsumexp(-1)
-        log_probs = logits.gather(-1, tokens[:, -T:, None])[..., 0] - normaliser
+        log_probs = logits.gather(-1, responses.tokens[:, -T:, None])[..., 0] - normaliser
         h = None
         if entropy:
             h = normaliser - (torch.exp(logits - normaliser[..., None]) * logits).sum(-1)
-        values = None
-        if self.has_values:
-            values = self._value_head(output.hidden_states[-1][:, -T:].float())[..., 0]
+        values = None if hidden is None else self._value_head(hidden)[..., 0]
         return Evaluated(log_probs, h, values)
+
+    @torch.no_grad()
+    def distributions(self, responses: Responses) -> Tensor:
+        """log pi(.|state) of every token at each place of responses, [row, response column, token] float32."""
+        return torch.log_softmax(self._forward(responses)[0], -1)
+
+    @property
+    def vocabulary(self) -> int:
+        """Tokens that the model knows."""
+        return int(self.model.config.get_text_config().vocab_size)
+
+    def _forward(self, responses: Responses) -> tuple[Tensor, Tensor | None]:
+        """Logits [row, response column, token], and the hidden state there that a value head reads; float32."""
+        inputs = {name: value[:, :-1] for name, value in responses.padding().items()}
+        T = responses.columns
+        keep: dict[str, Any] = {"logits_to_keep": T} if self._keeps_logits else {}
+        if self.has_values:
+            keep["output_hidden_states"] = True
+        # Models checkpoint only in training mode, in which these do nothing else: there is no dropout left.
+        self.model.train(self._checkpointing and torch.is_grad_enabled())
+        output = self.model(input_ids=responses.tokens[:, :-1], use_cache=False, **inputs, **keep)
+        self.model.eval()
+        logits = output.logits[:, -T:].float()
+        hidden = output.hidden_states[-1][:, -T:].float() if self.has_values else None
+        return logits / self.temperature if self.temperature != 1 else logits, hidden
 
     def _point_at(self, parameters: Tensor) -> None:
         """Makes the model's parameters views of a flat tensor, or copies where they are of another dtype.
 
         Never in place: a graph that is kept meanwhile still holds what was there before.
         """
-        for p, part in zip(self._trained, parameters[0].split(self._sizes), strict=True):
+        for p, part in zip(self._trained, torch.split(parameters[0], self._sizes), strict=True):
             p.data = part.view_as(p).to(p.dtype)
 
 
@@ -193,4 +205,4 @@ def _without_dropout(model: nn.Module) -> None:
         if isinstance(module, nn.Dropout):
             module.p = 0.0
         if isinstance(getattr(module, "attention_dropout", None), float):
-            module.attention_dropout = 0.0
+            vars(module)["attention_dropout"] = 0.0

@@ -19,7 +19,7 @@ _LOOK_EVERY = {"cpu": 1}
 _LOOK_EVERY_ELSEWHERE = 8
 
 
-class _RoomyLayer(DynamicLayer):
+class _RoomyLayer(DynamicLayer):  # type: ignore[misc]  # of transformers, which is not followed
     """Keys and values of one layer in memory taken once, so that a step copies its own and nothing else.
 
     Args:

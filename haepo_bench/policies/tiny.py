@@ -3,8 +3,6 @@
 from typing import Any
 
 import torch
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 PAD, START, STOP = "<pad>", "<start>", "<stop>"
 
@@ -14,6 +12,10 @@ CONTEXT = 2048
 
 def tiny_tokenizer(alphabet: str) -> Any:
     """One token a character of `alphabet`, and three special ones; prompts begin with the start token."""
+    # Here and below imported where needed: a suite is checked without.
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
     vocabulary = {token: number for number, token in enumerate([PAD, START, STOP, *alphabet])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=PAD))
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
@@ -26,6 +28,8 @@ def tiny_tokenizer(alphabet: str) -> Any:
 
 def tiny_model(alphabet: str) -> Any:
     """Two layers, 128 wide, 4 heads; initial weights from a seed of its own, the same for all runs."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
     config = LlamaConfig(
         vocab_size=len(alphabet) + 3,
         hidden_size=128,

@@ -81,9 +81,9 @@ def _section(root: type[BaseModel], path: KeyPath) -> type[BaseModel] | None:
     """The model that describes the mapping at a key path."""
     annotation: Any = root
     for part in path:
-        model = _model_in(annotation)
-        if model and part in model.model_fields:
-            annotation = model.model_fields[str(part)].annotation
+        inner = _model_in(annotation)
+        if inner and part in inner.model_fields:
+            annotation = inner.model_fields[str(part)].annotation
         # An index, or a key that people choose: the model of the element stands in the same annotation.
     return _model_in(annotation)
 

@@ -297,8 +297,8 @@ class ExecutionOptions(_Section):
     )
     checkpoint: _Timeout = Field(
         default=parse_duration(DEFAULT_CHECKPOINT),
-        description="between two checkpoints of a run that can go on from one (language tasks); seconds, or such as 5m; "
-        f"{DEFAULT_CHECKPOINT} where nothing is said",
+        description="between two checkpoints of a run that can go on from one (language tasks); seconds, or such as "
+        f"5m; {DEFAULT_CHECKPOINT} where nothing is said",
     )
 
 

@@ -13,9 +13,8 @@ from haepo_bench.tasks.language import TINY, LanguageTask
 from haepo_bench.training.algorithm import Algorithm, ParameterDescription
 from haepo_bench.training.language.models import (
     Source,
-    check_context,
     check_extra,
-    context_of,
+    check_prompts,
     find_source,
     load_texts,
 )
@@ -27,7 +26,7 @@ from haepo_bench.training.recorder import Recorder
 _SEGMENT_DEFAULTS = {"vf_coef": 0.1}
 _NOTES = (
     "env steps are sampled tokens",
-    "KL to reference, previous and initial policy: k3 on the taken tokens",
+    "KL to reference and previous policy: k3 on the taken tokens",
 )
 
 
@@ -122,7 +121,7 @@ def language_algorithm(
         )
     check_extra(adapters=settings.lora_rank is not None)
     source = find_source(task.model)
-    _check_texts(task, source, settings.chat_template)
+    _check_prompts(task, source, settings.chat_template)
     information = Information(
         told=objective.told,
         critic=segments,
@@ -134,6 +133,5 @@ def language_algorithm(
 
 
 @lru_cache(maxsize=8)  # a suite asks for each task once an algorithm
-def _check_texts(task: LanguageTask, source: Source, chat: bool) -> None:
-    """Checks the tokenizer and the prompts' lengths."""
-    check_context(task, load_texts(source, task, chat=chat), context_of(source))
+def _check_prompts(task: LanguageTask, source: Source, chat: bool) -> None:
+    check_prompts(task, source, chat=chat)

@@ -11,7 +11,7 @@ from haepo_bench.policies.responses import Responses
 from haepo_bench.policies.sampling import uniforms
 from haepo_bench.policies.shapes import Array
 from haepo_bench.statistics.association import kendall_tau_b
-from haepo_bench.tasks.language import LanguageTask
+from haepo_bench.tasks.language import Example, LanguageTask
 from haepo_bench.training.language.batches import drawn
 from haepo_bench.training.language.texts import Texts
 from haepo_bench.training.recorder import Evaluation
@@ -23,6 +23,8 @@ PASS_K = 8
 _PROBES = (32, 4)
 #: Responses that pass through the model at a time where only numbers are wanted.
 _ROWS = 256
+#: Numbers of a tensor over the whole vocabulary.
+_NUMBERS = 1 << 26
 
 
 class LanguageEvaluator:
@@ -32,7 +34,6 @@ class LanguageEvaluator:
         policy: as it is before training.
         episodes: prompts an evaluation, at most the held-out ones.
         initial: parameters of the policy before training; None where that is the model without its adapter.
-        probes: whether the probe set is worth sampling: reward_alignment is measured.
     """
 
     def __init__(
@@ -88,18 +89,27 @@ class LanguageEvaluator:
         )
 
     def _kl_initial(self, rows: Responses) -> float:
-        """KL(policy || initial policy) in nats a sequence: k3 on the tokens of sampled responses, summed over each."""
-        own = self._log_probs(rows)
-        with self._policy.under(self._initial):
-            difference = self._log_probs(rows) - own
-        k3 = np.exp(difference) - difference - 1
-        return float(np.where(rows.mask.cpu().numpy(), k3, 0.0).sum(1).mean())
+        """KL(policy || initial policy) in nats a response: exact at each place of sampled responses, summed over them.
+
+        Estimates from the taken tokens alone have no use here: far from the initial policy their variance is huge.
+        """
+        policy, total = self._policy, 0.0
+        some = max(1, _NUMBERS // (rows.columns * policy.vocabulary))
+        for part in torch.split(torch.arange(len(rows), device=rows.tokens.device), some):
+            few = rows.select(part)
+            own = policy.distributions(few)
+            with policy.under(self._initial):
+                difference = own - policy.distributions(few)
+            # Where the policy gives no probability at all, 0 times infinity is nothing.
+            kl = torch.where(own > -torch.inf, own.exp() * difference, 0.0).sum(-1)
+            total += float(torch.where(few.mask, kl, 0.0).sum())
+        return total / len(rows)
 
     @torch.no_grad()
     def _log_probs(self, rows: Responses) -> Array:
         """[row, response column] float64; zero beyond a response."""
         found = np.zeros((len(rows), rows.columns))
-        for part in torch.arange(len(rows), device=rows.tokens.device).split(_ROWS):
+        for part in torch.split(torch.arange(len(rows), device=rows.tokens.device), _ROWS):
             some = rows.select(part)
             log_probs = torch.where(some.mask, self._policy.evaluate(some, entropy=False).log_probs, 0.0)
             found[part.cpu().numpy(), : some.columns] = log_probs.cpu().numpy()
@@ -124,23 +134,23 @@ class LanguageEvaluator:
         return kendall_tau_b(change / self._probes.lengths.cpu().numpy(), self._probe_gold)
 
     def _pass_at_k(
-        self, prompts: Sequence[list[int]], examples: Sequence[object], seed: int, mark: int
+        self, prompts: Sequence[list[int]], examples: Sequence[Example], seed: int, mark: int
     ) -> dict[str, float]:
-        """pass@1 and pass@k of the policy as it is now and of the initial one, on the same prompts with the same draws."""
+        """pass@1 and pass@k of the policy as it is now and of the initial one, on the same prompts and draws."""
         if self._task.success_return is None:
             return {}
-        found = {f"{name}": value for name, value in self._passes(prompts, examples, seed, mark).items()}
+        found = self._passes(prompts, examples, seed, mark)
         with self._policy.under(self._initial):
             initial = self._passes(prompts, examples, seed, mark)
         return found | {f"initial_{name}": value for name, value in initial.items()}
 
     def _passes(
-        self, prompts: Sequence[list[int]], examples: Sequence[object], seed: int, mark: int
+        self, prompts: Sequence[list[int]], examples: Sequence[Example], seed: int, mark: int
     ) -> dict[str, float]:
         noise = uniforms(stream("evaluation noise", seed, mark, PASS_K), len(prompts) * PASS_K, self._task.horizon)
         rows = self._policy.sample(prompts, noise, copies=PASS_K)
         repeated = [example for example in examples for _ in range(PASS_K)]
-        gold = self._task.gold(repeated, self._texts.decode(rows.texts())).reshape(len(prompts), PASS_K)  # type: ignore[arg-type]
+        gold = self._task.gold(repeated, self._texts.decode(rows.texts())).reshape(len(prompts), PASS_K)
         successes = (gold >= (self._task.success_return or 0.0) - 1e-6).sum(1)
         return {f"pass_at_{k}": float(np.mean([pass_at(k, PASS_K, int(c)) for c in successes])) for k in (1, PASS_K)}
 

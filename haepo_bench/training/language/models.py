@@ -1,8 +1,9 @@
-"""Where a task's model comes from: the tiny one, a folder, or the Hugging Face hub; each checked before it is loaded."""
+"""Where a task's model comes from: the tiny one, a folder, or the Hugging Face hub; checked before it is loaded."""
 
 import hashlib
 import json
 import struct
+from collections.abc import Callable, Sequence, Sized
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +14,6 @@ from haepo_bench.tasks.language import TINY, LanguageTask
 from haepo_bench.training.language.texts import Texts
 
 _HUB_SECONDS = 10.0
-_EXTRA = "pip install 'haepo-bench[lm]'"
 _WEIGHTS = ("model.safetensors.index.json", "model.safetensors", "pytorch_model.bin.index.json", "pytorch_model.bin")
 
 
@@ -42,7 +42,11 @@ def check_extra(*, adapters: bool) -> None:
     missing = [name for name in needed if find_spec(name) is None]
     if missing:
         what = "LoRA adapters need" if missing == ["peft"] else "language tasks need"
-        raise UserError(f"{what} {', '.join(missing)}, not installed here", remedy=f"install the extra: {_EXTRA}")
+        extra = "lora" if "peft" in missing else "lm"
+        raise UserError(
+            f"{what} {', '.join(missing)}, not installed here",
+            remedy=f"install the extra: pip install 'haepo-bench[{extra}]'",
+        )
 
 
 def find_source(model: str) -> Source:
@@ -147,16 +151,22 @@ def context_of(source: Source) -> int | None:
     return int(context) if context else None
 
 
-def check_context(task: LanguageTask, texts: Texts, context: int | None) -> None:
-    """Refuses prompts that do not fit with the longest response, and texts that the tiny model has no tokens for.
+def check_prompts(task: LanguageTask, source: Source, *, chat: bool) -> None:
+    """Refuses prompts that do not fit into the model's context with the longest response.
 
     Raises:
-        TaskError: names the longest prompt.
+        TaskError: names the longest prompt; or the tokenizer or the configuration cannot be loaded.
     """
+    tokens: Callable[[Sequence[str]], Sequence[Sized]]
+    if source.name == TINY:  # a character a token: without the libraries, so that suites are checked fast
+        tokens = lambda texts: [f"<{text}" for text in texts]  # noqa: E731
+    else:
+        tokens = load_texts(source, task, chat=chat).prompts
+    context = context_of(source)
     if context is None:
         return
     examples = [*task.train, *task.held_out]
-    lengths = [len(ids) for ids in texts.prompts([example.prompt for example in examples])]
+    lengths = [len(ids) for ids in tokens([example.prompt for example in examples])]
     if not lengths or 0 in lengths:
         raise TaskError(f"{task.id} has an empty prompt, or none at all", remedy="a prompt needs one token at least")
     longest = max(range(len(lengths)), key=lengths.__getitem__)

@@ -55,8 +55,10 @@ class DpoOffline(AlgorithmDefinition):
 
 _MEANINGLESS = ("completions",)
 
-_DESCRIPTION = """DPO on pairs that were there before training: each batch is `prompts` pairs of the task's preference set, drawn
-anew, each a group of two responses of which the first is preferred. The reference is the policy that training starts
-from. Env steps are the tokens of the responses read. Evaluation samples, as that of all others.
+_DESCRIPTION = """DPO on pairs that were there before training.
+
+Each batch is `prompts` pairs of the task's preference set, drawn anew, each a group of two responses of which the first
+is preferred. The reference is the policy that training starts from. Env steps are the tokens of the responses read.
+Evaluation samples, as that of all others.
 
 """

@@ -46,7 +46,7 @@ class LanguageSettings(Hyperparameters):
         "train low-rank adapters (LoRA, arXiv 2106.09685) of this rank instead of the model; null: the model",
         ge=1,
     )
-    lora_alpha: float = hyper(16.0, "adapters are scaled by this over their rank", source=f"{_TRL}'s examples", gt=0)
+    lora_alpha: int = hyper(16, "adapters are scaled by this over their rank", source=f"{_TRL}'s examples", gt=0)
     chat_template: bool = hyper(True, "prompts go through the tokenizer's chat template, where it has one")
     fine_tuning_steps: int | None = hyper(
         None,

@@ -100,7 +100,9 @@ class LanguageTrainer:
         if isinstance(settings.reference, int) and self.iteration % settings.reference == 0:
             self.renewed = self.policy.snapshot()
         objective = self.objective.at(remaining)
-        segments = isinstance(settings, LanguageSegmentSettings)
+        advantages = None
+        if isinstance(settings, LanguageSegmentSettings):
+            advantages = GeneralisedAdvantages(settings.gamma, settings.gae_lambda)
         update = LanguageUpdate(
             self.policy,
             batch.responses,
@@ -109,7 +111,7 @@ class LanguageTrainer:
             horizon=self.task.horizon,
             reference=self._reference(),
             micro_batch=settings.micro_batch,
-            advantages=GeneralisedAdvantages(settings.gamma, settings.gae_lambda) if segments else None,
+            advantages=advantages,
         )
         seen: list[dict[str, Tensor]] = []
         for _ in range(settings.epochs):
@@ -173,7 +175,7 @@ class LanguageTrainer:
         print(f"seed {self.seed} goes on from its checkpoint: iteration {self.iteration}, {self.tokens} tokens")
 
 
-def adapted(model: Any, rank: int, alpha: float, seed: int) -> Any:
+def adapted(model: Any, rank: int, alpha: int, seed: int) -> Any:
     """The model with trained low-rank adapters on its linear layers; its own parameters are frozen."""
     quiet_transformers()
     from peft import LoraConfig, get_peft_model

@@ -45,8 +45,8 @@ class LanguageUpdate:
         returns: [row].
         groups: rows of a group stand together and are equally many.
         horizon: most tokens of a response.
-        reference: parameters of the reference policy; "previous": it is the policy as it is now; None: the model without
-            its adapter.
+        reference: parameters of the reference policy; "previous": it is the policy as it is now; None: the model
+            without its adapter.
         micro_batch: rows that pass through the model at a time; None: all.
         advantages: for objectives that collect segments; None for the others.
     """
@@ -88,6 +88,7 @@ class LanguageUpdate:
             rewards=self._grouped(torch.from_numpy(paid).to(policy.device)),
             returns=self._grouped(torch.from_numpy(returns.astype(np.float32)).to(policy.device)),
             horizon=horizon,
+            deterministic=True,  # a text and a token make one longer text
         )
         if advantages is not None:
             values = self._gather([_given(one.values) for one in first]).detach()
@@ -120,13 +121,13 @@ class LanguageUpdate:
         log_probs = self._leaf([one.log_probs for one in found])
         entropy = self._leaf([_given(one.entropy) for one in found])
         leaves = [log_probs, entropy]
-        own = {}
+        values = None
         if self._batch.values is not None:
-            own["values"] = self._leaf([_given(one.values) for one in found])
-            leaves.append(own["values"])
+            values = self._leaf([_given(one.values) for one in found])
+            leaves.append(values)
         lp = torch.where(self._batch.mask, log_probs, 0.0)
         kl = k3(lp, torch.where(self._batch.mask, self._batch.reference_log_probs, 0.0))
-        batch = replace(self._batch, log_probs=log_probs, entropy=entropy, kl_to_reference=kl, **own)
+        batch = replace(self._batch, log_probs=log_probs, entropy=entropy, kl_to_reference=kl, values=values)
         output = objective(batch)
         back = torch.autograd.grad(output.loss.sum(), leaves, allow_unused=True)
         self._policy.gradient.zero_()
@@ -151,7 +152,7 @@ class LanguageUpdate:
             return [_Chunk(rows, responses)]
         # Rows of like length together, so that little of a micro-batch is padding.
         order = responses.total_lengths.argsort(stable=True)
-        return [_Chunk(part, responses.select(part)) for part in order.split(micro_batch)]
+        return [_Chunk(part, responses.select(part)) for part in torch.split(order, micro_batch)]
 
     def _passes(self, *, grad: bool) -> list[Evaluated]:
         with torch.set_grad_enabled(grad):
