@@ -261,8 +261,9 @@ def test_a_real_algorithm_with_a_fault_in_its_source(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "haepo_bench", faulty / "haepo_bench", ignore=shutil.ignore_patterns("__pycache__"))
     source = faulty / "haepo_bench" / "objectives" / "grpo.py"
     text = source.read_text()
-    assert text.count("x = -torch.minimum(") == 1
-    source.write_text(text.replace("x = -torch.minimum(", "x = torch.minimum("))
+    right, wrong = "x = clipped_loss(r, clipped, A)", "x = -clipped_loss(r, clipped, A)"
+    assert text.count(right) == 1
+    source.write_text(text.replace(right, wrong))
 
     def program(*arguments: str, package: Path = ROOT) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
