@@ -160,6 +160,11 @@ def test_what_cannot_be_compared_is_not_run(healthy: Gatehouse) -> None:
     assert cells["one"]["mark"] == "x"
     assert cells["one"]["remark"] == "algorithm.parameters.batched: false -> true"
     assert (cells["two"]["mark"], cells["two"]["remark"]) == ("!", "missing: the suite has no such cell")
+    document["algorithms"][1] = {"use": "scripted", **TWO, "name": "renamed"}
+    changed.write_text(json.dumps(document))
+    code, cells = healthy.gate("changed", suite=changed)
+    assert (code, cells["two"]["mark"]) == (2, "!")
+    assert "renamed on random-walk/20 has its settings" in cells["two"]["remark"]
     assert not (healthy.folder / "gates" / "changed").exists()
     document["algorithms"].append({"use": "scripted", **TWO})
     changed.write_text(json.dumps(document))

@@ -169,7 +169,14 @@ def dirty(value: Any) -> list[RunRecord]:
     return runs(provenance={"git": value})
 
 
+def all_diverged() -> list[RunRecord]:
+    return [
+        record(TASK, seed=seed, returns=[0.5, *[None] * 4], references=None, status="diverged") for seed in range(6)
+    ]
+
+
 REFUSED = {
+    "diverged": (all_diverged(), "why", 2, "every run diverged"),
     "reason": (runs(), " \t", 4, "no reason"),
     "dirty": (dirty({"commit": "c0ffee", "dirty": True}), "why", 4, "--allow-dirty"),
     "unknown": (dirty({"commit": "c0ffee", "dirty": None}), "why", 4, "--allow-dirty"),
