@@ -51,15 +51,11 @@ class GateOptions:
 
     Args:
         seeds: fresh ones of each cell that changed, and again of each that is called worse.
-        identity_seeds: of the baseline's first; 0 goes straight to fresh seeds.
-        origin: what fresh seeds are derived from; empty for the commit and the changes to it.
         quiet: show no progress.
         say: takes a line that says what is done next.
     """
 
     seeds: int = FRESH_SEEDS
-    identity_seeds: int = IDENTITY_SEEDS
-    origin: str = ""
     quiet: bool = False
     say: Callable[[str], None] = lambda line: None
 
@@ -98,10 +94,7 @@ class _Gate:
             self._judge()
         except _Interrupted:
             interrupted = True
-        unmeasured = "not measured: the gate was interrupted"
-        verdicts = [
-            self._verdicts.get(old.key) or CellVerdict(old.key, Mark.FAILED, unmeasured) for old in self._baseline.cells
-        ]
+        verdicts = [self._final(old.key) for old in self._baseline.cells]
         return Verdict(
             suite=self._plan.suite,
             rule=self._rule,
@@ -112,12 +105,21 @@ class _Gate:
             interrupted=interrupted,
         )
 
+    def _final(self, key: CellKey) -> CellVerdict:
+        found = self._verdicts.get(key)
+        if found is None:
+            return CellVerdict(key, Mark.FAILED, "not measured: the gate was interrupted")
+        if found.mark is Mark.WORSE and found.confirmation is None:
+            remark = "worse, and the gate was interrupted before a second batch of seeds could confirm it"
+            return replace(found, mark=Mark.FAILED, remark=remark)
+        return found
+
     def _judge(self) -> None:
         comparable = self._comparable()
-        changed = self._changed(comparable) if self._options.identity_seeds else comparable
+        changed = self._changed(comparable)
         if not changed:
             return
-        origin = self._options.origin or tree_state() or _code_state(self._plan)
+        origin = tree_state() or _code_state(self._plan)
         taken = {seed for old in self._baseline.cells for seed in old.seeds}
         fresh = fresh_seeds(origin, 0, self._options.seeds, taken)
         found = self._run(FRESH, dict.fromkeys(changed, fresh), f"changed, run with fresh seeds from {origin[:57]}")
@@ -146,8 +148,7 @@ class _Gate:
 
     def _changed(self, comparable: list[CellKey]) -> list[CellKey]:
         """Cells whose first seeds do not come out as they are in the baseline; the others are settled."""
-        number = self._options.identity_seeds
-        seeds = {key: self._old(key).seeds[:number] for key in comparable}
+        seeds = {key: self._old(key).seeds[:IDENTITY_SEEDS] for key in comparable}
         found = self._run(IDENTITY, seeds, "run with the baseline's first seeds")
         changed = []
         for key, cell in found.items():

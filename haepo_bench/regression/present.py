@@ -182,6 +182,8 @@ def recording_lines(before: Baseline | None, now: Baseline) -> list[str]:
             )
     gone = [old for old in before.cells if now.cell(old.key) is None] if before else []
     lines = [f"no longer in it: {plain(str(old.key))}" for old in gone]
+    if now.history[-1].dirty is None:
+        warnings.append("warning: the runs name no commit, so nobody can tell which code made them")
     return [*_aligned(rows), *lines, *warnings]
 
 
