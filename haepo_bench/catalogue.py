@@ -6,8 +6,10 @@ entry-point groups `haepo_bench.algorithms` (an `Objective` class or an `Algorit
 """
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from haepo_bench.errors import TaskError, UnknownName, UserError
@@ -23,6 +25,7 @@ ALGORITHM_GROUP = "haepo_bench.algorithms"
 TASK_GROUP = "haepo_bench.tasks"
 #: What an algorithm may be called: it becomes part of a folder's name.
 NAME = re.compile(r"[A-Za-z0-9._-]+")
+NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
 
 
 class Listed(NamedTuple):
@@ -31,40 +34,150 @@ class Listed(NamedTuple):
     Args:
         target: `module:attribute`.
         origin: the distribution it comes from.
+        options: keys of a suite's task entry that this family takes beside those that all take.
+        confidence: how sure it is that an algorithm is that of its source: high, medium or low; empty where nobody
+            said. `describe` says why.
     """
 
     name: str
     summary: str
     target: str
     origin: str = "haepo-bench"
+    options: tuple[str, ...] = ()
+    confidence: str = ""
 
 
-_HAEPO = "haepo_bench.objectives.haepo"
-_REINFORCE = "haepo_bench.objectives.reinforce"
-
+#: Name, where it is defined (below this package), confidence, summary.
 ALGORITHMS = {
-    entry.name: entry
-    for entry in (
-        Listed(
-            "haepo-weighted", "HAEPO reading A: softmax weights times normalised returns", f"{_HAEPO}:HaepoWeighted"
+    name: Listed(name, summary, f"haepo_bench.{target}", confidence=confidence)
+    for name, target, confidence, summary in (
+        (
+            "haepo-weighted",
+            "objectives.haepo:HaepoWeighted",
+            "low",
+            "HAEPO reading A: softmax weights times normalised returns",
         ),
-        Listed("haepo-listwise", "HAEPO reading B: match the weights to the returns", f"{_HAEPO}:HaepoListwise"),
-        Listed("haepo-ranking", "HAEPO reading E: Plackett-Luce likelihood of the ranking", f"{_HAEPO}:HaepoRanking"),
-        Listed("reinforce", "REINFORCE with a mean baseline, whole returns: the control", f"{_REINFORCE}:Reinforce"),
-        Listed("reinforce-togo", "REINFORCE with per-step returns to go", f"{_REINFORCE}:ReinforceToGo"),
-        Listed(
+        (
+            "haepo-listwise",
+            "objectives.haepo:HaepoListwise",
+            "low",
+            "HAEPO reading B: match the weights to the returns",
+        ),
+        (
+            "haepo-ranking",
+            "objectives.haepo:HaepoRanking",
+            "low",
+            "HAEPO reading E: Plackett-Luce likelihood of the ranking",
+        ),
+        (
+            "reinforce",
+            "objectives.reinforce:Reinforce",
+            "high",
+            "REINFORCE with a mean baseline, whole returns: the control",
+        ),
+        ("reinforce-togo", "objectives.reinforce:ReinforceToGo", "high", "REINFORCE with per-step returns to go"),
+        (
             "grpo",
+            "objectives.grpo:Grpo",
+            "high",
             "Group Relative Policy Optimization; Dr. GRPO and DAPO as options",
-            "haepo_bench.objectives.grpo:Grpo",
         ),
-        Listed(
-            "dpo", "online DPO on pairs ordered by true return; H-DPO as an option", "haepo_bench.objectives.dpo:Dpo"
+        ("dpo", "objectives.dpo:Dpo", "high", "online DPO on pairs ordered by true return; H-DPO as an option"),
+        (
+            "rloo",
+            "objectives.rloo:Rloo",
+            "high",
+            "REINFORCE with a leave-one-out baseline and clipped trajectory ratios",
         ),
-        Listed("ppo", "PPO of Stable-Baselines3", "haepo_bench.training.ppo_sb3:PPO"),
-        Listed(
+        (
+            "reinforce-pp",
+            "objectives.reinforce_pp:ReinforcePlusPlus",
+            "high",
+            "PPO's clipping on returns whitened over the batch, no critic",
+        ),
+        ("gspo", "objectives.gspo:Gspo", "high", "clipped ratios of whole trajectories, normalised by length"),
+        (
+            "cispo",
+            "objectives.cispo:Cispo",
+            "high",
+            "policy gradient weighed with clipped token ratios; no token loses its gradient",
+        ),
+        ("gmpo", "objectives.gmpo:Gmpo", "high", "geometric mean of token ratios, clipped token by token"),
+        ("dr-grpo", "objectives.dr_grpo:DrGrpo", "high", "GRPO without length and deviation in its denominators"),
+        (
+            "dapo",
+            "objectives.dapo:Dapo",
+            "high",
+            "DAPO's loss: GRPO with a higher upper clip and a mean over all steps",
+        ),
+        ("dppo", "objectives.dppo:Dppo", "high", "policy gradient masked by the total variation that a step has moved"),
+        (
+            "dppo-kl",
+            "objectives.dppo:DppoKl",
+            "high",
+            "policy gradient masked by the KL divergence that a step has moved",
+        ),
+        ("bapo", "objectives.bapo:Bapo", "high", "clip bounds that adapt until positive advantages weigh enough"),
+        (
+            "dcpo",
+            "objectives.dcpo:Dcpo",
+            "high",
+            "advantages mixed with ratios to a tempered policy, towards a target entropy",
+        ),
+        (
+            "lpo-forward",
+            "objectives.lpo:LpoForward",
+            "high",
+            "match the policy's weights to softmax of returns, KL(target || policy)",
+        ),
+        (
+            "lpo-reverse",
+            "objectives.lpo:LpoReverse",
+            "high",
+            "match the policy's weights to softmax of returns, KL(policy || target)",
+        ),
+        ("snis", "objectives.snis:Snis", "high", "self-normalised importance sampling of the return"),
+        ("rwr", "objectives.rwr:Rwr", "medium", "maximum likelihood weighed with the exponential of returns"),
+        (
+            "awr",
+            "objectives.awr:Awr",
+            "medium",
+            "maximum likelihood weighed with the exponential of advantages, cut off",
+        ),
+        ("h-dpo", "objectives.h_dpo:HDpo", "medium", "online DPO with control of entropy"),
+        ("ipo", "objectives.ipo:Ipo", "high", "online IPO on pairs ordered by true return"),
+        ("rebel", "objectives.rebel:Rebel", "high", "regress differences of log-ratios on differences of returns"),
+        ("qrpo", "objectives.qrpo:Qrpo", "high", "regress log-ratios on quantiles of the reference policy's returns"),
+        (
+            "a2po",
+            "objectives.a2po:AStarPo",
+            "high",
+            "regress log-ratios on the optimal advantage over the reference policy",
+        ),
+        (
+            "reward-distillation",
+            "objectives.reward_distillation:RewardDistillation",
+            "low",
+            "regress differences of the implicit reward on differences of returns",
+        ),
+        (
+            "calibrl",
+            "objectives.calibrl:Calibrl",
+            "high",
+            "policy gradient, steps calibrated against those of a scripted expert",
+        ),
+        (
+            "dpo-offline",
+            "training.language.offline:DpoOffline",
+            "high",
+            "DPO on the fixed preferences of a language task",
+        ),
+        ("ppo", "training.ppo_sb3:PPO", "high", "PPO of Stable-Baselines3"),
+        (
             "ppo-batched",
+            "training.ppo_batched:PPOBatched",
+            "high",
             "PPO as Stable-Baselines3 has it, all seeds as one batch",
-            "haepo_bench.training.ppo_batched:PPOBatched",
         ),
     )
 }
@@ -97,6 +210,12 @@ TASKS = {
         Listed("t-maze/<length>", "turn as a hint said at the start", "haepo_bench.tasks.t_maze:make"),
         Listed("gym/<gymnasium id>", "any gymnasium environment with flat observations", "haepo_bench.tasks.gym:make"),
         Listed("envpool/<id>", "any such environment of EnvPool, stepped in C++", "haepo_bench.tasks.envpool:make"),
+        Listed(
+            "lm/arithmetic",
+            "language models; also synthetic-summary, long-horizon/<length>, preferences/<data>; @<model> at the end",
+            "haepo_bench.tasks.lm:make",
+            options=("reward_model", "gold_model"),
+        ),
     )
 }
 
@@ -165,25 +284,26 @@ def algorithm(name: str) -> "AlgorithmDefinition":
     return as_definition(name, loaded)
 
 
-def task(address: str, *, time_limit: int | None = None) -> "Task":
+def task(address: str, *, time_limit: int | None = None, options: Mapping[str, str] = NO_OPTIONS) -> "Task":
     """The task at an address such as `gym/CartPole-v1` or `noise(gym/CartPole-v1,0.5)`.
 
     Args:
         time_limit: steps after which an episode is cut off; needed for environments that have no limit.
+        options: what else the family's tasks are made with (`Listed.options`).
 
     Raises:
         UnknownName: no such family or wrapper.
-        TaskError: the family does not know that variant or needs something that is not installed, or a wrapper is not
-            written as it should be or cannot go around that task.
+        TaskError: the family does not know that variant or option or needs something that is not installed, or a
+            wrapper is not written as it should be or cannot go around that task.
     """
     layers, innermost = parse(address)
-    made = _unwrapped_task(innermost, time_limit)
+    made = _unwrapped_task(innermost, time_limit, options)
     for layer in reversed(layers):
         made = _load(WRAPPERS[layer.wrapper].target)(made, layer)
     return made
 
 
-def _unwrapped_task(address: str, time_limit: int | None) -> "Task":
+def _unwrapped_task(address: str, time_limit: int | None, options: Mapping[str, str]) -> "Task":
     family, slash, variant = address.partition("/")
     plugins = _plugins(TASK_GROUP)
     if family not in TASKS and family not in plugins:
@@ -191,9 +311,14 @@ def _unwrapped_task(address: str, time_limit: int | None) -> "Task":
     if not slash or not variant:
         example = TASKS[family].name if family in TASKS else f"{family}/<variant>"
         raise TaskError(f"task '{address}' names a family without a variant", remedy=f"write {example}")
+    known = TASKS[family].options if family in TASKS else ()
+    for name in options:
+        if name not in known:
+            takers = ", ".join(f"{other}/..." for other, entry in TASKS.items() if name in entry.options)
+            raise TaskError(f"the tasks {family}/... have no {name}", remedy=f"remove it; it is for {takers or 'none'}")
     make = _load(TASKS[family].target if family in TASKS else plugins[family])
     try:
-        made: Task = make(variant, time_limit=time_limit)
+        made: Task = make(variant, time_limit=time_limit, **options)
     except UserError:
         raise
     except (Exception, SystemExit) as error:

@@ -231,3 +231,25 @@ def test_profile_band_encloses_the_profile() -> None:
     band = profile_band(scores, equal(4), thresholds, rng=np.random.default_rng(0), replicates=500)
     assert band.low.shape == (5,)
     assert ((band.low <= band.estimate) & (band.estimate <= band.high) & (band.low < band.high)).all()
+
+
+def test_profile_band_is_the_stratified_bootstraps() -> None:
+    """Drawing counts gives the distribution that drawing runs gives; the quantiles of 20,000 draws differ by a step."""
+    scores = np.random.default_rng(11).normal(0.5, 0.3, size=(12, 3))
+    scores[9:, 0] = NAN
+    thresholds, weights = np.linspace(0, 1, 6), np.array([0.5, 0.25, 0.25])
+    ours = profile_band(scores, weights, thresholds, rng=np.random.default_rng(0), replicates=20_000)
+    theirs = aggregate_interval(
+        lambda resampled, shares: performance_profile(resampled, shares, thresholds),
+        scores,
+        weights,
+        rng=np.random.default_rng(1),
+        method="percentile",
+        replicates=20_000,
+    )
+    np.testing.assert_allclose(ours.estimate, theirs.estimate, atol=1e-12)
+    np.testing.assert_allclose(ours.low, theirs.low, atol=0.25 / 12 + 1e-9)
+    np.testing.assert_allclose(ours.high, theirs.high, atol=0.25 / 12 + 1e-9)
+    one = scores.copy()
+    one[1:, 1] = NAN
+    assert np.isnan(profile_band(one, weights, thresholds, rng=np.random.default_rng(0)).low).all()

@@ -1,79 +1,32 @@
 """Objectives against worked numbers, against finite differences, and their properties on random batches."""
 
 import itertools
-import json
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from torch import Tensor
+from objective_support import (
+    BARE,
+    MASK,
+    RETURNS,
+    TENSORS,
+    VALUES,
+    F,
+    expected,
+    gradient,
+    loss,
+    per_trajectory,
+    random_batch,
+    toy,
+)
 
-from haepo_bench.objectives.base import Objective, TrajectoryBatch, normalise_returns
+from haepo_bench.objectives.base import TrajectoryBatch, normalise_returns
 from haepo_bench.objectives.dpo import Dpo
-from haepo_bench.objectives.grpo import Grpo, group_advantages
+from haepo_bench.objectives.grpo import Grpo
 from haepo_bench.objectives.haepo import HaepoListwise, HaepoRanking, HaepoWeighted
+from haepo_bench.objectives.ratios import group_advantages
 from haepo_bench.objectives.reinforce import Reinforce, ReinforceToGo
-
-#: Worked numbers in float64 on the toy batch below, computed by a program that shares no code with this package.
-VALUES = json.loads((Path(__file__).parent / "objective_values.json").read_text())
-
-F = torch.float64
-MASK = [[1, 1], [1, 1], [1, 0], [1, 1]]
-LOG_PROBS = [[-0.6, -1.1], [-0.9, -0.6], [-1.1, 0.0], [-0.3, -1.6]]
-BEHAVIOUR = [[-0.9, -1.0], [-0.5, -0.7], [-1.0, 0.0], [-0.4, -1.2]]
-REFERENCE = [[-0.8, -1.3], [-0.6, -0.9], [-0.9, 0.0], [-0.5, -1.1]]
-RETURNS = [2.0, 0.0, 1.0, 0.5]
-ENTROPY = [[1.0, 0.9], [0.8, 0.7], [1.1, 0.0], [0.6, 1.2]]
-
-#: No regulariser: the loss of a reading alone.
-BARE = {"entropy_coefficient": 0.0, "kl_coefficient": 0.0}
-
-
-def toy(groups: int = 1) -> TrajectoryBatch:
-    """The toy batch, one seed; its KL to the reference is k3, as the worked numbers have it."""
-
-    def shaped(x: list[list[float]]) -> Tensor:
-        return torch.tensor(x, dtype=F).view(1, groups, 4 // groups, 2)
-
-    log_probs, reference = shaped(LOG_PROBS), shaped(REFERENCE)
-    return TrajectoryBatch(
-        log_probs=log_probs.requires_grad_(),
-        entropy=shaped(ENTROPY).requires_grad_(),
-        kl_to_reference=torch.exp(reference - log_probs) - (reference - log_probs) - 1,
-        behaviour_log_probs=shaped(BEHAVIOUR),
-        reference_log_probs=reference,
-        mask=shaped(MASK).bool(),
-        rewards=shaped([[1.0, 1.0], [0.0, 0.0], [1.0, 9.0], [0.5, 0.0]]),
-        returns=torch.tensor(RETURNS, dtype=F).view(1, groups, 4 // groups),
-        horizon=2,
-    )
-
-
-def loss(objective: Objective, batch: TrajectoryBatch | None = None) -> float:
-    return float(objective(batch or toy()).loss.detach())
-
-
-def gradient(objective: Objective, batch: TrajectoryBatch | None = None) -> Tensor:
-    """d loss / d log_probs: [trajectory, step] of the toy batch's only seed and group."""
-    batch = batch or toy()
-    (result,) = torch.autograd.grad(objective(batch).loss.sum(), batch.log_probs)
-    return result[0, 0]
-
-
-def per_trajectory(objective: Objective) -> list[float]:
-    """d loss / d L, read off the first step of each trajectory, after checking that all its steps agree."""
-    full = gradient(objective)
-    assert torch.equal(torch.where(torch.tensor(MASK).bool(), full, full[:, :1]), full[:, :1].expand(-1, 2))
-    assert full[2, 1] == 0
-    return full[:, 0].tolist()
-
-
-def expected(key: str) -> object:
-    return pytest.approx(VALUES[key], abs=1e-8)
 
 
 def test_weighted_reading():
@@ -249,120 +202,6 @@ def test_returns_to_go():
     deviation = math.sqrt(sum(x * x for x in taken) / 7)
     standardised = ReinforceToGo().advantages(batch)[0, 0]
     assert standardised.flatten().tolist() == pytest.approx([x / deviation for row in by_hand for x in row], abs=1e-7)
-
-
-#: The fields of a batch of episodes that have a seed axis.
-TENSORS = (
-    "log_probs",
-    "entropy",
-    "kl_to_reference",
-    "behaviour_log_probs",
-    "reference_log_probs",
-    "mask",
-    "rewards",
-    "returns",
-)
-
-ALL = [
-    HaepoWeighted(),
-    HaepoWeighted(score="ratio", weight_gradient=False),
-    HaepoWeighted(score="mean", entropy_of="weights", kl_of="weights"),
-    HaepoListwise(),
-    HaepoListwise(target="returns", temperature=3.0),
-    HaepoRanking(),
-    Reinforce(),
-    ReinforceToGo(),
-    Grpo(),
-    Grpo(aggregation="token", clip_high=0.28),
-    Grpo(aggregation="constant", scale_advantages=False),
-    Dpo(),
-    Dpo(pairs="best-worst", alpha=0.9),
-]
-
-
-def random_batch(seed: int, *, steps: int = 5, trajectories: int = 4, ties: bool = False) -> TrajectoryBatch:
-    """Two seeds, two groups, episodes of different lengths."""
-    g = torch.Generator().manual_seed(seed)
-    shape = (2, 2, trajectories, steps)
-    lengths = torch.randint(1, steps + 1, shape[:3], generator=g)
-    returns = torch.randn(shape[:3], generator=g, dtype=F) * 3
-    return TrajectoryBatch(
-        log_probs=(-torch.rand(shape, generator=g, dtype=F)).requires_grad_(),
-        entropy=torch.rand(shape, generator=g, dtype=F).requires_grad_(),
-        kl_to_reference=torch.rand(shape, generator=g, dtype=F).requires_grad_(),
-        behaviour_log_probs=-torch.rand(shape, generator=g, dtype=F),
-        reference_log_probs=-torch.rand(shape, generator=g, dtype=F),
-        mask=torch.arange(steps) < lengths[..., None],
-        rewards=torch.randn(shape, generator=g, dtype=F),
-        returns=returns.round() if ties else returns,
-        horizon=steps,
-    )
-
-
-#: Without the one whose gradient is by definition not that of its value (checked against worked numbers instead).
-DIFFERENTIABLE = [o for o in ALL if getattr(o, "weight_gradient", True)]
-
-
-@pytest.mark.parametrize("objective", DIFFERENTIABLE, ids=lambda o: repr(o)[:60])
-def test_gradients_agree_with_finite_differences(objective):
-    batch = random_batch(1)
-
-    def of(log_probs: Tensor, entropy: Tensor, kl: Tensor) -> Tensor:
-        return objective(replace(batch, log_probs=log_probs, entropy=entropy, kl_to_reference=kl)).loss
-
-    leaves = (batch.log_probs, batch.entropy, batch.kl_to_reference)
-    assert torch.autograd.gradcheck(of, leaves, eps=1e-6, atol=1e-6)
-
-
-@pytest.mark.parametrize("objective", ALL, ids=lambda o: repr(o)[:60])
-@pytest.mark.parametrize("garbage", [math.nan, math.inf, -math.inf, 1e38])
-def test_what_stands_where_no_step_was_taken_changes_nothing(objective, garbage):
-    batch = random_batch(2)
-
-    def spoilt(x: Tensor) -> Tensor:
-        return torch.where(batch.mask, x.detach(), garbage).requires_grad_()
-
-    names = ("log_probs", "entropy", "kl_to_reference", "behaviour_log_probs", "reference_log_probs", "rewards")
-    other = replace(batch, **{name: spoilt(getattr(batch, name)) for name in names})
-    for one, two in zip(outcome(objective, batch), outcome(objective, other), strict=True):
-        assert torch.equal(one, two)
-
-
-def outcome(objective: Objective, batch: TrajectoryBatch) -> list[Tensor]:
-    """Loss, diagnostics and gradients."""
-    output = objective(batch)
-    leaves = [batch.log_probs, batch.entropy, batch.kl_to_reference]
-    gradients = torch.autograd.grad(output.loss.sum(), leaves, allow_unused=True, materialize_grads=True)
-    return [output.loss.detach(), *output.diagnostics.values(), *gradients]
-
-
-@pytest.mark.parametrize("objective", ALL, ids=lambda o: repr(o)[:60])
-@settings(deadline=None, max_examples=8)
-@given(
-    seed=st.integers(0, 10_000),
-    steps=st.sampled_from([1, 3, 1000]),
-    trajectories=st.sampled_from([1, 2, 5]),
-    ties=st.booleans(),
-    equal=st.booleans(),
-)
-def test_finite_everywhere(objective, seed, steps, trajectories, ties, equal):
-    """Ties, groups of one, equal returns, one-hot weights (long episodes)."""
-    batch = random_batch(seed, steps=steps, trajectories=trajectories, ties=ties)
-    if equal:
-        batch = replace(batch, returns=torch.full_like(batch.returns, 0.1))
-    for value in outcome(objective, batch):
-        assert torch.isfinite(value).all()
-
-
-@pytest.mark.parametrize("objective", ALL, ids=lambda o: repr(o)[:60])
-def test_seeds_do_not_mix(objective):
-    batch = random_batch(3)
-    names = [name for name in TrajectoryBatch.__annotations__ if isinstance(getattr(batch, name), torch.Tensor)]
-    assert len(names) >= 8
-    alone = replace(batch, **{name: getattr(batch, name)[1:] for name in TENSORS})
-    assert torch.allclose(objective(batch).loss[1:], objective(alone).loss, atol=1e-12)
-    (full,) = torch.autograd.grad(objective(batch).loss[1], batch.log_probs)
-    assert torch.count_nonzero(full[0]) == 0
 
 
 def test_weighted_reading_is_invariant_to_shifts_and_blind_when_one_hot():

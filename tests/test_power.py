@@ -70,3 +70,11 @@ def test_edges() -> None:
     assert power(1e6, 1.0, 1.0, 5) == 1.0
     assert smallest_detectable_difference(0.0, 0.0, 5) == 0.0
     assert seeds_needed(0.01, 1.0, 1.0) == pytest.approx(2 * (1.959964 + 0.841621) ** 2 * 1e4, rel=1e-4)
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 10])
+@pytest.mark.parametrize("ratio", [1e-6, 0.3, 1.0])
+def test_few_seeds_of_any_spread_have_a_smallest_detectable_difference(n: int, ratio: float) -> None:
+    """Where one side hardly varies the degrees of freedom are few, and the search goes far into the tails."""
+    found = smallest_detectable_difference(1.0, ratio, n)
+    assert power(found, 1.0, ratio, n) == pytest.approx(0.8, abs=1e-6)

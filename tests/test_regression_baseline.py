@@ -301,4 +301,11 @@ def test_no_results_no_baseline(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert baseline(capsys, tmp_path / "nowhere", tmp_path / "b.json").code == 4
     done = baseline(capsys, tmp_path / "nothing", tmp_path / "b.json")
     assert done.code == 2
-    assert "nothing was measured" in done.err
+    assert "nothing to record: no run here has a result" in done.err
+
+
+def test_returns_beyond_all_bounds_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cell = [record(TASK, "reinforce", seed, returns=[1.7e308] * 5) for seed in range(6)]
+    done = baseline(capsys, results(tmp_path, cell), tmp_path / "b.json")
+    assert done.code == 4
+    assert "cannot be recorded" in done.err

@@ -197,11 +197,11 @@ def test_what_is_worst_decides_the_exit_code(
     assert document(capsys, results(tmp_path / "2", not_comparable, runs("grpo", seeds=SEEDS)), recorded)[0] == 3
     store = Store(tmp_path / "3" / "made-up")
     put_plan(store, runs(seeds=SEEDS), list(range(SEEDS)))
-    assert document(capsys, store.root, recorded)[0] == 2
     (tmp_path / "4").mkdir()
-    done = checked(capsys, tmp_path / "4", recorded)
-    assert (done.code, done.out) == (2, "")
-    assert "nothing was measured" in done.err
+    for nothing in (store.root, tmp_path / "4"):
+        done = checked(capsys, nothing, recorded)
+        assert (done.code, done.out) == (2, "")
+        assert "nothing to check: no run here has a result" in done.err
     assert checked(capsys, tmp_path / "5", recorded).code == 4
 
 
@@ -292,3 +292,11 @@ def test_wrong_options(arguments: tuple[str, str], recorded: Path, capsys: pytes
     done = checked(capsys, recorded.parent, recorded, *arguments)
     assert done.code == 4
     assert arguments[0] in done.err
+
+
+def test_returns_that_overflow_are_not_green(
+    recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cell = [record(TASK, "reinforce", seed, returns=[-1.7e308] * 5) for seed in range(SEEDS)]
+    code, cells, _ = document(capsys, results(tmp_path / "now", cell, runs("grpo", seeds=SEEDS)), recorded)
+    assert (code, cells["reinforce"]["mark"]) == (2, "?")

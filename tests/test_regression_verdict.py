@@ -168,3 +168,10 @@ def test_fresh_seeds_follow_from_the_commit_and_are_not_taken() -> None:
     assert not set(second) & (taken | set(first))
     assert fresh_seeds("abd", 0, 20, taken) != first
     assert set(fresh_seeds("abc", 0, 20, {first[0]})) - set(first)
+
+
+def test_returns_that_cannot_be_tested_are_never_green() -> None:
+    (judged,) = judge_arrays([np.full(50, 1.0)], [np.full(10, -1.7e308)])
+    assert judged.mark in {Mark.TOO_FEW, Mark.WORSE}
+    (judged,) = judge_arrays([np.full(50, 1.7e308)], [np.full(10, -1.7e308)])
+    assert judged.mark in {Mark.TOO_FEW, Mark.WORSE}

@@ -12,9 +12,11 @@ from synthetic_runs import FOOTNOTE, KINDS, put, record, showcase
 
 from haepo_bench.report.build import build_report
 from haepo_bench.report.document import ReportDocument
-from haepo_bench.report.figures import Picture, Styles, file_names, suite_pictures
+from haepo_bench.report.figure_sheet import Picture, line_style
+from haepo_bench.report.figures import file_names, suite_pictures
 from haepo_bench.report.files import Format, render, write_report
 from haepo_bench.report.page import adaptive, to_html
+from haepo_bench.report.styles import suite_styles
 from haepo_bench.report.tables import fixed, return_decimals
 from haepo_bench.report.text import csv_text, latex, markdown, plain, plain_lines, shorten
 from haepo_bench.results.store import Store
@@ -110,18 +112,24 @@ def test_csv_has_one_row_an_algorithm_and_full_precision(document: ReportDocumen
 
 
 def test_figures_are_one_a_task_and_axis_and_an_overview(pictures: dict[str, list[Picture]]) -> None:
-    assert sorted(picture.name for group in pictures.values() for picture in group) == sorted(
-        f"{name}-{x}"
-        for name in ("overview", "bandit_10-arm", "random-walk_20", "gym_CartPole-v1", "gym_Pendulum-v1")
-        for x in ("steps", "seconds")
-    )
+    names = ("overview", "bandit_10-arm", "random-walk_20", "gym_CartPole-v1", "gym_Pendulum-v1")
+    expected = {f"{name}-{x}" for name in names for x in ("steps", "seconds")} | {"intervals", "profiles"}
+    found = [picture.name for group in pictures.values() for picture in group]
+    assert set(found) == expected
+    assert len(found) == len(expected)
     for picture in (picture for group in pictures.values() for picture in group):
         assert picture.png.startswith(b"\x89PNG")
-        text = " ".join(ElementTree.fromstring(picture.svg).itertext())
-        assert FOOTNOTE in " ".join(text.split())
-        assert "HAEPO (reading A, weighted)" in text
+        text = " ".join(" ".join(ElementTree.fromstring(picture.svg).itertext()).split())
+        assert FOOTNOTE in text
+        assert "haepo-weighted*" in text
+        if picture.name == "profiles":
+            assert "stratified bootstrap interval" in text
+            continue
         assert "95 % skewness-corrected t interval" in text
         assert ("training seconds" in text) == picture.name.endswith("-seconds")
+        if picture.name == "intervals":
+            continue
+        assert "HAEPO (reading A, weighted)" in text
         if "overview" not in picture.name:
             assert "of 3)" in text
 
@@ -129,7 +137,7 @@ def test_figures_are_one_a_task_and_axis_and_an_overview(pictures: dict[str, lis
 def test_a_task_alone_has_no_overview(tmp_path: Path) -> None:
     put(Store(tmp_path), record())
     pictures = suite_pictures(build_report(tmp_path).suites[0])
-    assert pictures[""] == []
+    assert [picture.name for picture in pictures[""]] == ["intervals", "profiles"]
     assert "One seed each" in pictures["bandit/10-arm"][0].svg.decode()
 
 
@@ -138,18 +146,22 @@ def test_curves_without_any_extent_are_drawn(tmp_path: Path) -> None:
     run = run.model_copy(update={"curve": {**run.curve, "wall_seconds": [1.5] * 5}})
     put(Store(tmp_path), run)
     steps, seconds = suite_pictures(build_report(tmp_path).suites[0])["bandit/10-arm"]
-    # A marker is defined once and then used; a mere line uses nothing in its colour.
+    # A marker is defined once and then used.
     assert re.search(r"<use [^>]*fill: #0072b2", seconds.svg.decode())
-    assert not re.search(r"<use [^>]*fill: #0072b2", steps.svg.decode())
+    assert re.search(r"<use [^>]*fill: #0072b2", steps.svg.decode())
 
 
 def test_algorithms_look_different_and_the_same_everywhere(document: ReportDocument) -> None:
-    styles = Styles(document.suites[0])
+    styles = suite_styles(document.suites[0])
     looks = {
-        result.algorithm: {str(styles.of(again)) for task in document.suites[0].tasks for again in task.algorithms
-                           if again.algorithm == result.algorithm}
+        result.algorithm: {
+            str(line_style(styles, again.algorithm))
+            for task in document.suites[0].tasks
+            for again in task.algorithms
+            if again.algorithm == result.algorithm
+        }
         for result in document.suites[0].tasks[0].algorithms
-    }  # fmt: skip
+    }
     assert all(len(look) == 1 for look in looks.values())
     assert len(set.union(*looks.values())) == len(KINDS)
 
@@ -166,22 +178,23 @@ def test_files_hold_what_was_rendered(tmp_path: Path) -> None:
     report, *figures = write_report(document, "csv", tmp_path / "out")
     assert report.read_text() == render(document, "csv")
     (picture, _) = suite_pictures(document.suites[0])["bandit/10-arm"]
-    assert figures[0].read_bytes() == picture.png
-    assert figures[1].read_bytes() == picture.svg
+    by_name = {figure.name: figure.read_bytes() for figure in figures if figure.suffix != ".csv"}
+    assert by_name[f"{picture.name}.png"] == picture.png
+    assert by_name[f"{picture.name}.svg"] == picture.svg
 
 
 def test_the_page_is_complete_in_itself(document: ReportDocument, pictures: dict[str, list[Picture]]) -> None:
     page = Page(to_html(document, [pictures]))
-    assert "script" not in page.tags
-    assert "link" not in page.tags
-    assert page.tags.count("img") == 10
+    # The program, and the data of the profiles and of each task's curves; their pictures for who runs no programs.
+    assert page.tags.count("script") == 1 + 5
+    assert page.tags.count("img") == 5
     for _, name, value in page.attributes:
         if name == "src":
             assert value.startswith("data:image/svg+xml;base64,")
         if name == "href":
-            assert value.startswith("#")
+            assert value.startswith("#") or value == "data:,"
     targets = {value for _, name, value in page.attributes if name == "id"}
-    assert {value[1:] for _, name, value in page.attributes if name == "href"} <= targets
+    assert {value[1:] for tag, name, value in page.attributes if (tag, name) == ("a", "href")} <= targets
     for text in (FOOTNOTE, "HAEPO (reading B, listwise)", "oracle preferences", "name: made-up", "2.13.0"):
         assert text in page.text
 
@@ -196,7 +209,8 @@ def test_pictures_follow_the_readers_colour_scheme(pictures: dict[str, list[Pict
 def test_hostile_text_is_text_on_the_page(nasty: ReportDocument) -> None:
     pictures = suite_pictures(nasty.suites[0])
     page = Page(to_html(nasty, [pictures]))
-    assert "script" not in page.tags
+    # None but the program and the data of the two charts.
+    assert page.tags.count("script") == 3
     assert page.text.count(plain(NASTY)) >= 5
     assert not {name for _, name, _ in page.attributes if name.startswith("on")}
 
@@ -220,8 +234,9 @@ def test_hostile_text_is_text_in_markdown_and_latex(nasty: ReportDocument) -> No
 
 
 def test_hostile_text_survives_csv_and_json(nasty: ReportDocument) -> None:
-    (row,) = csv.DictReader(io.StringIO(render(nasty, "csv")))
+    row, left_out = csv.DictReader(io.StringIO(render(nasty, "csv")))
     assert row["algorithm"] == plain(NASTY)
+    assert left_out["absent"].startswith("a--b--c/seed-7.json: not readable: ")
     assert ReportDocument.model_validate_json(render(nasty, "json")) == nasty
 
 

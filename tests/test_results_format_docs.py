@@ -1,15 +1,22 @@
-"""docs/results-format.md names every field there is."""
+"""docs/results-format.md and docs/report-format.md name every field there is."""
 
+import json
 import re
 from pathlib import Path
 
+import jsonschema
+import pytest
+from cli_support import run_here
+
 from haepo_bench.report import document
+from haepo_bench.report.csv_files import more_csv
 from haepo_bench.report.document import ReportDocument
 from haepo_bench.results.frames import COSTS, DIAGNOSTICS, MEASURES
 from haepo_bench.results.record import Failure, Information, References, RunRecord
 from haepo_bench.results.selection import PlanDocument, PlannedCell
 
-TEXT = (Path(__file__).parent.parent / "docs" / "results-format.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parent.parent / "docs"
+TEXT = "".join((DOCS / name).read_text(encoding="utf-8") for name in ("results-format.md", "report-format.md"))
 PROSE = re.sub(r"^```.*?^```", "", TEXT, flags=re.MULTILINE | re.DOTALL)
 NAMED = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`\n]+)`", PROSE))))
 
@@ -25,6 +32,16 @@ def test_every_field_of_the_report_is_described() -> None:
     assert document.AlgorithmResult.__name__ in models
     for name, model in models.items():
         assert set(model.get("properties", {})) <= NAMED, name
+
+
+def test_the_published_schema_is_that_of_the_code(capsys: pytest.CaptureFixture[str]) -> None:
+    published = (DOCS / "report.schema.json").read_text(encoding="utf-8")
+    jsonschema.Draft202012Validator.check_schema(json.loads(published))
+    assert run_here(capsys, "schema", "report") == (0, published, ""), "run: haepo-bench schema report > docs/..."
+
+
+def test_every_csv_file_is_described() -> None:
+    assert {name.removesuffix(".csv") for name in more_csv(ReportDocument(haepo_bench_version="", suites=[]))} <= NAMED
 
 
 def test_every_column_is_described() -> None:

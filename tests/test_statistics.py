@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from haepo_bench.statistics.curves import area_under_curve, last_defined
+from haepo_bench.statistics.curves import area_under_curve, area_until, last_defined, value_at
 from haepo_bench.statistics.intervals import mean_interval
 
 
@@ -40,6 +40,32 @@ def test_last_defined() -> None:
     values = np.array([[1.0, 2.0, np.nan], [np.nan, np.nan, np.nan], [3.0, np.nan, 4.0]])
     assert last_defined(values).tolist()[::2] == [2.0, 4.0]
     assert np.isnan(last_defined(values)[1])
+
+
+def test_values_at_a_common_time_are_those_of_the_last_mark_reached() -> None:
+    values = np.array([[0.0, 0.5, 1.0], [0.0, 0.4, 0.0], [0.0, 0.5, 1.0], [0.2, 0.7, 0.9]])
+    times = np.array([[0.0, 2.0, 4.0], [0.0, 1.0, np.nan], [0.0, 0.0, 0.0], [np.nan, np.nan, np.nan]])
+    at = {seconds: value_at(values, times, seconds).tolist() for seconds in (0.5, 2.0, 3.9, 9.0)}
+    # A run that broke off has what it ended with right after its last known time; marks at one time: the last counts.
+    assert at[0.5][:3] == [0.0, 0.0, 1.0]
+    assert at[2.0][:3] == [0.5, 0.0, 1.0]
+    assert at[3.9][:3] == [0.5, 0.0, 1.0]
+    assert at[9.0][:3] == [1.0, 0.0, 1.0]
+    assert all(math.isnan(row[3]) for row in at.values())
+
+
+def test_area_over_a_clock_is_the_mean_over_moments() -> None:
+    rng = np.random.default_rng(4)
+    values = rng.normal(size=(5, 6))
+    times = np.cumsum(rng.integers(0, 4, size=(5, 6)), axis=1).astype(float)
+    times[:, 0] = 0.0
+    times[4, 3:] = np.nan
+    moments = np.arange(0.0005, 7.0, 0.001)
+    by_moment = np.mean([value_at(values, times, moment) for moment in moments], axis=0)
+    np.testing.assert_allclose(area_until(values, times, 7.0), by_moment, atol=1e-9)
+    # Against a clock that ticks like the marks it is the area under the curve.
+    marks = np.array([0.0, 1.0, 3.0, 4.0, 8.0, 9.0])
+    np.testing.assert_allclose(area_until(values, np.tile(marks, (5, 1)), 9.0), area_under_curve(values, marks))
 
 
 @pytest.mark.parametrize("n", [2, 3, 10, 30])

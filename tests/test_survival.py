@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from haepo_bench.statistics.intervals import mean_interval
-from haepo_bench.statistics.rates import collapsed, rate_interval
+from haepo_bench.statistics.rates import collapsed, rate_combination_interval, rate_interval
 from haepo_bench.statistics.survival import Times, kaplan_meier, restricted_mean, time_to_threshold
 
 NAN = float("nan")
@@ -133,3 +133,22 @@ def test_rate_has_wilsons_interval(count: int, n: int) -> None:
 
 def test_no_runs_have_no_rate() -> None:
     assert np.isnan(np.array(rate_interval(np.array([], dtype=bool)))).all()
+
+
+def test_difference_of_rates_has_newcombes_published_interval() -> None:
+    """Newcombe (1998), table II, method 10: 56/70 - 48/80, 9/10 - 3/10, 0/10 - 0/20."""
+    published = {
+        (56, 70, 48, 80): (0.0524, 0.3339),
+        (9, 10, 3, 10): (0.1705, 0.8090),
+        (0, 10, 0, 20): (-0.1611, 0.2775),
+    }
+    for (a, m, b, n), ends in published.items():
+        found = rate_combination_interval([np.arange(m) < a, np.arange(n) < b], [1.0, -1.0])
+        assert float(found.estimate) == pytest.approx(a / m - b / n)
+        assert (float(found.low), float(found.high)) == pytest.approx(ends, abs=5e-5)
+
+
+def test_one_rate_alone_keeps_wilsons_interval() -> None:
+    happened = np.arange(12) < 5
+    assert np.array(rate_combination_interval([happened], [1.0])) == pytest.approx(np.array(rate_interval(happened)))
+    assert np.isnan(np.array(rate_combination_interval([happened, np.zeros(0, dtype=bool)], [1.0, 1.0]))).all()

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from haepo_bench.statistics.aggregates import cvar, cvar_influences, cvar_interval
-from haepo_bench.statistics.intervals import combination_interval, combination_p_value, corrected_mean_interval
+from haepo_bench.statistics.intervals import combination_interval, combine, corrected_mean_interval
 from haepo_bench.statistics.verdicts import ALPHA, Evidence, against_all, decide, evidence
 
 MARGIN = 0.1
@@ -28,7 +28,7 @@ def test_without_skewness_the_p_value_is_welchs() -> None:
     x, y = np.array([0.1, 0.5, 0.3, 0.9]), np.array([0.2, 0.0, 0.1])  # fewer than five: nothing is corrected
     for null in (-0.2, 0.0, 0.4):
         theirs = stats.ttest_ind(x - null, y, equal_var=False, alternative="greater").pvalue
-        assert float(combination_p_value([x, y], [1.0, -1.0], null=null)) == pytest.approx(theirs, abs=1e-12)
+        assert float(combine([x, y], [1.0, -1.0]).p_above(null)) == pytest.approx(theirs, abs=1e-12)
 
 
 @pytest.mark.parametrize("alpha", [0.01, 0.05, 0.3])
@@ -38,20 +38,20 @@ def test_the_test_and_the_interval_agree(alpha: float) -> None:
     samples = [rng.lognormal(size=(12, 50)), rng.beta(2, 0.3, size=(7, 50)), rng.normal(size=(5, 50))]
     signs = np.array([0.5, 0.5, -1.0])
     low = combination_interval(samples, signs, confidence=1 - 2 * alpha).low
-    at = np.array([combination_p_value([s[:, i] for s in samples], signs, null=low[i]) for i in range(50)])
+    at = np.array([combine([s[:, i] for s in samples], signs).p_above(low[i]) for i in range(50)])
     np.testing.assert_allclose(at, alpha, atol=1e-9)
-    assert (combination_p_value([s[:, :1] for s in samples], signs, null=low[0] - 1e-6) < alpha).all()
+    assert (combine([s[:, :1] for s in samples], signs).p_above(low[0] - 1e-6) < alpha).all()
 
 
 def test_scores_without_spread_are_decided_exactly() -> None:
     high, low = np.full(5, 0.3), np.full(4, 0.1)
-    assert float(combination_p_value([high, low], [1.0, -1.0], null=0.0)) == 0.0
-    assert float(combination_p_value([low, high], [1.0, -1.0], null=0.0)) == 1.0
+    assert float(combine([high, low], [1.0, -1.0]).p_above(0.0)) == 0.0
+    assert float(combine([low, high], [1.0, -1.0]).p_above(0.0)) == 1.0
     # Equal but for rounding is no difference, in neither direction.
     thirds = np.full(7, 0.1) * 3
-    assert float(combination_p_value([thirds, np.full(3, 0.3)], [1.0, -1.0], null=0.0)) == 1.0
-    assert float(combination_p_value([np.full(3, 0.3), thirds], [1.0, -1.0], null=0.0)) == 1.0
-    assert math.isnan(combination_p_value([high, low[:1]], [1.0, -1.0], null=0.0))
+    assert float(combine([thirds, np.full(3, 0.3)], [1.0, -1.0]).p_above(0.0)) == 1.0
+    assert float(combine([np.full(3, 0.3), thirds], [1.0, -1.0]).p_above(0.0)) == 1.0
+    assert math.isnan(combine([high, low[:1]], [1.0, -1.0]).p_above(0.0))
 
 
 def test_influences_of_cvar_carry_its_mean_and_its_interval() -> None:

@@ -35,7 +35,7 @@ def baseline(
 
     before = load_baseline(out) if out.exists() else None
     recorded = record_baseline(
-        runs_in(results, before.suite if before else None),
+        runs_in(results, before.suite if before else None, to="record"),
         reason=reason,
         before=before,
         min_seeds=SEEDS if min_seeds is None else min_seeds,

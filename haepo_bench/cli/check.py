@@ -51,6 +51,6 @@ def check(
 
     files = check_writable(write)
     loaded = load_baseline(baseline)
-    selection = runs_in(results, loaded.suite)
+    selection = runs_in(results, loaded.suite, to="check")
     verdict = judge(selection, loaded, rule=rule_of(alpha, min_effect, require), max_slowdown=max_slowdown)
     raise typer.Exit(deliver(verdict, form.value, files))

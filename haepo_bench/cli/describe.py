@@ -1,30 +1,40 @@
 """`haepo-bench describe`."""
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from haepo_bench import catalogue
+from haepo_bench.cli.algorithms import algorithms_page, facts
 from haepo_bench.cli.arguments import complete_name, known_names
 from haepo_bench.cli.layout import columns, paragraph
-from haepo_bench.errors import UnknownName
+from haepo_bench.errors import UnknownName, UserError
 from haepo_bench.tasks.address import WRAPPERS, Signature
 
 if TYPE_CHECKING:
     from gymnasium import spaces
 
-    from haepo_bench.results.record import Information
     from haepo_bench.tasks.base import Task
-    from haepo_bench.training.algorithm import AlgorithmDefinition
+    from haepo_bench.tasks.language import LanguageTask
+    from haepo_bench.training.algorithm import AlgorithmDefinition, ParameterDescription
 
 
 def describe(
     name: Annotated[
-        str, typer.Argument(help="An algorithm, a family, a task or a wrapper.", autocompletion=complete_name)
-    ],
+        str | None, typer.Argument(help="An algorithm, a family, a task or a wrapper.", autocompletion=complete_name)
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All algorithms that come with the package, as one Markdown page.")
+    ] = False,
 ) -> None:
     """Explain an algorithm (formula, every hyper-parameter and its source) or a task."""
+    if (name is None) is not everything:
+        raise UserError("describe takes one name, or --all and no name", remedy="haepo-bench list shows the names")
+    if name is None:
+        typer.echo(algorithms_page(), nl=False)
+        return
     algorithms = {entry.name for entry in catalogue.list_algorithms()}
     tasks = {entry.name.partition("/")[0] for entry in catalogue.list_tasks()}
     if name in catalogue.FAMILIES:
@@ -53,31 +63,22 @@ def _describe_family(name: str) -> None:
 def _describe_algorithm(definition: "AlgorithmDefinition") -> None:
     typer.echo(f"{definition.name} (version {definition.version}): {definition.summary}\n")
     typer.echo(definition.description.strip())
-    information = _information(definition)
-    if information is not None:
-        rows = [
-            ("told", information.told),
-            ("critic", "yes" if information.critic else "no"),
-            ("discount", "none" if information.discount is None else f"{information.discount}"),
-            ("in tables", information.label),
-        ]
-        typer.echo("\nWhat it is told")
-        typer.echo(columns([*rows, ("footnote", information.footnote)] if information.footnote else rows))
-    typer.echo("\nHyper-parameters (params: in a suite)")
-    for parameter in definition.describe_parameters():
+    typer.echo("\nWhat it is")
+    typer.echo(columns(facts(definition)))
+    general, language = definition.describe_parameters(), definition.describe_language_parameters()
+    title = "Hyper-parameters (params: in a suite)"
+    _describe_parameters(title, general)
+    if language and language != general:
+        _describe_parameters("On language tasks, instead of those for small policies", language)
+
+
+def _describe_parameters(title: str, parameters: "Sequence[ParameterDescription]") -> None:
+    typer.echo(f"\n{title}")
+    for parameter in parameters:
         unit = f" {parameter.unit}" if parameter.unit else ""
         typer.echo(f"  {parameter.name} = {json.dumps(parameter.default, default=str)}{unit}    ({parameter.type})")
         typer.echo(paragraph(parameter.meaning, indent="      "))
         typer.echo(paragraph(f"source: {parameter.source}", indent="      "))
-
-
-def _information(definition: "AlgorithmDefinition") -> "Information | None":
-    """What the algorithm is told with its default hyper-parameters, which can depend on the task."""
-    for address in ("bandit/10-arm", "gym/CartPole-v1", "gym/Pendulum-v1"):
-        task = catalogue.task(address)
-        if definition.refuses(task) is None:
-            return definition.configure({}, task).information
-    return None
 
 
 def _describe_wrapper(wrapper: Signature) -> None:
@@ -96,16 +97,35 @@ def _space(space: "spaces.Box | spaces.Discrete") -> str:
     return f"{' x '.join(map(str, space.shape))} numbers from {space.low.min():g} to {space.high.max():g}"
 
 
-def _describe_task(task: "Task") -> None:
-    references = task.references
-    rows = [
-        ("tags", ", ".join(task.tags) or "none"),
+def _environment_rows(task: "Task") -> list[tuple[str, str]]:
+    return [
         ("horizon", f"{task.horizon:,} steps an episode at most"),
         ("observations", _space(task.observation_space)),
         ("actions", _space(task.action_space)),
         ("coverage", f"counted over {task.states:,} states" if task.states else "not counted"),
         ("stepped by", "arrays of episodes" if task.backend == "array" else task.backend),
     ]
+
+
+def _language_rows(task: "LanguageTask") -> list[tuple[str, str]]:
+    prompt = task.train[0].prompt
+    return [
+        ("model", task.model),
+        ("horizon", f"{task.horizon:,} new tokens a response at most"),
+        ("prompts", f"{len(task.train):,} to train on, {len(task.held_out):,} held out"),
+        ("for example", repr(prompt if len(prompt) <= 200 else f"{prompt[:197]}...")),
+        ("training pays", "the gold reward" if task.gold_is_reward else "another reward than the gold one"),
+        ("fine-tuning", f"{len(task.demonstrations):,} demonstrations" if task.demonstrations else "no demonstrations"),
+        ("preferences", f"{len(task.pairs):,} fixed pairs" if task.pairs else "no fixed pairs"),
+    ]
+
+
+def _describe_task(task: "Task") -> None:
+    from haepo_bench.tasks.language import LanguageTask
+
+    references = task.references
+    rows = [("tags", ", ".join(task.tags) or "none")]
+    rows += _language_rows(task) if isinstance(task, LanguageTask) else _environment_rows(task)
     if references:
         rows.append(("score", f"0 at return {references.random:g} (random), 1 at {references.solved:g} (solved)"))
         rows.append(("", references.source))

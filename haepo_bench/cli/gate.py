@@ -63,6 +63,7 @@ def gate(
     options = GateOptions(seeds=seeds, quiet=quiet, say=say)
     verdict = run_gate(plan, loaded, results, rule=rule_of(alpha, min_effect, require), options=options)
     code = deliver(verdict, form.value, files)
+    say(f"the runs are in {results / plan.suite}")
     if verdict.interrupted:
         typer.echo("interrupted: the same command goes on where it stopped", err=True)
     raise typer.Exit(code)

@@ -48,4 +48,7 @@ def _suites() -> list[tuple[str, str]]:
 
 
 def _rows(entries: list[Listed]) -> list[tuple[str, str]]:
-    return [(entry.name, entry.summary) for entry in entries]
+    return [
+        (entry.name, f"{entry.summary} (confidence: {entry.confidence})" if entry.confidence else entry.summary)
+        for entry in entries
+    ]

@@ -45,7 +45,7 @@ def report(
     if out is not None or not printed:
         files = write_report(document, form.value, out if out is not None else results / REPORT_FOLDER)
         typer.echo(f"wrote {files[0]}", err=printed)
-        figures = files[1:]
+        figures = [file for file in files if file.suffix in {".png", ".svg"}]
         if figures:
             folder = os.path.commonpath([file.parent for file in figures])
             typer.echo(f"wrote {len(figures) // 2} figures, each as PNG and SVG, to {folder}", err=printed)

@@ -70,7 +70,11 @@ def _algorithms(plan: "Plan") -> list[str]:
 
 def _changes(cell: "Cell") -> str:
     """Parameters that are not the catalogue's defaults."""
-    defaults = {d.name: d.default for d in catalogue.algorithm(cell.uses).describe_parameters()}
+    definition = catalogue.algorithm(cell.uses)
+    described = definition.describe_parameters()
+    if cell.settings["task"]["backend"] == "language":
+        described = [*described, *definition.describe_language_parameters()]
+    defaults = {d.name: d.default for d in described}
     return ", ".join(
         f"{name} {json.dumps(value)}" + (f" (default {_json(defaults[name])})" if name in defaults else "")
         for name, value in cell.parameters.items()

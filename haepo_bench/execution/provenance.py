@@ -35,8 +35,8 @@ def provenance(device: str) -> dict[str, Any]:
 def reference_seconds() -> float:
     """CPU seconds of a fixed job, the fastest of five: what costs of runs are divided by to compare sessions.
 
-    Interpreted Python and products of small matrices, roughly in the shares that training small networks has. About
-    ten milliseconds on a processor of 2024; the fastest, because all that disturbs it makes it slower.
+    Interpreted Python and products of small matrices, of which training small networks mostly consists. A few
+    milliseconds; the fastest, because all that disturbs it makes it slower.
     """
     import numpy as np
 

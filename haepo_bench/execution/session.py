@@ -186,6 +186,8 @@ class _Session:
             provenance={**self._about(job), "started": utc_now()},
             log=self.store.log_path(job.log_name),
             policies={seed: self.store.policy_path(job.cell.folder, seed) for seed in job.seeds} if keep else {},
+            checkpoints={seed: self.store.checkpoint_path(job.cell.folder, seed) for seed in job.seeds},
+            checkpoint_seconds=self.plan.execution.checkpoint_seconds,
         )
 
 

@@ -38,6 +38,8 @@ class Request:
         provenance: of all the job's runs.
         log: file that the worker's output goes to while the job runs.
         policies: for each seed the file for its final policy; empty where policies are not kept.
+        checkpoints: for each seed the file that it can go on from.
+        checkpoint_seconds: between two checkpoints.
     """
 
     suite: str
@@ -47,6 +49,8 @@ class Request:
     provenance: dict[str, Any]
     log: Path
     policies: dict[int, Path]
+    checkpoints: dict[int, Path]
+    checkpoint_seconds: float
 
 
 class Message(NamedTuple):
@@ -117,6 +121,7 @@ def _serve(request: Request, connection: Connection) -> None:
 def _train(request: Request, connection: Connection) -> None:
     from haepo_bench import catalogue
     from haepo_bench.errors import UserError
+    from haepo_bench.execution.checkpoints import FileCheckpoints
     from haepo_bench.execution.records import result_record
     from haepo_bench.suite.identity import code_hash
     from haepo_bench.training.recorder import Recorder
@@ -140,7 +145,7 @@ def _train(request: Request, connection: Connection) -> None:
     def policy(seed: int, state: Mapping[str, Any]) -> None:
         _store_policy(request.policies[seed], state)
 
-    task = catalogue.task(cell.task, time_limit=cell.time_limit)
+    task = catalogue.task(cell.task, time_limit=cell.time_limit, options=cell.options)
     algorithm = catalogue.algorithm(cell.uses).configure(cell.overrides, task)
     if code_hash(cell.uses, cell.task) != cell.code_hash:
         raise UserError("the source code has changed since this run was started", remedy="start it again")
@@ -154,6 +159,9 @@ def _train(request: Request, connection: Connection) -> None:
         on_finished=finished,
         on_progress=progress,
         on_policy=policy if request.policies else None,
+        checkpoints=FileCheckpoints(
+            request.checkpoints, f"{cell.settings_hash} {cell.code_hash}", request.checkpoint_seconds
+        ),
     )
     algorithm.train(task, request.seeds, recorder, device=request.device)
     last_progress = 0.0

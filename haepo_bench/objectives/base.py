@@ -34,6 +34,13 @@ class TrajectoryBatch:
         rewards: reward of each step.
         returns: [seed, group, trajectory] undiscounted return; NaN for segments, which are no whole episodes.
         horizon: most steps that an episode of the task has; the step axis may be longer (padding).
+        deterministic: whether a state and an action always lead to the same next state.
+        reference_returns: [seed, group, sample] returns of episodes of the reference policy; None where the objective
+            asks for none (`Objective.reference_sample`).
+        tempered_log_probs: log-probability of the taken action under the policy that took it, at each of the
+            objective's `temperatures`; None where it asks for none.
+        expert_log_probs: [seed, group, step] log-probability, under the policy that collected the batch, of the actions
+            of an expert's episode from the same start, NaN beyond its end; None where the objective asks for none.
 
     Objectives that collect segments see one minibatch: the steps of a seed, shuffled, as one trajectory of one group,
     and besides (None for all other objectives):
@@ -54,6 +61,10 @@ class TrajectoryBatch:
     rewards: Tensor
     returns: Tensor
     horizon: int
+    deterministic: bool = False
+    reference_returns: Tensor | None = None
+    tempered_log_probs: tuple[Tensor, ...] | None = None
+    expert_log_probs: Tensor | None = None
     values: Tensor | None = None
     behaviour_values: Tensor | None = None
     advantages: Tensor | None = None
@@ -116,10 +127,47 @@ class Objective(Hyperparameters, ABC):
     reference: ClassVar[Literal["previous", "initial"]] = "previous"
     #: Caveat that everything printed about the objective carries.
     footnote: ClassVar[str] = ""
+    #: How sure it is that the formula is that of its source: high, medium or low, then why; empty where nobody said.
+    confidence: ClassVar[str] = ""
+    #: Whether it has a meaning for discrete actions only, whose probabilities are at most 1; refused elsewhere.
+    discrete_only: ClassVar[bool] = False
+    #: Whether all trajectories of a group must start alike, also where the task draws its start states: pairs are
+    #: compared within one start state.
+    shares_start: ClassVar[bool] = False
+
+    #: Whether the batch must bring along an expert's episode; tasks that have no expert are refused.
+    wants_expert: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
         """The loss of each seed."""
+
+    @property
+    def reference_sample(self) -> int:
+        """Episodes of the reference policy (of each group) whose returns the batch must bring along."""
+        return 0
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What it needs beyond a batch of trajectories with their returns, in words."""
+        found = []
+        if self.discrete_only:
+            found.append("discrete actions")
+        if self.shares_start:
+            found.append("trajectories that start alike")
+        if self.reference_sample:
+            found.append(f"{self.reference_sample} episodes of the reference policy, unless that is the previous one")
+        if self.wants_expert:
+            found.append("an expert's episode (finite tasks with certain moves)")
+        if self.temperatures:
+            listed = " and ".join(f"{temperature:g}" for temperature in self.temperatures)
+            found.append(f"the policy's log-probabilities at temperatures {listed}")
+        return tuple(found)
+
+    @property
+    def temperatures(self) -> tuple[float, ...]:
+        """Temperatures at which the batch must bring along the log-probabilities of the policy that collected it."""
+        return ()
 
     def at(self, remaining: float) -> Self:
         """The objective as its schedules have it when `remaining` (1 to 0) of the budget is left.
@@ -127,6 +175,24 @@ class Objective(Hyperparameters, ABC):
         Asked before each update; only objectives that collect segments have schedules.
         """
         return self
+
+
+class EntropyBonus(Objective):
+    """Objectives whose papers have no regulariser of the policy's entropy, with the bonus that native ones share."""
+
+    entropy_coefficient: float = hyper(
+        0.01,
+        "weight of the entropy bonus (mean policy entropy a step)",
+        source="ours, shared by all; the paper has none",
+        ge=0,
+    )
+
+    def finish(self, loss: Tensor, batch: TrajectoryBatch, diagnostics: dict[str, Tensor]) -> ObjectiveOutput:
+        """loss - alpha * mean entropy a step; `loss`: [seed], `diagnostics` are detached here."""
+        return ObjectiveOutput(
+            loss - self.entropy_coefficient * batch.token_mean(batch.entropy),
+            {name: value.detach() for name, value in diagnostics.items()},
+        )
 
 
 class Regularised(Objective):

@@ -3,13 +3,14 @@
 from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from haepo_bench.objectives.base import Objective, ObjectiveOutput, TrajectoryBatch, hyper
+from haepo_bench.objectives.base import EntropyBonus, ObjectiveOutput, TrajectoryBatch, hyper
+from haepo_bench.objectives.credit import implicit_value
+from haepo_bench.objectives.pairs import PairChoice, mean_over_pairs, pairwise, preferred
 
 
-class Dpo(Objective):
+class Dpo(EntropyBonus):
     """Online DPO with oracle pairs.
 
         h_wl = beta * [ alpha * (L_w - L_l) - (Lref_w - Lref_l) ],   L = sum_t log pi(a_t|s_t)
@@ -23,42 +24,26 @@ class Dpo(Objective):
 
     summary: ClassVar[str] = "online DPO on pairs ordered by true return; H-DPO as an option"
     label: ClassVar[str] = "online DPO, oracle pairs"
+    version: ClassVar[int] = 2
     told: ClassVar[Literal["per-step rewards", "returns", "oracle preferences"]] = "oracle preferences"
+    shares_start: ClassVar[bool] = True
+    confidence: ClassVar[str] = "high: read in the code of the authors and of TRL"
 
     beta: float = hyper(
         0.1, "strength of the implicit KL to the reference policy", source="DPO, arXiv 2305.18290", gt=0
     )
     alpha: float = hyper(1.0, "H-DPO's entropy factor; 1 is DPO", source="DPO; H-DPO, arXiv 2411.07595", gt=0)
-    pairs: Literal["all", "best-worst"] = hyper(
+    pairs: PairChoice = hyper(
         "all", "all pairs of a group with different returns, or its best against its worst", source="ours"
-    )
-    entropy_coefficient: float = hyper(
-        0.01,
-        "weight of the entropy bonus (mean policy entropy a step)",
-        source="ours, shared by all; the paper has none",
-        ge=0,
     )
 
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
         L = batch.masked_sum(batch.log_probs)
         L_reference = batch.masked_sum(batch.reference_log_probs)
         score = self.beta * (self.alpha * L - L_reference)
-        h = score[..., :, None] - score[..., None, :]  # [.., winner, loser]
-        pairs = self.preferred(batch.returns)
-        count = pairs.sum((-1, -2)).clamp(min=1)
-        loss = (torch.where(pairs, -logsigmoid(h), 0.0).sum((-1, -2)) / count).mean(-1)
+        h = pairwise(score)
+        pairs = preferred(batch.returns, self.pairs)
         # A pair that the policy does not tell apart counts half, as all do in the first epoch after a new reference.
-        accuracy = (torch.where(pairs, (torch.sign(h) + 1) / 2, 0.0).sum((-1, -2)) / count).mean(-1)
-        return ObjectiveOutput(
-            loss - self.entropy_coefficient * batch.token_mean(batch.entropy), {"pair_accuracy": accuracy.detach()}
-        )
-
-    def preferred(self, returns: Tensor) -> Tensor:
-        """Which pairs count: [seed, group, trajectory] to bool [seed, group, winner, loser]."""
-        better = returns[..., :, None] > returns[..., None, :]
-        if self.pairs == "all":
-            return better
-        trajectories = returns.shape[-1]
-        best = torch.nn.functional.one_hot(returns.argmax(-1), trajectories).bool()
-        worst = torch.nn.functional.one_hot(returns.argmin(-1), trajectories).bool()
-        return better & best[..., :, None] & worst[..., None, :]
+        accuracy = mean_over_pairs((torch.sign(h) + 1) / 2, pairs)
+        diagnostics = {"pair_accuracy": accuracy, **implicit_value(batch, batch.returns, score)}
+        return self.finish(mean_over_pairs(-logsigmoid(h), pairs), batch, diagnostics)

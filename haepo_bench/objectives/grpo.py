@@ -8,12 +8,13 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from haepo_bench.objectives.base import Objective, ObjectiveOutput, TrajectoryBatch, hyper
+from haepo_bench.objectives.base import EntropyBonus, ObjectiveOutput, TrajectoryBatch, hyper
+from haepo_bench.objectives.ratios import clip_fraction, clipped_loss, group_advantages, k3
 
 _PAPER = "DeepSeekMath, arXiv 2402.03300"
 
 
-class Grpo(Objective):
+class Grpo(EntropyBonus):
     """GRPO: clipped token-level ratios, every token of a trajectory weighed with the trajectory's relative return.
 
         A_k  = (R_k - mean R) / (std R + 1e-4)              std with ddof 1, within the group
@@ -24,12 +25,14 @@ class Grpo(Objective):
 
     Dr. GRPO (arXiv 2503.20783): aggregation "constant", scale_advantages false, beta 0.
     DAPO's loss (arXiv 2503.14476): aggregation "token", clip_high 0.28, beta 0 (its dynamic sampling is not part).
+    IIB-LPO's loss term (arXiv 2601.05870): advantage_entropy_coefficient 0.005 (its branching of texts is not part).
     The entropy bonus is the one that all native algorithms share; the paper has none: set it to 0 for the pure form.
     """
 
     summary: ClassVar[str] = "Group Relative Policy Optimization; Dr. GRPO and DAPO as options"
     label: ClassVar[str] = "GRPO"
     reference: ClassVar[Literal["previous", "initial"]] = "initial"
+    confidence: ClassVar[str] = "high: read in the code of TRL and verl"
 
     clip_low: float = hyper(0.2, "ratios below 1 - clip_low are clipped", source="conventional (PPO's 0.2)", gt=0, lt=1)
     clip_high: float = hyper(0.2, "ratios above 1 + clip_high are clipped", source="conventional (PPO's 0.2)", gt=0)
@@ -38,15 +41,16 @@ class Grpo(Objective):
     )
     aggregation: Literal["sequence", "token", "constant"] = hyper(
         "sequence",
-        "mean over each trajectory's steps then over trajectories; mean over all steps of the group; or sum over steps "
-        "divided by trajectories times the task's horizon",
+        "mean over each trajectory's steps then over trajectories; mean over all steps of the batch, whatever their "
+        "group; or sum over steps divided by trajectories times the task's horizon",
         source=_PAPER,
     )
     scale_advantages: bool = hyper(True, "divide by the group's standard deviation of returns", source=_PAPER)
-    entropy_coefficient: float = hyper(
-        0.01,
-        "weight of the entropy bonus (mean policy entropy a step)",
-        source="ours, shared by all; the paper has none",
+
+    advantage_entropy_coefficient: float = hyper(
+        0.0,
+        "weight of the advantage-weighted entropy (mean over all steps of A_k H_kt): IIB-LPO's term, 0.005 in its code",
+        source="GRPO, which has none",
         ge=0,
     )
 
@@ -55,44 +59,21 @@ class Grpo(Objective):
         lp = torch.where(batch.mask, batch.log_probs, 0.0)
         r = torch.exp(lp - torch.where(batch.mask, batch.behaviour_log_probs, 0.0))
         clipped = r.clamp(1 - self.clip_low, 1 + self.clip_high)
-        x = -torch.minimum(r * A, clipped * A)
+        x = clipped_loss(r, clipped, A)
         if self.beta:
             x = x + self.beta * k3(lp, torch.where(batch.mask, batch.reference_log_probs, 0.0))
-        loss = self.aggregate(x, batch).mean(-1)
-        active = torch.where(batch.mask, (r * A > clipped * A), False).float()
-        return ObjectiveOutput(
-            loss - self.entropy_coefficient * batch.token_mean(batch.entropy),
-            {"clip_fraction": batch.token_mean(active).detach()},
-        )
+        loss = self.aggregate(x, batch)
+        if self.advantage_entropy_coefficient:
+            loss = loss - self.advantage_entropy_coefficient * batch.token_mean(A * batch.entropy)
+        return self.finish(loss, batch, {"clip_fraction": batch.token_mean(clip_fraction(r, clipped, A))})
 
     def aggregate(self, x: Tensor, batch: TrajectoryBatch) -> Tensor:
-        """Per-step losses [seed, group, trajectory, step] to [seed, group]."""
+        """Per-step losses [seed, group, trajectory, step] to [seed]."""
         sums = batch.masked_sum(x)
         match self.aggregation:
             case "sequence":
-                return (sums / batch.lengths).mean(-1)
+                return (sums / batch.lengths).mean((-1, -2))
             case "token":
-                return sums.sum(-1) / batch.mask.sum((-1, -2)).clamp(min=1)
+                return batch.token_mean(x)
             case "constant":
-                return sums.mean(-1) / batch.horizon
-
-
-def group_advantages(returns: Tensor, *, scale: bool) -> Tensor:
-    """(R - mean) / (std + 1e-4) with ddof 1, or R - mean: [seed, group, trajectory] to the same; 0 in groups of one."""
-    centred = returns - returns.mean(-1, keepdim=True)
-    # Equal returns carry no information; a rounding error of their mean must not become an advantage.
-    centred = torch.where((returns == returns[..., :1]).all(-1, keepdim=True), 0.0, centred)
-    if not scale:
-        return centred
-    trajectories = returns.shape[-1]
-    std = (centred.square().sum(-1, keepdim=True) / max(trajectories - 1, 1)).sqrt()
-    return centred / (std + 1e-4)
-
-
-def k3(log_probs: Tensor, reference_log_probs: Tensor) -> Tensor:
-    """exp(ref - lp) - (ref - lp) - 1: a non-negative estimate of the KL to the reference from taken actions.
-
-    Source: http://joschu.net/blog/kl-approx.html.
-    """
-    difference = reference_log_probs - log_probs
-    return torch.exp(difference) - difference - 1
+                return sums.mean((-1, -2)) / batch.horizon

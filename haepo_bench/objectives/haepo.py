@@ -39,6 +39,7 @@ class HaepoReading(Regularised):
     """What all readings share: score, weights, entropy and KL terms."""
 
     footnote: ClassVar[str] = FOOTNOTE
+    confidence: ClassVar[str] = "low: the terms are public, this form of the loss and all coefficients are not"
 
     score: Literal["sum", "mean", "ratio"] = hyper(
         "sum",

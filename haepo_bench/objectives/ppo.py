@@ -34,6 +34,7 @@ class Ppo(PpoHyperparameters, Objective):
 
     summary: ClassVar[str] = "PPO as Stable-Baselines3 has it, all seeds as one batch"
     label: ClassVar[str] = "PPO (batched)"
+    confidence: ClassVar[str] = "high: read in the code of Stable-Baselines3, whose results it is tested against"
     told: ClassVar[Literal["per-step rewards", "returns", "oracle preferences"]] = "per-step rewards"
     collects: ClassVar[Literal["episodes", "segments"]] = "segments"
 

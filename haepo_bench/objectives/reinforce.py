@@ -29,6 +29,7 @@ class Reinforce(Regularised):
 
     summary: ClassVar[str] = "REINFORCE with a mean baseline, whole returns: the control"
     label: ClassVar[str] = "REINFORCE"
+    confidence: ClassVar[str] = "high: textbook; which epochs, baseline and scale is ours"
 
     return_normalisation: ReturnNormalisation = hyper(
         "standardise",
@@ -53,6 +54,7 @@ class ReinforceToGo(Regularised):
 
     summary: ClassVar[str] = "REINFORCE with per-step returns to go"
     label: ClassVar[str] = "REINFORCE (returns to go)"
+    confidence: ClassVar[str] = "high: textbook; which epochs, baseline and scale is ours"
     told: ClassVar[Literal["per-step rewards", "returns", "oracle preferences"]] = "per-step rewards"
 
     return_normalisation: ReturnNormalisation = hyper(

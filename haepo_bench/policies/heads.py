@@ -44,6 +44,10 @@ class Head(ABC):
         """Log-probability (for continuous actions log-density) of `actions` [seed, row, *action]: [seed, row]."""
 
     @abstractmethod
+    def tempered(self, outputs: Tensor, temperature: float) -> Tensor:
+        """Outputs of the distribution proportional to p^(1 / temperature)."""
+
+    @abstractmethod
     def evaluate(self, outputs: Tensor, actions: Tensor, reference: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(log_probs, entropy, KL to the distributions with outputs `reference`), nats: [seed, row] each."""
 
@@ -74,6 +78,9 @@ class Categorical(Head):
 
     def log_prob(self, outputs: Tensor, actions: Tensor) -> Tensor:
         return torch.log_softmax(outputs, 1).gather(1, actions[:, None])[:, 0]
+
+    def tempered(self, outputs: Tensor, temperature: float) -> Tensor:
+        return outputs / temperature
 
     def evaluate(self, outputs: Tensor, actions: Tensor, reference: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         log_p = torch.log_softmax(outputs, 1)
@@ -110,6 +117,10 @@ class DiagonalGaussian(Head):
         mean, log_std = self._split(outputs)
         z = (actions.transpose(1, 2) - mean) * (-log_std).exp()
         return -(0.5 * z.square() + log_std + 0.5 * math.log(2 * math.pi)).sum(1)
+
+    def tempered(self, outputs: Tensor, temperature: float) -> Tensor:
+        mean, log_std = self._split(outputs)
+        return torch.cat([mean, log_std + 0.5 * math.log(temperature)], 1)
 
     def evaluate(self, outputs: Tensor, actions: Tensor, reference: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         mean, log_std = self._split(outputs)

@@ -1,6 +1,5 @@
 """What of stored runs is compared with a baseline: digests, curves, areas and costs, and the settings they had."""
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,6 +16,7 @@ from haepo_bench.regression.baseline import (
     Scale,
     rounded,
 )
+from haepo_bench.results.hashing import digest
 from haepo_bench.results.record import CLOCK_COLUMNS, References
 from haepo_bench.results.selection import Run, SelectedCell
 from haepo_bench.statistics.curves import area_under_curve
@@ -44,8 +44,7 @@ def digest_of(run: Run) -> str:
         "final": {name: _number(value) for name, value in run.record.final.items()},
         "counts": {name: _number(run.record.cost.get(name)) for name in COUNTS},
     }
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return digest(document)[:16]
 
 
 def curves_of(runs: Sequence[Run], scale: Scale) -> Array:

@@ -205,6 +205,7 @@ def settle(old: BaselineCell, cell: SelectedCell | None) -> CellVerdict | None:
     return CellVerdict(old.key, Mark.IDENTICAL, f"{count} seed{'' if count == 1 else 's'}")
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def judge_together(cells: Sequence[tuple[BaselineCell, SelectedCell]], rule: Rule) -> list[CellVerdict]:
     """Verdicts on comparable cells that have runs, corrected for their number, in their order."""
     areas = [old.scale.units(areas_of(cell.runs, old.scale)) for old, cell in cells]

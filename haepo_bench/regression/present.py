@@ -177,8 +177,8 @@ def recording_lines(before: Baseline | None, now: Baseline) -> list[str]:
             warnings.append(f"warning: {plain(str(cell.key))} lies {drop:.3f} below its first recording")
         if mean < MIN_EFFECT:
             warnings.append(
-                f"warning: {plain(str(cell.key))} learns so little ({mean:.3f}) that a policy which learns nothing is no "
-                f"drop of {MIN_EFFECT:g}: give it a larger budget or an easier task"
+                f"warning: {plain(str(cell.key))} learns so little ({mean:.3f}) that learning nothing is no drop of "
+                f"{MIN_EFFECT:g}: give it a larger budget or an easier task"
             )
     gone = [old for old in before.cells if now.cell(old.key) is None] if before else []
     lines = [f"no longer in it: {plain(str(old.key))}" for old in gone]

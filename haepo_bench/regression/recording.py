@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from haepo_bench.errors import ExitCode, UserError
 from haepo_bench.regression.baseline import (
@@ -67,15 +68,24 @@ def record_baseline(
             where=f"suite {plain(selection.name)}",
             remedy="commit, run the suite again, and record that; or --allow-dirty",
         )
-    cells = sorted((_cell(cell, before) for cell in selection.cells), key=lambda cell: cell.key)
     now = date or datetime.now(UTC).isoformat(timespec="seconds")
     commits = _commits(runs)
-    return Baseline(
-        suite=selection.name,
-        history=[*(before.history if before else ()), _recording(now, said, cells, runs, commits, dirty)],
-        first=_firsts(cells, before, now, commits[-1] if commits else None),
-        cells=cells,
-    )
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            cells = sorted((_cell(cell, before) for cell in selection.cells), key=lambda cell: cell.key)
+            return Baseline(
+                suite=selection.name,
+                history=[*(before.history if before else ()), _recording(now, said, cells, runs, commits, dirty)],
+                first=_firsts(cells, before, now, commits[-1] if commits else None),
+                cells=cells,
+            )
+    except ValidationError as error:
+        found = error.errors()[0]
+        raise UserError(
+            f"the runs cannot be recorded: {'.'.join(map(str, found['loc']))}: {found['msg']}",
+            where=f"suite {plain(selection.name)}",
+            remedy="are there returns beyond all bounds?",
+        ) from None
 
 
 def _check_complete(selection: Selection) -> None:

@@ -7,7 +7,7 @@ policy, 1 a solved task, so that a drop of 0.10 means the same everywhere. Ident
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from math import ceil, comb, inf, nan, sqrt
+from math import ceil, comb, inf, isnan, nan, sqrt
 from typing import Any
 
 import numpy as np
@@ -129,18 +129,9 @@ def compare(
     from a fixed seed: the same numbers always give the same p-values.
     """
     samples = [(_defined(new), _defined(old)) for old, new in zip(baseline, current, strict=True)]
-    draws = draws_for(len(samples), rule.alpha)
-    p_values = np.full((2, len(samples)), nan)
-    for sizes in {(len(x), len(y)) for x, y in samples if len(x) and len(y)}:
-        places = [place for place, (x, y) in enumerate(samples) if (len(x), len(y)) == sizes]
-        new, old = (np.stack([samples[place][side] for place in places], axis=1) for side in (0, 1))
-        for row, side in enumerate(_SIDES):
-            rng = np.random.default_rng(_SEED)
-            p_values[row, places] = permutation_test(new, old, rng=rng, alternative=side, draws=draws)
-    return [
-        _evidence(x, y, float(worse), float(better), draws, rule)
-        for (x, y), worse, better in zip(samples, *p_values, strict=True)
-    ]
+    # Returns near the largest float overflow in sums and squares: such cells come out as not tested.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _compared(samples, rule)
 
 
 def judge(evidence: Sequence[Evidence], rule: Rule = DEFAULT_RULE) -> list[Judgement]:
@@ -200,13 +191,33 @@ def _judgement(evidence: Evidence, p_worse: float, p_better: float, tests: int, 
     least = rule.min_effect - 1e-9
     if p_worse <= rule.alpha and -evidence.effect >= least:
         mark = Mark.WORSE
-    elif evidence.p_least * max(tests, 1) > rule.alpha or (rule.noninferiority and not evidence.low > -rule.min_effect):
+    elif (
+        isnan(p_worse)  # where nothing could be tested, nothing is green
+        or evidence.p_least * max(tests, 1) > rule.alpha
+        or (rule.noninferiority and not evidence.low > -rule.min_effect)
+    ):
         mark = Mark.TOO_FEW
     elif p_better <= rule.alpha and evidence.effect >= least:
         mark = Mark.BETTER
     else:
         mark = Mark.NOT_DISTINGUISHABLE
     return Judgement(mark, evidence, p_worse, p_better, smallest_drop(evidence, tests, rule))
+
+
+def _compared(samples: Sequence[tuple[Array, Array]], rule: Rule) -> list[Evidence]:
+    """samples: [current seed], [baseline seed] a cell."""
+    draws = draws_for(len(samples), rule.alpha)
+    p_values = np.full((2, len(samples)), nan)
+    for sizes in {(len(x), len(y)) for x, y in samples if len(x) and len(y)}:
+        places = [place for place, (x, y) in enumerate(samples) if (len(x), len(y)) == sizes]
+        new, old = (np.stack([samples[place][side] for place in places], axis=1) for side in (0, 1))
+        for row, side in enumerate(_SIDES):
+            rng = np.random.default_rng(_SEED)
+            p_values[row, places] = permutation_test(new, old, rng=rng, alternative=side, draws=draws)
+    return [
+        _evidence(x, y, float(worse), float(better), draws, rule)
+        for (x, y), worse, better in zip(samples, *p_values, strict=True)
+    ]
 
 
 def _evidence(x: Array, y: Array, p_worse: float, p_better: float, draws: int, rule: Rule) -> Evidence:

@@ -1,6 +1,5 @@
 """From stored runs to the report document."""
 
-import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,17 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haepo_bench import __version__
-from haepo_bench.errors import ExitCode, UserError
+from haepo_bench.report.across import across, improvements
 from haepo_bench.report.claims import scorecard
 from haepo_bench.report.document import (
-    CONFIDENCE,
     AlgorithmResult,
-    Band,
     Curve,
     DamagedFile,
     DivergedRun,
     Estimate,
+    Improvement,
     Information,
+    MissingRange,
     MissingRun,
     NotShownRuns,
     ReportDocument,
@@ -29,17 +28,22 @@ from haepo_bench.report.document import (
     SuiteResult,
     TaskResult,
 )
+from haepo_bench.report.estimates import band, estimate_of
+from haepo_bench.report.measured import Columns, extremes, family, measure, number, numbers
+from haepo_bench.report.opening import open_results
 from haepo_bench.report.text import plain, plain_lines
-from haepo_bench.results.frames import COSTS, DIAGNOSTICS, MEASURES, Frames, frames
-from haepo_bench.results.selection import SelectedCell, Selection, find_suites, select
-from haepo_bench.results.store import Store
-from haepo_bench.statistics.intervals import corrected_mean_interval
+from haepo_bench.results.claims import DEFAULT_THRESHOLD
+from haepo_bench.results.frames import COSTS, DIAGNOSTICS, MEASURES, Frames, common_seconds, frames
+from haepo_bench.results.selection import SelectedCell, Selection
+from haepo_bench.statistics.intervals import mean_interval
 
 Array = NDArray[Any]
-Columns = Mapping[str, Array]
 
 #: Provenance that differs from run to run or from job to job.
-_NOT_PROVENANCE = frozenset({"started", "seeds", "log"})
+_NOT_PROVENANCE = frozenset({"started", "seeds", "log", "file", "sha256"})
+
+#: Under this key a run's provenance holds how many settings a search tried before it; absent where there was none.
+TUNING_KEY = "tuning_trials"
 
 
 def build_report(results: Path) -> ReportDocument:
@@ -48,48 +52,22 @@ def build_report(results: Path) -> ReportDocument:
     Raises:
         UserError: no such folder, or nothing in it has a result.
     """
-    if not results.exists():
-        raise UserError(
-            "there is no such folder",
-            where=str(results),
-            remedy="name the folder that `haepo-bench run` wrote to, or run a suite first",
-        )
-    if not results.is_dir():
-        raise UserError(
-            "this is no folder", where=str(results), remedy="name the folder that `haepo-bench run` wrote to"
-        )
-    selections = [select(Store(folder)) for folder in find_suites(results)]
-    if not any(cell.runs for selection in selections for cell in selection.cells):
-        raise _nothing_left(results, selections)
+    selections = open_results(results)
     # Returns near the largest float overflow in means and scores; such numbers are shown as undefined.
     with np.errstate(over="ignore", invalid="ignore"):
         return ReportDocument(haepo_bench_version=__version__, suites=[_suite(selection) for selection in selections])
 
 
-def _nothing_left(results: Path, selections: Sequence[Selection]) -> UserError:
-    lines = []
-    for selection in selections:
-        lines += [f"{selection.name}/{file.path}: {plain(file.reason)}" for file in selection.damaged]
-        lines += [
-            f"{cell.algorithm} on {cell.task}, seed {run.seed}: {run.status.replace('_', ' ')} ({plain(run.reason)})"
-            for cell in selection.cells
-            for run in cell.absent
-        ]
-    more = f"\n  ... and {len(lines) - 10} more" if len(lines) > 10 else ""
-    error = UserError(
-        "nothing to report: no run here has a result",
-        where=str(results),
-        remedy="\n  ".join(lines[:10]) + more if lines else "run a suite first: haepo-bench run SUITE",
-    )
-    error.exit_code = ExitCode.RUN_FAILED
-    return error
-
-
 def _suite(selection: Selection) -> SuiteResult:
     data = frames(selection.cells)
+    rows = by_cell(selection.cells, data)
+    claims = selection.claims
+    table = measure(selection.cells, *rows, claims.threshold if claims else DEFAULT_THRESHOLD)
+    seen = extremes(table)
+    overall = across(table, seen, claims)
+    seconds = common_seconds(selection.cells)
     tasks: dict[str, list[tuple[SelectedCell, Columns, Columns]]] = defaultdict(list)
-    by_cell = _by_cell(selection.cells, data)
-    for cell, runs, curves in zip(selection.cells, *by_cell, strict=True):
+    for cell, runs, curves in zip(selection.cells, *rows, strict=True):
         tasks[cell.task].append((cell, runs, curves))
     return SuiteResult(
         suite=plain(selection.name),
@@ -98,8 +76,15 @@ def _suite(selection: Selection) -> SuiteResult:
         source=plain_lines(selection.source),
         runs_planned=sum(len(cell.seeds) for cell in selection.cells),
         runs_shown=sum(len(cell.runs) for cell in selection.cells),
-        scorecard=scorecard(selection, *by_cell),
-        tasks=[_task(task, cells) for task, cells in tasks.items()],
+        scorecard=scorecard(selection, table, seen),
+        basis=overall.basis,
+        aggregates=overall.aggregates,
+        profiles=overall.profiles,
+        improvement=overall.improvement,
+        tasks=[
+            _task(task, cells, seconds.get(task), improvements(table, seen, claims, [task]))
+            for task, cells in tasks.items()
+        ],
         not_shown=[
             NotShownRuns(folder=plain(left.folder), runs=left.runs, reason=plain(left.reason))
             for left in selection.not_shown
@@ -109,7 +94,7 @@ def _suite(selection: Selection) -> SuiteResult:
     )
 
 
-def _by_cell(cells: Sequence[SelectedCell], data: Frames) -> tuple[list[Columns], list[Columns]]:
+def by_cell(cells: Sequence[SelectedCell], data: Frames) -> tuple[list[Columns], list[Columns]]:
     """The frames' rows of each cell as arrays; both frames are in the order of the cells."""
     lengths = (
         (data.runs, [len(cell.seeds) for cell in cells]),
@@ -128,25 +113,42 @@ def _by_cell(cells: Sequence[SelectedCell], data: Frames) -> tuple[list[Columns]
     return parts[0], parts[1]
 
 
-def _task(task: str, cells: Sequence[tuple[SelectedCell, Columns, Columns]]) -> TaskResult:
+def _task(
+    task: str,
+    cells: Sequence[tuple[SelectedCell, Columns, Columns]],
+    seconds: float | None,
+    improvement: list[Improvement],
+) -> TaskResult:
     samples = [cell.sample for cell, _, _ in cells]
-    results = [_algorithm(*cell) for cell in cells]
+    seen = {}
+    for name in MEASURES:
+        values = np.concatenate([runs[name] for _, runs, _ in cells])
+        values = values[np.isfinite(values)]
+        if values.size:
+            seen[name] = (float(values.min()), float(values.max()))
+    results = [_algorithm(*cell, seen) for cell in cells]
     return TaskResult(
         task=plain(task),
+        family=plain(family(task)),
         references=next((sample.references for sample in samples if sample and sample.references), None),
         budget=next((result.curve.env_steps[-1] for result in results if result.curve), None),
+        common_seconds=seconds,
         algorithms=results,
+        improvement=improvement,
     )
 
 
-def _algorithm(cell: SelectedCell, runs: Columns, curves: Columns) -> AlgorithmResult:
+def _algorithm(
+    cell: SelectedCell, runs: Columns, curves: Columns, seen: Mapping[str, tuple[float, float]]
+) -> AlgorithmResult:
+    """Args: seen: {measure: the lowest and the highest value that any run of the task has}."""
     sample, known = cell.sample, cell.information
     shown = np.isin(runs["status"], ["done", "diverged"])
     done = runs["status"] == "done"
     scored = sample is not None and sample.references is not None
 
     def estimate(name: str) -> Estimate:
-        return _estimate(runs[name][shown])
+        return estimate_of(runs[name][shown])
 
     return AlgorithmResult(
         algorithm=plain(cell.algorithm),
@@ -169,6 +171,7 @@ def _algorithm(cell: SelectedCell, runs: Columns, curves: Columns) -> AlgorithmR
                 for i in np.flatnonzero(runs["status"] == "diverged")
             ],
             missing=[MissingRun(seed=run.seed, status=run.status, reason=plain(run.reason)) for run in cell.absent],
+            exploratory=list(cell.added),
         ),
         final_score=estimate("final_score") if scored else None,
         final_score_greedy=estimate("final_score_greedy") if scored else None,
@@ -176,19 +179,44 @@ def _algorithm(cell: SelectedCell, runs: Columns, curves: Columns) -> AlgorithmR
         final_return=estimate("final_return"),
         final_return_greedy=estimate("final_return_greedy"),
         area_return=estimate("area_return"),
+        score_in_time=estimate("score_in_time") if scored else None,
+        area_in_time=estimate("area_in_time") if scored else None,
+        return_in_time=estimate("return_in_time"),
+        if_missing=_if_missing(runs, seen),
+        tuning_trials=_tuning_trials(cell),
         cost={name: estimate(name).mean for name in COSTS},
-        diagnostics={name: _estimate(runs[name][done]) for name in DIAGNOSTICS if not np.isnan(runs[name][done]).all()},
+        diagnostics={
+            name: estimate_of(runs[name][done]) for name in DIAGNOSTICS if not np.isnan(runs[name][done]).all()
+        },
         curve=_curve(curves, len(cell.runs), scored) if cell.runs else None,
         runs=[
             RunRow(
                 seed=int(runs["seed"][i]),
                 status=runs["status"][i],
-                measures={name: _number(runs[name][i]) for name in MEASURES},
-                cost={name: _number(runs[name][i]) for name in COSTS},
+                measures={name: number(runs[name][i]) for name in MEASURES},
+                cost={name: number(runs[name][i]) for name in COSTS},
+                exploratory=int(runs["seed"][i]) in cell.added,
             )
             for i in np.flatnonzero(shown)
         ],
     )
+
+
+def _if_missing(runs: Columns, seen: Mapping[str, tuple[float, float]]) -> dict[str, MissingRange]:
+    """Where each measure's mean would lie with the extremes of the task in place of what is undefined."""
+    ranges = {}
+    for name, ends in seen.items():
+        undefined = ~np.isfinite(runs[name])
+        if undefined.any():
+            low, high = (float(np.where(undefined, end, runs[name]).mean()) for end in ends)
+            ranges[name] = MissingRange(lowest=low, highest=high)
+    return ranges
+
+
+def _tuning_trials(cell: SelectedCell) -> int | None:
+    """The most that any run shown says it was tuned by; None where none says anything."""
+    said = [run.record.provenance.get(TUNING_KEY) for run in cell.runs]
+    return max((trials for trials in said if isinstance(trials, int) and not isinstance(trials, bool)), default=None)
 
 
 def _curve(curves: Columns, runs: int, scored: bool) -> Curve:
@@ -196,25 +224,18 @@ def _curve(curves: Columns, runs: int, scored: bool) -> Curve:
     block = {name: column.reshape(runs, -1) for name, column in curves.items() if name != "task"}
     # A diverged run's clock stops. Averaging it in up to there would make the mean run backwards where it drops out.
     done = block["status"][:, 0] == "done"
-    clock = block.get("wall_seconds", np.full(block["env_steps"].shape, np.nan))
+
+    def clock(name: str) -> list[float | None]:
+        times = block.get(name, np.full(block["env_steps"].shape, np.nan))
+        return numbers(mean_interval(times[done] if done.any() else times).mean)
+
     return Curve(
         env_steps=block["env_steps"][0].tolist(),
-        wall_seconds=_numbers(corrected_mean_interval(clock[done] if done.any() else clock).mean),
-        score=_band(block["score"]) if scored else None,
-        eval_return=_band(block["return_filled"]),
+        wall_seconds=clock("wall_seconds"),
+        cpu_seconds=clock("cpu_seconds"),
+        score=band(block["score"]) if scored else None,
+        eval_return=band(block["return_filled"]),
     )
-
-
-def _estimate(values: Array) -> Estimate:
-    """values: [seed]."""
-    mean, low, high, n = corrected_mean_interval(values, confidence=CONFIDENCE)
-    return Estimate(mean=_number(mean), low=_number(low), high=_number(high), n=int(n))
-
-
-def _band(values: Array) -> Band:
-    """values: [seed, mark]."""
-    mean, low, high, n = corrected_mean_interval(values, confidence=CONFIDENCE)
-    return Band(mean=_numbers(mean), low=_numbers(low), high=_numbers(high), n=n.tolist())
 
 
 def _provenance(cells: Sequence[SelectedCell]) -> dict[str, list[str]]:
@@ -235,11 +256,3 @@ def _flat(document: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]
         elif value is not None and key not in _NOT_PROVENANCE:
             flat.append((prefix + key, value))
     return flat
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if np.isfinite(value) else None
-
-
-def _numbers(values: Array) -> list[float | None]:
-    return [value if math.isfinite(value) else None for value in values.tolist()]

@@ -16,11 +16,12 @@ from haepo_bench.report.document import (
     Scorecard,
     SecondLook,
 )
-from haepo_bench.report.measured import Columns, Table, filled, measure, weights_of, wrappers
+from haepo_bench.report.measured import Extremes, Table, filled, number, weights_of, wrappers
 from haepo_bench.report.text import plain
 from haepo_bench.results.claims import DeclaredClaims
 from haepo_bench.results.selection import Selection
 from haepo_bench.statistics.intervals import combination_interval
+from haepo_bench.statistics.rates import rate_combination_interval
 from haepo_bench.statistics.verdicts import ALPHA, Decision, Evidence, against_all, decide, evidence
 
 Array = NDArray[Any]
@@ -34,7 +35,7 @@ class Look(NamedTuple):
 
     Args:
         wrappers: only tasks with one of these around them; all where empty.
-        rate: of zeros and ones, whose difference gets no t interval.
+        rate: of zeros and ones, whose difference gets an interval for rates.
     """
 
     name: str
@@ -91,17 +92,11 @@ CLAIMS = (
 )
 
 
-def scorecard(selection: Selection, runs: Sequence[Columns], curves: Sequence[Columns]) -> Scorecard | None:
-    """The verdicts on a suite's claims; None where nothing is claimed.
-
-    Args:
-        runs: the rows of the run frame of each cell, [seed asked for] a column.
-        curves: the rows of the curve frame of each cell, [run * mark] a column, runs major.
-    """
+def scorecard(selection: Selection, table: Table, seen: Extremes) -> Scorecard | None:
+    """The verdicts on a suite's claims; None where nothing is claimed."""
     declared = selection.claims
     if declared is None:
         return None
-    table = measure(selection.cells, runs, curves, declared.threshold)
     tasks = list(dict.fromkeys(cell.task for cell in selection.cells))
     return Scorecard(
         candidates=[plain(name) for name in declared.candidates],
@@ -110,11 +105,11 @@ def scorecard(selection: Selection, runs: Sequence[Columns], curves: Sequence[Co
         threshold=declared.threshold,
         status=STATUS,
         exploratory=plain(selection.exploratory),
-        claims=[_claim(claim, declared, table, tasks) for claim in CLAIMS],
+        claims=[_claim(claim, declared, table, seen, tasks) for claim in CLAIMS],
     )
 
 
-def _claim(claim: Claim, declared: DeclaredClaims, table: Table, tasks: Sequence[str]) -> ClaimResult:
+def _claim(claim: Claim, declared: DeclaredClaims, table: Table, seen: Extremes, tasks: Sequence[str]) -> ClaimResult:
     def measured(task: str, names: Sequence[str]) -> bool:
         return any((task, name) in table and table[task, name].has(claim.measure) for name in names)
 
@@ -123,12 +118,12 @@ def _claim(claim: Claim, declared: DeclaredClaims, table: Table, tasks: Sequence
     shared = {pair: [task for task in usable if all(measured(task, [name]) for name in pair)] for pair in pairs}
     single = [(pair, task) for pair in pairs for task in shared[pair]]
     overall = [
-        each.model_copy(update={"looks": _looks(claim, table, pair, tasks)})
+        each.model_copy(update={"looks": _looks(claim, table, seen, pair, tasks)})
         for pair, each in zip(
-            pairs, _compare(claim, declared, table, [(pair, shared[pair]) for pair in pairs]), strict=True
+            pairs, _compare(claim, declared, table, seen, [(pair, shared[pair]) for pair in pairs]), strict=True
         )
     ]
-    by_task = _compare(claim, declared, table, [(pair, [task]) for pair, task in single])
+    by_task = _compare(claim, declared, table, seen, [(pair, [task]) for pair, task in single])
     readings = []
     for reading in declared.candidates:
         own = [each for (name, _), each in zip(pairs, overall, strict=True) if name == reading]
@@ -165,7 +160,11 @@ def _why_left_out(claim: Claim, declared: DeclaredClaims, table: Table, task: st
 
 
 def _compare(
-    claim: Claim, declared: DeclaredClaims, table: Table, asked: Sequence[tuple[tuple[str, str], Sequence[str]]]
+    claim: Claim,
+    declared: DeclaredClaims,
+    table: Table,
+    seen: Extremes,
+    asked: Sequence[tuple[tuple[str, str], Sequence[str]]],
 ) -> list[Comparison]:
     """Comparisons of pairs (candidate, baseline) over their tasks, tested together."""
     tested = [(pair, tasks) for pair, tasks in asked if tasks]
@@ -176,19 +175,23 @@ def _compare(
     ]
     if not any(map(_incomplete, made)):
         return made
-    worst, best = (
-        iter(
-            decide(
-                _evidence(claim, declared, filled(table, declared.candidates, favour=favour), tested), foretell=False
-            )
-        )
-        for favour in (False, True)
-    )
+    cases = []
+    keys = {(task, name) for pair, tasks in tested for name in pair for task in tasks}
+    for favour in (False, True):
+        whole = filled(table, seen, keys, claim.measure, declared.candidates, favour=favour)
+        evidence_then = _evidence(claim, declared, whole, tested)
+        cases.append(iter(list(zip(evidence_then, decide(evidence_then, foretell=False), strict=True))))
     bounded = []
     for each in made:
         if each.tasks:
-            verdicts = {"if_missing_worst": next(worst).verdict, "if_missing_best": next(best).verdict}
-            bounded.append(each.model_copy(update=verdicts) if _incomplete(each) else each)
+            (low, worst), (high, best) = map(next, cases)
+            update = {
+                "if_missing_worst": worst.verdict,
+                "if_missing_best": best.verdict,
+                "lowest": number(low.difference),
+                "highest": number(high.difference),
+            }
+            bounded.append(each.model_copy(update=update) if _incomplete(each) else each)
         else:
             bounded.append(each)
     return bounded
@@ -229,15 +232,9 @@ def _comparison(
     weights = weights_of(tasks)
 
     def mean(name: str) -> float | None:
-        return _number(weights @ [table[task, name].estimate(claim.measure) for task in tasks]) if tasks else None
+        return number(weights @ [table[task, name].estimate(claim.measure) for task in tasks]) if tasks else None
 
-    counts = [
-        RunCount(
-            shown=sum(table[task, name].shown for task in tasks),
-            planned=sum(table[task, name].planned for task in tasks),
-        )
-        for name in pair
-    ]
+    counts = [_count(table, name, tasks) for name in pair]
     candidate, against = map(mean, pair)
     at_par = claim.at_par and decision is not None and decision.verdict == "supported"
     return Comparison(
@@ -247,25 +244,32 @@ def _comparison(
         candidate=candidate,
         against=against,
         difference=None if candidate is None or against is None else candidate - against,
-        low=_number(found.low) if found else None,
-        high=_number(found.high) if found else None,
-        p_supported=_number(decision.p_supported) if decision else None,
-        p_not_supported=_number(decision.p_not_supported) if decision else None,
+        low=number(found.low) if found else None,
+        high=number(found.high) if found else None,
+        p_supported=number(decision.p_supported) if decision else None,
+        p_not_supported=number(decision.p_not_supported) if decision else None,
         better=bool(decision.p_positive < ALPHA) if decision and at_par else None,
         seeds_needed=int(decision.seeds_needed) if decision and math.isfinite(decision.seeds_needed) else None,
         if_missing_worst=None,
         if_missing_best=None,
+        lowest=None,
+        highest=None,
         candidate_runs=counts[0],
         baseline_runs=counts[1],
         looks=[],
     )
 
 
-def _looks(claim: Claim, table: Table, pair: tuple[str, str], tasks: Sequence[str]) -> list[SecondLook]:
-    return [look for each in claim.looks if (look := _look(each, table, pair, tasks)) is not None]
+def _count(table: Table, name: str, tasks: Sequence[str]) -> RunCount:
+    own = [table[task, name] for task in tasks]
+    return RunCount(shown=sum(each.shown for each in own), planned=sum(each.planned for each in own))
 
 
-def _look(look: Look, table: Table, pair: tuple[str, str], tasks: Sequence[str]) -> SecondLook | None:
+def _looks(claim: Claim, table: Table, seen: Extremes, pair: tuple[str, str], tasks: Sequence[str]) -> list[SecondLook]:
+    return [look for each in claim.looks if (look := _look(each, table, seen, pair, tasks)) is not None]
+
+
+def _look(look: Look, table: Table, seen: Extremes, pair: tuple[str, str], tasks: Sequence[str]) -> SecondLook | None:
     """A second measure over those of the tasks that have it; None where none has."""
     own = [
         task
@@ -276,19 +280,36 @@ def _look(look: Look, table: Table, pair: tuple[str, str], tasks: Sequence[str])
     if not own:
         return None
     weights = weights_of(own)
-    candidate, against = ([table[task, name].values[look.measure] for task in own] for name in pair)
-    interval = combination_interval([*candidate, *against], np.concatenate([weights, -weights]))
-    means = [float(weights @ [np.nanmean(values) for values in group]) for group in (candidate, against)]
+    signs = np.concatenate([weights, -weights])
+
+    def samples(table: Table) -> list[Array]:
+        return [table[task, name].values[look.measure] for name in pair for task in own]
+
+    def difference(table: Table) -> float:
+        return float(signs @ [np.nanmean(values) for values in samples(table)])
+
+    values = samples(table)
+    if look.rate:
+        interval = rate_combination_interval([each[~np.isnan(each)] > 0 for each in values], signs)
+    else:
+        interval = combination_interval(values, signs)
+    counts = [_count(table, name, own) for name in pair]
+    ends: list[float] = []
+    if any(count.shown < count.planned for count in counts):
+        keys = [(task, name) for task in own for name in pair]
+        whole = [filled(table, seen, keys, look.measure, {pair[0]}, favour=favour) for favour in (False, True)]
+        ends = sorted(map(difference, whole))
+    means = [float(weights @ [np.nanmean(table[task, name].values[look.measure]) for task in own]) for name in pair]
     return SecondLook(
         measure=look.name,
         tasks=[plain(task) for task in own],
-        candidate=_number(means[0]),
-        baseline=_number(means[1]),
-        difference=_number(means[0] - means[1]),
-        low=None if look.rate else _number(interval.low),
-        high=None if look.rate else _number(interval.high),
+        candidate=number(means[0]),
+        baseline=number(means[1]),
+        difference=number(means[0] - means[1]),
+        low=number(interval.low),
+        high=number(interval.high),
+        lowest=number(ends[0]) if ends else None,
+        highest=number(ends[1]) if ends else None,
+        candidate_runs=counts[0],
+        baseline_runs=counts[1],
     )
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if np.isfinite(value) else None

@@ -45,8 +45,16 @@ class Curve(_Model):
     wall_seconds: list[float | None] = Field(
         description="training seconds at each mark (a run's share of its job's time), mean over the seeds that are done"
     )
+    cpu_seconds: list[float | None] = Field(description="CPU seconds of training at each mark, likewise")
     score: Band | None = Field(description="of the sampled policy; null on tasks without references")
     eval_return: Band = Field(description="of the sampled policy")
+
+
+class MissingRange(_Model):
+    """What a mean would be if all runs without a value had the lowest, or the highest, seen on the task."""
+
+    lowest: float
+    highest: float
 
 
 class MissingRun(_Model):
@@ -71,6 +79,10 @@ class Seeds(_Model):
     shown: list[int] = Field(description="done or diverged")
     diverged: list[DivergedRun]
     missing: list[MissingRun]
+    exploratory: list[int] = Field(
+        description="of those shown, the seeds made under another declaration than the first ones here: added after a "
+        "look at results was possible"
+    )
 
 
 class Information(_Model):
@@ -88,6 +100,7 @@ class RunRow(_Model):
     status: Literal["done", "diverged"]
     measures: dict[str, float | None] = Field(description="as in `AlgorithmResult`")
     cost: dict[str, float | None] = Field(description="as in the run record")
+    exploratory: bool = Field(description="as in `Seeds`")
 
 
 class AlgorithmResult(_Model):
@@ -108,6 +121,19 @@ class AlgorithmResult(_Model):
     final_return: Estimate
     final_return_greedy: Estimate
     area_return: Estimate = Field(description="area under the return curve, divided by the budget")
+    score_in_time: Estimate | None = Field(
+        description="score of the sampled policy after the task's `common_seconds`; null on tasks without references"
+    )
+    area_in_time: Estimate | None = Field(
+        description="area under the score curve over [0, `common_seconds`] of training, divided by it"
+    )
+    return_in_time: Estimate = Field(description="return of the sampled policy after the task's `common_seconds`")
+    if_missing: dict[str, MissingRange] = Field(
+        description="for each of the estimates above that lacks seeds; empty where none does"
+    )
+    tuning_trials: int | None = Field(
+        description="hyper-parameter settings tried before these runs, as they say; null where none of them says"
+    )
     cost: dict[str, float | None] = Field(description="mean over the seeds shown, units as in the run record")
     diagnostics: dict[str, Estimate] = Field(
         description="last value of each curve column, over the seeds that are done"
@@ -116,20 +142,101 @@ class AlgorithmResult(_Model):
     runs: list[RunRow]
 
 
-class TaskResult(_Model):
-    """All algorithms on one task."""
-
-    task: str
-    references: References | None
-    budget: float | None = Field(description="training env steps a seed; null where no run has a result")
-    algorithms: list[AlgorithmResult]
-
-
 class RunCount(_Model):
     """How many runs a number rests on."""
 
     shown: int
     planned: int
+
+
+class Improvement(_Model):
+    """The probability that a run of a candidate ends better than a run of a baseline, ties counted half."""
+
+    candidate: str
+    baseline: str
+    measure: Literal["final_score", "final_return"] = Field(description="the return on a task without references")
+    tasks: list[str]
+    probability: float | None
+    low: float | None = Field(description="95 % interval; null where a side has no run")
+    high: float | None
+    candidate_runs: RunCount
+    baseline_runs: RunCount
+    lowest: float | None = Field(
+        description="the probability if the candidate's missing runs were the worst seen on their task and the "
+        "baseline's the best; null where none is missing"
+    )
+    highest: float | None = Field(description="the same the other way round")
+
+
+class TaskResult(_Model):
+    """All algorithms on one task."""
+
+    task: str
+    family: str = Field(description="tasks of one family weigh together as much as those of another")
+    references: References | None
+    budget: float | None = Field(description="training env steps a seed; null where no run has a result")
+    common_seconds: float | None = Field(
+        description="training seconds that the fastest algorithm took for the budget, mean over its seeds: the time at "
+        "which all are compared; null where no clock was recorded"
+    )
+    algorithms: list[AlgorithmResult]
+    improvement: list[Improvement] = Field(description="of each candidate of the claims over each baseline")
+
+
+class LeftOut(_Model):
+    """A task or an algorithm that a number over all tasks does not rest on."""
+
+    name: str
+    reason: str
+
+
+class Basis(_Model):
+    """What aggregates and profiles rest on: the same tasks for every algorithm."""
+
+    tasks: list[str]
+    algorithms: list[str]
+    tasks_left_out: list[LeftOut]
+    algorithms_left_out: list[LeftOut]
+
+
+class WithoutTask(_Model):
+    """An aggregate without one of its tasks, the rest weighted anew."""
+
+    task: str = Field(description="the one left out")
+    value: float
+
+
+class AggregateValue(_Model):
+    """An algorithm's aggregate."""
+
+    algorithm: str
+    value: float | None
+    low: float | None = Field(description="95 % interval over seeds on these tasks; null where there is none")
+    high: float | None
+    runs: RunCount
+    lowest_without: WithoutTask | None = Field(description="leaving out one task: the lowest; null with one task")
+    highest_without: WithoutTask | None
+    if_missing: MissingRange | None = Field(description="null where no run is missing")
+
+
+class Aggregate(_Model):
+    """A statistic over all tasks of the basis, one value an algorithm."""
+
+    statistic: Literal["mean", "iqm", "optimality_gap", "cvar", "collapse_rate"]
+    more_is_better: bool
+    values: list[AggregateValue]
+
+
+class Profile(_Model):
+    """A performance profile: the share of runs whose final score is above each threshold."""
+
+    algorithm: str
+    thresholds: list[float]
+    band: Band = Field(
+        description="share at each threshold, tasks weighted by family, with a pointwise 95 % stratified bootstrap "
+        "interval; n counts runs"
+    )
+    runs: RunCount
 
 
 class SecondLook(_Model):
@@ -140,8 +247,15 @@ class SecondLook(_Model):
     candidate: float | None
     baseline: float | None
     difference: float | None
-    low: float | None = Field(description="95 % interval of the difference, uncorrected; null for rates")
+    low: float | None = Field(description="95 % interval of the difference, uncorrected")
     high: float | None
+    lowest: float | None = Field(
+        description="the difference if the missing runs of both sides had the values seen on their tasks that make it "
+        "smallest; null where none is missing"
+    )
+    highest: float | None = Field(description="the same, largest")
+    candidate_runs: RunCount
+    baseline_runs: RunCount
 
 
 class Comparison(_Model):
@@ -164,6 +278,8 @@ class Comparison(_Model):
         "the best; null where none is missing"
     )
     if_missing_best: Verdict | None = Field(description="the same the other way round")
+    lowest: float | None = Field(description="the difference under `if_missing_worst`; null where none is missing")
+    highest: float | None = Field(description="the difference under `if_missing_best`")
     candidate_runs: RunCount
     baseline_runs: RunCount
     looks: list[SecondLook]
@@ -234,6 +350,10 @@ class SuiteResult(_Model):
     runs_planned: int
     runs_shown: int
     scorecard: Scorecard | None = Field(description="null where nothing is claimed")
+    basis: Basis | None = Field(description="null where no task with references has a result")
+    aggregates: list[Aggregate] = Field(description="side by side: there is no overall number; empty without a basis")
+    profiles: list[Profile] = Field(description="one an algorithm of the basis")
+    improvement: list[Improvement] = Field(description="over the tasks of the basis, weighted by family")
     tasks: list[TaskResult]
     not_shown: list[NotShownRuns]
     damaged: list[DamagedFile]

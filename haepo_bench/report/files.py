@@ -24,12 +24,12 @@ def render(document: ReportDocument, form: Format) -> str:
     """The report as text; without pictures in formats that would link to them."""
     if form == "json":
         return document.model_dump_json(indent=1) + "\n"
-    from haepo_bench.report import writers
+    from haepo_bench.report import csv_files, writers
 
     if form == "md":
         return writers.to_markdown(document, lambda *_: [])
     if form == "csv":
-        return writers.to_csv(document)
+        return csv_files.to_csv(document)
     if form == "latex":
         return writers.to_latex(document)
     raise ValueError(f"a report as {form} consists of files: use write_report")
@@ -38,20 +38,23 @@ def render(document: ReportDocument, form: Format) -> str:
 def write_report(document: ReportDocument, form: Format, out: Path) -> list[Path]:
     """Writes the report and every figure as PNG and SVG below `out`; returns the files, the report first.
 
+    As CSV it comes with further tables.
+
     Raises:
         UserError: the folder cannot be written or the disk is full.
     """
-    from haepo_bench.report import figures, page, writers
+    from haepo_bench.report import csv_files, figures, page, writers
+    from haepo_bench.report.figure_sheet import Picture
 
     folders = dict(zip(map(id, document.suites), figures.file_names([s.suite for s in document.suites]), strict=True))
     pictures = [figures.suite_pictures(suite) for suite in document.suites]
     by_suite = dict(zip(folders, pictures, strict=True))
 
-    def address(suite: SuiteResult, picture: figures.Picture, suffix: str) -> str:
+    def address(suite: SuiteResult, picture: Picture, suffix: str) -> str:
         return f"{FIGURE_FOLDER}/{folders[id(suite)]}/{picture.name}.{suffix}"
 
     def links(suite: SuiteResult, task: str) -> list[writers.Link]:
-        own: Mapping[str, Sequence[figures.Picture]] = by_suite[id(suite)]
+        own: Mapping[str, Sequence[Picture]] = by_suite[id(suite)]
         return [(picture.title, address(suite, picture, "png")) for picture in own.get(task, [])]
 
     if form == "html":
@@ -65,6 +68,8 @@ def write_report(document: ReportDocument, form: Format, out: Path) -> list[Path
         for picture in (picture for group in own.values() for picture in group):
             files[out / address(suite, picture, "png")] = picture.png
             files[out / address(suite, picture, "svg")] = picture.svg
+    if form == "csv":
+        files |= {out / name: more for name, more in csv_files.more_csv(document).items()}
     for path, content in files.items():
         write_atomically(path, content, option="--out")
     return list(files)

@@ -1,7 +1,7 @@
 """What claims are judged by: each algorithm's measures on each task, and what a task's address says of its kind."""
 
 import math
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +46,8 @@ class Measured:
 
 #: By task and algorithm, both as the suite names them.
 Table = Mapping[tuple[str, str], Measured]
+#: The lowest and the highest value of a measure that any run has on a task, by task and measure.
+Extremes = dict[tuple[str, str], tuple[float, float]]
 
 
 def measure(
@@ -65,7 +67,7 @@ def measure(
     for cell, of_runs, of_curves, sooner in zip(cells, runs, curves, first, strict=True):
         shown = np.isin(of_runs["status"], ["done", "diverged"])
         diverged = of_runs["status"][shown] == "diverged"
-        found = {name: of_runs[name][shown] for name in ("area", "final_score")}
+        found = {name: of_runs[name][shown] for name in ("area", "final_score", "final_return")}
         # What a run that diverged had learned is lost.
         found |= {
             name: np.where(diverged & _any(of_runs[name]), 0.0, of_runs[name][shown])
@@ -105,21 +107,40 @@ def _any(values: Array) -> bool:
     return bool(np.isfinite(values).any())
 
 
-def filled(table: Table, candidates: Container[str], *, favour: bool) -> Table:
-    """With values for missing runs, the most extreme on the task: for the candidates or against them."""
-    extremes: dict[tuple[str, str], tuple[float, float]] = {}
+def extremes(table: Table) -> Extremes:
+    """Of all measures on all tasks."""
+    found: Extremes = {}
     for (task, _), measured in table.items():
         for name, values in measured.values.items():
-            low, high = extremes.get((task, name), (math.inf, -math.inf))
-            extremes[task, name] = (min(low, float(np.nanmin(values))), max(high, float(np.nanmax(values))))
+            low, high = found.get((task, name), (math.inf, -math.inf))
+            found[task, name] = (min(low, float(np.nanmin(values))), max(high, float(np.nanmax(values))))
+    return found
+
+
+def filled(
+    table: Table,
+    seen: Extremes,
+    keys: Iterable[tuple[str, str]],
+    measure: str,
+    candidates: Container[str],
+    *,
+    favour: bool,
+) -> Table:
+    """Those of the keys, with one measure, and the extremes of the task in place of missing runs.
+
+    Args:
+        seen: `extremes` of the table.
+        favour: the highest for the candidates and the lowest for the others; else the other way round.
+    """
+    measure = "final_score" if measure == "cvar" else measure
     complete = {}
-    for (task, algorithm), measured in table.items():
-        good = favour == (algorithm in candidates)
-        longer = {
-            name: np.append(own, np.full(measured.planned - measured.shown, extremes[task, name][int(good)]))
-            for name, own in measured.values.items()
-        }
-        complete[task, algorithm] = Measured(longer, measured.shown, measured.planned)
+    for task, algorithm in keys:
+        measured = table[task, algorithm]
+        values, missing = measured.values[measure], measured.planned - measured.shown
+        if missing:
+            good = favour == (algorithm in candidates)
+            values = np.append(values, np.full(missing, seen[task, measure][int(good)]))
+        complete[task, algorithm] = Measured({measure: values}, measured.shown, measured.planned)
     return complete
 
 
@@ -141,3 +162,13 @@ def innermost(task: str) -> str:
 def wrappers(task: str) -> list[str]:
     """The wrappers around a task, the outermost first."""
     return task.split("(")[:-1]
+
+
+def number(value: Any) -> float | None:
+    """A number for the document: null where undefined."""
+    return float(value) if np.isfinite(value) else None
+
+
+def numbers(values: Array) -> list[float | None]:
+    """[n] -> a list for the document: null where undefined."""
+    return [number(value) for value in values.tolist()]

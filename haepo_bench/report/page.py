@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs no network: style, pictures and all inside."""
+"""The report as one HTML page that needs no network: style, program, data and pictures all inside."""
 
 import base64
 import re
@@ -6,23 +6,27 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
-from haepo_bench.report.document import ReportDocument, SuiteResult
-from haepo_bench.report.figures import COLOURS, FAINT, INK, Picture
-from haepo_bench.report.tables import diagnostics_table, reading_notes, result_table
+from haepo_bench.report.across_tables import across_tables, improvement_table
+from haepo_bench.report.charts import LineChart, assets, chart_fragment, curve_chart, profile_chart
+from haepo_bench.report.document import ReportDocument, SuiteResult, TaskResult
+from haepo_bench.report.dots import aggregate_plots, interval_plots
+from haepo_bench.report.figure_sheet import Picture
+from haepo_bench.report.in_short import claim_matrix, decided_by, glance, leaders, mishaps
+from haepo_bench.report.styles import COLOURS, DARK_COLOURS, DARK_FAINT, DARK_INK, FAINT, INK, Styles, suite_styles
+from haepo_bench.report.tables import Footnotes, diagnostics_table, omissions, reading_notes, result_table, summary
 from haepo_bench.report.verdict_text import scorecard_lines, scorecard_notes, scorecard_tables
-from haepo_bench.report.writers import omissions, summary
 
 #: What the figures' colours become on a dark ground.
-_DARK = {
-    INK: "#d1d7de",
-    FAINT: "#3a414a",
-    **dict(zip(COLOURS, ("#4aa8e0", "#ff8a3d", "#2dc79a", "#e79cc4", "#f2b632", "#9ad1f5", "#a8a8a8"), strict=True)),
-}
+_DARK = {INK: DARK_INK, FAINT: DARK_FAINT, **dict(zip(COLOURS, DARK_COLOURS, strict=True))}
+
+#: Bytes of pictures for readers without a script; the pictures of further tasks lie beside the page only.
+_PICTURE_BYTES = 3_000_000
 
 
 def to_html(document: ReportDocument, pictures: Sequence[Mapping[str, Sequence[Picture]]]) -> str:
-    """The page; `pictures` holds for each suite those of each task, the overview under the empty name."""
+    """The page; `pictures` holds for each suite those of each task, and under the empty name those of all tasks."""
     environment = Environment(
         loader=PackageLoader("haepo_bench.report"),
         autoescape=True,
@@ -30,31 +34,87 @@ def to_html(document: ReportDocument, pictures: Sequence[Mapping[str, Sequence[P
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["data_address"] = data_address
-    suites = [_suite(suite, own) for suite, own in zip(document.suites, pictures, strict=True)]
-    return environment.get_template("report.html.j2").render(document=document, suites=suites) + "\n"
+    fallbacks = _Fallbacks()
+    suites = [
+        _suite(suite, own, f"s{number}", fallbacks)
+        for number, (suite, own) in enumerate(zip(document.suites, pictures, strict=True), 1)
+    ]
+    page = environment.get_template("report.html.j2")
+    return page.render(document=document, suites=suites, assets=assets()) + "\n"
 
 
-def _suite(suite: SuiteResult, pictures: Mapping[str, Sequence[Picture]]) -> dict[str, Any]:
+class _Fallbacks:
+    """Pictures for readers without a script, as long as there is room for them."""
+
+    def __init__(self) -> None:
+        self._left = _PICTURE_BYTES
+
+    def of(self, pictures: Sequence[Picture], name: str) -> Markup:
+        """The picture whose name ends so; a line of text where there is no room for it or no such picture."""
+        picture = next((each for each in pictures if each.name.endswith(name)), None)
+        if picture is None:
+            return Markup("<p>Without JavaScript this chart is not shown; the table has its numbers.</p>")
+        address = data_address(picture)
+        self._left -= len(address)
+        if self._left < 0:
+            return Markup("<p>Without JavaScript this chart is not shown; it lies in the folder figures.</p>")
+        return Markup(f'<img alt="{escape(picture.title)}" src="{address}">')
+
+
+def _suite(
+    suite: SuiteResult, pictures: Mapping[str, Sequence[Picture]], key: str, fallbacks: _Fallbacks
+) -> dict[str, Any]:
+    styles = suite_styles(suite)
+    algorithms = {result.algorithm: result for task in suite.tasks for result in task.algorithms}
+    footnotes = Footnotes(algorithms.values())
     return {
+        "key": key,
         "result": suite,
         "summary": summary(suite),
+        "leaders": leaders(suite),
+        "algorithms": list(algorithms),
+        "marks": {name: footnotes.marker(result) for name, result in algorithms.items()},
+        "footnotes": footnotes.lines,
+        "colours": {name: styles.of(name).colour for name in algorithms},
         "reading": reading_notes(suite),
+        "matrix": claim_matrix(suite),
         "claims": scorecard_lines(suite.scorecard) if suite.scorecard else [],
+        "decided_by": decided_by(suite),
         "claim_notes": scorecard_notes(suite.scorecard) if suite.scorecard else [],
         "claim_tables": scorecard_tables(suite),
+        "glance": glance(suite),
+        "aggregates": aggregate_plots(suite, styles),
+        "profiles": _fragment(profile_chart(suite, styles), f"{key}p", fallbacks, pictures.get("", []), "profiles"),
+        "across": across_tables(suite),
+        "mishaps": mishaps(suite),
         "omissions": omissions(suite),
-        "overview": pictures.get("", []),
         "tasks": [
-            {
-                "result": task,
-                "table": result_table(task),
-                "diagnostics": diagnostics_table(task),
-                "pictures": pictures.get(task.task, []),
-            }
-            for task in suite.tasks
+            _task(task, pictures.get(task.task, []), f"{key}t{number}", key, styles, fallbacks)
+            for number, task in enumerate(suite.tasks, 1)
         ],
     }
+
+
+def _task(
+    task: TaskResult, pictures: Sequence[Picture], key: str, group: str, styles: Styles, fallbacks: _Fallbacks
+) -> dict[str, Any]:
+    return {
+        "key": key,
+        "result": task,
+        "intervals": interval_plots(task, styles),
+        "curves": _fragment(curve_chart(task, styles), group, fallbacks, pictures, "-steps"),
+        "table": result_table(task),
+        "diagnostics": diagnostics_table(task),
+        "improvement": improvement_table(task),
+    }
+
+
+def _fragment(
+    chart: LineChart | None, group: str, fallbacks: _Fallbacks, pictures: Sequence[Picture], name: str
+) -> Markup:
+    if chart is None:
+        return Markup("")
+    return chart_fragment(chart, group=group, fallback=fallbacks.of(pictures, name))
 
 
 def data_address(picture: Picture) -> str:

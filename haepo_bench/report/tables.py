@@ -1,7 +1,7 @@
 """The report's tables, as text cells that every format writes in its own way."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Sequence
 from typing import NamedTuple
 
 from haepo_bench.report.document import AlgorithmResult, Estimate, SuiteResult, TaskResult
@@ -12,9 +12,18 @@ _MARKERS = "*†‡§¶"
 
 UNDEFINED = "–"
 
+#: A table names so many absent runs itself; the rest stand below their task's table.
+NAMED_ABSENCES = 8
+
 COST_NOTE = (
     "Seconds are training time a seed, evaluation apart; where the seeds of a job train as one batch, a seed's equal "
-    "share of the batch's time."
+    "share of the batch's time. Peak memory is that of the worker process, which the seeds of a job share. Tuning "
+    "trials: hyper-parameter settings that a search tried before these runs; none recorded where no run names a search."
+)
+TIME_NOTE = (
+    "After so many seconds of training: at the time at which the task's fastest algorithm had used up its budget, each "
+    "run's score by then, and its mean score up to then. All were still training or just done, so no curve is "
+    "continued by guessing. Seconds depend on the machine and on what else it did; env steps do not."
 )
 INTERVAL_NOTE = (
     "Mean over seeds [95 % skewness-corrected t interval]; n/N: seeds with a result of those asked for. One seed has "
@@ -63,6 +72,8 @@ DIAGNOSTIC_TITLES = {
     "right_choice_share": Diagnostic("Right first choice (fraction)", 3),
     "clean_return": Diagnostic("Training return, clean", 2),
     "reward_alignment": Diagnostic("Reward alignment", 3),
+    "implicit_value": Diagnostic("Implicit value of the start", 3),
+    "implicit_value_deviation": Diagnostic("Implicit value, deviation over trajectories", 3),
 }
 
 
@@ -96,7 +107,11 @@ def result_table(task: TaskResult) -> Table:
     columns += ["Final score, sampled", "Final score, greedy", "Area under score curve"] if scored else []
     columns += ["Final return, sampled", "Final return, greedy"]
     columns += [] if scored else ["Mean return over training"]
-    columns += ["Told", "Env steps", "Seconds"]
+    if task.common_seconds is not None:
+        after = f"{seconds(task.common_seconds)} s"
+        columns += [f"Score after {after}", f"Area up to {after}"] if scored else [f"Return after {after}"]
+    columns += ["Told", "Env steps", "Gradient steps", "Wall seconds", "CPU seconds", "Peak memory, MiB"]
+    columns += ["Tuning trials"]
     rows = []
     for result in task.algorithms:
         row = [name_cell(result, footnotes), seeds_cell(result)]
@@ -104,10 +119,13 @@ def result_table(task: TaskResult) -> Table:
             row += [estimate_cell(e, 2) for e in (result.final_score, result.final_score_greedy, result.area)]
         row += [estimate_cell(e, decimals) for e in (result.final_return, result.final_return_greedy)]
         row += [] if scored else [estimate_cell(result.area_return, decimals)]
-        row += [information_cell(result), Cell(count(result.cost["env_steps_collected"]))]
-        row += [Cell(seconds(result.cost["wall_seconds"]))]
+        if task.common_seconds is not None and scored:
+            row += [estimate_cell(e, 2) for e in (result.score_in_time, result.area_in_time)]
+        elif task.common_seconds is not None:
+            row += [estimate_cell(result.return_in_time, decimals)]
+        row += [information_cell(result), *cost_cells(result)]
         rows.append(row)
-    notes = [*footnotes.lines, *absences(task), *run_notes(task)]
+    notes = [*footnotes.lines, *absences(task), *missing_ranges(task, decimals), *additions(task), *run_notes(task)]
     return Table(task.task, columns, rows, notes)
 
 
@@ -121,16 +139,36 @@ def diagnostics_table(task: TaskResult) -> Table | None:
     rows = [
         [
             name_cell(result, footnotes),
+            Cell(f"{len(result.seeds.shown) - len(result.seeds.diverged)}/{len(result.seeds.planned)}"),
             *(estimate_cell(result.diagnostics.get(name), DIAGNOSTIC_TITLES[name].decimals) for name in names),
         ]
         for result in results
     ]
     return Table(
         f"{task.task}: diagnostics at the end of training",
-        ["Algorithm", *(DIAGNOSTIC_TITLES[name].title for name in names)],
+        ["Algorithm", "Seeds done n/N", *(DIAGNOSTIC_TITLES[name].title for name in names)],
         rows,
-        [*footnotes.lines, "Mean over the seeds that are done."],
+        [*footnotes.lines, "Mean over the seeds that are done.", *absences(task)],
     )
+
+
+def summary(suite: SuiteResult) -> str:
+    """One sentence: how much there is, and how much is missing."""
+    algorithms = {result.algorithm for task in suite.tasks for result in task.algorithms}
+    missing = suite.runs_planned - suite.runs_shown
+    diverged = sum(len(result.seeds.diverged) for task in suite.tasks for result in task.algorithms)
+    text = f"{many(len(algorithms), 'algorithm')} on {many(len(suite.tasks), 'task')}: "
+    text += f"{suite.runs_shown:,} of {many(suite.runs_planned, 'run')} have a result"
+    text += f", {diverged} of them diverged" if diverged else ""
+    text += f"; {missing} missing, each named below its table" if missing else ""
+    plan = "" if suite.plan else " No readable plan: the newest settings and code of each algorithm are shown."
+    return f"{text}.{plan}"
+
+
+def omissions(suite: SuiteResult) -> list[str]:
+    """One line for each file that could not be read and each folder that is left out."""
+    lines = [f"{file.file}: not readable: {file.reason}" for file in suite.damaged]
+    return lines + [f"{left.folder}: {many(left.runs, 'run')} not shown: {left.reason}" for left in suite.not_shown]
 
 
 def reading_notes(suite: SuiteResult) -> list[str]:
@@ -139,6 +177,7 @@ def reading_notes(suite: SuiteResult) -> list[str]:
     notes = [INTERVAL_NOTE]
     notes += [SCORE_NOTE] if any(result.final_score for result in results) else []
     notes += [DIVERGED_NOTE] if any(result.seeds.diverged for result in results) else []
+    notes += [TIME_NOTE] if any(task.common_seconds is not None for task in suite.tasks) else []
     return [*notes, COST_NOTE]
 
 
@@ -153,19 +192,34 @@ def kind(result: AlgorithmResult) -> str:
 
 
 def seeds_cell(result: AlgorithmResult) -> Cell:
-    """n/N, and how many of the n diverged."""
-    diverged = len(result.seeds.diverged)
-    return Cell(f"{len(result.seeds.shown)}/{len(result.seeds.planned)}", f"{diverged} diverged" if diverged else "")
+    """n/N, and how many of the n diverged or were added after a look."""
+    counts = {"diverged": len(result.seeds.diverged), "exploratory": len(result.seeds.exploratory)}
+    detail = ", ".join(f"{n} {what}" for what, n in counts.items() if n)
+    return Cell(f"{len(result.seeds.shown)}/{len(result.seeds.planned)}", detail)
+
+
+def cost_cells(result: AlgorithmResult) -> list[Cell]:
+    """Steps, seconds, memory and the search before: what the result cost, means over the seeds shown."""
+    cost = result.cost
+    memory = cost["peak_memory_bytes"]
+    return [
+        Cell(count(cost["env_steps_collected"])),
+        Cell(count(cost["gradient_steps"])),
+        Cell(seconds(cost["wall_seconds"])),
+        Cell(seconds(cost["cpu_seconds"])),
+        Cell(UNDEFINED if memory is None else fixed(memory / 2**20, 0)),
+        Cell("none recorded" if result.tuning_trials is None else f"{result.tuning_trials:,}"),
+    ]
 
 
 def information_cell(result: AlgorithmResult) -> Cell:
     """What the algorithm was told, whether it learns a critic, whether it discounts."""
     information = result.information
-    if information.told is None:
+    if information.told is None and information.critic is None:
         return Cell(UNDEFINED)
-    critic = "critic" if information.critic else "no critic"
+    critic = {True: "critic", False: "no critic", None: "critic unknown"}[information.critic]
     discount = "no discount" if information.discount is None else f"discount {information.discount:g}"
-    return Cell(information.told, f"{critic}, {discount}")
+    return Cell(information.told or UNDEFINED, f"{critic}, {discount}")
 
 
 def estimate_cell(estimate: Estimate | None, decimals: int) -> Cell:
@@ -218,6 +272,68 @@ def absences(task: TaskResult) -> list[str]:
     return lines
 
 
+#: How `AlgorithmResult.if_missing` is told, in this order.
+_MOVABLE = {
+    "final_score": "final score",
+    "area": "area",
+    "final_return": "final return",
+    "area_return": "mean return over training",
+}
+
+
+def missing_ranges(task: TaskResult, decimals: int) -> list[str]:
+    """One line for each algorithm that lacks values: how far that could move what is shown."""
+    lines = []
+    for result in task.algorithms:
+        names = [name for name in _MOVABLE if name in result.if_missing]
+        # Where there are scores the returns only repeat them.
+        names = [name for name in names if "return" not in name] if "final_score" in names else names
+        parts = []
+        for name in names:
+            ends, places = result.if_missing[name], decimals if "return" in name else 2
+            parts.append(f"{_MOVABLE[name]} {fixed(ends.lowest, places)} to {fixed(ends.highest, places)}")
+        if parts:
+            lines.append(
+                f"{result.algorithm}: had the missing seeds been the lowest or the highest seen on the task: "
+                f"{'; '.join(parts)}"
+            )
+    return lines
+
+
+def additions(task: TaskResult) -> list[str]:
+    """One line for each algorithm with seeds that were added after a look."""
+    return [
+        f"{result.algorithm}, {named_seeds(result.seeds.exploratory)}: exploratory: made under another declaration "
+        "of claims, tasks, algorithms and seeds than the first runs here, so perhaps added after a look at results"
+        for result in task.algorithms
+        if result.seeds.exploratory
+    ]
+
+
+def resting_on(results: Sequence[AlgorithmResult]) -> str:
+    """On how many runs of those asked for a table rests."""
+    shown, planned = sum(len(each.seeds.shown) for each in results), sum(len(each.seeds.planned) for each in results)
+    added = sum(len(each.seeds.exploratory) for each in results)
+    text = f"Rests on {shown:,} of {planned:,} runs asked for"
+    return f"{text}, {added:,} of them exploratory." if added else f"{text}."
+
+
+def absences_of(suite: SuiteResult, algorithms: Container[str], tasks: Container[str]) -> list[str]:
+    """`absences` of some algorithms on some tasks, for a table over several; the first of them where they are many."""
+    lines = []
+    for task in suite.tasks:
+        if task.task in tasks:
+            own = [result for result in task.algorithms if result.algorithm in algorithms]
+            lines += [f"{task.task}: {line}" for line in absences(task.model_copy(update={"algorithms": own}))]
+    more = len(lines) - NAMED_ABSENCES
+    return [*lines[:NAMED_ABSENCES], f"and {more} more, each below its task's table"] if more > 0 else lines
+
+
 def run_notes(task: TaskResult) -> list[str]:
     """What the runs themselves say that a reader should know."""
     return [f"{result.algorithm}: {note}" for result in task.algorithms for note in result.notes]
+
+
+def many(n: int, noun: str) -> str:
+    """A count with its noun."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"

@@ -59,6 +59,11 @@ def csv_text(text: str) -> str:
     return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text
 
 
+def unquoted_csv_text(text: str) -> str:
+    """What `csv_text` was given, read back from a table."""
+    return text[1:] if text[:1] == "'" and text[1:2] in ("=", "+", "-", "@") else text
+
+
 def _printable(character: str) -> str:
     if unicodedata.category(character) in _UNPRINTABLE or character in _BIDI or ord(character) & 0xFFFE == 0xFFFE:
         return _REPLACEMENT

@@ -1,10 +1,10 @@
 """The claims scorecard in words and as tables."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import NamedTuple, get_args
 
 from haepo_bench.report.document import ClaimResult, Comparison, Reading, RunCount, Scorecard, SuiteResult
-from haepo_bench.report.tables import UNDEFINED, Cell, Footnotes, Table, fixed, kind
+from haepo_bench.report.tables import UNDEFINED, Cell, Footnotes, Table, absences_of, fixed, kind, resting_on
 from haepo_bench.statistics.aggregates import TAIL_SEEDS
 from haepo_bench.statistics.verdicts import POWER, Verdict
 
@@ -131,7 +131,9 @@ def _overall_table(claim: ClaimResult, suite: SuiteResult, card: Scorecard) -> T
         verdict = Cell(reading.verdict or UNDEFINED, card.status if reading.verdict else "")
         cells = [_comparison_cell(claim, each) for each in reading.overall]
         rows.append([_name(suite, reading.algorithm, footnotes), verdict, *cells])
-    notes = [f"Decided by: {MEASURE_TITLES[claim.measure]}.", *_coverage_notes(claim), *footnotes.lines]
+    notes = [f"Decided by: {MEASURE_TITLES[claim.measure]}.", *_coverage_notes(claim)]
+    notes += _missing_notes(suite, card, [task for r in claim.readings for each in r.overall for task in each.tasks])
+    notes += footnotes.lines
     return Table(
         f"{claim.claim} – {card.status}",
         ["Reading", "Against all", *(f"against {name}" for name in card.baselines)],
@@ -158,7 +160,10 @@ def _task_tables(claim: ClaimResult, suite: SuiteResult, card: Scorecard) -> lis
             f"{claim.claim}, task by task – {card.status}",
             ["Reading and task", *(f"against {name}" for name in card.baselines)],
             rows,
-            footnotes.lines,
+            [
+                *_missing_notes(suite, card, [each.tasks[0] for r in claim.readings for each in r.by_task]),
+                *footnotes.lines,
+            ],
         )
     ]
 
@@ -170,7 +175,7 @@ def _look_tables(claim: ClaimResult, suite: SuiteResult, card: Scorecard) -> lis
     footnotes = _footnotes(suite, card)
     tables = []
     for measure in names:
-        rows, tasks = [], set()
+        rows, tasks, looks = [], set(), []
         for reading in claim.readings:
             cells = []
             for each in reading.overall:
@@ -179,13 +184,19 @@ def _look_tables(claim: ClaimResult, suite: SuiteResult, card: Scorecard) -> lis
                     cells.append(Cell(UNDEFINED))
                     continue
                 tasks.add(len(look.tasks))
-                interval = _interval(look.difference, look.low, look.high)
-                cells.append(Cell(f"{fixed(look.candidate, 2)} against {fixed(look.baseline, 2)}", interval))
+                looks.append(look)
+                details = [_interval(look.difference, look.low, look.high)]
+                if _short(look.candidate_runs) or _short(look.baseline_runs):
+                    details.append(_runs(look.candidate_runs, look.baseline_runs))
+                    details += _range(look.lowest, look.highest)
+                text = f"{fixed(look.candidate, 2)} against {fixed(look.baseline, 2)}"
+                cells.append(Cell(text, "; ".join(details)))
             rows.append([_name(suite, reading.algorithm, footnotes), *cells])
         on = f"{min(tasks)} to {max(tasks)}" if len(tasks) > 1 else str(max(tasks, default=0))
         notes = [
             f"A second look, which decides nothing: mean over {on} {'task' if on == '1' else 'tasks'}; the difference "
-            "with its two-sided 95 % interval, not corrected."
+            "with its two-sided 95 % interval, not corrected.",
+            *_missing_notes(suite, card, [task for look in looks for task in look.tasks]),
         ]
         tables.append(
             Table(
@@ -209,8 +220,8 @@ def _comparison_cell(claim: ClaimResult, comparison: Comparison) -> Cell:
         seeds = _seeds(claim, comparison)
         details.append("no number of seeds" if seeds is None else f"{seeds:,} seeds needed")
     if _short(comparison.candidate_runs) or _short(comparison.baseline_runs):
-        sides = (comparison.candidate_runs, comparison.baseline_runs)
-        details.append("runs: " + " and ".join(f"{side.shown}/{side.planned}" for side in sides))
+        details.append(_runs(comparison.candidate_runs, comparison.baseline_runs))
+        details += _range(comparison.lowest, comparison.highest)
         for verdict, case in ((comparison.if_missing_worst, "worst"), (comparison.if_missing_best, "best")):
             if verdict != comparison.verdict:
                 details.append(f"{verdict} if the missing were the {case}")
@@ -233,11 +244,35 @@ def _coverage_notes(claim: ClaimResult) -> list[str]:
     return notes
 
 
+def _missing_notes(suite: SuiteResult, card: Scorecard, tasks: Container[str]) -> list[str]:
+    """On how many runs of those asked for a table rests, and which have no result."""
+    named = {*card.candidates, *card.baselines}
+    own = [
+        result for task in suite.tasks if task.task in tasks for result in task.algorithms if result.algorithm in named
+    ]
+    return [resting_on(own), *absences_of(suite, named, tasks)]
+
+
 def _interval(difference: float | None, low: float | None, high: float | None) -> str:
     if difference is None:
         return UNDEFINED
-    text = f"{'+' if difference >= 0.005 else ''}{fixed(difference, 2)}"
+    text = _signed(difference)
     return text if low is None or high is None else f"{text} [{fixed(low, 2)}, {fixed(high, 2)}]"
+
+
+def _runs(candidate: RunCount, baseline: RunCount) -> str:
+    return f"runs: {candidate.shown}/{candidate.planned} and {baseline.shown}/{baseline.planned}"
+
+
+def _range(lowest: float | None, highest: float | None) -> list[str]:
+    """How far a difference could move had no run been missing."""
+    return (
+        [] if lowest is None or highest is None else [f"{_signed(lowest)} to {_signed(highest)} had none been missing"]
+    )
+
+
+def _signed(difference: float) -> str:
+    return f"{'+' if difference >= 0.005 else ''}{fixed(difference, 2)}"
 
 
 def _short(count: RunCount) -> bool:

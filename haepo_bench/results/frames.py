@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from haepo_bench.results.selection import Run, SelectedCell, failure_reason
-from haepo_bench.statistics.curves import area_under_curve, last_defined
+from haepo_bench.statistics.curves import area_under_curve, area_until, last_defined, value_at
 
 Array = NDArray[Any]
 
@@ -45,6 +45,8 @@ DIAGNOSTICS = (
     "right_choice_share",
     "clean_return",
     "reward_alignment",
+    "implicit_value",
+    "implicit_value_deviation",
 )
 
 #: What a run is judged by; see `run_frame`.
@@ -55,6 +57,9 @@ MEASURES = (
     "final_return",
     "final_return_greedy",
     "area_return",
+    "score_in_time",
+    "area_in_time",
+    "return_in_time",
 )
 
 
@@ -101,7 +106,9 @@ def curve_frame(cells: Sequence[SelectedCell]) -> pd.DataFrame:
                 ]
             )
             for name in names
-        }
+        },
+        # Every column is an array of its own already; a copy of them all would double the memory of a large store.
+        copy=False,
     )
     random = repeated(lambda _, run: run.record.references.random if run.record.references else np.nan, float)
     solved = repeated(lambda _, run: run.record.references.solved if run.record.references else np.nan, float)
@@ -120,19 +127,16 @@ def run_frame(cells: Sequence[SelectedCell], curves: pd.DataFrame) -> pd.DataFra
 
     Columns: task, algorithm, seed, status (also `missing` and `damaged`), reason, the `MEASURES`, the `COSTS` and the
     last defined value of the `DIAGNOSTICS`. final_* is the value at the budget, `area` the area under the score curve,
-    `area_return` that under the return curve, both divided by the budget.
+    `area_return` that under the return curve, both divided by the budget. *_in_time are over the task's
+    `common_seconds`: score and return reached by then, and the area under the score curve up to then, divided by it.
     """
     rows: list[dict[str, Any]] = []
-    start = 0
-    columns = {name: curves[name].to_numpy() for name in curves.columns}
-    for cell in cells:
+    blocks = cell_blocks(cells, curves)
+    common = common_seconds(cells)
+    for cell, block in zip(cells, blocks, strict=True):
         row = {"task": cell.task, "algorithm": cell.algorithm}
         results: dict[int, dict[str, Any]] = {}
-        marks = len(cell.runs[0].curve["env_steps"]) if cell.runs else 0
-        stop = start + marks * len(cell.runs)
-        # All runs of a cell share their marks, so that a column is a block [run, mark].
-        block = {name: column[start:stop].reshape(len(cell.runs), marks) for name, column in columns.items()}
-        numbers = _reduce(block) if cell.runs else {}
+        numbers = _reduce(block, common.get(cell.task)) if cell.runs else {}
         for i, run in enumerate(cell.runs):
             cost = run.record.cost
             results[run.record.seed] = {
@@ -144,13 +148,39 @@ def run_frame(cells: Sequence[SelectedCell], curves: pd.DataFrame) -> pd.DataFra
         for absent in cell.absent:
             results[absent.seed] = {"status": absent.status, "reason": absent.reason}
         rows += [{**row, "seed": seed, **results[seed]} for seed in cell.seeds]
-        start = stop
     names = ["task", "algorithm", "seed", "status", "reason", *MEASURES, *COSTS, *DIAGNOSTICS]
     frame = pd.DataFrame(rows, columns=names)
     return frame.astype(dict.fromkeys(names[5:], float))
 
 
-def _reduce(block: dict[str, Array]) -> dict[str, Array]:
+def cell_blocks(cells: Sequence[SelectedCell], curves: pd.DataFrame) -> list[dict[str, Array]]:
+    """The rows of `curve_frame` of each cell, {column: [run, mark]}: all runs of a cell share their marks."""
+    columns = {name: curves[name].to_numpy() for name in curves.columns}
+    blocks, start = [], 0
+    for cell in cells:
+        marks = len(cell.runs[0].curve["env_steps"]) if cell.runs else 0
+        stop = start + marks * len(cell.runs)
+        blocks.append({name: column[start:stop].reshape(len(cell.runs), marks) for name, column in columns.items()})
+        start = stop
+    return blocks
+
+
+def common_seconds(cells: Sequence[SelectedCell]) -> dict[str, float]:
+    """{task: training seconds that its fastest algorithm took for the budget}, mean over the seeds that are done.
+
+    At that time every algorithm is still training or just done, so that nobody's curve has to be continued by guessing.
+    Tasks on which no run has a clock are absent.
+    """
+    common: dict[str, float] = {}
+    for cell in cells:
+        clocks = [run.curve["wall_seconds"][-1] for run in cell.runs if "wall_seconds" in run.curve]
+        known = [clock for clock in clocks if np.isfinite(clock)]
+        if known and np.mean(known) > 0:
+            common[cell.task] = min(common.get(cell.task, np.inf), float(np.mean(known)))
+    return common
+
+
+def _reduce(block: dict[str, Array], seconds: float | None) -> dict[str, Array]:
     """block: {column: [run, mark]} -> {measure or diagnostic: [run]}."""
     marks = block["env_steps"][0]
     reduced = {
@@ -161,4 +191,9 @@ def _reduce(block: dict[str, Array]) -> dict[str, Array]:
         "final_return_greedy": block["return_greedy_filled"][:, -1],
         "area_return": area_under_curve(block["return_filled"], marks),
     }
+    if seconds is not None and "wall_seconds" in block:
+        clock = block["wall_seconds"]
+        reduced["score_in_time"] = value_at(block["score"], clock, seconds)
+        reduced["area_in_time"] = area_until(block["score"], clock, seconds)
+        reduced["return_in_time"] = value_at(block["return_filled"], clock, seconds)
     return reduced | {name: last_defined(block[name]) for name in DIAGNOSTICS if name in block}

@@ -56,6 +56,8 @@ class SelectedCell:
         seeds: asked for.
         runs: done or diverged, by seed, all with the same marks.
         unfinished: readable records of runs without a result.
+        added: of the seeds of `runs`, those made under another declaration of claims, tasks, algorithms and seeds than
+            the cell's first run: somebody may have looked at results before they were asked for.
         information: from a record, else from the plan; None where neither says it.
     """
 
@@ -69,6 +71,7 @@ class SelectedCell:
     runs: tuple[Run, ...]
     absent: tuple[AbsentRun, ...]
     unfinished: tuple[Run, ...]
+    added: tuple[int, ...]
     information: Information | None
 
     @property
@@ -316,6 +319,7 @@ def _cell(planned: PlannedCell, runs: list[Run], damaged: list[Damaged]) -> Sele
             absent.append(AbsentRun(seed, run.record.status, failure_reason(run.record)))
     order = [found[seed] for seed in sorted(seeds) if seed in found]
     information = next((run.record.information for run in order), planned.information)
+    shown = tuple(run for run in order if run.record.status in FINISHED)
     return SelectedCell(
         folder=planned.folder,
         task=planned.task,
@@ -324,11 +328,19 @@ def _cell(planned: PlannedCell, runs: list[Run], damaged: list[Damaged]) -> Sele
         settings_hash=planned.settings_hash,
         code_hash=planned.code_hash,
         seeds=tuple(seeds),
-        runs=tuple(run for run in order if run.record.status in FINISHED),
+        runs=shown,
         absent=tuple(absent),
         unfinished=tuple(run for run in order if run.record.status not in FINISHED),
+        added=_added(shown),
         information=information,
     )
+
+
+def _added(runs: Iterable[Run]) -> tuple[int, ...]:
+    """Seeds made under another declaration than the first of some runs of a cell."""
+    ordered = sorted(runs, key=lambda run: (_started(run), run.record.seed))
+    under = [run.record.provenance.get(PROVENANCE_KEY) for run in ordered]
+    return tuple(sorted(run.record.seed for run, made in zip(ordered, under, strict=True) if made != under[0]))
 
 
 def failure_reason(record: RunRecord) -> str:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from haepo_bench.errors import UserError
 from haepo_bench.results.record import FINISHED, NewerFormat, RunRecord
@@ -55,14 +56,25 @@ class Store:
         """The file of one run's final policy, where policies are kept."""
         return self.root / cell_folder / f"seed-{seed}.npz"
 
+    def checkpoint_path(self, cell_folder: str, seed: int) -> Path:
+        """The file that one run can go on from, until it is finished."""
+        return self.root / cell_folder / f"seed-{seed}.checkpoint"
+
     def log_path(self, name: str) -> Path:
         """The log file of a job."""
         return self.root / LOG_FOLDER / f"{name}.log"
 
     def sweep(self) -> None:
-        """Removes half-written files that a killed `run` left behind; call it with the lock held."""
+        """Removes what a killed `run` left behind: half-written files, checkpoints of finished runs.
+
+        Call it with the lock held.
+        """
         for leftover in (*self.root.glob(".plan.json.*"), *self.root.glob("*/.seed-*")):
             leftover.unlink(missing_ok=True)
+        for checkpoint in self.root.glob("*/seed-*.checkpoint"):
+            record = read_record(checkpoint.with_suffix(".json"))
+            if isinstance(record, RunRecord) and record.status in FINISHED:
+                checkpoint.unlink(missing_ok=True)
 
     def read(self, cell_folder: str, seed: int) -> RunRecord | Damaged | None:
         """One run, None where there is none, `Damaged` where the file cannot be read as one."""
@@ -71,7 +83,8 @@ class Store:
     def write(self, cell_folder: str, record: RunRecord) -> Path:
         """Stores a run.
 
-        A finished run is never overwritten: storing over one raises FileExistsError. A file that cannot be read is
+        With a finished run its checkpoint goes. A finished run is never overwritten: storing over one raises
+        FileExistsError. A file that cannot be read is
         kept beside under a name ending in `.damaged`.
 
         Raises:
@@ -85,6 +98,8 @@ class Store:
         elif before is not None and before.status in FINISHED:
             raise FileExistsError(f"{path} holds a finished run")
         write_atomically(path, record.to_json())
+        if record.status in FINISHED:
+            self.checkpoint_path(cell_folder, record.seed).unlink(missing_ok=True)
         return path
 
     def write_plan(self, document: dict[str, Any]) -> None:
@@ -139,6 +154,11 @@ class Store:
             file.write(str(os.getpid()))
             file.flush()
             yield
+
+
+def cell_folder(task: str, algorithm: str, settings_hash: str, code_hash: str) -> str:
+    """Name of the folder of a cell's runs inside the suite's folder."""
+    return f"{quote(task, safe='')}--{algorithm}--{settings_hash[:8]}-{code_hash[:8]}"
 
 
 def read_record(path: Path) -> RunRecord | Damaged | None:

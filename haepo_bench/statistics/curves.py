@@ -23,6 +23,37 @@ def area_under_curve(values: Array, marks: Array) -> Array:
     return np.asarray(values[..., :-1] @ widths / widths.sum())
 
 
+def value_at(values: Array, times: Array, at: float) -> Array:
+    """values: [run, mark], times: [run, mark], not decreasing -> [run]: each run's value at a common time.
+
+    That of the last mark whose time has come; after its last mark a run keeps its last value. A mark without a time
+    (NaN), such as those of a run that broke off, counts as reached right after the last one that has a time. NaN for a
+    run without any time.
+    """
+    clock = _complete(times)
+    reached = np.argmax(np.where(clock <= at, np.arange(1, clock.shape[-1] + 1), 0), axis=-1)
+    found = np.take_along_axis(np.asarray(values, dtype=float), reached[:, None], axis=-1)[:, 0]
+    return np.where(np.isnan(clock[:, 0]), np.nan, found)
+
+
+def area_until(values: Array, times: Array, until: float) -> Array:
+    """values: [run, mark], times: [run, mark], not decreasing -> [run]: the mean value over [0, until].
+
+    `area_under_curve` against a clock that each run has of its own: the same step function, read as in `value_at`.
+    """
+    clock = np.minimum(_complete(times), until)
+    edges = np.concatenate([np.zeros((len(clock), 1)), clock[:, 1:], np.full((len(clock), 1), until)], axis=1)
+    area = (np.asarray(values, dtype=float) * np.diff(edges, axis=1)).sum(axis=1) / until
+    return np.where(np.isnan(clock[:, 0]), np.nan, area)
+
+
+def _complete(times: Array) -> Array:
+    """times: [run, mark] -> [run, mark]: with each mark's last known time where it has none; NaN before the first."""
+    times = np.asarray(times, dtype=float)
+    known = np.maximum.accumulate(np.where(np.isnan(times), 0, np.arange(times.shape[-1])), axis=-1)
+    return np.take_along_axis(times, known, axis=-1)
+
+
 def last_defined(values: Array) -> Array:
     """values: [..., mark] -> [...]: the last value that is not NaN, NaN where there is none."""
     values = np.asarray(values, dtype=float)

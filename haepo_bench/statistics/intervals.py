@@ -100,50 +100,74 @@ def combination_interval(
     Nonparametric confidence intervals for the one- and two-sample problems, Biostatistics 6(2), for two samples (T3).
     Our choice: k-statistics, weighted sums, no correction from groups of fewer than five samples.
     """
-    estimate, error, degrees, skewness, enough = _combined(samples, coefficients)
-    quantile = special.stdtrit(degrees, 0.5 + confidence / 2)
-    low = estimate - error * _uncorrected(quantile, skewness)
-    high = estimate - error * _uncorrected(-quantile, skewness)
-    return Interval(estimate, np.where(enough, low, np.nan), np.where(enough, high, np.nan))
+    return combine(samples, coefficients).interval(confidence)
 
 
-def combination_p_value(samples: Sequence[Array], coefficients: Sequence[float] | Array, *, null: float) -> Array:
-    """samples: [sample, ...] each, coefficients: [group] -> [...]: p-value of a weighted sum of means being above null.
+class Combination(NamedTuple):
+    """A weighted sum of means of independent samples, for intervals and tests; every field has the same shape.
 
-    The null hypothesis is that it is at most `null`. The test that belongs to `combination_interval`: p is below alpha
-    exactly where the lower end at confidence 1 - 2 alpha lies above null. For "below" negate coefficients and null.
-    Without any spread it is 0 or 1. NaN where any group has fewer than two samples.
+    Args:
+        error: the estimate's standard error.
+        degrees: of freedom.
+        skewness: of the estimate.
+        enough: whether every group has two samples.
+        size: of the largest numbers summed: differences far smaller are rounding.
     """
-    estimate, error, degrees, a, enough = _combined(samples, coefficients)
-    size = sum(abs(c) * np.nanmax(np.abs(s), initial=0.0) for s, c in zip(samples, coefficients, strict=True))
-    # Equal scores differ from their mean by rounding alone, and so may two equal means.
-    still = error <= 1e-12 * size
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        t = (estimate - null) / error
-        g = t + a * t**2 / 3 + a**2 * t**3 / 27 + a / 6
-        p = np.where(still, np.where(estimate - null > 1e-12 * size, 0.0, 1.0), special.stdtr(degrees, -g))
-    return np.where(enough, p, np.nan)
+
+    estimate: Array
+    error: Array
+    degrees: Array
+    skewness: Array
+    enough: Array
+    size: Array
+
+    def interval(self, confidence: float) -> Interval:
+        """As `combination_interval`."""
+        quantile = special.stdtrit(self.degrees, 0.5 + confidence / 2)
+        low = self.estimate - self.error * _uncorrected(quantile, self.skewness)
+        high = self.estimate - self.error * _uncorrected(-quantile, self.skewness)
+        return Interval(self.estimate, np.where(self.enough, low, np.nan), np.where(self.enough, high, np.nan))
+
+    def p_above(self, null: float) -> Array:
+        """p-value of the sum being above null; the null hypothesis is that it is at most `null`.
+
+        The test that belongs to `interval`: p is below alpha exactly where the lower end at confidence 1 - 2 alpha lies
+        above null. Without any spread it is 0 or 1. NaN where any group has fewer than two samples.
+        """
+        # Equal scores differ from their mean by rounding alone, and so may two equal means.
+        still, a = self.error <= 1e-12 * self.size, self.skewness
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            t = (self.estimate - null) / self.error
+            g = t + a * t**2 / 3 + a**2 * t**3 / 27 + a / 6
+            certain = np.where(self.estimate - null > 1e-12 * self.size, 0.0, 1.0)
+            p = np.where(still, certain, special.stdtr(self.degrees, -g))
+        return np.where(self.enough, p, np.nan)
+
+    def p_below(self, null: float) -> Array:
+        """p-value of the sum being below null."""
+        return self._replace(estimate=-self.estimate, skewness=-self.skewness).p_above(-null)
 
 
-def _combined(
-    samples: Sequence[Array], coefficients: Sequence[float] | Array
-) -> tuple[Array, Array, Array, Array, Array]:
-    """-> [...]: a weighted sum of means, its standard error, degrees of freedom, skewness, and if all have samples."""
+def combine(samples: Sequence[Array], coefficients: Sequence[float] | Array) -> Combination:
+    """samples: [sample, ...] each, coefficients: [group] -> [...]: see `combination_interval`."""
     estimate = variance = third = square_over_degrees = np.zeros(())
     enough = np.ones((), dtype=bool)
-    for values, c in zip(samples, np.asarray(coefficients, dtype=float), strict=True):
-        n, mean, k2, k3 = _k_statistics(np.asarray(values, dtype=float))
+    size = 0.0
+    for group, c in zip(samples, np.asarray(coefficients, dtype=float), strict=True):
+        values = np.asarray(group, dtype=float)
+        n, mean, k2, k3 = _k_statistics(values)
         part = c**2 * k2 / np.maximum(n, 1)
         estimate = estimate + c * mean
         variance = variance + part
         third = third + np.where(n >= ENOUGH_FOR_SKEWNESS, c**3 * k3 / np.maximum(n, 1) ** 2, 0.0)
         square_over_degrees = square_over_degrees + part**2 / np.maximum(n - 1, 1)
         enough = enough & (n >= 2)
+        size += abs(c) * np.fmax.reduce(np.abs(values), axis=None, initial=0.0)
     error = np.sqrt(variance)
     with np.errstate(divide="ignore", invalid="ignore"):
         degrees = np.where(variance > 0, variance**2 / square_over_degrees, 1.0)
         skewness = np.where(variance > 0, third / error**3, 0.0)
-    return estimate, error, degrees, skewness, enough
+    return Combination(estimate, error, degrees, skewness, enough, np.asarray(size))
 
 
 def _k_statistics(values: Array) -> tuple[Array, Array, Array, Array]:

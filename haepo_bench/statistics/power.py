@@ -38,7 +38,9 @@ def power(
     if shift > critical + 12:  # far beyond doubt, and beyond where noncentral t is calculated reliably
         return 1.0
     above = stats.nct.sf(critical, degrees, shift)
-    return float(above + (stats.nct.cdf(-critical, degrees, shift) if sides == "two-sided" else 0.0))
+    # Beyond a shift of 7 less than 1e-13 lies in the other tail, which scipy calculates as NaN here and there.
+    below = stats.nct.cdf(-critical, degrees, shift) if sides == "two-sided" and shift < 7 else 0.0
+    return float(above + below)
 
 
 def seeds_needed(

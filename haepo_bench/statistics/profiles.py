@@ -5,8 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from haepo_bench.statistics.aggregates import aggregate_interval, weighted_mean
-from haepo_bench.statistics.bootstrap import Method
+from haepo_bench.statistics.aggregates import weighted_mean
 from haepo_bench.statistics.intervals import Interval
 
 Array = NDArray[Any]
@@ -34,21 +33,27 @@ def profile_band(
     thresholds: Array,
     *,
     rng: np.random.Generator,
-    method: Method = "percentile",
     confidence: float = 0.95,
     replicates: int = 2000,
 ) -> Interval:
     """scores: [seed, task], weights: [task], thresholds: [threshold] -> [threshold]: the profile with a pointwise band.
 
     Seeds are resampled within each task, and a replicate's profile is one whole curve. Percentile intervals as in
-    Agarwal et al. (2021): shares of few runs take few values, and corrections for bias and skewness read noise there.
+    Agarwal et al. (2021): shares of few runs take few values, and corrections for bias and skewness read noise there. A
+    task with one run gives no band.
+
+    How often each run is drawn is multinomial, and a profile is linear in that: it is drawn at once, which gives the
+    distribution that `bootstrap_interval` has and takes a hundredth of the time.
     """
-    return aggregate_interval(
-        lambda resampled, shares: performance_profile(resampled, shares, thresholds),
-        scores,
-        weights,
-        rng=rng,
-        method=method,
-        confidence=confidence,
-        replicates=replicates,
-    )
+    scores, thresholds = np.asarray(scores, dtype=float), np.asarray(thresholds, dtype=float)
+    estimate = performance_profile(scores, weights, thresholds)
+    replicated = np.zeros((replicates, len(thresholds)))
+    for column, weight in zip(scores.T, np.asarray(weights) / np.sum(weights), strict=True):
+        runs = column[~np.isnan(column)]
+        if len(runs) < 2:
+            return Interval(estimate, np.full_like(estimate, np.nan), np.full_like(estimate, np.nan))
+        drawn = rng.multinomial(len(runs), np.full(len(runs), 1 / len(runs)), size=replicates) / len(runs)
+        replicated += weight * (drawn @ (runs[:, None] > thresholds))
+    low, high = np.quantile(replicated, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
+    # Rounding aside, a share that no resampling can change has a band of width zero, and none leaves [0, 1].
+    return Interval(estimate, np.minimum(np.clip(low, 0, 1), estimate), np.maximum(np.clip(high, 0, 1), estimate))

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haepo_bench.statistics.comparisons import holm
-from haepo_bench.statistics.intervals import combination_interval, combination_p_value
+from haepo_bench.statistics.intervals import combine
 from haepo_bench.statistics.power import seeds_needed
 
 Array = NDArray[Any]
@@ -86,7 +86,8 @@ def evidence(
     """
     samples = [*candidate, *baseline]
     signs = np.concatenate([weights, -np.asarray(weights)])
-    interval = combination_interval(samples, signs, confidence=1 - 2 * ALPHA)
+    found = combine(samples, signs)
+    interval = found.interval(1 - 2 * ALPHA)
 
     def spread(groups: Sequence[Array]) -> float:
         if any((~np.isnan(values)).sum() < 2 for values in groups):
@@ -97,9 +98,9 @@ def evidence(
         difference=float(interval.estimate),
         low=float(interval.low),
         high=float(interval.high),
-        p_above=float(combination_p_value(samples, signs, null=claimed)),
-        p_below=float(combination_p_value(samples, -signs, null=-ruled_out)),
-        p_positive=float(combination_p_value(samples, signs, null=0.0)),
+        p_above=float(found.p_above(claimed)),
+        p_below=float(found.p_below(ruled_out)),
+        p_positive=float(found.p_above(0.0)),
         sd_candidate=spread(candidate),
         sd_baseline=spread(baseline),
         claimed=claimed,

@@ -8,7 +8,7 @@ refused.
 import math
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import yaml
@@ -24,6 +24,9 @@ MAX_CHARACTERS = 256 * 1024
 MAX_ENTRIES = 50_000
 MAX_DEPTH = 32
 MAX_PROBLEMS_SHOWN = 20
+
+#: What to do about a suite file that holds none.
+SUITE_REMEDY = "`haepo-bench init` writes a suite to start from"
 
 _DIGITS = "[0-9]+(?:_[0-9]+)*"
 _DECIMAL = re.compile(f"[-+]?{_DIGITS}")
@@ -48,7 +51,7 @@ class Problem(NamedTuple):
 class SuiteError(UserError):
     """A suite file (or what `--set` makes of it) that cannot be run; holds every problem that was found."""
 
-    def __init__(self, problems: Iterable[UserError]) -> None:
+    def __init__(self, problems: Iterable[UserError], *, kind: str = "suite") -> None:
         self.problems = tuple(problems)
         if len(self.problems) == 1:
             (only,) = self.problems
@@ -57,7 +60,7 @@ class SuiteError(UserError):
         shown = [str(problem) for problem in self.problems[:MAX_PROBLEMS_SHOWN]]
         if len(shown) < len(self.problems):
             shown.append(f"... and {len(self.problems) - len(shown)} more")
-        super().__init__("\n".join([f"{len(self.problems)} problems in the suite", *shown]))
+        super().__init__("\n".join([f"{len(self.problems)} problems in the {kind}", *shown]))
 
 
 @dataclass
@@ -68,11 +71,13 @@ class Document:
         data: dictionaries with text keys, lists, text, numbers, booleans and None.
         places: for each key path where it stands, such as `suite.yaml:12` or `--set seeds`; the empty path has one.
         problems: found while reading that do not keep one from reading on.
+        kind: what the file is, for messages: a `suite`, a `mapping`.
     """
 
     data: Any
     places: dict[KeyPath, str]
     problems: list[Problem]
+    kind: str = "suite"
 
     def where(self, path: KeyPath) -> str:
         """Place and key path, such as `suite.yaml:12: tasks[1].budget`."""
@@ -83,10 +88,11 @@ class Document:
 
     def error(self, problems: Iterable[Problem]) -> SuiteError:
         """The problems as one error, each with its place; repeated ones once."""
-        return SuiteError(
+        found = [
             UserError(problem.problem, where=self.where(problem.path), remedy=problem.remedy)
             for problem in dict.fromkeys(problems)
-        )
+        ]
+        return SuiteError(found, kind=self.kind)
 
     def _existing_entry(self, path: KeyPath) -> KeyPath:
         # `- haepo` stands for `- {use: haepo}`: a path that leads into a scalar ends at the scalar.
@@ -112,34 +118,38 @@ def render(path: KeyPath) -> str:
     return text
 
 
-def parse(text: str, source: str, place: Callable[[int], str]) -> Document:
+def parse(
+    text: str, source: str, place: Callable[[int], str], *, kind: str = "suite", remedy: str = SUITE_REMEDY
+) -> Document:
     """Reads one YAML document.
 
     Args:
         source: what is read, such as a file name; the place of the whole.
         place: the place of a line (counted from 1).
+        kind: what the file is, for messages.
+        remedy: what to do where the file is empty.
 
     Raises:
         SuiteError: not YAML, or beyond what a suite may hold (tags, bombs of aliases, depth).
     """
     if len(text) > MAX_CHARACTERS:
-        raise _refusal(source, f"is larger than {MAX_CHARACTERS // 1024} KiB, which no suite is", "")
+        raise _refusal(source, f"is larger than {MAX_CHARACTERS // 1024} KiB, which no {kind} is", "")
     if "\0" in text:
-        raise _refusal(source, "is not a text file (it holds NUL characters)", "a suite is a YAML file")
+        raise _refusal(source, "is not a text file (it holds NUL characters)", f"a {kind} is a YAML file")
     try:
         loader = _Loader(text)
         root = loader.get_single_node()
     except _TagError as error:
         raise _refusal(
             place(error.line),
-            f"the tag '{error.tag}' is refused: a suite holds plain data only",
+            f"the tag '{error.tag}' is refused: a {kind} holds plain data only",
             "remove the tag; put quotes around text that starts with '!'",
         ) from None
     except yaml.reader.ReaderError as error:
         raise _refusal(
             place(text.count("\n", 0, error.position) + 1),
             f"the control character U+{ord(text[error.position]):04X} is not allowed",
-            "a suite is a text file: remove the character",
+            f"a {kind} is a text file: remove the character",
         ) from None
     except RecursionError:
         raise _refusal(source, f"is nested more than {MAX_DEPTH} levels deep", "") from None
@@ -153,8 +163,8 @@ def parse(text: str, source: str, place: Callable[[int], str]) -> Document:
             tab or "check indentation, quotes, brackets and colons there and on the line before",
         ) from None
     if root is None:
-        raise _refusal(source, "is empty", "`haepo-bench init` writes a suite to start from")
-    return _Builder(source, place).build(root)
+        raise _refusal(source, "is empty", remedy)
+    return replace(_Builder(source, place).build(root), kind=kind)
 
 
 def scalar(text: str) -> Any:

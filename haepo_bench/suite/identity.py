@@ -5,7 +5,6 @@ Names, seed lists, workers, timeouts and paths are in neither: changing them run
 
 import hashlib
 import importlib.util
-import json
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import haepo_bench
 from haepo_bench import catalogue
 from haepo_bench.catalogue import Listed
+from haepo_bench.results.hashing import digest
 from haepo_bench.tasks.base import Task
 from haepo_bench.training.algorithm import Algorithm, AlgorithmDefinition
 
@@ -37,29 +37,14 @@ def settings_document(
     device: str,
 ) -> dict[str, Any]:
     """The document that `settings_hash` is the hash of; JSON types only."""
+    described = {"id": task.id, "version": task.version, "time_limit": time_limit, "backend": task.backend}
     return {
-        "task": {"id": task.id, "version": task.version, "time_limit": time_limit, "backend": task.backend},
+        "task": described | ({"inputs": dict(task.inputs)} if task.inputs else {}),
         "algorithm": {"id": definition.name, "version": definition.version, "parameters": algorithm.parameters},
         "budget": {"env_steps": budget},
         "evaluation": {"every": evaluation_every, "episodes": evaluation_episodes},
         "device": device,
     }
-
-
-def canonical_json(document: Any) -> str:
-    """One text for equal documents: sorted keys, no spaces, ASCII.
-
-    Raises:
-        TypeError: a key that is not text, or a value that JSON does not have.
-        ValueError: a number that is not finite.
-    """
-    _check_keys(document)
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def digest(document: Any) -> str:
-    """SHA-256 of a document's canonical JSON, in hexadecimal."""
-    return hashlib.sha256(canonical_json(document).encode("ascii")).hexdigest()
 
 
 def code_hash(algorithm: str, task: str) -> str:
@@ -80,17 +65,6 @@ def code_hash(algorithm: str, task: str) -> str:
     address = catalogue.innermost(task)
     stepped_by = {package: _version(package) for start, package in TASK_PACKAGES.items() if address.startswith(start)}
     return digest({"rooms": _rooms_hash(), "versions": _versions() | stepped_by, "plugins": plugins})
-
-
-def _check_keys(value: Any) -> None:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            if not isinstance(key, str):
-                raise TypeError(f"a key that is not text: {key!r}")
-            _check_keys(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            _check_keys(inner)
 
 
 def _entry(name: str, entries: list[Listed]) -> Listed:

@@ -28,7 +28,7 @@ def load_suite(path: Path, sets: Sequence[str] = ()) -> LoadedSuite:
     Raises:
         UserError: the file cannot be read as text, or is not a suite; SuiteError holds every problem found.
     """
-    text = _read(path)
+    text = read_text(path)
     label = path.name
     document = parse(text, label, lambda line: f"{label}:{line}")
     problems = list(document.problems)
@@ -51,10 +51,18 @@ def load_suite(path: Path, sets: Sequence[str] = ()) -> LoadedSuite:
     return LoadedSuite(suite, document, text)
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path, *, kind: str = "suite") -> str:
+    """The text of a file that a person wrote.
+
+    Args:
+        kind: what the file is, for messages.
+
+    Raises:
+        UserError: a folder, not text, or not readable.
+    """
     try:
         if path.is_dir():
-            raise UserError("is a folder, not a suite file", where=str(path), remedy="name a .yaml file in it")
+            raise UserError(f"is a folder, not a {kind} file", where=str(path), remedy="name a .yaml file in it")
         if path.exists() and not path.is_file():
             raise UserError("is not a regular file", where=str(path))
         with path.open("rb") as file:
@@ -65,7 +73,7 @@ def _read(path: Path) -> str:
         raise UserError(
             f"is not UTF-8 text (byte {error.start})",
             where=str(path),
-            remedy="a suite is a YAML file: save it as UTF-8",
+            remedy=f"a {kind} is a YAML file: save it as UTF-8",
         ) from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)

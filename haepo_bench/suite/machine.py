@@ -32,6 +32,7 @@ def resolve_execution(options: ExecutionOptions) -> Execution:
         device=device.type,
         device_reason=device.reason,
         timeout_seconds=options.timeout,
+        checkpoint_seconds=options.checkpoint,
     )
 
 

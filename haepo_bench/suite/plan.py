@@ -6,10 +6,10 @@ missing. Nothing in it refers to the suite file any more.
 
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
 
 from haepo_bench.results.claims import DeclaredClaims, declaration_hash
 from haepo_bench.results.record import Information, References
+from haepo_bench.results.store import cell_folder
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class Cell:
     Args:
         task: task address, such as `gym/CartPole-v1`.
         time_limit: steps after which an episode is truncated; None where the task says it itself.
+        options: what else the task is made with (`catalogue.task`).
         algorithm: name in the suite, unique there.
         uses: catalogue name of the algorithm.
         overrides: hyper-parameters that the suite sets, as given to `AlgorithmDefinition.configure`.
@@ -33,6 +34,7 @@ class Cell:
 
     task: str
     time_limit: int | None
+    options: dict[str, str]
     algorithm: str
     uses: str
     overrides: dict[str, Any]
@@ -52,8 +54,7 @@ class Cell:
     @property
     def folder(self) -> str:
         """Folder name of the cell's runs inside the suite's results folder."""
-        task = quote(self.task, safe="")
-        return f"{task}--{self.algorithm}--{self.settings_hash[:8]}-{self.code_hash[:8]}"
+        return cell_folder(self.task, self.algorithm, self.settings_hash, self.code_hash)
 
 
 @dataclass(frozen=True)
@@ -65,12 +66,14 @@ class Execution:
         device: resolved device type, `cpu` or `cuda`.
         device_reason: why that device.
         timeout_seconds: for one job.
+        checkpoint_seconds: between two checkpoints of a run that keeps them.
     """
 
     workers: int
     device: str
     device_reason: str
     timeout_seconds: float
+    checkpoint_seconds: float
 
 
 @dataclass(frozen=True)

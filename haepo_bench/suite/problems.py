@@ -33,8 +33,12 @@ _NAME_REMEDY = "use letters, digits, '.', '_' and '-' only"
 _TASK_REMEDY = "a task is an address such as gym/CartPole-v1 (haepo-bench list tasks)"
 
 
-def problems_of(error: ValidationError) -> list[Problem]:
-    """Every problem that pydantic found, in the order of the schema."""
+def problems_of(error: ValidationError, model: type[BaseModel] = Suite) -> list[Problem]:
+    """Every problem that pydantic found, in the order of the schema.
+
+    Args:
+        model: what the whole file was validated as.
+    """
     found = error.errors(include_url=False)
     paths = [details["loc"] for details in found]
 
@@ -43,15 +47,15 @@ def problems_of(error: ValidationError) -> list[Problem]:
         path = details["loc"]
         return details["type"] == "too_short" and any(p[: len(path)] == path and p != path for p in paths)
 
-    return [_problem(details) for details in found if not phantom(details)]
+    return [_problem(details, model) for details in found if not phantom(details)]
 
 
-def _problem(details: ErrorDetails) -> Problem:
+def _problem(details: ErrorDetails, model: type[BaseModel]) -> Problem:
     path: KeyPath = details["loc"]
     kind, got = details["type"], details["input"]
     context = dict(details.get("ctx", {}))
     if kind == "extra_forbidden":
-        section = _section(path[:-1])
+        section = _section(model, path[:-1])
         known = list(section.model_fields) if section else []
         return Problem(path, "unknown key", did_you_mean(str(path[-1]), known, kind="key"))
     if kind == "string_pattern_mismatch":
@@ -60,12 +64,12 @@ def _problem(details: ErrorDetails) -> Problem:
         return Problem(path, problem, _TASK_REMEDY if is_task else _NAME_REMEDY)
     template = _TEXTS.get(kind)
     text = template.format(**context, got=_show(got)) if template else f"{details['msg']}, got {_show(got)}"
-    return Problem(path, text, context.get("remedy") or _remedy(kind, path, got))
+    return Problem(path, text, context.get("remedy") or _remedy(model, kind, path, got))
 
 
-def _remedy(kind: str, path: KeyPath, got: Any) -> str:
+def _remedy(model: type[BaseModel], kind: str, path: KeyPath, got: Any) -> str:
     if kind in {"missing", "too_short", "model_type", "tuple_type"}:
-        section = _section(path[:-1])
+        section = _section(model, path[:-1])
         field = section.model_fields.get(str(path[-1])) if section else None
         return f"{path[-1]}: {field.description}" if field else ""
     if kind == "string_type" and isinstance(got, int | float):
@@ -73,13 +77,13 @@ def _remedy(kind: str, path: KeyPath, got: Any) -> str:
     return ""
 
 
-def _section(path: KeyPath) -> type[BaseModel] | None:
+def _section(root: type[BaseModel], path: KeyPath) -> type[BaseModel] | None:
     """The model that describes the mapping at a key path."""
-    annotation: Any = Suite
+    annotation: Any = root
     for part in path:
-        model = _model_in(annotation)
-        if model and part in model.model_fields:
-            annotation = model.model_fields[str(part)].annotation
+        inner = _model_in(annotation)
+        if inner and part in inner.model_fields:
+            annotation = inner.model_fields[str(part)].annotation
         # An index, or a key that people choose: the model of the element stands in the same annotation.
     return _model_in(annotation)
 

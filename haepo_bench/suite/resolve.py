@@ -8,8 +8,9 @@ from typing import NamedTuple, TypeVar
 from haepo_bench import catalogue
 from haepo_bench.errors import ParameterError, UserError, did_you_mean
 from haepo_bench.results.claims import DeclaredClaims, members
+from haepo_bench.results.hashing import digest
 from haepo_bench.suite.document import KeyPath, Problem, render
-from haepo_bench.suite.identity import code_hash, digest, settings_document
+from haepo_bench.suite.identity import code_hash, settings_document
 from haepo_bench.suite.loading import load_suite
 from haepo_bench.suite.machine import resolve_execution
 from haepo_bench.suite.overrides import check_filters, selected
@@ -119,18 +120,21 @@ class _Resolver:
         try:
             return make()
         except UserError as error:
-            self.problems.append(Problem(path, error.problem, error.remedy))
+            # A place of the error's own is one in another file, such as a line of the data.
+            problem = f"{error.where}: {error.problem}" if error.where else error.problem
+            self.problems.append(Problem(path, problem, error.remedy))
             return None
 
     def _tasks(self) -> list[tuple[TaskEntry, Task]]:
         tasks: dict[str, tuple[TaskEntry, Task]] = {}
         for index, entry in enumerate(self._suite.tasks):
             path = ("tasks", index, "id")
-            task = self._located(path, partial(catalogue.task, entry.id, time_limit=entry.time_limit))
+            make = partial(catalogue.task, entry.address, time_limit=entry.time_limit, options=entry.options)
+            task = self._located(path, make)
             if task is None:
                 continue
             if task.id in tasks:
-                problem = f"'{entry.id}' and '{tasks[task.id][0].id}' are the same task"
+                problem = f"'{entry.address}' and '{tasks[task.id][0].address}' are the same task"
                 self.problems.append(Problem(path, problem, "remove one of the two"))
             tasks[task.id] = (entry, task)
         return list(tasks.values())
@@ -159,12 +163,19 @@ class _Resolver:
             problem = f"{named.name} cannot be run on {task.id}: {refusal}"
             self.problems.append(Problem(named.path, problem, "take the task or the algorithm out of this suite"))
             return None
-        special = named.entry.per_task.get(entry.id, TaskParameters()).params
+        special = named.entry.per_task.get(entry.address, TaskParameters()).params
         overrides = {**named.entry.params, **special}
         try:
             algorithm = named.definition.configure(overrides, task)
         except ParameterError as error:
-            self.problems.append(_parameter_problem(error, named, entry.id))
+            self.problems.append(_parameter_problem(error, named, entry.address))
+            return None
+        except UserError as error:
+            # What the task needs is missing: a model, a library. Every algorithm says so; once is enough.
+            path: KeyPath = ("tasks", self._suite.tasks.index(entry), "id")
+            missing = Problem(path, error.problem, error.remedy)
+            if missing not in self.problems:
+                self.problems.append(missing)
             return None
         seeds = named.entry.seeds or self._suite.seeds
         budget = self._suite.budget_of(entry)
@@ -182,6 +193,7 @@ class _Resolver:
         return Cell(
             task=task.id,
             time_limit=entry.time_limit,
+            options=entry.options,
             algorithm=named.name,
             uses=named.definition.name,
             overrides=overrides,

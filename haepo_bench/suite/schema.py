@@ -22,6 +22,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from haepo_bench.errors import did_you_mean
 from haepo_bench.results.claims import DEFAULT_CANDIDATE, DEFAULT_MARGIN, DEFAULT_THRESHOLD
+from haepo_bench.suite.language_keys import key_problems, with_keys
 from haepo_bench.tasks.address import canonical
 
 #: Evaluation episodes where a suite does not say.
@@ -29,6 +30,7 @@ DEFAULT_EPISODES = 20
 #: Where a suite does not say how often to evaluate, a budget is divided into this many parts.
 DEFAULT_MARKS = 20
 DEFAULT_TIMEOUT = "1h"
+DEFAULT_CHECKPOINT = "60s"
 
 MAX_STEPS = 10**12
 MAX_MARKS = 10_000
@@ -189,6 +191,17 @@ class EvaluationOptions(_Section):
     )
 
 
+def _in_an_address(text: str) -> str:
+    if not re.fullmatch(r"[!-~]+", text) or set(text) & set("(),@"):
+        raise _error(
+            f"'{text}' cannot be part of a task's address", "use a name or path without spaces, brackets, commas and @"
+        )
+    return text
+
+
+_AddressPart = Annotated[str, AfterValidator(_in_an_address)]
+
+
 class TaskEntry(_Section):
     """One task. A bare string stands for `{id: string}`."""
 
@@ -203,8 +216,39 @@ class TaskEntry(_Section):
     time_limit: _EnvSteps | None = Field(
         default=None,
         le=100_000,
-        description="steps after which an episode is cut off; needed for environments that have no limit of their own",
+        description="steps after which an episode is cut off; needed for environments that have no limit of their own; "
+        "of a language task the most new tokens of a response",
     )
+    model: _AddressPart | None = Field(
+        default=None,
+        description="language tasks: what learns, tiny (where nothing is said), a local folder or a name on the "
+        "Hugging Face hub; {id: lm/arithmetic, model: gpt2} is {id: lm/arithmetic@gpt2}",
+    )
+    data: _AddressPart | None = Field(
+        default=None,
+        description="lm/preferences: a JSONL or Parquet file or a dataset on the Hugging Face hub; "
+        "{id: lm/preferences, data: a.jsonl} is {id: lm/preferences/a.jsonl}",
+    )
+    reward_model: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None,
+        description="lm/preferences: what pays in training, a sequence classifier with one label; a local folder or a "
+        "name on the Hugging Face hub",
+    )
+    gold_model: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None,
+        description="lm/preferences: likewise, what evaluates and is never trained on; reward_model where left out",
+    )
+
+    @property
+    def address(self) -> str:
+        """The id, with `data` and `model` in their places."""
+        return with_keys(self.id, self.data, self.model)
+
+    @property
+    def options(self) -> dict[str, str]:
+        """What the task is made with beside its address and its time limit."""
+        options = {"reward_model": self.reward_model, "gold_model": self.gold_model}
+        return {name: value for name, value in options.items() if value is not None}
 
 
 class TaskParameters(_Section):
@@ -250,6 +294,11 @@ class ExecutionOptions(_Section):
         default=parse_duration(DEFAULT_TIMEOUT),
         description=f"for one job, a block of one algorithm's seeds on one task; seconds, or such as 30m; "
         f"{DEFAULT_TIMEOUT} where nothing is said",
+    )
+    checkpoint: _Timeout = Field(
+        default=parse_duration(DEFAULT_CHECKPOINT),
+        description="between two checkpoints of a run that can go on from one (language tasks); seconds, or such as "
+        f"5m; {DEFAULT_CHECKPOINT} where nothing is said",
     )
 
 
@@ -332,9 +381,12 @@ class Suite(_Section):
         first: dict[str, int] = {}
         for index, task in enumerate(self.tasks):
             place = ("tasks", index)
-            if task.id in first:
-                yield (*place, "id"), _error(f"the task '{task.id}' is already tasks[{first[task.id]}]", "remove one")
-            first.setdefault(task.id, index)
+            address = task.address
+            if address in first:
+                yield (*place, "id"), _error(f"the task '{address}' is already tasks[{first[address]}]", "remove one")
+            first.setdefault(address, index)
+            for wrong in key_problems(task.id, task.data, task.model):
+                yield (*place, wrong.key), _error(wrong.problem, wrong.remedy)
             if task.budget is None and self.budget is None:
                 yield (
                     (*place, "budget"),
@@ -354,7 +406,7 @@ class Suite(_Section):
                 )
 
     def _algorithm_errors(self) -> Iterable[tuple[tuple[str | int, ...], PydanticCustomError]]:
-        tasks = [task.id for task in self.tasks]
+        tasks = [task.address for task in self.tasks]
         for index, algorithm in enumerate(self.algorithms):
             places: list[tuple[tuple[str | int, ...], str]] = [
                 *((("per_task", task), task) for task in algorithm.per_task),

@@ -91,6 +91,12 @@ WRAPPERS = {
             "haepo_bench.tasks.corruption:proxy",
         ),
         Signature(
+            "random-reward",
+            None,
+            "training is paid 0 or 1 at random, whatever was done: the control, of language tasks as well",
+            "haepo_bench.tasks.random_reward:random_reward",
+        ),
+        Signature(
             "window",
             Parameter("n", 1, 1000, "4", whole=True),
             "shows the last n observations",

@@ -54,6 +54,7 @@ class Bandit(Task):
 
     version = 1
     horizon = 1
+    deterministic = True
 
     def __init__(self, name: str, summary: str, means: ArrayLike, tags: Sequence[str] = ()) -> None:
         self.id = f"bandit/{name}"

@@ -5,7 +5,8 @@ the same task to libraries that expect a single environment.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -134,6 +135,10 @@ class Task(ABC):
     groups: int = 1
     #: How the environment is stepped: `array` (all episodes at once) or `gymnasium` (one after the other).
     backend: str = "array"
+    #: Whether a state and an action always lead to the same next state (rewards and start states may be random).
+    deterministic: bool = False
+    #: What else its episodes depend on, such as the contents of files: part of a run's identity.
+    inputs: Mapping[str, str] = MappingProxyType({})
 
     @abstractmethod
     def vector(self, trajectories: int) -> VectorEnvironment:
@@ -142,6 +147,17 @@ class Task(ABC):
     def grouped(self, trajectories: int) -> VectorEnvironment:
         """As `vector`, of `groups` x `trajectories` episodes, group by group; those of a group share a start state."""
         return self.vector(trajectories)
+
+    def paired(self, trajectories: int) -> VectorEnvironment:
+        """As `grouped`, and the episodes of a group start alike also where the task draws its start states.
+
+        What is drawn later is each episode's own. Tasks that draw no start states need not say anything.
+        """
+        return self.grouped(trajectories)
+
+    def expert(self) -> Array | None:
+        """Actions [time, state] of a policy that is best, for tasks that number their states (`visited`); else None."""
+        return None
 
     @property
     def probe_name(self) -> str:

@@ -5,7 +5,7 @@ come from the seed's stream with gymnasium's distributions.
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -18,18 +18,21 @@ class _ClassicControl(VectorEnvironment):
     Args:
         trajectories: a seed.
         horizon: steps after which an episode is cut off.
+        alike: whether all episodes of a seed start in one state, drawn anew at each reset.
     """
 
     #: Bounds of the uniform distribution of start states, [variable].
     low: tuple[float, ...]
     high: tuple[float, ...]
 
-    def __init__(self, trajectories: int, horizon: int) -> None:
-        self._trajectories, self._horizon = trajectories, horizon
+    def __init__(self, trajectories: int, horizon: int, *, alike: bool = False) -> None:
+        self._trajectories, self._horizon, self._alike = trajectories, horizon, alike
 
     def reset(self, streams: Sequence[np.random.Generator]) -> Array:
-        shape = (self._trajectories, len(self.low))
+        shape = (1 if self._alike else self._trajectories, len(self.low))
         drawn = np.stack([stream.uniform(self.low, self.high, shape) for stream in streams])
+        if self._alike:
+            drawn = drawn.repeat(self._trajectories, 1)
         self.state = np.ascontiguousarray(np.moveaxis(drawn, -1, 0))
         self._time = np.zeros(drawn.shape[:2], np.int64)
         return self._observations(self.state)
@@ -160,8 +163,8 @@ class Pendulum(_ClassicControl):
         return np.stack([np.cos(angle), np.sin(angle), spin]).astype(np.float32)
 
 
-#: By gymnasium id: (trajectories, horizon) to a vector environment.
-ARRAY_ENVIRONMENTS: dict[str, Callable[[int, int], _ClassicControl]] = {
+#: By gymnasium id: what makes a vector environment (arguments as `_ClassicControl` has them).
+ARRAY_ENVIRONMENTS: dict[str, type[_ClassicControl]] = {
     "CartPole-v1": CartPole,
     "MountainCar-v0": MountainCar,
     "Acrobot-v1": Acrobot,

@@ -35,6 +35,9 @@ class CorruptedTask(WrappedTask):
     def grouped(self, trajectories: int) -> VectorEnvironment:
         return self._inner.grouped(trajectories)
 
+    def paired(self, trajectories: int) -> VectorEnvironment:
+        return self._inner.paired(trajectories)
+
     @property
     def probe_name(self) -> str:
         """The clean task's: what is asked about is aligned with its reward."""
@@ -47,7 +50,7 @@ class CorruptedTask(WrappedTask):
         return self._training
 
 
-class _Corruption(VectorWrapper):
+class Corruption(VectorWrapper):
     """Pays other rewards; `_received` [seed, trajectory] is what the environment inside has paid in each episode."""
 
     def reset(self, streams: Sequence[np.random.Generator]) -> Array:
@@ -74,7 +77,7 @@ class _Corruption(VectorWrapper):
         return {CLEAN_RETURN: self._received.copy(), **super().measures()}
 
 
-class Noise(_Corruption):
+class Noise(Corruption):
     """Adds Gaussian noise to every reward, drawn from streams of its own that are split off after each start.
 
     So start states are those of the same streams without noise, and whatever the task draws later is its own, too.
@@ -86,14 +89,14 @@ class Noise(_Corruption):
 
     def reset(self, streams: Sequence[np.random.Generator]) -> Array:
         observations = super().reset(streams)
-        self._seeds = [_split(stream) for stream in streams]
+        self._seeds = [split(stream) for stream in streams]
         self._restarted: dict[tuple[int, int], np.random.Generator] = {}
         return observations
 
     def restart(self, where: Array, streams: Sequence[np.random.Generator]) -> Array:
         observations = super().restart(where, streams)
         for (row, column), stream in zip(np.argwhere(where).tolist(), streams, strict=True):
-            self._restarted[row, column] = _split(stream)
+            self._restarted[row, column] = split(stream)
         return observations
 
     def pay(self, step: Step, actions: Array) -> Array:
@@ -105,7 +108,7 @@ class Noise(_Corruption):
         return paid
 
 
-class Scale(_Corruption):
+class Scale(Corruption):
     """Multiplies every reward."""
 
     def __init__(self, inner: VectorEnvironment, factor: float) -> None:
@@ -117,14 +120,14 @@ class Scale(_Corruption):
         return paid
 
 
-class Delayed(_Corruption):
+class Delayed(Corruption):
     """Pays nothing until an episode ends or is cut off, and then all of its return."""
 
     def pay(self, step: Step, actions: Array) -> Array:
         return np.where(step.terminated | step.truncated, self._received, 0.0)
 
 
-class Proxy(_Corruption):
+class Proxy(Corruption):
     """Pays `bonus` more for the first action at every step, of which the true return knows nothing.
 
     A proxy shows over-optimisation if it agrees with the true return at first and parts from it later: Gao, Schulman
@@ -197,6 +200,6 @@ def proxy(inner: Task, layer: Layer) -> Task:
     return CorruptedTask(inner, layer, lambda vector: Proxy(vector, bonus, span), summary=summary, tags=("robustness",))
 
 
-def _split(stream: np.random.Generator) -> np.random.Generator:
+def split(stream: np.random.Generator) -> np.random.Generator:
     """A stream of its own, keyed by a draw from another."""
     return np.random.default_rng(int(stream.integers(2**63)))

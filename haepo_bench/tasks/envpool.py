@@ -64,6 +64,9 @@ class EnvPoolTask(Task):
     def vector(self, trajectories: int) -> VectorEnvironment:
         return _Pool(self, trajectories)
 
+    def paired(self, trajectories: int) -> VectorEnvironment:
+        return _Pool(self, trajectories, alike=True)
+
     def pool(self, seeds: list[int]) -> Any:
         """A pool of environments, one a seed."""
         with warnings.catch_warnings():
@@ -85,16 +88,22 @@ class EnvPoolTask(Task):
 
 
 class _Pool(VectorEnvironment):
-    """Episode [seed, trajectory] is environment seed * trajectories + trajectory of the pool; only live ones step."""
+    """Episode [seed, trajectory] is environment seed * trajectories + trajectory of the pool; only live ones step.
 
-    def __init__(self, task: EnvPoolTask, trajectories: int) -> None:
-        self._task, self._trajectories = task, trajectories
+    Args:
+        alike: whether all episodes of a seed start in one state, drawn anew at each reset; since EnvPool cannot seed
+            twice, whatever an environment draws later they share, too.
+    """
+
+    def __init__(self, task: EnvPoolTask, trajectories: int, *, alike: bool = False) -> None:
+        self._task, self._trajectories, self._alike = task, trajectories, alike
         self._pool: Any = None
         (self._features,) = task.observation_space.shape
 
     def reset(self, streams: Sequence[np.random.Generator]) -> Array:
         self.close()
-        seeds = [int(seed) for stream in streams for seed in stream.integers(2**31 - 1, size=self._trajectories)]
+        drawn = [stream.integers(2**31 - 1, size=self._trajectories) for stream in streams]
+        seeds = [int(own[0] if self._alike else seed) for own in drawn for seed in own]
         self._pool = self._task.pool(seeds)
         self._time = np.zeros((len(streams), self._trajectories), np.int64)
         return self._start(np.arange(len(seeds))).reshape(*self._time.shape, self._features)

@@ -79,11 +79,17 @@ class GymTask(Task):
         # References hold for the environment as it is registered, not for another time limit.
         self.references = REFERENCES.get(gymnasium_id) if self.horizon == limit else None
         self.backend = "array" if gymnasium_id in ARRAY_ENVIRONMENTS else "gymnasium"
+        self.deterministic = gymnasium_id in ARRAY_ENVIRONMENTS
 
     def vector(self, trajectories: int) -> VectorEnvironment:
         if self.backend == "array":
             return ARRAY_ENVIRONMENTS[self._gymnasium_id](trajectories, self.horizon)
         return _OneByOne(self, trajectories)
+
+    def paired(self, trajectories: int) -> VectorEnvironment:
+        if self.backend == "array":
+            return ARRAY_ENVIRONMENTS[self._gymnasium_id](trajectories, self.horizon, alike=True)
+        return _OneByOne(self, trajectories, alike=True)
 
     def environment(self) -> "gymnasium.Env[Any, Any]":
         return _Flat(self._make(self.horizon), self._observations, self.action_space)
@@ -157,10 +163,14 @@ class _Flat(gymnasium.Wrapper[Array, Any, Any, Any]):
 
 
 class _OneByOne(VectorEnvironment):
-    """One gymnasium environment an episode, made when first needed; only live episodes are stepped."""
+    """One gymnasium environment an episode, made when first needed; only live episodes are stepped.
 
-    def __init__(self, task: GymTask, trajectories: int) -> None:
-        self._task, self._trajectories = task, trajectories
+    Args:
+        alike: whether all episodes of a seed start in one state, drawn anew at each reset.
+    """
+
+    def __init__(self, task: GymTask, trajectories: int, *, alike: bool = False) -> None:
+        self._task, self._trajectories, self._alike = task, trajectories, alike
         self._environments: list[gymnasium.Env[Any, Any]] = []
         (self._features,) = task.observation_space.shape
 
@@ -172,7 +182,9 @@ class _OneByOne(VectorEnvironment):
             seeds = stream.integers(2**31, size=self._trajectories)
             for column, seed in enumerate(seeds):
                 environment = self._environments[row * self._trajectories + column]
-                observations[row, column], _ = environment.reset(seed=int(seed))
+                observations[row, column], _ = environment.reset(seed=int(seeds[0] if self._alike else seed))
+                if self._alike:  # what happens after the start is each episode's own
+                    environment.unwrapped.np_random = np.random.default_rng(int(seed))
         return observations
 
     def restart(self, where: Array, streams: Sequence[np.random.Generator]) -> Array:

@@ -61,6 +61,8 @@ class Tabular(Task):
         TaskError: the horizon is out of bounds.
     """
 
+    deterministic = True
+
     def __init__(
         self,
         address: str,
@@ -117,7 +119,12 @@ class Tabular(Task):
         self.action_space = spaces.Discrete(actions)
 
     def vector(self, trajectories: int) -> VectorEnvironment:
-        episodes = _Episodes(self, trajectories)
+        return self._shown(_Episodes(self, trajectories))
+
+    def paired(self, trajectories: int) -> VectorEnvironment:
+        return self._shown(_Episodes(self, trajectories, alike=True))
+
+    def _shown(self, episodes: VectorEnvironment) -> VectorEnvironment:
         return episodes if self.window == 1 else Window(episodes, self.window)
 
     @cached_property
@@ -205,6 +212,18 @@ class Tabular(Task):
             value = backup.max(1)
         return np.stack(best[::-1])
 
+    def expert(self) -> Array:
+        """The quickest of the best policies: one that may still dawdle would be no example."""
+        value, steps, chosen = np.zeros(len(self.terminal)), np.zeros(len(self.terminal)), []
+        for _ in range(self.horizon):
+            backup = self._backup(value)
+            longer = np.where(self.terminal[:, None], 0.0, 1.0 + steps[self.next_state])
+            value = backup.max(1)
+            action = np.where(backup >= value[:, None] - 1e-12, longer, np.inf).argmin(1)
+            steps = np.take_along_axis(longer, action[:, None], 1)[:, 0]
+            chosen.append(action)
+        return np.stack(chosen[::-1])
+
     def _backup(self, value: Array) -> Array:
         """[state, action] value of acting and then collecting `value`; terminal states pay 0 and stay."""
         backup: Array = self.reward + value[self.next_state]
@@ -212,10 +231,14 @@ class Tabular(Task):
 
 
 class _Episodes(VectorEnvironment):
-    """Episodes of a table; all that is random about one is drawn when it starts."""
+    """Episodes of a table; all that is random about one is drawn when it starts.
 
-    def __init__(self, task: Tabular, trajectories: int) -> None:
-        self._task, self._trajectories = task, trajectories
+    Args:
+        alike: whether all episodes of a seed start in one state, drawn anew at each reset.
+    """
+
+    def __init__(self, task: Tabular, trajectories: int, *, alike: bool = False) -> None:
+        self._task, self._trajectories, self._alike = task, trajectories, alike
         self._cumulative = np.cumsum(task.start)[:-1]
         self._only_start = int(task.start.argmax()) if np.count_nonzero(task.start) == 1 else None
 
@@ -261,6 +284,8 @@ class _Episodes(VectorEnvironment):
             states = np.full((len(streams), *shape), self._only_start)
         else:
             drawn = np.array([stream.random(shape) for stream in streams])
+            if self._alike and shape:
+                drawn = np.broadcast_to(drawn[:, :1], drawn.shape)
             states = np.searchsorted(self._cumulative, drawn, side="right")
         if self._task.reward_noise is None:
             return states, None

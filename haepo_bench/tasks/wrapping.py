@@ -36,6 +36,12 @@ class WrappedTask(Task):
     def grouped(self, trajectories: int) -> VectorEnvironment:
         return self._wrap(self._inner.grouped(trajectories))
 
+    def paired(self, trajectories: int) -> VectorEnvironment:
+        return self._wrap(self._inner.paired(trajectories))
+
+    def expert(self) -> Array | None:
+        return self._inner.expert()
+
 
 class VectorWrapper(VectorEnvironment):
     """A vector environment around another, which does all that is not said otherwise."""

@@ -45,6 +45,16 @@ class Adam:
         root = (square / (1 - 0.999**steps)).sqrt_().add_(self._epsilon)
         parameters.addcdiv_(mean, root, value=-size)
 
+    def state(self) -> tuple[Tensor, Tensor, list[int]]:
+        """What the next step depends on beside the parameters."""
+        return self._mean, self._square, self._steps
+
+    def restore(self, state: tuple[Tensor, Tensor, list[int]]) -> None:
+        """Goes on from a `state`."""
+        mean, square, self._steps = state[0], state[1], list(state[2])
+        self._mean.copy_(mean)
+        self._square.copy_(square)
+
     def keep(self, rows: Sequence[int], parameters: Tensor) -> None:
         """Goes on with some rows; `parameters` are theirs."""
         index = torch.tensor(rows, dtype=torch.int64, device=parameters.device)

@@ -63,10 +63,24 @@ class AlgorithmDefinition(ABC):
     version: int
     #: Several paragraphs for `describe`: formula, source, what is our choice.
     description: str
+    #: How sure it is that this is the algorithm of its source: high, medium or low, then why; empty where nobody said.
+    confidence: str = ""
+
+    #: What it is told with its default hyper-parameters, where that is the same on every task.
+    information: Information | None = None
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What it needs beyond episodes and their rewards, in words."""
+        return ()
 
     @abstractmethod
     def describe_parameters(self) -> list[ParameterDescription]:
         """Every hyper-parameter."""
+
+    def describe_language_parameters(self) -> list[ParameterDescription]:
+        """Hyper-parameters that are others on language tasks; none for an algorithm that drives no such task."""
+        return []
 
     @abstractmethod
     def refuses(self, task: Task) -> str | None:

@@ -130,7 +130,7 @@ class Loop(ABC, Generic[C]):
         """
         seed, columns = self.seeds[row], episodes.columns(self.exploration, row, total)
         self.recorder.collected(seed, steps, len(episodes.returns), columns)
-        if not finite:
+        if not finite and seed in self.recorder.live:
             self.recorder.diverged(seed, "the task returned a reward that is not finite")
 
     def report_updated(self, row: int, gradient_steps: int, diagnostics: Mapping[str, float], *, finite: bool) -> None:

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
+from gymnasium import spaces
 from pydantic import BaseModel, ValidationError
 
 from haepo_bench.errors import ParameterError, UserError, did_you_mean
 from haepo_bench.objectives.base import Objective
 from haepo_bench.results.record import Information
 from haepo_bench.tasks.base import Task
+from haepo_bench.tasks.language import LanguageTask
 from haepo_bench.training.algorithm import Algorithm, AlgorithmDefinition, ParameterDescription
 from haepo_bench.training.recorder import Recorder
 from haepo_bench.training.settings import TrainerSettings
@@ -52,16 +54,39 @@ class NativeDefinition(AlgorithmDefinition):
         own = inspect.getdoc(objective) or ""
         module = inspect.getdoc(inspect.getmodule(objective)) or ""
         self.description = f"{own}\n\n{module}"
+        self.confidence = objective.confidence
         self.information = information(objective)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return self.objective().needs
 
     def describe_parameters(self) -> list[ParameterDescription]:
         described = [*describe_fields(self.objective), *describe_fields(TrainerSettings)]
         return [replace(d, default=self.objective.reference) if d.name == "reference" else d for d in described]
 
+    def describe_language_parameters(self) -> list[ParameterDescription]:
+        from haepo_bench.training.language.algorithm import describe_language_parameters
+
+        return describe_language_parameters(self.objective)
+
     def refuses(self, task: Task) -> str | None:
+        if isinstance(task, LanguageTask):  # tokens are discrete; what else may be needed is not collected there
+            asks = self.objective()
+            if asks.reference_sample or asks.temperatures or asks.wants_expert:
+                return f"it needs {asks.needs[-1]}, which is not collected on language tasks"
+            return None
+        if self.objective.discrete_only and not isinstance(task.action_space, spaces.Discrete):
+            return "its loss compares probabilities of actions, and continuous actions have densities"
+        if self.objective.wants_expert and task.expert() is None:
+            return "it learns from an expert's episodes, which only finite tasks with certain moves have"
         return None
 
-    def configure(self, overrides: Mapping[str, Any], task: Task) -> NativeAlgorithm:
+    def configure(self, overrides: Mapping[str, Any], task: Task) -> Algorithm:
+        if isinstance(task, LanguageTask):
+            from haepo_bench.training.language.algorithm import language_algorithm
+
+            return language_algorithm(self.name, self.objective, overrides, task)
         own, shared = set(self.objective.model_fields), set(TrainerSettings.model_fields)
         check_names(overrides, own | shared, self.name)
         return NativeAlgorithm(

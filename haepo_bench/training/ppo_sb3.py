@@ -16,6 +16,7 @@ from gymnasium import spaces
 from haepo_bench.errors import ParameterError
 from haepo_bench.results.record import Information
 from haepo_bench.tasks.base import Task
+from haepo_bench.tasks.language import LanguageTask
 from haepo_bench.training.algorithm import Algorithm, AlgorithmDefinition, ParameterDescription
 from haepo_bench.training.native import check_names, describe_fields, validated
 from haepo_bench.training.ppo_settings import OURS_SOURCE, ZOO, ZOO_SOURCE, PPOSettings, zoo_settings
@@ -50,6 +51,7 @@ class PPO(AlgorithmDefinition):
     name = "ppo"
     summary = "PPO of Stable-Baselines3"
     version = 1
+    confidence = "high: Stable-Baselines3 itself"
 
     @property
     def description(self) -> str:  # type: ignore[override]  # a long text, made when asked for
@@ -63,6 +65,8 @@ class PPO(AlgorithmDefinition):
         return describe_fields(PPOSettings)
 
     def refuses(self, task: Task) -> str | None:
+        if isinstance(task, LanguageTask):
+            return "Stable-Baselines3 has no policy for token sequences; ppo-batched trains language models"
         return None
 
     def configure(self, overrides: Mapping[str, Any], task: Task) -> SB3PPO:

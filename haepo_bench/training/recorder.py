@@ -10,10 +10,10 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from numpy.typing import NDArray
 
@@ -43,6 +43,7 @@ class Evaluation(NamedTuple):
         greedy: mean return of the greedy policy.
         env_steps: steps that the evaluation took.
         measures: what else was measured, by column.
+        final: what is measured only at the budget, by its name in the record's `final`.
     """
 
     sampled: float
@@ -50,6 +51,23 @@ class Evaluation(NamedTuple):
     greedy: float
     env_steps: int
     measures: Mapping[str, float] = MappingProxyType({})
+    final: Mapping[str, float] = MappingProxyType({})
+
+
+class Checkpoints(Protocol):
+    """Where runs that can be continued keep their state."""
+
+    def due(self, seed: int) -> bool:
+        """Whether it is time to keep another."""
+        ...
+
+    def write(self, seed: int, state: bytes) -> None:
+        """Keeps it in place of the one before; whole or not at all."""
+        ...
+
+    def read(self, seed: int) -> bytes | None:
+        """The last one kept of this very run, None where there is none."""
+        ...
 
 
 class Progress(NamedTuple):
@@ -102,6 +120,7 @@ class _Seed:
     sums: dict[str, float] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     rows: list[dict[str, Number]] = field(default_factory=list)
+    final: dict[str, Number] = field(default_factory=dict)
     finished: bool = False
 
 
@@ -121,6 +140,7 @@ class Recorder:
         on_finished: called once for each seed that is done or diverged.
         on_progress: called now and then.
         on_policy: given each seed's final policy; None where nobody keeps policies.
+        checkpoints: where runs that can be continued keep their state; None where nobody keeps it.
     """
 
     def __init__(
@@ -133,6 +153,7 @@ class Recorder:
         on_finished: Callable[[SeedResult], None] = lambda result: None,
         on_progress: Callable[[Progress], None] = lambda progress: None,
         on_policy: Callable[[int, Mapping[str, NDArray[Any]]], None] | None = None,
+        checkpoints: "Checkpoints | None" = None,
     ) -> None:
         self.budget = budget
         self.episodes = episodes
@@ -141,6 +162,7 @@ class Recorder:
         self._on_finished = on_finished
         self._on_progress = on_progress
         self._on_policy = on_policy
+        self._checkpoints = checkpoints
         self._training = list(seeds)
         self._wall = time.perf_counter()
         self._cpu = time.process_time()
@@ -210,6 +232,7 @@ class Recorder:
                     **means,
                 }
             )
+        state.final = {name: finite(value) for name, value in evaluation.final.items()}
         state.next_mark = reached
         state.sums.clear()
         state.counts.clear()
@@ -237,6 +260,27 @@ class Recorder:
             self._on_policy(seed, state)
         # Writing it is nobody's training time.
         self._wall, self._cpu = time.perf_counter(), time.process_time()
+
+    def checkpoint(self, seed: int, state: Callable[[], bytes]) -> None:
+        """A moment at which `seed` could go on from `state()`, which is asked for only where one is to be kept now."""
+        if self._checkpoints is None or not self._checkpoints.due(seed):
+            return
+        self._tick()
+        self._checkpoints.write(seed, state())
+        # As with policies.
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+
+    def resumed(self, seed: int) -> bytes | None:
+        """What `seed` can go on from; None where it starts anew."""
+        return None if self._checkpoints is None else self._checkpoints.read(seed)
+
+    def state(self, seed: int) -> dict[str, Any]:
+        """What has been recorded of `seed`, as JSON types; part of a checkpoint."""
+        return asdict(self._seeds[seed])
+
+    def restore(self, seed: int, state: Mapping[str, Any]) -> None:
+        """Goes on recording `seed` from a `state`; the clocks run on from there."""
+        self._seeds[seed] = _Seed(**state)
 
     def progress(self) -> None:
         """Tells whoever watches where the job stands."""
@@ -288,6 +332,7 @@ class Recorder:
             column.extend(missing if name == "env_steps" else [None] * len(missing))
         last = state.rows[-1] if status == "done" else {}
         final = {name: last.get(name) for name in ("eval_return", "eval_return_greedy", "eval_return_std")}
+        final |= state.final if status == "done" else {}
         cost: dict[str, Number] = {
             "env_steps_collected": state.env_steps,
             "episodes": state.episodes,

@@ -9,7 +9,19 @@ from typing import Literal
 
 import numpy as np
 
-Purpose = Literal["initialisation", "action noise", "environment", "evaluation", "evaluation noise", "minibatch", "ppo"]
+Purpose = Literal[
+    "initialisation",
+    "action noise",
+    "environment",
+    "reward",
+    "evaluation",
+    "evaluation noise",
+    "minibatch",
+    "fine-tuning",
+    "ppo",
+    "reference environment",
+    "reference noise",
+]
 
 
 def stream(purpose: Purpose, *key: int) -> np.random.Generator:

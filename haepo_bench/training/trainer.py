@@ -16,9 +16,11 @@ from haepo_bench.tasks.base import Task
 from haepo_bench.training.adam import Adam, clip_gradient
 from haepo_bench.training.alignment import Policy
 from haepo_bench.training.evaluation import Evaluator
+from haepo_bench.training.expert import Expert, ExpertEpisode
 from haepo_bench.training.exploration import Episodes, Exploration
 from haepo_bench.training.loop import Loop
 from haepo_bench.training.recorder import Recorder
+from haepo_bench.training.reference import ReferenceSample
 from haepo_bench.training.rollout import Collector, Rollout
 from haepo_bench.training.settings import TrainerSettings
 from haepo_bench.training.streams import stream
@@ -54,13 +56,33 @@ class Trainer(Loop[Rollout]):
         self.reference = None if settings.reference == "previous" else self.parameters.clone()
         self.optimiser = Adam(self.parameters, settings.learning_rate)
         episodes = task.groups * settings.trajectories
-        environment = task.training().grouped(settings.trajectories)
+        training = task.training()
+        start = training.paired if objective.shares_start else training.grouped
+        environment = start(settings.trajectories)
         self.collector = Collector(task, environment, head, episodes, self.network.padded_rows(episodes))
+        #: Returns of the reference policy, where the objective asks for some and the batch is no sample of them.
+        self.reference_sample: ReferenceSample | None = None
+        if objective.reference_sample and settings.reference != "previous":
+            sampled = task.groups * objective.reference_sample
+            rows = self.network.padded_rows(sampled)
+            self.reference_sample = ReferenceSample(task, head, objective.reference_sample, rows)
+        self.expert = Expert(task) if objective.wants_expert else None
+        #: Of the current iteration.
+        self.expert_episode: ExpertEpisode | None = None
         self.evaluator = Evaluator(task, head, recorder.episodes, self.network.padded_rows)
         self.exploration = Exploration(task, len(self.seeds))
         self.env_steps = dict.fromkeys(self.seeds, 0)
 
     def collect(self, iteration: int) -> Rollout:
+        if self.reference_sample is not None and self._renews(iteration):
+            rows, visited = range(len(self.seeds)), self.exploration.visited
+            self._report(
+                self.reference_sample.collect(
+                    self.actor(rows), self.seeds, iteration, visited=visited, device=self.device
+                )
+            )
+        if self.expert is not None:
+            self.expert_episode = self.expert.play([stream("environment", seed, iteration) for seed in self.seeds])
         rollout = self.collector.collect(
             self.actor(range(len(self.seeds))),
             [stream("environment", seed, iteration) for seed in self.seeds],
@@ -68,6 +90,11 @@ class Trainer(Loop[Rollout]):
             visited=self.exploration.visited,
             device=self.device,
         )
+        self._report(rollout)
+        return rollout
+
+    def _report(self, rollout: Rollout) -> None:
+        """Tells the recorder what was played."""
         for row, seed in enumerate(self.seeds):
             # As if a seed's episodes had been played one after the other.
             ends = self.env_steps[seed] + rollout.lengths[row].cumsum()
@@ -77,16 +104,29 @@ class Trainer(Loop[Rollout]):
             finite = bool(np.isfinite(rollout.returns[row]).all())
             steps = int(rollout.lengths[row].sum())
             self.report_collected(row, episodes, steps=steps, total=self.env_steps[seed], finite=finite)
-        return rollout
+
+    def _renews(self, iteration: int) -> bool:
+        """Whether the policy of this iteration becomes the reference for it and for some that follow."""
+        every = self.settings.reference
+        return iteration % every == 0 if isinstance(every, int) else every == "initial" and iteration == 0
 
     def _refresh_reference(self, iteration: int) -> None:
-        every = self.settings.reference
-        if isinstance(every, int) and iteration % every == 0:
+        if isinstance(self.settings.reference, int) and self._renews(iteration):
             self.reference = self.parameters.clone()
 
     def update(self, collected: Rollout, iteration: int) -> None:
         self._refresh_reference(iteration)
-        update = Update(self.network, collected, self.parameters, self.reference, self.task, self.device)
+        update = Update(
+            self.network,
+            collected,
+            self.parameters,
+            self.reference,
+            self.task,
+            self.device,
+            self.objective,
+            None if self.reference_sample is None else self.reference_sample.returns,
+            self.expert_episode,
+        )
         history: list[dict[str, Tensor]] = []
         for _ in range(self.settings.epochs):
             gradient, diagnostics = update.gradient(self.objective)
@@ -119,6 +159,10 @@ class Trainer(Loop[Rollout]):
     def keep(self, rows: Sequence[int]) -> None:
         super().keep(rows)
         self.reference = None if self.reference is None else self.reference[rows]
+        if self.reference_sample is not None:
+            self.reference_sample.keep(rows)
+        if self.expert_episode is not None:
+            self.expert_episode = self.expert_episode.select(rows)
 
     def policy(self, rows: Sequence[int]) -> Policy:
         return partial(self.network.outputs, self.network.fold(self.parameters[rows]))
@@ -128,6 +172,10 @@ class Trainer(Loop[Rollout]):
 
     def close(self) -> None:
         self.collector.close()
+        if self.reference_sample is not None:
+            self.reference_sample.close()
+        if self.expert is not None:
+            self.expert.close()
         self.evaluator.close()
 
 

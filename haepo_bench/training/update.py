@@ -15,8 +15,9 @@ from torch import Tensor
 
 from haepo_bench.objectives.base import Objective, TrajectoryBatch
 from haepo_bench.policies.mlp import Folded, Network
-from haepo_bench.policies.shapes import LANES, pad, padded_seeds
+from haepo_bench.policies.shapes import LANES, Array, pad, padded_seeds
 from haepo_bench.tasks.base import Task
+from haepo_bench.training.expert import ExpertEpisode
 from haepo_bench.training.loop import update_diagnostics
 from haepo_bench.training.rollout import Rollout
 
@@ -59,6 +60,10 @@ class Update:
         rollout: of S seeds.
         parameters: [seed, parameter] of the policy that collected it; the caller changes them in place afterwards.
         reference: parameters of the reference policy [seed, parameter]; None: it is the policy that collected.
+        objective: which says what its batch must bring along.
+        reference_returns: [seed, group * sample] of episodes of the reference policy; None where there are none, and
+            the batch's own returns, which are such a sample, stand in if the reference collected it.
+        expert: an expert's episode of each seed, on a task with one group; None where the objective asks for none.
     """
 
     def __init__(
@@ -69,6 +74,9 @@ class Update:
         reference: Tensor | None,
         task: Task,
         device: str,
+        objective: Objective | None = None,
+        reference_returns: Array | None = None,
+        expert: ExpertEpisode | None = None,
     ) -> None:
         self._network, self._parameters, self._device = network, parameters, device
         self._groups, self._horizon = task.groups, task.horizon
@@ -89,6 +97,11 @@ class Update:
             self._chunks = [replace(c, reference=r) for c, r in zip(chunks, references, strict=True)]
             behaviour_log_probs = self._log_probs([outputs for outputs, _ in behaviour])
             reference_log_probs = self._log_probs(references) if reference is not None else behaviour_log_probs
+            temperatures = () if objective is None else objective.temperatures
+            tempered = tuple(
+                self._log_probs([network.head.tempered(outputs, temperature) for outputs, _ in behaviour])
+                for temperature in temperatures
+            )
         # The first gradient is taken where the batch was collected, so its forward pass is done.
         self._first = behaviour if self._kept else None
 
@@ -98,6 +111,17 @@ class Update:
             padded[(slice(self._S), slice(None), slice(collected))[: x.dim()]] = x
             return self._grouped(padded).to(device)
 
+        returns = batch_shaped(torch.from_numpy(rollout.returns.astype("float32")))
+        if reference_returns is None:
+            sampled = returns
+        else:
+            padded = torch.zeros(padded_seeds(self._S, self._K), reference_returns.shape[1])
+            padded[: self._S] = torch.from_numpy(reference_returns.astype("float32"))
+            sampled = self._grouped(padded).to(device)
+        experts = None
+        if expert is not None:
+            experts = torch.full((len(returns), 1, self._T), torch.nan, device=device)
+            experts[: self._S, 0] = expert.log_probs(network, parameters, self._T)
         # What carries gradient is filled in at each gradient step.
         self._batch = TrajectoryBatch(
             log_probs=behaviour_log_probs,
@@ -107,8 +131,12 @@ class Update:
             reference_log_probs=reference_log_probs,
             mask=batch_shaped(rollout.mask),
             rewards=batch_shaped(rollout.rewards),
-            returns=batch_shaped(torch.from_numpy(rollout.returns.astype("float32"))),
+            returns=returns,
             horizon=task.horizon,
+            deterministic=task.deterministic,
+            reference_returns=sampled if objective is not None and objective.reference_sample else None,
+            tempered_log_probs=tempered or None,
+            expert_log_probs=experts,
         )
 
     def gradient(self, objective: Objective) -> tuple[Tensor, dict[str, Tensor]]:

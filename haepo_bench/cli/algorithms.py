@@ -1,0 +1,125 @@
+"""What `describe` says of algorithms, and the page docs/algorithms.md that says it of all of them."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from haepo_bench import catalogue
+from haepo_bench.errors import UserError
+
+if TYPE_CHECKING:
+    from haepo_bench.results.record import Information
+    from haepo_bench.training.algorithm import AlgorithmDefinition, ParameterDescription
+
+_HEAD = """# Algorithms
+
+What each algorithm computes, where that comes from, how sure that is, and who chose its defaults. This page is printed
+by `haepo-bench describe --all`; `haepo-bench describe NAME` prints the same of one. What they share, and what is known
+of HAEPO, stands in [methods](methods.md).
+
+Notation: trajectories k = 1..K of a group, steps t, R_k return; lp, behaviour, ref the log-probabilities of the taken
+action under the policy, the policy that collected the batch, and the reference policy; L_k = sum_t lp_kt, n_k steps;
+R~ the returns normalised within the group; sg( ) no gradient. *Confidence*: how sure it is that the formula is that of
+its source.
+"""
+
+_SHARED = """## Trainer settings
+
+Shared by all algorithms above but `ppo`, `ppo-batched` and `dpo-offline`, and chosen on `reinforce` alone
+([how](shared-configuration.md)); on language tasks others take their
+place. Which policy `reference` is by default, each algorithm says itself.
+"""
+
+_LANGUAGE = """## On language tasks
+
+In place of the trainer settings, for all algorithms but `ppo`, which drives no such task ([language](language.md)).
+`ppo-batched` has the last two beside, and `vf_coef` 0.1; `dpo-offline` has no `completions`.
+"""
+
+
+def facts(definition: "AlgorithmDefinition") -> list[tuple[str, str]]:
+    """What an algorithm is told and needs, and how sure its formula is: (name, value) rows."""
+    rows = [("confidence", definition.confidence or "nobody said")]
+    information = _information(definition)
+    if information is not None:
+        rows += [
+            ("told", information.told or "unknown"),
+            ("critic", "yes" if information.critic else "no"),
+            ("discount", "none" if information.discount is None else f"{information.discount}"),
+        ]
+    reference = [p.default for p in definition.describe_parameters() if p.name == "reference"]
+    rows += [("reference", f"the {reference[0]} policy")] if reference else []
+    rows.append(("needs", "; ".join(definition.needs) or "nothing else"))
+    if information is not None:
+        rows.append(("in tables", information.label))
+        rows += [("footnote", information.footnote)] if information.footnote else []
+    return rows
+
+
+def algorithms_page() -> str:
+    """All algorithms of the package as Markdown."""
+    from haepo_bench.training.language.settings import LanguageSegmentSettings
+    from haepo_bench.training.native import NativeDefinition, describe_fields
+    from haepo_bench.training.settings import TrainerSettings
+
+    definitions = [catalogue.algorithm(name) for name in catalogue.ALGORITHMS]
+    shared, language = describe_fields(TrainerSettings), describe_fields(LanguageSegmentSettings)
+    elsewhere = {d.name for d in shared}
+    parts = [_HEAD, _table(("name", "what it does", "told", "confidence"), map(_overview, definitions))]
+    for definition in definitions:
+        native = isinstance(definition, NativeDefinition)
+        offline = bool(definition.refuses(catalogue.task("bandit/10-arm")))  # it has those of language tasks alone
+        hidden = elsewhere if native else {d.name for d in language} if offline else set()
+        own = [parameter for parameter in definition.describe_parameters() if parameter.name not in hidden]
+        parts += [
+            f"## {definition.name}\n\n{definition.summary} (version {definition.version})\n",
+            f"```text\n{definition.description.strip()}\n```\n",
+            "".join(f"- {name}: {value}\n" for name, value in facts(definition)),
+        ]
+        parts += [_parameters(own)] if own else []
+    return "\n".join([*parts, _SHARED, _parameters(shared), _LANGUAGE, _parameters(language)])
+
+
+def _overview(definition: "AlgorithmDefinition") -> tuple[str, ...]:
+    information = _information(definition)
+    told = (information.told or "unknown") if information is not None else ""
+    return (
+        f"[`{definition.name}`](#{definition.name})",
+        definition.summary,
+        told,
+        definition.confidence.partition(":")[0],
+    )
+
+
+def _parameters(parameters: "Iterable[ParameterDescription]") -> str:
+    rows = (
+        (
+            f"`{p.name}`",
+            f"{json.dumps(p.default, default=str)} {p.unit}".strip(),
+            p.type,
+            p.meaning,
+            p.source,
+        )
+        for p in parameters
+    )
+    return _table(("hyper-parameter", "default", "type", "meaning", "source"), rows)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+
+
+def _information(definition: "AlgorithmDefinition") -> "Information | None":
+    """What the algorithm is told with its default hyper-parameters, which can depend on the task."""
+    if definition.information is not None:
+        return definition.information
+    for address in ("bandit/10-arm", "gym/CartPole-v1", "gym/Pendulum-v1", "random-walk/20", "lm/arithmetic"):
+        task = catalogue.task(address)
+        if definition.refuses(task) is None:
+            try:
+                return definition.configure({}, task).information
+            except UserError:  # a library that is not installed
+                return None
+    return None

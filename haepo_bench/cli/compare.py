@@ -1,0 +1,43 @@
+"""`haepo-bench compare`."""
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class CompareFormat(StrEnum):
+    """What `--format` takes."""
+
+    text = "text"
+    md = "md"
+    json = "json"
+    html = "html"
+
+
+def compare(
+    a: Annotated[Path, typer.Argument(metavar="A", help="A results folder: what was.", show_default=False)],
+    b: Annotated[Path, typer.Argument(metavar="B", help="Another: what is.", show_default=False)],
+    form: Annotated[
+        CompareFormat, typer.Option("--format", help="md fits a pull request; html shows curves and is a file.")
+    ] = CompareFormat.text,
+    out: Annotated[
+        Path | None, typer.Option(help="File to write to; ./compare.html for html, standard output for the others.")
+    ] = None,
+) -> None:
+    """Two results folders side by side: another commit, another setting. Differences are B less A."""
+    from haepo_bench.report.compare import compare_results
+    from haepo_bench.report.compare_files import HTML_FILE, render
+    from haepo_bench.results.store import write_atomically
+
+    document = compare_results(a, b)
+    text = render(document, form.value)
+    file = Path(HTML_FILE) if out is None and form is CompareFormat.html else out
+    if file is None:
+        sys.stdout.buffer.write(text.encode("utf-8", errors="replace"))
+        sys.stdout.flush()
+        return
+    write_atomically(file, text, option="--out")
+    typer.echo(f"wrote {file}")

@@ -1,0 +1,35 @@
+"""`haepo-bench export`."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class ExportFormat(StrEnum):
+    """What `--format` takes."""
+
+    csv = "csv"
+    parquet = "parquet"
+
+
+def export(
+    results: Annotated[
+        Path, typer.Argument(help="A results folder, of one suite or of several.", show_default=True)
+    ] = Path("results"),
+    form: Annotated[
+        ExportFormat, typer.Option("--format", help="parquet needs pip install 'haepo-bench[parquet]'.")
+    ] = ExportFormat.csv,
+    out: Annotated[Path | None, typer.Option(help="Folder for the two tables; RESULTS/export where left out.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace tables that are there.")] = False,
+) -> None:
+    """Two tidy tables of the runs in RESULTS: runs (a row a run) and curves (a row a run and mark)."""
+    from haepo_bench.cli.omissions import name_omissions
+    from haepo_bench.exchange.export import EXPORT_FOLDER
+    from haepo_bench.exchange.export import export as write_tables
+
+    done = write_tables(results, form.value, out if out is not None else results / EXPORT_FOLDER, force=force)
+    for file, rows, what in zip(done.files, done.rows, ("runs", "marks"), strict=True):
+        typer.echo(f"wrote {file} ({rows:,} {what})")
+    name_omissions(done.selections)

@@ -1,0 +1,87 @@
+"""LPO: Listwise Policy Optimization (arXiv 2605.06139), both directions of its KL divergence."""
+
+from abc import abstractmethod
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from haepo_bench.objectives.base import EntropyBonus, ObjectiveOutput, TrajectoryBatch, effective_sample_size, hyper
+from haepo_bench.objectives.ratios import token_log_ratios
+
+_PAPER = "arXiv 2605.06139"
+
+
+class Lpo(EntropyBonus):
+    """What both directions share: the policy's distribution P over the trajectories of a group and its target w*.
+
+        s_k = sum_t (lp - behaviour)_kt / n_k,   P = softmax(s),   w* = softmax(R / tau)
+
+    The target is that of the policy before the update, which is the one that collected the batch, so s = 0 in it. tau
+    is the group's standard deviation of returns (ddof 1), 1, or the group's mean return (for positive returns only: a
+    seed diverges where that is not positive). The paper defines s with the factor 1 / n_k (our reading of its equation
+    3: `length_norm`). Its clipped form of the gradient (appendix D.3) is left out. Ours: the entropy bonus.
+    """
+
+    confidence: ClassVar[str] = (
+        "high: the paper's text was read; the division by length is our reading (three quarters)"
+    )
+
+    temperature: Literal["deviation", "one", "mean"] = hyper("deviation", "tau", source=_PAPER)
+    length_norm: bool = hyper(True, "whether s is a mean a step (else a sum)", source=f"{_PAPER}, our reading")
+
+    def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
+        log_p = torch.log_softmax(self.scores(batch), -1)
+        loss = self.divergence(log_p, self.log_target(batch.returns)).mean(-1)
+        return self.finish(loss, batch, {"effective_sample_size": effective_sample_size(log_p)})
+
+    def scores(self, batch: TrajectoryBatch) -> Tensor:
+        """s_k: [seed, group, trajectory]."""
+        s = batch.masked_sum(token_log_ratios(batch))
+        return s / batch.lengths if self.length_norm else s
+
+    def log_target(self, returns: Tensor) -> Tensor:
+        """log w*: [seed, group, trajectory]; of equal returns, uniform."""
+        mean = returns.mean(-1, keepdim=True)
+        match self.temperature:
+            case "deviation":
+                squares = (returns - mean).square().sum(-1, keepdim=True)
+                # Where returns are equal but for rounding, the deviation would blow that up.
+                least = 1e-6 * returns.abs().amax(-1, keepdim=True) + 1e-12
+                tau = torch.maximum((squares / max(returns.shape[-1] - 1, 1)).sqrt(), least)
+            case "one":
+                tau = torch.ones_like(mean)
+            case "mean":
+                tau = torch.where(mean > 0, mean, torch.nan)
+        return torch.log_softmax((returns - mean) / tau, -1)
+
+    @abstractmethod
+    def divergence(self, log_p: Tensor, log_target: Tensor) -> Tensor:
+        """[seed, group, trajectory] each to [seed, group]."""
+
+
+class LpoForward(Lpo):
+    """LPO, forward: loss = KL(w* || P), d loss / d s_k = P_k - w*_k.
+
+    Bounded by 1, sums to zero over the group, and vanishes only at the target. With s the sum, it is `haepo-listwise`
+    with score "ratio" but for a constant.
+    """
+
+    summary: ClassVar[str] = "match the policy's weights to softmax of returns, KL(target || policy)"
+    label: ClassVar[str] = "LPO (forward)"
+
+    def divergence(self, log_p: Tensor, log_target: Tensor) -> Tensor:
+        return (log_target.exp() * (log_target - log_p)).sum(-1)
+
+
+class LpoReverse(Lpo):
+    """LPO, reverse: loss = KL(P || w*), d loss / d s_k = P_k (d_k - sum_j P_j d_j), d = log P - log w*.
+
+    With s the sum and tau 1 it is `snis` plus the KL of P to the policy that collected the batch, but for a constant.
+    """
+
+    summary: ClassVar[str] = "match the policy's weights to softmax of returns, KL(policy || target)"
+    label: ClassVar[str] = "LPO (reverse)"
+
+    def divergence(self, log_p: Tensor, log_target: Tensor) -> Tensor:
+        return (log_p.exp() * (log_p - log_target)).sum(-1)

@@ -1,0 +1,48 @@
+"""The built-in tiny language model: a Llama of two layers over characters, an ordinary Hugging Face model."""
+
+from typing import Any
+
+import torch
+
+PAD, START, STOP = "<pad>", "<start>", "<stop>"
+
+#: Tokens that fit in its context.
+CONTEXT = 2048
+
+
+def tiny_tokenizer(alphabet: str) -> Any:
+    """One token a character of `alphabet`, and three special ones; prompts begin with the start token."""
+    # Here and below imported where needed: a suite is checked without.
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    vocabulary = {token: number for number, token in enumerate([PAD, START, STOP, *alphabet])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=PAD))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+    tokenizer.decoder = decoders.Fuse()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{START} $A", special_tokens=[(START, vocabulary[START])]
+    )
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=PAD, bos_token=START, eos_token=STOP)
+
+
+def tiny_model(alphabet: str) -> Any:
+    """Two layers, 128 wide, 4 heads; initial weights from a seed of its own, the same for all runs."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        vocab_size=len(alphabet) + 3,
+        hidden_size=128,
+        intermediate_size=352,  # 8/3 of the width, as in Llama, in whole vectors
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        max_position_embeddings=CONTEXT,
+        tie_word_embeddings=True,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return LlamaForCausalLM(config)

@@ -1,0 +1,117 @@
+"""A comparison as one HTML page that needs no network: style, program and data all inside."""
+
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from haepo_bench.report import compare_tables as words
+from haepo_bench.report.charts import Axis, LineChart, Series, assets, chart_fragment
+from haepo_bench.report.compare_document import CellComparison, CompareDocument
+from haepo_bench.report.compare_writers import cost_row, row
+from haepo_bench.report.styles import COLOURS, Look
+from haepo_bench.report.tables import Cell, Table, return_decimals
+
+#: Algorithms in one chart: each has two lines, and more than eight cannot be told apart.
+_TOGETHER = 4
+#: A's lines are whole, B's dashed.
+_DASHES = {"A": 0, "B": 1}
+
+
+def to_html(document: CompareDocument) -> str:
+    """The page."""
+    environment = Environment(
+        loader=PackageLoader("haepo_bench.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    tasks: dict[str, list[CellComparison]] = {}
+    for cell in words.cells(document):
+        tasks.setdefault(cell.task, []).append(cell)
+    page = environment.get_template("compare.html.j2").render(
+        document=document,
+        assets=assets(),
+        headline=words.headline(document),
+        settings=words.settings_summary(document),
+        sources=words.source_lines(document),
+        method=words.method_lines(document),
+        omissions=words.omission_lines(document),
+        tasks=[_task(task, cells, f"t{number}") for number, (task, cells) in enumerate(tasks.items(), 1)],
+    )
+    return page + "\n"
+
+
+def _task(task: str, cells: list[CellComparison], key: str) -> dict[str, Any]:
+    # Identical curves lie on each other: there is nothing to see.
+    moved = [cell for cell in cells if words.outcome(cell) != "identical"]
+    chunks = [moved[start : start + _TOGETHER] for start in range(0, len(moved), _TOGETHER)]
+    return {
+        "task": task,
+        "key": key,
+        "table": _table(task, cells),
+        "cost": _cost_table(task, cells),
+        "lines": [line for cell in cells for line in words.cell_lines(cell)],
+        "identical": len(cells) - len(moved),
+        "charts": [_chart(task, chunk, f"{key}-{n}") for n, chunk in enumerate(chunks)],
+    }
+
+
+def _table(task: str, cells: list[CellComparison]) -> Table:
+    titles = words.TITLES[cells[0].final.measure], words.TITLES[cells[0].area.measure]
+    columns = ["Algorithm", "n/N A", "n/N B", f"{titles[0]} A", f"{titles[0]} B"]
+    columns += [f"{titles[0]} B − A", "p", f"{titles[1]} B − A", "p", "Outcome"]
+    return Table(task, columns, [[_cell(text) for text in row(cell)[1:]] for cell in cells], [])
+
+
+def _cell(text: str) -> Cell:
+    """A number with what stands behind it in brackets, smaller."""
+    for bracket in (" [", " ("):
+        head, found, tail = text.partition(bracket)
+        if found:
+            return Cell(head, bracket.strip() + tail)
+    return Cell(text)
+
+
+def _cost_table(task: str, cells: list[CellComparison]) -> Table:
+    columns = ["Algorithm", *(f"{title}, B / A" for title in words.COST_RATIOS.values()), "Detectable final difference"]
+    return Table(f"{task}: cost", columns, [[Cell(text) for text in cost_row(cell)[1:]] for cell in cells], [])
+
+
+def _chart(task: str, cells: list[CellComparison], group: str) -> Markup:
+    scored = cells[0].final.measure == "final_score"
+    series = [
+        Series(
+            name=f"{cell.algorithm} ({side})",
+            detail=f"{words.seeds(own)} seeds",
+            look=Look(number % len(COLOURS), _DASHES[side], _DASHES[side]),
+            x={
+                name: values
+                for name, values in (("env_steps", own.curve.env_steps), ("wall_seconds", own.curve.wall_seconds))
+                if any(value is not None for value in values)
+            },
+            y={"value": own.curve.values},
+        )
+        for number, cell in enumerate(cells)
+        for side, own in (("A", cell.a), ("B", cell.b))
+        if own.curve
+    ]
+    x = [
+        Axis("env_steps", "Env steps", "training env steps a seed", 0),
+        Axis("wall_seconds", "Wall seconds", "wall-clock seconds of training a seed"),
+    ]
+    decimals = return_decimals([estimate for cell in cells for estimate in (cell.final.a, cell.final.b)])
+    y = (
+        Axis("value", "Score", "score (0: random, 1: solved)", 3, (0, 1), (0, 1))
+        if scored
+        else Axis("value", "Return", "evaluation return", decimals)
+    )
+    chart = LineChart(
+        title=f"Learning curves on {task}: A whole, B dashed; bands are 95 % intervals",
+        x=[axis for axis in x if any(axis.key in each.x for each in series)],
+        y=[y],
+        series=series,
+    )
+    missing = Markup("<p>Without JavaScript this chart is not shown; the table has its numbers.</p>")
+    return chart_fragment(chart, group=group, fallback=missing)

@@ -1,0 +1,213 @@
+"""The report as CSV tables, numbers in full precision, empty where undefined."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from haepo_bench.report.document import (
+    AlgorithmResult,
+    Comparison,
+    Estimate,
+    Improvement,
+    ReportDocument,
+    SuiteResult,
+    TaskResult,
+)
+from haepo_bench.report.tables import absences, omissions
+from haepo_bench.report.text import csv_text
+from haepo_bench.results.frames import COSTS, DIAGNOSTICS, MEASURES
+
+
+def to_csv(document: ReportDocument) -> str:
+    """The main table: one row for each algorithm on each task.
+
+    Files and folders that are not in the report come last in each suite, with no task, named under `absent`.
+    """
+    columns = csv_columns()
+    rows: list[Sequence[Any]] = []
+    for suite in document.suites:
+        rows += [_result_row(suite, task, result) for task in suite.tasks for result in task.algorithms]
+        for text in omissions(suite):
+            left_out = dict.fromkeys(columns, None) | {"suite": suite.suite, "absent": text}
+            rows.append(list(left_out.values()))
+    return _text(columns, rows)
+
+
+def more_csv(document: ReportDocument) -> dict[str, str]:
+    """{file name: text}: what no single table can hold beside the main one."""
+    return {
+        "runs.csv": _runs(document),
+        "missing.csv": _missing(document),
+        "aggregates.csv": _aggregates(document),
+        "profiles.csv": _profiles(document),
+        "improvement.csv": _improvement(document),
+        "claims.csv": _claims(document),
+    }
+
+
+def csv_columns() -> list[str]:
+    """The header of the main table."""
+    names = ["suite", "task", "algorithm", "uses", "label", "told", "critic", "discount", "n", "planned", "diverged"]
+    names += ["exploratory", "common_seconds", "tuning_trials"]
+    for measure in MEASURES:
+        names += [
+            f"{measure}_{part}" for part in ("mean", "low", "high", "n", "if_missing_lowest", "if_missing_highest")
+        ]
+    for diagnostic in DIAGNOSTICS:
+        names += [f"{diagnostic}_{part}" for part in ("mean", "low", "high", "n")]
+    return [*names, *COSTS, "absent", "notes", "footnote", "settings_hash", "code_hash"]
+
+
+def _result_row(suite: SuiteResult, task: TaskResult, result: AlgorithmResult) -> list[Any]:
+    information, seeds = result.information, result.seeds
+    row: list[Any] = [suite.suite, task.task, result.algorithm, result.uses, result.label, information.told]
+    row += [information.critic, information.discount]
+    row += [len(seeds.shown), len(seeds.planned), len(seeds.diverged), len(seeds.exploratory)]
+    row += [task.common_seconds, result.tuning_trials]
+    for measure in MEASURES:
+        ends = result.if_missing.get(measure)
+        row += [*_estimate(getattr(result, measure)), *((ends.lowest, ends.highest) if ends else (None, None))]
+    for diagnostic in DIAGNOSTICS:
+        row += _estimate(result.diagnostics.get(diagnostic))
+    row += [result.cost[name] for name in COSTS]
+    own = task.model_copy(update={"algorithms": [result]})
+    return [
+        *row,
+        "; ".join(absences(own)),
+        "; ".join(result.notes),
+        result.footnote,
+        result.settings_hash,
+        result.code_hash,
+    ]
+
+
+def _estimate(estimate: Estimate | None) -> list[Any]:
+    return [estimate.mean, estimate.low, estimate.high, estimate.n] if estimate else [None] * 4
+
+
+def _runs(document: ReportDocument) -> str:
+    header = ["suite", "task", "algorithm", "seed", "status", "exploratory", *MEASURES, *COSTS]
+    return _text(
+        header,
+        (
+            [suite.suite, task.task, result.algorithm, run.seed, run.status, run.exploratory]
+            + [run.measures[name] for name in MEASURES]
+            + [run.cost[name] for name in COSTS]
+            for suite in document.suites
+            for task in suite.tasks
+            for result in task.algorithms
+            for run in result.runs
+        ),
+    )
+
+
+def _missing(document: ReportDocument) -> str:
+    """Runs without a result, files that cannot be read, and runs that are left out."""
+    rows: list[list[Any]] = []
+    for suite in document.suites:
+        for task in suite.tasks:
+            for result in task.algorithms:
+                at = [suite.suite, task.task, result.algorithm]
+                rows += [[*at, run.seed, "", run.status, run.reason] for run in result.seeds.missing]
+                rows += [[*at, run.seed, "", "diverged", run.reason] for run in result.seeds.diverged]
+        rows += [[suite.suite, "", "", None, file.file, "not readable", file.reason] for file in suite.damaged]
+        rows += [
+            [suite.suite, "", "", None, left.folder, f"{left.runs} runs not shown", left.reason]
+            for left in suite.not_shown
+        ]
+    return _text(["suite", "task", "algorithm", "seed", "file", "status", "reason"], rows)
+
+
+def _aggregates(document: ReportDocument) -> str:
+    header = ["suite", "statistic", "algorithm", "value", "low", "high", "runs", "planned"]
+    header += ["lowest_without", "lowest_without_task", "highest_without", "highest_without_task"]
+    header += ["if_missing_lowest", "if_missing_highest", "tasks"]
+    rows = []
+    for suite in document.suites:
+        for aggregate in suite.aggregates:
+            for each in aggregate.values:
+                row = [suite.suite, aggregate.statistic, each.algorithm, each.value, each.low, each.high]
+                row += [each.runs.shown, each.runs.planned]
+                for without in (each.lowest_without, each.highest_without):
+                    row += [without.value, without.task] if without else [None, None]
+                row += [each.if_missing.lowest, each.if_missing.highest] if each.if_missing else [None, None]
+                rows.append([*row, "; ".join(suite.basis.tasks) if suite.basis else ""])
+    return _text(header, rows)
+
+
+def _profiles(document: ReportDocument) -> str:
+    return _text(
+        ["suite", "algorithm", "threshold", "share", "low", "high", "runs", "planned"],
+        (
+            [suite.suite, each.algorithm, *numbers, each.runs.shown, each.runs.planned]
+            for suite in document.suites
+            for each in suite.profiles
+            for numbers in zip(each.thresholds, each.band.mean, each.band.low, each.band.high, strict=True)
+        ),
+    )
+
+
+def _improvement(document: ReportDocument) -> str:
+    def row(suite: SuiteResult, task: str, each: Improvement) -> list[Any]:
+        runs = (each.candidate_runs, each.baseline_runs)
+        return [
+            *(suite.suite, task, each.candidate, each.baseline, each.measure, each.probability, each.low, each.high),
+            *(each.lowest, each.highest, *(n for side in runs for n in (side.shown, side.planned))),
+            "; ".join(each.tasks),
+        ]
+
+    header = ["suite", "task", "candidate", "baseline", "measure", "probability", "low", "high"]
+    header += ["if_missing_lowest", "if_missing_highest"]
+    header += ["candidate_runs", "candidate_planned", "baseline_runs", "baseline_planned", "tasks"]
+    rows = []
+    for suite in document.suites:
+        rows += [row(suite, "", each) for each in suite.improvement]
+        rows += [row(suite, task.task, each) for task in suite.tasks for each in task.improvement]
+    return _text(header, rows)
+
+
+def _claims(document: ReportDocument) -> str:
+    """Every comparison of the scorecard, over all tasks (task empty) and task by task."""
+
+    def row(each: Comparison) -> list[Any]:
+        runs = (each.candidate_runs, each.baseline_runs)
+        return [
+            *(each.baseline, each.verdict, each.candidate, each.against, each.difference, each.low, each.high),
+            *(each.p_supported, each.p_not_supported, each.better, each.seeds_needed),
+            *(each.if_missing_worst, each.if_missing_best, each.lowest, each.highest),
+            *(n for side in runs for n in (side.shown, side.planned)),
+            "; ".join(each.tasks),
+        ]
+
+    header = ["suite", "claim", "measure", "status", "exploratory", "reading", "reading_verdict", "task", "baseline"]
+    header += ["verdict", "candidate", "against", "difference", "low", "high", "p_supported", "p_not_supported"]
+    header += ["better", "seeds_needed", "if_missing_worst", "if_missing_best", "if_missing_lowest"]
+    header += [
+        "if_missing_highest",
+        "candidate_runs",
+        "candidate_planned",
+        "baseline_runs",
+        "baseline_planned",
+        "tasks",
+    ]
+    rows = []
+    for suite in document.suites:
+        if suite.scorecard is None:
+            continue
+        card = suite.scorecard
+        for claim in card.claims:
+            for reading in claim.readings:
+                start = [suite.suite, claim.claim, claim.measure, card.status, card.exploratory, reading.algorithm]
+                start.append(reading.verdict or "")
+                rows += [[*start, "", *row(each)] for each in reading.overall]
+                rows += [[*start, each.tasks[0], *row(each)] for each in reading.by_task]
+    return _text(header, rows)
+
+
+def _text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([csv_text(value) if isinstance(value, str) else value for value in row] for row in rows)
+    return out.getvalue()

@@ -1,0 +1,176 @@
+"""What all figures share: their looks, a sheet with legend and footnotes, and saving as PNG and SVG."""
+
+import io
+import textwrap
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
+
+from haepo_bench.report.document import AlgorithmResult
+from haepo_bench.report.styles import COLOURS, DASHES, FAINT, INK, MARKERS, Styles
+from haepo_bench.report.tables import Footnotes, kind
+from haepo_bench.report.text import shorten
+
+_SHAPES = dict(zip(MARKERS, ("o", "s", "^", "D", "P"), strict=True))
+
+_STYLE: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "text.color": INK,
+    # Text of others may hold dollar signs.
+    "text.parse_math": False,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.8,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": FAINT,
+    "grid.linewidth": 0.6,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "lines.linewidth": 1.7,
+    "lines.markersize": 4,
+    # Dashes are given in points, whatever the line's width.
+    "lines.scale_dashes": False,
+    "legend.frameon": False,
+    "legend.handlelength": 3.6,
+    "legend.fontsize": 8,
+    # The same figure gives the same bytes; its text stays text.
+    "svg.hashsalt": "haepo-bench",
+    "svg.fonttype": "none",
+    "savefig.dpi": 150,
+}
+
+
+class Picture(NamedTuple):
+    """A figure in both formats.
+
+    Args:
+        name: file name without its suffix.
+        title: one line of text that says what it shows.
+    """
+
+    name: str
+    title: str
+    png: bytes
+    svg: bytes
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Figures drawn within look the same whatever the user's matplotlibrc says."""
+    with mpl.rc_context(), warnings.catch_warnings():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_STYLE)
+        # A character that the font lacks is drawn as a box; the tables have it.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
+        yield
+
+
+def line_style(styles: Styles, algorithm: str) -> dict[str, Any]:
+    """Colour, dashes and marker of an algorithm's line."""
+    look = styles.of(algorithm)
+    dashes = DASHES[look.dash]
+    return {
+        "color": COLOURS[look.colour],
+        "linestyle": (0, dashes) if dashes else "-",
+        "marker": _SHAPES[MARKERS[look.marker]],
+        "markeredgecolor": "none",
+    }
+
+
+def sheet(
+    width: float,
+    height: float,
+    rows: int,
+    columns: int,
+    labels: Mapping[str, str],
+    caption: Sequence[str],
+    styles: Styles,
+) -> tuple[Figure, list[Axes]]:
+    """A figure with rows x columns axes of `width` x `height` inches in all, the legend and the caption below.
+
+    Args:
+        labels: algorithms and their text in the legend; none for a figure without one.
+    """
+    texts = list(labels.values())
+    legend_columns = max(1, min(len(labels), int(width // 3.1)))
+    # The legend's columns are filled one after the other; lines and gaps in inches at 8 points.
+    columns_of_labels = np.array_split(np.array(texts, dtype=object), legend_columns)
+    legend_inches = 0.15 + max(
+        (sum(0.135 * (label.count("\n") + 1) + 0.06 for label in column) for column in columns_of_labels), default=0
+    )
+    lines = [part for line in caption for part in textwrap.wrap(line, int(width * 16))]
+    caption_inches = 0.135 * len(lines) + 0.08
+    total = height + legend_inches + caption_inches
+    edge = (legend_inches + caption_inches) / total
+    figure = Figure(
+        figsize=(width, total), layout=ConstrainedLayoutEngine(rect=(0.005, edge, 0.985, 1 - edge - 0.04 / total))
+    )
+    grid = figure.subplots(rows, columns, squeeze=False)
+    if labels:
+        figure.legend(
+            [Line2D([], [], **line_style(styles, name)) for name in labels],
+            texts,
+            loc="upper left",
+            bbox_to_anchor=(0, edge),
+            ncols=legend_columns,
+        ).set_in_layout(False)
+    figure.text(0.12 / width, 0.06 / total, "\n".join(lines), ha="left", va="bottom", fontsize=7.5)
+    return figure, list(grid.flat)
+
+
+def legend_labels(results: Sequence[AlgorithmResult], footnotes: Footnotes, *, n_of_seeds: bool) -> dict[str, str]:
+    """Name, seeds and kind of each algorithm."""
+    labels = {}
+    for result in results:
+        first = shorten(result.algorithm, 34) + footnotes.marker(result)
+        if n_of_seeds:
+            first += f"  (n = {len(result.seeds.shown)} of {len(result.seeds.planned)})"
+        labels[result.algorithm] = "\n".join([first, *textwrap.wrap(shorten(kind(result), 80), 40)])
+    return labels
+
+
+def grid_shape(n: int) -> tuple[int, int]:
+    """Rows and columns for n small figures: as wide as a page while they are few, square when they are many."""
+    columns = max(min(n, 2 if n == 4 else 3), int(np.ceil(np.sqrt(n / 4))))
+    return -(-n // columns), columns
+
+
+def save(figure: Figure, name: str, title: str) -> Picture:
+    """The figure in both formats."""
+    FigureCanvasAgg(figure)
+    # Lay it out once, not again for each format. The layout's solver is not exact to the last bit: rounded, the same
+    # figure gives the same bytes.
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        left, bottom, width, height = (round(value, 4) for value in axes.get_position().bounds)
+        axes.set_position((left, bottom, width, height))
+    png, svg = io.BytesIO(), io.BytesIO()
+    figure.savefig(png, format="png", metadata={"Software": None})
+    figure.savefig(
+        svg,
+        format="svg",
+        bbox_inches="tight",
+        pad_inches=0.12,
+        transparent=True,
+        metadata={"Date": None, "Creator": None},
+    )
+    return Picture(name, title, png.getvalue(), svg.getvalue())

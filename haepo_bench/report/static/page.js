@@ -1,0 +1,126 @@
+// What the page does beside its charts: draw them when they come near, switch measures, sort tables, print everything.
+
+function startCharts() {
+  const groups = new Map();
+  const charts = [...document.querySelectorAll("figure.chart")].map((figure, number) => {
+    const name = figure.dataset.group;
+    if (!groups.has(name)) groups.set(name, new ChartGroup());
+    return new LineChart(figure, groups.get(name), number);
+  });
+  const come = (chart, near) => {
+    chart.near = near;
+    if (near && (chart.stale || !chart.lines)) chart.refresh();
+  };
+  const watcher = new IntersectionObserver(
+    (entries) => {
+      for (const entry of entries) come(charts.find((chart) => chart.figure === entry.target), entry.isIntersecting);
+    },
+    { rootMargin: "600px" },
+  );
+  for (const chart of charts) watcher.observe(chart.figure);
+  const closed = () => document.querySelectorAll("details:not([open])");
+  let opened = [];
+  window.addEventListener("beforeprint", () => {
+    opened = [...closed()];
+    for (const box of opened) box.open = true;
+    for (const chart of charts) come(chart, true);
+  });
+  window.addEventListener("afterprint", () => {
+    for (const box of opened) box.open = false;
+  });
+}
+
+/** Dot plots of several measures become one with a switch, and can be sorted. */
+function startDots() {
+  for (const box of document.querySelectorAll(".dots")) {
+    const panels = [...box.querySelectorAll(".dot-panel")];
+    const bar = make("div", { class: "chart-bar" });
+    const choice = make("div", { class: "choice", role: "group", "aria-label": "Measure" });
+    const buttons = panels.map((panel) => {
+      const button = make("button", { type: "button" }, panel.dataset.button);
+      button.addEventListener("click", () => choose(panel));
+      return button;
+    });
+    const choose = (chosen) => {
+      panels.forEach((panel, i) => {
+        panel.hidden = panel !== chosen;
+        buttons[i].setAttribute("aria-pressed", String(panel === chosen));
+      });
+    };
+    const sort = make("button", { type: "button", "aria-pressed": "false" }, "Sort by value");
+    sort.addEventListener("click", () => {
+      const sorted = sort.getAttribute("aria-pressed") === "false";
+      sort.setAttribute("aria-pressed", String(sorted));
+      for (const list of box.querySelectorAll("ul")) arrange(list, sorted);
+    });
+    choice.append(...buttons);
+    if (panels.length > 1) bar.append(choice);
+    bar.append(make("span", { class: "choice" }, sort));
+    box.prepend(bar);
+    choose(panels[0]);
+  }
+}
+
+function arrange(list, sorted) {
+  const rows = [...list.children];
+  const key = (row) => (sorted ? -Number(row.dataset.value) : Number(row.dataset.place));
+  rows.sort((a, b) => key(a) - key(b));
+  list.append(...rows);
+}
+
+/** A click on a column's head sorts by it: numbers from high to low first, text from A to Z. */
+function startTables() {
+  for (const table of document.querySelectorAll("table.sortable")) {
+    [...table.tHead.rows[0].cells].forEach((head, column) => {
+      const button = make("button", { type: "button", class: "sort" });
+      button.append(...head.childNodes);
+      head.append(button);
+      button.addEventListener("click", () => sortBy(table, head, column));
+    });
+  }
+}
+
+function sortBy(table, head, column) {
+  const content = (row) => row.cells[column].firstChild?.textContent.trim() ?? "";
+  const number = (row) => Number.parseFloat(content(row).replaceAll(",", ""));
+  const rows = [...table.tBodies[0].rows];
+  const numeric = rows.some((row) => Number.isFinite(number(row)));
+  const first = numeric ? "descending" : "ascending";
+  const other = numeric ? "ascending" : "descending";
+  const order = head.getAttribute("aria-sort") === first ? other : first;
+  for (const cell of head.parentNode.cells) cell.removeAttribute("aria-sort");
+  head.setAttribute("aria-sort", order);
+  const sign = order === "ascending" ? 1 : -1;
+  rows.sort((a, b) => {
+    if (!numeric) return sign * content(a).localeCompare(content(b));
+    const [x, y] = [number(a), number(b)];
+    if (Number.isNaN(x) || Number.isNaN(y)) return Number.isNaN(x) - Number.isNaN(y);
+    return sign * (x - y);
+  });
+  table.tBodies[0].append(...rows);
+}
+
+/** The table of contents shows where the reader is. */
+function startContents() {
+  if (window.innerWidth < 1100) document.querySelector(".contents details").open = false;
+  const links = new Map([...document.querySelectorAll(".contents a")].map((link) => [link.getAttribute("href").slice(1), link]));
+  const watcher = new IntersectionObserver(
+    (entries) => {
+      for (const entry of entries) {
+        if (!entry.isIntersecting) continue;
+        for (const link of links.values()) link.removeAttribute("aria-current");
+        links.get(entry.target.id)?.setAttribute("aria-current", "true");
+      }
+    },
+    { rootMargin: "-10% 0px -80% 0px" },
+  );
+  for (const id of links.keys()) {
+    const target = document.getElementById(id);
+    if (target) watcher.observe(target);
+  }
+}
+
+startCharts();
+startDots();
+startTables();
+startContents();

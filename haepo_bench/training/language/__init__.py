@@ -1,0 +1,1 @@
+"""Training causal language models with the same objectives as small policies."""

@@ -1,0 +1,137 @@
+"""Algorithms on language tasks: an objective with the settings that all of them share there."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+from haepo_bench.errors import ParameterError
+from haepo_bench.objectives.base import Objective
+from haepo_bench.results.record import Information
+from haepo_bench.tasks.base import Task
+from haepo_bench.tasks.language import TINY, LanguageTask
+from haepo_bench.training.algorithm import Algorithm, ParameterDescription
+from haepo_bench.training.language.models import (
+    Source,
+    check_extra,
+    check_prompts,
+    find_source,
+    load_texts,
+)
+from haepo_bench.training.language.settings import LanguageSegmentSettings, LanguageSettings
+from haepo_bench.training.native import check_names, describe_fields, validated
+from haepo_bench.training.recorder import Recorder
+
+#: What PPO's loss has other than with small policies, unless the user says otherwise.
+_SEGMENT_DEFAULTS = {"vf_coef": 0.1}
+_NOTES = (
+    "env steps are sampled tokens",
+    "KL to reference and previous policy: k3 on the taken tokens",
+)
+
+
+class LanguageAlgorithm(Algorithm):
+    """An objective with its settings and the model that it trains.
+
+    Args:
+        offline: it learns from the task's fixed preferences.
+    """
+
+    batches_seeds = False
+
+    def __init__(
+        self,
+        objective: Objective,
+        settings: LanguageSettings,
+        source: Source,
+        information: Information,
+        *,
+        offline: bool = False,
+    ) -> None:
+        self.objective, self.settings, self.source, self.information = objective, settings, source, information
+        self.offline = offline
+        weights = {"weights": source.identity} if source.identity else {}
+        self.parameters = {**settings.model_dump(mode="json"), **objective.model_dump(mode="json"), **weights}
+        if offline:
+            del self.parameters["completions"]  # those of a pair are two
+        start = "a tiny model made here" if source.name == TINY else f"the model {source.name}"
+        tokens = ("env steps are tokens of the preferences read",) if offline else _NOTES[:1]
+        self.notes = (start, *tokens, *_NOTES[1:])
+
+    def train(self, task: Task, seeds: Sequence[int], recorder: Recorder, *, device: str) -> None:
+        # Imported here: configuring and describing need no model.
+        from haepo_bench.training.language.trainer import LanguageTrainer
+
+        if not isinstance(task, LanguageTask):
+            raise TypeError(f"{task.id} is no language task")
+        texts = load_texts(self.source, task, chat=self.settings.chat_template)
+        for seed in seeds:
+            LanguageTrainer(
+                task, self.objective, self.settings, self.source, texts, seed, recorder, device, offline=self.offline
+            ).train()
+
+
+def settings_class(objective: type[Objective]) -> type[LanguageSettings]:
+    """The settings that an objective has on language tasks."""
+    return LanguageSegmentSettings if objective.collects == "segments" else LanguageSettings
+
+
+def describe_language_parameters(objective: type[Objective], **defaults: Any) -> list[ParameterDescription]:
+    """What `objective` has on language tasks instead of the settings of small policies.
+
+    Args:
+        defaults: that differ for this algorithm.
+    """
+    own = {"reference": objective.reference, **defaults}
+    described = [replace(d, default=own.get(d.name, d.default)) for d in describe_fields(settings_class(objective))]
+    if objective.collects == "segments":
+        fields = {d.name: d for d in describe_fields(objective)}
+        described += [replace(fields[name], default=value, source="TRL") for name, value in _SEGMENT_DEFAULTS.items()]
+    return described
+
+
+def language_algorithm(
+    name: str,
+    objective: type[Objective],
+    overrides: Mapping[str, Any],
+    task: LanguageTask,
+    *,
+    offline: bool = False,
+    **defaults: Any,
+) -> LanguageAlgorithm:
+    """An objective configured for a language task, everything checked that can be without loading weights.
+
+    Args:
+        defaults: of settings, that differ for this algorithm.
+
+    Raises:
+        ParameterError: an unknown hyper-parameter, or a value that it does not take.
+        UserError: a library that is not installed, a model that cannot be loaded, prompts that do not fit.
+    """
+    chosen = settings_class(objective)
+    own, shared = set(objective.model_fields), set(chosen.model_fields)
+    check_names(overrides, own | shared, name)
+    segments = objective.collects == "segments"
+    values = {"reference": objective.reference, **defaults, **(_SEGMENT_DEFAULTS if segments else {}), **overrides}
+    settings = validated(chosen, {k: v for k, v in values.items() if k in shared})
+    made = validated(objective, {k: v for k, v in values.items() if k in own})
+    if settings.fine_tuning_steps and not task.demonstrations:
+        raise ParameterError(
+            "fine_tuning_steps", f"{task.id} has no demonstrations to fine-tune on", remedy="set it to 0"
+        )
+    check_extra(adapters=settings.lora_rank is not None)
+    source = find_source(task.model)
+    _check_prompts(task, source, settings.chat_template)
+    information = Information(
+        told=objective.told,
+        critic=segments,
+        discount=settings.gamma if isinstance(settings, LanguageSegmentSettings) else None,
+        label=objective.label,
+        footnote=objective.footnote,
+    )
+    return LanguageAlgorithm(made, settings, source, information, offline=offline)
+
+
+@lru_cache(maxsize=8)  # a suite asks for each task once an algorithm
+def _check_prompts(task: LanguageTask, source: Source, chat: bool) -> None:
+    check_prompts(task, source, chat=chat)

@@ -1,0 +1,138 @@
+"""The starting policy: a task's model, fine-tuned on its demonstrations; made once and kept in the user's cache."""
+
+import fcntl
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import haepo_bench.policies.language
+import haepo_bench.policies.responses
+import haepo_bench.policies.tiny
+import haepo_bench.training.adam
+import haepo_bench.training.language.fine_tuning
+from haepo_bench.errors import TaskError
+from haepo_bench.policies.language import LanguagePolicy
+from haepo_bench.results.store import translate_os_errors, write_atomically
+from haepo_bench.tasks.language import TINY, LanguageTask
+from haepo_bench.training.language.fine_tuning import BATCH, fine_tune
+from haepo_bench.training.language.models import Source, load_model
+from haepo_bench.training.language.settings import LanguageSettings
+from haepo_bench.training.language.texts import Texts
+from haepo_bench.training.streams import stream
+
+#: What a starting policy follows from, beside its settings.
+_CODE = (
+    haepo_bench.policies.language,
+    haepo_bench.policies.responses,
+    haepo_bench.policies.tiny,
+    haepo_bench.training.adam,
+    haepo_bench.training.language.fine_tuning,
+)
+_PACKAGES = ("torch", "transformers", "tokenizers", "numpy")
+_CACHE = "the environment variable XDG_CACHE_HOME"
+
+
+def starting_model(task: LanguageTask, source: Source, texts: Texts, settings: LanguageSettings, device: str) -> Any:
+    """The model that training starts from.
+
+    Raises:
+        TaskError: fine-tuning is asked for on a task without demonstrations.
+        UserError: the cache cannot be written.
+    """
+    model = load_model(source, task, dtype=settings.dtype, device=device)
+    steps = fine_tuning_steps(task, settings)
+    if steps == 0:
+        return model
+    path = cache_folder() / f"{_content_hash(task, source, settings, steps, device)}.safetensors"
+    from safetensors.torch import load_file, save
+
+    with _alone(path):
+        if not path.exists():
+            print(f"fine-tuning the starting policy: {steps} steps on {len(task.demonstrations)} demonstrations")
+            policy = LanguagePolicy(model, pad=texts.pad, stops=texts.stops)
+            prompts = texts.prompts([prompt for prompt, _ in task.demonstrations])
+            responses = texts.responses([response for _, response in task.demonstrations])
+            pairs = list(zip(prompts, responses, strict=True))
+            fine_tune(policy, pairs, steps, settings.fine_tuning_learning_rate, stream("fine-tuning", 0))
+            write_atomically(path, save(_own(model)), option=_CACHE)
+    # Read back also by whoever made it, so that all start from the same bytes in the same memory.
+    fresh = load_model(source, task, dtype=settings.dtype, device=device)
+    missing, unexpected = fresh.load_state_dict(load_file(path, device=device), strict=False)
+    if unexpected or set(missing) - _tied(fresh):
+        raise TaskError(f"the starting policy in {path} does not fit its model", remedy="delete that file")
+    return fresh
+
+
+def fine_tuning_steps(task: LanguageTask, settings: LanguageSettings) -> int:
+    """How many there are.
+
+    Raises:
+        TaskError: there is nothing to fine-tune on.
+    """
+    if settings.fine_tuning_steps is None:
+        return task.fine_tuning_steps if task.model == TINY and task.demonstrations else 0
+    if settings.fine_tuning_steps and not task.demonstrations:
+        raise TaskError(f"{task.id} has no demonstrations to fine-tune on", remedy="set fine_tuning_steps to 0")
+    return settings.fine_tuning_steps
+
+
+def cache_folder() -> Path:
+    """Where starting policies are kept: $XDG_CACHE_HOME/haepo-bench/starting-policies, else below ~/.cache."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "haepo-bench" / "starting-policies"
+
+
+def _content_hash(task: LanguageTask, source: Source, settings: LanguageSettings, steps: int, device: str) -> str:
+    document = {
+        "model": [source.identity or source.name, task.alphabet if source.name == TINY else ""],
+        "demonstrations": hashlib.sha256(json.dumps(list(task.demonstrations)).encode()).hexdigest(),
+        "settings": [steps, settings.fine_tuning_learning_rate, BATCH, settings.dtype, settings.chat_template],
+        # The last bits of a product depend on these.
+        "machine": [device, platform.machine(), torch.backends.cpu.get_cpu_capability(), torch.get_num_threads()],
+        "versions": [version(package) for package in _PACKAGES],
+        "code": _code(),
+    }
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+@cache
+def _code() -> list[str]:
+    return [hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest() for module in _CODE]
+
+
+def _own(model: Any) -> dict[str, torch.Tensor]:
+    """The model's state, each tied tensor once, as safetensors wants it."""
+    tied = _tied(model)
+    return {name: value.detach().clone() for name, value in model.state_dict().items() if name not in tied}
+
+
+def _tied(model: Any) -> set[str]:
+    """Names that stand for a tensor which another name stands for already."""
+    seen: set[int] = set()
+    tied = set()
+    for name, value in model.state_dict(keep_vars=True).items():
+        if id(value) in seen:
+            tied.add(name)
+        seen.add(id(value))
+    return tied
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Lets one process at a time make a file; the system lets the next go on when the process dies."""
+    lock = path.with_suffix(".lock")
+    with translate_os_errors(lock, option=_CACHE):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = lock.open("w")
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,188 @@
+"""Training one objective on one language task for one seed at a time."""
+
+import io
+import time
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from haepo_bench.objectives.base import Objective
+from haepo_bench.policies.language import LanguagePolicy
+from haepo_bench.tasks.language import LanguageTask
+from haepo_bench.training.adam import Adam, clip_gradient
+from haepo_bench.training.language.batches import Batch, Batches, Preferences, Sampled
+from haepo_bench.training.language.evaluation import LanguageEvaluator
+from haepo_bench.training.language.models import Source, quiet_transformers
+from haepo_bench.training.language.settings import LanguageSegmentSettings, LanguageSettings
+from haepo_bench.training.language.start import starting_model
+from haepo_bench.training.language.texts import Texts
+from haepo_bench.training.language.update import GeneralisedAdvantages, LanguageUpdate
+from haepo_bench.training.recorder import Recorder
+from haepo_bench.training.streams import hashed_seed
+
+
+class LanguageTrainer:
+    """One run: collect, evaluate at marks, update, until the budget of tokens is reached or a number is not finite.
+
+    Args:
+        offline: learn from the task's fixed preferences instead of sampled responses.
+    """
+
+    def __init__(
+        self,
+        task: LanguageTask,
+        objective: Objective,
+        settings: LanguageSettings,
+        source: Source,
+        texts: Texts,
+        seed: int,
+        recorder: Recorder,
+        device: str,
+        *,
+        offline: bool = False,
+    ) -> None:
+        self.task, self.objective, self.settings, self.seed = task, objective, settings, seed
+        self.recorder = recorder
+        model = starting_model(task, source, texts, settings, device)
+        if settings.lora_rank is not None:
+            model = adapted(model, settings.lora_rank, settings.lora_alpha, seed)
+        self.policy = policy = LanguagePolicy(
+            model,
+            pad=texts.pad,
+            stops=texts.stops,
+            temperature=settings.sampling_temperature,
+            top_p=settings.top_p,
+            gradient_checkpointing=settings.gradient_checkpointing,
+            value_head=isinstance(settings, LanguageSegmentSettings),
+        )
+        #: Parameters of the policy before training; None where that is the model without its adapter.
+        self.initial = None if policy.adapted else policy.snapshot()
+        #: Of the reference policy, where that is renewed every so many iterations.
+        self.renewed: Tensor | None = None
+        self.optimiser = Adam(policy.parameters, settings.learning_rate)
+        training = task.training()
+        self.batches: Batches
+        if offline:
+            self.batches = Preferences(task, policy, texts, settings)
+        else:
+            self.batches = Sampled(training, policy, texts, settings)  # type: ignore[arg-type]
+        self.evaluator = LanguageEvaluator(task, policy, texts, recorder.episodes, self.initial)
+        self.iteration = self.tokens = 0
+
+    def train(self) -> None:
+        """Runs to the end, from the seed's checkpoint where there is one."""
+        self.recorder.begin([self.seed])
+        self._resume()
+        while self.seed in self.recorder.live:
+            started = time.perf_counter()
+            batch = self.batches.batch(self.seed, self.iteration)
+            seconds = time.perf_counter() - started
+            self.tokens += batch.tokens
+            self.recorder.collected(self.seed, batch.tokens, len(batch.responses), batch.columns)
+            self._evaluate()
+            if self.seed in self.recorder.live:
+                self.update(batch, seconds)
+            self.recorder.progress()
+            self.iteration += 1
+            if self.seed in self.recorder.live:
+                self.recorder.checkpoint(self.seed, self._state)
+
+    def update(self, batch: Batch, sampling_seconds: float = 0.0) -> None:
+        """All gradient steps on one batch, and what the recorder is told of them.
+
+        Args:
+            sampling_seconds: that the batch took.
+        """
+        started = time.perf_counter()
+        settings, remaining = self.settings, max(0.0, 1 - self.tokens / self.recorder.budget)
+        if isinstance(settings.reference, int) and self.iteration % settings.reference == 0:
+            self.renewed = self.policy.snapshot()
+        objective = self.objective.at(remaining)
+        advantages = None
+        if isinstance(settings, LanguageSegmentSettings):
+            advantages = GeneralisedAdvantages(settings.gamma, settings.gae_lambda)
+        update = LanguageUpdate(
+            self.policy,
+            batch.responses,
+            batch.returns,
+            groups=batch.groups,
+            horizon=self.task.horizon,
+            reference=self._reference(),
+            micro_batch=settings.micro_batch,
+            advantages=advantages,
+        )
+        seen: list[dict[str, Tensor]] = []
+        for _ in range(settings.epochs):
+            diagnostics = update.gradient(objective)
+            diagnostics["gradient_norm"] = clip_gradient(self.policy.gradient, settings.max_gradient_norm)
+            self.optimiser.step(self.policy.gradient)
+            self.policy.publish()
+            seen.append(diagnostics)
+        columns = {name: torch.stack([one[name] for one in seen])[:, 0].tolist() for name in seen[0]}
+        means = {name: sum(values) / len(values) for name, values in columns.items()}
+        # As in training of small policies: the entropy is the behaviour policy's, the KL that before the last step.
+        means["policy_entropy"], means["kl_previous"] = columns["policy_entropy"][0], columns["kl_previous"][-1]
+        if settings.epochs == 1:
+            del means["kl_previous"]
+        means["seconds_per_step"] = (sampling_seconds + time.perf_counter() - started) / settings.epochs
+        if all(map(torch.isfinite, seen[-1]["loss"])) and bool(torch.isfinite(self.policy.parameters).all()):
+            self.recorder.updated(self.seed, settings.epochs, means)
+        else:
+            self.recorder.diverged(self.seed, "the loss or a parameter is not finite")
+
+    def _reference(self) -> Tensor | str | None:
+        if self.settings.reference == "previous":
+            return "previous"
+        return self.initial if self.settings.reference == "initial" else self.renewed
+
+    def _evaluate(self) -> None:
+        for seed, mark in self.recorder.due():
+            if seed != self.seed:
+                continue
+            last = self.recorder.ending(seed)
+            with self.recorder.evaluating([seed]):
+                evaluation = self.evaluator.evaluate(seed, mark, last=last)
+            if last and self.recorder.wants_policies:
+                self.recorder.policy(seed, self.policy.named())
+            self.recorder.evaluated(seed, evaluation)
+
+    def _state(self) -> bytes:
+        """All that the next iteration follows from; streams follow from their keys."""
+        buffer = io.BytesIO()
+        state = {
+            "iteration": self.iteration,
+            "tokens": self.tokens,
+            "parameters": self.policy.parameters,
+            "optimiser": self.optimiser.state(),
+            "renewed": self.renewed,
+            "recorder": self.recorder.state(self.seed),
+        }
+        torch.save(state, buffer)
+        return buffer.getvalue()
+
+    def _resume(self) -> None:
+        data = self.recorder.resumed(self.seed)
+        if data is None:
+            return
+        state: dict[str, Any] = torch.load(io.BytesIO(data), map_location=self.policy.device, weights_only=True)
+        self.iteration, self.tokens, self.renewed = state["iteration"], state["tokens"], state["renewed"]
+        self.policy.parameters.copy_(state["parameters"])
+        self.policy.publish()
+        self.optimiser.restore(state["optimiser"])
+        self.recorder.restore(self.seed, state["recorder"])
+        print(f"seed {self.seed} goes on from its checkpoint: iteration {self.iteration}, {self.tokens} tokens")
+
+
+def adapted(model: Any, rank: int, alpha: int, seed: int) -> Any:
+    """The model with trained low-rank adapters on its linear layers; its own parameters are frozen."""
+    quiet_transformers()
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM")
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        # What peft still calls by its old name is none of the user's business.
+        warnings.simplefilter("ignore", FutureWarning)
+        torch.manual_seed(hashed_seed("initialisation", seed))
+        return get_peft_model(model, config)

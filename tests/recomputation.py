@@ -1,0 +1,573 @@
+"""Every number of a report once more, from the stored files, with `plain_formulas` and nothing of ours."""
+
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from plain_formulas import (
+    Sum,
+    Values,
+    band,
+    beats,
+    cvar,
+    estimate,
+    holm,
+    known,
+    quantile_mean,
+    rates,
+    seeds_needed,
+    shares,
+    tail,
+    weighted_quantile,
+)
+
+MEASURES = [
+    "final_score",
+    "final_score_greedy",
+    "area",
+    "final_return",
+    "final_return_greedy",
+    "area_return",
+    "score_in_time",
+    "area_in_time",
+    "return_in_time",
+]
+COSTS = [
+    "wall_seconds",
+    "cpu_seconds",
+    "env_steps_collected",
+    "gradient_steps",
+    "episodes",
+    "evaluation_env_steps",
+    "evaluation_seconds",
+    "peak_memory_bytes",
+]
+#: Curve columns that say how far a run was and how well it did, not how training went.
+NO_DIAGNOSTICS = {
+    "env_steps",
+    "gradient_steps",
+    "wall_seconds",
+    "cpu_seconds",
+    "eval_return",
+    "eval_return_greedy",
+    "relative_first_success",
+}
+
+
+class Cell:
+    """An algorithm on a task, from its files."""
+
+    def __init__(self, root: Path, planned: dict[str, Any]) -> None:
+        self.task, self.algorithm, self.seeds = planned["task"], planned["algorithm"], planned["seeds"]
+        runs = []
+        for seed in sorted(self.seeds):
+            path = root / planned["folder"] / f"seed-{seed}.json"
+            if path.exists():
+                runs.append(json.loads(path.read_text()))
+        self.runs = [run for run in runs if run["status"] in ("done", "diverged")]
+        self.missing = len(self.seeds) - len(self.runs)
+        self.references = runs[0]["references"] if runs else None
+        self.scored = self.references is not None
+        self.done = [run for run in self.runs if run["status"] == "done"]
+        self.marks = self.runs[0]["curve"]["env_steps"] if self.runs else []
+        self.returns = [self._filled(run, "eval_return") for run in self.runs]
+        self.greedy = [self._filled(run, "eval_return_greedy") for run in self.runs]
+        self.scores = [self._score(row) for row in self.returns]
+        self.values: dict[str, Values] = {}
+
+    def _filled(self, run: dict[str, Any], name: str) -> Values:
+        """After divergence, which the sampled return shows, the random policy's return."""
+        gone = [value is None for value in run["curve"]["eval_return"]]
+        random = self.references["random"] if self.references else None
+        column = run["curve"][name]
+        return [random if lost else value for lost, value in zip(gone, column, strict=True)]
+
+    def _score(self, row: Values) -> Values:
+        if not self.references:
+            return [None] * len(row)
+        random, solved = self.references["random"], self.references["solved"]
+        return [None if value is None else (value - random) / (solved - random) for value in row]
+
+    def area(self, row: Values) -> float | None:
+        if None in row[:-1]:
+            return None
+        steps = zip(row, pairwise(self.marks), strict=False)
+        return sum(value * (after - before) for value, (before, after) in steps if value is not None) / self.marks[-1]
+
+    def measure(self, seconds: float | None) -> None:
+        """Fills `values`: a number a run, in the order of the runs."""
+        greedy = [self._score(row) for row in self.greedy]
+        self.values = {
+            "final_score": [row[-1] for row in self.scores],
+            "final_score_greedy": [row[-1] for row in greedy],
+            "area": [self.area(row) for row in self.scores],
+            "final_return": [row[-1] for row in self.returns],
+            "final_return_greedy": [row[-1] for row in self.greedy],
+            "area_return": [self.area(row) for row in self.returns],
+            "score_in_time": [self.at(seconds, *each) for each in zip(self.runs, self.scores, strict=True)],
+            "area_in_time": [self.until(seconds, *each) for each in zip(self.runs, self.scores, strict=True)],
+            "return_in_time": [self.at(seconds, *each) for each in zip(self.runs, self.returns, strict=True)],
+        }
+
+    def clock(self, run: dict[str, Any]) -> list[float]:
+        times: list[float] = []
+        for time in run["curve"]["wall_seconds"]:
+            times.append(times[-1] if time is None else time)
+        return times
+
+    def at(self, seconds: float | None, run: dict[str, Any], row: Values) -> float | None:
+        if seconds is None:
+            return None
+        return [value for value, time in zip(row, self.clock(run), strict=True) if time <= seconds][-1]
+
+    def until(self, seconds: float | None, run: dict[str, Any], row: Values) -> float | None:
+        if seconds is None or None in row:
+            return None
+        times = [0.0, *self.clock(run)[1:], math.inf]
+        spans = [min(after, seconds) - min(before, seconds) for before, after in pairwise(times)]
+        return sum(value * span for value, span in zip(row, spans, strict=True) if value is not None) / seconds
+
+    def last(self, run: dict[str, Any], name: str) -> float | None:
+        return next((value for value in reversed(run["curve"].get(name, [])) if value is not None), None)
+
+    def claimed(self, threshold: float, first_known: bool) -> dict[str, Values]:
+        """What claims are judged by: a number a run; measures that no run has are absent."""
+        found = {name: self.values[name] for name in ("area", "final_score", "final_return")}
+        for name in ("goals_retained", "reward_alignment"):
+            own = [self.last(run, name) for run in self.runs]
+            if known(own):
+                lost = [run["status"] == "diverged" for run in self.runs]
+                found[name] = [0.0 if gone else value for gone, value in zip(lost, own, strict=True)]
+        coverage = [known(run["curve"].get("relative_coverage", [])) for run in self.runs]
+        found["relative_coverage"] = [float(np.mean(row)) if row else None for row in coverage]
+        if first_known:
+            first = [self.last(run, "relative_first_success") for run in self.runs]
+            found["first_success_sooner"] = [float(value is not None and value < 1) for value in first]
+        if self.scored:
+            found["time_to_threshold"] = [self._time(row, threshold) for row in self.scores]
+            found["collapse"] = [self._collapsed(row) for row in self.scores]
+        return {name: values for name, values in found.items() if known(values)}
+
+    def _time(self, row: Values, threshold: float) -> float:
+        above = [value is not None and value >= threshold for value in row]
+        held = [mark for mark, both in zip(self.marks, pairwise(above), strict=False) if all(both)]
+        return float([*held, self.marks[-1]][0] / self.marks[-1])
+
+    def _collapsed(self, row: Values) -> float:
+        held = max(min(pair) for pair in pairwise(known(row)))
+        return float(held >= 0.2 and known(row)[-1] < 0.5 * held)
+
+
+class Suite:
+    """A whole folder."""
+
+    def __init__(self, root: Path) -> None:
+        plan = json.loads((root / "plan.json").read_text())
+        self.claims = plan["claims"]
+        self.cells = [Cell(root, cell) for cell in plan["cells"]]
+        self.tasks = list(dict.fromkeys(cell.task for cell in self.cells))
+        self.names = list(dict.fromkeys(cell.algorithm for cell in self.cells))
+        self.at = {(cell.task, cell.algorithm): cell for cell in self.cells}
+        self.seconds = {}
+        for task in self.tasks:
+            ends = [known([run["curve"]["wall_seconds"][-1] for run in cell.runs]) for cell in self.of(task)]
+            self.seconds[task] = min((float(np.mean(end)) for end in ends if end), default=None)
+        for cell in self.cells:
+            cell.measure(self.seconds[cell.task])
+        self.table: dict[tuple[str, str], dict[str, Values]] = {}
+        for cell in self.cells:
+            others = [other.last(run, "relative_first_success") for other in self.of(cell.task) for run in other.runs]
+            self.table[cell.task, cell.algorithm] = cell.claimed(self.claims["threshold"], bool(known(others)))
+
+    def of(self, task: str) -> list[Cell]:
+        return [cell for cell in self.cells if cell.task == task]
+
+    def seen(self, task: str, measure: str) -> tuple[float, float]:
+        values = [v for cell in self.of(task) for v in known(self.table[task, cell.algorithm].get(measure, []))]
+        return min(values), max(values)
+
+    def column(self, key: tuple[str, str], measure: str, fill: int | None = None) -> list[float]:
+        """A cell's numbers; with `fill`, the lowest (0) or highest (1) of the task in place of missing runs."""
+        own = known(self.table[key][measure])
+        return own if fill is None else [*own, *[self.seen(key[0], measure)[fill]] * self.at[key].missing]
+
+    def count(self, name: str, tasks: Sequence[str]) -> dict[str, int]:
+        own = [self.at[task, name] for task in tasks]
+        return {"shown": sum(len(c.runs) for c in own), "planned": sum(len(c.seeds) for c in own)}
+
+    def short(self, names: Sequence[str], tasks: Sequence[str]) -> bool:
+        return any(self.at[task, name].missing for task in tasks for name in names)
+
+    # Below: the document, place by place.
+
+    def document(self) -> dict[str, Any]:
+        scored = [t for t in self.tasks if any("final_score" in self.table[t, c.algorithm] for c in self.of(t))]
+        on = {n: [t for t in scored if "final_score" in self.table.get((t, n), {})] for n in self.names}
+        names = [n for n in self.names if len(on[n]) >= len(scored) / 2]
+        tasks = [t for t in scored if all(t in on[n] for n in names)]
+        return {
+            "runs_planned": sum(len(cell.seeds) for cell in self.cells),
+            "runs_shown": sum(len(cell.runs) for cell in self.cells),
+            "scorecard": {
+                "margin": self.claims["margin"],
+                "threshold": self.claims["threshold"],
+                "alpha": 0.05,
+                "claims": [self.claim(*each) for each in CLAIMS],
+            },
+            "aggregates": [
+                {"values": [self.aggregate(statistic, name, tasks) for name in names]}
+                for statistic in ("mean", "iqm", "optimality_gap", "cvar", "collapse_rate")
+            ],
+            "profiles": [self.profile(name, tasks) for name in names],
+            "improvement": list(self.improvements(tasks)),
+            "tasks": [self.task(task) for task in self.tasks],
+        }
+
+    def task(self, task: str) -> dict[str, Any]:
+        cells = self.of(task)
+        references = next((cell.references for cell in cells if cell.references), None)
+        return {
+            "references": references and {name: references[name] for name in ("random", "solved")},
+            "budget": cells[0].marks[-1],
+            "common_seconds": self.seconds[task],
+            "algorithms": [self.algorithm(cell) for cell in cells],
+            "improvement": list(self.improvements([task])),
+        }
+
+    def algorithm(self, cell: Cell) -> dict[str, Any]:
+        first = min(cell.runs, key=lambda run: (run["provenance"]["started"], run["seed"]))
+        added = [r["seed"] for r in cell.runs if r["provenance"]["declaration"] != first["provenance"]["declaration"]]
+        stated = [run["provenance"]["tuning_trials"] for run in cell.runs if "tuning_trials" in run["provenance"]]
+        columns = {name for run in cell.done for name in run["curve"]} - NO_DIAGNOSTICS
+        diagnostics = {name: estimate([cell.last(run, name) for run in cell.done]) for name in columns}
+        missing = {}
+        for name in MEASURES:
+            seen = [value for other in self.of(cell.task) for value in known(other.values[name])]
+            own = known(cell.values[name])
+            if seen and len(own) < len(cell.seeds):
+                ends = [[*own, *[end] * (len(cell.seeds) - len(own))] for end in (min(seen), max(seen))]
+                missing[name] = {"lowest": float(np.mean(ends[0])), "highest": float(np.mean(ends[1]))}
+        estimates: dict[str, Any] = {name: estimate(cell.values[name]) for name in MEASURES}
+        if not cell.scored:
+            estimates |= {name: None for name in MEASURES if "score" in name or name in ("area", "area_in_time")}
+        clocks = {
+            name: [float(np.mean(at)) for at in zip(*(run["curve"][name] for run in cell.done), strict=True)]
+            for name in ("wall_seconds", "cpu_seconds")
+        }
+        return {
+            **estimates,
+            "information": {"discount": cell.runs[0]["information"]["discount"]},
+            "seeds": {
+                "planned": cell.seeds,
+                "shown": [run["seed"] for run in cell.runs],
+                "diverged": [{"seed": run["seed"]} for run in cell.runs if run["status"] == "diverged"],
+                "missing": [{"seed": s} for s in cell.seeds if s not in [run["seed"] for run in cell.runs]],
+                "exploratory": added,
+            },
+            "if_missing": missing,
+            "tuning_trials": max(stated, default=None),
+            "cost": {name: estimate([run["cost"].get(name) for run in cell.runs])["mean"] for name in COSTS},
+            "diagnostics": diagnostics,
+            "curve": {
+                "env_steps": cell.marks,
+                **clocks,
+                "score": band(cell.scores) if cell.scored else None,
+                "eval_return": band(cell.returns),
+            },
+            "runs": [
+                {
+                    "seed": run["seed"],
+                    "measures": {name: cell.values[name][i] for name in MEASURES},
+                    "cost": {name: run["cost"].get(name) for name in COSTS},
+                }
+                for i, run in enumerate(cell.runs)
+            ],
+        }
+
+    def improvements(self, tasks: Sequence[str]) -> Iterator[dict[str, Any]]:
+        for x in self.claims["candidates"]:
+            for y in self.claims["baselines"]:
+                measure = "final_score" if all(self.at[task, x].scored for task in tasks) else "final_return"
+
+                def over(fill: tuple[int | None, int | None], x=x, y=y, measure=measure) -> tuple[float, float, float]:
+                    each = [
+                        beats(self.column((t, x), measure, fill[0]), self.column((t, y), measure, fill[1]))
+                        for t in tasks
+                    ]
+                    w = np.array(shares(tasks))
+                    mean, low, high = np.array(each).T
+                    down, up = math.sqrt(w**2 @ (mean - low) ** 2), math.sqrt(w**2 @ (high - mean) ** 2)
+                    return float(w @ mean), float(w @ mean - down), float(w @ mean + up)
+
+                probability, low, high = over((None, None))
+                short = self.short([x, y], tasks)
+                yield {
+                    "probability": probability,
+                    "low": low,
+                    "high": high,
+                    "candidate_runs": self.count(x, tasks),
+                    "baseline_runs": self.count(y, tasks),
+                    "lowest": over((0, 1))[0] if short else None,
+                    "highest": over((1, 0))[0] if short else None,
+                }
+
+    def aggregate(self, statistic: str, name: str, tasks: Sequence[str]) -> dict[str, Any]:
+        measure = "collapse" if statistic == "collapse_rate" else "final_score"
+
+        def value(tasks: Sequence[str], fill: int | None = None) -> float:
+            groups, w = [self.column((task, name), measure, fill) for task in tasks], shares(tasks)
+            if statistic == "iqm":
+                runs = [v for group in groups for v in group]
+                return quantile_mean(runs, [s / len(g) for g, s in zip(groups, w, strict=True) for _ in g], 0.25, 0.75)
+            of_task = {
+                "mean": np.mean,
+                "collapse_rate": np.mean,
+                "cvar": cvar,
+                "optimality_gap": lambda group: 1 - np.mean(np.minimum(group, 1)),
+            }[statistic]
+            return sum(s * float(of_task(group)) for s, group in zip(w, groups, strict=True))
+
+        groups, w = [self.column((task, name), measure) for task in tasks], shares(tasks)
+        found = value(tasks)
+        if statistic == "collapse_rate":
+            _, low, high = rates(groups, w)
+        elif statistic == "iqm":
+            runs = [v for group in groups for v in group]
+            of_run = [s / len(g) for g, s in zip(groups, w, strict=True) for _ in g]
+            edges = [weighted_quantile(runs, of_run, level) for level in (0.25, 0.75)]
+            around = Sum([(np.clip(group, *edges) / 0.5).tolist() for group in groups], w)
+            low, high = (found + end - around.estimate for end in around.interval(0.95))
+        elif statistic == "optimality_gap":
+            below = Sum([np.minimum(group, 1).tolist() for group in groups], w).interval(0.95)
+            low, high = 1 - below[1], 1 - below[0]
+        elif statistic == "cvar":
+            tails = [tail(group) for group in groups]
+            low, high = (None, None) if any(None in each for each in tails) else Sum(tails, w).interval(0.95)
+        else:
+            low, high = Sum(groups, w).interval(0.95)
+        without = [value([other for other in tasks if other != task]) for task in tasks]
+        ends = [value(tasks, fill) for fill in (0, 1)]
+        return {
+            "value": found,
+            "low": low,
+            "high": high,
+            "runs": self.count(name, tasks),
+            "lowest_without": {"value": min(without)},
+            "highest_without": {"value": max(without)},
+            "if_missing": {"lowest": min(ends), "highest": max(ends)} if self.short([name], tasks) else None,
+        }
+
+    def profile(self, name: str, tasks: Sequence[str]) -> dict[str, Any]:
+        """The band is drawn anew, one run after the other: it agrees up to what random draws differ by."""
+        every = [v for t in tasks for other in self.names for v in self.column((t, other), "final_score")]
+        ends = round(max(min(0.0, *every), -1) / 0.02), round(min(max(1.0, *every), 2) / 0.02)
+        thresholds = [round(0.02 * i, 2) for i in range(ends[0], ends[1] + 1)]
+        groups, w = [np.array(self.column((task, name), "final_score")) for task in tasks], shares(tasks)
+        rng = np.random.default_rng(5)
+        drawn = np.zeros((4000, len(thresholds)))
+        for group, share in zip(groups, w, strict=True):
+            again = group[rng.integers(0, len(group), (4000, len(group)))]
+            drawn += share * (again[:, :, None] > np.array(thresholds)).mean(axis=1)
+        low, high = np.quantile(drawn, [0.025, 0.975], axis=0).tolist()
+        runs = self.count(name, tasks)
+        share = [sum(s * float((g > t).mean()) for g, s in zip(groups, w, strict=True)) for t in thresholds]
+        return {
+            "thresholds": thresholds,
+            "band": {"mean": share, "low": low, "high": high, "n": [runs["shown"]] * len(thresholds)},
+            "runs": runs,
+        }
+
+    def claim(self, measure: str, looks: Sequence[tuple[str, tuple[str, ...]]], at_par: bool) -> dict[str, Any]:
+        column = "final_score" if measure == "cvar" else measure
+        candidates, baselines = self.claims["candidates"], self.claims["baselines"]
+        pairs = [(x, y) for x in candidates for y in baselines]
+        on = {pair: [t for t in self.tasks if all(column in self.table[t, n] for n in pair)] for pair in pairs}
+        overall = dict(zip(pairs, self.compare(column, measure, at_par, [(p, on[p]) for p in pairs]), strict=True))
+        single = [(pair, [task]) for pair in pairs for task in on[pair]]
+        by_task = self.compare(column, measure, at_par, single)
+        for pair in pairs:
+            found = [self.look(*look, pair) for look in looks]
+            overall[pair]["looks"] = [each for each in found if each]
+        verdicts = {x: [overall[x, y]["verdict"] for y in baselines if on[x, y]] for x in candidates}
+        return {
+            "supported": sum(bool(v) and set(v) == {"supported"} for v in verdicts.values()),
+            "tested": sum(bool(v) for v in verdicts.values()),
+            "readings": [
+                {
+                    "overall": [overall[x, y] for y in baselines],
+                    "by_task": [each for (pair, _), each in zip(single, by_task, strict=True) if pair[0] == x],
+                }
+                for x in candidates
+            ],
+        }
+
+    def compare(self, column: str, measure: str, at_par: bool, asked: Sequence[Any]) -> list[dict[str, Any]]:
+        """Comparisons tested together."""
+        margin = self.claims["margin"]
+        claimed, ruled_out = (-margin, -margin) if at_par else (0.0, margin)
+        none = dict.fromkeys(
+            [
+                "verdict",
+                "candidate",
+                "against",
+                "difference",
+                "low",
+                "high",
+                "p_supported",
+                "p_not_supported",
+                "better",
+                "seeds_needed",
+                "if_missing_worst",
+                "if_missing_best",
+                "lowest",
+                "highest",
+            ]
+        )
+        zero = {"shown": 0, "planned": 0}
+        made = [{**none, "candidate_runs": zero, "baseline_runs": zero, "looks": []} for _ in asked]
+        tested = [(i, pair, tasks) for i, (pair, tasks) in enumerate(asked) if tasks]
+
+        def sums(fill: tuple[int | None, int | None]) -> list[Sum]:
+            found = []
+            for _, (x, y), tasks in tested:
+                groups = [self.column((t, x), column, fill[0]) for t in tasks]
+                groups += [self.column((t, y), column, fill[1]) for t in tasks]
+                w = shares(tasks)
+                if measure == "cvar":
+                    each = Sum([tail(g) if len(g) >= 20 else g for g in groups], [*w, *(-s for s in w)])
+                    each.enough = all(len(g) >= 20 for g in groups)
+                    if not each.enough:
+                        each.estimate = math.nan
+                    found.append(each)
+                else:
+                    found.append(Sum(groups, [*w, *(-s for s in w)]))
+            return found
+
+        def decided(found: list[Sum]) -> tuple[list[Any], list[Any], list[Any], list[str]]:
+            above = holm([each.p_above(claimed) for each in found])
+            mirrored = []
+            for each in found:
+                each.estimate, each.a = -each.estimate, -each.a
+                mirrored.append(each.p_above(-ruled_out))
+                each.estimate, each.a = -each.estimate, -each.a
+            below, positive = holm(mirrored), holm([each.p_above(0.0) for each in found])
+            verdicts = [
+                "supported"
+                if a is not None and a < 0.05
+                else "not supported"
+                if b is not None and b < 0.05
+                else "undecided"
+                for a, b in zip(above, below, strict=True)
+            ]
+            return above, below, positive, verdicts
+
+        found = sums((None, None))
+        above, below, positive, verdicts = decided(found)
+        tests = sum(p is not None for p in above)
+        filled = {name: sums(fill) for name, fill in {"worst": (0, 1), "best": (1, 0)}.items()}
+        then = {name: decided(each)[3] for name, each in filled.items()}
+        for k, (i, (x, y), tasks) in enumerate(tested):
+            w = shares(tasks)
+            number: Callable[[Any], Any] = cvar if measure == "cvar" else np.mean
+            means = [
+                sum(s * float(number(self.column((t, n), column))) for s, t in zip(w, tasks, strict=True))
+                for n in (x, y)
+            ]
+            low, high = found[k].interval(0.90)
+            entry = made[i]
+            entry.update(
+                verdict=verdicts[k],
+                candidate=means[0],
+                against=means[1],
+                difference=means[0] - means[1],
+                low=low,
+                high=high,
+                p_supported=above[k],
+                p_not_supported=below[k],
+                better=bool(positive[k] < 0.05) if at_par and verdicts[k] == "supported" else None,
+                candidate_runs=self.count(x, tasks),
+                baseline_runs=self.count(y, tasks),
+            )
+            if verdicts[k] == "undecided" and above[k] is not None:
+                entry["seeds_needed"] = self.needed(column, measure, (x, y), tasks, found[k], claimed, ruled_out, tests)
+            if self.short([x, y], tasks):
+                entry.update({f"if_missing_{case}": of[k] for case, of in then.items()})
+                ends = {case: of[k].estimate for case, of in filled.items()}
+                entry.update(lowest=_finite(ends["worst"]), highest=_finite(ends["best"]))
+        return made
+
+    def needed(
+        self,
+        column: str,
+        measure: str,
+        pair: tuple[str, str],
+        tasks: Sequence[str],
+        found: Sum,
+        claimed: float,
+        ruled_out: float,
+        tests: int,
+    ) -> int | None:
+        spreads, most = [], 0
+        for name in pair:
+            total = 0.0
+            for task, w in zip(tasks, shares(tasks), strict=True):
+                own = self.column((task, name), column)
+                most = max(most, len(own))
+                total += w**2 * float(np.var(tail(own) if measure == "cvar" else own, ddof=1))
+            spreads.append(math.sqrt(total))
+        distance = max(found.estimate - claimed, ruled_out - found.estimate)
+        if distance <= 0:
+            return None
+        needed = seeds_needed(distance, *spreads, alpha=0.05 / tests)
+        return None if needed is None else max(needed, most + 1)
+
+    def look(self, measure: str, wrappers: tuple[str, ...], pair: tuple[str, str]) -> dict[str, Any] | None:
+        tasks = [t for t in self.tasks if all(measure in self.table[t, n] for n in pair)]
+        tasks = [t for t in tasks if not wrappers or set(t.split("(")[:-1]) & set(wrappers)]
+        if not tasks:
+            return None
+        w = shares(tasks)
+        signs = [*w, *(-s for s in w)]
+
+        def groups(fill: tuple[int | None, int | None]) -> list[list[float]]:
+            return [self.column((t, n), measure, end) for n, end in zip(pair, fill, strict=True) for t in tasks]
+
+        def difference(fill: tuple[int | None, int | None]) -> float:
+            return sum(s * float(np.mean(group)) for s, group in zip(signs, groups(fill), strict=True))
+
+        own = groups((None, None))
+        means = [
+            sum(s * float(np.mean(g)) for s, g in zip(w, part, strict=True)) for part in (own[: len(w)], own[len(w) :])
+        ]
+        is_rate = measure in ("collapse", "first_success_sooner")
+        low, high = rates(own, signs)[1:] if is_rate else Sum(own, signs).interval(0.95)
+        ends = sorted([difference((0, 1)), difference((1, 0))]) if self.short(pair, tasks) else [None, None]
+        return {
+            "candidate": means[0],
+            "baseline": means[1],
+            "difference": means[0] - means[1],
+            "low": low,
+            "high": high,
+            "lowest": ends[0],
+            "highest": ends[1],
+            "candidate_runs": self.count(pair[0], tasks),
+            "baseline_runs": self.count(pair[1], tasks),
+        }
+
+
+#: Primary measure, second looks (measure and the wrappers that a task must have), and whether at par is claimed.
+CLAIMS: tuple[tuple[str, list[tuple[str, tuple[str, ...]]], bool], ...] = (
+    ("area", [("time_to_threshold", ())], False),
+    ("relative_coverage", [("goals_retained", ()), ("first_success_sooner", ())], False),
+    ("reward_alignment", [("final_score", ("noise", "proxy"))], False),
+    ("cvar", [("collapse", ()), ("final_score", ("noise", "scale"))], False),
+    ("final_score", [], True),
+)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

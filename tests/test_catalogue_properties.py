@@ -1,0 +1,157 @@
+"""What must hold of every objective in the catalogue, on random batches: parametrised over all of them."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from objective_support import F, each_tensor, outcome, random_batch
+from torch import Tensor
+
+from haepo_bench import catalogue
+from haepo_bench.objectives.base import Objective
+from haepo_bench.training.native import NativeDefinition
+
+DEFINITIONS = {name: catalogue.algorithm(name) for name in catalogue.ALGORITHMS}
+CLASSES = {name: d.objective for name, d in DEFINITIONS.items() if isinstance(d, NativeDefinition)}
+
+#: Every objective of whole episodes with its defaults, and those whose options change the formula.
+OBJECTIVES: dict[str, Objective] = {name: objective() for name, objective in CLASSES.items()} | {
+    f"{name} {options}": CLASSES[name](**options)
+    for name, options in [
+        ("haepo-weighted", {"score": "ratio", "weight_gradient": False}),
+        ("haepo-weighted", {"score": "mean", "entropy_of": "weights", "kl_of": "weights"}),
+        ("haepo-listwise", {"target": "returns", "temperature": 3.0}),
+        ("grpo", {"aggregation": "token", "clip_high": 0.28}),
+        ("grpo", {"advantage_entropy_coefficient": 0.5}),
+        ("dpo", {"pairs": "best-worst", "alpha": 0.9}),
+        ("reinforce-pp", {"baseline": "group", "variance": "biased"}),
+        ("lpo-forward", {"length_norm": False}),
+        ("lpo-reverse", {"temperature": "one"}),
+        ("qrpo", {"transform": "log"}),
+        ("qrpo", {"transform": "normal"}),
+        ("a2po", {"scale_returns": False}),
+        ("rebel", {"return_normalisation": "none"}),
+    ]
+}
+every_objective = pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=list(OBJECTIVES))
+
+#: Those whose gradient is by definition not that of their value: they are checked against worked numbers instead.
+DETACHED = ("haepo-weighted {'score': 'ratio'", "cispo", "dppo", "bapo", "dcpo")
+DIFFERENTIABLE = {name: objective for name, objective in OBJECTIVES.items() if not name.startswith(DETACHED)}
+
+
+@pytest.mark.parametrize("objective", DIFFERENTIABLE.values(), ids=list(DIFFERENTIABLE))
+def test_gradients_agree_with_finite_differences(objective: Objective) -> None:
+    batch = random_batch(1)
+
+    def of(log_probs: Tensor, entropy: Tensor, kl: Tensor) -> Tensor:
+        return objective(replace(batch, log_probs=log_probs, entropy=entropy, kl_to_reference=kl)).loss
+
+    leaves = (batch.log_probs, batch.entropy, batch.kl_to_reference)
+    assert torch.autograd.gradcheck(of, leaves, eps=1e-6, atol=1e-6)
+
+
+@every_objective
+@pytest.mark.parametrize("garbage", [math.nan, math.inf, -math.inf, 1e38])
+def test_what_stands_where_no_step_was_taken_changes_nothing(objective: Objective, garbage: float) -> None:
+    batch = random_batch(2)
+
+    def spoilt(x: Tensor) -> Tensor:
+        return torch.where(batch.mask, x.detach(), garbage).requires_grad_(x.requires_grad)
+
+    other = each_tensor(batch, spoilt, steps=True)
+    assert not torch.isfinite(other.log_probs).all() or garbage == 1e38
+    for one, two in zip(outcome(objective, batch), outcome(objective, other), strict=True):
+        assert torch.equal(one, two)
+
+
+@every_objective
+@settings(deadline=None, max_examples=6)
+@given(
+    seed=st.integers(0, 10_000),
+    steps=st.sampled_from([1, 3, 1000]),
+    trajectories=st.sampled_from([1, 2, 5]),
+    ties=st.booleans(),
+    equal=st.booleans(),
+    single=st.booleans(),
+)
+def test_finite_everywhere(
+    objective: Objective, seed: int, steps: int, trajectories: int, ties: bool, equal: bool, single: bool
+) -> None:
+    """Ties, groups of one, equal returns, one-hot weights (long episodes); in both precisions."""
+    batch = random_batch(seed, steps=steps, trajectories=trajectories, ties=ties)
+    if equal:
+        batch = replace(batch, returns=torch.full_like(batch.returns, 0.1))
+    if single:
+        batch = each_tensor(batch, as_float32)
+    for value in outcome(objective, batch):
+        assert torch.isfinite(value).all()
+
+
+@every_objective
+def test_episodes_of_ten_thousand_steps_stay_finite(objective: Objective) -> None:
+    """In float32, and with log-ratios of tens of thousands of nats between policies that have nothing in common."""
+    batch = each_tensor(random_batch(5, steps=10_000, trajectories=3, spread=8.0), as_float32)
+    apart = replace(
+        batch,
+        behaviour_log_probs=batch.behaviour_log_probs * torch.tensor([0.01, 1.0, 2.0])[:, None],
+        returns=batch.returns * 1e4,
+    )
+    for value in outcome(objective, batch) + outcome(objective, apart):
+        assert torch.isfinite(value).all()
+
+
+@every_objective
+def test_seeds_do_not_mix(objective: Objective) -> None:
+    batch = random_batch(3)
+    alone = each_tensor(batch, lambda x: x[1:])
+    assert torch.allclose(objective(batch).loss[1:], objective(alone).loss, atol=1e-12)
+    (full,) = torch.autograd.grad(objective(batch).loss[1], batch.log_probs)
+    assert torch.count_nonzero(full[0]) == 0
+
+
+@every_objective
+@settings(deadline=None, max_examples=4)
+@given(seed=st.integers(0, 10_000), ties=st.booleans())
+def test_the_order_of_trajectories_does_not_matter(objective: Objective, seed: int, ties: bool) -> None:
+    batch = random_batch(seed, ties=ties)
+    if "best-worst" in repr(objective) and ties:
+        return  # which of two best ones stands for both is open
+    order = torch.randperm(4, generator=torch.Generator().manual_seed(seed))
+
+    def permuted(x: Tensor) -> Tensor:
+        return x if x.shape[2] != 4 else x[:, :, order].detach().requires_grad_(x.requires_grad)
+
+    other = each_tensor(batch, permuted)
+    assert torch.allclose(objective(batch).loss, objective(other).loss, atol=1e-10)
+    one, two = (torch.autograd.grad(objective(b).loss.sum(), b.log_probs)[0] for b in (batch, other))
+    assert torch.allclose(one[:, :, order], two, atol=1e-10)
+
+
+@every_objective
+def test_groups_are_compared_apart(objective: Objective) -> None:
+    """The returns of one group say nothing about the trajectories of another, but for what batches normalise with."""
+    if type(objective).__name__ in ("ReinforcePlusPlus", "Bapo", "Dcpo"):
+        pytest.skip("by its definition the whole batch whitens, bounds or counts")
+    batch = random_batch(4)
+    other = replace(batch, returns=torch.stack([batch.returns[:, 0], batch.returns[:, 1] * 2 - 1], 1))
+    one, two = (torch.autograd.grad(objective(b).loss.sum(), batch.log_probs)[0] for b in (batch, other))
+    assert torch.allclose(one[:, 0], two[:, 0], atol=1e-12)
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_entries_say_what_their_classes_say(name: str) -> None:
+    entry, objective = catalogue.ALGORITHMS[name], CLASSES[name]
+    assert entry.summary == objective.summary
+    assert entry.confidence == objective.confidence.split(" ")[0].rstrip(":")
+    assert entry.confidence in ("high", "medium", "low")
+    assert objective.__doc__
+    labels = [other.label for other in CLASSES.values()]
+    assert labels.count(objective.label) == 1
+
+
+def as_float32(x: Tensor) -> Tensor:
+    return x.detach().float().requires_grad_(x.requires_grad) if x.dtype == F else x

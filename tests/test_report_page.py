@@ -1,0 +1,220 @@
+"""The page's text, charts' data and figures, without a browser."""
+
+import base64
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from markupsafe import escape
+from synthetic_runs import FOOTNOTE, KINDS, put, put_plan, record, showcase
+
+from haepo_bench.report.build import build_report
+from haepo_bench.report.charts import Axis, LineChart, Series, assets, chart_fragment, script_json
+from haepo_bench.report.document import Band, ReportDocument
+from haepo_bench.report.dots import in_view, interval_plots
+from haepo_bench.report.figures import suite_pictures
+from haepo_bench.report.in_short import glance, leaders, mishaps
+from haepo_bench.report.page import to_html
+from haepo_bench.report.styles import COLOURS, DASHES, Look, Styles, suite_styles
+from haepo_bench.results.store import Store
+
+HOSTILE = "</script><script>alert(1)</script><!-- \u2028 & ' \""
+
+
+@pytest.fixture(scope="module")
+def document(tmp_path_factory: pytest.TempPathFactory) -> ReportDocument:
+    return build_report(showcase(tmp_path_factory.mktemp("results") / "made-up", seeds=3, marks=5).root)
+
+
+class Elements(HTMLParser):
+    """The content of every script element, with its attributes, and the images inside noscript."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.scripts: list[tuple[dict[str, str | None], str]] = []
+        self.fallbacks = 0
+        self._inside: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "script":
+            self.scripts.append((dict(attrs), ""))
+        if tag in ("script", "noscript"):
+            self._inside.append(tag)
+        self.fallbacks += tag == "img" and "noscript" in self._inside
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("script", "noscript"):
+            assert self._inside.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self._inside[-1:] == ["script"]:
+            self.scripts[-1] = (self.scripts[-1][0], self.scripts[-1][1] + data)
+
+
+def test_the_only_program_is_the_one_that_the_policy_names(document: ReportDocument) -> None:
+    page = to_html(document, [{}])
+    (program,) = [text for attributes, text in Elements(page).scripts if not attributes]
+    digest = base64.b64encode(hashlib.sha256(program.encode()).digest()).decode()
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', page)
+    assert f"script-src &#39;sha256-{digest}&#39;" in policy
+    assert policy.startswith("default-src &#39;none&#39;; img-src data:;")
+    assert "http" not in assets().script.replace("http://www.w3.org/2000/svg", "")
+
+
+def test_charts_hold_the_documents_numbers(document: ReportDocument) -> None:
+    scripts = Elements(to_html(document, [{}])).scripts
+    charts = [json.loads(text) for attributes, text in scripts if attributes == {"type": "application/json"}]
+    (suite,) = document.suites
+    assert [chart["title"] for chart in charts[1:]] == [f"Learning curves on {task.task}" for task in suite.tasks]
+    for task, chart in zip(suite.tasks, charts[1:], strict=True):
+        axes = [axis["key"] for axis in chart["y"]]
+        assert axes == (["score", "eval_return"] if task.references else ["eval_return"])
+        assert [axis["key"] for axis in chart["x"]] == ["env_steps", "wall_seconds", "cpu_seconds"]
+        for result, series in zip(task.algorithms, chart["series"], strict=True):
+            assert result.curve is not None
+            assert series["name"] == result.algorithm
+            assert series["x"]["env_steps"] == result.curve.env_steps
+            for name in ("wall_seconds", "cpu_seconds"):
+                assert series["x"][name] == pytest.approx(getattr(result.curve, name), rel=1e-6)
+            for key in axes:
+                band = getattr(result.curve, key)
+                for part in ("mean", "low", "high"):
+                    assert series["y"][key][part] == pytest.approx(getattr(band, part), rel=1e-6)
+
+
+def test_pictures_for_readers_without_a_script(document: ReportDocument) -> None:
+    pictures = suite_pictures(document.suites[0], x_axes=("steps",))
+    # One a task, and the profiles.
+    assert Elements(to_html(document, [pictures])).fallbacks == 5
+    page = to_html(document, [{}])
+    assert Elements(page).fallbacks == 0
+    assert page.count("Without JavaScript this chart is not shown") == 5
+
+
+def test_hostile_text_cannot_leave_a_chart() -> None:
+    band = Band(mean=[0.0, 1.0], low=[None, None], high=[None, None], n=[1, 1])
+    series = Series(HOSTILE, HOSTILE, Look(0, 0, 0), {"x": [0.0, 1.0]}, {"y": band}, HOSTILE)
+    axes = {"x": [Axis("x", HOSTILE, HOSTILE)], "y": [Axis("y", HOSTILE, HOSTILE)]}
+    fragment = chart_fragment(LineChart(HOSTILE, **axes, series=[series], notes=[HOSTILE]), group=HOSTILE)
+    ((attributes, text),) = Elements(fragment).scripts
+    assert attributes == {"type": "application/json"}
+    assert "<" not in text
+    assert json.loads(text)["series"][0]["name"] == HOSTILE
+    assert "\u2028" not in script_json(HOSTILE)
+    with pytest.raises(ValueError):
+        script_json(float("nan"))
+
+
+def test_variants_share_a_colour_and_differ_in_dashes() -> None:
+    algorithms = [("a", "haepo-weighted"), ("b", "haepo-weighted"), ("c", "ppo-batched"), ("d", "ppo"), ("e", "grpo")]
+    styles = Styles(algorithms)
+    looks = {name: styles.of(name) for name, _ in algorithms}
+    assert looks["a"].colour == looks["b"].colour
+    assert looks["c"].colour == looks["d"].colour
+    assert len({looks[name].colour for name in "ace"}) == 3
+    many = [(f"variant-{i}", f"kind {i}") for i in range(len(COLOURS) * len(DASHES))]
+    styles = Styles(many)
+    assert len({styles.of(name) for name, _ in many}) == len(many)
+
+
+def test_wide_intervals_may_leave_the_picture() -> None:
+    assert in_view([0.0, 1.0], [-100.0, 100.0], None) == pytest.approx((-0.56, 1.56))
+    low, high = in_view([0.2], [0.1, 0.3], (0.0, 1.0))
+    assert low < 0 < 1 < high
+    assert in_view([], [], None) == (0.0, 1.0)
+    low, high = in_view([5.0], [], None)
+    assert low < 5 < high
+
+
+def test_dots_lie_where_the_numbers_say(document: ReportDocument) -> None:
+    task = document.suites[0].tasks[0]
+    plot = interval_plots(task, suite_styles(document.suites[0]))[0]
+    ((at_zero, _), (at_one, _)) = [tick for tick in plot.ticks if float(tick[1]) in (0.0, 1.0)]
+    for row, result in zip(plot.rows, task.algorithms, strict=True):
+        estimate = result.final_score
+        assert estimate is not None
+        assert estimate.mean is not None
+        assert row.number == f"{estimate.mean:.2f}"
+        expected = 10 * (at_zero + estimate.mean * (at_one - at_zero))
+        assert float(row.dot.removeprefix("M").split()[0]) == pytest.approx(expected, abs=0.51)
+        assert row.rug.count("M") == len({run.measures["final_score"] for run in result.runs})
+    unscored = next(task for task in document.suites[0].tasks if task.references is None)
+    assert [plot.button for plot in interval_plots(unscored, suite_styles(document.suites[0]))] == ["Final return"]
+
+
+def test_who_leads_in_words(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for seed in range(3):
+        wobble = 0.01 * seed
+        put(
+            store,
+            record("t/clear", "ppo", seed, returns=[0, 0.5, 1, 1, 1.8 + wobble]),
+            record("t/clear", "grpo", seed, returns=[0, 0.5, 1, 1, 1.0 + wobble]),
+            record("t/level", "ppo", seed, returns=[0, 0.5, 1, 1, 1.8 + wobble]),
+            record("t/level", "grpo", seed, returns=[0, 0.5, 1, 1, 1.79 + wobble]),
+            record("t/hopeless", "ppo", seed, returns=[0, 0, 0, 0, wobble]),
+            record("t/hopeless", "grpo", seed, returns=[0, 0, 0, 0, 0.0]),
+        )
+    (suite,) = build_report(tmp_path).suites
+    clear, level, hopeless = leaders(suite)
+    assert clear.startswith("t/clear: ppo has the highest mean final score, 0.91 [")
+    assert clear.endswith("no other interval reaches it.")
+    assert level.endswith("the interval of 1 other reaches it.")
+    assert hopeless == "No algorithm reaches a mean final score of 0.1 on t/hopeless."
+
+
+def test_leads_on_many_tasks_are_counted(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for task in range(9):
+        for seed in range(2):
+            best = {"ppo": 1.5, "grpo": 1.4 if task == 8 else 0.5}
+            for name, end in best.items():
+                put(store, record(f"t/{task}", name, seed, returns=[0, 0, 0, 0, end + 0.1 * seed * (task == 8)]))
+    (suite,) = build_report(tmp_path).suites
+    (line,) = leaders(suite)
+    assert line.startswith("On 8 of 9 tasks one algorithm's mean")
+    assert "(ppo on 8)" in line
+
+
+def test_every_mishap_is_listed_once(document: ReportDocument) -> None:
+    found = {(each.task, each.algorithm, each.seeds, each.status, each.reason) for each in mishaps(document.suites[0])}
+    assert ("random-walk/20", "grpo", "seed 1", "diverged", "the loss is not finite") in found
+    assert any(row[:4] == ("gym/CartPole-v1", "dpo", "seed 1", "failed") for row in found)
+    assert len(found) == 2
+
+
+def test_everything_at_a_glance(document: ReportDocument) -> None:
+    (suite,) = document.suites
+    grid = glance(suite)
+    assert [name for name, _ in grid.rows] == list(KINDS)
+    for name, cells in grid.rows:
+        for task, (text, _, shade) in zip(suite.tasks, cells, strict=True):
+            result = next(each for each in task.algorithms if each.algorithm == name)
+            if task.references is None:
+                assert shade is None
+            else:
+                assert result.final_score is not None
+                assert result.final_score.mean is not None
+                assert text == f"{result.final_score.mean:.2f}"
+                assert shade == min(max(result.final_score.mean, 0), 1)
+
+
+def test_one_seed_and_no_result_at_all_are_said(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    runs = [record(algorithm="ppo"), record(algorithm="grpo", status="failed", error="out of luck")]
+    put_plan(store, runs, [0])
+    put(store, *runs)
+    page = to_html(build_report(tmp_path), [{}])
+    assert "one seed" in page
+    assert "out of luck" in page
+    assert '<li class="alarm"><b>1</b>missing</li>' in page
+
+
+def test_footnotes_stand_at_every_chart(document: ReportDocument) -> None:
+    page = to_html(document, [{}])
+    for part in re.findall(r'<figure class="chart".*?</figure>', page, flags=re.DOTALL):
+        assert escape(f"* {FOOTNOTE}") in part

@@ -1,0 +1,312 @@
+"""The page in headless Chromium, as a reader meets it."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from synthetic_runs import KINDS, put_plan, record, showcase
+
+from haepo_bench.report.build import build_report
+from haepo_bench.report.document import ReportDocument
+from haepo_bench.report.page import to_html
+from haepo_bench.results.store import Store
+
+pytest.importorskip("selenium", reason="selenium is not installed (extra: test)")
+CHROMIUM, DRIVER = shutil.which("chromium") or shutil.which("chromium-browser"), shutil.which("chromedriver")
+if not (CHROMIUM and DRIVER):
+    pytest.skip(
+        "chromium or chromedriver is not installed (Debian: chromium, chromium-driver)", allow_module_level=True
+    )
+
+from selenium import webdriver  # noqa: E402
+from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
+from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.common.keys import Keys  # noqa: E402
+from selenium.webdriver.remote.webelement import WebElement  # noqa: E402
+
+HOSTILE = "<script>window.hit=1</script> </script><img src=x onerror=window.hit=1> 😀 \"'& " + "very-long-name-" * 12
+TASK = "gym/CartPole-v1"
+
+
+@pytest.fixture(scope="module")
+def document(tmp_path_factory: pytest.TempPathFactory) -> ReportDocument:
+    return build_report(showcase(tmp_path_factory.mktemp("results") / "made-up", seeds=3, marks=11).root)
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> ReportDocument:
+    store = Store(tmp_path_factory.mktemp("results") / "hostile")
+    information = KINDS["haepo-weighted"].model_copy(update={"label": HOSTILE, "footnote": HOSTILE})
+    runs = [
+        record(HOSTILE, name, seed, **({"status": "failed", "error": HOSTILE} if seed == 2 else {}))
+        for name in ("haepo-weighted", "ppo")
+        for seed in range(3)
+    ]
+    runs = [
+        run.model_copy(update={"algorithm": HOSTILE, "information": information, "notes": [HOSTILE]})
+        if run.algorithm == "haepo-weighted"
+        else run
+        for run in runs
+    ]
+    plan = put_plan(store, runs, [0, 1, 2], suite=HOSTILE, description=HOSTILE, source=f"name: x # {HOSTILE}\n")
+    folders = {cell["folder"]: f"cell--{i}--x" for i, cell in enumerate(plan["cells"])}
+    for cell in plan["cells"]:
+        cell["folder"] = folders[cell["folder"]]
+    (store.root / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
+    for run in runs:
+        path = store.path("cell--1--x" if run.algorithm == "ppo" else "cell--0--x", run.seed)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(run.to_json(), encoding="utf-8")
+    return build_report(store.root)
+
+
+class Reader:
+    """A browser with one page open."""
+
+    def __init__(self, driver: webdriver.Chrome, folder: Path) -> None:
+        self.driver = driver
+        self.folder = folder
+
+    def open(self, document: ReportDocument, *, width: int = 1200, dark: bool = False) -> None:
+        page = self.folder / "report.html"
+        page.write_text(to_html(document, [{} for _ in document.suites]), encoding="utf-8")
+        size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+        self.driver.get_log("browser")
+        self.driver.get_log("performance")
+        self.driver.get(page.as_uri())
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        return self.driver.execute_script(script, *arguments)
+
+    def chart(self, title: str) -> WebElement:
+        """The chart with that title, in view and drawn."""
+        figures = self.driver.find_elements(By.CSS_SELECTOR, "figure.chart")
+        (figure,) = [each for each in figures if each.find_element(By.TAG_NAME, "figcaption").text == title]
+        self.run("arguments[0].scrollIntoView({block: 'start', behavior: 'instant'})", figure)
+        # Charts are drawn when the browser says that they have come near.
+        wait = "const done = arguments[1], look = () => arguments[0].querySelector('path.axis') ? done() : "
+        self.driver.execute_async_script(wait + "requestAnimationFrame(look); look()", figure)
+        return figure
+
+    def point(self, chart: WebElement, share: float) -> tuple[WebElement, int, int]:
+        """Where the pointer is to go, from the picture's middle, for a share of the x axis."""
+        svg = chart.find_element(By.CSS_SELECTOR, ".plot > svg")
+        box = "const s = arguments[0].getBoundingClientRect(), a = arguments[0].querySelector('path.axis')"
+        x, y = self.run(
+            box + ".getBoundingClientRect(); const x = a.left + arguments[1] * a.width;"
+            "return [x - s.left - s.width / 2, a.top + a.height / 2 - s.top - s.height / 2]",
+            svg,
+            share,
+        )
+        return svg, round(x), round(y)
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(CHROMIUM)
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(str(DRIVER)))
+    driver.set_script_timeout(20)
+    try:
+        yield Reader(driver, tmp_path_factory.mktemp("page"))
+    finally:
+        driver.quit()
+
+
+def named(chart: WebElement, text: str) -> WebElement:
+    (button,) = [each for each in chart.find_elements(By.TAG_NAME, "button") if each.text == text]
+    return button
+
+
+def drawn(chart: WebElement) -> dict[str, str]:
+    """The path of each line, by algorithm."""
+    script = (
+        "return Object.fromEntries([...arguments[0].querySelectorAll('g.series')].flatMap((group) => "
+        "[...group.querySelectorAll('path.line')].map((line) => [group.dataset.series, line.getAttribute('d')])))"
+    )
+    found: dict[str, str] = chart.parent.execute_script(script, chart)
+    return found
+
+
+def x_ticks(chart: WebElement) -> list[str]:
+    return [each.text for each in chart.find_elements(By.CSS_SELECTOR, '.tick[text-anchor="middle"]')]
+
+
+def label(chart: WebElement, axis: str) -> str:
+    return chart.find_element(By.CSS_SELECTOR, f".{axis}-label").text
+
+
+def test_nothing_is_fetched_and_nothing_is_wrong(reader: Reader, document: ReportDocument) -> None:
+    reader.open(document)
+    reader.chart(f"Learning curves on {TASK}")
+    assert reader.driver.get_log("browser") == []
+    events = [json.loads(entry["message"])["message"] for entry in reader.driver.get_log("performance")]
+    asked = [each["params"]["request"]["url"] for each in events if each["method"] == "Network.requestWillBeSent"]
+    assert asked[0].startswith("file://")
+    assert [address for address in asked[1:] if not address.startswith("data:")] == []
+
+
+def test_axes_are_switched_in_all_charts(reader: Reader, document: ReportDocument) -> None:
+    reader.open(document)
+    chart = reader.chart(f"Learning curves on {TASK}")
+    steps = drawn(chart)
+    assert set(steps) == set(KINDS)
+    assert label(chart, "x") == "training env steps a seed"
+    seen = [x_ticks(chart)]
+    for button, text in (("Wall seconds", "wall-clock seconds"), ("CPU seconds", "CPU seconds")):
+        named(chart, button).click()
+        assert named(chart, button).get_attribute("aria-pressed") == "true"
+        assert named(chart, "Env steps").get_attribute("aria-pressed") == "false"
+        assert text in label(chart, "x")
+        ticks = x_ticks(chart)
+        assert ticks not in seen
+        seen.append(ticks)
+        # Made-up CPU seconds rise as env steps do: only their numbers differ.
+        assert (drawn(chart) == steps) == (button == "CPU seconds")
+    assert label(chart, "y").startswith("score")
+    y_ticks = "return [...arguments[0].querySelectorAll('.tick[text-anchor=end]')].map((tick) => tick.textContent)"
+    assert float(reader.run(y_ticks, chart)[-1]) < 3
+    named(chart, "Return").click()
+    assert label(chart, "y") == "evaluation return"
+    assert float(reader.run(y_ticks, chart)[-1]) >= 400
+    before = drawn(chart)
+    named(chart, "Log").click()
+    # Mark 0 has no place there: every line has one point less.
+    assert {path.count("L") for path in drawn(chart).values()} == {path.count("L") - 1 for path in before.values()}
+    assert "CPU seconds" in label(reader.chart("Learning curves on bandit/10-arm"), "x")
+
+
+def test_algorithms_are_hidden_and_singled_out(reader: Reader, document: ReportDocument) -> None:
+    reader.open(document)
+    chart = reader.chart(f"Learning curves on {TASK}")
+    (button,) = chart.find_elements(By.CSS_SELECTOR, '.legend button[data-series="ppo"]')
+    button.click()
+    assert button.get_attribute("aria-pressed") == "false"
+    assert set(drawn(chart)) == set(KINDS) - {"ppo"}
+    assert "ppo" not in drawn(reader.chart("Learning curves on bandit/10-arm"))
+    chart = reader.chart(f"Learning curves on {TASK}")
+    ActionChains(reader.driver).double_click(button).perform()
+    assert set(drawn(chart)) == {"ppo"}
+    bands = "return arguments[0].querySelectorAll('path.band').length"
+    assert reader.run(bands, chart) == 1
+    named(chart, "Bands").click()
+    assert reader.run(bands, chart) == 0
+    # A click on the only line shows all again.
+    named(chart, "None").click()
+    assert drawn(chart) == {}
+    named(chart, "All").click()
+    assert set(drawn(chart)) == set(KINDS)
+
+
+def test_the_read_out_has_the_documents_numbers(reader: Reader, document: ReportDocument) -> None:
+    reader.open(document)
+    chart = reader.chart(f"Learning curves on {TASK}")
+    svg, x, y = reader.point(chart, 0.4)
+    ActionChains(reader.driver).move_to_element_with_offset(svg, x, y).perform()
+    (task,) = [task for task in document.suites[0].tasks if task.task == TASK]
+    rows = [row.text.split() for row in chart.find_elements(By.CSS_SELECTOR, ".readout tr")]
+    assert chart.find_element(By.CSS_SELECTOR, ".readout caption").text == "20,000 training env steps a seed"
+    expected = []
+    for result in task.algorithms:
+        assert result.curve is not None
+        band = result.curve.score
+        assert band is not None
+        mark = result.curve.env_steps.index(20_000)
+        mean, low, high = band.mean[mark], band.low[mark], band.high[mark]
+        assert mean is not None
+        expected.append((-mean, [result.algorithm, f"{mean:.3f}", f"[{low:.3f},", f"{high:.3f}]"]))
+    assert rows == [row for _, row in sorted(expected)]
+
+
+def test_zoom_by_dragging_and_by_keys(reader: Reader, document: ReportDocument) -> None:
+    reader.open(document)
+    chart = reader.chart(f"Learning curves on {TASK}")
+    whole = drawn(chart)
+    assert x_ticks(chart)[-1] == "50k"
+    svg, x, y = reader.point(chart, 0.2)
+    _, to, _ = reader.point(chart, 0.5)
+    drag = ActionChains(reader.driver).move_to_element_with_offset(svg, x, y).click_and_hold()
+    drag.move_by_offset(to - x, 0).release().perform()
+    values = [float(text.removesuffix("k")) for text in x_ticks(chart)]
+    assert 9.9 <= values[0] < values[-1] <= 25.1
+    named(chart, "Reset").click()
+    assert drawn(chart) == whole
+    plot = chart.find_element(By.CSS_SELECTOR, ".plot")
+    reader.run("arguments[0].focus()", plot)
+    plot.send_keys("+")
+    assert x_ticks(chart)[-1] != "50k"
+    plot.send_keys("0")
+    assert drawn(chart) == whole
+    plot.send_keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
+    assert chart.find_element(By.CSS_SELECTOR, ".readout caption").text.startswith("5,000 training env steps")
+
+
+def test_dots_and_tables_are_switched_and_sorted(reader: Reader, document: ReportDocument) -> None:
+    reader.open(document)
+    rows = (
+        "return [...document.querySelectorAll('.dots .dot-panel:not([hidden]) ul')[1].children]"
+        ".map((row) => Number(row.dataset.value))"
+    )
+    before = reader.run(rows)
+    box = reader.driver.find_elements(By.CSS_SELECTOR, ".dots")[1]
+    reader.run("arguments[0].scrollIntoView()", box)
+    named(box, "Sort by value").click()
+    assert reader.run(rows) == sorted(before, reverse=True) != before
+    named(box, "Area").click()
+    assert reader.run(rows) != sorted(before, reverse=True)
+    head = reader.driver.find_elements(By.CSS_SELECTOR, ".heat thead button")[1]
+    column = (
+        "return [...document.querySelectorAll('.heat tbody tr')].map((row) => Number(row.cells[1].firstChild.data))"
+    )
+    for order in (-1, 1):
+        reader.run("arguments[0].click()", head)
+        found = reader.run(column)
+        assert [order * value for value in found] == sorted(order * value for value in found)
+
+
+def test_dark_and_narrow(reader: Reader, document: ReportDocument, hostile: ReportDocument) -> None:
+    ground = "return getComputedStyle(document.body).backgroundColor"
+    stroke = "return getComputedStyle(document.querySelector('.plot .line')).stroke"
+    reader.open(document)
+    reader.chart(f"Learning curves on {TASK}")
+    light = reader.run(ground), reader.run(stroke)
+    reader.open(document, dark=True)
+    reader.chart(f"Learning curves on {TASK}")
+    assert (light[0], reader.run(ground)) == ("rgb(255, 255, 255)", "rgb(13, 17, 23)")
+    assert reader.run(stroke) != light[1]
+    for each in (document, hostile):
+        reader.open(each, width=360)
+        reader.run("document.querySelectorAll('details').forEach((box) => { box.open = true; })")
+        for figure in reader.driver.find_elements(By.CSS_SELECTOR, "figure.chart figcaption"):
+            chart = reader.chart(figure.text)
+            assert chart.size["width"] <= 360
+        assert reader.run("return document.documentElement.scrollWidth") <= 360
+
+
+def test_hostile_text_is_text(reader: Reader, hostile: ReportDocument) -> None:
+    reader.open(hostile)
+    name = hostile.suites[0].tasks[0].task
+    assert name.startswith("<script>window.hit=1</script>")
+    chart = reader.chart(f"Learning curves on {name}")
+    (button,) = [
+        each
+        for each in chart.find_elements(By.CSS_SELECTOR, ".legend button")
+        if each.get_attribute("data-series") == name
+    ]
+    button.click()
+    assert set(drawn(chart)) == {"ppo"}
+    named(chart, "All").click()
+    assert set(drawn(chart)) == {"ppo", name}
+    assert reader.driver.find_element(By.TAG_NAME, "h1").text == name
+    assert reader.run("return window.hit ?? null") is None
+    assert reader.run("return document.querySelectorAll('img').length") == 0
+    assert [entry for entry in reader.driver.get_log("browser") if "favicon" not in entry["message"]] == []

@@ -1,0 +1,116 @@
+"""What the tables say beside the numbers: how many runs, which are missing and why, how far that could move things."""
+
+from pathlib import Path
+
+import pytest
+from synthetic_runs import put, put_plan, record, showcase
+
+from haepo_bench.report.across_tables import across_tables, improvement_table
+from haepo_bench.report.build import build_report
+from haepo_bench.report.document import SuiteResult
+from haepo_bench.report.files import render
+from haepo_bench.report.tables import Table, diagnostics_table, fixed, result_table
+from haepo_bench.report.verdict_text import scorecard_tables
+from haepo_bench.results.store import Store
+
+
+@pytest.fixture(scope="module")
+def suite(tmp_path_factory: pytest.TempPathFactory) -> SuiteResult:
+    root = showcase(tmp_path_factory.mktemp("results") / "made-up", seeds=4, marks=5).root
+    (suite,) = build_report(root).suites
+    return suite
+
+
+def every_table(suite: SuiteResult) -> list[Table]:
+    tables = [table for overall, details in scorecard_tables(suite) for table in (overall, *details)]
+    tables += across_tables(suite)
+    for task in suite.tasks:
+        tables += [t for t in (result_table(task), improvement_table(task), diagnostics_table(task)) if t]
+    return tables
+
+
+def test_every_table_says_on_how_many_runs_it_rests(suite: SuiteResult) -> None:
+    tables = every_table(suite)
+    assert len(tables) > 15
+    for table in tables:
+        says = any("n/N" in column for column in table.columns) or any("runs asked for" in note for note in table.notes)
+        assert says, table.title
+        assert len({len(row) for row in table.rows} | {len(table.columns)}) == 1, table.title
+
+
+def test_every_table_names_what_is_missing_and_why(suite: SuiteResult) -> None:
+    """dpo failed on CartPole with seed 1: whatever rests on that says so."""
+    named = 0
+    for table in every_table(suite):
+        on_cartpole = "CartPole" in table.title or "/CartPole" in " ".join(map(str, table.rows))
+        if table.title.startswith("gym/CartPole") or (
+            not table.title.startswith(("bandit", "random", "gym")) and on_cartpole
+        ):
+            assert any("the environment went away" in note for note in table.notes), table.title
+            named += 1
+    assert named >= 4
+
+
+def test_how_far_a_mean_could_move(suite: SuiteResult) -> None:
+    """Of three scores on CartPole and one missing: with the lowest and the highest that anybody had."""
+    task = next(task for task in suite.tasks if task.task == "gym/CartPole-v1")
+    result = next(each for each in task.algorithms if each.algorithm == "dpo")
+    own = [run.measures["final_score"] or 0.0 for run in result.runs]
+    every = [run.measures["final_score"] or 0.0 for each in task.algorithms for run in each.runs]
+    low, high = (fixed((sum(own) + end) / 4, 2) for end in (min(every), max(every)))
+    (note,) = [note for note in result_table(task).notes if note.startswith("dpo: had the missing")]
+    assert f"final score {low} to {high}" in note
+    assert "area" in note
+
+
+def test_quality_information_and_cost_stand_side_by_side(suite: SuiteResult) -> None:
+    task = suite.tasks[0]
+    table = result_table(task)
+    wanted = "Final score, sampled", "Area under score curve", "Told", "Env steps", "Gradient steps", "Wall seconds"
+    for column in (*wanted, "CPU seconds", "Peak memory, MiB", "Tuning trials"):
+        assert column in table.columns
+    ppo = dict(zip(table.columns, next(row for row in table.rows if row[0].text == "ppo"), strict=True))
+    assert ppo["Told"] == ("per-step rewards", "critic, discount 0.98")
+    assert ppo["Tuning trials"].text == "none recorded"
+    assert ppo["Gradient steps"].text == "8"
+
+
+def test_equal_time_is_the_fastest_algorithms(suite: SuiteResult) -> None:
+    """The first algorithm's clock is the fastest: the slower ones are read before their end."""
+    task = next(task for task in suite.tasks if task.task == "gym/CartPole-v1")
+    ends = {each.algorithm: each.curve.wall_seconds[-1] for each in task.algorithms if each.curve}
+    assert task.common_seconds == pytest.approx(min(end for end in ends.values() if end is not None))
+    fast, *_, slow = task.algorithms
+    assert slow.score_in_time is not None
+    assert slow.final_score is not None
+    assert fast.score_in_time is not None
+    assert (slow.score_in_time.mean or 0) < (slow.final_score.mean or 0) - 0.05
+    assert any("Score after" in column for column in result_table(task).columns)
+
+
+def test_a_task_that_somebody_lacks_is_left_out_for_all(tmp_path: Path) -> None:
+    """Of three tasks grpo has two: aggregates rest on those. Somebody with one of three is left out alone."""
+    store = Store(tmp_path / "made-up")
+    tasks = ("bandit/10-arm", "random-walk/20", "corridor/4")
+    runs = [record(task, "reinforce", seed) for task in tasks for seed in range(2)]
+    runs += [record(task, "grpo", seed) for task in tasks[:2] for seed in range(2)]
+    runs += [record(tasks[0], "dpo", seed) for seed in range(2)]
+    failed = record("corridor/4", "grpo", status="failed", error="boom")
+    put_plan(store, [*runs, failed], [0, 1])
+    put(store, *runs, failed)
+    document = build_report(store.root)
+    basis = document.suites[0].basis
+    assert basis is not None
+    assert (basis.tasks, basis.algorithms) == ([*tasks[:2]], ["reinforce", "grpo"])
+    assert [(left.name, left.reason) for left in basis.tasks_left_out] == [("corridor/4", "no result of grpo")]
+    assert [left.name for left in basis.algorithms_left_out] == ["dpo"]
+    text = render(document, "md")
+    assert "Task left out: corridor/4: no result of grpo." in text
+    assert "Algorithm left out: dpo: results on only 1 of 3 tasks with references." in text
+
+
+def test_without_scores_there_are_no_aggregates(tmp_path: Path) -> None:
+    put(Store(tmp_path), *(record(seed=seed, references=None) for seed in range(2)))
+    (suite,) = build_report(tmp_path).suites
+    assert (suite.basis, suite.aggregates, suite.profiles) == (None, [], [])
+    assert across_tables(suite) == []

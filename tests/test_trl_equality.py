@@ -1,0 +1,388 @@
+"""GRPO and DPO against TRL's own trainers: the same log-probabilities, and the same model and tokens.
+
+TRL's loss methods are called as they are, on trainers that TRL has built; only where the log-probabilities are given
+is TRL's forward pass replaced.
+"""
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from haepo_bench.objectives.base import Objective, TrajectoryBatch
+from haepo_bench.objectives.dpo import Dpo
+from haepo_bench.objectives.grpo import Grpo
+from haepo_bench.policies.language import LanguagePolicy
+from haepo_bench.policies.responses import Responses
+from haepo_bench.training.language.update import LanguageUpdate
+
+GROUPS, TRAJECTORIES, STEPS = 3, 4, 7
+#: TRL's name of a loss to ours.
+GRPO_LOSSES: dict[str, dict[str, Any]] = {
+    "grpo": {"aggregation": "sequence"},
+    "dapo": {"aggregation": "token", "clip_high": 0.28},
+    "bnpo": {"aggregation": "token"},
+    "dr_grpo": {"aggregation": "constant", "scale_advantages": False},
+}
+
+
+def trl() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pytest.importorskip("trl", reason="TRL is not installed (extra `test`)")
+        from trl import DPOConfig, DPOTrainer, GRPOConfig, GRPOTrainer  # loaded on first use, with its own warnings
+
+    return GRPOTrainer, GRPOConfig, DPOTrainer, DPOConfig
+
+
+@dataclass(frozen=True)
+class Trl:
+    """TRL's two trainers, each with a model of its own (TRL changes a model's forward pass), and the same weights."""
+
+    grpo: Any
+    dpo: Any
+    model: Any
+    vocabulary: int
+
+
+def tiny_model() -> Any:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=32,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        max_position_embeddings=64,
+        tie_word_embeddings=False,
+        bos_token_id=1,
+        eos_token_id=2,
+        pad_token_id=0,
+    )
+    return LlamaForCausalLM(config).double()
+
+
+@pytest.fixture(scope="module")
+def trainers(tmp_path_factory: pytest.TempPathFactory) -> Trl:
+    GRPOTrainer, GRPOConfig, DPOTrainer, DPOConfig = trl()
+    from datasets import Dataset
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import Whitespace
+    from transformers import PreTrainedTokenizerFast
+
+    words = ["<pad>", "<s>", "</s>", "<unk>", *(f"w{i}" for i in range(28))]
+    words_model = Tokenizer(WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
+    words_model.pre_tokenizer = Whitespace()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=words_model, pad_token="<pad>", bos_token="<s>", eos_token="</s>", unk_token="<unk>"
+    )
+    folder: Path = tmp_path_factory.mktemp("trl")
+    common = {
+        "report_to": [],
+        "use_cpu": True,
+        "disable_tqdm": True,
+        "bf16": False,
+        "gradient_checkpointing": False,
+        "per_device_train_batch_size": TRAJECTORIES,
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        grpo = GRPOTrainer(
+            model=tiny_model(),
+            reward_funcs=lambda completions, **_: [0.0] * len(completions),
+            args=GRPOConfig(
+                output_dir=str(folder / "grpo"), num_generations=TRAJECTORIES, max_completion_length=STEPS, **common
+            ),
+            train_dataset=Dataset.from_dict({"prompt": ["w1 w2"] * 8}),
+            processing_class=tokenizer,
+        )
+        dpo = DPOTrainer(
+            model=tiny_model(),
+            ref_model=tiny_model(),
+            args=DPOConfig(output_dir=str(folder / "dpo"), **common),
+            train_dataset=Dataset.from_dict({"prompt": ["w1 w2"], "chosen": ["w3"], "rejected": ["w4"]}),
+            processing_class=tokenizer,
+        )
+    grpo.current_gradient_accumulation_steps = 1
+    for trainer in (grpo, dpo):
+        trainer.model.double().train()
+    dpo.ref_model.double()
+    return Trl(grpo, dpo, tiny_model(), 32)
+
+
+def weights(seed: int) -> Tensor:
+    """A flat tensor of parameters for `tiny_model`, far enough from each other that ratios differ."""
+    model = tiny_model()
+    generator = torch.Generator().manual_seed(seed)
+    flat = torch.cat([p.detach().reshape(-1) for p in model.parameters()])
+    return flat + 0.05 * torch.randn(flat.shape, generator=generator, dtype=flat.dtype)
+
+
+def load(model: Any, flat: Tensor) -> None:
+    with torch.no_grad():
+        for p, part in zip(model.parameters(), flat.split([p.numel() for p in model.parameters()]), strict=True):
+            p.copy_(part.view_as(p))
+
+
+def random_batch(seed: int) -> TrajectoryBatch:
+    """One seed, groups of responses of 1 to STEPS tokens, with ratios on both sides of the clipping."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def uniform(low: float, high: float, *shape: int) -> Tensor:
+        return low + (high - low) * torch.rand(*shape, generator=generator, dtype=torch.float64)
+
+    shape = (1, GROUPS, TRAJECTORIES, STEPS)
+    lengths = torch.randint(1, STEPS + 1, shape[:-1], generator=generator)
+    log_probs = uniform(-3, -0.1, *shape)
+    reference = log_probs + uniform(-0.5, 0.5, *shape)
+    return TrajectoryBatch(
+        log_probs=log_probs,
+        entropy=uniform(0, 2, *shape),
+        kl_to_reference=torch.full(shape, torch.nan, dtype=torch.float64),  # neither loss may look at it
+        behaviour_log_probs=log_probs + uniform(-0.5, 0.5, *shape),
+        reference_log_probs=reference,
+        mask=torch.arange(STEPS) < lengths[..., None],
+        rewards=torch.zeros(shape, dtype=torch.float64),
+        returns=uniform(0, 1, *shape[:-1]),
+        horizon=STEPS,
+    )
+
+
+def ours(objective: Objective, batch: TrajectoryBatch) -> tuple[float, Tensor]:
+    """Loss, and its gradient by the log-probabilities."""
+    leaf = batch.log_probs.detach().requires_grad_()
+    found = objective(TrajectoryBatch(**{**vars(batch), "log_probs": leaf})).loss.sum()
+    return float(found.detach()), torch.autograd.grad(found, leaf)[0]
+
+
+def advantages(returns: Tensor, *, scale: bool) -> Tensor:
+    """As TRL computes them before its loss: `rewards - mean`, divided by `std + 1e-4` unless told otherwise."""
+    centred = returns - returns.mean(-1, keepdim=True)
+    return centred / (returns.std(-1, keepdim=True) + 1e-4) if scale else centred
+
+
+def set_up(trainer: Any, loss: str, options: dict[str, Any], beta: float, entropy: float) -> None:
+    trainer.loss_type, trainer.beta = loss, beta
+    trainer.epsilon_low, trainer.epsilon_high = 0.2, options.get("clip_high", 0.2)
+    trainer.entropy_coef, trainer._entropy_bonus_enabled = entropy, entropy > 0
+    trainer.args.steps_per_generation = 1
+    # The paper's KL term; TRL's default multiplies it with the ratio (DeepSeek-V3.2).
+    trainer.args.use_bias_correction_kl = False
+
+
+def grpo_inputs(batch: TrajectoryBatch, *, scale: bool) -> dict[str, Tensor]:
+    rows = GROUPS * TRAJECTORIES
+    mask = batch.mask.view(rows, STEPS)
+    return {
+        "prompt_ids": torch.zeros(rows, 1, dtype=torch.int64),
+        "prompt_mask": torch.ones(rows, 1, dtype=torch.int64),
+        "completion_ids": torch.zeros(rows, STEPS, dtype=torch.int64),
+        "completion_mask": mask.long(),
+        "advantages": advantages(batch.returns, scale=scale).view(rows),
+        "old_per_token_logps": batch.behaviour_log_probs.view(rows, STEPS),
+        "ref_per_token_logps": batch.reference_log_probs.view(rows, STEPS),
+        "num_items_in_batch": mask.sum(),
+    }
+
+
+@pytest.mark.parametrize(("beta", "entropy"), [(0.0, 0.0), (0.04, 0.01)])
+@pytest.mark.parametrize("loss", GRPO_LOSSES)
+def test_grpo_equals_trl_on_the_same_log_probs(
+    trainers: Trl, monkeypatch: pytest.MonkeyPatch, loss: str, beta: float, entropy: float
+) -> None:
+    options = GRPO_LOSSES[loss]
+    for seed in range(5):
+        batch = random_batch(seed)
+        leaf = batch.log_probs.view(-1, STEPS).clone().requires_grad_()
+        given = (leaf, batch.entropy.view(-1, STEPS), None)
+        monkeypatch.setattr(trainers.grpo, "_get_per_token_logps_and_entropies", lambda *_, given=given, **__: given)
+        set_up(trainers.grpo, loss, options, beta, entropy)
+        theirs = trainers.grpo._compute_loss(
+            trainers.grpo.model, grpo_inputs(batch, scale=options.get("scale_advantages", True))
+        )
+        (their_gradient,) = torch.autograd.grad(theirs, leaf)
+        value, gradient = ours(Grpo(beta=beta, entropy_coefficient=entropy, **options), batch)
+        assert value == pytest.approx(float(theirs.detach()), abs=1e-6)
+        torch.testing.assert_close(gradient.view(-1, STEPS), their_gradient, atol=1e-6, rtol=0)
+
+
+class Outputs:
+    """What TRL's patched models return, with the log-probabilities given."""
+
+    def __init__(self, log_probs: Tensor) -> None:
+        self.log_probs = log_probs
+        self.entropy = self.mean_logits = torch.zeros_like(log_probs)
+        self.is_top1 = torch.zeros_like(log_probs, dtype=torch.bool)
+
+
+@pytest.mark.parametrize("beta", [0.01, 0.1, 1.0])
+def test_dpo_equals_trl_on_the_same_log_probs(trainers: Trl, monkeypatch: pytest.MonkeyPatch, beta: float) -> None:
+    trainer = trainers.dpo
+    for seed in range(5):
+        batch = random_batch(seed)
+        # The best of each group against its worst, as rows: the chosen first, then the rejected.
+        best, worst = batch.returns.argmax(-1)[0], batch.returns.argmin(-1)[0]
+
+        def rows(x: Tensor, best: Tensor = best, worst: Tensor = worst) -> Tensor:
+            groups = torch.arange(GROUPS)
+            return torch.cat([x[0, groups, best], x[0, groups, worst]])
+
+        leaf = batch.log_probs.clone().requires_grad_()
+        mask = rows(batch.mask)
+        policy, reference = (Outputs(torch.where(mask, rows(x), 0.0)) for x in (leaf, batch.reference_log_probs))
+        ids = torch.zeros(2 * GROUPS, STEPS + 1, dtype=torch.int64)
+        inputs = {
+            "input_ids": ids,
+            "attention_mask": torch.ones_like(ids),
+            "completion_mask": torch.nn.functional.pad(mask.long(), (1, 0)),
+        }
+        monkeypatch.setattr(trainer, "ref_model", lambda reference=reference, **_: reference)
+        trainer.beta = beta
+        model = torch.nn.Module()
+        model.forward = lambda policy=policy, **_: policy
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # TRL asks transformers with a name of old
+            theirs = trainer._compute_loss(model, inputs, return_outputs=False)
+        (their_gradient,) = torch.autograd.grad(theirs, leaf)
+        value, gradient = ours(Dpo(beta=beta, pairs="best-worst", entropy_coefficient=0.0), batch)
+        assert value == pytest.approx(float(theirs.detach()), abs=1e-6)
+        torch.testing.assert_close(gradient, their_gradient, atol=1e-6, rtol=0)
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Prompts of two to four tokens, and responses to each."""
+
+    prompts: list[list[int]]
+    responses: list[list[int]]
+    returns: Tensor
+
+
+def random_texts(groups: int, trajectories: int) -> Texts:
+    generator = torch.Generator().manual_seed(3)
+
+    def tokens(low: int, high: int) -> list[int]:
+        length = int(torch.randint(low, high + 1, (), generator=generator))
+        return torch.randint(4, 32, (length,), generator=generator).tolist()
+
+    prompts = [prompt for prompt in (tokens(2, 4) for _ in range(groups)) for _ in range(trajectories)]
+    return Texts(
+        prompts, [tokens(1, STEPS) for _ in prompts], torch.rand(len(prompts), generator=generator, dtype=torch.float64)
+    )
+
+
+def our_gradient(objective: Objective, texts: Texts, groups: int, micro_batch: int | None) -> tuple[float, Tensor]:
+    """Loss and gradient of our policy: responses of one set of weights, a reference of another, now at a third."""
+    policy = LanguagePolicy(tiny_model().float(), pad=0, stops=[2])
+    policy.parameters.copy_(weights(0))
+    policy.publish()
+    responses = Responses.of(texts.prompts, texts.responses, 0)
+    reference = weights(1).float()[None]
+    update = LanguageUpdate(
+        policy,
+        responses,
+        texts.returns.numpy(),
+        groups=groups,
+        horizon=STEPS,
+        reference=reference,
+        micro_batch=micro_batch,
+    )
+    update.gradient(objective)  # the first one is where the responses came from
+    policy.parameters.copy_(weights(2))
+    policy.publish()
+    found = update.gradient(objective)
+    return float(found["loss"]), policy.gradient[0].double()
+
+
+def left(rows: list[list[int]]) -> tuple[Tensor, Tensor]:
+    """Ids padded on the left, and their mask."""
+    longest = max(map(len, rows))
+    ids = torch.tensor([[0] * (longest - len(row)) + row for row in rows])
+    return ids, torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
+
+
+def right(rows: list[list[int]]) -> tuple[Tensor, Tensor]:
+    """Ids padded on the right, and their mask."""
+    ids, mask = left([row[::-1] for row in rows])
+    return ids.flip(1), mask.flip(1)
+
+
+@pytest.mark.parametrize("micro_batch", [None, 5])
+@pytest.mark.parametrize("loss", GRPO_LOSSES)
+def test_grpo_equals_trl_on_the_same_model_and_tokens(trainers: Trl, loss: str, micro_batch: int | None) -> None:
+    trainer, options = trainers.grpo, GRPO_LOSSES[loss]
+    texts = random_texts(GROUPS, TRAJECTORIES)
+    set_up(trainer, loss, options, 0.04, 0.01)
+    prompt_ids, prompt_mask = left(texts.prompts)
+    completion_ids, completion_mask = right(texts.responses)
+    ids, mask = torch.cat([prompt_ids, completion_ids], 1), torch.cat([prompt_mask, completion_mask], 1)
+
+    def log_probs(flat: Tensor) -> Tensor:
+        load(trainer.model, flat)
+        with torch.no_grad():
+            found, _, _ = trainer._get_per_token_logps_and_entropies(trainer.model, ids, mask, completion_ids.shape[1])
+        return found
+
+    behaviour, reference = log_probs(weights(0)), log_probs(weights(1))
+    load(trainer.model, weights(2))
+    trainer.model.zero_grad()
+    returns = texts.returns.view(1, GROUPS, TRAJECTORIES)
+    theirs = trainer._compute_loss(
+        trainer.model,
+        {
+            "prompt_ids": prompt_ids,
+            "prompt_mask": prompt_mask,
+            "completion_ids": completion_ids,
+            "completion_mask": completion_mask,
+            "advantages": advantages(returns, scale=options.get("scale_advantages", True)).view(-1),
+            "old_per_token_logps": behaviour,
+            "ref_per_token_logps": reference,
+            "num_items_in_batch": completion_mask.sum(),
+        },
+    )
+    theirs.backward()
+    value, gradient = our_gradient(Grpo(beta=0.04, entropy_coefficient=0.01, **options), texts, GROUPS, micro_batch)
+    assert value == pytest.approx(float(theirs.detach()), abs=1e-6)
+    their_gradient = torch.cat([p.grad.reshape(-1) for p in trainer.model.parameters()])
+    assert float(their_gradient.norm()) > 0.05
+    torch.testing.assert_close(gradient, their_gradient, atol=1e-6, rtol=0)
+
+
+def test_dpo_equals_trl_on_the_same_model_and_tokens(trainers: Trl) -> None:
+    trainer, texts = trainers.dpo, random_texts(GROUPS, 2)
+    returns = texts.returns.view(GROUPS, 2)
+    order = [
+        2 * group + int(place)
+        for place_of in (returns.argmax(1), returns.argmin(1))
+        for group, place in enumerate(place_of)
+    ]
+    # TRL pads whole texts on the right.
+    ids, attention_mask = right([texts.prompts[row] + texts.responses[row] for row in order])
+    completion_mask = attention_mask.clone()
+    for line, row in enumerate(order):
+        completion_mask[line, : len(texts.prompts[row])] = 0
+    load(trainer.model, weights(2))
+    load(trainer.ref_model, weights(1))
+    trainer.model.zero_grad()
+    trainer.beta = 0.1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # as above
+        theirs = trainer._compute_loss(
+            trainer.model,
+            {"input_ids": ids, "attention_mask": attention_mask, "completion_mask": completion_mask},
+            return_outputs=False,
+        )
+    theirs.backward()
+    value, gradient = our_gradient(Dpo(beta=0.1, pairs="best-worst", entropy_coefficient=0.0), texts, GROUPS, None)
+    assert value == pytest.approx(float(theirs.detach()), abs=1e-6)
+    their_gradient = torch.cat([p.grad.reshape(-1) for p in trainer.model.parameters()])
+    assert float(their_gradient.norm()) > 0.05
+    torch.testing.assert_close(gradient, their_gradient, atol=1e-6, rtol=0)
