@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from synthetic_runs import put, record, showcase
 
 import haepo_bench
+from haepo_bench.results.store import Store
 
 PACKAGE = Path(haepo_bench.__file__).parent
 ROOT = PACKAGE.parent
@@ -22,18 +24,21 @@ ARROWS: dict[str, set[str]] = {
         "catalogue",
         "training",
         "exchange",
+        "regression",
         "report",
         "objectives",
         "tasks",
         "results",
         "statistics",
     },
-    "execution": {"suite", "catalogue", "training", "tasks", "results", "statistics"},
+    "execution": {"suite", "catalogue", "training", "regression", "report", "tasks", "results", "statistics"},
     "suite": {"catalogue", "training", "tasks", "results"},
     "catalogue": {"training", "tasks"},
     "registration": {"catalogue"},
+    "pytest_plugin": set(),
     "training": {"objectives", "policies", "tasks", "results", "statistics"},
     "exchange": {"suite", "report", "tasks", "results"},
+    "regression": {"report", "results", "statistics"},
     "report": {"results", "statistics"},
     "objectives": set(),
     "policies": set(),
@@ -58,6 +63,7 @@ EXCEPTIONS = {
 
 #: Packages that a room may not import at all.
 FORBIDDEN = {
+    "regression": {"torch", "stable_baselines3", "gymnasium"},
     "report": {"torch", "stable_baselines3", "gymnasium"},
     "statistics": {"torch", "stable_baselines3", "gymnasium", "pathlib", "os", "json"},
     "results": {"torch", "stable_baselines3", "gymnasium"},
@@ -115,7 +121,8 @@ def test_arrows(path: Path) -> None:
 
 def test_no_arrow_leads_back() -> None:
     """The allowed arrows have an order; a room allowed to import a room that may import it would have none."""
-    order = ["__main__", "cli", "exchange", "execution", "suite", "registration", "catalogue", "training", "report"]
+    order = ["__main__", "cli", "exchange", "execution", "suite", "registration", "catalogue", "training"]
+    order += ["regression", "report"]
     for room, targets in ARROWS.items():
         for target in targets:
             assert target not in order or order.index(target) > order.index(room), (room, target)
@@ -159,6 +166,9 @@ def loaded_by(arguments: list[str], folder: Path) -> set[str]:
         ["import", "--help"],
         ["init", "new.yaml"],
         ["schema"],
+        ["baseline", "--help"],
+        ["check", "--help"],
+        ["gate", "--help"],
     ],
     ids=" ".join,
 )
@@ -187,6 +197,27 @@ def test_exchange_and_comparison_load_no_training_library(arguments: list[str], 
         loaded_by(["import", str(ROOT / "examples" / "import_curves" / "mapping.yaml")], tmp_path)
     assert not loaded_by(arguments, tmp_path) & {"torch", "stable_baselines3", "gymnasium"}
     assert (tmp_path / "results" / "elsewhere" / "plan.json").is_file()
+
+
+def test_recording_and_checking_load_no_training_library(tmp_path: Path) -> None:
+    showcase(tmp_path / "made-up", seeds=2, only=("bandit/10-arm",))
+    put(Store(tmp_path / "made-up"), record("bandit/10-arm", "ppo", 4))
+    record_it = ["baseline", "made-up", "--out", "b.json", "--reason", "why", "--min-seeds", "2", "--allow-dirty"]
+    heavy = {"torch", "stable_baselines3", "gymnasium"}
+    assert not loaded_by(record_it, tmp_path) & heavy
+    assert (tmp_path / "b.json").is_file()
+    assert not loaded_by(["check", "made-up", "--baseline", "b.json"], tmp_path) & heavy
+
+
+def test_the_pytest_plugin_costs_other_test_suites_nothing() -> None:
+    script = "import json, sys; import haepo_bench.pytest_plugin; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    loaded = set(json.loads(done.stdout))
+    assert not loaded & {*HEAVY, "numpy", "pydantic", "typer"}
+    assert {name for name in loaded if name.startswith("haepo_bench")} == {"haepo_bench", "haepo_bench.pytest_plugin"}
 
 
 def test_validate_shows_that_the_check_can_fail(tmp_path: Path) -> None:

@@ -152,6 +152,14 @@ BAD: dict[str, tuple[str | bytes, list[str]]] = {
         changed("- reinforce", "- {use: reinforce, per_task: {bandit/10-arms: {params: {}}}}"),
         ["algorithms[0].per_task.bandit/10-arms: the suite has no task", "did you mean 'bandit/10-arm'?"],
     ),
+    "an algorithm on a task that is not there": (
+        changed("- reinforce", "- {use: reinforce, tasks: [bandit/10-arms]}"),
+        ["algorithms[0].tasks[0]: the suite has no task", "did you mean 'bandit/10-arm'?"],
+    ),
+    "an algorithm on a task twice": (
+        changed("- reinforce", "- {use: reinforce, tasks: [bandit/10-arm, bandit/10-arm]}"),
+        ["algorithms[0].tasks: the task bandit/10-arm stands more than once"],
+    ),
     "a bad hyper-parameter for one task": (
         changed("- reinforce", "- use: reinforce\n    per_task:\n      bandit/10-arm: {params: {epochs: 0}}"),
         ["bad.yaml:9: algorithms[0].per_task.bandit/10-arm.params.epochs"],

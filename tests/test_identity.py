@@ -61,6 +61,7 @@ RUNTIME_ONLY = {
     "description": "description=other",
     "seeds": "seeds=[1, 5]",
     "algorithms.name": "algorithms[0].name=other",
+    "algorithms.tasks": "algorithms[0].tasks=[gym/CartPole-v1]",
     "algorithms.seeds": "algorithms[0].seeds=1",
     "claims.candidate": "claims.candidate=grpo",
     "claims.baselines": "claims.baselines=[dpo]",

@@ -96,6 +96,26 @@ def test_parameters_of_one_task_go_before_the_others(tmp_path: Path) -> None:
     assert all(c.parameters["trajectories"] == 32 for c in made.cells if c.algorithm == "grpo-wide")
 
 
+def test_an_algorithm_on_some_of_the_tasks(tmp_path: Path) -> None:
+    made = plan(
+        tmp_path, ISSUE_EXAMPLE.replace("learning_rate: 3e-3}", "learning_rate: 3e-3}, tasks: [gym/CartPole-v1]")
+    )
+    on = {name: {c.task for c in made.cells if c.algorithm == name} for name in ("grpo-wide", "ppo")}
+    assert on == {"grpo-wide": {"gym/CartPole-v1"}, "ppo": {"bandit/10-arm", "gym/CartPole-v1"}}
+
+
+def test_a_task_that_nothing_is_run_on_is_a_mistake(tmp_path: Path) -> None:
+    text = """
+name: hole
+seeds: 1
+budget: {env_steps: 100}
+tasks: [bandit/10-arm, random-walk/8]
+algorithms: [{use: grpo, tasks: [random-walk/8]}]
+"""
+    with pytest.raises(UserError, match=r"suite.yaml:5: tasks\[0\]: no algorithm is run on 'bandit/10-arm'"):
+        plan(tmp_path, text)
+
+
 def test_only(tmp_path: Path) -> None:
     def kept(*only: str) -> set[tuple[str, str]]:
         return {(c.task, c.algorithm) for c in plan(tmp_path, ISSUE_EXAMPLE, only=only).cells}

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import plain_formulas
 import pytest
 import recomputation
 from synthetic_runs import put, put_plan, record
@@ -154,7 +155,7 @@ def test_the_exported_tables_are_enough(store: Store) -> None:
         assert own is None or float(row["final_score_mean"]) == pytest.approx(np.mean(own))
     for row in tables["aggregates.csv"]:
         tasks = row["tasks"].split("; ")
-        shares = dict(zip(tasks, recomputation.shares(tasks), strict=True))
+        shares = dict(zip(tasks, plain_formulas.shares(tasks), strict=True))
         if row["statistic"] == "mean":
             mean = sum(share * np.mean(scores[row["algorithm"], task]) for task, share in shares.items())
             assert float(row["value"]) == pytest.approx(mean)
@@ -167,7 +168,7 @@ def test_the_exported_tables_are_enough(store: Store) -> None:
     for row in tables["improvement.csv"]:
         if row["task"] and row["measure"] == "final_score":
             sides = (scores[row[name], row["task"]] for name in ("candidate", "baseline"))
-            assert float(row["probability"]) == pytest.approx(recomputation.beats(*sides)[0])
+            assert float(row["probability"]) == pytest.approx(plain_formulas.beats(*sides)[0])
 
 
 def test_seeds_added_after_a_look_are_labelled_everywhere(store: Store) -> None:

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 from synthetic_runs import record
 
@@ -75,3 +76,15 @@ def test_score_is_not_clipped() -> None:
 
 def test_finite() -> None:
     assert [finite(value) for value in (1.0, 0.0, None, float("nan"), float("-inf"))] == [1.0, 0.0, None, None, None]
+
+
+def test_numbers_are_read_to_the_last_bit() -> None:
+    """By whichever parser: subnormal and huge ones, and those whose nearest float is hard to find."""
+    rng = np.random.default_rng(0)
+    floats = rng.integers(0, 2**64, size=20_000, dtype=np.uint64).view(np.float64)
+    floats = floats[np.isfinite(floats)]
+    hard = [5e-324, 2.2250738585072011e-308, 9007199254740993.0, 8.98846567431158e307, 0.1, -0.0]
+    values = [*floats.tolist(), *hard]
+    run = record(returns=values, marks=list(range(len(values))))
+    again = RunRecord.from_json(run.to_json())
+    assert [value.hex() for value in again.curve["eval_return"] if value is not None] == [v.hex() for v in values]

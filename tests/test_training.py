@@ -90,6 +90,14 @@ def test_a_run_is_the_same_alone_and_among_others(name, task, monkeypatch):
     assert without_clocks(among[3]) != without_clocks(among[4])
 
 
+def test_a_run_is_the_same_among_many_after_many_epochs() -> None:
+    settings = {"trajectories": 2, "hidden": [4], "epochs": 16}
+    among = train("haepo-ranking", "corridor/8", range(50), 64, 16, **settings)
+    alone = train("haepo-ranking", "corridor/8", [0, 1], 64, 16, **settings)
+    for seed in (0, 1):
+        assert without_clocks(among[seed]) == without_clocks(alone[seed])
+
+
 def test_continuous_runs_are_the_same_alone_and_among_others():
     among = train("haepo-weighted", "gym/Pendulum-v1", [0, 1, 2], 2_000, 1_000, trajectories=3)
     assert without_clocks(among[2]) == without_clocks(

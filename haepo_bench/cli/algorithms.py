@@ -25,8 +25,9 @@ its source.
 
 _SHARED = """## Trainer settings
 
-Shared by all algorithms above but `ppo` and `ppo-batched`, and chosen on `reinforce` alone
-([how](shared-configuration.md)). Which policy `reference` is by default, each algorithm says itself.
+Shared by all algorithms above but `ppo`, `ppo-batched` and `dpo-offline`, and chosen on `reinforce` alone
+([how](shared-configuration.md)); on language tasks others take their
+place. Which policy `reference` is by default, each algorithm says itself.
 """
 
 _LANGUAGE = """## On language tasks
@@ -42,7 +43,7 @@ def facts(definition: "AlgorithmDefinition") -> list[tuple[str, str]]:
     information = _information(definition)
     if information is not None:
         rows += [
-            ("told", information.told or ""),
+            ("told", information.told or "unknown"),
             ("critic", "yes" if information.critic else "no"),
             ("discount", "none" if information.discount is None else f"{information.discount}"),
         ]
@@ -81,7 +82,7 @@ def algorithms_page() -> str:
 
 def _overview(definition: "AlgorithmDefinition") -> tuple[str, ...]:
     information = _information(definition)
-    told = (information.told or "") if information is not None else ""
+    told = (information.told or "unknown") if information is not None else ""
     return (
         f"[`{definition.name}`](#{definition.name})",
         definition.summary,
@@ -112,11 +113,13 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _information(definition: "AlgorithmDefinition") -> "Information | None":
     """What the algorithm is told with its default hyper-parameters, which can depend on the task."""
+    if definition.information is not None:
+        return definition.information
     for address in ("bandit/10-arm", "gym/CartPole-v1", "gym/Pendulum-v1", "random-walk/20", "lm/arithmetic"):
         task = catalogue.task(address)
         if definition.refuses(task) is None:
             try:
                 return definition.configure({}, task).information
-            except UserError:  # language tasks without their libraries
+            except UserError:  # a library that is not installed
                 return None
     return None

@@ -14,11 +14,14 @@ from typing import Annotated
 import typer
 
 import haepo_bench
+from haepo_bench.cli.baseline import baseline
+from haepo_bench.cli.check import check
 from haepo_bench.cli.compare import compare
 from haepo_bench.cli.describe import describe
 from haepo_bench.cli.doctor import doctor
 from haepo_bench.cli.export import export
 from haepo_bench.cli.fault import write_fault_report
+from haepo_bench.cli.gate import gate
 from haepo_bench.cli.import_ import import_
 from haepo_bench.cli.init import init
 from haepo_bench.cli.listing import list_catalogue
@@ -45,6 +48,9 @@ app.command()(report)
 app.command()(compare)
 app.command()(export)
 app.command("import")(import_)
+app.command()(baseline)
+app.command()(check)
+app.command()(gate)
 app.command()(init)
 app.command()(validate)
 app.command("list")(list_catalogue)

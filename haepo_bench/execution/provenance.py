@@ -1,7 +1,9 @@
 """Where a run comes from: versions, commit, processor."""
 
+import hashlib
 import platform
 import subprocess
+import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from haepo_bench import __version__
 
 _PACKAGES = ("torch", "numpy", "gymnasium", "stable-baselines3")
 _GIT_SECONDS = 10.0
+_REFERENCE_REPEATS = 5
 
 
 def provenance(device: str) -> dict[str, Any]:
@@ -27,6 +30,40 @@ def provenance(device: str) -> dict[str, Any]:
         "device": device,
         "threads": 1,
     }
+
+
+def reference_seconds() -> float:
+    """CPU seconds of a fixed job, the fastest of five: what costs of runs are divided by to compare sessions.
+
+    Interpreted Python and products of small matrices, of which training small networks mostly consists. A few
+    milliseconds; the fastest, because all that disturbs it makes it slower.
+    """
+    import numpy as np
+
+    matrix = np.linspace(-1.0, 1.0, 64 * 64, dtype=np.float32).reshape(64, 64)
+
+    def job() -> float:
+        begun = time.process_time()
+        values, total = matrix, 0
+        for i in range(300):
+            values = np.tanh(values @ matrix)
+            for j in range(150):
+                total += i ^ j
+        return time.process_time() - begun
+
+    return min(job() for _ in range(_REFERENCE_REPEATS))
+
+
+def tree_state() -> str | None:
+    """The current directory's repository in a few words: its commit, and a hash of what differs from it.
+
+    Only tracked files count, as for `dirty`. None outside of a repository.
+    """
+    commit = _ask_git("rev-parse", "HEAD")
+    if commit is None:
+        return None
+    changes = _git_output("diff", "HEAD", "--binary", "--no-color", "--no-ext-diff", "--no-textconv")
+    return commit if not changes else f"{commit}+{hashlib.sha256(changes).hexdigest()[:16]}"
 
 
 def cpu_model() -> str:
@@ -49,12 +86,19 @@ def _git() -> dict[str, Any] | None:
 
 
 def _ask_git(*arguments: str) -> str | None:
+    answer = _git_output(*arguments)
+    try:
+        return None if answer is None else answer.decode().strip()
+    except UnicodeDecodeError:
+        return None
+
+
+def _git_output(*arguments: str) -> bytes | None:
     command = ["git", "--no-optional-locks", *arguments]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=_GIT_SECONDS, check=True)
-    except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
+        return subprocess.run(command, capture_output=True, timeout=_GIT_SECONDS, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
         return None
-    return answer.stdout.strip()
 
 
 def _version(package: str) -> str | None:

@@ -11,7 +11,7 @@ from haepo_bench.errors import ExitCode
 from haepo_bench.execution.estimate import Estimate, estimate_run
 from haepo_bench.execution.executor import Event, Failed, Finished, LocalExecutor
 from haepo_bench.execution.progress import Display, display_for
-from haepo_bench.execution.provenance import provenance
+from haepo_bench.execution.provenance import provenance, reference_seconds
 from haepo_bench.execution.records import failure_record, utc_now
 from haepo_bench.execution.scheduler import FAILED, Job, RunKey, Stored, Survey, make_jobs, survey
 from haepo_bench.execution.worker import Request
@@ -122,6 +122,9 @@ class _Session:
         self.runs = dict(self.survey.stored)
         self.pending = {RunKey(cell.folder, seed): cell for cell, seeds in self.survey.missing for seed in seeds}
         self._provenance = {**provenance(self.plan.execution.device), PROVENANCE_KEY: self.plan.declaration}
+        if self.pending:
+            # Before any worker runs, so that nothing of ours disturbs it.
+            self._provenance["reference_seconds"] = round(reference_seconds(), 6)
 
     def run(self, jobs: list[Job]) -> bool:
         """Runs the jobs; True where a signal ended it."""

@@ -91,7 +91,7 @@ def _aggregates(suite: SuiteResult) -> Table:
                 f"{name}: had the missing seeds been the lowest or the highest seen on their tasks: {'; '.join(moved)}"
             )
     return Table(
-        "Over all tasks",
+        "Aggregates of the final score",
         ["Algorithm", "Runs n/N", *(STATISTIC_TITLES[aggregate.statistic] for aggregate in suite.aggregates)],
         rows,
         [
@@ -119,7 +119,7 @@ def _without_tasks(suite: SuiteResult) -> Table:
         for place, name in enumerate(suite.basis.algorithms)
     ]
     return Table(
-        "Over all tasks but one",
+        "Aggregates without one task",
         ["Algorithm", "Runs n/N", *(STATISTIC_TITLES[aggregate.statistic] for aggregate in suite.aggregates)],
         rows,
         [

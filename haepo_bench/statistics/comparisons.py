@@ -52,11 +52,13 @@ class NonInferiority(NamedTuple):
     superior: Array
 
 
-def permutation_test(x: Array, y: Array, *, rng: np.random.Generator, alternative: Alternative = "two-sided") -> Array:
+def permutation_test(
+    x: Array, y: Array, *, rng: np.random.Generator, alternative: Alternative = "two-sided", draws: int = DRAWS
+) -> Array:
     """x: [seed x, ...], y: [seed y, ...] -> [...]: p-value of the difference of means if labels were interchangeable.
 
     All divisions of the runs into two groups of these sizes are counted where there are at most 200,000, which makes
-    the test exact; beyond, 9,999 are drawn, and p = (b + 1) / (m + 1) with b of m at least as extreme, which keeps it
+    the test exact; beyond, `draws` are drawn, and p = (b + 1) / (m + 1) with b of m at least as extreme, which keeps it
     valid. Two-sided: twice the smaller one-sided p-value, at most 1. NaN where any seed is NaN or a side has none.
 
     Interchangeable means one distribution under the null, not only one mean; where spreads differ, read the interval of
@@ -71,7 +73,7 @@ def permutation_test(x: Array, y: Array, *, rng: np.random.Generator, alternativ
     # Sums of centred values: rounding errors stay far below the tolerance for ties.
     pooled = pooled - pooled.mean(axis=0)
     exact = comb(len(pooled), len(x)) <= EXACT_LIMIT
-    chosen = _divisions(len(pooled), len(x)) if exact else _drawn(len(pooled), len(x), rng)
+    chosen = _divisions(len(pooled), len(x)) if exact else _drawn(len(pooled), len(x), draws, rng)
     return _p_value(chosen, pooled, pooled[: len(x)].sum(axis=0), exact, alternative).reshape(shape)
 
 
@@ -187,11 +189,11 @@ def _divisions(total: int, first: int) -> Array:
     return matrix
 
 
-def _drawn(total: int, first: int, rng: np.random.Generator) -> Array:
+def _drawn(total: int, first: int, draws: int, rng: np.random.Generator) -> Array:
     """[draw, total]: random choices of the first group, as ones and zeros."""
     group = np.zeros(total)
     group[:first] = 1.0
-    return np.asarray(rng.permuted(np.broadcast_to(group, (DRAWS, total)), axis=1))
+    return np.asarray(rng.permuted(np.broadcast_to(group, (draws, total)), axis=1))
 
 
 @lru_cache(maxsize=32)

@@ -71,10 +71,15 @@ class _Resolver:
         self.execution = execution or resolve_execution(suite.execution.model_copy(update={"device": "cpu"}))
 
     def cells(self) -> list[Cell]:
-        """Every algorithm on every task, the tasks in the outer loop."""
+        """Every algorithm on every task that its entry asks for, the tasks in the outer loop."""
         tasks = self._tasks()
         algorithms = self._algorithms()
-        cells = (self._cell(entry, task, algorithm) for entry, task in tasks for algorithm in algorithms)
+        cells = (
+            self._cell(entry, task, algorithm)
+            for entry, task in tasks
+            for algorithm in algorithms
+            if algorithm.entry.tasks is None or entry.id in algorithm.entry.tasks
+        )
         return [cell for cell in cells if cell is not None]
 
     def claims(self, uses: dict[str, str]) -> DeclaredClaims | None:
@@ -168,9 +173,9 @@ class _Resolver:
         except UserError as error:
             # What the task needs is missing: a model, a library. Every algorithm says so; once is enough.
             path: KeyPath = ("tasks", self._suite.tasks.index(entry), "id")
-            found = Problem(path, error.problem, error.remedy)
-            if found not in self.problems:
-                self.problems.append(found)
+            missing = Problem(path, error.problem, error.remedy)
+            if missing not in self.problems:
+                self.problems.append(missing)
             return None
         seeds = named.entry.seeds or self._suite.seeds
         budget = self._suite.budget_of(entry)

@@ -97,6 +97,13 @@ def parse_duration(value: Any, *, least: float = 1.0) -> Any:
     return float(value)
 
 
+def _no_repeated_task(tasks: tuple[str, ...]) -> tuple[str, ...]:
+    repeated = [task for task, count in Counter(tasks).items() if count > 1]
+    if repeated:
+        raise _error(f"the task {', '.join(repeated)} stands more than once", "remove the others")
+    return tasks
+
+
 def _workers(value: Any) -> Any:
     value = _whole(value)
     if value == "auto":
@@ -278,6 +285,9 @@ class AlgorithmEntry(_Section):
     per_task: Annotated[dict[str, TaskParameters], BeforeValidator(_canonical_keys)] = Field(
         default={}, description="what is different on single tasks: task id to {params}"
     )
+    tasks: (
+        Annotated[tuple[_TaskId, ...], Strict(False), Field(min_length=1), AfterValidator(_no_repeated_task)] | None
+    ) = Field(default=None, description="those of the suite's tasks that it is run on; all where left out")
     seeds: _Seeds | None = Field(default=None, description="seeds of this algorithm, in place of the suite's")
 
 
@@ -409,9 +419,18 @@ class Suite(_Section):
     def _algorithm_errors(self) -> Iterable[tuple[tuple[str | int, ...], PydanticCustomError]]:
         tasks = [task.address for task in self.tasks]
         for index, algorithm in enumerate(self.algorithms):
-            for task in algorithm.per_task:
+            places: list[tuple[tuple[str | int, ...], str]] = [
+                *((("per_task", task), task) for task in algorithm.per_task),
+                *((("tasks", number), task) for number, task in enumerate(algorithm.tasks or ())),
+            ]
+            for place, task in places:
                 if task not in tasks:
                     yield (
-                        ("algorithms", index, "per_task", task),
+                        ("algorithms", index, *place),
                         _error(f"the suite has no task '{task}'", did_you_mean(task, tasks, kind="task")),
                     )
+        everywhere = any(algorithm.tasks is None for algorithm in self.algorithms)
+        asked = {task for algorithm in self.algorithms for task in algorithm.tasks or ()}
+        for index, task in enumerate(tasks):
+            if not everywhere and task not in asked:
+                yield ("tasks", index), _error(f"no algorithm is run on '{task}'", "name it in an algorithm's tasks")

@@ -135,10 +135,10 @@ class Task(ABC):
     groups: int = 1
     #: How the environment is stepped: `array` (all episodes at once) or `gymnasium` (one after the other).
     backend: str = "array"
-    #: What else its episodes depend on, such as the contents of files: part of a run's identity.
-    inputs: Mapping[str, str] = MappingProxyType({})
     #: Whether a state and an action always lead to the same next state (rewards and start states may be random).
     deterministic: bool = False
+    #: What else its episodes depend on, such as the contents of files: part of a run's identity.
+    inputs: Mapping[str, str] = MappingProxyType({})
 
     @abstractmethod
     def vector(self, trajectories: int) -> VectorEnvironment:

@@ -66,6 +66,9 @@ class AlgorithmDefinition(ABC):
     #: How sure it is that this is the algorithm of its source: high, medium or low, then why; empty where nobody said.
     confidence: str = ""
 
+    #: What it is told with its default hyper-parameters, where that is the same on every task.
+    information: Information | None = None
+
     @property
     def needs(self) -> tuple[str, ...]:
         """What it needs beyond episodes and their rewards, in words."""

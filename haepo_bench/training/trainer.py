@@ -137,13 +137,14 @@ class Trainer(Loop[Rollout]):
             torch.isfinite(self.parameters).all(1)
             & torch.stack([torch.isfinite(epoch["loss"]) for epoch in history]).all(0)
         ).tolist()
-        columns = {name: torch.stack([epoch[name] for epoch in history]) for name in history[0]}
+        columns = {name: [epoch[name] for epoch in history] for name in history[0]}
         # The entropy is that of the policy that collected the batch, the KL that before the last gradient step (so with
         # one epoch there is none); all else is the mean over the iteration's gradient steps.
         values = {
             "policy_entropy": columns.pop("policy_entropy")[0].tolist(),
             "kl_previous": columns.pop("kl_previous")[-1].tolist(),
-            **{name: column.mean(0).tolist() for name, column in columns.items()},
+            # One addition after the other: a reduction's order, and so its last bit, depends on the number of seeds.
+            **{name: (sum(column[1:], column[0]) / len(column)).tolist() for name, column in columns.items()},
         }
         for row in range(len(self.seeds)):
             own = {name: value[row] for name, value in values.items()}

@@ -10,7 +10,7 @@ from haepo_bench.tasks.base import Task
 from haepo_bench.tasks.language import LanguageTask
 from haepo_bench.training.algorithm import Algorithm, AlgorithmDefinition, ParameterDescription
 from haepo_bench.training.language.algorithm import describe_language_parameters, language_algorithm
-from haepo_bench.training.native import describe_fields
+from haepo_bench.training.native import describe_fields, information
 
 #: DPO's reference is the policy that training starts from; `completions` are the two of each pair.
 _DEFAULTS = {"reference": "initial"}
@@ -30,6 +30,7 @@ class DpoOffline(AlgorithmDefinition):
     summary = _OfflineDpo.summary
     version = Dpo.version
     confidence = Dpo.confidence
+    information = information(_OfflineDpo)
 
     def __init__(self) -> None:
         self.description = _DESCRIPTION + (inspect.getdoc(Dpo) or "")

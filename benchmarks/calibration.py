@@ -1,0 +1,336 @@
+"""How often does the regression gate cry wolf, and how often does it see a fault? The tables of docs/regression.md.
+
+    python benchmarks/calibration.py [--pools DIR] [--out FILE.md] [--only false-alarms suite power]
+
+A gate tests fresh seeds against a baseline and confirms what it calls worse with other fresh seeds. Here both come from
+pools of areas under the curve, one a cell, trained in large batches; a seed is used in one gate only, and never in a
+baseline and a gate. What judges is the gate's own code (haepo_bench/regression/verdict.py).
+
+- false-alarms: benchmarks/calibration.yaml, whose ten cells cost milliseconds a seed: thousands of gates.
+- suite: the native cells of suites/regression.yaml; besides as another machine would run them (two threads, noise of
+  1e-7 on observations).
+- power: the same cells with faults planted (benchmarks/faults.py).
+
+Pools are kept in --pools and used again while the source of the training rooms stays what it is.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from faults import FAULTS, HARMLESS, UNSEEN, Fault, plant
+from numpy.typing import NDArray
+
+ROOT = Path(__file__).resolve().parent.parent
+CHEAP, SUITE = ROOT / "benchmarks" / "calibration.yaml", ROOT / "suites" / "regression.yaml"
+ALPHA, BASELINE_SEEDS = 0.01, 50
+#: Seeds of a training batch.
+BATCH = 250
+
+Array = NDArray[Any]
+
+
+# Pools of areas: [cell, seed], in units of the task's span.
+
+
+def train(suite: Path, first: int, number: int, threads: int, out: Path) -> None:
+    """Trains the native cells of a suite on the seeds from `first` on; in a process of its own."""
+    import torch
+
+    from haepo_bench import catalogue
+    from haepo_bench.statistics.curves import area_under_curve
+    from haepo_bench.suite.resolve import load_plan
+    from haepo_bench.training.recorder import Recorder, SeedResult
+
+    torch.set_num_threads(threads)
+    pool = []
+    for cell in (cell for cell in load_plan(suite).cells if cell.batches_seeds):
+        task = catalogue.task(cell.task, time_limit=cell.time_limit)
+        assert task.references is not None
+        zero, one = task.references.random, task.references.solved
+        areas: dict[int, float] = {}
+
+        def finished(result: SeedResult, areas: dict[int, float] = areas, zero: float = zero, one: float = one) -> None:
+            returns = np.array([zero if value is None else value for value in result.curve["eval_return"]], dtype=float)
+            areas[result.seed] = float(area_under_curve((returns - zero) / (one - zero), result.curve["env_steps"]))
+
+        for start in range(first, first + number, BATCH):
+            seeds = range(start, min(start + BATCH, first + number))
+            recorder = Recorder(
+                seeds,
+                budget=cell.budget,
+                every=cell.evaluation_every,
+                episodes=cell.evaluation_episodes,
+                on_finished=finished,
+            )
+            catalogue.algorithm(cell.uses).configure(cell.overrides, task).train(task, seeds, recorder, device="cpu")
+        pool.append([areas[seed] for seed in range(first, first + number)])
+    np.save(out, np.array(pool))
+
+
+class Pools:
+    """Pools of areas in a folder.
+
+    Args:
+        workers: processes that train at a time.
+    """
+
+    def __init__(self, folder: Path, workers: int) -> None:
+        from haepo_bench.suite.identity import code_hash
+
+        self._folder = folder / code_hash("reinforce", "bandit/10-arm")[:8]
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._executor = ThreadPoolExecutor(workers)
+
+    def areas(self, suite: Path, first: int, number: int, *, fault: Fault | None = None, threads: int = 1) -> Array:
+        """[cell, seed] of the seeds from `first` on; in blocks, which are trained side by side."""
+        starts = range(first, first + number, 2 * BATCH)
+        blocks = [(start, min(2 * BATCH, first + number - start)) for start in starts]
+        jobs = [self._executor.submit(self._block, suite, *block, fault, threads) for block in blocks]
+        return np.concatenate([job.result() for job in jobs], axis=1)
+
+    def _block(self, suite: Path, first: int, number: int, fault: Fault | None, threads: int) -> Array:
+        how = f"{fault.name if fault else 'as-it-is'}-{threads}"
+        path = self._folder / f"{suite.stem}-{how}-{first}-{number}.npy"
+        if not path.exists():
+            with tempfile.TemporaryDirectory() as copy:
+                shutil.copytree(
+                    ROOT / "haepo_bench", Path(copy) / "haepo_bench", ignore=shutil.ignore_patterns("__pycache__")
+                )
+                if fault is not None:
+                    plant(fault, Path(copy) / "haepo_bench")
+                temporary = path.with_suffix(".tmp.npy")
+                command = [sys.executable, __file__, "--train", str(suite), str(first), str(number), str(threads)]
+                subprocess.run(
+                    [*command, str(temporary)],
+                    env={**os.environ, "PYTHONPATH": copy, "OMP_NUM_THREADS": str(threads)},
+                    check=True,
+                )
+                temporary.replace(path)
+        found: Array = np.load(path)
+        return found
+
+
+# Gates.
+
+
+class Gates(NamedTuple):
+    """How gates ended; [gate] bool each.
+
+    Args:
+        tested: a cell was called worse by the first batch of fresh seeds.
+        red: and again by the second.
+        small: the least p-value of a drop among the cells lies at most at alpha after Holm's correction, whatever the
+            size of the drop.
+    """
+
+    tested: Array
+    red: Array
+    small: Array
+
+
+def gates(baselines: Sequence[Array], fresh: Array, confirming: Array, *, min_effect: float = 0.10) -> Gates:
+    """Gates all of one size, each with seeds of its own.
+
+    All cells of all gates are compared in one call, which takes the random rearrangements of 99,999 or more once; the
+    gate itself draws 99,999 for ten cells.
+
+    Args:
+        baselines: [cell, seed] each; gate i is against the i-th, counted round.
+        fresh: [gate, cell, seed]. confirming: the same.
+    """
+    from haepo_bench.regression.verdict import Mark, Rule, compare, judge
+
+    count, cells, _ = fresh.shape
+    rule = Rule(alpha=ALPHA, min_effect=min_effect)
+    old = [baselines[gate % len(baselines)][cell] for gate in range(count) for cell in range(cells)]
+    first, second = (compare(old, list(batch.reshape(count * cells, -1)), rule=rule) for batch in (fresh, confirming))
+    tested, red, small = (np.zeros(count, bool) for _ in range(3))
+    for gate in range(count):
+        here = slice(gate * cells, (gate + 1) * cells)
+        marks = judge(first[here], rule)
+        small[gate] = min(mark.p_worse for mark in marks) <= ALPHA
+        suspects = [cell for cell, judgement in enumerate(marks) if judgement.mark is Mark.WORSE]
+        tested[gate] = bool(suspects)
+        again = judge([second[here][cell] for cell in suspects], rule)
+        red[gate] = any(judgement.mark is Mark.WORSE for judgement in again)
+    return Gates(tested, red, small)
+
+
+def dealt(pool: Array, seeds: int, most: int | None = None) -> tuple[Array, Array]:
+    """pool: [cell, seed] -> fresh and confirming seeds [gate, cell, seed], each seed in one gate."""
+    cells, number = pool.shape
+    count = min(number // (2 * seeds), most or number)
+    batches = pool[:, : count * 2 * seeds].reshape(cells, count, 2, seeds)
+    return batches[:, :, 0].swapaxes(0, 1), batches[:, :, 1].swapaxes(0, 1)
+
+
+def share(happened: Array) -> str:
+    """`3 of 1,000 (0.1 to 0.9 %)`: Wilson's interval at 95 %."""
+    from haepo_bench.statistics.rates import rate_interval
+
+    interval = rate_interval(happened)
+    return f"{happened.sum():,} of {len(happened):,} ({100 * interval.low:.2g} to {100 * interval.high:.2g} %)"
+
+
+def baselines_of(pool: Array) -> list[Array]:
+    """pool: [cell, seed] -> baselines [cell, seed] of 50 seeds each."""
+    count = pool.shape[1] // BASELINE_SEEDS
+    return [pool[:, i * BASELINE_SEEDS : (i + 1) * BASELINE_SEEDS] for i in range(count)]
+
+
+def unlucky(baselines: Sequence[Array]) -> tuple[Array, Array]:
+    """Two unlucky baselines: the highest of all on average over cells, and one of the highest in every cell at once.
+
+    The second takes for each cell the baseline at the 95th percentile of means: worse than any that is ever recorded.
+    """
+    means = np.array([baseline.mean(axis=1) for baseline in baselines])
+    z = (means - means.mean(axis=0)) / means.std(axis=0)
+    whole = baselines[int(z.mean(axis=1).argmax())]
+    place = int(0.95 * (len(baselines) - 1))
+    chosen = np.argsort(means, axis=0)[place]
+    return whole, np.array([baselines[which][cell] for cell, which in enumerate(chosen)])
+
+
+# Tables.
+
+Print = Callable[[str], None]
+
+
+def table(say: Print, title: str, *columns: str) -> None:
+    say(f"\n{title}\n\n| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
+
+
+def row(say: Print, *cells: object) -> None:
+    say("| " + " | ".join(map(str, cells)) + " |")
+
+
+def false_alarm_rows(say: Print, what: str, baselines: Sequence[Array], pool: Array, seeds: int) -> None:
+    fresh, confirming = dealt(pool, seeds)
+    bare = gates(baselines, fresh, confirming, min_effect=0.0)
+    whole = gates(baselines, fresh, confirming)
+    row(say, what, seeds, share(bare.small), share(bare.red), share(whole.tested), share(whole.red))
+
+
+_COLUMNS = ("baseline", "fresh seeds", "first batch, any drop", "confirmed, any drop", "first batch", "**the gate**")
+
+
+def false_alarms(pools: Pools, say: Print, *, seeds: int, baselines: int) -> None:
+    """Thousands of gates on cheap cells."""
+    known = baselines_of(pools.areas(CHEAP, 0, baselines * BASELINE_SEEDS))
+    fresh = pools.areas(CHEAP, 10**6, seeds)
+    table(say, f"False alarms, alpha {ALPHA}, ten cheap cells", *_COLUMNS)
+    whole, every = unlucky(known)
+    for number in (5, 10, 20):
+        false_alarm_rows(say, f"each of {len(known)} in turn", known, fresh, number)
+    false_alarm_rows(say, f"the luckiest of {len(known)} on average", [whole], fresh, 10)
+    false_alarm_rows(say, "the 95th percentile in every cell at once", [every], fresh, 10)
+    confirmed = gates([whole], *dealt(fresh, 10)).red
+    hundreds = confirmed[: len(confirmed) // 100 * 100].reshape(-1, 100).sum(axis=1)
+    if not len(hundreds):
+        return
+    say(
+        f"\nAgainst the luckiest baseline, {len(hundreds)} times 100 commits that all move bits: "
+        f"{hundreds.mean():.2f} false alarms per 100 commits, at most {hundreds.max()}."
+    )
+
+
+def suite(pools: Pools, say: Print, *, seeds: int, baselines: int) -> None:
+    """The regression suite's native cells, also as another machine would run them."""
+    known = baselines_of(pools.areas(SUITE, 0, baselines * BASELINE_SEEDS))
+    table(say, f"False alarms, alpha {ALPHA}, the native cells of suites/regression.yaml", *_COLUMNS)
+    fresh = pools.areas(SUITE, 10**6, seeds)
+    recorded, (whole, _) = [known[0]], unlucky(known)
+    false_alarm_rows(say, "seeds 0 to 49, as recorded", recorded, fresh, 5)
+    false_alarm_rows(say, "seeds 0 to 49, as recorded", recorded, fresh, 10)
+    false_alarm_rows(say, f"the luckiest of {len(known)} on average", [whole], fresh, 10)
+    noise = next(fault for fault in HARMLESS if fault.name == "observation-noise")
+    part = seeds // 4
+    threads = pools.areas(SUITE, 2 * 10**6, part, threads=2)
+    false_alarm_rows(say, "as recorded; gates with two threads", recorded, threads, 5)
+    noisy = pools.areas(SUITE, 3 * 10**6, part, fault=noise)
+    false_alarm_rows(say, "as recorded; gates with noise of 1e-7 on observations", recorded, noisy, 5)
+    alone = pools.areas(SUITE, 2 * 10**6, BATCH)
+    changed = (alone != threads[:, :BATCH]).mean(axis=1)
+    say(
+        f"\nSeeds whose area two threads change: {changed.mean():.0%} (by cell {changed.min():.0%} to "
+        f"{changed.max():.0%})."
+    )
+
+
+#: What the gate must see, and what it can hardly see.
+POWER = (
+    "learning-rate",
+    "haepo-entropy-sign",
+    "not-standardised",
+    "mask-first-step",
+    "evaluation-less",
+    "grpo-clip-side",
+    "collapse",
+)
+
+
+def power(pools: Pools, say: Print, *, seeds: int, baselines: int) -> None:
+    """Chance that a gate of one attempt turns red, by fault and number of fresh seeds."""
+    del baselines
+    known = pools.areas(SUITE, 0, BASELINE_SEEDS)
+    table(
+        say,
+        f"Power: share of gates that are red, baseline of {BASELINE_SEEDS} seeds, native cells of regression.yaml",
+        "fault", "5 fresh seeds", "10", "20", "largest drop",
+    )  # fmt: skip
+    by_name = {fault.name: fault for fault in (*FAULTS, *UNSEEN)}
+    for name in POWER:
+        pool = pools.areas(SUITE, 4 * 10**6, seeds, fault=by_name[name])
+        rates = []
+        for number in (5, 10, 20):
+            # Gates draw their seeds from one pool, without replacement within a gate.
+            rng = np.random.default_rng([number, len(name)])
+            drawn = [rng.permutation(pool.shape[1])[: 2 * number] for _ in range(100)]
+            batches = np.stack([pool[:, chosen] for chosen in drawn])
+            red = gates([known], batches[:, :, :number], batches[:, :, number:]).red
+            rates.append(f"{red.mean():.0%}")
+        drop = (pool.mean(axis=1) - known.mean(axis=1)).min()
+        row(say, by_name[name].what, *rates, f"{drop:+.2f}")
+
+
+PARTS: dict[str, Callable[..., None]] = {"false-alarms": false_alarms, "suite": suite, "power": power}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pools", type=Path, default=ROOT / "results" / "calibration")
+    parser.add_argument("--out", type=Path, help="write the tables there too")
+    parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS))
+    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
+    for name, seeds, baselines in (("false-alarms", 20_000, 40), ("suite", 2_000, 10), ("power", 200, 1)):
+        parser.add_argument(f"--{name}-seeds", type=int, default=seeds, help=f"fresh seeds, {seeds:,} if left out")
+        parser.add_argument(f"--{name}-baselines", type=int, default=baselines, help=argparse.SUPPRESS)
+    arguments = vars(parser.parse_args())
+    lines: list[str] = []
+
+    def say(line: str) -> None:
+        print(line, flush=True)
+        lines.append(line)
+
+    pools = Pools(arguments["pools"], arguments["workers"])
+    for part in arguments["only"]:
+        key = part.replace("-", "_")
+        PARTS[part](pools, say, seeds=arguments[f"{key}_seeds"], baselines=arguments[f"{key}_baselines"])
+    if arguments["out"]:
+        arguments["out"].write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--train"]:
+        train(Path(sys.argv[2]), *map(int, sys.argv[3:6]), Path(sys.argv[6]))
+    else:
+        main()

@@ -1,0 +1,1 @@
+"""Did a change move the learning curves: baseline files, and verdicts against them."""

@@ -1,0 +1,298 @@
+"""Stored runs against a baseline: a verdict on each cell, and what the program says with its exit code."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from math import isnan, nan
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haepo_bench.errors import ExitCode
+from haepo_bench.regression.baseline import Baseline, BaselineCell, CellKey, NotComparable
+from haepo_bench.regression.cells import (
+    areas_of,
+    curves_of,
+    digest_of,
+    job_seeds,
+    key_of,
+    relative_cost,
+    why_not_comparable,
+)
+from haepo_bench.regression.recording import drop_since_first
+from haepo_bench.regression.verdict import DEFAULT_RULE, Judgement, Mark, Rule, compare, judge
+from haepo_bench.report.text import plain
+from haepo_bench.results.claims import DEFAULT_THRESHOLD
+from haepo_bench.results.selection import SelectedCell, Selection
+from haepo_bench.statistics.survival import restricted_mean, time_to_threshold
+from haepo_bench.wording import named_seeds
+
+Array = NDArray[Any]
+
+#: Score whose first time is explained; nothing is decided by it.
+THRESHOLD = DEFAULT_THRESHOLD
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What else moved, for the reader: nothing is decided by it. Means over seeds, returns in units of the span.
+
+    Args:
+        baseline_final: at the budget.
+        current_final: at the budget.
+        baseline_time: env steps until the threshold is held, a seed that never gets there counted with the budget.
+        current_time: as `baseline_time`.
+        worst_drop: of the mean curve below the baseline's, where it is largest; negative where it is above throughout.
+        worst_drop_at: env steps at that mark.
+    """
+
+    baseline_final: float
+    current_final: float
+    baseline_time: float
+    current_time: float
+    worst_drop: float
+    worst_drop_at: int
+
+
+@dataclass(frozen=True)
+class CellVerdict:
+    """The verdict on one cell.
+
+    Args:
+        remark: what a reader must know of it; empty where the numbers say it all.
+        judgement: what the mark rests on; None where nothing was tested.
+        confirmation: of a drop that a second batch of seeds was asked about.
+        drop_since_first: of the baseline below the first recording of the cell, in units of the span.
+        slowdown: training cost over the baseline's; None where it was not asked for or cannot be compared.
+        slow: why the cost is a regression or cannot be compared; empty where it is neither.
+        cost_comparable: False where the cost was asked for and cannot be compared.
+    """
+
+    key: CellKey
+    mark: Mark
+    remark: str = ""
+    judgement: Judgement | None = None
+    confirmation: Judgement | None = None
+    explanation: Explanation | None = None
+    drop_since_first: float | None = None
+    slowdown: float | None = None
+    slow: str = ""
+    cost_comparable: bool = True
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The verdict on all cells of a baseline.
+
+    Args:
+        against: which recording of the baseline.
+        new: cells that the baseline does not have.
+        notes: what holds of the whole.
+        max_slowdown: the training cost over the baseline's that is still accepted; None where nobody asked.
+        interrupted: a signal ended it before everything was measured.
+    """
+
+    suite: str
+    rule: Rule
+    against: str
+    cells: tuple[CellVerdict, ...]
+    new: tuple[CellKey, ...] = ()
+    notes: tuple[str, ...] = ()
+    max_slowdown: float | None = None
+    interrupted: bool = False
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """130 interrupted, 1 worse or slower, 2 not measured or too few seeds, 3 not comparable, else 0."""
+        marks = {cell.mark for cell in self.cells}
+        if self.interrupted:
+            return ExitCode.INTERRUPTED
+        if Mark.WORSE in marks or any(cell.slow and cell.cost_comparable for cell in self.cells):
+            return ExitCode.REGRESSION
+        if not marks or marks & {Mark.FAILED, Mark.TOO_FEW}:
+            return ExitCode.RUN_FAILED
+        if Mark.NOT_COMPARABLE in marks or not all(cell.cost_comparable for cell in self.cells):
+            return ExitCode.NOT_COMPARABLE
+        return ExitCode.OK
+
+    def ratcheted(self) -> list[CellVerdict]:
+        """Cells whose baseline has sunk at least `min_effect` below the first recording."""
+        return [
+            cell
+            for cell in self.cells
+            if cell.drop_since_first is not None and cell.drop_since_first >= self.rule.min_effect
+        ]
+
+
+def check(
+    selection: Selection, baseline: Baseline, *, rule: Rule = DEFAULT_RULE, max_slowdown: float | None = None
+) -> Verdict:
+    """Judges stored runs.
+
+    Args:
+        max_slowdown: accept so many times the baseline's training cost, each relative to the reference job of its own
+            session; None for no verdict on cost.
+
+    Raises:
+        NotComparable: the runs are of another suite.
+    """
+    check_suite(selection.name, baseline)
+    found = {key_of(cell): cell for cell in selection.cells}
+    settled: dict[CellKey, CellVerdict] = {}
+    open_cells: list[tuple[BaselineCell, SelectedCell]] = []
+    for old in baseline.cells:
+        cell = found.get(old.key)
+        verdict = settle(old, cell)
+        if verdict is not None:
+            settled[old.key] = verdict
+        elif cell is not None:
+            open_cells.append((old, cell))
+    settled |= {verdict.key: verdict for verdict in judge_together(open_cells, rule)}
+    verdicts = [settled[old.key] for old in baseline.cells]
+    if max_slowdown is not None:
+        pairs = [(old, found.get(old.key)) for old in baseline.cells]
+        verdicts = [
+            with_cost(verdict, old, cell, max_slowdown) for verdict, (old, cell) in zip(verdicts, pairs, strict=True)
+        ]
+    return Verdict(
+        suite=selection.name,
+        rule=rule,
+        against=recorded(baseline),
+        cells=tuple(with_history(verdicts, baseline)),
+        new=tuple(key for key in found if baseline.cell(key) is None),
+        notes=_damaged(selection),
+        max_slowdown=max_slowdown,
+    )
+
+
+def recorded(baseline: Baseline) -> str:
+    """Which recording a baseline is: date, commit, reason."""
+    last = baseline.history[-1]
+    commit = f" at {last.commits[-1][:10]}" if last.commits else ""
+    return plain(f"{last.date}{commit}: {last.reason}")
+
+
+def check_suite(name: str, baseline: Baseline) -> None:
+    """Raises NotComparable where a suite is not the baseline's."""
+    if name != baseline.suite:
+        raise NotComparable(
+            f"the baseline is of the suite '{plain(baseline.suite)}', this is '{plain(name)}'",
+            remedy="name the baseline of this suite; a suite that was renamed needs a new one",
+        )
+
+
+def settle(old: BaselineCell, cell: SelectedCell | None) -> CellVerdict | None:
+    """The verdict on a cell that needs no statistics; None where a test must decide."""
+    if cell is None:
+        return CellVerdict(old.key, Mark.FAILED, "missing: there is no such cell among the results")
+    sample = cell.sample
+    difference = why_not_comparable(
+        old, cell.settings_hash, sample.settings if sample else None, sample.references if sample else None
+    )
+    if not difference and cell.runs and cell.runs[0].curve["env_steps"].tolist() != old.marks:
+        difference = "the marks of the curves differ"
+    if difference:
+        return CellVerdict(old.key, Mark.NOT_COMPARABLE, plain(difference))
+    if not cell.runs:
+        return CellVerdict(old.key, Mark.FAILED, absences(cell) or "missing: no run was asked for")
+    known = {run.seed: run.digest for run in old.runs}
+    same = all(known.get(run.record.seed) == digest_of(run) for run in cell.runs)
+    if not same:
+        return None
+    if cell.absent:
+        return CellVerdict(old.key, Mark.FAILED, f"{absences(cell)}; the others are identical")
+    count = len(cell.runs)
+    return CellVerdict(old.key, Mark.IDENTICAL, f"{count} seed{'' if count == 1 else 's'}")
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def judge_together(cells: Sequence[tuple[BaselineCell, SelectedCell]], rule: Rule) -> list[CellVerdict]:
+    """Verdicts on comparable cells that have runs, corrected for their number, in their order."""
+    areas = [old.scale.units(areas_of(cell.runs, old.scale)) for old, cell in cells]
+    judgements = judge(compare([old.areas() for old, _ in cells], areas, rule=rule), rule)
+    verdicts = []
+    for (old, cell), judgement in zip(cells, judgements, strict=True):
+        mark, remark = judgement.mark, _remark(judgement, rule)
+        if cell.absent:
+            mark = mark if mark is Mark.WORSE else Mark.FAILED
+            remark = "; ".join(part for part in (absences(cell), remark) if part)
+        verdicts.append(CellVerdict(old.key, mark, remark, judgement=judgement, explanation=_explanation(old, cell)))
+    return verdicts
+
+
+def with_history(verdicts: Iterable[CellVerdict], baseline: Baseline) -> list[CellVerdict]:
+    """Verdicts with how far the baseline itself has sunk since the first recording."""
+    changed = []
+    for verdict in verdicts:
+        old = baseline.cell(verdict.key)
+        changed.append(replace(verdict, drop_since_first=drop_since_first(old, baseline)) if old else verdict)
+    return changed
+
+
+def with_cost(verdict: CellVerdict, old: BaselineCell, cell: SelectedCell | None, most: float) -> CellVerdict:
+    """A verdict with that on the training cost, where the results of the cell can be compared.
+
+    The cost of a run is its CPU seconds of training over those of a reference job in the same session, so that a
+    faster machine changes little. Medians over runs; only runs whose jobs had as many seeds, which share the cost.
+    """
+    if cell is None or not cell.runs or verdict.mark is Mark.NOT_COMPARABLE:
+        return verdict
+    now = [(job_seeds(run), relative_cost(run)) for run in cell.runs if run.record.status == "done"]
+    then = [(run.job_seeds, run.relative_cost) for run in old.runs if run.status == "done"]
+    if any(cost is None for _, cost in (*now, *then)) or not now or not then:
+        why = "cost not comparable: no time of the reference job is stored with the runs"
+        return replace(verdict, slow=why, cost_comparable=False)
+    sizes = {size for size, _ in now} & {size for size, _ in then}
+    current, before = ([cost for size, cost in side if size in sizes and cost is not None] for side in (now, then))
+    if not sizes or not np.median(before):
+        jobs = [", ".join(str(size) for size in sorted({size or 0 for size, _ in side})) for side in (now, then)]
+        why = f"cost not comparable: jobs of {jobs[0]} seeds here, of {jobs[1]} in the baseline"
+        return replace(verdict, slow=why, cost_comparable=False)
+    ratio = float(np.median(current) / np.median(before))
+    slow = f"{ratio:.2f} times the baseline's training cost, {most:g} are accepted" if ratio > most else ""
+    return replace(verdict, slowdown=ratio, slow=slow)
+
+
+def _explanation(old: BaselineCell, cell: SelectedCell) -> Explanation:
+    before, now = old.curves(), old.scale.units(curves_of(cell.runs, old.scale))
+    marks = np.array(old.marks, dtype=float)
+    drops = before.mean(axis=0) - now.mean(axis=0)
+    worst = int(np.argmax(drops))
+    return Explanation(
+        baseline_final=float(before[:, -1].mean()),
+        current_final=float(now[:, -1].mean()),
+        baseline_time=_time(before, marks),
+        current_time=_time(now, marks),
+        worst_drop=float(drops[worst]),
+        worst_drop_at=old.marks[worst],
+    )
+
+
+def _time(curves: Array, marks: Array) -> float:
+    return float(restricted_mean(time_to_threshold(curves, marks, THRESHOLD), float(marks[-1])).estimate)
+
+
+def _remark(judgement: Judgement, rule: Rule) -> str:
+    evidence = judgement.evidence
+    if judgement.mark is not Mark.TOO_FEW:
+        return ""
+    seeds = f"{evidence.current_seeds} seeds against {evidence.baseline_seeds}"
+    if rule.noninferiority and judgement.smallest_drop < np.inf:
+        low = nan if isnan(evidence.low) else -evidence.low
+        return f"a drop of up to {low:.2f} is not ruled out by {seeds}"
+    return f"{seeds} cannot show anything at this alpha: run more"
+
+
+def absences(cell: SelectedCell) -> str:
+    """What runs have no result and why: `seeds 1, 4 failed: ValueError: unwell`, one part for each reason."""
+    groups: dict[tuple[str, str], list[int]] = {}
+    for run in cell.absent:
+        groups.setdefault((run.status.replace("_", " "), run.reason.partition("\n")[0]), []).append(run.seed)
+    parts = [
+        f"{named_seeds(seeds)} {status}: {reason}".removesuffix(": ") for (status, reason), seeds in groups.items()
+    ]
+    return plain("; ".join(parts))
+
+
+def _damaged(selection: Selection) -> tuple[str, ...]:
+    return tuple(f"not readable: {plain(str(file.path))}: {plain(file.reason)}" for file in selection.damaged)

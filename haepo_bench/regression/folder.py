@@ -1,0 +1,33 @@
+"""The runs that a RESULTS argument means: those of one suite."""
+
+from pathlib import Path
+
+from haepo_bench.errors import UserError
+from haepo_bench.report.opening import open_results
+from haepo_bench.report.text import plain
+from haepo_bench.results.selection import Selection
+
+
+def runs_in(results: Path, suite: str | None = None, *, to: str) -> Selection:
+    """The runs of one suite.
+
+    Args:
+        results: a suite's folder, or a folder of such.
+        suite: which one, where there are several; any where None. A single one is taken whatever it is called.
+        to: what is to be done with it, for the message.
+
+    Raises:
+        UserError: no such folder, no result in it, or several suites of which none is the one looked for.
+    """
+    selections = open_results(results, to=to)
+    named = [selection for selection in selections if selection.name == suite]
+    if len(selections) == 1:
+        return selections[0]
+    if len(named) == 1:
+        return named[0]
+    listed = ", ".join(sorted(plain(selection.name) for selection in selections))
+    raise UserError(
+        f"holds {len(selections)} suites ({listed})" + (f", none of them '{plain(suite)}'" if suite else ""),
+        where=str(results),
+        remedy="name the folder of one",
+    )

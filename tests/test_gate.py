@@ -1,0 +1,281 @@
+"""`haepo-bench gate` and the pytest fixture, on scripted algorithms and on a real one with a planted fault."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from execution_support import ROOT, Workplace, wait_until
+
+from haepo_bench.regression.seeds import fresh_seeds
+
+SEEDS = 20
+ONE, TWO = {"name": "one"}, {"name": "two", "params": {"batched": True}}
+
+
+class Gatehouse(Workplace):
+    """A workplace in a git repository, with a baseline of its suite."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.sick.unlink()
+        self.script = folder / "site" / "scripted.py"
+        self.healthy = self.script.read_text()
+        (folder / ".gitignore").write_text("results\ngates\n__pycache__\n.pytest_cache\n")
+        self.trial = self.suite([ONE, TWO], seeds=SEEDS)
+        self.git("init", "--quiet")
+        self.commit()
+        assert self.run(self.trial, "--quiet").returncode == 0
+        self.baseline = folder / "baseline.json"
+        done = self.program(
+            "baseline", "results/trial", "--out", "baseline.json", "--reason", "first", "--min-seeds", "20"
+        )
+        assert done.returncode == 0, done.stderr
+
+    def git(self, *arguments: str) -> str:
+        command = ["git", "-c", "user.name=somebody", "-c", "user.email=s@example.org", *arguments]
+        return subprocess.run(command, cwd=self.folder, check=True, capture_output=True, text=True).stdout.strip()
+
+    def commit(self) -> str:
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--allow-empty", "--message", "as it is")
+        return self.git("rev-parse", "HEAD")
+
+    def program(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "haepo_bench", *arguments],
+            cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+
+    def gate(self, name: str, *more: str, suite: Path | None = None) -> tuple[int, dict[str, dict[str, Any]]]:
+        """Exit code and cells by algorithm; runs go to `gates/<name>`."""
+        command = ("--baseline", "baseline.json", "--results", f"gates/{name}", "--format", "json", *more)
+        done = self.program("gate", str(suite or self.trial), *command)
+        assert done.stdout, done.stderr
+        return done.returncode, {cell["algorithm"]: cell for cell in json.loads(done.stdout)["cells"]}
+
+    def seeds(self, name: str, stage: str, algorithm: str) -> set[int]:
+        files = (self.folder / "gates" / name / "trial" / stage).glob(f"*--{algorithm}--*/seed-*.json")
+        return {json.loads(file.read_bytes())["seed"] for file in files}
+
+    def plant(self, fault: str) -> None:
+        """Changes every return by an expression in `seed`, `mean` (the right value) and `parameters`."""
+        at = self.healthy.index("                recorder.evaluated(")
+        lines = (
+            f"                parameters, mean = self.parameters, float(generator.random())\n"
+            f"                recorder.evaluated(due, Evaluation({fault}, 0.0, 1.0, 5))\n"
+        )
+        end = self.healthy.index("\n", at) + 1
+        self.script.write_text(self.healthy[:at] + lines + self.healthy[end:])
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gatehouse]:
+    made = Gatehouse(tmp_path_factory.mktemp("house"))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def healthy(house: Gatehouse) -> Iterator[Gatehouse]:
+    yield house
+    house.sick.unlink(missing_ok=True)
+    house.script.write_text(house.healthy)
+    house.git("checkout", "--quiet", "--", ".")
+
+
+def test_unchanged_code_is_green_after_two_known_seeds(healthy: Gatehouse) -> None:
+    code, cells = healthy.gate("unchanged")
+    assert code == 0
+    assert [cells[name]["mark"] for name in ("one", "two")] == ["=", "="]
+    assert healthy.seeds("unchanged", "identity", "one") == {0, 1}
+    assert [path.name for path in (healthy.folder / "gates" / "unchanged" / "trial").iterdir()] == ["identity"]
+
+
+def test_a_planted_fault_is_found_confirmed_and_found_again(healthy: Gatehouse) -> None:
+    healthy.plant("mean - 0.6 * parameters['batched']")
+    code, cells = healthy.gate("fault")
+    assert (code, cells["one"]["mark"], cells["two"]["mark"]) == (1, "=", "-")
+    two = cells["two"]
+    assert two["test"]["current_seeds"] == two["confirmation"]["current_seeds"] == 10
+    assert two["test"]["baseline_seeds"] == SEEDS
+    assert two["test"]["effect"] < -0.1
+    assert two["confirmation"]["effect"] < -0.1
+    fresh, again = (healthy.seeds("fault", stage, "two") for stage in ("fresh", "confirmation"))
+    assert len(fresh | again | set(range(SEEDS))) == 10 + 10 + SEEDS
+    assert healthy.seeds("fault", "fresh", "one") == set()
+    # Once more: everything is there, and the verdict is the same.
+    files = {file: file.stat().st_mtime_ns for file in (healthy.folder / "gates" / "fault").rglob("seed-*.json")}
+    assert healthy.gate("fault") == (code, cells)
+    assert {file: file.stat().st_mtime_ns for file in files} == files
+
+
+def test_seeds_follow_from_the_commit_and_what_differs_from_it(healthy: Gatehouse) -> None:
+    healthy.plant("mean + 1e-9")
+    commit = healthy.commit()
+    assert healthy.gate("commit", "--seeds", "3")[0] in {0, 2}
+    taken = set(range(SEEDS))
+    assert healthy.seeds("commit", "fresh", "one") == set(fresh_seeds(commit, 0, 3, taken))
+    assert healthy.seeds("commit", "fresh", "two") == healthy.seeds("commit", "fresh", "one")
+    healthy.plant("mean + 2e-9")
+    healthy.gate("dirty", "--seeds", "3")
+    assert healthy.seeds("dirty", "fresh", "one").isdisjoint(healthy.seeds("commit", "fresh", "one"))
+    healthy.script.write_text(healthy.healthy)
+    healthy.commit()
+
+
+def test_a_drop_that_other_seeds_do_not_show_is_none(healthy: Gatehouse) -> None:
+    """Only the first batch of fresh seeds is bad."""
+    healthy.plant("mean - (0.6 if str(seed) in os.environ.get('UNLUCKY', '').split() else 1e-9)")
+    commit = healthy.commit()
+    unlucky = fresh_seeds(commit, 0, 10, set(range(SEEDS)))
+    healthy.environment["UNLUCKY"] = " ".join(map(str, unlucky))
+    code, cells = healthy.gate("unlucky")
+    del healthy.environment["UNLUCKY"]
+    assert (code, cells["one"]["mark"]) == (0, "~")
+    assert cells["one"]["test"]["adjusted_p_worse"] <= 0.01
+    assert cells["one"]["test"]["effect"] < -0.1
+    assert cells["one"]["confirmation"]["effect"] > -0.1
+    assert healthy.seeds("unlucky", "confirmation", "one") == set(
+        fresh_seeds(commit, 1, 10, set(range(SEEDS)) | set(unlucky))
+    )
+    healthy.script.write_text(healthy.healthy)
+    healthy.commit()
+
+
+def test_what_cannot_be_compared_is_not_run(healthy: Gatehouse) -> None:
+    changed = healthy.folder / "changed.yaml"
+    document = json.loads(healthy.trial.read_text())
+    document["algorithms"] = [{"use": "scripted", "name": "one", "params": {"batched": True}}, {"use": "scripted"}]
+    changed.write_text(json.dumps(document))
+    code, cells = healthy.gate("changed", suite=changed)
+    assert code == 2
+    assert cells["one"]["mark"] == "x"
+    assert cells["one"]["remark"] == "algorithm.parameters.batched: false -> true"
+    assert (cells["two"]["mark"], cells["two"]["remark"]) == ("!", "missing: the suite has no such cell")
+    assert not (healthy.folder / "gates" / "changed").exists()
+    document["algorithms"].append({"use": "scripted", **TWO})
+    changed.write_text(json.dumps(document))
+    code, cells = healthy.gate("changed", suite=changed)
+    assert (code, cells["two"]["mark"]) == (3, "=")
+    changed.write_text(json.dumps({**document, "name": "another"}))
+    done = healthy.program("gate", "changed.yaml", "--baseline", "baseline.json")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "the baseline is of the suite 'trial', this is 'another'" in done.stderr
+    done = healthy.program("gate", "nowhere.yaml", "--baseline", "baseline.json")
+    assert done.returncode == 4
+
+
+def test_a_cell_that_crashes_is_red_and_run_again_next_time(healthy: Gatehouse) -> None:
+    healthy.plant("mean if not (Path(os.environ['SICK']).exists() and parameters['batched']) else 1 / 0")
+    healthy.sick.touch()
+    code, cells = healthy.gate("crash")
+    assert (code, cells["one"]["mark"], cells["two"]["mark"]) == (2, "=", "!")
+    assert "ZeroDivisionError" in cells["two"]["remark"]
+    healthy.sick.unlink()
+    assert healthy.gate("crash")[0] == 0
+
+
+def test_an_interrupted_gate_says_so_and_goes_on(healthy: Gatehouse) -> None:
+    healthy.plant("mean if not (Path(os.environ['SICK']).exists() and parameters['batched']) else time.sleep(3600)")
+    healthy.sick.touch()
+    command = [sys.executable, "-m", "haepo_bench", "gate", str(healthy.trial), "--baseline", "baseline.json"]
+    process = subprocess.Popen(
+        [*command, "--results", "gates/stop", "--quiet"],
+        cwd=healthy.folder, env=healthy.environment, text=True, process_group=0,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    healthy._started.append(process)
+    wait_until(lambda: healthy.seeds("stop", "identity", "one") == {0, 1}, "the healthy cell")
+    logs = healthy.folder / "gates" / "stop" / "trial" / "identity" / "logs"
+    wait_until(lambda: any(logs.glob("*--two--*/*.log")), "the cell that hangs")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted: not everything was measured" in out
+    assert "not measured: the gate was interrupted" in out
+    assert "the same command goes on where it stopped" in err
+    healthy.sick.unlink()
+    before = {file: file.stat().st_mtime_ns for file in logs.parent.glob("*--one--*/seed-*.json")}
+    assert healthy.gate("stop")[0] == 0
+    assert {file: file.stat().st_mtime_ns for file in before} == before
+
+
+PYTEST = """
+def test_learning_curves(assert_no_regression):
+    assert_no_regression("suite.yaml", baseline="baseline.json", seeds=10, alpha=0.01, min_effect=0.1)
+
+def test_there_is_no_such_baseline(assert_no_regression):
+    assert_no_regression("suite.yaml", baseline="nowhere.json")
+"""
+
+
+def test_one_line_in_another_test_suite(healthy: Gatehouse) -> None:
+    """The fixture arrives through the entry point that pyproject.toml declares."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    information = healthy.folder / "site" / "plugged-1.0.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: plugged\nVersion: 1.0\n")
+    points = "".join(f"{name} = {target}\n" for name, target in project["entry-points"]["pytest11"].items())
+    (information / "entry_points.txt").write_text(f"[pytest11]\n{points}")
+    (healthy.folder / "test_curves.py").write_text(PYTEST)
+
+    def tests() -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "pytest", "test_curves.py", "--rootdir", ".", "-p", "no:xdist"],
+            cwd=healthy.folder, env=healthy.environment, capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+
+    done = tests()
+    assert "1 failed, 1 passed" in done.stdout, done.stdout
+    assert "the gate could not start (exit code 4)" in done.stdout
+    assert "nowhere.json: there is no such file" in done.stdout
+    assert (healthy.folder / ".pytest_cache" / "d" / "haepo-bench" / "trial" / "identity").is_dir()
+    healthy.plant("mean - 0.6 * parameters['batched']")
+    done = tests()
+    assert "2 failed" in done.stdout
+    assert "learning curves got worse (exit code 1)" in done.stdout
+    assert "regression: 1 worse, 1 identical" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_a_real_algorithm_with_a_fault_in_its_source(tmp_path: Path) -> None:
+    """GRPO and REINFORCE on a bandit; then the same program with the sign of GRPO's loss flipped."""
+    suite = {
+        "name": "bandit",
+        "seeds": 12,
+        "evaluation": {"every": 100, "episodes": 5},
+        "tasks": [{"id": "bandit/10-arm", "budget": {"env_steps": 400}}],
+        "algorithms": [{"use": name, "params": {"learning_rate": 0.03}} for name in ("grpo", "reinforce")],
+        "execution": {"workers": 1, "device": "cpu"},
+    }
+    (tmp_path / "suite.yaml").write_text(json.dumps(suite))
+    faulty = tmp_path / "faulty"
+    shutil.copytree(ROOT / "haepo_bench", faulty / "haepo_bench", ignore=shutil.ignore_patterns("__pycache__"))
+    source = faulty / "haepo_bench" / "objectives" / "grpo.py"
+    text = source.read_text()
+    assert text.count("x = -torch.minimum(") == 1
+    source.write_text(text.replace("x = -torch.minimum(", "x = torch.minimum("))
+
+    def program(*arguments: str, package: Path = ROOT) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "haepo_bench", *arguments],
+            cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(package)}, capture_output=True, text=True,
+            timeout=300, check=False,
+        )  # fmt: skip
+
+    assert program("run", "suite.yaml", "--quiet").returncode == 0
+    done = program("baseline", "results/bandit", "--out", "b.json", "--reason", "first", "--min-seeds", "12")
+    assert done.returncode == 0, done.stderr
+    assert "warning" not in done.stdout
+    done = program("gate", "suite.yaml", "--baseline", "b.json", "--quiet", package=faulty)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "confirmed by a second batch" in done.stdout
+    assert done.stdout.splitlines()[-1] == "regression: 1 worse, 1 identical"
