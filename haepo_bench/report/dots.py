@@ -21,13 +21,13 @@ class Row(NamedTuple):
     """One algorithm.
 
     Args:
-        number: mean as text; `interval` in brackets; `count` as n/N.
+        number: mean as text; `interval` in brackets; `runs` as n/N.
         value: to sort by.
         whisker, dot, rug: SVG paths in a box of 1000 x 24; empty where there is nothing to draw.
     """
 
     name: str
-    count: str
+    runs: str
     colour: int
     number: str
     interval: str
@@ -57,7 +57,7 @@ class Interval(NamedTuple):
     """What a row shows: `values` of single seeds may be empty."""
 
     name: str
-    count: str
+    runs: str
     mean: float | None
     low: float | None
     high: float | None
@@ -163,7 +163,7 @@ def _row(row: Interval, styles: Styles, place: Callable[[float], int], decimals:
     seeds = sorted({place(value) for value in row.values}) if len(row.values) > 1 else []
     return Row(
         name=row.name,
-        count=row.count,
+        runs=row.runs,
         colour=styles.of(row.name).colour,
         number=UNDEFINED if row.mean is None else fixed(row.mean, decimals),
         interval=interval,

@@ -55,7 +55,7 @@ class Mishap(NamedTuple):
 
 
 class _Leader(NamedTuple):
-    """Who has the highest mean on a task; `text` has interval and n/N, `reaching` counts others whose intervals reach it."""
+    """Who has the highest mean on a task; `text` has interval and n/N, `reaching` counts others' intervals that do."""
 
     task: TaskResult
     name: str
