@@ -151,7 +151,8 @@ def seed_counts(results: Sequence[AlgorithmResult]) -> str:
     """On how many seeds the results of a figure rest, fewest and most."""
     counts = [len(result.seeds.shown) for result in results], [len(result.seeds.planned) for result in results]
     shown, planned = (f"{min(own)}" if min(own) == max(own) else f"{min(own)} to {max(own)}" for own in counts)
-    return f"Seeds with a result, for each algorithm on each task: {shown} of {planned} asked for."
+    asked = "all that were asked for" if counts[0] == counts[1] else f"of {planned} asked for"
+    return f"Seeds with a result, for each algorithm on each task: {shown}, {asked}."
 
 
 def grid_shape(n: int) -> tuple[int, int]:
