@@ -26,6 +26,7 @@ class Fault(NamedTuple):
 
 
 _HAEPO, _GRPO, _DPO = "objectives/haepo.py", "objectives/grpo.py", "objectives/dpo.py"
+_RATIOS, _PAIRS = "objectives/ratios.py", "objectives/pairs.py"
 _REINFORCE, _PPO, _BASE = "objectives/reinforce.py", "objectives/ppo.py", "objectives/base.py"
 _TRAINER, _UPDATE, _ROLLOUT = "training/trainer.py", "training/update.py", "training/rollout.py"
 _SEGMENTS, _ADAPTER, _EVALUATION = "training/segments.py", "training/ppo_sb3_run.py", "training/evaluation.py"
@@ -83,7 +84,7 @@ FAULTS = (
     Fault(
         "grpo-clip-side",
         "GRPO takes the larger of the clipped and the unclipped term",
-        _GRPO,
+        _RATIOS,
         "x = -torch.minimum(r * A, clipped * A)",
         "x = -torch.maximum(r * A, clipped * A)",
     ),
@@ -97,21 +98,14 @@ FAULTS = (
     Fault(
         "grpo-not-centred",
         "GRPO's advantages are returns divided by their deviation, without a baseline",
-        _GRPO,
+        _RATIOS,
         "return centred / (std + 1e-4)",
         "return returns / (std + 1e-4)",
     ),
     Fault(
-        "grpo-entropy-sign",
-        "GRPO's entropy bonus punishes entropy",
-        _GRPO,
-        "loss - self.entropy_coefficient * batch.token_mean(batch.entropy)",
-        "loss + self.entropy_coefficient * batch.token_mean(batch.entropy)",
-    ),
-    Fault(
-        "dpo-entropy-sign",
-        "DPO's entropy bonus punishes entropy",
-        _DPO,
+        "dpo-grpo-entropy-sign",
+        "the entropy bonus of DPO and GRPO punishes entropy",
+        _BASE,
         "loss - self.entropy_coefficient * batch.token_mean(batch.entropy)",
         "loss + self.entropy_coefficient * batch.token_mean(batch.entropy)",
     ),
@@ -125,7 +119,7 @@ FAULTS = (
     Fault(
         "dpo-ties",
         "DPO counts ties, and every trajectory with itself, as preferred pairs",
-        _DPO,
+        _PAIRS,
         "better = returns[..., :, None] > returns[..., None, :]",
         "better = returns[..., :, None] >= returns[..., None, :]",
     ),
@@ -161,8 +155,8 @@ FAULTS = (
         "regularised-entropy-sign",
         "REINFORCE's entropy bonus punishes entropy",
         _BASE,
-        "- self.entropy_coefficient * batch.token_mean(batch.entropy)",
-        "+ self.entropy_coefficient * batch.token_mean(batch.entropy)",
+        "loss\n            - self.entropy_coefficient",
+        "loss\n            + self.entropy_coefficient",
     ),
     Fault(
         "togo-shifted",

@@ -45,7 +45,9 @@ def test_the_page_has_what_describe_prints(name: str, capsys: pytest.CaptureFixt
         assert f"- {fact}: {value}\n" in section
     shared = page.partition("## Trainer settings")[2]
     for parameter in definition.describe_parameters():
-        assert f"`{parameter.name}`" in section + (shared if isinstance(definition, NativeDefinition) else "")
+        assert f"`{parameter.name}`" in section + (
+            shared if isinstance(definition, NativeDefinition) or name == "dpo-offline" else ""
+        )
     assert definition.confidence.split(" ")[0].rstrip(":") in ("high", "medium", "low")
 
 

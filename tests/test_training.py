@@ -23,8 +23,9 @@ from haepo_bench.training.streams import hashed_seed, stream
 from haepo_bench.training.trainer import Trainer, make_head
 from haepo_bench.training.update import Update
 
-#: All but those that need an expert, which has tests of its own (test_objective_needs.py).
-NATIVE = [name for name in catalogue.ALGORITHMS if not name.startswith("ppo") and name != "calibrl"]
+#: All but those that need an expert (test_objective_needs.py) or fixed preferences (test_language_training.py).
+APART = ("ppo", "ppo-batched", "calibrl", "dpo-offline")
+NATIVE = [name for name in catalogue.ALGORITHMS if name not in APART]
 
 
 @pytest.mark.parametrize("name", [*NATIVE, "ppo", "ppo-batched"])

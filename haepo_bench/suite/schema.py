@@ -6,6 +6,7 @@ Names of algorithms and tasks and their hyper-parameters are checked later, agai
 import re
 from collections import Counter
 from collections.abc import Iterable
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -85,14 +86,14 @@ def _no_repeated_seed(seeds: tuple[int, ...]) -> tuple[int, ...]:
     return seeds
 
 
-def parse_duration(value: Any) -> Any:
-    """Seconds of `90`, `45s`, `30m`, `1.5h` or `2d`."""
+def parse_duration(value: Any, *, least: float = 1.0) -> Any:
+    """Seconds of `90`, `45s`, `30m`, `1.5h` or `2d`; at least so many."""
     if isinstance(value, str) and re.fullmatch(_DURATION, value):
         value = float(value[:-1]) * _UNITS[value[-1]]
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _error(f"'{value}' is not a duration", "write seconds, or a number with s, m, h or d, such as 30m")
-    if not 1 <= value <= MAX_TIMEOUT_SECONDS:
-        raise _error("must be between one second and 30 days")
+    if not least <= value <= MAX_TIMEOUT_SECONDS:
+        raise _error(f"must be between {'one second' if least else 'nothing'} and 30 days")
     return float(value)
 
 
@@ -155,6 +156,16 @@ _Timeout = Annotated[
     BeforeValidator(
         parse_duration,
         json_schema_input_type=Annotated[float, Field(ge=1, le=MAX_TIMEOUT_SECONDS)]
+        | Annotated[str, Field(pattern=f"^{_DURATION}$")],
+    ),
+]
+
+
+_Pause = Annotated[
+    float,
+    BeforeValidator(
+        partial(parse_duration, least=0.0),
+        json_schema_input_type=Annotated[float, Field(ge=0, le=MAX_TIMEOUT_SECONDS)]
         | Annotated[str, Field(pattern=f"^{_DURATION}$")],
     ),
 ]
@@ -295,7 +306,7 @@ class ExecutionOptions(_Section):
         description=f"for one job, a block of one algorithm's seeds on one task; seconds, or such as 30m; "
         f"{DEFAULT_TIMEOUT} where nothing is said",
     )
-    checkpoint: _Timeout = Field(
+    checkpoint: _Pause = Field(
         default=parse_duration(DEFAULT_CHECKPOINT),
         description="between two checkpoints of a run that can go on from one (language tasks); seconds, or such as "
         f"5m; {DEFAULT_CHECKPOINT} where nothing is said",

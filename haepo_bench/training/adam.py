@@ -9,6 +9,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+#: Parameters that are updated at a time: bounds what is held beside them, and more than small policies have.
+_PIECE = 1 << 24
+
 
 class Adam:
     """Adam (Kingma and Ba 2015, arXiv 1412.6980) with its usual betas 0.9 and 0.999.
@@ -39,11 +42,13 @@ class Adam:
                 self._move(self._parameters[row], self._mean[row], self._square[row], own, self._steps[row])
 
     def _move(self, parameters: Tensor, mean: Tensor, square: Tensor, gradient: Tensor, steps: int) -> None:
-        mean.lerp_(gradient, 0.1)
-        square.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
         size = self.learning_rate / (1 - 0.9**steps)
-        root = (square / (1 - 0.999**steps)).sqrt_().add_(self._epsilon)
-        parameters.addcdiv_(mean, root, value=-size)
+        whole = [torch.split(x.view(-1), _PIECE) for x in (parameters, mean, square, gradient)]
+        for p, m, s, g in zip(*whole, strict=True):
+            m.lerp_(g, 0.1)
+            s.mul_(0.999).addcmul_(g, g, value=0.001)
+            root = (s / (1 - 0.999**steps)).sqrt_().add_(self._epsilon)
+            p.addcdiv_(m, root, value=-size)
 
     def state(self) -> tuple[Tensor, Tensor, list[int]]:
         """What the next step depends on beside the parameters."""
@@ -61,6 +66,14 @@ class Adam:
         self._parameters = parameters
         self._mean, self._square = self._mean[index], self._square[index]
         self._steps = [self._steps[row] for row in rows]
+
+
+def clip_long_gradient(gradient: Tensor, largest: float | None) -> Tensor:
+    """As `clip_gradient`, without a copy of the gradient [1, parameter]; the last bits of the norm may differ."""
+    norm: Tensor = torch.linalg.vector_norm(gradient, dim=1)
+    if largest is not None:
+        gradient.mul_((largest / (norm + 1e-6)).clamp(max=1.0)[:, None])
+    return norm
 
 
 def clip_gradient(gradient: Tensor, largest: float | None) -> Tensor:

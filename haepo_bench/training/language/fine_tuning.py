@@ -7,7 +7,7 @@ import torch
 
 from haepo_bench.policies.language import LanguagePolicy
 from haepo_bench.policies.responses import Responses
-from haepo_bench.training.adam import Adam, clip_gradient
+from haepo_bench.training.adam import Adam, clip_long_gradient
 
 #: Demonstrations a step; for the tiny model on one core the best progress a second.
 BATCH = 64
@@ -41,7 +41,7 @@ def fine_tune(
         log_probs = policy.evaluate(rows, entropy=False).log_probs
         loss = -torch.where(mask, log_probs, 0.0).sum() / mask.sum()
         torch.autograd.backward(loss)
-        clip_gradient(policy.gradient, _MAX_NORM)
+        clip_long_gradient(policy.gradient, _MAX_NORM)
         optimiser.learning_rate = learning_rate * (1 - step / steps)
         optimiser.step(policy.gradient)
         policy.publish()

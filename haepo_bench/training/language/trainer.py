@@ -11,7 +11,7 @@ from torch import Tensor
 from haepo_bench.objectives.base import Objective
 from haepo_bench.policies.language import LanguagePolicy
 from haepo_bench.tasks.language import LanguageTask
-from haepo_bench.training.adam import Adam, clip_gradient
+from haepo_bench.training.adam import Adam, clip_long_gradient
 from haepo_bench.training.language.batches import Batch, Batches, Preferences, Sampled
 from haepo_bench.training.language.evaluation import LanguageEvaluator
 from haepo_bench.training.language.models import Source, quiet_transformers
@@ -116,7 +116,7 @@ class LanguageTrainer:
         seen: list[dict[str, Tensor]] = []
         for _ in range(settings.epochs):
             diagnostics = update.gradient(objective)
-            diagnostics["gradient_norm"] = clip_gradient(self.policy.gradient, settings.max_gradient_norm)
+            diagnostics["gradient_norm"] = clip_long_gradient(self.policy.gradient, settings.max_gradient_norm)
             self.optimiser.step(self.policy.gradient)
             self.policy.publish()
             seen.append(diagnostics)
