@@ -362,19 +362,13 @@ class Suite:
         }
 
     def profile(self, name: str, tasks: Sequence[str]) -> dict[str, Any]:
-        """The band is drawn anew, one run after the other: it agrees up to what random draws differ by."""
         every = [v for t in tasks for other in self.names for v in self.column((t, other), "final_score")]
         ends = round(max(min(0.0, *every), -1) / 0.02), round(min(max(1.0, *every), 2) / 0.02)
         thresholds = [round(0.02 * i, 2) for i in range(ends[0], ends[1] + 1)]
         groups, w = [np.array(self.column((task, name), "final_score")) for task in tasks], shares(tasks)
-        rng = np.random.default_rng(5)
-        drawn = np.zeros((4000, len(thresholds)))
-        for group, share in zip(groups, w, strict=True):
-            again = group[rng.integers(0, len(group), (4000, len(group)))]
-            drawn += share * (again[:, :, None] > np.array(thresholds)).mean(axis=1)
-        low, high = np.quantile(drawn, [0.025, 0.975], axis=0).tolist()
+        ends_of = [rates([(group > t).astype(float).tolist() for group in groups], w) for t in thresholds]
+        share, low, high = (list(end) for end in zip(*ends_of, strict=True))
         runs = self.count(name, tasks)
-        share = [sum(s * float((g > t).mean()) for g, s in zip(groups, w, strict=True)) for t in thresholds]
         return {
             "thresholds": thresholds,
             "band": {"mean": share, "low": low, "high": high, "n": [runs["shown"]] * len(thresholds)},

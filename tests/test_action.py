@@ -122,3 +122,41 @@ def test_what_is_installed(tmp_path: Path, install: str, words: list[str]) -> No
     done = Runner(tmp_path).step(INSTALL, python=str(python), install=install)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["-m", "pip", "install", "--disable-pip-version-check", *words]
+
+
+FAKES = {
+    "pip": "exit 0",
+    "haepo-bench": 'echo "$@" > arguments; echo "### regression" > verdict.md; exit 1',
+    "curl": 'for each in "$@"; do echo "$each"; done > posted; exit 22',
+}
+
+
+def test_the_gitlab_job_posts_the_verdict_and_fails_with_its_exit_code(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "regression.md").read_text(encoding="utf-8")
+    job = yaml.safe_load(text[text.index("gate:\n  image:") :].partition("```")[0])["gate"]
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name, script in FAKES.items():
+        (tools / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tools / name).chmod(0o755)
+    variables = {"CI_API_V4_URL": "https://git.example/api/v4", "CI_PROJECT_ID": "7", "CI_MERGE_REQUEST_IID": "5"}
+
+    def run(token: str) -> int:
+        path = os.pathsep.join([str(tools), os.environ["PATH"]])
+        done = subprocess.run(
+            ["bash", "-eo", "pipefail", "-c", "\n".join(job["script"])],
+            cwd=tmp_path,
+            env={**os.environ, **variables, "PATH": path, "GATE_TOKEN": token, "HAEPO_BENCH": "."},
+            capture_output=True,
+            check=False,
+        )
+        return done.returncode
+
+    assert run("") == 1
+    assert not (tmp_path / "posted").exists()
+    assert run("secret") == 1  # a note that cannot be posted changes no verdict
+    posted = (tmp_path / "posted").read_text().splitlines()
+    assert "body=<verdict.md" in posted
+    assert posted[-1] == "https://git.example/api/v4/projects/7/merge_requests/5/notes"
+    written = (tmp_path / "arguments").read_text().split()
+    assert {*job["artifacts"]["paths"], job["artifacts"]["reports"]["junit"]} <= set(written)

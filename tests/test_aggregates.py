@@ -11,7 +11,6 @@ from scipy import stats
 
 from haepo_bench.statistics.aggregates import (
     Aggregate,
-    aggregate_interval,
     cvar,
     cvar_interval,
     family_weights,
@@ -25,7 +24,8 @@ from haepo_bench.statistics.aggregates import (
     weighted_mean_interval,
 )
 from haepo_bench.statistics.intervals import corrected_mean_interval
-from haepo_bench.statistics.profiles import performance_profile, profile_band
+from haepo_bench.statistics.profiles import performance_profile
+from haepo_bench.statistics.rates import rate_combination_interval
 
 NAN = float("nan")
 
@@ -195,61 +195,44 @@ def test_cvar_has_no_interval_from_a_tail_of_two_seeds() -> None:
     assert ((many.low < many.estimate) & (many.estimate < many.high)).all()
 
 
-def test_bootstrap_of_an_aggregate_takes_unequal_tasks() -> None:
-    scores = np.random.default_rng(7).normal(0.5, 0.2, size=(10, 3))
-    scores[6:, 1] = NAN
-    found = aggregate_interval(interquartile_mean, scores, equal(3), rng=np.random.default_rng(0))
-    assert float(found.estimate) == pytest.approx(float(interquartile_mean(scores, equal(3))), abs=1e-12)
-    analytic = interquartile_mean_interval(scores, equal(3))
-    # Two methods for one thing: the bootstrap is narrower, not by half.
-    assert 0.6 < float((found.high - found.low) / (analytic.high - analytic.low)) < 1.1
-    one = scores.copy()
-    one[1:, 1] = NAN
-    assert np.isnan(aggregate_interval(weighted_mean, one, equal(3), rng=np.random.default_rng(0)).low)
-
-
 def test_profile_is_rliables_score_distribution() -> None:
     scores = np.random.default_rng(8).normal(0.5, 0.3, size=(10, 4))
     thresholds = np.linspace(-0.5, 1.5, 21)
-    found = performance_profile(scores, equal(4), thresholds)
+    found = performance_profile(scores, equal(4), thresholds).estimate
     np.testing.assert_allclose(found, [rliable_profile(scores, tau) for tau in thresholds], atol=1e-12)
     # A run at the threshold is not above it.
-    assert float(performance_profile(np.ones((2, 1)), np.ones(1), np.array([1.0]))[0]) == 0.0
+    assert float(performance_profile(np.ones((2, 1)), np.ones(1), np.array([1.0])).estimate[0]) == 0.0
 
 
 def test_profile_encloses_the_optimality_gap() -> None:
     scores = np.random.default_rng(9).beta(2, 1, size=(10, 4))
     scores[7:, 0] = NAN
     edges = np.concatenate([[0.0], np.sort(scores[~np.isnan(scores)]), [1.0]])
-    heights = performance_profile(scores, equal(4), edges[:-1])
+    heights = performance_profile(scores, equal(4), edges[:-1]).estimate
     assert float(np.diff(edges) @ heights) == pytest.approx(1 - float(optimality_gap(scores, equal(4))), abs=1e-12)
 
 
-def test_profile_band_encloses_the_profile() -> None:
-    scores = np.random.default_rng(10).normal(0.5, 0.3, size=(10, 4))
+def test_profile_band_is_wilsons_on_one_task() -> None:
+    scores = np.random.default_rng(10).normal(0.5, 0.3, size=(10, 1))
     thresholds = np.linspace(0, 0.8, 5)
-    band = profile_band(scores, equal(4), thresholds, rng=np.random.default_rng(0), replicates=500)
-    assert band.low.shape == (5,)
-    assert ((band.low <= band.estimate) & (band.estimate <= band.high) & (band.low < band.high)).all()
+    band = performance_profile(scores, equal(1), thresholds)
+    for place, threshold in enumerate(thresholds):
+        own = stats.binomtest(int((scores > threshold).sum()), 10).proportion_ci(method="wilson")
+        assert (float(band.low[place]), float(band.high[place])) == pytest.approx((own.low, own.high), abs=1e-12)
 
 
-def test_profile_band_is_the_stratified_bootstraps() -> None:
-    """Drawing counts gives the distribution that drawing runs gives; the quantiles of 20,000 draws differ by a step."""
+def test_profile_band_of_tasks_is_their_rates_and_never_without_width() -> None:
     scores = np.random.default_rng(11).normal(0.5, 0.3, size=(12, 3))
     scores[9:, 0] = NAN
-    thresholds, weights = np.linspace(0, 1, 6), np.array([0.5, 0.25, 0.25])
-    ours = profile_band(scores, weights, thresholds, rng=np.random.default_rng(0), replicates=20_000)
-    theirs = aggregate_interval(
-        lambda resampled, shares: performance_profile(resampled, shares, thresholds),
-        scores,
-        weights,
-        rng=np.random.default_rng(1),
-        method="percentile",
-        replicates=20_000,
-    )
-    np.testing.assert_allclose(ours.estimate, theirs.estimate, atol=1e-12)
-    np.testing.assert_allclose(ours.low, theirs.low, atol=0.25 / 12 + 1e-9)
-    np.testing.assert_allclose(ours.high, theirs.high, atol=0.25 / 12 + 1e-9)
-    one = scores.copy()
-    one[1:, 1] = NAN
-    assert np.isnan(profile_band(one, weights, thresholds, rng=np.random.default_rng(0)).low).all()
+    weights, thresholds = np.array([0.5, 0.25, 0.25]), [-9.0, 0.2, 0.6, 9.0]
+    band = performance_profile(scores, weights, np.array(thresholds))
+    for place, threshold in enumerate(thresholds):
+        groups = [column[~np.isnan(column)] > threshold for column in scores.T]
+        expected = rate_combination_interval(groups, weights)
+        assert [float(end[place]) for end in band] == pytest.approx([float(end) for end in expected], abs=1e-12)
+    # Two of two above say little of the next one.
+    two = performance_profile(np.ones((2, 1)), np.ones(1), np.array([0.5]))
+    assert (float(two.estimate[0]), float(two.high[0])) == (1.0, 1.0)
+    assert float(two.low[0]) == pytest.approx(0.342, abs=1e-3)
+    scores[:, 1] = NAN
+    assert np.isnan(performance_profile(scores, weights, np.array([0.5]))).all()

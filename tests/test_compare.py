@@ -11,6 +11,7 @@ from cli_support import run_apart, run_here
 from scipy import stats
 from synthetic_runs import MARKS, put, put_plan, record, showcase
 
+from haepo_bench.report import compare_page, compare_tables
 from haepo_bench.report.compare import compare_results
 from haepo_bench.report.compare_document import CompareDocument
 from haepo_bench.results.store import Store
@@ -168,6 +169,35 @@ def test_a_few_seeds_get_no_verdict(tmp_path: Path) -> None:
     (cell,) = compare_results(a, b).suites[0].cells
     assert (cell.final.outcome, cell.final.low, cell.final.p_permutation) == ("not tested", None, None)
     assert cell.final.difference == pytest.approx((returns(1.9, 0)[-1] - returns(0.1, 0)[-1]) / 2)
+
+
+def test_cells_without_results_change_no_word_about_the_others(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        runs = [record(algorithm=own, seed=seed) for own in ("grpo", "dpo") for seed in range(3)]
+        store = Store(tmp_path / name)
+        put_plan(store, [record(algorithm="reinforce"), *runs], [0, 1, 2])
+        put(store, *(run for run in runs if name == "a" or run.algorithm == "grpo"))
+    document = compare_results(tmp_path / "a", tmp_path / "b")
+    assert "no result on either side on bandit/10-arm: reinforce" in compare_tables.omission_lines(document)
+    assert compare_tables.headline(document).endswith("1 without a result on either side.")
+    # One side's references are enough to know what a score is.
+    assert {cell.final.measure for cell in compare_tables.cells(document)} == {"final_score"}
+    assert not any(cell.warnings for cell in compare_tables.cells(document))
+    page = compare_page.to_html(document)
+    assert "score (0: random, 1: solved)" in page
+    assert "evaluation return" not in page
+
+
+def test_one_measure_a_table(tmp_path: Path) -> None:
+    for name, solved in (("a", 2.0), ("b", 4.0)):
+        runs = [record(algorithm="grpo", seed=seed) for seed in range(3)]
+        runs += [record(algorithm="dpo", seed=seed, references=(0.0, solved)) for seed in range(3)]
+        put(Store(tmp_path / name), *runs)
+    document = compare_results(tmp_path / "a", tmp_path / "b")
+    assert sorted(compare_tables.by_task(document)) == [
+        ("bandit/10-arm", "final_return"),
+        ("bandit/10-arm", "final_score"),
+    ]
 
 
 def test_suites_go_together_by_name(tmp_path: Path) -> None:

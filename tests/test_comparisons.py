@@ -11,7 +11,6 @@ from scipy import stats
 from haepo_bench.statistics.comparisons import (
     holm,
     mann_whitney,
-    non_inferiority,
     paired_test,
     permutation_test,
     probability_of_improvement,
@@ -266,28 +265,3 @@ def test_holm_is_the_closed_test_of_bonferronis() -> None:
             for size in range(1, 7) for group in combinations(range(6), size) if place in group
         ]  # fmt: skip
         assert adjusted == pytest.approx(max(intersections), abs=1e-12)
-
-
-def test_at_par_and_superior() -> None:
-    base = np.linspace(0.68, 0.72, 10)
-    better, par, worse = (non_inferiority(base + shift, base) for shift in (0.2, -0.05, -0.2))
-    assert (bool(better.at_par), bool(better.superior)) == (True, True)
-    assert (bool(par.at_par), bool(par.superior)) == (True, False)
-    assert (bool(worse.at_par), bool(worse.superior)) == (False, False)
-    assert not bool(non_inferiority(base - 0.05, base, margin=0.05).at_par)
-
-
-def test_the_bound_is_one_sided() -> None:
-    x, y = rng(6).normal(size=9), rng(7).normal(size=9)
-    assert float(non_inferiority(x, y).lower) == float(difference_interval(x, y, confidence=0.9).low)
-
-
-def test_one_seed_is_never_at_par() -> None:
-    found = non_inferiority(np.array([5.0]), np.array([0.0, 0.1]))
-    assert np.isnan(found.lower)
-    assert not bool(found.at_par)
-
-
-def test_a_negative_margin_is_refused() -> None:
-    with pytest.raises(ValueError, match="must not be negative"):
-        non_inferiority(np.ones(3), np.ones(3), margin=-0.1)

@@ -178,6 +178,21 @@ def test_tensorboard_event_files(tmp_path: Path, take: Any) -> None:
     assert run["curve"]["eval_return"] == [1.0, 2.0, 3.0, 4.0, 5.0]
     assert run["curve"]["loss"] == [None, 4.0, 6.0, 8.0, 10.0]
     assert run["provenance"]["imported"]["sha256"].count(",") == 1
+    assert done.err == ""
+    # A file that was cut off while it was written, and one with a flipped bit in the middle.
+    whole = (tmp_path / "seed_5" / "events.out.tfevents.0001.first").read_bytes()
+    for number, content in ((6, whole[:-9]), (7, whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:])):
+        (tmp_path / f"seed_{number}").mkdir()
+        (tmp_path / f"seed_{number}" / "events.out.tfevents.1").write_bytes(content)
+    said = {"files": "seed_{seed}/events*", "columns": columns, "short": "hold"}
+    done = take(write_mapping(tmp_path, said), "--dry-run")
+    assert done.code == 0, done.err
+    said_of = [line.strip() for line in done.err.splitlines() if "cut off" in line]
+    assert len(said_of) == 2
+    for number, line in zip((6, 7), said_of, strict=True):
+        # One event says which version the file is of.
+        assert line.startswith(str(tmp_path / f"seed_{number}"))
+        assert line.endswith("cut off or damaged after 4 events: read up to there")
 
 
 def test_tensorboard_missing_names_the_extra(tmp_path: Path, take: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,6 +46,25 @@ def test_a_round_trip_changes_no_number(tmp_path: Path, form: str, capsys: pytes
     assert {(cell["settings_same"], cell["final"]["outcome"]) for cell in cells} == {(True, "identical")}
 
 
+def test_cells_without_a_run_stay_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = Store(tmp_path / "results" / "made-up")
+    runs = [record(algorithm="grpo", seed=seed) for seed in range(2)]
+    put_plan(store, [*runs, record(algorithm="ppo")], [0, 1])
+    put(store, *runs)
+    assert run_here(capsys, "export", str(store.root), "--out", str(tmp_path / "tables")).code == 0
+    done = run_here(capsys, "import", str(tmp_path / "tables"), "--results", str(tmp_path / "again"))
+    assert done.code == 0, done.err
+    report = run_here(capsys, "report", str(tmp_path / "again"), "--format", "json")
+    (suite,) = json.loads(report.out)["suites"]
+    assert (suite["runs_shown"], suite["runs_planned"]) == (2, 4)
+    ppo = next(each for each in suite["tasks"][0]["algorithms"] if each["algorithm"] == "ppo")
+    assert [(run["seed"], run["status"]) for run in ppo["seeds"]["missing"]] == [(0, "missing"), (1, "missing")]
+    # The same tables again change nothing.
+    plan = (tmp_path / "again" / "made-up" / "plan.json").read_bytes()
+    assert run_here(capsys, "import", str(tmp_path / "tables"), "--results", str(tmp_path / "again")).code == 0
+    assert (tmp_path / "again" / "made-up" / "plan.json").read_bytes() == plan
+
+
 def test_tables_that_were_changed_by_hand_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     showcase(tmp_path / "results" / "made-up", seeds=2, marks=4, only=("gym/CartPole-v1",))
     tables = tmp_path / "tables"

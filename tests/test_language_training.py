@@ -24,6 +24,8 @@ from haepo_bench.training.language.start import cache_folder, starting_model
 from haepo_bench.training.recorder import Recorder, SeedResult
 
 ALGORITHMS = ["haepo-weighted", "haepo-listwise", "haepo-ranking", "reinforce", "reinforce-togo", "grpo", "dpo"]
+#: Those that ask for more than a batch of responses.
+ASKING = {"qrpo": {"reference_episodes": 2}, "a2po": {"reference_episodes": 2}, "dcpo": {}}
 SMALL = {"prompts": 4, "completions": 4, "learning_rate": 1e-2}
 
 
@@ -68,9 +70,9 @@ def run(
     return results[0]
 
 
-@pytest.mark.parametrize("algorithm", [*ALGORITHMS, "dpo-offline", "ppo-batched"])
+@pytest.mark.parametrize("algorithm", [*ALGORITHMS, *ASKING, "dpo-offline", "ppo-batched"])
 def test_every_algorithm_trains_and_a_run_repeats_itself(algorithm: str) -> None:
-    one, two = run(algorithm, seed=3), run(algorithm, seed=3)
+    one, two = (run(algorithm, seed=3, **ASKING.get(algorithm, {})) for _ in range(2))
     assert one.status == "done"
     assert without_clocks(one) == without_clocks(two)
     assert one.final == two.final
@@ -134,6 +136,8 @@ def test_a_broken_off_run_ends_as_one_that_was_not() -> None:
         ("reinforce", {"reference": 3, "dtype": "bfloat16"}),
         ("ppo-batched", {"lora_rank": 2}),
         ("dpo-offline", {}),
+        ("qrpo", {"reference_episodes": 2, "budget": 480}),
+        ("a2po", {"reference_episodes": 2, "reference": 4, "budget": 480}),
     ):
         whole = run(algorithm, seed=2, **parameters)
         memory = Breaking()

@@ -116,13 +116,11 @@ def test_every_number_is_recomputed_from_the_files(store: Store) -> None:
     assert sum(value is not None for value in found.values()) > 9_000
     wrong = []
     for path, value in expected.items():
-        # A band is drawn: two draws of 2,000 and 4,000 differ in the quantiles of shares by a step or two of one run.
-        tolerance = 0.03 if path.startswith(".profiles") and (".band.low" in path or ".band.high" in path) else 1e-7
         if path not in found:
             wrong.append((path, "not in the report", value))
         elif value is None or found[path] is None:
             wrong += [] if value is found[path] else [(path, found[path], value)]
-        elif not math.isclose(found[path], value, rel_tol=tolerance, abs_tol=tolerance):
+        elif not math.isclose(found[path], value, rel_tol=1e-7, abs_tol=1e-7):
             wrong.append((path, found[path], value))
     assert not wrong, (len(wrong), wrong[:10])
 

@@ -169,7 +169,14 @@ def dirty(value: Any) -> list[RunRecord]:
     return runs(provenance={"git": value})
 
 
+def all_diverged() -> list[RunRecord]:
+    return [
+        record(TASK, seed=seed, returns=[0.5, *[None] * 4], references=None, status="diverged") for seed in range(6)
+    ]
+
+
 REFUSED = {
+    "diverged": (all_diverged(), "why", 2, "every run diverged"),
     "reason": (runs(), " \t", 4, "no reason"),
     "dirty": (dirty({"commit": "c0ffee", "dirty": True}), "why", 4, "--allow-dirty"),
     "unknown": (dirty({"commit": "c0ffee", "dirty": None}), "why", 4, "--allow-dirty"),
@@ -206,7 +213,9 @@ def test_told_otherwise_it_takes_a_dirty_tree_and_runs_made_outside_of_a_reposit
     changed = dirty({"commit": "c0ffee", "dirty": True})
     assert baseline(capsys, results(tmp_path / "0", changed), tmp_path / "0.json", "--allow-dirty").code == 0
     assert load_baseline(tmp_path / "0.json").history[0].dirty is True
-    assert baseline(capsys, results(tmp_path / "1", dirty(None)), tmp_path / "1.json").code == 0
+    done = baseline(capsys, results(tmp_path / "1", dirty(None)), tmp_path / "1.json")
+    assert done.code == 0
+    assert "warning: the runs name no commit" in done.out
     assert load_baseline(tmp_path / "1.json").history[0].dirty is None
 
 

@@ -131,8 +131,13 @@ def test_too_few_seeds_cannot_decide(recorded: Path, tmp_path: Path, capsys: pyt
     now = renumbered(runs(shift=-1.0, seeds=1))
     code, cells, _ = document(capsys, results(tmp_path / "now", now, runs("grpo", seeds=SEEDS)[:1]), recorded)
     assert (code, cells["reinforce"]["mark"], cells["grpo"]["mark"]) == (2, "?", "=")
-    assert "run more" in cells["reinforce"]["remark"]
+    assert cells["reinforce"]["remark"] == "1 seed against 12 cannot show anything at alpha 0.01: run at least 3"
     assert cells["reinforce"]["test"]["smallest_drop"] is None
+    folder = results(tmp_path / "many", renumbered(runs(shift=-1.0, seeds=SEEDS)), runs("grpo", seeds=SEEDS))
+    code, cells, _ = document(capsys, folder, recorded, "--alpha", "0.000001")
+    assert (code, cells["reinforce"]["mark"]) == (2, "?")
+    assert "no number of seeds can show anything at alpha 1e-06" in cells["reinforce"]["remark"]
+    assert "change with 99.8% interval" in checked(capsys, folder, recorded, "--alpha", "0.001").out
 
 
 def test_failed_and_missing_runs_and_cells(recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -216,6 +221,25 @@ def test_new_cells_are_listed_and_change_nothing(
     assert f"new, not in the baseline: dpo on {TASK}" in checked(capsys, folder, recorded).out
 
 
+def test_a_renamed_cell_is_missing_and_pointed_out(
+    recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = runs("renamed", seeds=SEEDS), runs("another", seeds=SEEDS, settings_hash="6" * 64)
+    folder = results(tmp_path / "now", runs(seeds=SEEDS), *other)
+    code, cells, _ = document(capsys, folder, recorded)
+    assert (code, cells["grpo"]["mark"]) == (2, "!")
+    assert f"renamed on {TASK} has its settings" in cells["grpo"]["remark"]
+
+
+def test_a_baseline_that_has_not_sunk_is_not_said_to_have(
+    recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = results(tmp_path / "now", runs(seeds=SEEDS), runs("grpo", seeds=SEEDS))
+    done = checked(capsys, folder, recorded, "--min-effect", "0")
+    assert done.code == 0
+    assert "first recording" not in done.out
+
+
 def test_of_several_suites_that_of_the_baseline_is_taken(
     recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -227,6 +251,15 @@ def test_of_several_suites_that_of_the_baseline_is_taken(
     done = checked(capsys, tmp_path / "now" / "another", recorded)
     assert done.code == 3
     assert "the baseline is of the suite 'made-up', this is 'another'" in done.err
+    done = checked(capsys, tmp_path / "before", recorded)
+    assert done.code == 0
+    results(tmp_path / "before" / "stages" / "one", runs(seeds=SEEDS))
+    results(tmp_path / "before" / "stages" / "two", runs(seeds=SEEDS))
+    for stage in ("one", "two"):
+        (tmp_path / "before" / "stages" / stage / "made-up").rename(tmp_path / "before" / "stages" / f"stage-{stage}")
+    done = checked(capsys, tmp_path / "before" / "stages", recorded)
+    assert done.code == 4
+    assert "holds 2 folders of the suite 'made-up'" in done.err
 
 
 def test_formats_for_programs(recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -252,9 +285,10 @@ def test_formats_for_programs(recorded: Path, tmp_path: Path, capsys: pytest.Cap
     assert files[0].read_text() == checked(capsys, folder, recorded).out
     assert files[1].read_text() == checked(capsys, folder, recorded, "--format", "markdown").out
     assert files[1].read_text().startswith("### regression: 1 worse, 1 not comparable\n")
-    done = checked(capsys, folder, recorded, "--write", "v.yaml")
-    assert done.code == 4
-    assert done.out == ""
+    (tmp_path / "folder.md").mkdir()
+    for impossible in ("v.yaml", str(tmp_path / "folder.md"), str(files[0] / "v.md")):
+        done = checked(capsys, folder, recorded, "--write", impossible)
+        assert (done.code, done.out) == (4, "")
 
 
 def test_the_training_cost_is_relative_to_the_reference_job(

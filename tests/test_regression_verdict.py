@@ -7,7 +7,16 @@ import pytest
 from scipy import stats
 
 from haepo_bench.regression.seeds import fresh_seeds
-from haepo_bench.regression.verdict import Mark, Rule, compare, draws_for, judge_arrays, least_p, smallest_drop
+from haepo_bench.regression.verdict import (
+    Mark,
+    Rule,
+    compare,
+    draws_for,
+    judge_arrays,
+    least_p,
+    seeds_needed,
+    smallest_drop,
+)
 
 
 def scipy_p(baseline: np.ndarray, current: np.ndarray, alternative: str, **options: object) -> float:
@@ -83,6 +92,16 @@ def test_five_seeds_against_five_can_show_nothing_among_ten_cells() -> None:
     judged = judge_arrays([np.linspace(0.9, 1.0, 50)] * 10, [np.linspace(0.0, 0.1, 5)] * 10)
     assert {each.mark for each in judged} == {Mark.WORSE}
     assert 1 / comb(55, 5) == pytest.approx(2.9e-7, rel=0.01)
+
+
+@pytest.mark.parametrize(("baseline", "cells"), [(5, 1), (5, 10), (12, 1), (50, 1), (50, 10)])
+def test_seeds_needed_are_enough_and_no_fewer_are(baseline: int, cells: int) -> None:
+    needed = seeds_needed(baseline, cells, Rule())
+    assert needed is not None
+    for seeds, marks in ((needed, {Mark.WORSE}), (needed - 1, {Mark.TOO_FEW})):
+        worst = [np.linspace(0.9, 1.0, baseline)] * cells, [np.linspace(0.0, 0.1, seeds)] * cells
+        assert {each.mark for each in judge_arrays(*worst)} == marks
+    assert seeds_needed(baseline, cells, Rule(alpha=1e-6)) is None
 
 
 def test_least_p_allows_every_number_of_cells_to_be_decided() -> None:

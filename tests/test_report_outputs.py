@@ -123,7 +123,7 @@ def test_figures_are_one_a_task_and_axis_and_an_overview(pictures: dict[str, lis
         assert FOOTNOTE in text
         assert "haepo-weighted*" in text
         if picture.name == "profiles":
-            assert "stratified bootstrap interval" in text
+            assert "pointwise 95 % interval" in text
             continue
         assert "95 % skewness-corrected t interval" in text
         assert ("training seconds" in text) == picture.name.endswith("-seconds")

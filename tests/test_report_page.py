@@ -162,7 +162,7 @@ def test_who_leads_in_words(tmp_path: Path) -> None:
     (suite,) = build_report(tmp_path).suites
     clear, level, hopeless = leaders(suite)
     assert clear.startswith("t/clear: ppo has the highest mean final score, 0.91 [")
-    assert clear.endswith("no other interval reaches it.")
+    assert clear.endswith("(3/3 seeds); no other interval reaches it.")
     assert level.endswith("the interval of 1 other reaches it.")
     assert hopeless == "No algorithm reaches a mean final score of 0.1 on t/hopeless."
 
@@ -192,8 +192,9 @@ def test_everything_at_a_glance(document: ReportDocument) -> None:
     grid = glance(suite)
     assert [name for name, _ in grid.rows] == list(KINDS)
     for name, cells in grid.rows:
-        for task, (text, _, shade) in zip(suite.tasks, cells, strict=True):
+        for task, (text, detail, shade) in zip(suite.tasks, cells, strict=True):
             result = next(each for each in task.algorithms if each.algorithm == name)
+            assert detail.endswith(f"{len(result.seeds.shown)}/{len(result.seeds.planned)}")
             if task.references is None:
                 assert shade is None
             else:

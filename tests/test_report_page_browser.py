@@ -193,6 +193,9 @@ def test_algorithms_are_hidden_and_singled_out(reader: Reader, document: ReportD
     assert button.get_attribute("aria-pressed") == "false"
     assert set(drawn(chart)) == set(KINDS) - {"ppo"}
     assert "ppo" not in drawn(reader.chart("Learning curves on bandit/10-arm"))
+    hidden = "return [...document.querySelectorAll('.dots li[data-series]')].filter((row) => row.hidden)"
+    rows = reader.run(f"{hidden}.map((row) => [row.closest('.dots').dataset.group, row.dataset.series])")
+    assert {tuple(row) for row in rows} == {("s1", "ppo")}
     chart = reader.chart(f"Learning curves on {TASK}")
     ActionChains(reader.driver).double_click(button).perform()
     assert set(drawn(chart)) == {"ppo"}
@@ -290,6 +293,24 @@ def test_dark_and_narrow(reader: Reader, document: ReportDocument, hostile: Repo
             chart = reader.chart(figure.text)
             assert chart.size["width"] <= 360
         assert reader.run("return document.documentElement.scrollWidth") <= 360
+
+
+def test_on_paper(reader: Reader, document: ReportDocument) -> None:
+    """On an A4 page across, no table is wider than the paper, names stay in one piece, and folds stay shut."""
+    reader.open(document, width=1030)
+    reader.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    reader.run("window.dispatchEvent(new Event('beforeprint'))")
+    charts = reader.driver.find_elements(By.CSS_SELECTOR, "figure.chart")
+    assert charts
+    assert all(drawn(chart) for chart in charts)
+    wide = (
+        "return [...document.querySelectorAll('.scroll')].filter((box) => box.scrollWidth > box.clientWidth + 1).length"
+    )
+    assert reader.run(wide) == 0
+    tall = "return Math.max(...[...document.querySelectorAll('tbody tr')].map((row) => row.offsetHeight))"
+    assert reader.run(tall) < 120
+    assert reader.run("return document.querySelectorAll('details[open]').length") <= 1
+    reader.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
 
 
 def test_hostile_text_is_text(reader: Reader, hostile: ReportDocument) -> None:

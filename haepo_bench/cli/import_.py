@@ -25,6 +25,7 @@ def import_(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be imported; write nothing.")] = False,
 ) -> None:
     """Makes runs of a suite from other people's curves, or from tables that `export` wrote."""
+    from haepo_bench.exchange.event_files import CUT_OFF
     from haepo_bench.exchange.importing import Said, import_runs
     from haepo_bench.report.text import plain
     from haepo_bench.wording import named_seeds
@@ -43,5 +44,7 @@ def import_(
             if record.error is not None and record.status != "done":
                 what = f"{record.status.replace('_', ' ')}: {plain(record.error.message)}"
                 typer.echo(f"  {record.algorithm} on {record.task}, seed {record.seed}: {what}", err=True)
+        for file in dict.fromkeys(file for record in done.records for file in record.provenance.get(CUT_OFF, ())):
+            typer.echo(f"  {plain(file)}: read up to there", err=True)
         for cell in done.replaced:
             typer.echo(f"  {cell}: reports now show the imported runs; those that were shown stay stored", err=True)

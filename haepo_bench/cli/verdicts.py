@@ -3,7 +3,10 @@
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
+from errno import EISDIR
+from os import strerror
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -75,10 +78,22 @@ def rule_of(alpha: float, min_effect: float, require: Requirement | None) -> "Ru
 
 
 def check_writable(files: Sequence[Path] | None) -> list[tuple[Path, str]]:
-    """The files with their formats; before anything is measured, so that a wrong name costs nothing."""
-    from haepo_bench.regression.formats import format_of
+    """The files with their formats; before anything is measured, so that a wrong name costs nothing.
 
-    return [(file, format_of(file.suffix, f"--write {file}")) for file in files or ()]
+    Raises:
+        UserError: no format is known for a file's name, or it cannot be written.
+    """
+    from haepo_bench.regression.formats import format_of
+    from haepo_bench.results.store import translate_os_errors
+
+    found = [(file, format_of(file.suffix, f"--write {file}")) for file in files or ()]
+    for file, _ in found:
+        with translate_os_errors(file, option="--write"):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            TemporaryFile(dir=file.parent).close()
+            if file.is_dir():
+                raise IsADirectoryError(EISDIR, strerror(EISDIR))
+    return found
 
 
 def deliver(verdict: "Verdict", form: str, files: Sequence[tuple[Path, str]]) -> ExitCode:

@@ -60,7 +60,7 @@ def import_runs(paths: Sequence[Path], said: Said, results: Path, *, dry: bool =
         for record in read_back:
             suites[record.suite][0].append(record)
         for run in missing:
-            suites[run[0]][1].append(MissingRun(*run))
+            suites[run.suite][1].append(run)
     if found:
         mapping = _from_command_line(found, said)
         records = _mapped(LoadedMapping(mapping, Path()), found)

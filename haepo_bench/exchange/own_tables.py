@@ -11,9 +11,10 @@ from haepo_bench.errors import UserError
 from haepo_bench.exchange.mapping import is_name, is_task
 from haepo_bench.exchange.records import FOOTNOTE, IMPORTER_VERSION, final_values, imported_from
 from haepo_bench.exchange.rows import Rows, number, read_bytes, read_csv
+from haepo_bench.exchange.storing import MissingRun
 from haepo_bench.report.text import unquoted_csv_text
 from haepo_bench.results.hashing import digest
-from haepo_bench.results.record import Failure, Number, References, RunRecord
+from haepo_bench.results.record import Failure, Information, Number, References, RunRecord
 
 #: Columns of the curve table that follow from the others.
 _DERIVED = ("return_filled", "score", "return_greedy_filled", "score_greedy")
@@ -47,7 +48,7 @@ def is_own(path: Path) -> bool:
     return path.name in {"runs.csv", "runs.parquet"} and curves_beside(path).is_file()
 
 
-def read_own(path: Path, suite: str | None) -> tuple[list[RunRecord], list[tuple[str, str, str, int]]]:
+def read_own(path: Path, suite: str | None) -> tuple[list[RunRecord], list[MissingRun]]:
     """The runs of a run table and the curve table beside it, and the runs that were asked for and have none.
 
     Args:
@@ -70,7 +71,7 @@ def read_own(path: Path, suite: str | None) -> tuple[list[RunRecord], list[tuple
     records, missing = [], []
     for row, key, place in rows:
         if row.get("status") in {"missing", "damaged"}:
-            missing.append((suite or key[0], *key[1:]))
+            missing.append(_missing(row, key, suite or key[0], place))
             continue
         try:
             records.append(_record(row, key, blocks.get(key, {}), suite or key[0], provenance, place))
@@ -164,7 +165,6 @@ def _record(
     references = None
     if random is not None and solved is not None:
         references = References(random=random, solved=solved, source=_text(row, "reference_source"))
-    footnote = _text(row, "footnote")
     costs = {name: _whole(name, _float(row, name, place)) for name in _COSTS}
     return RunRecord.model_validate(
         {
@@ -175,18 +175,11 @@ def _record(
             "uses": _text(row, "uses"),
             "seed": key[3],
             "settings_hash": row["settings_hash"],
-            # Not the code's own: `run` must never take an imported run for one that it made.
-            "code_hash": digest({"imported": IMPORTER_VERSION, "code_hash": row["code_hash"]}),
+            "code_hash": _code_hash(row),
             "settings": settings,
             "parameters": json.loads(row["parameters"]),
             "references": references,
-            "information": {
-                "told": row.get("told"),
-                "critic": {"True": True, "False": False}.get(str(row.get("critic"))),
-                "discount": _float(row, "discount", place),
-                "label": _text(row, "label"),
-                "footnote": footnote if FOOTNOTE in footnote else "; ".join(filter(None, [footnote, FOOTNOTE])),
-            },
+            "information": _information(row, place),
             "curve": curve,
             "final": final_values(curve, references),
             "cost": {name: value for name, value in costs.items() if value is not None},
@@ -196,6 +189,31 @@ def _record(
             "attempts": json.loads(row["attempts"]),
         }
     )
+
+
+def _missing(row: Mapping[str, Any], key: _Key, suite: str, place: str) -> MissingRun:
+    try:
+        information = Information.model_validate(_information(row, place))
+    except ValidationError as error:
+        raise UserError(f"is no run as exported: {_first_line(error)}", where=place, remedy=_REMEDY) from None
+    hashes = _text(row, "settings_hash"), _code_hash(row)
+    return MissingRun(suite, *key[1:], _text(row, "uses") or key[2], *hashes, information)
+
+
+def _code_hash(row: Mapping[str, Any]) -> str:
+    # Not the code's own: `run` must never take an imported run for one that it made.
+    return digest({"imported": IMPORTER_VERSION, "code_hash": row["code_hash"]})
+
+
+def _information(row: Mapping[str, Any], place: str) -> dict[str, Any]:
+    footnote = _text(row, "footnote")
+    return {
+        "told": row.get("told"),
+        "critic": {"True": True, "False": False}.get(str(row.get("critic"))),
+        "discount": _float(row, "discount", place),
+        "label": _text(row, "label"),
+        "footnote": footnote if FOOTNOTE in footnote else "; ".join(filter(None, [footnote, FOOTNOTE])),
+    }
 
 
 def _failure(status: Any, reason: str) -> Failure:

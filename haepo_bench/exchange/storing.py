@@ -16,12 +16,16 @@ from haepo_bench.results.store import PLAN_FILE, Damaged, Store, cell_folder
 
 
 class MissingRun(NamedTuple):
-    """A run that was asked for where the others were made, and has no record."""
+    """A run that was asked for where the others were made, and has no record; and the cell that it belongs to."""
 
     suite: str
     task: str
     algorithm: str
     seed: int
+    uses: str
+    settings_hash: str
+    code_hash: str
+    information: Information
 
 
 class Imported(NamedTuple):
@@ -174,6 +178,9 @@ def _cells(records: Sequence[RunRecord], missing: Sequence[MissingRun]) -> list[
     groups: dict[tuple[str, str], list[RunRecord]] = defaultdict(list)
     for record in records:
         groups[record.task, record.algorithm].append(record)
+    absent: dict[tuple[str, str], list[MissingRun]] = defaultdict(list)
+    for run in missing:
+        absent[run.task, run.algorithm].append(run)
     cells = []
     for (task, algorithm), group in groups.items():
         sample = group[0]
@@ -183,7 +190,7 @@ def _cells(records: Sequence[RunRecord], missing: Sequence[MissingRun]) -> list[
                 f"{algorithm} on {task} has runs with different settings; nothing was imported",
                 remedy="give them different names: a name stands for one setting of an algorithm",
             )
-        seeds = {run.seed for run in missing if (run.task, run.algorithm) == (task, algorithm)}
+        seeds = absent.pop((task, algorithm), [])
         marks = sample.curve.get("env_steps") or [0]
         information: Information = sample.information
         cells.append(
@@ -192,12 +199,27 @@ def _cells(records: Sequence[RunRecord], missing: Sequence[MissingRun]) -> list[
                 "task": task,
                 "algorithm": algorithm,
                 "uses": sample.uses,
-                "seeds": sorted(seeds | {record.seed for record in group}),
+                "seeds": sorted({*(run.seed for run in seeds), *(record.seed for record in group)}),
                 "settings_hash": sample.settings_hash,
                 "code_hash": sample.code_hash,
                 "information": information.model_dump(mode="json"),
                 "budget": marks[-1],
                 "evaluation_every": marks[1] if len(marks) > 1 else marks[-1],
+            }
+        )
+    # Cells of which no run was made: what they were to cost is not in the tables.
+    for (task, algorithm), runs in absent.items():
+        first = runs[0]
+        cells.append(
+            {
+                "folder": cell_folder(task, algorithm, first.settings_hash, first.code_hash),
+                "task": task,
+                "algorithm": algorithm,
+                "uses": first.uses,
+                "seeds": sorted({run.seed for run in runs}),
+                "settings_hash": first.settings_hash,
+                "code_hash": first.code_hash,
+                "information": first.information.model_dump(mode="json"),
             }
         )
     return cells

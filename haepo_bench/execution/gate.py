@@ -24,6 +24,7 @@ from haepo_bench.regression.check import (
     absences,
     check_suite,
     judge_together,
+    missing,
     recorded,
     settle,
     with_history,
@@ -34,7 +35,7 @@ from haepo_bench.report.text import plain
 from haepo_bench.results.hashing import digest
 from haepo_bench.results.selection import SelectedCell, select
 from haepo_bench.results.store import Store
-from haepo_bench.suite.plan import Plan
+from haepo_bench.suite.plan import Cell, Plan
 
 #: Of the baseline's first seeds, run to see whether anything changed at all.
 IDENTITY_SEEDS = 2
@@ -50,15 +51,11 @@ class GateOptions:
 
     Args:
         seeds: fresh ones of each cell that changed, and again of each that is called worse.
-        identity_seeds: of the baseline's first; 0 goes straight to fresh seeds.
-        origin: what fresh seeds are derived from; empty for the commit and the changes to it.
         quiet: show no progress.
         say: takes a line that says what is done next.
     """
 
     seeds: int = FRESH_SEEDS
-    identity_seeds: int = IDENTITY_SEEDS
-    origin: str = ""
     quiet: bool = False
     say: Callable[[str], None] = lambda line: None
 
@@ -89,6 +86,7 @@ class _Gate:
         self._plan, self._baseline, self._root, self._rule, self._options = plan, baseline, root, rule, options
         self._cells = {CellKey(cell.task, cell.algorithm): cell for cell in (*plan.cells, *plan.unselected)}
         self._verdicts: dict[CellKey, CellVerdict] = {}
+        self._asked, self._kept = 0, 0  # runs
 
     def verdict(self) -> Verdict:
         interrupted = False
@@ -96,25 +94,32 @@ class _Gate:
             self._judge()
         except _Interrupted:
             interrupted = True
-        missing = "not measured: the gate was interrupted"
-        verdicts = [
-            self._verdicts.get(old.key) or CellVerdict(old.key, Mark.FAILED, missing) for old in self._baseline.cells
-        ]
+        verdicts = [self._final(old.key) for old in self._baseline.cells]
         return Verdict(
             suite=self._plan.suite,
             rule=self._rule,
             against=recorded(self._baseline),
             cells=tuple(with_history(verdicts, self._baseline)),
-            new=tuple(key for key in self._cells if self._baseline.cell(key) is None),
+            new=tuple(self._new()),
+            notes=self._notes(),
             interrupted=interrupted,
         )
 
+    def _final(self, key: CellKey) -> CellVerdict:
+        found = self._verdicts.get(key)
+        if found is None:
+            return CellVerdict(key, Mark.FAILED, "not measured: the gate was interrupted")
+        if found.mark is Mark.WORSE and found.confirmation is None:
+            remark = "worse, and the gate was interrupted before a second batch of seeds could confirm it"
+            return replace(found, mark=Mark.FAILED, remark=remark)
+        return found
+
     def _judge(self) -> None:
         comparable = self._comparable()
-        changed = self._changed(comparable) if self._options.identity_seeds else comparable
+        changed = self._changed(comparable)
         if not changed:
             return
-        origin = self._options.origin or tree_state() or _code_state(self._plan)
+        origin = tree_state() or _code_state(self._plan)
         taken = {seed for old in self._baseline.cells for seed in old.seeds}
         fresh = fresh_seeds(origin, 0, self._options.seeds, taken)
         found = self._run(FRESH, dict.fromkeys(changed, fresh), f"changed, run with fresh seeds from {origin[:57]}")
@@ -131,7 +136,8 @@ class _Gate:
         for old in self._baseline.cells:
             cell = self._cells.get(old.key)
             if cell is None:
-                self._settle(CellVerdict(old.key, Mark.FAILED, "missing: the suite has no such cell"))
+                new = {key: cell.settings_hash for key, cell in self._new().items()}
+                self._settle(missing(old, "the suite has no such cell", new))
                 continue
             difference = why_not_comparable(old, cell.settings_hash, cell.settings, cell.references)
             if difference:
@@ -142,8 +148,7 @@ class _Gate:
 
     def _changed(self, comparable: list[CellKey]) -> list[CellKey]:
         """Cells whose first seeds do not come out as they are in the baseline; the others are settled."""
-        number = self._options.identity_seeds
-        seeds = {key: self._old(key).seeds[:number] for key in comparable}
+        seeds = {key: self._old(key).seeds[:IDENTITY_SEEDS] for key in comparable}
         found = self._run(IDENTITY, seeds, "run with the baseline's first seeds")
         changed = []
         for key, cell in found.items():
@@ -193,10 +198,19 @@ class _Gate:
         store = Store(self._root / stage)
         plan = replace(self._plan, cells=cells, unselected=(), claims=None)
         outcome = run_plan(plan, store, Options(retry_failed=True, quiet=self._options.quiet))
+        self._asked, self._kept = self._asked + outcome.asked, self._kept + outcome.kept
         if outcome.signalled:
             raise _Interrupted
         found = {key_of(cell): cell for cell in select(store).cells}
         return {key: found[key] for key in seeds}
+
+    def _new(self) -> dict[CellKey, Cell]:
+        return {key: cell for key, cell in self._cells.items() if self._baseline.cell(key) is None}
+
+    def _notes(self) -> tuple[str, ...]:
+        # The hash of the code covers what trains, not all that it may call: a reader must know what was measured when.
+        said = f"{self._kept} of {self._asked} runs had been made before, by the same code, and were used again"
+        return (f"{said}; an empty --results folder measures anew",) if self._kept else ()
 
     def _old(self, key: CellKey) -> BaselineCell:
         cell = self._baseline.cell(key)

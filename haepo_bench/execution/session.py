@@ -48,12 +48,16 @@ class Outcome:
     Args:
         runs: all runs asked for that have a file now.
         complete: every run asked for is done or diverged.
+        asked: number of runs asked for.
+        kept: of those, how many were there already.
         failed: runs asked for that failed or timed out, now or earlier.
         signalled: a signal ended it.
     """
 
     runs: dict[RunKey, Stored]
     complete: bool
+    asked: int
+    kept: int
     failed: int
     signalled: bool
 
@@ -104,6 +108,8 @@ def run_plan(plan: Plan, store: Store, options: Options) -> Outcome:
     return Outcome(
         runs=session.runs,
         complete=bool(asked) and all(status in FINISHED for status in statuses),
+        asked=len(asked),
+        kept=len(asked) - sum(len(seeds) for _, seeds in todo.survey.missing),
         failed=sum(status in FAILED for status in statuses),
         signalled=signalled,
     )

@@ -158,7 +158,9 @@ class Objective(Hyperparameters, ABC):
         if self.reference_sample:
             found.append(f"{self.reference_sample} episodes of the reference policy, unless that is the previous one")
         if self.wants_expert:
-            found.append("an expert's episode (finite tasks with certain moves)")
+            found.append(
+                "an expert's episode (finite tasks with certain moves; language tasks with responses of their own)"
+            )
         if self.temperatures:
             listed = " and ".join(f"{temperature:g}" for temperature in self.temperatures)
             found.append(f"the policy's log-probabilities at temperatures {listed}")

@@ -24,11 +24,13 @@ class Evaluated(NamedTuple):
         log_probs: of the taken tokens.
         entropy: of the distribution that each was taken from, nats; None where not asked for.
         values: V(state before the token); None where there is no value head.
+        tempered: log-probabilities of the taken tokens at each temperature asked for, detached.
     """
 
     log_probs: Tensor
     entropy: Tensor | None
     values: Tensor | None
+    tempered: tuple[Tensor, ...] = ()
 
 
 class LanguagePolicy:
@@ -135,17 +137,25 @@ class LanguagePolicy:
             device=self.device,
         )
 
-    def evaluate(self, responses: Responses, *, entropy: bool = True) -> Evaluated:
-        """Log-probabilities, entropy and values of responses in one forward pass, with the graph where grad is on."""
-        T = responses.columns
+    def evaluate(self, responses: Responses, *, entropy: bool = True, temperatures: Sequence[float] = ()) -> Evaluated:
+        """Log-probabilities, entropy and values of responses in one forward pass, with the graph where grad is on.
+
+        Args:
+            temperatures: at which log-probabilities are wanted, too; they divide what the policy's own has divided.
+        """
+        taken = responses.tokens[:, -responses.columns :, None]
         logits, hidden = self._forward(responses)
         normaliser = logits.logsumexp(-1)
-        log_probs = logits.gather(-1, responses.tokens[:, -T:, None])[..., 0] - normaliser
+        log_probs = logits.gather(-1, taken)[..., 0] - normaliser
         h = None
         if entropy:
             h = normaliser - (torch.exp(logits - normaliser[..., None]) * logits).sum(-1)
         values = None if hidden is None else self._value_head(hidden)[..., 0]
-        return Evaluated(log_probs, h, values)
+        tempered = []
+        for temperature in temperatures:
+            scaled = logits.detach() / temperature
+            tempered.append(scaled.gather(-1, taken)[..., 0] - scaled.logsumexp(-1))
+        return Evaluated(log_probs, h, values, tuple(tempered))
 
     @torch.no_grad()
     def distributions(self, responses: Responses) -> Tensor:

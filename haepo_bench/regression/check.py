@@ -1,8 +1,8 @@
 """Stored runs against a baseline: a verdict on each cell, and what the program says with its exit code."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import isnan, nan
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from haepo_bench.regression.cells import (
     why_not_comparable,
 )
 from haepo_bench.regression.recording import drop_since_first
-from haepo_bench.regression.verdict import DEFAULT_RULE, Judgement, Mark, Rule, compare, judge
+from haepo_bench.regression.verdict import DEFAULT_RULE, Judgement, Mark, Rule, compare, judge, seeds_needed
 from haepo_bench.report.text import plain
 from haepo_bench.results.claims import DEFAULT_THRESHOLD
 from haepo_bench.results.selection import SelectedCell, Selection
@@ -31,6 +31,8 @@ Array = NDArray[Any]
 
 #: Score whose first time is explained; nothing is decided by it.
 THRESHOLD = DEFAULT_THRESHOLD
+#: A baseline that sank by less did not sink: first values are stored rounded.
+_SHOWN_DROP = 0.001
 
 
 @dataclass(frozen=True)
@@ -117,11 +119,8 @@ class Verdict:
 
     def ratcheted(self) -> list[CellVerdict]:
         """Cells whose baseline has sunk at least `min_effect` below the first recording."""
-        return [
-            cell
-            for cell in self.cells
-            if cell.drop_since_first is not None and cell.drop_since_first >= self.rule.min_effect
-        ]
+        least = max(self.rule.min_effect, _SHOWN_DROP)
+        return [cell for cell in self.cells if cell.drop_since_first is not None and cell.drop_since_first >= least]
 
 
 def check(
@@ -138,11 +137,12 @@ def check(
     """
     check_suite(selection.name, baseline)
     found = {key_of(cell): cell for cell in selection.cells}
+    new = {key: cell.settings_hash for key, cell in found.items() if baseline.cell(key) is None}
     settled: dict[CellKey, CellVerdict] = {}
     open_cells: list[tuple[BaselineCell, SelectedCell]] = []
     for old in baseline.cells:
         cell = found.get(old.key)
-        verdict = settle(old, cell)
+        verdict = missing(old, "there is no such cell among the results", new) if cell is None else settle(old, cell)
         if verdict is not None:
             settled[old.key] = verdict
         elif cell is not None:
@@ -159,7 +159,7 @@ def check(
         rule=rule,
         against=recorded(baseline),
         cells=tuple(with_history(verdicts, baseline)),
-        new=tuple(key for key in found if baseline.cell(key) is None),
+        new=tuple(new),
         notes=_damaged(selection),
         max_slowdown=max_slowdown,
     )
@@ -181,10 +181,19 @@ def check_suite(name: str, baseline: Baseline) -> None:
         )
 
 
-def settle(old: BaselineCell, cell: SelectedCell | None) -> CellVerdict | None:
+def missing(old: BaselineCell, problem: str, new: Mapping[CellKey, str]) -> CellVerdict:
+    """The verdict on a cell that there is not.
+
+    Args:
+        new: settings hashes of the cells that the baseline does not have: one of them may be this one, renamed.
+    """
+    twin = next((key for key, settings_hash in new.items() if settings_hash == old.settings_hash), None)
+    hint = f"; {twin} has its settings: if it was renamed, record the baseline under the new name" if twin else ""
+    return CellVerdict(old.key, Mark.FAILED, plain(f"missing: {problem}{hint}"))
+
+
+def settle(old: BaselineCell, cell: SelectedCell) -> CellVerdict | None:
     """The verdict on a cell that needs no statistics; None where a test must decide."""
-    if cell is None:
-        return CellVerdict(old.key, Mark.FAILED, "missing: there is no such cell among the results")
     sample = cell.sample
     difference = why_not_comparable(
         old, cell.settings_hash, sample.settings if sample else None, sample.references if sample else None
@@ -210,9 +219,10 @@ def judge_together(cells: Sequence[tuple[BaselineCell, SelectedCell]], rule: Rul
     """Verdicts on comparable cells that have runs, corrected for their number, in their order."""
     areas = [old.scale.units(areas_of(cell.runs, old.scale)) for old, cell in cells]
     judgements = judge(compare([old.areas() for old, _ in cells], areas, rule=rule), rule)
+    tests = sum(not isnan(judgement.p_worse) for judgement in judgements)
     verdicts = []
     for (old, cell), judgement in zip(cells, judgements, strict=True):
-        mark, remark = judgement.mark, _remark(judgement, rule)
+        mark, remark = judgement.mark, _remark(judgement, tests, rule)
         if cell.absent:
             mark = mark if mark is Mark.WORSE else Mark.FAILED
             remark = "; ".join(part for part in (absences(cell), remark) if part)
@@ -239,8 +249,9 @@ def with_cost(verdict: CellVerdict, old: BaselineCell, cell: SelectedCell | None
         return verdict
     now = [(job_seeds(run), relative_cost(run)) for run in cell.runs if run.record.status == "done"]
     then = [(run.job_seeds, run.relative_cost) for run in old.runs if run.status == "done"]
-    if any(cost is None for _, cost in (*now, *then)) or not now or not then:
-        why = "cost not comparable: no time of the reference job is stored with the runs"
+    if not now or not then or any(cost is None for _, cost in (*now, *then)):
+        lacking = "time of the reference job is stored with the runs" if now and then else "run came to its end"
+        why = f"cost not comparable: no {lacking}"
         return replace(verdict, slow=why, cost_comparable=False)
     sizes = {size for size, _ in now} & {size for size, _ in then}
     current, before = ([cost for size, cost in side if size in sizes and cost is not None] for side in (now, then))
@@ -272,15 +283,23 @@ def _time(curves: Array, marks: Array) -> float:
     return float(restricted_mean(time_to_threshold(curves, marks, THRESHOLD), float(marks[-1])).estimate)
 
 
-def _remark(judgement: Judgement, rule: Rule) -> str:
+def _remark(judgement: Judgement, tests: int, rule: Rule) -> str:
+    """Why seeds were too few; empty for all other marks."""
     evidence = judgement.evidence
     if judgement.mark is not Mark.TOO_FEW:
         return ""
-    seeds = f"{evidence.current_seeds} seeds against {evidence.baseline_seeds}"
-    if rule.noninferiority and judgement.smallest_drop < np.inf:
-        low = nan if isnan(evidence.low) else -evidence.low
-        return f"a drop of up to {low:.2f} is not ruled out by {seeds}"
-    return f"{seeds} cannot show anything at this alpha: run more"
+    if isnan(judgement.p_worse):
+        return "returns are too large to be tested"
+    count = evidence.current_seeds
+    seeds = f"{count} seed{'' if count == 1 else 's'} against {evidence.baseline_seeds}"
+    if judgement.smallest_drop < np.inf:
+        drop = "no drop" if isnan(evidence.low) else f"a drop of up to {-evidence.low:.2f}"
+        return f"{drop} is {'' if isnan(evidence.low) else 'not '}ruled out by {seeds}"
+    needed = seeds_needed(evidence.baseline_seeds, tests, rule)
+    among = f" among {tests} cells" if tests > 1 else ""
+    if needed is None:
+        return f"no number of seeds can show anything{among} at alpha {rule.alpha:g}: choose a larger one"
+    return f"{seeds} cannot show anything{among} at alpha {rule.alpha:g}: run at least {needed}"
 
 
 def absences(cell: SelectedCell) -> str:

@@ -17,7 +17,7 @@ def runs_in(results: Path, suite: str | None = None, *, to: str) -> Selection:
         to: what is to be done with it, for the message.
 
     Raises:
-        UserError: no such folder, no result in it, or several suites of which none is the one looked for.
+        UserError: no such folder, no result in it, or several suites of which not one is the one looked for.
     """
     selections = open_results(results, to=to)
     named = [selection for selection in selections if selection.name == suite]
@@ -25,9 +25,9 @@ def runs_in(results: Path, suite: str | None = None, *, to: str) -> Selection:
         return selections[0]
     if len(named) == 1:
         return named[0]
-    listed = ", ".join(sorted(plain(selection.name) for selection in selections))
-    raise UserError(
-        f"holds {len(selections)} suites ({listed})" + (f", none of them '{plain(suite)}'" if suite else ""),
-        where=str(results),
-        remedy="name the folder of one",
-    )
+    if named:  # such as the stages of a gate
+        problem = f"holds {len(named)} folders of the suite '{plain(named[0].name)}'"
+    else:
+        listed = ", ".join(sorted(plain(selection.name) for selection in selections))
+        problem = f"holds {len(selections)} suites ({listed})" + (f", none of them '{plain(suite)}'" if suite else "")
+    raise UserError(problem, where=str(results), remedy="name the folder of one")

@@ -148,7 +148,7 @@ def _remarks(verdict: Verdict) -> list[str]:
         demand = "a drop that large must be ruled out; " if rule.noninferiority else ""
         lines.append(
             f"Area under the curve, 0 the random policy, 1 solved; worse: adjusted p at most {rule.alpha:g} and a drop "
-            f"of at least {rule.min_effect:g}; {demand}change with {1 - 2 * rule.alpha:.0%} interval; "
+            f"of at least {rule.min_effect:g}; {demand}change with {100 - 200 * rule.alpha:g}% interval; "
             "could show: smallest drop found with power 0.8."
         )
     return lines
@@ -182,6 +182,8 @@ def recording_lines(before: Baseline | None, now: Baseline) -> list[str]:
             )
     gone = [old for old in before.cells if now.cell(old.key) is None] if before else []
     lines = [f"no longer in it: {plain(str(old.key))}" for old in gone]
+    if now.history[-1].dirty is None:
+        warnings.append("warning: the runs name no commit, so nobody can tell which code made them")
     return [*_aligned(rows), *lines, *warnings]
 
 

@@ -103,6 +103,11 @@ def _check_complete(selection: Selection) -> None:
             f"suite {plain(selection.name)}",
             "\n  ".join([*map(plain, lines[:_SHOWN]), *more, "run the suite again (--retry-failed for failed runs)"]),
         )
+    lost = [cell for cell in selection.cells if all(run.record.status == "diverged" for run in cell.runs)]
+    if lost:
+        raise _unmeasured(
+            "every run diverged, so that nothing could be worse", plain(str(key_of(lost[0]))), "mend it first"
+        )
     short = [cell for cell in selection.cells if len(cell.runs[0].curve["env_steps"]) < 2]
     if short:
         raise _unmeasured("a curve with fewer than two marks has no area", plain(str(key_of(short[0]))), "")

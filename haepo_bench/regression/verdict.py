@@ -167,6 +167,24 @@ def least_p(current: int, baseline: int, draws: int) -> float:
     return 1 / divisions if divisions <= EXACT_LIMIT else 1 / (draws + 1)
 
 
+def seeds_needed(baseline: int, tests: int, rule: Rule) -> int | None:
+    """The fewest current runs that can be called worse against so many, at the first step of Holm's method.
+
+    Args:
+        baseline: runs, at least one.
+
+    Returns:
+        None where no number can, because no more rearrangements are drawn.
+    """
+    draws, level = draws_for(tests, rule.alpha), rule.alpha / max(tests, 1)
+    for current in range(1, EXACT_LIMIT + 1):
+        if least_p(current, baseline, draws) <= level:
+            return current
+        if comb(current + baseline, current) > EXACT_LIMIT:
+            break
+    return None
+
+
 def smallest_drop(evidence: Evidence, tests: int, rule: Rule) -> float:
     """The smallest true drop that is called worse with power 0.8, at the first step of Holm's method.
 

@@ -40,7 +40,7 @@ from haepo_bench.statistics.aggregates import (
 from haepo_bench.statistics.bootstrap import rectangle
 from haepo_bench.statistics.comparisons import probability_of_improvement
 from haepo_bench.statistics.intervals import Interval, combination_interval
-from haepo_bench.statistics.profiles import profile_band
+from haepo_bench.statistics.profiles import performance_profile
 from haepo_bench.statistics.rates import rate_combination_interval
 
 Array = NDArray[Any]
@@ -49,8 +49,6 @@ Array = NDArray[Any]
 ENOUGH_TASKS = 0.5
 #: Of the thresholds of a profile.
 STEP = 0.02
-#: Bands come out the same each time.
-SEED = 0
 
 
 class Statistic(NamedTuple):
@@ -202,9 +200,7 @@ def _profiles(table: Table, algorithms: Sequence[str], tasks: Sequence[str]) -> 
     thresholds = np.round(thresholds, 2)
     profiles = []
     for name, scores in matrices.items():
-        share, lower, upper = profile_band(
-            scores, weights_of(tasks), thresholds, rng=np.random.default_rng(SEED), confidence=CONFIDENCE
-        )
+        share, lower, upper = performance_profile(scores, weights_of(tasks), thresholds, confidence=CONFIDENCE)
         runs = _count(own[name])
         band = Band(mean=numbers(share), low=numbers(lower), high=numbers(upper), n=[runs.shown] * len(thresholds))
         profiles.append(Profile(algorithm=plain(name), thresholds=thresholds.tolist(), band=band, runs=runs))

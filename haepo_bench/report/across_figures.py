@@ -8,7 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from haepo_bench.report.document import SuiteResult, TaskResult
 from haepo_bench.report.dots import in_view
-from haepo_bench.report.figure_sheet import Picture, grid_shape, legend_labels, line_style, save, sheet
+from haepo_bench.report.figure_sheet import Picture, grid_shape, legend_labels, line_style, save, seed_counts, sheet
 from haepo_bench.report.styles import INK, Styles
 from haepo_bench.report.tables import Footnotes
 from haepo_bench.report.text import shorten
@@ -23,6 +23,7 @@ def interval_figure(suite: SuiteResult, tasks: Sequence[TaskResult], styles: Sty
     caption = [
         "Sampled policy at the end of training. Marker: mean over seeds. Bar: 95 % skewness-corrected t interval (none "
         "for one seed). Thin strokes: single seeds.",
+        seed_counts([result for task in tasks for result in task.algorithms]),
         *footnotes.lines,
     ]
     # Names stand beside the first column only.
@@ -75,10 +76,12 @@ def profile_figure(suite: SuiteResult, styles: Styles) -> Picture:
     """The share of runs whose final score is above each threshold."""
     results = {result.algorithm: result for task in suite.tasks for result in task.algorithms}
     own = [results[profile.algorithm] for profile in suite.profiles]
+    names, tasks = (suite.basis.algorithms, suite.basis.tasks) if suite.basis else ([], [])
     footnotes = Footnotes(own)
     caption = [
         "Share of all runs whose final score is above the threshold, tasks weighted by family. Band: pointwise 95 % "
-        "stratified bootstrap interval.",
+        "interval (Wilson's, combined over tasks).",
+        seed_counts([r for task in suite.tasks if task.task in tasks for r in task.algorithms if r.algorithm in names]),
         *footnotes.lines,
     ]
     labels = legend_labels(own, footnotes, n_of_seeds=False)

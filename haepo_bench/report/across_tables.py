@@ -149,8 +149,8 @@ def _profiles(suite: SuiteResult) -> Table:
         rows,
         [
             *_basis_notes(suite),
-            "Performance profile with its pointwise 95 % stratified bootstrap interval, tasks weighted by family; the "
-            "JSON has all thresholds.",
+            "Performance profile with its pointwise 95 % interval (Wilson's, combined over tasks), tasks weighted by "
+            "family; the JSON has all thresholds.",
             *absences_of(suite, suite.basis.algorithms, suite.basis.tasks),
             *footnotes.lines,
         ],

@@ -144,7 +144,10 @@ def profile_chart(suite: SuiteResult, styles: Styles) -> LineChart | None:
         x=[Axis("threshold", "Score", "final score τ (0: random, 1: solved)", 2)],
         y=[Axis("share", "Share", "share of runs with a final score above τ", 3, limits=(0, 1))],
         series=series,
-        notes=["Tasks weighted by family. Band: pointwise 95 % stratified bootstrap interval.", *footnotes.lines],
+        notes=[
+            "Tasks weighted by family. Band: pointwise 95 % interval (Wilson's, combined over tasks).",
+            *footnotes.lines,
+        ],
         ends=False,
     )
 

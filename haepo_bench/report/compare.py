@@ -132,8 +132,8 @@ def _not_shown(selection: Selection) -> list[NotShownRuns]:
 
 def _cell(a: _Side, b: _Side) -> CellComparison:
     samples = a.cell.sample, b.cell.sample
-    references = [sample.references if sample else None for sample in samples]
-    scored = references[0] is not None and references[0] == references[1]
+    references = [sample.references for sample in samples if sample]
+    scored = bool(references) and references[0] is not None and references[0] == references[-1]
     measures = ("final_score", "area") if scored else ("final_return", "area_return")
     shared, identical = _shared(a.cell.runs, b.cell.runs)
     same = identical == shared > 0
@@ -230,7 +230,7 @@ def _curve(side: _Side, scored: bool) -> ComparedCurve:
 def _warnings(a: _Side, b: _Side, scored: bool) -> list[str]:
     warnings = []
     samples = a.cell.sample, b.cell.sample
-    if not scored and any(sample and sample.references for sample in samples):
+    if not scored and all(samples) and any(sample and sample.references for sample in samples):
         warnings.append("the references differ, so that scores cannot be compared: returns are")
     marks = [side.cell.runs[0].curve["env_steps"] if side.cell.runs else None for side in (a, b)]
     if marks[0] is not None and marks[1] is not None:

@@ -27,9 +27,7 @@ def to_html(document: CompareDocument) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    tasks: dict[str, list[CellComparison]] = {}
-    for cell in words.cells(document):
-        tasks.setdefault(cell.task, []).append(cell)
+    tasks = words.by_task(document)
     page = environment.get_template("compare.html.j2").render(
         document=document,
         assets=assets(),
@@ -38,7 +36,7 @@ def to_html(document: CompareDocument) -> str:
         sources=words.source_lines(document),
         method=words.method_lines(document),
         omissions=words.omission_lines(document),
-        tasks=[_task(task, cells, f"t{number}") for number, (task, cells) in enumerate(tasks.items(), 1)],
+        tasks=[_task(task, cells, f"t{number}") for number, ((task, _), cells) in enumerate(tasks.items(), 1)],
     )
     return page + "\n"
 

@@ -33,8 +33,20 @@ COST_RATIOS = {"wall_seconds": "seconds", "cpu_seconds": "CPU seconds", "peak_me
 
 
 def cells(document: CompareDocument) -> list[CellComparison]:
-    """Of all suites."""
-    return [cell for suite in document.suites for cell in suite.cells]
+    """Of all suites, those with a result on either side; `omission_lines` names the others."""
+    return [cell for suite in document.suites for cell in suite.cells if _made(cell)]
+
+
+def by_task(document: CompareDocument) -> dict[tuple[str, str], list[CellComparison]]:
+    """Cells that one table or chart can hold: of one task, and with the same measure at the end."""
+    groups: dict[tuple[str, str], list[CellComparison]] = {}
+    for cell in cells(document):
+        groups.setdefault((cell.task, cell.final.measure), []).append(cell)
+    return groups
+
+
+def _made(cell: CellComparison) -> bool:
+    return bool(cell.a.shown or cell.b.shown)
 
 
 def headline(document: CompareDocument) -> str:
@@ -44,7 +56,9 @@ def headline(document: CompareDocument) -> str:
     alone = sum(len(suite.only_a) + len(suite.only_b) for suite in document.suites)
     many = len(cells(document))
     text = f"{many} cell{'' if many == 1 else 's'} (an algorithm on a task) compared: {', '.join(parts)}."
-    return text + (f" {alone} on one side only." if alone else "")
+    text += f" {alone} on one side only." if alone else ""
+    empty = sum(len(suite.cells) for suite in document.suites) - many
+    return text + (f" {empty} without a result on either side." if empty else "")
 
 
 def outcome(cell: CellComparison) -> Outcome:
@@ -190,7 +204,10 @@ def settings_summary(document: CompareDocument) -> str:
 
 def omission_lines(document: CompareDocument) -> list[str]:
     """What one side lacks, what could not be read and what is left out."""
-    lines = []
+    neither: dict[str, list[str]] = {}
+    for cell in (cell for suite in document.suites for cell in suite.cells if not _made(cell)):
+        neither.setdefault(cell.task, []).append(cell.algorithm)
+    lines = [f"no result on either side on {task}: {', '.join(names)}" for task, names in neither.items()]
     for side, names in (("A", document.suites_only_a), ("B", document.suites_only_b)):
         lines += [f"only {side} has the suite {name}" for name in names]
     for suite in document.suites:

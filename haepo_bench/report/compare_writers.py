@@ -113,10 +113,7 @@ def to_text(document: CompareDocument, *, width: int) -> str:
     for line in words.source_lines(document):
         say(line)
     say(f"{words.headline(document)} {words.settings_summary(document)}")
-    by_task: dict[str, list[CellComparison]] = {}
-    for cell in words.cells(document):
-        by_task.setdefault(cell.task, []).append(cell)
-    for task, group in by_task.items():
+    for (task, _), group in words.by_task(document).items():
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=Text(task), title_justify="left", title_style="bold")
         names = words.TITLES[group[0].final.measure], words.TITLES[group[0].area.measure]
         for title in ("Algorithm", "n/N", f"{names[0]} B − A", "p", f"{names[1]} B − A", "p", "Seconds", "Outcome"):

@@ -9,7 +9,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from haepo_bench.report.document import AlgorithmResult, Band, SuiteResult, TaskResult
 from haepo_bench.report.dots import in_view
-from haepo_bench.report.figure_sheet import Picture, grid_shape, legend_labels, line_style, save, sheet
+from haepo_bench.report.figure_sheet import Picture, grid_shape, legend_labels, line_style, save, seed_counts, sheet
 from haepo_bench.report.styles import INK, Styles
 from haepo_bench.report.tables import Footnotes
 from haepo_bench.report.text import shorten
@@ -32,11 +32,12 @@ def task_figure(task: TaskResult, name: str, styles: Styles, x: str) -> Picture:
 
 def overview_figure(suite: SuiteResult, tasks: Sequence[TaskResult], styles: Styles, x: str) -> Picture:
     """The curves of all tasks, a small figure each."""
-    results = list({r.algorithm: r for task in tasks for r in task.algorithms if r.curve}.values())
+    drawn = [result for task in tasks for result in task.algorithms if result.curve]
+    results = list({result.algorithm: result for result in drawn}.values())
     rows, columns = grid_shape(len(tasks))
     footnotes = Footnotes(results)
     labels = legend_labels(results, footnotes, n_of_seeds=False)
-    caption = [_band_line(results), *footnotes.lines]
+    caption = [_band_line(results), seed_counts(drawn), *footnotes.lines]
     figure, grid = sheet(max(3.3 * columns, 6.6), 2.55 * rows, rows, columns, labels, caption, styles)
     for i, axes in enumerate(grid):
         if i >= len(tasks):

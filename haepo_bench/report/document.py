@@ -233,8 +233,8 @@ class Profile(_Model):
     algorithm: str
     thresholds: list[float]
     band: Band = Field(
-        description="share at each threshold, tasks weighted by family, with a pointwise 95 % stratified bootstrap "
-        "interval; n counts runs"
+        description="share at each threshold, tasks weighted by family, with a pointwise 95 % interval "
+        "(Wilson's, combined over tasks); n counts runs"
     )
     runs: RunCount
 

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from haepo_bench.report.across_tables import STATISTIC_TITLES
 from haepo_bench.report.document import AlgorithmResult, Estimate, SuiteResult, TaskResult
 from haepo_bench.report.styles import Styles
-from haepo_bench.report.tables import UNDEFINED, fixed, return_decimals
+from haepo_bench.report.tables import UNDEFINED, fixed, return_decimals, seeds_cell
 
 #: Width of a row's drawing in its own units.
 _WIDTH = 1000
@@ -21,13 +21,13 @@ class Row(NamedTuple):
     """One algorithm.
 
     Args:
-        number: mean as text; `interval` in brackets.
+        number: mean as text; `interval` in brackets; `runs` as n/N.
         value: to sort by.
         whisker, dot, rug: SVG paths in a box of 1000 x 24; empty where there is nothing to draw.
     """
 
     name: str
-    detail: str
+    runs: str
     colour: int
     number: str
     interval: str
@@ -57,7 +57,7 @@ class Interval(NamedTuple):
     """What a row shows: `values` of single seeds may be empty."""
 
     name: str
-    detail: str
+    runs: str
     mean: float | None
     low: float | None
     high: float | None
@@ -83,7 +83,7 @@ def interval_plots(task: TaskResult, styles: Styles) -> list[DotPlot]:
         rows = [
             Interval(
                 result.algorithm,
-                f"{len(result.seeds.shown)}/{len(result.seeds.planned)} seeds",
+                seeds_cell(result).text,
                 estimate.mean,
                 estimate.low,
                 estimate.high,
@@ -101,7 +101,7 @@ def aggregate_plots(suite: SuiteResult, styles: Styles) -> list[DotPlot]:
     plots = []
     for aggregate in suite.aggregates:
         rows = [
-            Interval(each.algorithm, f"{each.runs.shown}/{each.runs.planned} runs", each.value, each.low, each.high, ())
+            Interval(each.algorithm, f"{each.runs.shown}/{each.runs.planned}", each.value, each.low, each.high, ())
             for each in aggregate.values
         ]
         title = STATISTIC_TITLES[aggregate.statistic]
@@ -163,7 +163,7 @@ def _row(row: Interval, styles: Styles, place: Callable[[float], int], decimals:
     seeds = sorted({place(value) for value in row.values}) if len(row.values) > 1 else []
     return Row(
         name=row.name,
-        detail=row.detail,
+        runs=row.runs,
         colour=styles.of(row.name).colour,
         number=UNDEFINED if row.mean is None else fixed(row.mean, decimals),
         interval=interval,

@@ -147,6 +147,14 @@ def legend_labels(results: Sequence[AlgorithmResult], footnotes: Footnotes, *, n
     return labels
 
 
+def seed_counts(results: Sequence[AlgorithmResult]) -> str:
+    """On how many seeds the results of a figure rest, fewest and most."""
+    counts = [len(result.seeds.shown) for result in results], [len(result.seeds.planned) for result in results]
+    shown, planned = (f"{min(own)}" if min(own) == max(own) else f"{min(own)} to {max(own)}" for own in counts)
+    asked = "all that were asked for" if counts[0] == counts[1] else f"of {planned} asked for"
+    return f"Seeds with a result, for each algorithm on each task: {shown}, {asked}."
+
+
 def grid_shape(n: int) -> tuple[int, int]:
     """Rows and columns for n small figures: as wide as a page while they are few, square when they are many."""
     columns = max(min(n, 2 if n == 4 else 3), int(np.ceil(np.sqrt(n / 4))))

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from haepo_bench.report.document import ClaimResult, Reading, SuiteResult, TaskResult
-from haepo_bench.report.tables import UNDEFINED, fixed, return_decimals
+from haepo_bench.report.tables import UNDEFINED, fixed, return_decimals, seeds_cell
 from haepo_bench.report.verdict_text import MEASURE_TITLES
 from haepo_bench.wording import named_seeds
 
@@ -37,7 +37,7 @@ class Glance(NamedTuple):
     """Final scores (returns where a task has no score), algorithms by tasks.
 
     Args:
-        rows: algorithm, and for each task text, interval and shade from 0 to 1 (None without a score).
+        rows: algorithm, and for each task text, interval with n/N, and shade from 0 to 1 (None without a score).
     """
 
     tasks: list[str]
@@ -55,7 +55,7 @@ class Mishap(NamedTuple):
 
 
 class _Leader(NamedTuple):
-    """Who has the highest mean on a task; `text` with interval, `reaching` how many others' intervals reach it."""
+    """Who has the highest mean on a task; `text` has interval and n/N, `reaching` counts others' intervals that do."""
 
     task: TaskResult
     name: str
@@ -88,24 +88,24 @@ def leaders(suite: SuiteResult) -> list[str]:
 def _leader(task: TaskResult) -> _Leader | None:
     scored = task.references is not None
     known = [
-        (result.algorithm, estimate, estimate.mean)
+        (result, estimate, estimate.mean)
         for result in task.algorithms
         if (estimate := result.final_score if scored else result.final_return) and estimate.mean is not None
     ]
     if len(known) < 2:
         return None
     decimals = 2 if scored else return_decimals([estimate for _, estimate, _ in known])
-    name, best, mean = max(known, key=lambda item: item[2])
+    leader, best, mean = max(known, key=lambda item: item[2])
     text = fixed(mean, decimals)
     if best.low is not None and best.high is not None:
         text += f" [{fixed(best.low, decimals)}, {fixed(best.high, decimals)}]"
     # As far as the numbers are shown: what reads 1.00 reaches 1.00.
     reaching = sum(
         round(estimate.high if estimate.high is not None else other, decimals) >= round(mean, decimals)
-        for algorithm, estimate, other in known
-        if algorithm != name
+        for result, estimate, other in known
+        if result is not leader
     )
-    return _Leader(task, name, mean, text, reaching)
+    return _Leader(task, leader.algorithm, mean, f"{text} ({seeds_cell(leader).text} seeds)", reaching)
 
 
 def _leader_sentence(leader: _Leader) -> str:
@@ -143,7 +143,7 @@ def _verdict(claim: ClaimResult, reading: Reading) -> Verdict:
         return Verdict("not-tested", "not tested", "")
     compared = [each for each in reading.overall if each.verdict]
     same = sum(each.verdict == reading.verdict for each in compared)
-    against = f"{same} of {len(compared)} baselines" if len(compared) > 1 else f"against {compared[0].baseline}"
+    against = f"against {same} of {len(compared)} baselines" if len(compared) > 1 else f"against {compared[0].baseline}"
     return Verdict(reading.verdict.replace(" ", "-"), reading.verdict, against)
 
 
@@ -160,16 +160,17 @@ def glance(suite: SuiteResult) -> Glance:
     cells: dict[str, list[tuple[str, str, float | None]]] = {name: [] for name in names}
     for task in suite.tasks:
         scored = task.references is not None
-        estimates = {r.algorithm: r.final_score if scored else r.final_return for r in task.algorithms}
-        decimals = 2 if scored else return_decimals([each for each in estimates.values() if each])
+        estimates = {r.algorithm: (r, r.final_score if scored else r.final_return) for r in task.algorithms}
+        decimals = 2 if scored else return_decimals([each for _, each in estimates.values() if each])
         for name in names:
-            estimate = estimates.get(name)
+            result, estimate = estimates.get(name, (None, None))
+            seeds = seeds_cell(result).text if result else ""
             if estimate is None or estimate.mean is None:
-                cells[name].append((UNDEFINED, "", None))
+                cells[name].append((UNDEFINED, seeds, None))
                 continue
-            interval = ""
+            interval = seeds
             if estimate.low is not None and estimate.high is not None:
-                interval = f"[{fixed(estimate.low, decimals)}, {fixed(estimate.high, decimals)}]"
+                interval = f"[{fixed(estimate.low, decimals)}, {fixed(estimate.high, decimals)}] {seeds}"
             shade = min(max(estimate.mean, 0.0), 1.0) if scored else None
             cells[name].append((fixed(estimate.mean, decimals), interval, shade))
     return Glance([task.task for task in suite.tasks], list(cells.items()))

@@ -160,7 +160,7 @@ def summary(suite: SuiteResult) -> str:
     text = f"{many(len(algorithms), 'algorithm')} on {many(len(suite.tasks), 'task')}: "
     text += f"{suite.runs_shown:,} of {many(suite.runs_planned, 'run')} have a result"
     text += f", {diverged} of them diverged" if diverged else ""
-    text += f"; {missing} missing, each named below its table" if missing else ""
+    text += f"; {missing:,} missing, each named below its table" if missing else ""
     plan = "" if suite.plan else " No readable plan: the newest settings and code of each algorithm are shown."
     return f"{text}.{plan}"
 

@@ -43,8 +43,8 @@ def scorecard_notes(scorecard: Scorecard) -> list[str]:
     margin = f"{scorecard.margin:g}"
     notes = [
         f"Candidate: {_listed(scorecard.candidates)}. Baselines: {_listed(scorecard.baselines)}.",
-        "Untuned: neither candidates nor baselines had a search for their hyper-parameters, so every verdict is "
-        "provisional.",
+        "Untuned: nothing here searched hyper-parameters, of candidates or baselines: every verdict is provisional. "
+        "Searches that runs say were made before them stand in the tables as tuning trials.",
     ]
     if scorecard.exploratory:
         notes.append(f"Exploratory: {scorecard.exploratory}. Take the verdicts as hypotheses for new seeds.")
@@ -236,11 +236,18 @@ def _coverage_notes(claim: ClaimResult) -> list[str]:
     for left in claim.left_out:
         reasons.setdefault(left.reason, []).append(left.task)
     notes += [f"Left out: {_listed(tasks)}: {reason}." for reason, tasks in reasons.items()]
+    nothing: dict[str, list[str]] = {}
     for reading in claim.readings:
         for each in reading.overall:
             without = [task for task in usable if task not in each.tasks]
-            if without:
+            if not each.tasks:
+                nothing.setdefault(reading.algorithm, []).append(each.baseline)
+            elif without:
                 notes.append(f"{reading.algorithm} against {each.baseline}: without {_listed(without)}.")
+    every = {each.baseline for reading in claim.readings for each in reading.overall}
+    for name, baselines in nothing.items():
+        whom = "any baseline" if set(baselines) == every else _listed(baselines)
+        notes.append(f"{name} against {whom}: not tested, no task has results of both.")
     return notes
 
 

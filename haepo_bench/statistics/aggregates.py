@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from haepo_bench.statistics.bootstrap import Method, bootstrap_interval, rectangle
 from haepo_bench.statistics.intervals import Interval, combination_interval
 
 Array = NDArray[Any]
@@ -141,32 +140,6 @@ def optimality_gap_interval(scores: Array, weights: Array, *, confidence: float 
     """scores: [..., seed, task], weights: [task] -> [...]: `optimality_gap` with a skewness-corrected t interval."""
     mean, low, high = weighted_mean_interval(np.minimum(scores, 1.0), weights, confidence=confidence)
     return Interval(1 - mean, 1 - high, 1 - low)
-
-
-def aggregate_interval(
-    aggregate: Aggregate,
-    scores: Array,
-    weights: Array,
-    *,
-    rng: np.random.Generator,
-    method: Method = "bca",
-    confidence: float = 0.95,
-    replicates: int = 2000,
-) -> Interval:
-    """scores: [seed, task], weights: [task] -> scalar: any aggregate, with its stratified bootstrap interval.
-
-    For the three aggregates above their own intervals cover better. Seeds are resampled within each task (Agarwal et
-    al. 2021, section 4.1). Tasks may have unequal numbers of runs (NaN: none). A task with one run gives no interval.
-    """
-    scores = np.asarray(scores, dtype=float)
-    return bootstrap_interval(
-        [column[~np.isnan(column)] for column in scores.T],
-        lambda strata: aggregate(rectangle(strata), weights),
-        rng=rng,
-        method=method,
-        confidence=confidence,
-        replicates=replicates,
-    )
 
 
 def leave_one_task_out(aggregate: Aggregate, scores: Array, families: Sequence[str]) -> Array:

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from haepo_bench.statistics.intervals import Interval, difference_interval
+from haepo_bench.statistics.intervals import Interval
 
 Array = NDArray[Any]
 #: What is claimed of x against y.
@@ -34,22 +34,6 @@ class PairedTest(NamedTuple):
     difference: float
     p_value: float
     correlation: float
-
-
-class NonInferiority(NamedTuple):
-    """Whether x is at par with y.
-
-    Args:
-        difference: mean of x less mean of y.
-        lower: one-sided lower confidence bound of the difference; NaN with fewer than two seeds.
-        at_par: the bound lies above -margin.
-        superior: the bound lies above zero.
-    """
-
-    difference: Array
-    lower: Array
-    at_par: Array
-    superior: Array
 
 
 def permutation_test(
@@ -141,23 +125,6 @@ def probability_of_improvement(
         np.asarray(mean - np.sqrt(shares**2 @ (estimate - low) ** 2)),
         np.asarray(mean + np.sqrt(shares**2 @ (high - estimate) ** 2)),
     )
-
-
-def non_inferiority(x: Array, y: Array, *, margin: float = 0.10, confidence: float = 0.95) -> NonInferiority:
-    """x: [seed x, ...], y: [seed y, ...] -> [...]: is x at par with y, worse by less than the margin?
-
-    The one-sided lower bound of the difference of means must lie above -margin; superiority, read from the same bound
-    against zero, needs no correction for looking twice (closed testing). The bound is `difference_interval`'s: it
-    covers better than Welch's where the candidate collapses on some seeds, which is where a wrong "at par" hurts
-    (docs/statistics.md). Source: CONSORT extension for non-inferiority trials, Piaggio et al. (2012), JAMA 308(24).
-
-    Raises:
-        ValueError: the margin is negative.
-    """
-    if margin < 0:
-        raise ValueError(f"The margin of non-inferiority is {margin}; it must not be negative.")
-    interval = difference_interval(x, y, confidence=2 * confidence - 1)
-    return NonInferiority(interval.estimate, interval.low, interval.low > -margin, interval.low > 0)
 
 
 def holm(p_values: ArrayLike) -> Array:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from haepo_bench.statistics.intervals import Interval
 
@@ -39,18 +39,22 @@ def rate_interval(happened: Array, *, confidence: float = 0.95) -> Interval:
     for a binomial proportion, Statistical Science 16(2): coverage near the nominal on average, where Clopper and
     Pearson's is above it throughout (docs/statistics.md). NaN where there is no run.
     """
+    happened = np.asarray(happened, dtype=bool)
+    if not happened.size:
+        return Interval(*np.full(3, np.nan))
+    return wilson_interval(happened.mean(), happened.size, confidence=confidence)
+
+
+def wilson_interval(rate: ArrayLike, n: ArrayLike, *, confidence: float = 0.95) -> Interval:
+    """rate, n: [...] shares and the runs that they are of, at least one -> [...]: `rate_interval` of each."""
     from scipy import special
 
-    happened = np.asarray(happened, dtype=bool)
-    n = happened.size
-    if not n:
-        return Interval(*np.full(3, np.nan))
-    rate, z = happened.mean(), special.ndtri(0.5 + confidence / 2)
+    rate, n, z = np.asarray(rate, dtype=float), np.asarray(n), special.ndtri(0.5 + confidence / 2)
     centre = (rate + z**2 / (2 * n)) / (1 + z**2 / n)
     half_width = z / (1 + z**2 / n) * np.sqrt(rate * (1 - rate) / n + z**2 / (4 * n**2))
     # At 0 and 1 the interval reaches the rate itself, which rounding must not undo.
     low, high = np.clip(centre - half_width, 0, rate), np.clip(centre + half_width, rate, 1)
-    return Interval(np.asarray(rate), np.asarray(low if rate > 0 else 0.0), np.asarray(high if rate < 1 else 1.0))
+    return Interval(rate, np.where(rate > 0, low, 0.0), np.where(rate < 1, high, 1.0))
 
 
 def rate_combination_interval(
@@ -66,12 +70,14 @@ def rate_combination_interval(
     Medicine 27(10), for sums. NaN where a group has no run.
     """
     single = [rate_interval(group, confidence=confidence) for group in happened]
-    rate, low, high = (np.array([float(each[end]) for each in single]) for end in range(3))
+    ends = (np.array([float(each[end]) for each in single]) for end in range(3))
+    return weighted_sum_interval(Interval(*ends), coefficients)
+
+
+def weighted_sum_interval(rates: Interval, coefficients: Sequence[float] | Array) -> Interval:
+    """rates: [..., group], coefficients: [group] -> [...]: `rate_combination_interval` of intervals that are known."""
+    rate, low, high = rates
     c = np.asarray(coefficients, dtype=float)
     down, up = c * np.where(c > 0, rate - low, rate - high), c * np.where(c > 0, high - rate, low - rate)
-    estimate = c @ rate
-    return Interval(
-        np.asarray(estimate),
-        np.asarray(estimate - np.sqrt((down**2).sum())),
-        np.asarray(estimate + np.sqrt((up**2).sum())),
-    )
+    estimate = np.asarray(rate @ c)
+    return Interval(estimate, estimate - np.sqrt((down**2).sum(axis=-1)), estimate + np.sqrt((up**2).sum(axis=-1)))

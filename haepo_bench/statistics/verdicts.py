@@ -6,6 +6,9 @@ the difference (candidate less baseline) is above one number, and is ruled out o
     better    above 0         ruled out: below margin (no advantage that matters)
     at par    above -margin   ruled out: below -margin
 
+At par is non-inferiority, with superiority read from the same test: Piaggio et al. (2012), CONSORT's extension for
+non-inferiority trials, JAMA 308(24).
+
 What is tested together is corrected by Holm's method, in each direction, so that the chance of any wrong "supported"
 among them stays at alpha, and so does that of any wrong "not supported".
 """

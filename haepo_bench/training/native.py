@@ -71,10 +71,13 @@ class NativeDefinition(AlgorithmDefinition):
         return describe_language_parameters(self.objective)
 
     def refuses(self, task: Task) -> str | None:
-        if isinstance(task, LanguageTask):  # tokens are discrete; what else may be needed is not collected there
-            asks = self.objective()
-            if asks.reference_sample or asks.temperatures or asks.wants_expert:
-                return f"it needs {asks.needs[-1]}, which is not collected on language tasks"
+        if isinstance(task, LanguageTask):  # tokens are discrete, and the responses of a group start alike
+            without = sum(not example.reference for example in task.train) if self.objective.wants_expert else 0
+            if without:
+                return (
+                    "it learns from an expert's response to each prompt, and "
+                    f"{task.id} has none for {without:,} of {len(task.train):,} prompts"
+                )
             return None
         if self.objective.discrete_only and not isinstance(task.action_space, spaces.Discrete):
             return "its loss compares probabilities of actions, and continuous actions have densities"

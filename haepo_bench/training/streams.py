@@ -21,6 +21,7 @@ Purpose = Literal[
     "ppo",
     "reference environment",
     "reference noise",
+    "reference reward",
 ]
 
 

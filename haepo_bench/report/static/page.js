@@ -1,4 +1,4 @@
-// What the page does beside its charts: draw them when they come near, switch measures, sort tables, print everything.
+// What the page does beside its charts: draw them when they come near, switch measures, sort tables, print.
 
 function startCharts() {
   const groups = new Map();
@@ -18,21 +18,31 @@ function startCharts() {
     { rootMargin: "600px" },
   );
   for (const chart of charts) watcher.observe(chart.figure);
-  const closed = () => document.querySelectorAll("details:not([open])");
-  let opened = [];
+  // What is folded stays out: the tables behind the folds fill dozens of pages.
   window.addEventListener("beforeprint", () => {
-    opened = [...closed()];
-    for (const box of opened) box.open = true;
     for (const chart of charts) come(chart, true);
   });
-  window.addEventListener("afterprint", () => {
-    for (const box of opened) box.open = false;
-  });
+  return groups;
+}
+
+/** The rows of a dot plot, which are hidden together with the lines of the charts of its group. */
+class DotRows {
+  constructor(box, group) {
+    this.group = group;
+    this.rows = [...box.querySelectorAll("li[data-series]")];
+    this.data = { series: this.rows.map((row) => ({ name: row.dataset.series })) };
+    group.charts.push(this);
+  }
+
+  refresh() {
+    for (const row of this.rows) row.hidden = this.group.hidden.has(row.dataset.series);
+  }
 }
 
 /** Dot plots of several measures become one with a switch, and can be sorted. */
-function startDots() {
+function startDots(groups) {
   for (const box of document.querySelectorAll(".dots")) {
+    if (groups.has(box.dataset.group)) new DotRows(box, groups.get(box.dataset.group));
     const panels = [...box.querySelectorAll(".dot-panel")];
     const bar = make("div", { class: "chart-bar" });
     const choice = make("div", { class: "choice", role: "group", "aria-label": "Measure" });
@@ -120,7 +130,6 @@ function startContents() {
   }
 }
 
-startCharts();
-startDots();
+startDots(startCharts());
 startTables();
 startContents();

@@ -22,8 +22,12 @@ from haepo_bench.training.language.settings import LanguageSegmentSettings, Lang
 from haepo_bench.training.native import check_names, describe_fields, validated
 from haepo_bench.training.recorder import Recorder
 
-#: What PPO's loss has other than with small policies, unless the user says otherwise.
-_SEGMENT_DEFAULTS = {"vf_coef": 0.1}
+#: Hyper-parameters of losses whose defaults are others than with small policies, each with its source. All prompts of
+#: all batches are sampled for, where a small policy's task has one group or few.
+_LOSS_DEFAULTS: dict[str, tuple[Any, str]] = {
+    "vf_coef": (0.1, "TRL"),
+    "reference_episodes": (8, "TRL, experimental/a2po"),
+}
 _NOTES = (
     "env steps are sampled tokens",
     "KL to reference and previous policy: k3 on the taken tokens",
@@ -84,9 +88,10 @@ def describe_language_parameters(objective: type[Objective], **defaults: Any) ->
     """
     own = {"reference": objective.reference, **defaults}
     described = [replace(d, default=own.get(d.name, d.default)) for d in describe_fields(settings_class(objective))]
-    if objective.collects == "segments":
-        fields = {d.name: d for d in describe_fields(objective)}
-        described += [replace(fields[name], default=value, source="TRL") for name, value in _SEGMENT_DEFAULTS.items()]
+    for d in describe_fields(objective):
+        if d.name in _LOSS_DEFAULTS:
+            default, source = _LOSS_DEFAULTS[d.name]
+            described.append(replace(d, default=default, source=source))
     return described
 
 
@@ -111,8 +116,8 @@ def language_algorithm(
     chosen = settings_class(objective)
     own, shared = set(objective.model_fields), set(chosen.model_fields)
     check_names(overrides, own | shared, name)
-    segments = objective.collects == "segments"
-    values = {"reference": objective.reference, **defaults, **(_SEGMENT_DEFAULTS if segments else {}), **overrides}
+    changed = {field: default for field, (default, _) in _LOSS_DEFAULTS.items() if field in own}
+    values = {"reference": objective.reference, **defaults, **changed, **overrides}
     settings = validated(chosen, {k: v for k, v in values.items() if k in shared})
     made = validated(objective, {k: v for k, v in values.items() if k in own})
     if settings.fine_tuning_steps and not task.demonstrations:
@@ -124,7 +129,7 @@ def language_algorithm(
     _check_prompts(task, source, settings.chat_template)
     information = Information(
         told=objective.told,
-        critic=segments,
+        critic=objective.collects == "segments",
         discount=settings.gamma if isinstance(settings, LanguageSegmentSettings) else None,
         label=objective.label,
         footnote=objective.footnote,

@@ -4,7 +4,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,12 +13,10 @@ from haepo_bench.policies.responses import Responses
 from haepo_bench.policies.sampling import uniforms
 from haepo_bench.policies.shapes import Array
 from haepo_bench.tasks.base import CLEAN_RETURN
-from haepo_bench.tasks.language import LanguageTask
+from haepo_bench.tasks.language import Example, LanguageTask
 from haepo_bench.training.language.settings import LanguageSettings
 from haepo_bench.training.language.texts import Texts
 from haepo_bench.training.streams import stream
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -29,17 +27,37 @@ class Batch:
         returns: [row] float64, as training is paid.
         groups: prompts.
         columns: what the recorder is told of it.
+        prompts: [group] where the prompt of each stands in the task's `train`; empty where it is none of these.
     """
 
     responses: Responses
     returns: Array
     groups: int
     columns: dict[str, float]
+    prompts: Sequence[int] = ()
 
     @property
     def tokens(self) -> int:
         """Of all responses: the env steps of a language run."""
         return int(self.responses.lengths.sum())
+
+
+class Answers(NamedTuple):
+    """What a policy answered to prompts, and what training pays for it.
+
+    Args:
+        ids: token ids of each response, its stop token included. texts: the same as text, without it.
+        examples: of each response.
+        returns: [row] float64.
+        seconds: that sampling took.
+    """
+
+    responses: Responses
+    ids: list[list[int]]
+    texts: list[str]
+    examples: list[Example]
+    returns: Array
+    seconds: float
 
 
 class Batches(ABC):
@@ -62,26 +80,52 @@ class Sampled(Batches):
         self._prompts = texts.prompts([example.prompt for example in task.train])
 
     def batch(self, seed: int, iteration: int) -> Batch:
-        K, horizon = self._settings.completions, self._task.horizon
         chosen = drawn(len(self._prompts), self._settings.prompts, stream("environment", seed, iteration))
-        noise = uniforms(stream("action noise", seed, iteration), len(chosen) * K, horizon)
+        found = self.answers(
+            chosen,
+            self._settings.completions,
+            noise=stream("action noise", seed, iteration),
+            reward=stream("reward", seed, iteration),
+        )
+        stops = set(self._texts.stops)
+        columns = {
+            "train_return": float(found.returns.mean()),
+            "response_length": float(np.mean([len(one) for one in found.ids])),
+            "cut_off_share": float(np.mean([one[-1] not in stops for one in found.ids])),
+            "tokens_per_second": sum(map(len, found.ids)) / found.seconds,
+        }
+        if not self._task.gold_is_reward:
+            columns[CLEAN_RETURN] = float(self._task.gold(found.examples, found.texts).mean())
+        return Batch(found.responses, found.returns, len(chosen), columns, chosen)
+
+    def answers(
+        self, prompts: Sequence[int], copies: int, *, noise: np.random.Generator, reward: np.random.Generator
+    ) -> Answers:
+        """Responses of the policy as it is now, the copies of a prompt together.
+
+        Args:
+            prompts: where they stand in the task's `train`.
+            copies: responses to each prompt.
+            noise: what tokens are drawn with. reward: for rewards with a chance of their own.
+        """
+        draws = uniforms(noise, len(prompts) * copies, self._task.horizon)
         started = time.perf_counter()
-        responses = self._policy.sample([self._prompts[i] for i in chosen], noise, copies=K)
+        responses = self._policy.sample([self._prompts[i] for i in prompts], draws, copies=copies)
         ids = responses.texts()
         seconds = time.perf_counter() - started
         texts = self._texts.decode(ids)
-        examples = [self._task.train[i] for i in chosen for _ in range(K)]
-        returns = self._task.rewards(examples, texts, stream("reward", seed, iteration))
-        stops = set(self._texts.stops)
-        columns = {
-            "train_return": float(returns.mean()),
-            "response_length": float(np.mean([len(one) for one in ids])),
-            "cut_off_share": float(np.mean([one[-1] not in stops for one in ids])),
-            "tokens_per_second": sum(map(len, ids)) / seconds,
-        }
-        if not self._task.gold_is_reward:
-            columns[CLEAN_RETURN] = float(self._task.gold(examples, texts).mean())
-        return Batch(responses, returns, len(chosen), columns)
+        examples = [self._task.train[i] for i in prompts for _ in range(copies)]
+        return Answers(responses, ids, texts, examples, self._task.rewards(examples, texts, reward), seconds)
+
+    def expert(self, prompts: Sequence[int]) -> Responses:
+        """The task's own response to each prompt, cut off where sampled ones are.
+
+        Args:
+            prompts: where they stand in the task's `train`.
+        """
+        written = self._texts.responses([self._task.train[i].reference for i in prompts])
+        cut = [response[: self._task.horizon] for response in written]
+        return Responses.of([self._prompts[i] for i in prompts], cut, self._texts.pad).to(self._policy.device)
 
 
 class Preferences(Batches):

@@ -3,6 +3,7 @@
 import io
 import time
 import warnings
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,11 +11,13 @@ from torch import Tensor
 
 from haepo_bench.objectives.base import Objective
 from haepo_bench.policies.language import LanguagePolicy
+from haepo_bench.policies.responses import Responses
 from haepo_bench.tasks.language import LanguageTask
 from haepo_bench.training.adam import Adam, clip_long_gradient
 from haepo_bench.training.language.batches import Batch, Batches, Preferences, Sampled
 from haepo_bench.training.language.evaluation import LanguageEvaluator
 from haepo_bench.training.language.models import Source, quiet_transformers
+from haepo_bench.training.language.reference import ReferenceReturns
 from haepo_bench.training.language.settings import LanguageSegmentSettings, LanguageSettings
 from haepo_bench.training.language.start import starting_model
 from haepo_bench.training.language.texts import Texts
@@ -64,10 +67,17 @@ class LanguageTrainer:
         self.optimiser = Adam(policy.parameters, settings.learning_rate)
         training = task.training()
         self.batches: Batches
+        #: An expert's responses to prompts, and returns of the reference policy, where the objective asks for them.
+        self.expert: Callable[[Sequence[int]], Responses] | None = None
+        self.reference_returns: ReferenceReturns | None = None
         if offline:
             self.batches = Preferences(task, policy, texts, settings)
         else:
-            self.batches = Sampled(training, policy, texts, settings)  # type: ignore[arg-type]
+            self.batches = sampled = Sampled(training, policy, texts, settings)  # type: ignore[arg-type]
+            if objective.wants_expert:
+                self.expert = sampled.expert
+            if objective.reference_sample and settings.reference != "previous":
+                self.reference_returns = ReferenceReturns(sampled, objective.reference_sample)
         self.evaluator = LanguageEvaluator(task, policy, texts, recorder.episodes, self.initial)
         self.iteration = self.tokens = 0
 
@@ -77,10 +87,14 @@ class LanguageTrainer:
         self._resume()
         while self.seed in self.recorder.live:
             started = time.perf_counter()
+            self._renew()
             batch = self.batches.batch(self.seed, self.iteration)
+            self._report(batch.tokens, len(batch.responses), batch.columns)
+            if self.reference_returns is not None:
+                with self.policy.under(self._frozen()):
+                    cost = self.reference_returns.collect(batch.prompts, self.seed, self.iteration)
+                self._report(cost.tokens, cost.responses, {})  # columns speak of the policy that is trained
             seconds = time.perf_counter() - started
-            self.tokens += batch.tokens
-            self.recorder.collected(self.seed, batch.tokens, len(batch.responses), batch.columns)
             self._evaluate()
             if self.seed in self.recorder.live:
                 self.update(batch, seconds)
@@ -97,8 +111,6 @@ class LanguageTrainer:
         """
         started = time.perf_counter()
         settings, remaining = self.settings, max(0.0, 1 - self.tokens / self.recorder.budget)
-        if isinstance(settings.reference, int) and self.iteration % settings.reference == 0:
-            self.renewed = self.policy.snapshot()
         objective = self.objective.at(remaining)
         advantages = None
         if isinstance(settings, LanguageSegmentSettings):
@@ -110,6 +122,9 @@ class LanguageTrainer:
             groups=batch.groups,
             horizon=self.task.horizon,
             reference=self._reference(),
+            objective=objective,
+            reference_returns=None if self.reference_returns is None else self.reference_returns.of(batch.prompts),
+            expert=None if self.expert is None else self.expert(batch.prompts),
             micro_batch=settings.micro_batch,
             advantages=advantages,
         )
@@ -132,9 +147,24 @@ class LanguageTrainer:
         else:
             self.recorder.diverged(self.seed, "the loss or a parameter is not finite")
 
+    def _report(self, tokens: int, responses: int, columns: Mapping[str, float]) -> None:
+        """Tells the recorder what was sampled."""
+        self.tokens += tokens
+        self.recorder.collected(self.seed, tokens, responses, columns)
+
+    def _renew(self) -> None:
+        """Makes the policy of this iteration the reference, where it is to become that."""
+        every = self.settings.reference
+        if isinstance(every, int) and self.iteration % every == 0:
+            self.renewed = self.policy.snapshot()
+            if self.reference_returns is not None:
+                self.reference_returns.forget()
+
     def _reference(self) -> Tensor | str | None:
-        if self.settings.reference == "previous":
-            return "previous"
+        return "previous" if self.settings.reference == "previous" else self._frozen()
+
+    def _frozen(self) -> Tensor | None:
+        """Parameters of a reference policy that is not the current one, as `LanguagePolicy.under` takes them."""
         return self.initial if self.settings.reference == "initial" else self.renewed
 
     def _evaluate(self) -> None:
@@ -157,6 +187,7 @@ class LanguageTrainer:
             "parameters": self.policy.parameters,
             "optimiser": self.optimiser.state(),
             "renewed": self.renewed,
+            "reference_returns": None if self.reference_returns is None else self.reference_returns.state(),
             "recorder": self.recorder.state(self.seed),
         }
         torch.save(state, buffer)
@@ -171,6 +202,8 @@ class LanguageTrainer:
         self.policy.parameters.copy_(state["parameters"])
         self.policy.publish()
         self.optimiser.restore(state["optimiser"])
+        if self.reference_returns is not None:
+            self.reference_returns.restore(state["reference_returns"])
         self.recorder.restore(self.seed, state["recorder"])
         print(f"seed {self.seed} goes on from its checkpoint: iteration {self.iteration}, {self.tokens} tokens")
 

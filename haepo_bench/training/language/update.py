@@ -5,6 +5,7 @@ and d loss / d leaf is pushed back through each micro-batch, computed again with
 responses and gradient accumulation are one mechanism. A batch that passes in one piece keeps its graph instead.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -47,6 +48,10 @@ class LanguageUpdate:
         horizon: most tokens of a response.
         reference: parameters of the reference policy; "previous": it is the policy as it is now; None: the model
             without its adapter.
+        objective: which says what its batch must bring along.
+        reference_returns: [group, sample] of responses of the reference policy; None where there are none, and the
+            batch's own returns, which are such a sample, stand in if the reference collected it.
+        expert: an expert's response to the prompt of each group; None where the objective asks for none.
         micro_batch: rows that pass through the model at a time; None: all.
         advantages: for objectives that collect segments; None for the others.
     """
@@ -60,14 +65,18 @@ class LanguageUpdate:
         groups: int,
         horizon: int,
         reference: Tensor | str | None = "previous",
+        objective: Objective | None = None,
+        reference_returns: Array | None = None,
+        expert: Responses | None = None,
         micro_batch: int | None = None,
         advantages: GeneralisedAdvantages | None = None,
     ) -> None:
         self._policy, self._groups, self._rows, self._T = policy, groups, len(responses), responses.columns
+        temperatures = () if objective is None else objective.temperatures
         self._chunks = self._cut(responses, micro_batch)
         # A batch in one piece keeps its graph: the first gradient is taken where it was collected.
         self._keep = len(self._chunks) == 1
-        first = self._passes(grad=self._keep)
+        first = self._passes(grad=self._keep, temperatures=temperatures)
         self._first: list[Evaluated] | None = first
         behaviour = self._gather([one.log_probs for one in first]).detach()
         reference_log_probs = behaviour
@@ -78,6 +87,8 @@ class LanguageUpdate:
         paid = np.zeros((self._rows, self._T), np.float32)
         lengths = responses.lengths.cpu().numpy()
         paid[np.arange(self._rows), lengths - 1] = returns
+        grouped_returns = self._grouped(_tensor(returns, policy.device))
+        sampled = grouped_returns if reference_returns is None else _tensor(reference_returns, policy.device)[None]
         self._batch = TrajectoryBatch(
             log_probs=behaviour,
             entropy=behaviour,
@@ -85,10 +96,16 @@ class LanguageUpdate:
             behaviour_log_probs=behaviour,
             reference_log_probs=reference_log_probs,
             mask=self._grouped(responses.mask),
-            rewards=self._grouped(torch.from_numpy(paid).to(policy.device)),
-            returns=self._grouped(torch.from_numpy(returns.astype(np.float32)).to(policy.device)),
+            rewards=self._grouped(_tensor(paid, policy.device)),
+            returns=grouped_returns,
             horizon=horizon,
             deterministic=True,  # a text and a token make one longer text
+            reference_returns=sampled if objective is not None and objective.reference_sample else None,
+            tempered_log_probs=tuple(
+                self._gather([one.tempered[number] for one in first]) for number in range(len(temperatures))
+            )
+            or None,
+            expert_log_probs=None if expert is None else self._expert_log_probs(expert, micro_batch),
         )
         if advantages is not None:
             values = self._gather([_given(one.values) for one in first]).detach()
@@ -139,7 +156,7 @@ class LanguageUpdate:
 
     def _push(self, chunk: _Chunk, evaluated: Evaluated, back: tuple[Tensor | None, ...]) -> None:
         outputs, gradients = [], []
-        for output, gradient in zip(evaluated, back, strict=False):
+        for output, gradient in zip((evaluated.log_probs, evaluated.entropy, evaluated.values), back, strict=False):
             if output is not None and gradient is not None:
                 outputs.append(output)
                 gradients.append(gradient.reshape(self._rows, self._T)[chunk.rows, : output.shape[1]])
@@ -154,9 +171,19 @@ class LanguageUpdate:
         order = responses.total_lengths.argsort(stable=True)
         return [_Chunk(part, responses.select(part)) for part in torch.split(order, micro_batch)]
 
-    def _passes(self, *, grad: bool) -> list[Evaluated]:
+    def _passes(self, *, grad: bool, temperatures: Sequence[float] = ()) -> list[Evaluated]:
         with torch.set_grad_enabled(grad):
-            return [self._policy.evaluate(chunk.responses) for chunk in self._chunks]
+            return [self._policy.evaluate(chunk.responses, temperatures=temperatures) for chunk in self._chunks]
+
+    @torch.no_grad()
+    def _expert_log_probs(self, expert: Responses, micro_batch: int | None) -> Tensor:
+        """[1, group, step] under the policy as it is now, as long as the batch; NaN beyond a response's end."""
+        found = torch.full((len(expert), max(self._T, expert.columns)), torch.nan, device=self._policy.device)
+        for chunk in self._cut(expert, micro_batch):
+            log_probs = self._policy.evaluate(chunk.responses, entropy=False).log_probs
+            log_probs = torch.where(chunk.responses.mask, log_probs, torch.nan)
+            found[chunk.rows, : log_probs.shape[1]] = log_probs
+        return found[None, :, : self._T]
 
     def _leaf(self, values: list[Tensor]) -> Tensor:
         return self._gather(values).detach().requires_grad_()
@@ -174,6 +201,10 @@ class LanguageUpdate:
     def _grouped(self, x: Tensor) -> Tensor:
         """[row, ...] to [1, group, trajectory, ...]."""
         return x.reshape(1, self._groups, -1, *x.shape[1:])
+
+
+def _tensor(x: Array, device: str) -> Tensor:
+    return torch.from_numpy(x.astype(np.float32)).to(device)
 
 
 def _given(x: Tensor | None) -> Tensor:
