@@ -173,6 +173,13 @@ FAULTS = (
         "surrogate = torch.maximum(",
     ),
     Fault(
+        "gae-shifted",
+        "generalised advantages bootstrap from the same state's value instead of the next one's",
+        _SEGMENTS,
+        "delta = rewards[:, :, t] + gamma * following * going_on",
+        "delta = rewards[:, :, t] + gamma * values[:, :, t] * going_on",
+    ),
+    Fault(
         "segments-rewards-shifted",
         "ppo-batched credits rewards to the step before the one that earned them",
         _SEGMENTS,
@@ -274,13 +281,6 @@ UNSEEN = (
         _REINFORCE,
         "to_go = rewards.flip(-1).cumsum(-1).flip(-1)",
         "to_go = rewards.cumsum(-1)",
-    ),
-    Fault(
-        "gae-shifted",
-        "generalised advantages bootstrap from the same state's value instead of the next one's",
-        _SEGMENTS,
-        "delta = rewards[:, :, t] + gamma * following * going_on",
-        "delta = rewards[:, :, t] + gamma * values[:, :, t] * going_on",
     ),
     Fault(
         "gae-across-episodes",
