@@ -180,6 +180,13 @@ FAULTS = (
         "delta = rewards[:, :, t] + gamma * values[:, :, t] * going_on",
     ),
     Fault(
+        "gae-across-episodes",
+        "generalised advantages flow across the ends of episodes",
+        _SEGMENTS,
+        "going_on = 1 - over[:, :, t].astype(np.float32)",
+        "going_on = np.ones_like(last_values)",
+    ),
+    Fault(
         "segments-rewards-shifted",
         "ppo-batched credits rewards to the step before the one that earned them",
         _SEGMENTS,
@@ -206,6 +213,13 @@ FAULTS = (
         _TRAINER,
         "Adam(self.parameters, settings.learning_rate)",
         "Adam(self.parameters, settings.learning_rate / 10)",
+    ),
+    Fault(
+        "one-epoch",
+        "an iteration takes one gradient step, whatever the settings say",
+        _TRAINER,
+        "for _ in range(self.settings.epochs):",
+        "for _ in range(1):",
     ),
     Fault(
         "stale-behaviour",
@@ -283,25 +297,11 @@ UNSEEN = (
         "to_go = rewards.cumsum(-1)",
     ),
     Fault(
-        "gae-across-episodes",
-        "generalised advantages flow across the ends of episodes",
-        _SEGMENTS,
-        "going_on = 1 - over[:, :, t].astype(np.float32)",
-        "going_on = np.ones_like(last_values)",
-    ),
-    Fault(
         "ppo-advantages-not-centred",
         "ppo-batched divides advantages by their deviation without centring them",
         _PPO,
         "torch.where(n > 1, centred / (std + 1e-8)",
         "torch.where(n > 1, torch.where(mask, advantages, 0.0) / (std + 1e-8)",
-    ),
-    Fault(
-        "one-epoch",
-        "an iteration takes one gradient step, whatever the settings say",
-        _TRAINER,
-        "for _ in range(self.settings.epochs):",
-        "for _ in range(1):",
     ),
     Fault(
         "collapse",
