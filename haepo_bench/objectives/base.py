@@ -107,8 +107,8 @@ class PrefixPlan(NamedTuple):
     Args:
         share: of each group's trajectories that begin so.
         longest: prefix, as a share of the mean length of the trajectories that the earlier policy's batch had.
-        every: iterations from one checkpoint of the policy to the next.
-        kept: checkpoints, the newest ones.
+        every: iterations from one copy of the policy that is kept to the next.
+        kept: how many copies, the newest ones.
     """
 
     share: float
@@ -183,7 +183,7 @@ class Objective(Hyperparameters, ABC):
                 "an expert's episode (finite tasks with certain moves; language tasks with responses of their own)"
             )
         if self.prefixes is not None:
-            found.append(f"{self.prefixes.kept} checkpoints of the policy, which begin a part of the trajectories")
+            found.append(f"copies of {self.prefixes.kept} earlier policies, which begin a part of the trajectories")
         if self.temperatures:
             listed = " and ".join(f"{temperature:g}" for temperature in self.temperatures)
             found.append(f"the policy's log-probabilities at temperatures {listed}")

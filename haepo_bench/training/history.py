@@ -1,7 +1,7 @@
-"""Checkpoints of the policies of earlier iterations, for objectives whose trajectories begin with steps of theirs.
+"""Copies of the policies of earlier iterations, for objectives whose trajectories begin with steps of theirs.
 
-Nothing but the plan, a seed and the iteration says when a checkpoint is kept and which one begins a batch, so that a
-seed's run is its own, whoever trains beside it.
+Nothing but the plan, a seed and the iteration says when a policy is kept and which one begins a batch, so that a seed's
+run is its own, whoever trains beside it.
 """
 
 from collections import deque
@@ -34,7 +34,7 @@ class Prefixes(NamedTuple):
         return Prefixes(self.parameters[rows], self.lengths[rows])
 
 
-class _Checkpoint(NamedTuple):
+class _Earlier(NamedTuple):
     """Policies [seed, parameter], and the mean length of a trajectory of the batch each collected [seed] float64."""
 
     parameters: Tensor
@@ -42,14 +42,14 @@ class _Checkpoint(NamedTuple):
 
 
 class History:
-    """The checkpoints of the seeds in training; row i belongs to the i-th seed that is still kept."""
+    """Earlier policies of the seeds in training; row i belongs to the i-th seed that is still kept."""
 
     def __init__(self, plan: PrefixPlan) -> None:
         self._plan = plan
-        self._kept: deque[_Checkpoint] = deque(maxlen=plan.kept)
+        self._kept: deque[_Earlier] = deque(maxlen=plan.kept)
 
     def draw(self, seeds: Sequence[int], iteration: int, *, groups: int, trajectories: int) -> Prefixes | None:
-        """The prefixes of an iteration's batch; None while there is no checkpoint.
+        """The prefixes of an iteration's batch; None while there is no earlier policy.
 
         Args:
             trajectories: of each group.
@@ -60,9 +60,9 @@ class History:
         begun = round(self._plan.share * trajectories)
         for row, seed in enumerate(seeds):
             generator = stream("prefix", seed, iteration)
-            checkpoint = self._kept[generator.integers(len(self._kept))]
-            longest = self._plan.longest * checkpoint.mean_lengths[row]
-            chosen.append(checkpoint.parameters[row])
+            one = self._kept[generator.integers(len(self._kept))]
+            longest = self._plan.longest * one.mean_lengths[row]
+            chosen.append(one.parameters[row])
             lengths[row, :, :begun] = generator.random((groups, begun)) * longest
         return Prefixes(torch.stack(chosen), lengths.reshape(len(seeds), -1))
 
@@ -74,23 +74,23 @@ class History:
             lengths: [seed, trajectory] of the batch.
         """
         if iteration % self._plan.every == 0:
-            self._kept.append(_Checkpoint(parameters.clone(), lengths.mean(1)))
+            self._kept.append(_Earlier(parameters.clone(), lengths.mean(1)))
 
     def keep(self, rows: Sequence[int]) -> None:
         """Goes on with some seeds."""
         rows = list(rows)
-        kept = [_Checkpoint(parameters[rows], mean_lengths[rows]) for parameters, mean_lengths in self._kept]
+        kept = [_Earlier(parameters[rows], mean_lengths[rows]) for parameters, mean_lengths in self._kept]
         self._kept = deque(kept, self._plan.kept)
 
     def state(self) -> dict[str, list[Tensor]]:
         """What `restore` goes on from."""
         return {
-            "parameters": [checkpoint.parameters for checkpoint in self._kept],
-            "mean_lengths": [torch.from_numpy(checkpoint.mean_lengths) for checkpoint in self._kept],
+            "parameters": [one.parameters for one in self._kept],
+            "mean_lengths": [torch.from_numpy(one.mean_lengths) for one in self._kept],
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Goes on from a `state`."""
         self._kept.clear()
         for parameters, mean_lengths in zip(state["parameters"], state["mean_lengths"], strict=True):
-            self._kept.append(_Checkpoint(parameters, mean_lengths.cpu().numpy()))
+            self._kept.append(_Earlier(parameters, mean_lengths.cpu().numpy()))
