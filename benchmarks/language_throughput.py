@@ -155,7 +155,7 @@ def train_ours(algorithm: str, size: Size, model: str, steps: int) -> list[float
         train = tuple(Example(prompt) for prompt in prompts(size))
         held_out = (Example(words(1000, PROMPT, size.vocabulary)),)
         pairs = tuple(Pair(*pair) for pair in preferences(size))
-        alphabet = ""
+        vocabulary = ""
 
         def compute_rewards(self, examples: Any, responses: Any, stream: Any) -> Any:
             return np.array([pay(text) for text in responses])

@@ -23,7 +23,7 @@ class Vowels(LanguageTask):
     horizon = 5
     references = References(random=0.2, solved=1.0, source="made up")
     success_return = 1.0
-    alphabet = LETTERS
+    vocabulary = LETTERS
     fine_tuning_steps = 4
 
     def __init__(self) -> None:

@@ -43,7 +43,7 @@ def small_tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         patch.setattr(
             "haepo_bench.policies.tiny.tiny_model",
-            lambda alphabet: small_model(vocab_size=3 + len(alphabet), initializer_range=0.1),
+            lambda vocabulary: small_model(vocab_size=3 + len(vocabulary), initializer_range=0.1),
         )
         yield
 

@@ -201,7 +201,7 @@ def test_a_task_of_preferences(reward_model: str, tmp_path: Path, monkeypatch: p
     assert {tuple(pair) for pair in task.pairs} == {
         (r["prompt"], r["chosen"], r["rejected"]) for r in again if r["prompt"] in trained and "chosen" in r
     }
-    assert task.alphabet == " 0123456789w"
+    assert task.vocabulary == list(" 0123456789w")
     # Which prompts are held out does not depend on the order of the rows.
     write_lines(tmp_path / "turned.jsonl", ROWS[::-1])
     turned = catalogue.task("lm/preferences/turned.jsonl", options={"reward_model": reward_model})

@@ -9,11 +9,13 @@ from scipy.optimize import minimize
 
 from haepo_bench import catalogue
 from haepo_bench.errors import TaskError
+from haepo_bench.policies.tiny import tiny_tokenizer
 from haepo_bench.tasks.language import Example, LanguageTask
 from haepo_bench.tasks.lm import bradley_terry
 from haepo_bench.tasks.lm.arithmetic import answer_of
 from haepo_bench.tasks.lm.draws import Draws
 from haepo_bench.tasks.lm.synthetic_summary import SHARPNESS, SyntheticSummary, claims_of, f1_of_claims, features
+from haepo_bench.training.language.texts import Texts
 
 TASKS = ("lm/arithmetic", "lm/synthetic-summary", "lm/long-horizon/32", "lm/long-horizon/256")
 
@@ -42,11 +44,16 @@ def test_what_every_task_promises(address: str) -> None:
     responses = [response for _, response in task.demonstrations] + [t for pair in task.pairs for t in pair[1:]]
     # The stop token needs a place, except where responses fill the horizon.
     room = task.horizon if address.startswith("lm/long-horizon") else task.horizon - 1
-    assert 0 < min(map(len, responses)) <= max(map(len, responses)) <= room
+    tokens = Texts(tiny_tokenizer(task.vocabulary))
+    lengths = [len(ids) - 1 for ids in tokens.responses(responses)]
+    assert 0 < min(lengths) <= max(lengths) <= room
     examples = [*task.train, *task.held_out]
     texts = [*responses, *(e.prompt for e in examples), *(e.reference for e in examples)]
-    assert set("".join(texts)) == set(task.alphabet)
-    assert len(set(task.alphabet)) == len(task.alphabet)
+    cut = tokens.responses(texts)
+    assert tokens.decode(cut) == texts
+    # Each token is used, and none but the stop is special: nothing was unknown.
+    assert {token for ids in cut for token in ids} == {2, *range(3, 3 + len(task.vocabulary))}
+    assert len(set(task.vocabulary)) == len(task.vocabulary)
     np.testing.assert_array_equal(task.gold(examples, [e.reference for e in examples]), task.references.solved)
     again = catalogue.task(address)
     assert (again.train, again.demonstrations, again.pairs) == (task.train, task.demonstrations, task.pairs)
@@ -159,7 +166,7 @@ def test_a_model_is_part_of_the_address() -> None:
 def test_facts_are_those_of_the_document(summaries: SyntheticSummary) -> None:
     for example in (*summaries.train, *summaries.held_out):
         facts = re.findall(r"(?:sold|lost|made) (\d \w+)\.", example.prompt)
-        assert example.reference == ", ".join(facts)
+        assert example.reference == " " + ", ".join(facts)
         assert len({fact[0] for fact in facts}) == len({fact[2:] for fact in facts}) == 3
         assert example.prompt.count(".") == 5
 
@@ -257,7 +264,7 @@ def test_the_reward_agrees_with_gold_at_first_and_can_be_exploited(summaries: Sy
     four = rewards.reshape(4, -1).argmax(0)
     assert np.take_along_axis(gold.reshape(4, -1), four[None], 0).mean() > gold.mean() + 0.05
     # ... but the model pays more for a summary that is worth much less.
-    spam = [", ".join([e.data["facts"][0]] * 7)[: summaries.horizon - 1] for e in summaries.held_out]
+    spam = [", ".join([e.data["facts"][0]] * 7) for e in summaries.held_out]
     good = [example.reference for example in summaries.held_out]
     paid, worth = (
         [pay(summaries.held_out, said).mean() for said in (spam, good)]
@@ -309,7 +316,7 @@ def test_random_returns_of_other_tasks_do_not_depend_on_what_is_done() -> None:
 class Broken(LanguageTask):
     """Two examples, and rewards as the test wants them."""
 
-    id, version, summary, horizon, alphabet = "test/broken", 1, "broken", 4, "ab"
+    id, version, summary, horizon, vocabulary = "test/broken", 1, "broken", 4, "ab"
     train = held_out = (Example("a" * 100), Example("b"))
 
     def __init__(self, values: object) -> None:

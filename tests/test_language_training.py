@@ -34,7 +34,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         # The tiny one is tried by the suites; here a quarter of it will do.
-        patch.setattr("haepo_bench.policies.tiny.tiny_model", lambda alphabet: small_model(initializer_range=0.1))
+        patch.setattr("haepo_bench.policies.tiny.tiny_model", lambda vocabulary: small_model(initializer_range=0.1))
         yield cache_folder()
 
 

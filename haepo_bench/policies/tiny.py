@@ -1,5 +1,7 @@
-"""The built-in tiny language model: a Llama of two layers over characters, an ordinary Hugging Face model."""
+"""The built-in tiny language model: a Llama of two layers over a few tokens, an ordinary Hugging Face model."""
 
+import re
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,28 +12,29 @@ PAD, START, STOP = "<pad>", "<start>", "<stop>"
 CONTEXT = 2048
 
 
-def tiny_tokenizer(alphabet: str) -> Any:
-    """One token a character of `alphabet`, and three special ones; prompts begin with the start token."""
+def tiny_tokenizer(vocabulary: Sequence[str]) -> Any:
+    """Cuts texts, from the left, into the longest of `vocabulary` that fit; prompts begin with the start token."""
     # Here and below imported where needed: a suite is checked without.
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
-    vocabulary = {token: number for number, token in enumerate([PAD, START, STOP, *alphabet])}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=PAD))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+    numbers = {token: number for number, token in enumerate([PAD, START, STOP, *vocabulary])}
+    longest_first = "|".join(re.escape(token) for token in sorted(vocabulary, key=len, reverse=True))
+    tokenizer = Tokenizer(models.WordLevel(numbers, unk_token=PAD))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(rf"{longest_first}|[\s\S]"), "isolated")
     tokenizer.decoder = decoders.Fuse()
     tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{START} $A", special_tokens=[(START, vocabulary[START])]
+        single=f"{START} $A", special_tokens=[(START, numbers[START])]
     )
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=PAD, bos_token=START, eos_token=STOP)
 
 
-def tiny_model(alphabet: str) -> Any:
+def tiny_model(vocabulary: Sequence[str]) -> Any:
     """Two layers, 128 wide, 4 heads; initial weights from a seed of its own, the same for all runs."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     config = LlamaConfig(
-        vocab_size=len(alphabet) + 3,
+        vocab_size=len(vocabulary) + 3,
         hidden_size=128,
         intermediate_size=352,  # 8/3 of the width, as in Llama, in whole vectors
         num_hidden_layers=2,

@@ -5,6 +5,7 @@ within their prompt (group). Rewards are functions of texts, so a task knows not
 model is to learn it (`model`), and that model's tokenizer makes tokens of the texts.
 """
 
+import re
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -18,6 +19,8 @@ from haepo_bench.errors import TaskError
 from haepo_bench.tasks.base import Array, Task, VectorEnvironment
 
 Floats = NDArray[np.float64]
+
+_WORDS = re.compile(r" ?\w+|\W")
 
 #: The model that is made from a config and fine-tuned on the task's own demonstrations.
 TINY = "tiny"
@@ -65,8 +68,8 @@ class LanguageTask(Task):
     fine_tuning_steps: int = 500
     #: Fixed preferences, for algorithms that learn offline; empty where the task has none.
     pairs: Sequence[Pair] = ()
-    #: Every character of prompts, demonstrations and pairs, each once: the tiny model's tokens beside special ones.
-    alphabet: str
+    #: What prompts, demonstrations and pairs are made of, each once: the tiny model's tokens beside special ones.
+    vocabulary: Sequence[str]
     backend = "language"
 
     @abstractmethod
@@ -164,9 +167,14 @@ def split_model(variant: str) -> tuple[str, str]:
     return name, model or TINY
 
 
-def characters(*texts: Sequence[str]) -> str:
+def characters(*texts: Sequence[str]) -> list[str]:
     """Every character of the texts once, in the order of their code points."""
-    return "".join(sorted({character for group in texts for text in group for character in text}))
+    return sorted({character for group in texts for text in group for character in text})
+
+
+def words(*texts: Sequence[str]) -> list[str]:
+    """Every word of the texts once, with the space before it, and every other character that is in no word."""
+    return sorted({token for group in texts for text in group for token in _WORDS.findall(text)})
 
 
 def _shown(text: str, most: int = 80) -> str:

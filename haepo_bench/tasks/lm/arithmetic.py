@@ -53,7 +53,7 @@ class Arithmetic(LanguageTask):
         self.pairs = tuple(
             Pair(example.prompt, example.reference, str(_slip(example.data["answer"], draws))) for example in self.train
         )
-        self.alphabet = characters(
+        self.vocabulary = characters(
             [example.prompt for example in examples], [answer for _, answer in self.demonstrations]
         )
 

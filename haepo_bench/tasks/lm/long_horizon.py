@@ -64,7 +64,7 @@ class LongHorizon(LanguageTask):
         self.pairs = tuple(
             Pair(example.prompt, *both) for example, both in zip(self.train, better, strict=True) if both[0] != both[1]
         )
-        self.alphabet = characters(LETTERS, ":")
+        self.vocabulary = characters(LETTERS, ":")
 
     def _repeated(self, key: str) -> str:
         return (key * self.length)[: self.length]

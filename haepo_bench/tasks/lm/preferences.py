@@ -70,7 +70,7 @@ class Preferences(LanguageTask):
         trained = [row for row in rows if row.prompt not in held_out]
         self.demonstrations = tuple((row.prompt, row.response) for row in trained)
         self.pairs = tuple(Pair(row.prompt, row.response, row.rejected) for row in trained if row.rejected is not None)
-        self.alphabet = characters([text for row in rows for text in (row.prompt, row.response, row.rejected or "")])
+        self.vocabulary = characters([text for row in rows for text in (row.prompt, row.response, row.rejected or "")])
 
     @property
     def gold_is_reward(self) -> bool:

@@ -1,7 +1,7 @@
 """`lm/synthetic-summary`: summaries paid by a reward model that was learnt from noisy preferences.
 
 A document has five sentences in random order: three facts (`ana sold 7 pens.`), whose number and thing each occur once,
-and two that say nothing (`it is late.`). A summary lists the facts: `7 pens, 3 cups, 5 maps`.
+and two that say nothing (`it is late.`). A summary lists the facts: ` 7 pens, 3 cups, 5 maps`.
 
 Gold reward: F1 of the summary's claims. Claims are what stands between commas, full stops, semicolons, line ends and
 `and`; a claim is true if it is a fact, letter for letter, that was not claimed before. Precision is the share of claims
@@ -24,7 +24,7 @@ import numpy as np
 
 from haepo_bench.results.record import References
 from haepo_bench.tasks.base import Array
-from haepo_bench.tasks.language import TINY, Example, Floats, LanguageTask, Pair, characters
+from haepo_bench.tasks.language import TINY, Example, Floats, LanguageTask, Pair, words
 from haepo_bench.tasks.lm import bradley_terry
 from haepo_bench.tasks.lm.draws import Draws
 
@@ -52,10 +52,12 @@ _WORDS = re.compile(r"\w+")
 class SyntheticSummary(LanguageTask):
     """Summaries of short documents; `weights` [feature] are the reward model's."""
 
-    version = 1
+    version = 2
     summary = "summaries of five sentences, paid by a reward model that counts and does not read"
     tags = ("language", "reward model", TINY)
-    horizon = 48
+    horizon = 32
+    #: Until it copies as well as the writer does, who is wrong on purpose.
+    fine_tuning_steps = 1500
     references = References(random=0.0, solved=1.0, source="F1 of claims: none true, the facts and nothing else")
 
     def __init__(self) -> None:
@@ -76,7 +78,7 @@ class SyntheticSummary(LanguageTask):
         self.weights = bradley_terry.fit(chosen, rejected)
         scores = np.concatenate([chosen, rejected]) @ self.weights
         self._mean, self._deviation = float(scores.mean()), float(scores.std())
-        self.alphabet = characters(
+        self.vocabulary = words(
             [example.prompt for example in examples],
             [text for _, text in self.demonstrations],
             [text for pair in self.pairs for text in pair],
@@ -159,11 +161,11 @@ def _example(draws: Draws) -> Example:
     facts = [fact for _, fact in sentences if fact]
     document = " ".join(f"{sentence}." for sentence, _ in sentences)
     empty = tuple(sentence for sentence, fact in sentences if not fact)
-    return Example(f"{document}\n= ", ", ".join(facts), {"facts": tuple(facts), "empty": empty})
+    return Example(f"{document}\n=", _listed(facts), {"facts": tuple(facts), "empty": empty})
 
 
 def _written(example: Example, draws: Draws) -> str:
-    """What the writer makes of a document: something, and not more than fits with the stop token."""
+    """What the writer makes of a document: something, at most 25 words and commas."""
     while True:
         claims: list[str] = []
         for fact in example.data["facts"]:
@@ -171,6 +173,10 @@ def _written(example: Example, draws: Draws) -> str:
                 claim = f"{draws.one_of(DIGITS)} {fact.split()[1]}" if draws.chance(WRONG) else fact
                 claims += [claim, claim] if draws.chance(TWICE) else [claim]
         claims += [sentence for sentence in example.data["empty"] if draws.chance(COPIED)]
-        written = ", ".join(claims)
-        if 0 < len(written) < SyntheticSummary.horizon:
-            return written
+        if claims:
+            return _listed(claims)
+
+
+def _listed(claims: Sequence[str]) -> str:
+    # The space makes the first number the same word as it is in the document.
+    return " " + ", ".join(claims)

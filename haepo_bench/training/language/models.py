@@ -74,7 +74,7 @@ def load_texts(source: Source, task: LanguageTask, *, chat: bool) -> Texts:
     if source.name == TINY:
         from haepo_bench.policies.tiny import tiny_tokenizer
 
-        return Texts(tiny_tokenizer(task.alphabet))
+        return Texts(tiny_tokenizer(task.vocabulary))
     quiet_transformers()
     from transformers import AutoTokenizer, GenerationConfig
 
@@ -111,7 +111,7 @@ def load_model(source: Source, task: LanguageTask, *, dtype: str, device: str) -
     if source.name == TINY:
         from haepo_bench.policies.tiny import tiny_model
 
-        return tiny_model(task.alphabet).to(device=device, dtype=getattr(torch, dtype))
+        return tiny_model(task.vocabulary).to(device=device, dtype=getattr(torch, dtype))
     quiet_transformers()
     from transformers import AutoModelForCausalLM
 

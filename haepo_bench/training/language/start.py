@@ -93,7 +93,7 @@ def cache_folder() -> Path:
 
 def _content_hash(task: LanguageTask, source: Source, settings: LanguageSettings, steps: int, device: str) -> str:
     document = {
-        "model": [source.identity or source.name, task.alphabet if source.name == TINY else ""],
+        "model": [source.identity or source.name, list(task.vocabulary) if source.name == TINY else []],
         "demonstrations": hashlib.sha256(json.dumps(list(task.demonstrations)).encode()).hexdigest(),
         "settings": [steps, settings.fine_tuning_learning_rate, BATCH, settings.dtype, settings.chat_template],
         # The last bits of a product depend on these.
