@@ -166,6 +166,7 @@ ALGORITHMS = {
             "high",
             "policy gradient, steps calibrated against those of a scripted expert",
         ),
+        ("soup", "objectives.soup:Soup", "low", "GRPO on trajectories that earlier policies begin"),
         (
             "dpo-offline",
             "training.language.offline:DpoOffline",

@@ -34,6 +34,7 @@ OBJECTIVES: dict[str, Objective] = {name: objective() for name, objective in CLA
         ("qrpo", {"transform": "normal"}),
         ("a2po", {"scale_returns": False}),
         ("rebel", {"return_normalisation": "none"}),
+        ("soup", {"beta": 0.04, "aggregation": "token"}),
     ]
 }
 every_objective = pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=list(OBJECTIVES))

@@ -14,12 +14,15 @@ from haepo_bench.objectives.a2po import AStarPo
 from haepo_bench.objectives.base import Objective, ObjectiveOutput, TrajectoryBatch
 from haepo_bench.objectives.calibrl import Calibrl
 from haepo_bench.objectives.dcpo import Dcpo
+from haepo_bench.objectives.grpo import Grpo
 from haepo_bench.objectives.qrpo import Qrpo
 from haepo_bench.objectives.reinforce import Reinforce
+from haepo_bench.objectives.soup import Soup
 from haepo_bench.policies.language import LanguagePolicy
 from haepo_bench.policies.responses import Responses
 from haepo_bench.policies.sampling import uniforms
 from haepo_bench.tasks.language import Example
+from haepo_bench.training.history import Prefixes
 from haepo_bench.training.language.models import find_source
 from haepo_bench.training.language.settings import LanguageSettings
 from haepo_bench.training.language.start import starting_model
@@ -138,7 +141,9 @@ def test_the_batch_stands_in_for_a_sample_of_the_reference_that_collected_it() -
     assert batch_of(update_of(policy, Reinforce())).reference_returns is None
 
 
-@pytest.mark.parametrize("objective", [Qrpo(), AStarPo(), Dcpo(), Calibrl()], ids=lambda one: type(one).__name__)
+@pytest.mark.parametrize(
+    "objective", [Qrpo(), AStarPo(), Dcpo(), Calibrl(), Soup(beta=0.1)], ids=lambda one: type(one).__name__
+)
 def test_micro_batches_give_the_gradient_of_the_whole_batch(objective: Objective) -> None:
     """Off the behaviour policy, with a reference of its own."""
     found: list[Tensor] = []
@@ -149,6 +154,8 @@ def test_micro_batches_give_the_gradient_of_the_whole_batch(objective: Objective
             options["reference_returns"] = np.linspace(-1, 2, 24).reshape(3, 8)
         if objective.wants_expert:
             options["expert"] = Responses.of(PROMPTS, [[3, 2], [4, 5, 6, 3, 2], [4, 2]], 0)
+        if objective.prefixes:
+            options["prefixes"] = Prefixes(0.9 * policy.parameters, np.arange(12)[None] % 4)
         update = update_of(policy, objective, micro_batch=micro_batch, **options)
         update.gradient(objective)
         policy.parameters.add_(0.02 * (other - policy.parameters))
@@ -225,6 +232,79 @@ def test_a_renewed_reference_is_sampled_anew() -> None:
             changes, same = changes + (not kept), same + kept
     assert changes > 0
     assert same > 0
+
+
+@pytest.mark.parametrize("micro_batch", [None, 5])
+def test_prefix_tokens_are_judged_by_the_earlier_policy(micro_batch: int | None) -> None:
+    """And an earlier policy that is the current one makes GRPO of SOUP."""
+    policy, lengths = small_policy(), np.arange(12)[None] % 5
+    earlier = small_policy(seed=1).snapshot()
+    batch = batch_of(update_of(policy, Soup(), prefixes=Prefixes(earlier, lengths), micro_batch=micro_batch))
+    rows = collected(policy)
+    own = policy.evaluate(rows).log_probs
+    with policy.under(earlier):
+        theirs = policy.evaluate(rows).log_probs
+    expected = torch.where(torch.arange(rows.columns) < torch.from_numpy(lengths[0])[:, None], theirs, own)
+    expected = expected.detach().reshape(1, 3, 4, -1)
+    torch.testing.assert_close(batch.behaviour_log_probs[batch.mask], expected[batch.mask], atol=1e-5, rtol=1e-5)
+    assert not torch.allclose(theirs, own, atol=0.1)
+    same = Prefixes(policy.snapshot(), lengths)
+    gradients = []
+    for objective, options in ((Soup(beta=0.3), {"prefixes": same}), (Grpo(beta=0.3), {})):
+        update_of(policy, objective, reference=earlier, micro_batch=micro_batch, **options).gradient(objective)
+        gradients.append(policy.gradient.clone())
+    scale = float(gradients[1].abs().max())
+    torch.testing.assert_close(gradients[0], gradients[1], atol=1e-5 * scale, rtol=1e-4)
+
+
+class Stirred(LanguageTrainer):
+    """Keeps what the policy was at each iteration, and its batches."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.seen: list[tuple[Tensor, Any]] = []
+
+    def update(self, batch: Any, sampling_seconds: float = 0.0) -> None:
+        self.seen.append((self.policy.snapshot(), batch))
+        super().update(batch, sampling_seconds)
+
+
+def test_earlier_policies_begin_responses_and_the_current_one_ends_them() -> None:
+    """Rebuilt from what the policy was at each iteration and the streams."""
+    results: list[SeedResult] = []
+    recorder = Recorder([5], budget=500, every=500, episodes=2, on_finished=results.append)
+    settings = LanguageSettings(prompts=4, completions=5, fine_tuning_steps=0, learning_rate=0.05)
+    objective = Soup(history_interval=2, history_size=2, longest_prefix=1.0, prefix_share=0.6)
+    task = Vowels()
+    trainer = Stirred(task, objective, settings, find_source("tiny"), texts(), 5, recorder, "cpu")
+    trainer.train()
+    assert len(trainer.seen) > 4
+    begun = ended = 0
+    for iteration, (now, batch) in enumerate(trainer.seen):
+        kept, lengths = list(range(0, iteration, 2))[-2:], np.zeros((4, 5), int)
+        earlier = now
+        if kept:
+            draw = stream("prefix", 5, iteration)
+            earlier, collected_then = trainer.seen[kept[int(draw.integers(len(kept)))]]
+            lengths[:, :3] = np.floor(draw.random((4, 3)) * float(collected_then.responses.lengths.double().mean()))
+        noise = uniforms(stream("action noise", 5, iteration), 20, task.horizon)
+        prompts = texts().prompts([task.train[i].prompt for i in batch.prompts])
+        for row, response in enumerate(batch.responses.texts()):
+            cut, prompt = int(lengths.flat[row]), prompts[row // 5]
+            with trainer.policy.under(earlier):
+                (prefix,) = trainer.policy.sample([prompt], noise[row : row + 1]).texts()
+            assert response[:cut] == prefix[:cut]
+            if len(response) > cut:
+                with trainer.policy.under(now):
+                    opening = np.array([[*response[:cut], -1]])
+                    (whole,) = trainer.policy.sample([prompt], noise[row : row + 1], begun=opening).texts()
+                assert response == whole
+            begun, ended = begun + min(cut, len(response)), ended + max(0, len(response) - cut)
+    assert begun > 50
+    assert ended > 50
+    # All tokens are paid for; after the last batch, which reached the budget, nothing is updated.
+    tokens = sum(batch.tokens for _, batch in trainer.seen)
+    assert tokens < 500 <= trainer.tokens == results[0].cost["env_steps_collected"] <= tokens + 20 * task.horizon
 
 
 def test_an_expert_is_the_tasks_own_response() -> None:

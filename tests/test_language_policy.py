@@ -90,6 +90,24 @@ def test_greedy_rows_take_the_likeliest_token() -> None:
         assert response == drawn_plainly(policy, prompt, noise[row]) or row % 2 == 1
 
 
+@pytest.mark.parametrize("stops", [(2,), (2, 3, 4), ()])
+def test_responses_go_on_from_given_tokens(stops: tuple[int, ...]) -> None:
+    """As if these stood in the prompt, with the noise of the places that are left; a stop token among them ends all."""
+    policy = small_policy(stops=stops)
+    noise = uniforms(np.random.default_rng(7), 12, 9)
+    given = [[], [5], [4, 5, 6], [], [6, 6, 5, 5, 6, 6, 5, 5], [2], [5], [6, 2], [5], [], [], [5, 5]]
+    begun = np.array([[*ids, *[-1] * (8 - len(ids))] for ids in given])
+    found = policy.sample(PROMPTS, noise, copies=3, begun=begun).texts()
+    for row, ids in enumerate(given):
+        cut = next((n + 1 for n, token in enumerate(ids) if token in stops), None)
+        rest = drawn_plainly(policy, [*PROMPTS[row // 3], *ids], noise[row][len(ids) :])
+        assert found[row] == (ids[:cut] if cut else [*ids, *rest])
+    assert (
+        policy.sample(PROMPTS, noise, copies=3, begun=np.full((12, 9), -1)).texts()
+        == policy.sample(PROMPTS, noise, copies=3).texts()
+    )
+
+
 def test_responses_have_the_models_distribution() -> None:
     """All responses of two tokens, 20,000 draws, chi-square; a right sampler fails one seed in 1,000, this one not."""
     policy = small_policy(temperature=1.5)

@@ -25,7 +25,7 @@ from haepo_bench.training.recorder import Recorder, SeedResult
 
 ALGORITHMS = ["haepo-weighted", "haepo-listwise", "haepo-ranking", "reinforce", "reinforce-togo", "grpo", "dpo"]
 #: Those that ask for more than a batch of responses.
-ASKING = {"qrpo": {"reference_episodes": 2}, "a2po": {"reference_episodes": 2}, "dcpo": {}}
+ASKING = {"qrpo": {"reference_episodes": 2}, "a2po": {"reference_episodes": 2}, "dcpo": {}, "soup": {}}
 SMALL = {"prompts": 4, "completions": 4, "learning_rate": 1e-2}
 
 
@@ -138,6 +138,7 @@ def test_a_broken_off_run_ends_as_one_that_was_not() -> None:
         ("dpo-offline", {}),
         ("qrpo", {"reference_episodes": 2, "budget": 480}),
         ("a2po", {"reference_episodes": 2, "reference": 4, "budget": 480}),
+        ("soup", {"history_interval": 2, "history_size": 2, "longest_prefix": 1.0, "budget": 480}),
     ):
         whole = run(algorithm, seed=2, **parameters)
         memory = Breaking()

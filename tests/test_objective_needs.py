@@ -233,7 +233,7 @@ def test_pair_methods_train_where_pairs_start_alike() -> None:
         trainer.close()
 
 
-@pytest.mark.parametrize("name", ["qrpo", "dcpo", "rebel"])
+@pytest.mark.parametrize("name", ["qrpo", "dcpo", "rebel", "soup"])
 def test_runs_on_continuous_tasks_are_the_same_alone_and_among_others(name: str) -> None:
     options = {"reference_episodes": 5} if name == "qrpo" else {}
     among = train(name, "gym/Pendulum-v1", [0, 1, 2], 3_000, 1_500, trajectories=3, **options)

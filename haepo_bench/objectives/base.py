@@ -101,6 +101,22 @@ def hyper(default: Any, meaning: str, *, unit: str = "", source: str = OURS, **b
     return Field(default, description=meaning, json_schema_extra={"unit": unit, "source": source}, **bounds)
 
 
+class PrefixPlan(NamedTuple):
+    """How trajectories begin with steps of earlier policies, where an objective asks for that.
+
+    Args:
+        share: of each group's trajectories that begin so.
+        longest: prefix, as a share of the mean length of the trajectories that the earlier policy's batch had.
+        every: iterations from one copy of the policy that is kept to the next.
+        kept: how many copies, the newest ones.
+    """
+
+    share: float
+    longest: float
+    every: int
+    kept: int
+
+
 class Hyperparameters(BaseModel):
     """A frozen set of hyper-parameters; unknown names are errors."""
 
@@ -148,6 +164,11 @@ class Objective(Hyperparameters, ABC):
         return 0
 
     @property
+    def prefixes(self) -> PrefixPlan | None:
+        """How earlier policies begin a part of the trajectories; `behaviour_log_probs` of those steps are theirs."""
+        return None
+
+    @property
     def needs(self) -> tuple[str, ...]:
         """What it needs beyond a batch of trajectories with their returns, in words."""
         found = []
@@ -161,6 +182,8 @@ class Objective(Hyperparameters, ABC):
             found.append(
                 "an expert's episode (finite tasks with certain moves; language tasks with responses of their own)"
             )
+        if self.prefixes is not None:
+            found.append(f"copies of {self.prefixes.kept} earlier policies, which begin a part of the trajectories")
         if self.temperatures:
             listed = " and ".join(f"{temperature:g}" for temperature in self.temperatures)
             found.append(f"the policy's log-probabilities at temperatures {listed}")

@@ -122,7 +122,13 @@ class LanguagePolicy:
         return {name: p.detach().float().cpu().numpy() for name, p in parts}
 
     def sample(
-        self, prompts: Sequence[Sequence[int]], uniforms: Array, *, copies: int = 1, greedy: Array | None = None
+        self,
+        prompts: Sequence[Sequence[int]],
+        uniforms: Array,
+        *,
+        copies: int = 1,
+        greedy: Array | None = None,
+        begun: Array | None = None,
     ) -> Responses:
         """Responses to prompts; arguments as of `sampling.sample`."""
         return sample(
@@ -135,6 +141,7 @@ class LanguagePolicy:
             temperature=self.temperature,
             top_p=self.top_p,
             greedy=greedy,
+            begun=begun,
             device=self.device,
         )
 

@@ -69,6 +69,7 @@ def sample(
     temperature: float = 1.0,
     top_p: float = 1.0,
     greedy: Array | None = None,
+    begun: Array | None = None,
     device: str = "cpu",
 ) -> Responses:
     """Responses to prompts, each ending with its first stop token or at the most tokens allowed.
@@ -83,6 +84,8 @@ def sample(
         top_p: drawn from the likeliest tokens that hold this much probability together (nucleus sampling,
             arXiv 1904.09751).
         greedy: [row] bool, which rows take the likeliest token.
+        begun: [row, step] int64, tokens that stand instead of those drawn, -1 where none does; steps beyond its last
+            are drawn.
     """
     rows, limit = uniforms.shape
     device_type = torch.device(device).type
@@ -104,6 +107,7 @@ def sample(
     stop_tokens = torch.tensor(list(stops), device=device)
     noise = torch.from_numpy(uniforms).to(device)
     greedy_rows = None if greedy is None else torch.from_numpy(greedy).to(device)
+    given = None if begun is None else torch.from_numpy(begun).to(device)
     where: Tensor | None = None  # rows that are still in the batch; None: all
     ended = torch.zeros(rows, dtype=torch.bool, device=device)  # of those
     for t in range(limit):
@@ -111,6 +115,9 @@ def sample(
         if where is not None:
             u, g = u[where], None if g is None else g[where]
         tokens = choose(logits, u, temperature=temperature, top_p=top_p, greedy=g)
+        if given is not None and t < given.shape[1]:
+            instead = given[:, t] if where is None else given[where, t]
+            tokens = torch.where(instead >= 0, instead, tokens)
         tokens = torch.where(ended, pad, tokens)
         stopped = torch.isin(tokens, stop_tokens) & ~ended
         if where is None:

@@ -97,12 +97,7 @@ class Loop(ABC, Generic[C]):
 
     def actor(self, rows: Sequence[int]) -> Actor:
         """The current policies of some seeds, as rollouts call them."""
-        policy, head = self.policy(rows), self.head
-
-        def act(observations: Tensor, noise: Tensor, greedy: Tensor | None) -> Tensor:
-            return head.sample(policy(observations), noise, greedy)
-
-        return act
+        return acting(self.policy(rows), self.head)
 
     def _log_probs(self, rows: Sequence[int]) -> LogProbs:
         """Asks the policies only where there is a probe set."""
@@ -147,6 +142,15 @@ class Loop(ABC, Generic[C]):
         if len(rows) < len(self.seeds):
             self.keep(rows)
         return rows
+
+
+def acting(policy: Policy, head: Head) -> Actor:
+    """Policies as rollouts call them."""
+
+    def act(observations: Tensor, noise: Tensor, greedy: Tensor | None) -> Tensor:
+        return head.sample(policy(observations), noise, greedy)
+
+    return act
 
 
 @torch.no_grad()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +18,17 @@ Actor = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 #: Steps for which action noise is drawn at a time: fixed, so that a stream is read alike whoever else still lives.
 _NOISE_STEPS = 128
+
+
+class Opening(NamedTuple):
+    """Who takes the first steps of episodes.
+
+    Args:
+        lengths: [seed, trajectory] how many steps; an episode may end before.
+    """
+
+    actor: Actor
+    lengths: Array
 
 
 @dataclass(frozen=True)
@@ -76,6 +88,7 @@ class Collector:
         noise_streams: Sequence[np.random.Generator],
         *,
         greedy: Array | None = None,
+        opening: Opening | None = None,
         visited: Array | None = None,
         device: str = "cpu",
     ) -> Rollout:
@@ -83,6 +96,7 @@ class Collector:
 
         Args:
             greedy: bool [trajectory], which episodes take the most likely action.
+            opening: another actor for the first steps; None for none. It draws with the noise of those steps.
             visited: bool [seed, state], set where a state is visited by an episode that is not greedy.
         """
         S, K, N, horizon = len(environment_streams), self._trajectories, self._rows, self._task.horizon
@@ -99,6 +113,7 @@ class Collector:
             greedy_rows = torch.zeros(N, dtype=torch.bool)
             greedy_rows[:K] = torch.from_numpy(greedy)
             greedy_rows = greedy_rows.to(device)
+        opened = 0 if opening is None else int(opening.lengths.max())
         noise: Sequence[Tensor] = ()
         current = self._environment.reset(environment_streams)
         steps = 0
@@ -110,7 +125,11 @@ class Collector:
                 if visited is not None:
                     self._mark(visited, live & counted)
                 observations[t] = current.transpose(0, 2, 1)
-                taken = actor(rows[t].to(device), noise[t % _NOISE_STEPS], greedy_rows)[:, :K].cpu()
+                asked = rows[t].to(device), noise[t % _NOISE_STEPS], greedy_rows
+                taken = actor(*asked)[:, :K].cpu()
+                if opening is not None and t < opened:
+                    where = torch.from_numpy(t < opening.lengths).view(S, K, *(1 for _ in head.action_shape))
+                    taken = torch.where(where, opening.actor(*asked)[:, :K].cpu(), taken)
                 actions[t] = taken
                 mask[t] = live
                 step = self._environment.step(clip_actions(taken.numpy(), bounds), live)

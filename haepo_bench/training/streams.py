@@ -22,6 +22,7 @@ Purpose = Literal[
     "reference environment",
     "reference noise",
     "reference reward",
+    "prefix",
 ]
 
 

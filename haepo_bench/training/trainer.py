@@ -18,10 +18,11 @@ from haepo_bench.training.alignment import Policy
 from haepo_bench.training.evaluation import Evaluator
 from haepo_bench.training.expert import Expert, ExpertEpisode
 from haepo_bench.training.exploration import Episodes, Exploration
-from haepo_bench.training.loop import Loop
+from haepo_bench.training.history import History, Prefixes
+from haepo_bench.training.loop import Loop, acting
 from haepo_bench.training.recorder import Recorder
 from haepo_bench.training.reference import ReferenceSample
-from haepo_bench.training.rollout import Collector, Rollout
+from haepo_bench.training.rollout import Collector, Opening, Rollout
 from haepo_bench.training.settings import TrainerSettings
 from haepo_bench.training.streams import stream
 from haepo_bench.training.update import Update
@@ -69,6 +70,9 @@ class Trainer(Loop[Rollout]):
         self.expert = Expert(task) if objective.wants_expert else None
         #: Of the current iteration.
         self.expert_episode: ExpertEpisode | None = None
+        self.history = None if objective.prefixes is None else History(objective.prefixes)
+        #: Of the current iteration.
+        self.prefixes: Prefixes | None = None
         self.evaluator = Evaluator(task, head, recorder.episodes, self.network.padded_rows)
         self.exploration = Exploration(task, len(self.seeds))
         self.env_steps = dict.fromkeys(self.seeds, 0)
@@ -87,11 +91,25 @@ class Trainer(Loop[Rollout]):
             self.actor(range(len(self.seeds))),
             [stream("environment", seed, iteration) for seed in self.seeds],
             [stream("action noise", seed, iteration) for seed in self.seeds],
+            opening=self._opening(iteration),
             visited=self.exploration.visited,
             device=self.device,
         )
+        if self.history is not None:
+            self.history.add(iteration, self.parameters, rollout.lengths)
         self._report(rollout)
         return rollout
+
+    def _opening(self, iteration: int) -> Opening | None:
+        """The earlier policies that begin this iteration's episodes, where the objective asks for that."""
+        if self.history is None:
+            return None
+        groups, trajectories = self.task.groups, self.settings.trajectories
+        self.prefixes = self.history.draw(self.seeds, iteration, groups=groups, trajectories=trajectories)
+        if self.prefixes is None:
+            return None
+        earlier = partial(self.network.outputs, self.network.fold(self.prefixes.parameters))
+        return Opening(acting(earlier, self.head), self.prefixes.lengths)
 
     def _report(self, rollout: Rollout) -> None:
         """Tells the recorder what was played."""
@@ -126,6 +144,7 @@ class Trainer(Loop[Rollout]):
             self.objective,
             None if self.reference_sample is None else self.reference_sample.returns,
             self.expert_episode,
+            self.prefixes,
         )
         history: list[dict[str, Tensor]] = []
         for _ in range(self.settings.epochs):
@@ -163,6 +182,10 @@ class Trainer(Loop[Rollout]):
             self.reference_sample.keep(rows)
         if self.expert_episode is not None:
             self.expert_episode = self.expert_episode.select(rows)
+        if self.history is not None:
+            self.history.keep(rows)
+        if self.prefixes is not None:
+            self.prefixes = self.prefixes.select(rows)
 
     def policy(self, rows: Sequence[int]) -> Policy:
         return partial(self.network.outputs, self.network.fold(self.parameters[rows]))

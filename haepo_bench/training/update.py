@@ -18,6 +18,7 @@ from haepo_bench.policies.mlp import Folded, Network
 from haepo_bench.policies.shapes import LANES, Array, pad, padded_seeds
 from haepo_bench.tasks.base import Task
 from haepo_bench.training.expert import ExpertEpisode
+from haepo_bench.training.history import Prefixes
 from haepo_bench.training.loop import update_diagnostics
 from haepo_bench.training.rollout import Rollout
 
@@ -64,6 +65,7 @@ class Update:
         reference_returns: [seed, group * sample] of episodes of the reference policy; None where there are none, and
             the batch's own returns, which are such a sample, stand in if the reference collected it.
         expert: an expert's episode of each seed, on a task with one group; None where the objective asks for none.
+        prefixes: the steps that earlier policies took; None where the policy that collected took all.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Update:
         objective: Objective | None = None,
         reference_returns: Array | None = None,
         expert: ExpertEpisode | None = None,
+        prefixes: Prefixes | None = None,
     ) -> None:
         self._network, self._parameters, self._device = network, parameters, device
         self._groups, self._horizon = task.groups, task.horizon
@@ -92,8 +95,7 @@ class Update:
             if reference is None:
                 references = [outputs.detach() for outputs, _ in behaviour]
             else:
-                folded = network.fold(reference)
-                references = [network.outputs(folded.select(c.seeds), c.observations) for c in chunks]
+                references = self._outputs(chunks, reference)
             self._chunks = [replace(c, reference=r) for c, r in zip(chunks, references, strict=True)]
             behaviour_log_probs = self._log_probs([outputs for outputs, _ in behaviour])
             reference_log_probs = self._log_probs(references) if reference is not None else behaviour_log_probs
@@ -122,6 +124,11 @@ class Update:
         if expert is not None:
             experts = torch.full((len(returns), 1, self._T), torch.nan, device=device)
             experts[: self._S, 0] = expert.log_probs(network, parameters, self._T)
+        if prefixes is not None:
+            with torch.no_grad():
+                earlier = self._log_probs(self._outputs(self._chunks, prefixes.parameters))
+            theirs = torch.arange(self._T, device=device) < batch_shaped(torch.from_numpy(prefixes.lengths))[..., None]
+            behaviour_log_probs = torch.where(theirs, earlier, behaviour_log_probs)
         # What carries gradient is filled in at each gradient step.
         self._batch = TrajectoryBatch(
             log_probs=behaviour_log_probs,
@@ -177,6 +184,11 @@ class Update:
             outputs, inputs = self._network.forward(folded.select(chunk.seeds), chunk.observations)
             passes.append(_Pass(outputs, inputs if self._kept else None))
         return passes
+
+    def _outputs(self, chunks: list[_Chunk], parameters: Tensor) -> list[Tensor]:
+        """Outputs of the head under other policies [seed, parameter]."""
+        folded = self._network.fold(parameters)
+        return [self._network.outputs(folded.select(c.seeds), c.observations) for c in chunks]
 
     def _log_probs(self, outputs: list[Tensor]) -> Tensor:
         """Log-probabilities of the taken actions, as `_scatter` shapes them."""

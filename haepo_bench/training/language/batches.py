@@ -14,6 +14,7 @@ from haepo_bench.policies.sampling import uniforms
 from haepo_bench.policies.shapes import Array
 from haepo_bench.tasks.base import CLEAN_RETURN
 from haepo_bench.tasks.language import Example, LanguageTask
+from haepo_bench.training.history import History, Prefixes
 from haepo_bench.training.language.settings import LanguageSettings
 from haepo_bench.training.language.texts import Texts
 from haepo_bench.training.streams import stream
@@ -28,6 +29,7 @@ class Batch:
         groups: prompts.
         columns: what the recorder is told of it.
         prompts: [group] where the prompt of each stands in the task's `train`; empty where it is none of these.
+        prefixes: the tokens that an earlier policy sampled; None where there are none.
     """
 
     responses: Responses
@@ -35,6 +37,7 @@ class Batch:
     groups: int
     columns: dict[str, float]
     prompts: Sequence[int] = ()
+    prefixes: Prefixes | None = None
 
     @property
     def tokens(self) -> int:
@@ -65,7 +68,10 @@ class Batches(ABC):
 
     @abstractmethod
     def batch(self, seed: int, iteration: int) -> Batch:
-        """The batch of an iteration, which depends on nothing but the policy as it is now, seed and iteration."""
+        """The batch of an iteration, which depends on nothing but the policy as it is now, seed and iteration.
+
+        Where earlier policies begin responses, on those as well.
+        """
 
 
 class Sampled(Batches):
@@ -73,20 +79,36 @@ class Sampled(Batches):
 
     Args:
         task: as training sees it.
+        history: of the policy, where its earlier ones begin a part of the responses; it grows with each batch.
     """
 
-    def __init__(self, task: LanguageTask, policy: LanguagePolicy, texts: Texts, settings: LanguageSettings) -> None:
+    def __init__(
+        self,
+        task: LanguageTask,
+        policy: LanguagePolicy,
+        texts: Texts,
+        settings: LanguageSettings,
+        history: History | None = None,
+    ) -> None:
         self._task, self._policy, self._texts, self._settings = task, policy, texts, settings
+        self._history = history
         self._prompts = texts.prompts([example.prompt for example in task.train])
 
     def batch(self, seed: int, iteration: int) -> Batch:
         chosen = drawn(len(self._prompts), self._settings.prompts, stream("environment", seed, iteration))
+        completions, prefixes = self._settings.completions, None
+        if self._history is not None:
+            prefixes = self._history.draw([seed], iteration, groups=len(chosen), trajectories=completions)
         found = self.answers(
             chosen,
-            self._settings.completions,
+            completions,
             noise=stream("action noise", seed, iteration),
             reward=stream("reward", seed, iteration),
+            prefixes=prefixes,
         )
+        if self._history is not None:
+            lengths = np.array([[len(one) for one in found.ids]])
+            self._history.add(iteration, self._policy.parameters, lengths)
         stops = set(self._texts.stops)
         columns = {
             "train_return": float(found.returns.mean()),
@@ -96,10 +118,16 @@ class Sampled(Batches):
         }
         if not self._task.gold_is_reward:
             columns[CLEAN_RETURN] = float(self._task.gold(found.examples, found.texts).mean())
-        return Batch(found.responses, found.returns, len(chosen), columns, chosen)
+        return Batch(found.responses, found.returns, len(chosen), columns, chosen, prefixes)
 
     def answers(
-        self, prompts: Sequence[int], copies: int, *, noise: np.random.Generator, reward: np.random.Generator
+        self,
+        prompts: Sequence[int],
+        copies: int,
+        *,
+        noise: np.random.Generator,
+        reward: np.random.Generator,
+        prefixes: Prefixes | None = None,
     ) -> Answers:
         """Responses of the policy as it is now, the copies of a prompt together.
 
@@ -107,15 +135,31 @@ class Sampled(Batches):
             prompts: where they stand in the task's `train`.
             copies: responses to each prompt.
             noise: what tokens are drawn with. reward: for rewards with a chance of their own.
+            prefixes: tokens that an earlier policy samples, with the noise of their places.
         """
         draws = uniforms(noise, len(prompts) * copies, self._task.horizon)
         started = time.perf_counter()
-        responses = self._policy.sample([self._prompts[i] for i in prompts], draws, copies=copies)
+        begun = None if prefixes is None else self._begun(prompts, copies, draws, prefixes)
+        responses = self._policy.sample([self._prompts[i] for i in prompts], draws, copies=copies, begun=begun)
         ids = responses.texts()
         seconds = time.perf_counter() - started
         texts = self._texts.decode(ids)
         examples = [self._task.train[i] for i in prompts for _ in range(copies)]
         return Answers(responses, ids, texts, examples, self._task.rewards(examples, texts, reward), seconds)
+
+    def _begun(self, prompts: Sequence[int], copies: int, draws: Array, prefixes: Prefixes) -> Array | None:
+        """The tokens of prefixes [row, step], -1 elsewhere; None where all are empty."""
+        lengths = prefixes.lengths[0]
+        rows, steps = [int(row) for row in np.flatnonzero(lengths)], int(lengths.max())
+        if not rows:
+            return None
+        with self._policy.under(prefixes.parameters):
+            sampled = self._policy.sample([self._prompts[prompts[row // copies]] for row in rows], draws[rows, :steps])
+        begun = np.full((len(lengths), steps), -1, np.int64)
+        for row, ids in zip(rows, sampled.texts(), strict=True):
+            own = ids[: lengths[row]]
+            begun[row, : len(own)] = own
+        return begun
 
     def expert(self, prompts: Sequence[int]) -> Responses:
         """The task's own response to each prompt, cut off where sampled ones are.

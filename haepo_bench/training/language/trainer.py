@@ -14,6 +14,7 @@ from haepo_bench.policies.language import LanguagePolicy
 from haepo_bench.policies.responses import Responses
 from haepo_bench.tasks.language import LanguageTask
 from haepo_bench.training.adam import Adam, clip_long_gradient
+from haepo_bench.training.history import History
 from haepo_bench.training.language.batches import Batch, Batches, Preferences, Sampled
 from haepo_bench.training.language.evaluation import LanguageEvaluator
 from haepo_bench.training.language.models import Source, quiet_transformers
@@ -70,10 +71,11 @@ class LanguageTrainer:
         #: An expert's responses to prompts, and returns of the reference policy, where the objective asks for them.
         self.expert: Callable[[Sequence[int]], Responses] | None = None
         self.reference_returns: ReferenceReturns | None = None
+        self.history = None if objective.prefixes is None else History(objective.prefixes)
         if offline:
             self.batches = Preferences(task, policy, texts, settings)
         else:
-            self.batches = sampled = Sampled(training, policy, texts, settings)  # type: ignore[arg-type]
+            self.batches = sampled = Sampled(training, policy, texts, settings, self.history)  # type: ignore[arg-type]
             if objective.wants_expert:
                 self.expert = sampled.expert
             if objective.reference_sample and settings.reference != "previous":
@@ -125,6 +127,7 @@ class LanguageTrainer:
             objective=objective,
             reference_returns=None if self.reference_returns is None else self.reference_returns.of(batch.prompts),
             expert=None if self.expert is None else self.expert(batch.prompts),
+            prefixes=batch.prefixes,
             micro_batch=settings.micro_batch,
             advantages=advantages,
         )
@@ -188,6 +191,7 @@ class LanguageTrainer:
             "optimiser": self.optimiser.state(),
             "renewed": self.renewed,
             "reference_returns": None if self.reference_returns is None else self.reference_returns.state(),
+            "history": None if self.history is None else self.history.state(),
             "recorder": self.recorder.state(self.seed),
         }
         torch.save(state, buffer)
@@ -204,6 +208,8 @@ class LanguageTrainer:
         self.optimiser.restore(state["optimiser"])
         if self.reference_returns is not None:
             self.reference_returns.restore(state["reference_returns"])
+        if self.history is not None:
+            self.history.restore(state["history"])
         self.recorder.restore(self.seed, state["recorder"])
         print(f"seed {self.seed} goes on from its checkpoint: iteration {self.iteration}, {self.tokens} tokens")
 

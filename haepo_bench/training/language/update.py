@@ -17,6 +17,7 @@ from haepo_bench.objectives.ratios import k3
 from haepo_bench.policies.language import Evaluated, LanguagePolicy
 from haepo_bench.policies.responses import Responses
 from haepo_bench.policies.shapes import Array
+from haepo_bench.training.history import Prefixes
 from haepo_bench.training.loop import update_diagnostics
 from haepo_bench.training.segments import generalised_advantages
 
@@ -52,6 +53,7 @@ class LanguageUpdate:
         reference_returns: [group, sample] of responses of the reference policy; None where there are none, and the
             batch's own returns, which are such a sample, stand in if the reference collected it.
         expert: an expert's response to the prompt of each group; None where the objective asks for none.
+        prefixes: the tokens that an earlier policy sampled; None where there are none.
         micro_batch: rows that pass through the model at a time; None: all.
         advantages: for objectives that collect segments; None for the others.
     """
@@ -68,6 +70,7 @@ class LanguageUpdate:
         objective: Objective | None = None,
         reference_returns: Array | None = None,
         expert: Responses | None = None,
+        prefixes: Prefixes | None = None,
         micro_batch: int | None = None,
         advantages: GeneralisedAdvantages | None = None,
     ) -> None:
@@ -81,9 +84,11 @@ class LanguageUpdate:
         behaviour = self._gather([one.log_probs for one in first]).detach()
         reference_log_probs = behaviour
         if not isinstance(reference, str):
-            with policy.under(reference), torch.no_grad():
-                found = [policy.evaluate(chunk.responses, entropy=False).log_probs for chunk in self._chunks]
-            reference_log_probs = self._gather(found)
+            reference_log_probs = self._log_probs_under(reference)
+        if prefixes is not None:
+            begun = self._grouped(torch.from_numpy(prefixes.lengths[0]).to(policy.device))
+            theirs = torch.arange(self._T, device=policy.device) < begun[..., None]
+            behaviour = torch.where(theirs, self._log_probs_under(prefixes.parameters), behaviour)
         paid = np.zeros((self._rows, self._T), np.float32)
         lengths = responses.lengths.cpu().numpy()
         paid[np.arange(self._rows), lengths - 1] = returns
@@ -174,6 +179,14 @@ class LanguageUpdate:
     def _passes(self, *, grad: bool, temperatures: Sequence[float] = ()) -> list[Evaluated]:
         with torch.set_grad_enabled(grad):
             return [self._policy.evaluate(chunk.responses, temperatures=temperatures) for chunk in self._chunks]
+
+    @torch.no_grad()
+    def _log_probs_under(self, parameters: Tensor | None) -> Tensor:
+        """Of the batch's tokens under the policy with other parameters, as `LanguagePolicy.under` takes them."""
+        with self._policy.under(parameters):
+            return self._gather(
+                [self._policy.evaluate(chunk.responses, entropy=False).log_probs for chunk in self._chunks]
+            )
 
     @torch.no_grad()
     def _expert_log_probs(self, expert: Responses, micro_batch: int | None) -> Tensor:
