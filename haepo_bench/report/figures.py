@@ -1,4 +1,4 @@
-"""Which figures a report has, each as PNG and SVG: overview, learning curves, over-optimisation, intervals, profiles."""
+"""Which figures a report has, as PNG and SVG: overview, learning curves, over-optimisation, intervals, profiles."""
 
 import re
 from collections.abc import Sequence

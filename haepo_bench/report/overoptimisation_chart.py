@@ -2,7 +2,7 @@
 
 from haepo_bench.report.charts import BAND, Axis, LineChart, Series
 from haepo_bench.report.document import TaskResult
-from haepo_bench.report.overoptimisation_table import DISTANCE, ORDER_NOTE, optimised
+from haepo_bench.report.overoptimisation_table import DISTANCE, ORDER_NOTE, divergence_notes, optimised
 from haepo_bench.report.styles import Styles
 from haepo_bench.report.tables import Footnotes, kind, return_decimals
 
@@ -38,6 +38,10 @@ def overoptimisation_chart(task: TaskResult, styles: Styles) -> LineChart | None
             Axis("proxy", "Proxy", "proxy reward (what training pays)", return_decimals([end.proxy for end in ends])),
         ],
         series=series,
-        notes=[f"Sampled policy. Line: mean over seeds. Band: {BAND}. {ORDER_NOTE}", *footnotes.lines],
+        notes=[
+            f"Sampled policy. Line: mean over seeds. Band: {BAND}. {ORDER_NOTE}",
+            *divergence_notes(results),
+            *footnotes.lines,
+        ],
         ends=False,
     )

@@ -1,5 +1,7 @@
 """Gold and proxy reward at the start, at the peak of gold and at the end, as a table."""
 
+from collections.abc import Sequence
+
 from haepo_bench.report.document import AlgorithmResult, Overoptimisation, TaskResult
 from haepo_bench.report.tables import (
     UNDEFINED,
@@ -25,8 +27,8 @@ READING_NOTE = (
     "root."
 )
 PEAK_NOTE = (
-    "Peak: the mark at which the mean gold reward is highest. The highest of several noisy means flatters: on average it "
-    "lies above the true peak, and the fall since then is too large; neither interval allows for that choice."
+    "Peak: the mark at which the mean gold reward is highest. The highest of several noisy means flatters: on average "
+    "it lies above the true peak, and the fall since then is too large; neither interval allows for that choice."
 )
 GAP_NOTE = (
     "Gap at the end: how far the proxy has risen since the start, less how far gold has, each in standard deviations "
@@ -50,28 +52,25 @@ def overoptimisation_table(task: TaskResult) -> Table | None:
     footnotes = Footnotes(result for result, _ in results)
     places = [at for _, found in results for at in (found.start, found.peak, found.end)]
     gold, proxy = return_decimals([at.gold for at in places]), return_decimals([at.proxy for at in places])
-    columns = ["Algorithm", "Seeds n/N", "Gold at the start", "Gold at its peak", "Peak at env steps", "Peak at √KL"]
-    columns += ["Gold at the end", "Fall since the peak", "√KL at the end"]
-    columns += ["Proxy at the start", "Proxy at gold's peak", "Proxy at the end", "Gap at the end, deviations"]
+    columns = ["Algorithm", "Seeds n/N", "Gold at the start", "Gold at its peak", "Peak at √KL"]
+    columns += ["Gold at the end", "Fall since the peak", "√KL at the end", "Gap at the end (standard deviations)"]
+    columns += ["Proxy at the start", "Proxy at gold's peak", "Proxy at the end"]
     rows = [
         [
             name_cell(result, footnotes),
             seeds_cell(result),
             estimate_cell(found.start.gold, gold),
             estimate_cell(found.peak.gold, gold),
-            Cell(count(found.peak.env_steps)),
-            _distance(found.peak.sqrt_kl),
+            _distance(found.peak.sqrt_kl, f"at {count(found.peak.env_steps)} steps"),
             estimate_cell(found.end.gold, gold),
             estimate_cell(found.fall, gold) if found.fall else Cell("none", "highest at the end"),
             _distance(found.end.sqrt_kl),
-            *(estimate_cell(at.proxy, proxy) for at in (found.start, found.peak, found.end)),
             estimate_cell(found.gap, 2),
+            *(estimate_cell(at.proxy, proxy) for at in (found.start, found.peak, found.end)),
         ]
         for result, found in results
     ]
-    notes = [*footnotes.lines, READING_NOTE, PEAK_NOTE, GAP_NOTE]
-    if any(result.seeds.diverged for result, _ in results):
-        notes.append(DIVERGED_NOTE)
+    notes = [*footnotes.lines, READING_NOTE, PEAK_NOTE, GAP_NOTE, *divergence_notes(results)]
     unknown = [result.algorithm for result, found in results if not found.gap.n]
     if unknown:
         notes.append(
@@ -82,5 +81,10 @@ def overoptimisation_table(task: TaskResult) -> Table | None:
     )
 
 
-def _distance(value: float | None) -> Cell:
-    return Cell(UNDEFINED if value is None else fixed(value, 2))
+def divergence_notes(results: Sequence[tuple[AlgorithmResult, Overoptimisation]]) -> list[str]:
+    """What becomes of diverged runs, where there are any."""
+    return [DIVERGED_NOTE] if any(result.seeds.diverged for result, _ in results) else []
+
+
+def _distance(value: float | None, detail: str = "") -> Cell:
+    return Cell(UNDEFINED if value is None else fixed(value, 2), detail)
