@@ -14,6 +14,8 @@ from torch import Tensor
 from haepo_bench.policies.language import LanguagePolicy
 from haepo_bench.policies.responses import Responses
 from haepo_bench.policies.sampling import choose, uniforms
+from haepo_bench.policies.tiny import tiny_tokenizer
+from haepo_bench.training.language.texts import Texts
 
 PROMPTS = [[1, 3], [1, 3, 4, 5, 6, 3], [1, 6, 6], [1, 4, 4, 4, 5]]
 
@@ -162,8 +164,13 @@ def test_models_of_other_kinds(kind: str) -> None:
             vocab_size=7, n_positions=32, n_embd=16, n_layer=2, n_head=2, initializer_range=0.3, bos_token_id=1,
             eos_token_id=2,
         )  # fmt: skip
-        policy = LanguagePolicy(GPT2LMHeadModel(config), pad=2, stops=(2,))
+        model = GPT2LMHeadModel(config).eval()
+        tokens = torch.tensor([[3, 4, 5, 6]])
+        before = model(input_ids=tokens).logits
+        policy = LanguagePolicy(model, pad=2, stops=(2,))
         assert policy.model.transformer.drop.p == 0
+        assert isinstance(model.transformer.h[0].mlp.act, torch.nn.GELU)
+        torch.testing.assert_close(model(input_ids=tokens).logits, before, atol=1e-6, rtol=0)
     elif kind == "bfloat16":
         policy = LanguagePolicy(small_model().bfloat16(), pad=0, stops=(2,))
     else:
@@ -186,6 +193,10 @@ def test_texts_go_to_tokens_and_back() -> None:
     assert own.prompts(["ab", "dcb"]) == [[1, 3, 4], [1, 6, 5, 4]]
     assert own.responses(["ab", ""]) == [[3, 4, 2], [2]]
     assert own.decode([[3, 4, 2], [3, 4], [2]]) == ["ab", "ab", ""]
+    # Of words the longest that fit, from the left; none of their characters means anything else.
+    words = Texts(tiny_tokenizer([" a", "a", "a|b", "."]))
+    assert words.responses(["a a|b.a"]) == [[4, 3, 0, 0, 6, 4, 2]]
+    assert words.responses(["a|b a."]) == [[5, 3, 6, 2]]
 
 
 def test_rows_remember_what_is_padding() -> None:

@@ -62,6 +62,7 @@ class LanguagePolicy:
         self.model, self.pad, self.stops = model, pad, tuple(stops)
         self.temperature, self.top_p = temperature, top_p
         _without_dropout(model)
+        _fuse_gelu(model)
         self._adapted = hasattr(model, "peft_config")
         base = model.get_base_model() if self._adapted else model
         self._keeps_logits = "logits_to_keep" in inspect.signature(base.forward).parameters
@@ -216,3 +217,13 @@ def _without_dropout(model: nn.Module) -> None:
             module.p = 0.0
         if isinstance(getattr(module, "attention_dropout", None), float):
             vars(module)["attention_dropout"] = 0.0
+
+
+def _fuse_gelu(model: nn.Module) -> None:
+    """GPT-2's GELU is spelt out in eight operations, a fifth of a small model's time; torch has the same as one."""
+    from transformers.activations import NewGELUActivation
+
+    for module in model.modules():
+        for name, child in module.named_children():
+            if isinstance(child, NewGELUActivation):
+                setattr(module, name, nn.GELU(approximate="tanh"))

@@ -56,6 +56,8 @@ class SyntheticSummary(LanguageTask):
     summary = "summaries of five sentences, paid by a reward model that counts and does not read"
     tags = ("language", "reward model", TINY)
     horizon = 32
+    #: Until it copies as well as the writer does, who is wrong on purpose.
+    fine_tuning_steps = 1500
     references = References(random=0.0, solved=1.0, source="F1 of claims: none true, the facts and nothing else")
 
     def __init__(self) -> None:
