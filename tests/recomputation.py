@@ -55,6 +55,8 @@ NO_DIAGNOSTICS = {
     "eval_return",
     "eval_return_greedy",
     "relative_first_success",
+    "eval_return_std",
+    "proxy_return_std",
 }
 
 
@@ -278,6 +280,7 @@ class Suite:
                 "score": band(cell.scores) if cell.scored else None,
                 "eval_return": band(cell.returns),
             },
+            "overoptimisation": self.overoptimisation(cell),
             "runs": [
                 {
                     "seed": run["seed"],
@@ -286,6 +289,37 @@ class Suite:
                 }
                 for i, run in enumerate(cell.runs)
             ],
+        }
+
+    def overoptimisation(self, cell: Cell) -> dict[str, Any] | None:
+        if not any(known(run["curve"].get("kl_initial", [])) for run in cell.runs):
+            return None
+        roots = [[math.sqrt(kl) for kl in run["curve"]["kl_initial"]] for run in cell.done]
+        root = [float(np.mean(at)) for at in zip(*roots, strict=True)]
+        gold, proxy = band(cell.returns), band([run["curve"]["proxy_return"] for run in cell.done])
+        peak = max(range(len(cell.marks)), key=lambda mark: gold["mean"][mark])
+
+        def at(mark: int) -> dict[str, Any]:
+            rewards = {
+                name: {part: values[part][mark] for part in ("mean", "low", "high", "n")}
+                for name, values in (("gold", gold), ("proxy", proxy))
+            }
+            return {"env_steps": cell.marks[mark], "sqrt_kl": root[mark], **rewards}
+
+        def rise(run: dict[str, Any], name: str) -> float:
+            curve = run["curve"]
+            return float((curve[name][-1] - curve[name][0]) / curve[f"{name}_std"][0])
+
+        falls = [row[peak] - row[-1] for row in cell.returns if row[peak] is not None and row[-1] is not None]
+        return {
+            "sqrt_kl": root,
+            "gold": gold,
+            "proxy": proxy,
+            "start": at(0),
+            "peak": at(peak),
+            "end": at(len(cell.marks) - 1),
+            "fall": estimate(falls) if peak < len(cell.marks) - 1 else None,
+            "gap": estimate([rise(run, "proxy_return") - rise(run, "eval_return") for run in cell.done]),
         }
 
     def improvements(self, tasks: Sequence[str]) -> Iterator[dict[str, Any]]:

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
+
 from haepo_bench.results.record import Failure, Information, References, RunRecord
 from haepo_bench.results.store import Store
 
@@ -81,6 +83,37 @@ def record(
         "error": Failure(status=status, type="RuntimeError", message=error) if error is not None else None,
     }
     return RunRecord(**{**fields, **changes})
+
+
+def overoptimised(algorithm: str, seed: int, *, alive: int = 9, **changes: Any) -> RunRecord:
+    """A language run that is paid a proxy: gold peaks and falls while the proxy rises and the KL wanders off.
+
+    Args:
+        alive: marks before it diverges, of 9.
+    """
+    rng = np.random.default_rng([seed, len(algorithm)])
+    distance = np.linspace(0, 4, 9)
+    gold = 0.4 + 0.15 * distance - 0.06 * distance**2 + rng.normal(0, 0.02, 9)
+    # The seventh mark lies nearer to the initial policy than the sixth.
+    kl = np.array([0, 0.3, 1, 2.5, 5, 9, 4, 12, 16]) * rng.uniform(0.8, 1.2)
+    columns = {
+        "kl_initial": kl,
+        "proxy_return": -0.3 + 0.9 * distance + rng.normal(0, 0.1, 9),
+        "proxy_return_std": rng.uniform(0.8, 1.2, 9),
+        "eval_return_std": rng.uniform(0.2, 0.3, 9),
+    }
+    run = record(
+        "lm/synthetic-summary",
+        algorithm,
+        seed,
+        returns=[*gold[:alive].tolist(), *[None] * (9 - alive)],
+        marks=list(range(0, 900, 100)),
+        references=(0.0, 1.0),
+        **({"status": "diverged", "error": "the loss is not finite"} if alive < 9 else {}),
+        **changes,
+    )
+    more = {name: [*values[:alive].tolist(), *[None] * (9 - alive)] for name, values in columns.items()}
+    return run.model_copy(update={"curve": {**run.curve, **more}})
 
 
 def folder_of(run: RunRecord) -> str:

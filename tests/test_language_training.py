@@ -167,6 +167,19 @@ def test_a_proxy_reward_stands_beside_the_gold_one() -> None:
     assert float(result.curve["clean_return"][-1] or 0) < 0.3
 
 
+def test_mean_and_deviation_of_the_proxy_are_those_of_the_responses_that_gold_is_of() -> None:
+    class Stretched(Vowels):
+        gold_is_reward = False  # type: ignore[assignment]
+
+        def compute_rewards(self, examples: Any, responses: Any, stream: Any) -> Array:
+            return 3 - 2 * self.compute_gold(examples, responses)
+
+    curve = run("reinforce", task=Stretched()).curve
+    assert float(curve["eval_return_std"][0] or 0) > 0
+    assert curve["proxy_return"] == pytest.approx([3 - 2 * float(gold or 0) for gold in curve["eval_return"]])
+    assert curve["proxy_return_std"] == pytest.approx([2 * float(gold or 0) for gold in curve["eval_return_std"]])
+
+
 def test_a_reward_that_is_not_finite_is_named() -> None:
     class Mad(Vowels):
         def compute_rewards(self, examples: Any, responses: Any, stream: Any) -> Array:

@@ -91,6 +91,15 @@ def _run(
             curve["goals_retained"] = rng.integers(0, 3, 9).astype(float).tolist()
             if seed % 4:
                 curve["relative_first_success"] = [None] * 4 + [0.3 + 0.1 * (seed % 4) * NAMES.index(name)] * 5
+            # Draws of their own, so that all other numbers stay as they are.
+            paid = np.random.default_rng([seed, len(name)])
+            for column, low, high in (
+                ("kl_initial", 0.0, 9.0),
+                ("proxy_return", 1.0, 4.0),
+                ("proxy_return_std", 0.5, 1.5),
+                ("eval_return_std", 0.2, 0.4),
+            ):
+                curve[column] = [*paid.uniform(low, high, alive).tolist(), *[None] * (9 - alive)]
     return run.model_copy(update={"curve": curve, "provenance": provenance})
 
 

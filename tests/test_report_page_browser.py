@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from synthetic_runs import KINDS, put_plan, record, showcase
+from synthetic_runs import KINDS, overoptimised, put, put_plan, record, showcase
 
 from haepo_bench.report.build import build_report
 from haepo_bench.report.document import ReportDocument
@@ -251,6 +251,40 @@ def test_zoom_by_dragging_and_by_keys(reader: Reader, document: ReportDocument) 
     assert drawn(chart) == whole
     plot.send_keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
     assert chart.find_element(By.CSS_SELECTOR, ".readout caption").text.startswith("5,000 training env steps")
+
+
+def test_lines_that_go_back_are_read_and_zoomed(reader: Reader, tmp_path: Path) -> None:
+    """From 0 to 1 to 3, back to 1 with far less gold, and on: nothing of that is cut off or out of reach."""
+    store = Store(tmp_path)
+    for seed in range(2):
+        run = overoptimised("grpo", seed)
+        more = {"eval_return": [0.2, 0.6, 0.6, -1.0, *[0.6] * 5], "kl_initial": [0, 1, 9, 1, *[16] * 5]}
+        run = run.model_copy(update={"curve": {**run.curve, **more}})
+        put(store, run)
+    reader.open(build_report(tmp_path))
+    chart = reader.chart("Gold and proxy reward by distance from the initial policy on lm/synthetic-summary")
+    assert label(chart, "x").startswith("√KL")
+    points = [pair.split() for pair in drawn(chart)["grpo"].replace("M", "").split("L")]
+    place = [(float(x), float(y)) for x, y in points]
+    assert place[3][0] == place[1][0] < place[2][0]
+    # Half way along the stretch that goes back.
+    x, y = ((place[2][i] + place[3][i]) / 2 for i in (0, 1))
+    svg = chart.find_element(By.CSS_SELECTOR, ".plot > svg")
+    size = svg.size
+    ActionChains(reader.driver).move_to_element_with_offset(
+        svg, round(x - size["width"] / 2), round(y - size["height"] / 2)
+    ).perform()
+    assert reader.run("return arguments[0].querySelectorAll('g.series.on').length", chart) > 0
+    # Zoomed onto where it comes back to: its height is in view, though the marks beside it lie beyond the edges.
+    plot = chart.find_element(By.CSS_SELECTOR, ".plot")
+    ticks = "return [...arguments[0].querySelectorAll('.tick[text-anchor=end]')].map((each) => each.textContent)"
+    reader.run("arguments[0].focus()", plot)
+    plot.send_keys(Keys.ARROW_LEFT, "+", "+")
+    assert 0.5 < float(x_ticks(chart)[0]) <= 1 < float(x_ticks(chart)[-1]) < 3
+    assert float(reader.run(ticks, chart)[0].replace("−", "-")) <= -0.9
+    named(chart, "Proxy").click()
+    assert label(chart, "y").startswith("proxy reward")
+    assert reader.driver.get_log("browser") == []
 
 
 def test_dots_and_tables_are_switched_and_sorted(reader: Reader, document: ReportDocument) -> None:

@@ -31,6 +31,7 @@ from haepo_bench.report.document import (
 from haepo_bench.report.estimates import band, estimate_of
 from haepo_bench.report.measured import Columns, extremes, family, measure, number, numbers
 from haepo_bench.report.opening import open_results
+from haepo_bench.report.overoptimisation import overoptimisation
 from haepo_bench.report.text import plain, plain_lines
 from haepo_bench.results.claims import DEFAULT_THRESHOLD
 from haepo_bench.results.frames import COSTS, DIAGNOSTICS, MEASURES, Frames, common_seconds, frames
@@ -189,6 +190,7 @@ def _algorithm(
             name: estimate_of(runs[name][done]) for name in DIAGNOSTICS if not np.isnan(runs[name][done]).all()
         },
         curve=_curve(curves, len(cell.runs), scored) if cell.runs else None,
+        overoptimisation=overoptimisation(curves, len(cell.runs)),
         runs=[
             RunRow(
                 seed=int(runs["seed"][i]),

@@ -67,7 +67,8 @@ class LineChart(NamedTuple):
 
     Args:
         notes: lines below it.
-        ends: whether the lines' right ends carry their names; no help where all lines end at one place.
+        ends: whether the lines' right ends carry their names; no help where all lines end at one place, or far from
+            the right edge.
     """
 
     title: str

@@ -43,6 +43,7 @@ def more_csv(document: ReportDocument) -> dict[str, str]:
         "profiles.csv": _profiles(document),
         "improvement.csv": _improvement(document),
         "claims.csv": _claims(document),
+        "overoptimisation.csv": _overoptimisation(document),
     }
 
 
@@ -202,6 +203,27 @@ def _claims(document: ReportDocument) -> str:
                 start.append(reading.verdict or "")
                 rows += [[*start, "", *row(each)] for each in reading.overall]
                 rows += [[*start, each.tasks[0], *row(each)] for each in reading.by_task]
+    return _text(header, rows)
+
+
+def _overoptimisation(document: ReportDocument) -> str:
+    parts = ("mean", "low", "high", "n")
+    header = ["suite", "task", "algorithm"]
+    for place in ("start", "peak", "end"):
+        header += [f"{place}_env_steps", f"{place}_sqrt_kl"]
+        header += [f"{place}_{reward}_{part}" for reward in ("gold", "proxy") for part in parts]
+    header += [f"{name}_{part}" for name in ("fall", "gap") for part in parts]
+    rows = []
+    for suite in document.suites:
+        for task in suite.tasks:
+            for result in task.algorithms:
+                found = result.overoptimisation
+                if found is None:
+                    continue
+                row: list[Any] = [suite.suite, task.task, result.algorithm]
+                for at in (found.start, found.peak, found.end):
+                    row += [at.env_steps, at.sqrt_kl, *_estimate(at.gold), *_estimate(at.proxy)]
+                rows.append([*row, *_estimate(found.fall), *_estimate(found.gap)])
     return _text(header, rows)
 
 

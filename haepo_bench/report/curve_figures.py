@@ -22,7 +22,7 @@ def task_figure(task: TaskResult, name: str, styles: Styles, x: str) -> Picture:
     results = [result for result in task.algorithms if result.curve]
     footnotes = Footnotes(results)
     labels = legend_labels(results, footnotes, n_of_seeds=True)
-    figure, (axes,) = sheet(6.6, 3.3, 1, 1, labels, [_band_line(results), *footnotes.lines], styles)
+    figure, (axes,) = sheet(6.6, 3.3, 1, 1, labels, [band_line(results), *footnotes.lines], styles)
     _draw(axes, task, styles, x)
     axes.set_title(shorten(task.task, 60), fontweight="bold", pad=8)
     axes.set_xlabel(AXES[x])
@@ -37,7 +37,7 @@ def overview_figure(suite: SuiteResult, tasks: Sequence[TaskResult], styles: Sty
     rows, columns = grid_shape(len(tasks))
     footnotes = Footnotes(results)
     labels = legend_labels(results, footnotes, n_of_seeds=False)
-    caption = [_band_line(results), seed_counts(drawn), *footnotes.lines]
+    caption = [band_line(results), seed_counts(drawn), *footnotes.lines]
     figure, grid = sheet(max(3.3 * columns, 6.6), 2.55 * rows, rows, columns, labels, caption, styles)
     for i, axes in enumerate(grid):
         if i >= len(tasks):
@@ -105,7 +105,8 @@ def _y_label(task: TaskResult, *, short: bool = False) -> str:
     return "score" if short else "score (0 random, 1 solved)"
 
 
-def _band_line(results: Sequence[AlgorithmResult]) -> str:
+def band_line(results: Sequence[AlgorithmResult]) -> str:
+    """What the caption says of lines and bands."""
     counts = {len(result.seeds.shown) for result in results}
     if counts == {1}:
         return "Sampled policy. One seed each: no interval can be drawn."

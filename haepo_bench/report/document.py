@@ -50,6 +50,34 @@ class Curve(_Model):
     eval_return: Band = Field(description="of the sampled policy")
 
 
+class Rewards(_Model):
+    """Gold and proxy reward at one mark."""
+
+    env_steps: float
+    sqrt_kl: float | None
+    gold: Estimate
+    proxy: Estimate
+
+
+class Overoptimisation(_Model):
+    """Gold and proxy reward by the distance from the initial policy; lists are as long as the curve."""
+
+    sqrt_kl: list[float | None] = Field(
+        description="square root of the KL to the initial policy (nats a response) at each mark, mean over the seeds "
+        "that are done"
+    )
+    gold: Band = Field(description="evaluation return")
+    proxy: Band = Field(description="what training pays, on the same responses; over the seeds that are done")
+    start: Rewards
+    peak: Rewards = Field(description="where the mean gold reward is highest")
+    end: Rewards
+    fall: Estimate | None = Field(description="gold reward at the peak less that at the end; null where they are one")
+    gap: Estimate = Field(
+        description="rise of the proxy from start to end less that of gold, each in standard deviations over the "
+        "initial policy's responses; of no seed where one of these is 0 or not recorded"
+    )
+
+
 class MissingRange(_Model):
     """What a mean would be if all runs without a value had the lowest, or the highest, seen on the task."""
 
@@ -139,6 +167,9 @@ class AlgorithmResult(_Model):
         description="last value of each curve column, over the seeds that are done"
     )
     curve: Curve | None = Field(description="null where no run has a result")
+    overoptimisation: Overoptimisation | None = Field(
+        description="null where no run has both a KL to the initial policy and a proxy reward"
+    )
     runs: list[RunRow]
 
 

@@ -1,4 +1,4 @@
-"""Which figures a report has: overview, learning curves, intervals and profiles, each as PNG and SVG."""
+"""Which figures a report has, as PNG and SVG: overview, learning curves, over-optimisation, intervals, profiles."""
 
 import re
 from collections.abc import Sequence
@@ -7,11 +7,15 @@ from haepo_bench.report.across_figures import interval_figure, profile_figure
 from haepo_bench.report.curve_figures import AXES, drawable, overview_figure, task_figure
 from haepo_bench.report.document import SuiteResult
 from haepo_bench.report.figure_sheet import Picture, drawing
+from haepo_bench.report.overoptimisation_figure import overoptimisation_figure
 from haepo_bench.report.styles import suite_styles
 
 
 def suite_pictures(suite: SuiteResult, *, x_axes: Sequence[str] = tuple(AXES)) -> dict[str, list[Picture]]:
-    """Every figure of a suite: under each task's name one an x axis, and under the empty name those of all tasks."""
+    """Every figure of a suite: under each task's name one an x axis, and under the empty name those of all tasks.
+
+    Tasks whose runs have a proxy reward and a KL to the initial policy have one of these besides.
+    """
     styles = suite_styles(suite)
     tasks = [task for task in suite.tasks if any(result.curve for result in task.algorithms)]
     names = file_names([task.task for task in tasks])
@@ -25,6 +29,8 @@ def suite_pictures(suite: SuiteResult, *, x_axes: Sequence[str] = tuple(AXES)) -
             pictures[""].append(profile_figure(suite, styles))
         for task, name in zip(tasks, names, strict=True):
             pictures[task.task] = [task_figure(task, name, styles, x) for x in x_axes if drawable([task], x)]
+            if any(result.overoptimisation for result in task.algorithms):
+                pictures[task.task].append(overoptimisation_figure(task, name, styles))
     return pictures
 
 

@@ -14,6 +14,8 @@ from haepo_bench.report.document import ReportDocument, SuiteResult, TaskResult
 from haepo_bench.report.dots import aggregate_plots, interval_plots
 from haepo_bench.report.figure_sheet import Picture
 from haepo_bench.report.in_short import claim_matrix, decided_by, glance, leaders, mishaps
+from haepo_bench.report.overoptimisation_chart import overoptimisation_chart
+from haepo_bench.report.overoptimisation_table import overoptimisation_table
 from haepo_bench.report.styles import COLOURS, DARK_COLOURS, DARK_FAINT, DARK_INK, FAINT, INK, Styles, suite_styles
 from haepo_bench.report.tables import Footnotes, diagnostics_table, omissions, reading_notes, result_table, summary
 from haepo_bench.report.verdict_text import scorecard_lines, scorecard_notes, scorecard_tables
@@ -105,6 +107,8 @@ def _task(
         "curves": _fragment(curve_chart(task, styles), group, fallbacks, pictures, "-steps"),
         "table": result_table(task),
         "diagnostics": diagnostics_table(task),
+        "optimised": overoptimisation_table(task),
+        "optimised_chart": _fragment(overoptimisation_chart(task, styles), f"{group}o", fallbacks, pictures, "-kl"),
         "improvement": improvement_table(task),
     }
 

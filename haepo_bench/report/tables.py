@@ -74,6 +74,17 @@ DIAGNOSTIC_TITLES = {
     "reward_alignment": Diagnostic("Reward alignment", 3),
     "implicit_value": Diagnostic("Implicit value of the start", 3),
     "implicit_value_deviation": Diagnostic("Implicit value, deviation over trajectories", 3),
+    "proxy_return": Diagnostic("Proxy reward", 3),
+    "kl_initial": Diagnostic("KL to initial policy (nats a response)", 2),
+    "eval_response_length": Diagnostic("Response length (tokens)", 1),
+    "cut_off_share": Diagnostic("Training responses cut off (fraction)", 3),
+    "distinct_2": Diagnostic("Distinct pairs of tokens (fraction)", 3),
+    "exact_match": Diagnostic("Exact match (fraction)", 3),
+    "well_formed": Diagnostic("Well-formed answers (fraction)", 3),
+    "facts_found": Diagnostic("Facts found (fraction)", 3),
+    "claims_true": Diagnostic("True claims (fraction)", 3),
+    "tokens_per_second": Diagnostic("Tokens sampled a second", 0),
+    "seconds_per_step": Diagnostic("Seconds a gradient step", 3),
 }
 
 

@@ -45,6 +45,7 @@ _LATEX = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     '"': r"\textquotedbl{}",
+    "√": r"\ensuremath{\surd}",
     **{character: f"\\{character}" for character in "{}$&#_%"},
 }
 

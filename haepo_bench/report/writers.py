@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from urllib.parse import quote
 
 from haepo_bench.report.across_tables import across_tables, improvement_table
-from haepo_bench.report.document import ReportDocument, SuiteResult
+from haepo_bench.report.document import ReportDocument, SuiteResult, TaskResult
+from haepo_bench.report.overoptimisation_table import overoptimisation_table
 from haepo_bench.report.tables import (
     Cell,
     Table,
@@ -41,8 +42,8 @@ def _markdown_suite(suite: SuiteResult, links: Callable[[SuiteResult, str], Sequ
         blocks.append(f"## {markdown(task.task)}")
         blocks += _markdown_table(result_table(task))
         blocks += [_markdown_picture(link) for link in links(suite, task.task)]
-        for table in (improvement_table(task), diagnostics_table(task)):
-            blocks += [f"### {markdown(table.title)}", *_markdown_table(table)] if table else []
+        for table in _further_tables(task):
+            blocks += [f"### {markdown(table.title)}", *_markdown_table(table)]
     left_out = omissions(suite)
     if left_out:
         blocks += ["## Not in this report", _markdown_list(left_out)]
@@ -97,9 +98,14 @@ def to_latex(document: ReportDocument) -> str:
         blocks += [_latex_table(suite, table, table.title) for table in across_tables(suite)]
         for task in suite.tasks:
             blocks.append(_latex_table(suite, result_table(task), task.task, reading_notes(suite)))
-            others = (improvement_table(task), diagnostics_table(task))
-            blocks += [_latex_table(suite, table, table.title) for table in others if table]
+            blocks += [_latex_table(suite, table, table.title) for table in _further_tables(task)]
     return "\n\n".join(blocks) + "\n"
+
+
+def _further_tables(task: TaskResult) -> list[Table]:
+    """What follows a task's results."""
+    tables = (overoptimisation_table(task), improvement_table(task), diagnostics_table(task))
+    return [table for table in tables if table]
 
 
 def _latex_lines(lines: Sequence[str]) -> str:

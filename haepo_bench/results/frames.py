@@ -47,6 +47,17 @@ DIAGNOSTICS = (
     "reward_alignment",
     "implicit_value",
     "implicit_value_deviation",
+    "proxy_return",
+    "kl_initial",
+    "eval_response_length",
+    "cut_off_share",
+    "distinct_2",
+    "exact_match",
+    "well_formed",
+    "facts_found",
+    "claims_true",
+    "tokens_per_second",
+    "seconds_per_step",
 )
 
 #: What a run is judged by; see `run_frame`.

@@ -85,9 +85,10 @@ class LineChart extends ChartPicture {
       for (let i = 1; i < line.x.length; i += 1) {
         if (line.x[i] === null || line.x[i - 1] === null || line.mean[i] === null || line.mean[i - 1] === null) continue;
         const [x0, x1, y0, y1] = [this.toX(line.x[i - 1]), this.toX(line.x[i]), this.toY(line.mean[i - 1]), this.toY(line.mean[i])];
-        if (x < x0 - 6 || x > x1 + 6) continue;
-        const share = x1 > x0 ? Math.max(0, Math.min(1, (x - x0) / (x1 - x0))) : 0;
-        const away = Math.abs(y0 + share * (y1 - y0) - y);
+        // Lines may be steep, and go back.
+        const [dx, dy] = [x1 - x0, y1 - y0];
+        const share = Math.max(0, Math.min(1, ((x - x0) * dx + (y - y0) * dy) / (dx * dx + dy * dy || 1)));
+        const away = Math.hypot(x0 + share * dx - x, y0 + share * dy - y);
         if (away < distance) [best, distance] = [line.series.name, away];
       }
     }

@@ -160,9 +160,10 @@ class ChartPicture {
     const [means, edges] = [[], []];
     for (const line of this.lines) {
       line.x.forEach((at, i) => {
-        // One mark beyond either edge: the line to it crosses the picture.
-        const near = at !== null && (line.x[i + 1] ?? at) >= left && (line.x[i - 1] ?? at) <= right;
-        if (!near || line.mean[i] === null) return;
+        if (at === null || line.mean[i] === null) return;
+        // One mark beyond either edge: the line to it crosses the picture. Lines may go back.
+        const around = [line.x[i - 1] ?? at, at, line.x[i + 1] ?? at];
+        if (Math.max(...around) < left || Math.min(...around) > right) return;
         means.push(line.mean[i]);
         if (this.group.bands && line.low[i] !== null && line.high[i] !== null) edges.push(line.low[i], line.high[i]);
       });

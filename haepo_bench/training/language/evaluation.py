@@ -76,7 +76,7 @@ class LanguageEvaluator:
         if not task.gold_is_reward:
             paid = task.training()
             proxy = paid.rewards(examples[::2], texts[::2], stream("reward", seed, mark, 1))  # type: ignore[attr-defined]
-            measures["proxy_return"] = float(proxy.mean())
+            measures |= {"proxy_return": float(proxy.mean()), "proxy_return_std": float(proxy.std())}
         measures["reward_alignment"] = self._alignment()
         final = self._pass_at_k(prompts, [task.held_out[i] for i in chosen], seed, mark) if last else {}
         return Evaluation(
