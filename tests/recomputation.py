@@ -246,6 +246,8 @@ class Suite:
         stated = [run["provenance"]["tuning_trials"] for run in cell.runs if "tuning_trials" in run["provenance"]]
         columns = {name for run in cell.done for name in run["curve"]} - NO_DIAGNOSTICS
         diagnostics = {name: estimate([cell.last(run, name) for run in cell.done]) for name in columns}
+        passes = {name for run in cell.done for name in run["final"] if "pass_at" in name}
+        diagnostics |= {name: estimate([run["final"][name] for run in cell.done]) for name in passes}
         missing = {}
         for name in MEASURES:
             seen = [value for other in self.of(cell.task) for value in known(other.values[name])]

@@ -113,7 +113,8 @@ def overoptimised(algorithm: str, seed: int, *, alive: int = 9, **changes: Any) 
         **changes,
     )
     more = {name: [*values[:alive].tolist(), *[None] * (9 - alive)] for name, values in columns.items()}
-    return run.model_copy(update={"curve": {**run.curve, **more}})
+    passes = {f"{whose}pass_at_{k}": float(rng.uniform()) for whose in ("", "initial_") for k in (1, 8)}
+    return run.model_copy(update={"curve": {**run.curve, **more}, "final": {**run.final, **passes}})
 
 
 def folder_of(run: RunRecord) -> str:

@@ -164,7 +164,7 @@ class AlgorithmResult(_Model):
     )
     cost: dict[str, float | None] = Field(description="mean over the seeds shown, units as in the run record")
     diagnostics: dict[str, Estimate] = Field(
-        description="last value of each curve column, over the seeds that are done"
+        description="last value of each curve column, and pass@k at the end, over the seeds that are done"
     )
     curve: Curve | None = Field(description="null where no run has a result")
     overoptimisation: Overoptimisation | None = Field(

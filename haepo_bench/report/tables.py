@@ -85,6 +85,10 @@ DIAGNOSTIC_TITLES = {
     "claims_true": Diagnostic("True claims (fraction)", 3),
     "tokens_per_second": Diagnostic("Tokens sampled a second", 0),
     "seconds_per_step": Diagnostic("Seconds a gradient step", 3),
+    "pass_at_1": Diagnostic("pass@1", 3),
+    "initial_pass_at_1": Diagnostic("pass@1 of the starting policy", 3),
+    "pass_at_8": Diagnostic("pass@8", 3),
+    "initial_pass_at_8": Diagnostic("pass@8 of the starting policy", 3),
 }
 
 

@@ -28,7 +28,10 @@ COSTS = (
     "peak_memory_bytes",
 )
 
-#: Curve columns that say how training went rather than how well.
+#: What only a run's last evaluation measures, as the record's `final` names it.
+LAST_MEASURED = ("pass_at_1", "initial_pass_at_1", "pass_at_8", "initial_pass_at_8")
+
+#: Curve columns that say how training went rather than how well, and what only the last evaluation measures.
 DIAGNOSTICS = (
     "effective_sample_size",
     "policy_entropy",
@@ -58,6 +61,7 @@ DIAGNOSTICS = (
     "claims_true",
     "tokens_per_second",
     "seconds_per_step",
+    *LAST_MEASURED,
 )
 
 #: What a run is judged by; see `run_frame`.
@@ -155,6 +159,7 @@ def run_frame(cells: Sequence[SelectedCell], curves: pd.DataFrame) -> pd.DataFra
                 "reason": failure_reason(run.record),
                 **{name: values[i] for name, values in numbers.items()},
                 **{name: cost.get(name) for name in COSTS},
+                **{name: run.record.final.get(name) for name in LAST_MEASURED},
             }
         for absent in cell.absent:
             results[absent.seed] = {"status": absent.status, "reason": absent.reason}
