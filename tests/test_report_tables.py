@@ -114,3 +114,16 @@ def test_without_scores_there_are_no_aggregates(tmp_path: Path) -> None:
     (suite,) = build_report(tmp_path).suites
     assert (suite.basis, suite.aggregates, suite.profiles) == (None, [], [])
     assert across_tables(suite) == []
+
+
+def test_what_several_runs_say_is_said_once(tmp_path: Path) -> None:
+    store = Store(tmp_path / "said")
+    notes = {"grpo": ["tiny", "held"], "dpo": ["tiny", "held", "oracle"], "reinforce": ["tiny"]}
+    put(store, *(record("bandit/10-arm", name, 0, notes=said) for name, said in notes.items()))
+    (suite,) = build_report(store.root).suites
+    found = result_table(suite.tasks[0]).notes
+    assert [note for note in found if note.endswith(("tiny", "held", "oracle"))] == [
+        "all algorithms: tiny",
+        "dpo, grpo: held",
+        "dpo: oracle",
+    ]

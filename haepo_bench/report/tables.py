@@ -345,8 +345,15 @@ def absences_of(suite: SuiteResult, algorithms: Container[str], tasks: Container
 
 
 def run_notes(task: TaskResult) -> list[str]:
-    """What the runs themselves say that a reader should know."""
-    return [f"{result.algorithm}: {note}" for result in task.algorithms for note in result.notes]
+    """What the runs themselves say that a reader should know, each once with those that say it."""
+    saying: dict[str, list[str]] = {}
+    for result in task.algorithms:
+        for note in result.notes:
+            saying.setdefault(note, []).append(result.algorithm)
+    everybody = len(task.algorithms) if len(task.algorithms) > 1 else None
+    return [
+        f"{'all algorithms' if len(names) == everybody else ', '.join(names)}: {note}" for note, names in saying.items()
+    ]
 
 
 def many(n: int, noun: str) -> str:
