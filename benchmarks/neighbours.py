@@ -11,6 +11,7 @@ The curves are the mean score over seeds and the range from the worst to the bes
 """
 
 import argparse
+import textwrap
 from pathlib import Path
 
 import matplotlib as mpl
@@ -42,12 +43,30 @@ def scaling(similar: np.ndarray) -> np.ndarray:
     return places
 
 
+def together(places: np.ndarray, names: list[str]) -> list[tuple[np.ndarray, list[str]]]:
+    """Labels and where they stand: points whose labels would overlap share one, beside the rightmost."""
+    apart = 0.04 * np.ptp(places[:, 1])
+    groups: list[list[int]] = []
+    for i in np.argsort(-places[:, 1]).tolist():
+        near = [g for g in groups if any(np.hypot(*((places[i] - places[j]) * (0.3, 1))) < apart for j in g)]
+        groups = [g for g in groups if g not in near] + [[*(j for g in near for j in g), i]]
+    return [(np.array([places[g, 0].max(), places[g, 1].mean()]), [names[j] for j in g]) for g in groups]
+
+
 def draw_map(similar: pd.DataFrame, value: str, out: Path) -> None:
-    figure, axis = plt.subplots(figsize=(9, 7), layout="constrained")
+    figure, axis = plt.subplots(figsize=(10, 7), layout="constrained")
     places = scaling(similar.to_numpy())
     axis.plot(*places.T, "o", markersize=5)
-    for name, place in zip(similar, places, strict=True):
-        axis.annotate(name, place, xytext=(4, 3), textcoords="offset points", fontsize=8)
+    for place, names in together(places, list(similar)):
+        axis.annotate(
+            textwrap.fill(", ".join(names), 30),
+            place,
+            xytext=(5, 0),
+            textcoords="offset points",
+            fontsize=8,
+            va="center",
+        )
+    axis.margins(x=0.2)
     axis.set(xticks=[], yticks=[], aspect="equal", title=f"near: {value} goes together over tasks and seeds")
     figure.savefig(out, dpi=110)
     print(f"written: {out}")
