@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from haepo_bench.report.document import ClaimResult, Reading, SuiteResult, TaskResult
+from haepo_bench.report.measured import is_control
 from haepo_bench.report.tables import UNDEFINED, fixed, return_decimals, seeds_cell
 from haepo_bench.report.verdict_text import MEASURE_TITLES
 from haepo_bench.wording import named_seeds
@@ -65,8 +66,8 @@ class _Leader(NamedTuple):
 
 
 def leaders(suite: SuiteResult) -> list[str]:
-    """Sentences on who reached most on which task."""
-    found = [leader for task in suite.tasks if (leader := _leader(task))]
+    """Sentences on who reached most on which task; controls are not for winning."""
+    found = [leader for task in suite.tasks if not is_control(task.task) and (leader := _leader(task))]
     lines = []
     learned = [leader for leader in found if leader.task.references is None or leader.mean >= _LEARNED]
     if len(learned) <= _NAMED_TASKS:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from haepo_bench.errors import ParameterError, UserError, did_you_mean
 from haepo_bench.objectives.base import Objective
 from haepo_bench.results.record import Information
-from haepo_bench.tasks.base import Task
+from haepo_bench.tasks.base import CONTROL, Task
 from haepo_bench.tasks.language import LanguageTask
 from haepo_bench.training.algorithm import Algorithm, AlgorithmDefinition, ParameterDescription
 from haepo_bench.training.recorder import Recorder
@@ -72,9 +72,11 @@ class NativeDefinition(AlgorithmDefinition):
 
     def refuses(self, task: Task) -> str | None:
         if isinstance(task, LanguageTask):  # tokens are discrete, and the responses of a group start alike
-            without = sum(not example.reference for example in task.train) if self.objective.wants_expert else 0
+            if not self.objective.wants_expert:
+                return None
+            without = sum(not task.expert_response(example) for example in task.train)
             if without:
-                return (
+                return control_without(task, "an expert's responses") or (
                     "it learns from an expert's response to each prompt, and "
                     f"{task.id} has none for {without:,} of {len(task.train):,} prompts"
                 )
@@ -82,7 +84,9 @@ class NativeDefinition(AlgorithmDefinition):
         if self.objective.discrete_only and not isinstance(task.action_space, spaces.Discrete):
             return "its loss compares probabilities of actions, and continuous actions have densities"
         if self.objective.wants_expert and task.expert() is None:
-            return "it learns from an expert's episodes, which only finite tasks with certain moves have"
+            return control_without(task, "an expert's episodes") or (
+                "it learns from an expert's episodes, which only finite tasks with certain moves have"
+            )
         return None
 
     def configure(self, overrides: Mapping[str, Any], task: Task) -> Algorithm:
@@ -99,6 +103,13 @@ class NativeDefinition(AlgorithmDefinition):
                 {"reference": self.objective.reference} | {k: v for k, v in overrides.items() if k in shared},
             ),
         )
+
+
+def control_without(task: Task, what: str) -> str | None:
+    """Why a control does not have `what`, from which an algorithm would learn; None for other tasks."""
+    if CONTROL not in task.tags:
+        return None
+    return f"it learns from {what}, and the task is a control: nothing but its random rewards may be learnt from"
 
 
 def information(objective: type[Objective]) -> Information:
