@@ -38,9 +38,13 @@ class UserError(Exception):
         self.remedy = remedy
         super().__init__(str(self))
 
+    @property
+    def located(self) -> str:
+        """The problem with its place, without the remedy."""
+        return f"{self.where}: {self.problem}" if self.where else self.problem
+
     def __str__(self) -> str:
-        text = f"{self.where}: {self.problem}" if self.where else self.problem
-        return f"{text}\n  {self.remedy}" if self.remedy else text
+        return f"{self.located}\n  {self.remedy}" if self.remedy else self.located
 
 
 class UnknownName(UserError):

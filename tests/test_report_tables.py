@@ -184,3 +184,17 @@ def test_a_suite_of_controls_alone_says_nothing_over_tasks(tmp_path: Path) -> No
     put(store, *runs)
     suite = build_report(store.root).suites[0]
     assert (suite.basis, suite.aggregates, suite.profiles, len(suite.tasks)) == (None, [], [], 1)
+
+
+def test_what_to_do_about_a_failed_run_stands_with_its_reason(tmp_path: Path) -> None:
+    store = Store(tmp_path / "made-up")
+    failed = record("bandit/10-arm", "grpo", 1, status="failed", error="no number")
+    assert failed.error is not None
+    mended = failed.error.model_copy(update={"type": "TaskError", "remedy": "mend the reward"})
+    runs = [record("bandit/10-arm", "grpo", 0), failed.model_copy(update={"error": mended})]
+    put_plan(store, runs, [0, 1])
+    put(store, *runs)
+    document = build_report(store.root)
+    wanted = "TaskError: no number; mend the reward"
+    assert document.suites[0].tasks[0].algorithms[0].seeds.missing[0].reason == wanted
+    assert f"grpo, seed 1: failed ({wanted})" in result_table(document.suites[0].tasks[0]).notes

@@ -69,6 +69,7 @@ class Failure(_Model):
     status: Status
     type: str
     message: str
+    remedy: str = Field(default="", description="what to do about it, empty where nobody knows")
     traceback: str = Field(default="", description="tail of the traceback, may be empty")
     started: str = Field(default="", description="ISO 8601, UTC")
 
