@@ -67,13 +67,13 @@ class TaskError(UserError):
     """A task address that cannot be made: a bad variant, a missing extra, no time limit."""
 
 
-def did_you_mean(name: str, known: Iterable[str], *, kind: str = "name") -> str:
-    """One sentence that suggests names near `name`, else lists those known (at most 12)."""
+def did_you_mean(name: str, known: Iterable[str], *, kind: str = "name", family: str = "") -> str:
+    """One sentence that suggests names near `name`, else lists those known (at most 12); `family` goes before each."""
     names = sorted(set(known))
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
     if near:
-        return "did you mean " + " or ".join(f"'{n}'" for n in near) + "?"
+        return "did you mean " + " or ".join(f"'{family}{n}'" for n in near) + "?"
     if not names:
         return ""
-    listed = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+    listed = ", ".join(f"{family}{n}" for n in names[:12]) + (", ..." if len(names) > 12 else "")
     return f"known {kind}s: {listed}"

@@ -96,13 +96,13 @@ class NativeDefinition(AlgorithmDefinition):
             return language_algorithm(self.name, self.objective, overrides, task)
         own, shared = set(self.objective.model_fields), set(TrainerSettings.model_fields)
         check_names(overrides, own | shared, self.name)
-        return NativeAlgorithm(
-            validated(self.objective, {k: v for k, v in overrides.items() if k in own}),
-            validated(
-                TrainerSettings,
-                {"reference": self.objective.reference} | {k: v for k, v in overrides.items() if k in shared},
-            ),
+        objective = validated(self.objective, {k: v for k, v in overrides.items() if k in own})
+        settings = validated(
+            TrainerSettings,
+            {"reference": self.objective.reference} | {k: v for k, v in overrides.items() if k in shared},
         )
+        check_comparison(self.name, objective, "trajectories", settings.trajectories, groups=task.groups)
+        return NativeAlgorithm(objective, settings)
 
 
 def control_without(task: Task, what: str) -> str | None:
@@ -151,6 +151,27 @@ def check_names(overrides: Mapping[str, Any], known: set[str], algorithm: str) -
             raise ParameterError(
                 name, f"{algorithm} has no parameter '{name}'", remedy=did_you_mean(name, known, kind="parameter")
             )
+
+
+def check_comparison(algorithm: str, objective: Objective, parameter: str, value: int, *, groups: int) -> None:
+    """Refuses batches in which an objective has nothing to compare a trajectory with.
+
+    Args:
+        parameter: says how many trajectories a group has, which is `value`.
+        groups: in a batch.
+
+    Raises:
+        ParameterError: returns would have no effect.
+    """
+    within = objective.compares
+    if within is None or value > 1 or (within == "batch" and groups > 1):
+        return
+    raise ParameterError(
+        parameter,
+        f"{algorithm} compares the trajectories of a {within} with each other, and here a {within} has one: "
+        "it would learn nothing from its return",
+        remedy=f"set {parameter} to 2 or more",
+    )
 
 
 def validated(model: type[M], values: Mapping[str, Any]) -> M:

@@ -19,7 +19,7 @@ from haepo_bench.training.language.models import (
     load_texts,
 )
 from haepo_bench.training.language.settings import LanguageSegmentSettings, LanguageSettings
-from haepo_bench.training.native import check_names, describe_fields, validated
+from haepo_bench.training.native import check_comparison, check_names, describe_fields, validated
 from haepo_bench.training.recorder import Recorder
 
 #: Hyper-parameters of losses whose defaults are others than with small policies, each with its source. All prompts of
@@ -120,6 +120,8 @@ def language_algorithm(
     values = {"reference": objective.reference, **defaults, **changed, **overrides}
     settings = validated(chosen, {k: v for k, v in values.items() if k in shared})
     made = validated(objective, {k: v for k, v in values.items() if k in own})
+    if not offline:
+        check_comparison(name, made, "completions", settings.completions, groups=settings.prompts)
     if settings.fine_tuning_steps and not task.demonstrations:
         raise ParameterError(
             "fine_tuning_steps", f"{task.id} has no demonstrations to fine-tune on", remedy="set it to 0"
