@@ -9,8 +9,9 @@ from haepo_bench.report.across_tables import across_tables, improvement_table
 from haepo_bench.report.build import build_report
 from haepo_bench.report.document import SuiteResult
 from haepo_bench.report.files import render
-from haepo_bench.report.in_short import leaders
-from haepo_bench.report.tables import Table, diagnostics_table, fixed, result_table
+from haepo_bench.report.in_short import glance, leaders
+from haepo_bench.report.page import to_html
+from haepo_bench.report.tables import Table, diagnostics_table, fixed, heading, result_table
 from haepo_bench.report.verdict_text import scorecard_tables
 from haepo_bench.results.claims import DeclaredClaims, declaration_hash
 from haepo_bench.results.store import Store
@@ -198,3 +199,21 @@ def test_what_to_do_about_a_failed_run_stands_with_its_reason(tmp_path: Path) ->
     wanted = "TaskError: no number; mend the reward"
     assert document.suites[0].tasks[0].algorithms[0].seeds.missing[0].reason == wanted
     assert f"grpo, seed 1: failed ({wanted})" in result_table(document.suites[0].tasks[0]).notes
+
+
+def test_what_a_tiny_model_learnt_says_so_in_its_heading(tmp_path: Path) -> None:
+    store = Store(tmp_path / "made-up")
+    notes = {"lm/arithmetic": ["a tiny model made here", "k3"], "lm/arithmetic@a/b": ["the model a/b", "k3"]}
+    runs = [record(task, "grpo", seed, notes=said) for task, said in notes.items() for seed in (0, 1)]
+    put_plan(store, runs, [0, 1])
+    put(store, *runs)
+    document = build_report(store.root)
+    tiny, named = document.suites[0].tasks
+    assert (heading(tiny), heading(named)) == ("lm/arithmetic (a tiny model made here)", "lm/arithmetic@a/b")
+    assert [note for note in result_table(tiny).notes if "model" in note or "k3" in note] == ["grpo: k3"]
+    assert "## lm/arithmetic (a tiny model made here)\n" in render(document, "md")
+    assert r"\caption{lm/arithmetic (a tiny model made here) (suite" in render(document, "latex")
+    page = to_html(document, [{}])
+    assert ">lm/arithmetic (a tiny model made here)</h3>" in page
+    assert ">lm/arithmetic@a/b</h3>" in page
+    assert glance(document.suites[0]).tasks == [heading(tiny), heading(named)]

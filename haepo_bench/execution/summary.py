@@ -9,7 +9,7 @@ from haepo_bench.execution.estimate import total_seconds
 from haepo_bench.execution.progress import remedy_lines
 from haepo_bench.execution.scheduler import RunKey, Stored
 from haepo_bench.execution.session import Forecast
-from haepo_bench.results.record import FINISHED
+from haepo_bench.results.record import FINISHED, TINY_MODEL
 from haepo_bench.suite.plan import Cell, Plan
 from haepo_bench.wording import duration, named_seeds
 
@@ -35,7 +35,7 @@ def print_results(plan: Plan, runs: Mapping[RunKey, Stored], root: Path, console
                 _mean(_score(cell, run) for run in results),
                 _mean(_return(cell, run) for run in results),
                 f"{len(results)} of {len(cell.seeds)}" if len(results) < len(cell.seeds) else str(len(results)),
-                _remarks(known),
+                _remarks(cell, known),
             )
         )
     console.print(table)
@@ -122,12 +122,13 @@ def _mean(values: Iterable[float | None]) -> str:
     return f"{fmean(known):.4g}" if known else "-"
 
 
-def _remarks(known: Sequence[Stored]) -> str:
+def _remarks(cell: Cell, known: Sequence[Stored]) -> str:
     counts = {
         status: sum(run.status == status for run in known)
         for status in ("diverged", "failed", "timed_out", "interrupted", "damaged")
     }
-    return ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in counts.items() if count)
+    said = [f"{count} {status.replace('_', ' ')}" for status, count in counts.items() if count]
+    return ", ".join([*said, TINY_MODEL] if TINY_MODEL in cell.notes else said)
 
 
 def _failure_lines(plan: Plan, runs: Mapping[RunKey, Stored], root: Path) -> list[str]:

@@ -179,9 +179,7 @@ class Objective(Hyperparameters, ABC):
     @property
     def needs(self) -> tuple[str, ...]:
         """What it needs beyond a batch of trajectories with their returns, in words."""
-        found = []
-        if self.compares is not None:
-            found.append(f"two trajectories or more a {self.compares}, which it compares")
+        found = [f"at least two trajectories a {self.compares}, to compare with each other"] if self.compares else []
         if self.discrete_only:
             found.append("discrete actions")
         if self.shares_start:

@@ -24,6 +24,9 @@ CLOCK_COLUMNS = frozenset({"wall_seconds", "cpu_seconds", "tokens_per_second", "
 
 Number = float | int | None
 
+#: Note of language runs whose results say nothing of large models; shown with the task's name.
+TINY_MODEL = "a tiny model made here"
+
 
 class NewerFormat(ValueError):
     """A file that a newer version of the program wrote."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from haepo_bench.errors import ParameterError
 from haepo_bench.objectives.base import Objective
-from haepo_bench.results.record import Information
+from haepo_bench.results.record import TINY_MODEL, Information
 from haepo_bench.tasks.base import Task
 from haepo_bench.tasks.language import TINY, LanguageTask
 from haepo_bench.training.algorithm import Algorithm, ParameterDescription
@@ -58,7 +58,7 @@ class LanguageAlgorithm(Algorithm):
         self.parameters = {**settings.model_dump(mode="json"), **objective.model_dump(mode="json"), **weights}
         if offline:
             del self.parameters["completions"]  # those of a pair are two
-        start = "a tiny model made here" if source.name == TINY else f"the model {source.name}"
+        start = TINY_MODEL if source.name == TINY else f"the model {source.name}"
         tokens = ("env steps are tokens of the preferences read",) if offline else _NOTES[:1]
         self.notes = (start, *tokens, *_NOTES[1:])
 
