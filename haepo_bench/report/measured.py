@@ -165,7 +165,7 @@ def wrappers(task: str) -> list[str]:
 
 
 #: Why a control is in no number over several tasks: it is there to be set beside its task.
-CONTROL_REASON = "a control, paid at random: there is nothing to be good at"
+CONTROL_REASON = "a control: training is paid at random there"
 
 
 def is_control(task: str) -> bool:
