@@ -38,9 +38,13 @@ class UserError(Exception):
         self.remedy = remedy
         super().__init__(str(self))
 
+    @property
+    def located(self) -> str:
+        """The problem with its place, without the remedy."""
+        return f"{self.where}: {self.problem}" if self.where else self.problem
+
     def __str__(self) -> str:
-        text = f"{self.where}: {self.problem}" if self.where else self.problem
-        return f"{text}\n  {self.remedy}" if self.remedy else text
+        return f"{self.located}\n  {self.remedy}" if self.remedy else self.located
 
 
 class UnknownName(UserError):
@@ -63,13 +67,13 @@ class TaskError(UserError):
     """A task address that cannot be made: a bad variant, a missing extra, no time limit."""
 
 
-def did_you_mean(name: str, known: Iterable[str], *, kind: str = "name") -> str:
-    """One sentence that suggests names near `name`, else lists those known (at most 12)."""
+def did_you_mean(name: str, known: Iterable[str], *, kind: str = "name", family: str = "") -> str:
+    """One sentence that suggests names near `name`, else lists those known (at most 12); `family` goes before each."""
     names = sorted(set(known))
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
     if near:
-        return "did you mean " + " or ".join(f"'{n}'" for n in near) + "?"
+        return "did you mean " + " or ".join(f"'{family}{n}'" for n in near) + "?"
     if not names:
         return ""
-    listed = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+    listed = ", ".join(f"{family}{n}" for n in names[:12]) + (", ..." if len(names) > 12 else "")
     return f"known {kind}s: {listed}"

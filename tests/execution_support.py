@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from haepo_bench.errors import ParameterError
+from haepo_bench.errors import ParameterError, TaskError
 from haepo_bench.results.record import Information
 from haepo_bench.training.algorithm import Algorithm, AlgorithmDefinition
 from haepo_bench.training.recorder import Evaluation
@@ -47,6 +47,8 @@ class Scripted(Algorithm):
             if iteration == 3 and act != "train":
                 if act == "raise":
                     raise ValueError(f"seed {seed} \\udcff is unwell\\nvery")
+                if act == "refuse":
+                    raise TaskError("the reward is no number", where="made/up", remedy="mend it")
                 if act == "nan":
                     return recorder.diverged(seed, "the loss is nan")
                 if act == "hang":

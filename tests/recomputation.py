@@ -172,6 +172,8 @@ class Suite:
         self.claims = plan["claims"]
         self.cells = [Cell(root, cell) for cell in plan["cells"]]
         self.tasks = list(dict.fromkeys(cell.task for cell in self.cells))
+        # Where training is paid at random nobody is judged.
+        self.judged = [task for task in self.tasks if "random-reward(" not in task]
         self.names = list(dict.fromkeys(cell.algorithm for cell in self.cells))
         self.at = {(cell.task, cell.algorithm): cell for cell in self.cells}
         self.seconds = {}
@@ -207,7 +209,7 @@ class Suite:
     # Below: the document, place by place.
 
     def document(self) -> dict[str, Any]:
-        scored = [t for t in self.tasks if any("final_score" in self.table[t, c.algorithm] for c in self.of(t))]
+        scored = [t for t in self.judged if any("final_score" in self.table[t, c.algorithm] for c in self.of(t))]
         on = {n: [t for t in scored if "final_score" in self.table.get((t, n), {})] for n in self.names}
         names = [n for n in self.names if len(on[n]) >= len(scored) / 2]
         tasks = [t for t in scored if all(t in on[n] for n in names)]
@@ -415,7 +417,7 @@ class Suite:
         column = "final_score" if measure == "cvar" else measure
         candidates, baselines = self.claims["candidates"], self.claims["baselines"]
         pairs = [(x, y) for x in candidates for y in baselines]
-        on = {pair: [t for t in self.tasks if all(column in self.table[t, n] for n in pair)] for pair in pairs}
+        on = {pair: [t for t in self.judged if all(column in self.table[t, n] for n in pair)] for pair in pairs}
         overall = dict(zip(pairs, self.compare(column, measure, at_par, [(p, on[p]) for p in pairs]), strict=True))
         single = [(pair, [task]) for pair in pairs for task in on[pair]]
         by_task = self.compare(column, measure, at_par, single)
@@ -556,7 +558,7 @@ class Suite:
         return None if needed is None else max(needed, most + 1)
 
     def look(self, measure: str, wrappers: tuple[str, ...], pair: tuple[str, str]) -> dict[str, Any] | None:
-        tasks = [t for t in self.tasks if all(measure in self.table[t, n] for n in pair)]
+        tasks = [t for t in self.judged if all(measure in self.table[t, n] for n in pair)]
         tasks = [t for t in tasks if not wrappers or set(t.split("(")[:-1]) & set(wrappers)]
         if not tasks:
             return None

@@ -60,11 +60,14 @@ def test_list_says_how_sure_a_formula_is(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_what_objectives_need_is_said() -> None:
     needs = {name: dict(facts(catalogue.algorithm(name)))["needs"] for name in catalogue.ALGORITHMS}
-    assert needs["dppo"] == "discrete actions"
-    assert needs["ipo"] == "trajectories that start alike"
+    pair = "at least two trajectories a group, to compare with each other"
+    assert needs["dppo"] == f"{pair}; discrete actions"
+    assert needs["ipo"] == f"{pair}; trajectories that start alike"
     assert needs["qrpo"].startswith("50 episodes of the reference policy")
     assert "temperatures 1.2 and 0.8" in needs["dcpo"]
-    assert needs["grpo"] == needs["ppo"] == "nothing else"
+    assert needs["grpo"] == pair
+    assert needs["reinforce-pp"] == pair.replace("group", "batch")
+    assert needs["ppo"] == needs["dpo-offline"] == "nothing else"
 
 
 def code_lines(path: Path) -> int:

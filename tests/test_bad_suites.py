@@ -144,6 +144,18 @@ BAD: dict[str, tuple[str | bytes, list[str]]] = {
         changed("- reinforce", "- {use: reinforce, params: {trajectories: [1]}}"),
         ["algorithms[0].params.trajectories"],
     ),
+    "groups of one where trajectories are compared": (
+        changed("- reinforce", "- {use: grpo, params: {trajectories: 1}}"),
+        ["bad.yaml:7: algorithms[0].params.trajectories: grpo compares", "set trajectories to 2 or more"],
+    ),
+    "a search that begins above its end": (
+        changed("- reinforce", "- {use: bapo, params: {low: 0.9}}"),
+        ["bad.yaml:7: algorithms[0].params.low: ", "low 0.9, which is above low_max 0.8", "must be at most low_max"],
+    ),
+    "a search that ends below its start": (
+        changed("- reinforce", "- {use: bapo, params: {high_max: 1.1}}"),
+        ["bad.yaml:7: algorithms[0].params.high_max: ", "high 1.2, which is above high_max 1.1"],
+    ),
     "params that are a list": (
         changed("- reinforce", "- {use: reinforce, params: [1]}"),
         ["algorithms[0].params: must be a mapping"],

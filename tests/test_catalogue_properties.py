@@ -11,7 +11,9 @@ from objective_support import F, each_tensor, outcome, random_batch
 from torch import Tensor
 
 from haepo_bench import catalogue
+from haepo_bench.errors import ParameterError
 from haepo_bench.objectives.base import Objective
+from haepo_bench.tasks.base import Task
 from haepo_bench.training.native import NativeDefinition
 
 DEFINITIONS = {name: catalogue.algorithm(name) for name in catalogue.ALGORITHMS}
@@ -156,3 +158,67 @@ def test_entries_say_what_their_classes_say(name: str) -> None:
 
 def as_float32(x: Tensor) -> Tensor:
     return x.detach().float().requires_grad_(x.requires_grad) if x.dtype == F else x
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [
+        *OBJECTIVES.values(),
+        *(CLASSES[name](return_normalisation="none") for name in ("reinforce", "reinforce-togo", "awr", "rwr")),
+        *(
+            CLASSES[name](weight_gradient=gradient, return_normalisation="none")
+            for name in ("haepo-weighted", "snis")
+            for gradient in (False, True)
+        ),
+        CLASSES["dcpo"](success_return=0.0),
+    ],
+    ids=repr,
+)
+def test_what_is_said_to_be_compared_is(objective: Objective) -> None:
+    """Returns of trajectories that are alone change the gradient where, and only where, nothing is compared there."""
+
+    def returns_matter(*, trajectories: int, groups: int) -> bool:
+        batch = each_tensor(random_batch(5, trajectories=trajectories), lambda x: x[:, :groups])
+        gradients = []
+        for seed in (6, 7):
+            other = each_tensor(random_batch(seed, trajectories=trajectories), lambda x: x[:, :groups])
+            paid = replace(
+                batch,
+                log_probs=batch.log_probs.detach().requires_grad_(),
+                behaviour_log_probs=batch.log_probs.detach(),
+                reference_log_probs=batch.log_probs.detach(),
+                returns=other.returns,
+                rewards=other.rewards,
+            )
+            (gradient,) = torch.autograd.grad(objective(paid).loss.sum(), paid.log_probs)
+            gradients.append(gradient)
+        return not torch.allclose(*gradients, rtol=1e-9, atol=1e-12)
+
+    assert returns_matter(trajectories=4, groups=2)
+    assert returns_matter(trajectories=1, groups=2) is (objective.compares != "group")
+    assert returns_matter(trajectories=1, groups=1) is (objective.compares is None)
+    assert ("at least two trajectories" in " ".join(objective.needs)) is (objective.compares is not None)
+
+
+def test_a_batch_without_anything_to_compare_is_refused() -> None:
+    """Not where a choice of hyper-parameters leaves each trajectory to itself, or there are other groups."""
+    bandit, contexts, sums = map(catalogue.task, ("bandit/10-arm", "bandit/contextual", "lm/arithmetic"))
+
+    def refused(name: str, task: Task, **overrides: object) -> bool:
+        size = "completions" if task is sums else "trajectories"
+        catalogue.algorithm(name).configure({size: 2, **overrides}, task)
+        try:
+            catalogue.algorithm(name).configure({size: 1, **overrides}, task)
+        except ParameterError as error:
+            return (error.parameter, error.remedy) == (size, f"set {size} to 2 or more")
+        return False
+
+    alone = {name for name in CLASSES if not refused(name, bandit)}
+    assert alone == {"qrpo", "a2po"}
+    assert {name for name in CLASSES if not refused(name, sums)} == {"qrpo", "a2po", "reinforce-pp"}
+    assert not refused("ppo-batched", sums)
+    assert refused("reinforce-pp", sums, prompts=1)
+    assert refused("reinforce-pp", sums, baseline="group")
+    assert not refused("reinforce-pp", contexts)
+    assert refused("grpo", contexts)
+    assert not refused("reinforce", bandit, return_normalisation="none")

@@ -32,7 +32,7 @@ def test_without_envpool_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize(
     ("address", "says"),
     [
-        ("envpool/CatPole-v1", "did you mean 'CartPole-v1'"),
+        ("envpool/CatPole-v1", "did you mean 'envpool/CartPole-v1'"),
         ("envpool/CliffWalking-v1", "give the task a time_limit"),
         ("envpool/MiniGrid-Empty-5x5-v0", "observations of kind Dict"),
     ],

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from execution_support import Workplace, members, timeless, wait_until
 
-ACTS = ("raise", "nan", "hang", "hold", "kill", "segfault", "os_exit", "sys_exit", "return")
+ACTS = ("raise", "refuse", "nan", "hang", "hold", "kill", "segfault", "os_exit", "sys_exit", "return")
 
 
 @pytest.fixture
@@ -44,6 +44,11 @@ def test_each_misfortune_costs_its_job_alone(workplace: Workplace) -> None:
     assert errors["raise"]["type"] == "ValueError"
     assert errors["raise"]["message"] == "seed 1 ? is unwell\nvery"
     assert "train_seed" in errors["raise"]["traceback"]
+    assert errors["raise"]["remedy"] == ""
+    assert (errors["refuse"]["message"], errors["refuse"]["remedy"]) == ("made/up: the reward is no number", "mend it")
+    for said in (process.stdout, process.stderr):
+        beneath = said.partition("TaskError: made/up: the reward is no number")[2].splitlines()[1]
+        assert beneath == "  mend it"
     assert errors["nan"]["message"] == "the loss is nan"
     assert "4 s" in errors["hang"]["message"]
     assert "SIGKILL" in errors["kill"]["message"]

@@ -52,6 +52,8 @@ def test_a_killed_worker_goes_on_from_its_checkpoint(workplace: Workplace) -> No
     assert len(checkpoint()) == 1
     again = workplace.run(suite, "--retry-failed")
     assert again.returncode == 0, again.stderr
+    (row,) = [line for line in again.stdout.splitlines() if "killed (grpo)" in line]
+    assert row.split(" 1 ")[-1].strip().startswith("a tiny model")
     assert not checkpoint()
     (log,) = workplace.folder.glob("results/trial/logs/*killed*/*.log")
     assert "seed 4 goes on from its checkpoint: iteration " in log.read_text()

@@ -145,7 +145,7 @@ def test_long_horizon() -> None:
     [
         ("lm/long-horizon/31", None, "from 32 to 256, not '31'"),
         ("lm/long-horizon/64", 10, "remove time_limit, or write lm/long-horizon/10"),
-        ("lm/arithmetics", None, "there is no task 'lm/arithmetics'\n  did you mean 'arithmetic'"),
+        ("lm/arithmetics", None, "there is no task 'lm/arithmetics'\n  did you mean 'lm/arithmetic'"),
         ("lm/arithmetic@", None, "no model stands behind the '@'"),
         ("lm/preferences", None, "lm/preferences needs data"),
         ("lm/preferences/a.jsonl", None, "needs a reward model"),
@@ -292,9 +292,32 @@ def test_random_rewards_know_nothing_of_the_response() -> None:
     assert set(task.rewards(examples[:1] * 50, responses[:1] * 50, stream())) == {0.0, 1.0}
     np.testing.assert_array_equal(gold, clean.gold(examples, responses))
     assert task.metrics(examples[:2], responses[:2]).keys() == clean.metrics(examples[:2], responses[:2]).keys()
-    assert (task.references, task.train, task.pairs) == (clean.references, clean.train, clean.pairs)
+    assert (task.references, task.train, task.demonstrations) == (clean.references, clean.train, clean.demonstrations)
     assert not task.gold_is_reward
     assert "control" in task.tags
+    # Nor is there anything else to learn from.
+    assert (len(clean.pairs), len(task.pairs)) == (len(clean.train), 0)
+    assert all(map(clean.expert_response, clean.train))
+    assert not any(map(task.expert_response, task.train))
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "address", "what"),
+    [
+        ("dpo-offline", "{}(lm/arithmetic)", "fixed preferences"),
+        ("calibrl", "{}(lm/arithmetic)", "an expert's responses"),
+        ("calibrl", "{}(corridor/8)", "an expert's episodes"),
+        ("calibrl", "noise({}(corridor/8),1)", "an expert's episodes"),
+    ],
+)
+def test_a_control_shows_an_algorithm_nothing_but_its_rewards(algorithm: str, address: str, what: str) -> None:
+    definition = catalogue.algorithm(algorithm)
+    refusal = definition.refuses(catalogue.task(address.format("random-reward")))
+    assert refusal is not None
+    assert f"learns from {what}, and the task is a control" in refusal
+    clean = address.replace("{}(", "").replace(")", "", 1)
+    assert definition.refuses(catalogue.task(clean)) is None
+    assert catalogue.algorithm("reinforce").refuses(catalogue.task(address.format("random-reward"))) is None
 
 
 def test_random_returns_of_other_tasks_do_not_depend_on_what_is_done() -> None:

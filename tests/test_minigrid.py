@@ -58,7 +58,7 @@ def test_the_shortest_way_is_paid_as_minigrid_pays_it() -> None:
 
 @pytest.mark.usefixtures("installed")
 def test_a_misspelt_id() -> None:
-    with pytest.raises(TaskError, match="did you mean 'MiniGrid-Empty-5x5-v0'"):
+    with pytest.raises(TaskError, match="did you mean 'gym/MiniGrid-Empty-5x5-v0'"):
         catalogue.task("gym/MiniGrid-Emty-5x5-v0")
 
 

@@ -26,6 +26,7 @@ TASKS: dict[str, tuple[float, float] | None] = {
     "noise(bandit/10-arm,0.5)": (0.1, 1.5),
     "gym/CartPole-v1": (22.0, 500.0),
     "gym/Pendulum-v1": None,
+    "noise(random-reward(bandit/10-arm),0.5)": (0.1, 1.5),
 }
 NAMES = ("haepo-weighted", "haepo-listwise", "grpo", "ppo")
 

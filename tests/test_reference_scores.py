@@ -85,7 +85,7 @@ def test_rewards_too_rare_to_be_seen_are_no_sign_of_a_wrong_reference():
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["bandit/10-arms"], "did you mean '10-arm'"),
+        (["bandit/10-arms"], "did you mean 'bandit/10-arm'"),
         (["gym/CartPole-v0"], "no reference returns"),
         (["--episodes", "1"], "at least 2"),
     ],

@@ -9,8 +9,11 @@ from haepo_bench.report.across_tables import across_tables, improvement_table
 from haepo_bench.report.build import build_report
 from haepo_bench.report.document import SuiteResult
 from haepo_bench.report.files import render
-from haepo_bench.report.tables import Table, diagnostics_table, fixed, result_table
+from haepo_bench.report.in_short import glance, leaders
+from haepo_bench.report.page import to_html
+from haepo_bench.report.tables import Table, diagnostics_table, fixed, heading, result_table
 from haepo_bench.report.verdict_text import scorecard_tables
+from haepo_bench.results.claims import DeclaredClaims, declaration_hash
 from haepo_bench.results.store import Store
 
 
@@ -127,3 +130,90 @@ def test_what_several_runs_say_is_said_once(tmp_path: Path) -> None:
         "dpo, grpo: held",
         "dpo: oracle",
     ]
+
+
+def test_a_control_is_shown_and_is_in_no_number_over_tasks(tmp_path: Path) -> None:
+    """A suite with controls, however high they score there, says over all tasks what the suite without them says."""
+    tasks = ("bandit/10-arm", "corridor/4")
+    controls = ("random-reward(corridor/4)", "noise(random-reward(corridor/4),1)")
+    declared = {"candidates": ["reinforce"], "baselines": ["grpo"], "margin": 0.05, "threshold": 0.95}
+    found = {}
+    for name, own in {"with": (*tasks, *controls), "without": tasks}.items():
+        store = Store(tmp_path / name / "made-up")
+        cells = [(task, uses) for task in own for uses in ("reinforce", "grpo")]
+        declaration = declaration_hash(DeclaredClaims(**declared), [(*cell, range(4)) for cell in cells])
+        runs = []
+        for task, uses in cells:
+            end = 0.8 if task in controls else 0.6 if uses == "reinforce" else 0.4
+            runs += [
+                record(
+                    task,
+                    uses,
+                    seed,
+                    returns=[0.0, end / 2, end + 0.02 * seed],
+                    marks=[0, 50, 100],
+                    provenance={"declaration": declaration},
+                )
+                for seed in range(4)
+            ]
+        put_plan(store, runs, list(range(4)), claims=declared, declaration=declaration)
+        put(store, *runs)
+        found[name] = build_report(store.root)
+    suite, clean = (found[name].suites[0] for name in ("with", "without"))
+    assert suite.basis is not None
+    assert clean.basis is not None
+    assert suite.basis.tasks == clean.basis.tasks == [*tasks]
+    assert [left.name for left in suite.basis.tasks_left_out] == [*controls]
+    for part in ("aggregates", "profiles", "improvement"):
+        assert getattr(suite, part) == getattr(clean, part) != []
+    assert suite.scorecard is not None
+    assert clean.scorecard is not None
+    for claim, other in zip(suite.scorecard.claims, clean.scorecard.claims, strict=True):
+        assert claim.model_copy(update={"left_out": []}) == other.model_copy(update={"left_out": []})
+        assert {*controls} <= {left.task for left in claim.left_out if "control" in left.reason}
+    assert leaders(suite) == leaders(clean)
+    assert [task.task for task in suite.tasks] == [*tasks, *controls]
+    assert all(result.final_score is not None for result in suite.tasks[2].algorithms)
+    for text in (render(found["with"], "md"), render(found["with"], "latex")):
+        assert "Task left out: random-reward(corridor/4): a control" in text
+
+
+def test_a_suite_of_controls_alone_says_nothing_over_tasks(tmp_path: Path) -> None:
+    store = Store(tmp_path / "made-up")
+    runs = [record("random-reward(corridor/4)", uses, seed) for uses in ("reinforce", "grpo") for seed in range(2)]
+    put_plan(store, runs, [0, 1])
+    put(store, *runs)
+    suite = build_report(store.root).suites[0]
+    assert (suite.basis, suite.aggregates, suite.profiles, len(suite.tasks)) == (None, [], [], 1)
+
+
+def test_what_to_do_about_a_failed_run_stands_with_its_reason(tmp_path: Path) -> None:
+    store = Store(tmp_path / "made-up")
+    failed = record("bandit/10-arm", "grpo", 1, status="failed", error="no number")
+    assert failed.error is not None
+    mended = failed.error.model_copy(update={"type": "TaskError", "remedy": "mend the reward"})
+    runs = [record("bandit/10-arm", "grpo", 0), failed.model_copy(update={"error": mended})]
+    put_plan(store, runs, [0, 1])
+    put(store, *runs)
+    document = build_report(store.root)
+    wanted = "TaskError: no number; mend the reward"
+    assert document.suites[0].tasks[0].algorithms[0].seeds.missing[0].reason == wanted
+    assert f"grpo, seed 1: failed ({wanted})" in result_table(document.suites[0].tasks[0]).notes
+
+
+def test_what_a_tiny_model_learnt_says_so_in_its_heading(tmp_path: Path) -> None:
+    store = Store(tmp_path / "made-up")
+    notes = {"lm/arithmetic": ["a tiny model made here", "k3"], "lm/arithmetic@a/b": ["the model a/b", "k3"]}
+    runs = [record(task, "grpo", seed, notes=said) for task, said in notes.items() for seed in (0, 1)]
+    put_plan(store, runs, [0, 1])
+    put(store, *runs)
+    document = build_report(store.root)
+    tiny, named = document.suites[0].tasks
+    assert (heading(tiny), heading(named)) == ("lm/arithmetic (a tiny model made here)", "lm/arithmetic@a/b")
+    assert [note for note in result_table(tiny).notes if "model" in note or "k3" in note] == ["grpo: k3"]
+    assert "## lm/arithmetic (a tiny model made here)\n" in render(document, "md")
+    assert r"\caption{lm/arithmetic (a tiny model made here) (suite" in render(document, "latex")
+    page = to_html(document, [{}])
+    assert ">lm/arithmetic (a tiny model made here)</h3>" in page
+    assert ">lm/arithmetic@a/b</h3>" in page
+    assert glance(document.suites[0]).tasks == [heading(tiny), heading(named)]

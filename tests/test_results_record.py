@@ -88,3 +88,11 @@ def test_numbers_are_read_to_the_last_bit() -> None:
     run = record(returns=values, marks=list(range(len(values))))
     again = RunRecord.from_json(run.to_json())
     assert [value.hex() for value in again.curve["eval_return"] if value is not None] == [v.hex() for v in values]
+
+
+def test_failures_of_before_there_were_remedies_are_read() -> None:
+    document = json.loads(record(status="failed", error="no number").to_json())
+    assert document["error"].pop("remedy") == ""
+    read = RunRecord.from_json(json.dumps(document))
+    assert read.error is not None
+    assert (read.error.message, read.error.remedy) == ("no number", "")

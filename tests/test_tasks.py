@@ -204,11 +204,11 @@ def test_time_limits():
     ("address", "says"),
     [
         ("bandit", "without a variant"),
-        ("bandit/11-arm", "did you mean '10-arm'"),
+        ("bandit/11-arm", "did you mean 'bandit/10-arm'"),
         ("random-walk/two", "4 to 10000 states"),
         ("random-walk/3", "4 to 10000 states"),
         ("gym/CartPole-v9", "no environment"),
-        ("gym/CatPole-v1", "did you mean 'CartPole-v1'"),
+        ("gym/CatPole-v1", "did you mean 'gym/CartPole-v1'"),
         ("nothing/here", "known tasks"),
     ],
 )

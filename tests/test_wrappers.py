@@ -145,7 +145,7 @@ def test_numbers_survive_their_spelling():
         ("scale(gym/CartPole-v1,nan)", "not 'nan'"),
         ("scale(gym/CartPole-v1,1_0)", "not '1_0'"),
         ("window(gym/CartPole-v1,1.5)", "n is a whole number from 1 to 1000, not '1.5'"),
-        ("delayed(gym/CatPole-v1)", "did you mean 'CartPole-v1'"),
+        ("delayed(gym/CatPole-v1)", "did you mean 'gym/CartPole-v1'"),
         ("delayed(delayed)", "unknown task 'delayed'"),
         ("delayed(bandit)", "names a family without a variant"),
         ("delayed(" * 9 + "bandit/10-arm" + ")" * 9, "more than 8 wrappers"),

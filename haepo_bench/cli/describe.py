@@ -116,7 +116,7 @@ def _language_rows(task: "LanguageTask") -> list[tuple[str, str]]:
         ("for example", repr(prompt if len(prompt) <= 200 else f"{prompt[:197]}...")),
         ("training pays", "the gold reward" if task.gold_is_reward else "another reward than the gold one"),
         ("fine-tuning", f"{len(task.demonstrations):,} demonstrations" if task.demonstrations else "no demonstrations"),
-        ("expert", "a response to each prompt" if all(one.reference for one in task.train) else "none"),
+        ("expert", "a response to each prompt" if all(map(task.expert_response, task.train)) else "none"),
         ("preferences", f"{len(task.pairs):,} fixed pairs" if task.pairs else "no fixed pairs"),
     ]
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from haepo_bench.execution.executor import Ended, Event, Failed, Finished, Progressed, Started
 from haepo_bench.execution.scheduler import Job
+from haepo_bench.results.record import Failure
 from haepo_bench.wording import duration, named_seeds
 
 if TYPE_CHECKING:
@@ -193,7 +194,13 @@ class Picture(Display):
 def _failure_text(event: Failed) -> str:
     cell, failure = event.job.cell, event.failure
     what, first_line = failure.status.replace("_", " "), failure.message.partition("\n")[0]
-    return f"{what}  {cell.task} {cell.algorithm} {named_seeds(event.seeds)}: {failure.type}: {first_line}"
+    reason = f"{failure.type}: {first_line}{remedy_lines(failure)}"
+    return f"{what}  {cell.task} {cell.algorithm} {named_seeds(event.seeds)}: {reason}"
+
+
+def remedy_lines(failure: Failure) -> str:
+    """What to do about a failure, to go beneath its line; empty where nobody knows."""
+    return "".join(f"\n  {line}" for line in failure.remedy.splitlines())
 
 
 def display_for(jobs: list[Job], *, quiet: bool) -> Display:

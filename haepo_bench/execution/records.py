@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from haepo_bench.errors import UserError
 from haepo_bench.results.record import Failure, Number, RunRecord, Status
 from haepo_bench.suite.plan import Cell
 from haepo_bench.training.recorder import SeedResult
@@ -19,13 +20,15 @@ def utc_now() -> str:
 
 
 def failure_of(error: Exception, started: str) -> Failure:
-    """What a record keeps of an exception: type, message and the traceback's tail."""
+    """What a record keeps of an exception: type, message, the remedy where it has one, and the traceback's tail."""
     summary = traceback.TracebackException.from_exception(error)
+    message, remedy = (error.located, error.remedy) if isinstance(error, UserError) else (str(summary), "")
     lines = "".join(summary.format()).splitlines()[-_TRACEBACK_LINES:]
     return Failure(
         status="failed",
         type=type(error).__name__,
-        message=_storable(str(summary))[:_MESSAGE_CHARACTERS],
+        message=_storable(message)[:_MESSAGE_CHARACTERS],
+        remedy=_storable(remedy)[:_MESSAGE_CHARACTERS],
         traceback=_storable("\n".join(lines)),
         started=started,
     )

@@ -6,9 +6,10 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from haepo_bench.execution.estimate import total_seconds
+from haepo_bench.execution.progress import remedy_lines
 from haepo_bench.execution.scheduler import RunKey, Stored
 from haepo_bench.execution.session import Forecast
-from haepo_bench.results.record import FINISHED
+from haepo_bench.results.record import FINISHED, TINY_MODEL
 from haepo_bench.suite.plan import Cell, Plan
 from haepo_bench.wording import duration, named_seeds
 
@@ -34,7 +35,7 @@ def print_results(plan: Plan, runs: Mapping[RunKey, Stored], root: Path, console
                 _mean(_score(cell, run) for run in results),
                 _mean(_return(cell, run) for run in results),
                 f"{len(results)} of {len(cell.seeds)}" if len(results) < len(cell.seeds) else str(len(results)),
-                _remarks(known),
+                _remarks(cell, known),
             )
         )
     console.print(table)
@@ -121,17 +122,18 @@ def _mean(values: Iterable[float | None]) -> str:
     return f"{fmean(known):.4g}" if known else "-"
 
 
-def _remarks(known: Sequence[Stored]) -> str:
+def _remarks(cell: Cell, known: Sequence[Stored]) -> str:
     counts = {
         status: sum(run.status == status for run in known)
         for status in ("diverged", "failed", "timed_out", "interrupted", "damaged")
     }
-    return ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in counts.items() if count)
+    said = [f"{count} {status.replace('_', ' ')}" for status, count in counts.items() if count]
+    return ", ".join([*said, TINY_MODEL] if TINY_MODEL in cell.notes else said)
 
 
 def _failure_lines(plan: Plan, runs: Mapping[RunKey, Stored], root: Path) -> list[str]:
-    """One line for the seeds of a cell that share a log and a reason."""
-    groups: dict[tuple[str, str, str, str], list[int]] = {}
+    """One line for the seeds of a cell that share a log and a reason, and beneath it what to do where that is known."""
+    groups: dict[tuple[str, str, str, str, str], list[int]] = {}
     for cell in plan.cells:
         for seed in cell.seeds:
             run = runs.get(RunKey(cell.folder, seed))
@@ -140,9 +142,11 @@ def _failure_lines(plan: Plan, runs: Mapping[RunKey, Stored], root: Path) -> lis
             reason = f"{run.error.type}: {run.error.message.partition(chr(10))[0]}"
             log = f" (log: {root / run.log})" if run.log else ""
             name = f"{cell.task} {algorithm_name(cell)}"
-            groups.setdefault((run.status.replace("_", " "), name, reason, log), []).append(seed)
+            key = (run.status.replace("_", " "), name, reason, log, remedy_lines(run.error))
+            groups.setdefault(key, []).append(seed)
     lines = [
-        f"{status}: {name} {named_seeds(seeds)}: {reason}{log}" for (status, name, reason, log), seeds in groups.items()
+        f"{status}: {name} {named_seeds(seeds)}: {reason}{log}{remedy}"
+        for (status, name, reason, log, remedy), seeds in groups.items()
     ]
     more = len(lines) - _FAILURES_SHOWN
     return [*lines[:_FAILURES_SHOWN], f"... and {more} more, see the report"] if more > 0 else lines

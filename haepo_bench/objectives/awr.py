@@ -5,6 +5,7 @@ from typing import ClassVar
 import torch
 
 from haepo_bench.objectives.base import (
+    Compared,
     ObjectiveOutput,
     Regularised,
     ReturnNormalisation,
@@ -34,6 +35,10 @@ class Awr(Regularised):
     )
     temperature: float = hyper(1.0, "tau: divides advantages before the exponential", gt=0)
     max_weight: float = hyper(20.0, "w_max: largest weight of a trajectory", source="AWR, arXiv 1910.00177", gt=0)
+
+    @property
+    def compares(self) -> Compared:
+        return None if self.return_normalisation == "none" else "group"
 
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
         A = normalise_returns(batch.returns, self.return_normalisation)

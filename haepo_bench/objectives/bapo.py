@@ -1,11 +1,13 @@
 """BAPO: Balanced Policy Optimization with adaptive clipping (arXiv 2510.18927; code WooooDyy/BAPO)."""
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import torch
+from pydantic import model_validator
 from torch import Tensor
 
-from haepo_bench.objectives.base import EntropyBonus, ObjectiveOutput, TrajectoryBatch, hyper
+from haepo_bench.errors import ParameterError
+from haepo_bench.objectives.base import Compared, EntropyBonus, ObjectiveOutput, TrajectoryBatch, hyper
 from haepo_bench.objectives.ratios import bounded_exp, clipped_loss, group_advantages, token_log_ratios
 
 _CODE = "WooooDyy/BAPO, recipe/bapo"
@@ -26,6 +28,7 @@ class Bapo(EntropyBonus):
 
     summary: ClassVar[str] = "clip bounds that adapt until positive advantages weigh enough"
     label: ClassVar[str] = "BAPO"
+    compares: ClassVar[Compared] = "group"
     confidence: ClassVar[str] = "high: read in the authors' code, which may differ from the paper"
 
     target: float = hyper(1.0, "rho from which on bounds stay", source=_CODE, ge=0)
@@ -35,6 +38,18 @@ class Bapo(EntropyBonus):
     high_max: float = hyper(2.0, "highest upper bound", source=_CODE, ge=1)
     step: float = hyper(0.05, "by which a bound is moved", source=_CODE, gt=0, le=1)
     dual_clip: float = hyper(3.0, "where A < 0 the loss is at most this times - A", source=_CODE, gt=1)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        for start, end in (("low", "low_max"), ("high", "high_max")):
+            first, last = getattr(self, start), getattr(self, end)
+            if first > last:
+                raise ParameterError(
+                    start if start in self.model_fields_set else end,
+                    f"the search begins at {start} {first:g}, which is above {end} {last:g}",
+                    remedy=f"{start} must be at most {end}",
+                )
+        return self
 
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
         A = group_advantages(batch.returns, scale=True)[..., None]

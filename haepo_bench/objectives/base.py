@@ -13,6 +13,9 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+#: What trajectories are compared within; None where each is judged by itself.
+Compared = Literal["group", "batch"] | None
+
 #: Who chose a default that no publication gives.
 OURS = "ours"
 
@@ -169,9 +172,14 @@ class Objective(Hyperparameters, ABC):
         return None
 
     @property
+    def compares(self) -> Compared:
+        """Where trajectories are only compared with each other: the return of one that is alone there has no effect."""
+        return None
+
+    @property
     def needs(self) -> tuple[str, ...]:
         """What it needs beyond a batch of trajectories with their returns, in words."""
-        found = []
+        found = [f"at least two trajectories a {self.compares}, to compare with each other"] if self.compares else []
         if self.discrete_only:
             found.append("discrete actions")
         if self.shares_start:

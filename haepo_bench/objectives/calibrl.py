@@ -5,7 +5,14 @@ from typing import ClassVar
 import torch
 from torch.nn.functional import leaky_relu
 
-from haepo_bench.objectives.base import EntropyBonus, ObjectiveOutput, TrajectoryBatch, hyper, normalise_returns
+from haepo_bench.objectives.base import (
+    Compared,
+    EntropyBonus,
+    ObjectiveOutput,
+    TrajectoryBatch,
+    hyper,
+    normalise_returns,
+)
 from haepo_bench.objectives.ratios import bounded_exp, clip_fraction, clipped_loss, token_log_ratios
 
 _CODE = "zhh6425/CalibRL, core_algos.py"
@@ -29,7 +36,8 @@ class Calibrl(EntropyBonus):
 
     summary: ClassVar[str] = "policy gradient, steps calibrated against those of a scripted expert"
     label: ClassVar[str] = "CalibRL (scripted expert)"
-    footnote: ClassVar[str] = "CalibRL: sees an optimal episode of the task in every batch"
+    compares: ClassVar[Compared] = "group"
+    footnote: ClassVar[str] = "CalibRL: sees an expert's episode of the task in every batch"
     shares_start: ClassVar[bool] = True
     wants_expert: ClassVar[bool] = True
     confidence: ClassVar[str] = "high: read in the authors' code, which may differ from the paper"

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from haepo_bench.objectives.base import EntropyBonus, ObjectiveOutput, TrajectoryBatch, hyper
+from haepo_bench.objectives.base import Compared, EntropyBonus, ObjectiveOutput, TrajectoryBatch, hyper
 from haepo_bench.objectives.ratios import bounded_exp, group_advantages, token_log_ratios
 
 
@@ -19,6 +19,7 @@ class Cispo(EntropyBonus):
 
     summary: ClassVar[str] = "policy gradient weighed with clipped token ratios; no token loses its gradient"
     label: ClassVar[str] = "CISPO"
+    compares: ClassVar[Compared] = "group"
     confidence: ClassVar[str] = "high: read in the code of TRL and verl"
 
     clip_low: float = hyper(1.0, "ratios below 1 - clip_low are clipped; 1: none", source="the paper", gt=0, le=1)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from haepo_bench.objectives.base import (
+    Compared,
     EntropyBonus,
     ObjectiveOutput,
     TrajectoryBatch,
@@ -46,6 +47,10 @@ class Dcpo(EntropyBonus):
     @property
     def temperatures(self) -> tuple[float, ...]:
         return (self.warm, self.cold)
+
+    @property
+    def compares(self) -> Compared:
+        return "group" if self.success_return is None else None
 
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
         A, alpha = self.advantages(batch)

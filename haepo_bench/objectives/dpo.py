@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 import torch
 from torch.nn.functional import logsigmoid
 
-from haepo_bench.objectives.base import EntropyBonus, ObjectiveOutput, TrajectoryBatch, hyper
+from haepo_bench.objectives.base import Compared, EntropyBonus, ObjectiveOutput, TrajectoryBatch, hyper
 from haepo_bench.objectives.credit import implicit_value
 from haepo_bench.objectives.pairs import PairChoice, mean_over_pairs, pairwise, preferred
 
@@ -24,6 +24,7 @@ class Dpo(EntropyBonus):
 
     summary: ClassVar[str] = "online DPO on pairs ordered by true return; H-DPO as an option"
     label: ClassVar[str] = "online DPO, oracle pairs"
+    compares: ClassVar[Compared] = "group"
     version: ClassVar[int] = 2
     told: ClassVar[Literal["per-step rewards", "returns", "oracle preferences"]] = "oracle preferences"
     shares_start: ClassVar[bool] = True

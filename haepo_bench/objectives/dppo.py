@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from haepo_bench.objectives.base import EntropyBonus, ObjectiveOutput, TrajectoryBatch, hyper
+from haepo_bench.objectives.base import Compared, EntropyBonus, ObjectiveOutput, TrajectoryBatch, hyper
 from haepo_bench.objectives.ratios import bounded_exp, group_advantages, token_log_ratios
 
 _CODE = "verl's example script"
@@ -27,6 +27,7 @@ class Dppo(EntropyBonus):
 
     summary: ClassVar[str] = "policy gradient masked by the total variation that a step has moved"
     label: ClassVar[str] = "DPPO (TV)"
+    compares: ClassVar[Compared] = "group"
     confidence: ClassVar[str] = "high: read in the authors' code and in verl"
     discrete_only: ClassVar[bool] = True
 

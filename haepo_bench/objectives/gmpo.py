@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import torch
 
-from haepo_bench.objectives.base import EntropyBonus, ObjectiveOutput, TrajectoryBatch, hyper
+from haepo_bench.objectives.base import Compared, EntropyBonus, ObjectiveOutput, TrajectoryBatch, hyper
 from haepo_bench.objectives.ratios import bounded_exp, group_advantages, token_log_ratios
 
 
@@ -21,6 +21,7 @@ class Gmpo(EntropyBonus):
 
     summary: ClassVar[str] = "geometric mean of token ratios, clipped token by token"
     label: ClassVar[str] = "GMPO"
+    compares: ClassVar[Compared] = "group"
     confidence: ClassVar[str] = "high: read in the authors' code and in verl"
 
     clip: float = hyper(0.4, "log-ratios beyond this are clipped", unit="nats", source="callsys/GMPO", gt=0)

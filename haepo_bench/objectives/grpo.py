@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from haepo_bench.objectives.base import EntropyBonus, ObjectiveOutput, TrajectoryBatch, hyper
+from haepo_bench.objectives.base import Compared, EntropyBonus, ObjectiveOutput, TrajectoryBatch, hyper
 from haepo_bench.objectives.ratios import clip_fraction, clipped_loss, group_advantages, k3
 
 _PAPER = "DeepSeekMath, arXiv 2402.03300"
@@ -31,6 +31,7 @@ class Grpo(EntropyBonus):
 
     summary: ClassVar[str] = "Group Relative Policy Optimization; Dr. GRPO and DAPO as options"
     label: ClassVar[str] = "GRPO"
+    compares: ClassVar[Compared] = "group"
     reference: ClassVar[Literal["previous", "initial"]] = "initial"
     confidence: ClassVar[str] = "high: read in the code of TRL and verl"
 

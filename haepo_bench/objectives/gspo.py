@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from haepo_bench.objectives.base import EntropyBonus, ObjectiveOutput, TrajectoryBatch, hyper
+from haepo_bench.objectives.base import Compared, EntropyBonus, ObjectiveOutput, TrajectoryBatch, hyper
 from haepo_bench.objectives.ratios import bounded_exp, clip_fraction, clipped_loss, group_advantages, token_log_ratios
 
 _PAPER = "arXiv 2507.18071"
@@ -20,6 +20,7 @@ class Gspo(EntropyBonus):
 
     summary: ClassVar[str] = "clipped ratios of whole trajectories, normalised by length"
     label: ClassVar[str] = "GSPO"
+    compares: ClassVar[Compared] = "group"
     confidence: ClassVar[str] = "high: read in the code of verl, TRL and OpenRLHF"
 
     clip_low: float = hyper(3e-4, "ratios below 1 - clip_low are clipped", source=_PAPER, gt=0, lt=1)

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from haepo_bench.objectives.base import (
+    Compared,
     Objective,
     ObjectiveOutput,
     Regularised,
@@ -109,6 +110,11 @@ class HaepoWeighted(HaepoReading):
         True, "whether gradient flows through the weights; if not, loss = - sum_k sg(w_k) R~_k s_k", source=_OPEN
     )
 
+    @property
+    def compares(self) -> Compared:
+        # The weight of one is 1, which has no gradient.
+        return "group" if self.weight_gradient or self.return_normalisation != "none" else None
+
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
         s = self.scores(batch.log_probs, batch)
         log_w = torch.log_softmax(s, -1)
@@ -132,6 +138,7 @@ class HaepoListwise(HaepoReading):
 
     summary: ClassVar[str] = "HAEPO reading B: match the weights to the returns"
     label: ClassVar[str] = "HAEPO (reading B, listwise)"
+    compares: ClassVar[Compared] = "group"
 
     target: Literal["softmax", "proportional", "returns"] = hyper(
         "softmax",
@@ -169,6 +176,7 @@ class HaepoRanking(HaepoReading):
 
     summary: ClassVar[str] = "HAEPO reading E: Plackett-Luce likelihood of the ranking"
     label: ClassVar[str] = "HAEPO (reading E, ranking)"
+    compares: ClassVar[Compared] = "group"
 
     # The order of returns is all that this reading uses, so their normalisation is no choice here.
     return_normalisation: Literal["none"] = hyper(

@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from haepo_bench.objectives.base import EntropyBonus, ObjectiveOutput, TrajectoryBatch, hyper
+from haepo_bench.objectives.base import Compared, EntropyBonus, ObjectiveOutput, TrajectoryBatch, hyper
 from haepo_bench.objectives.credit import implicit_value
 from haepo_bench.objectives.pairs import PairChoice, mean_over_pairs, pairwise, preferred
 
@@ -19,6 +19,7 @@ class Ipo(EntropyBonus):
 
     summary: ClassVar[str] = "online IPO on pairs ordered by true return"
     label: ClassVar[str] = "online IPO, oracle pairs"
+    compares: ClassVar[Compared] = "group"
     told: ClassVar[Literal["per-step rewards", "returns", "oracle preferences"]] = "oracle preferences"
     shares_start: ClassVar[bool] = True
     confidence: ClassVar[str] = "high: read in the code of DPO's authors and of TRL"

@@ -6,7 +6,14 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from haepo_bench.objectives.base import EntropyBonus, ObjectiveOutput, TrajectoryBatch, effective_sample_size, hyper
+from haepo_bench.objectives.base import (
+    Compared,
+    EntropyBonus,
+    ObjectiveOutput,
+    TrajectoryBatch,
+    effective_sample_size,
+    hyper,
+)
 from haepo_bench.objectives.ratios import token_log_ratios
 
 _PAPER = "arXiv 2605.06139"
@@ -23,6 +30,7 @@ class Lpo(EntropyBonus):
     3: `length_norm`). Its clipped form of the gradient (appendix D.3) is left out. Ours: the entropy bonus.
     """
 
+    compares: ClassVar[Compared] = "group"
     confidence: ClassVar[str] = (
         "high: the paper's text was read; the division by length is our reading (three quarters)"
     )

@@ -3,6 +3,7 @@
 from typing import ClassVar, Literal
 
 from haepo_bench.objectives.base import (
+    Compared,
     EntropyBonus,
     ObjectiveOutput,
     ReturnNormalisation,
@@ -29,6 +30,7 @@ class Rebel(EntropyBonus):
 
     summary: ClassVar[str] = "regress differences of log-ratios on differences of returns"
     label: ClassVar[str] = "REBEL"
+    compares: ClassVar[Compared] = "group"
     reference: ClassVar[Literal["previous", "initial"]] = "initial"
     shares_start: ClassVar[bool] = True
     confidence: ClassVar[str] = "high: read in the authors' code"

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 import torch
 
 from haepo_bench.objectives.base import (
+    Compared,
     ObjectiveOutput,
     Regularised,
     ReturnNormalisation,
@@ -37,6 +38,10 @@ class Reinforce(Regularised):
         source="ours, shared by all",
     )
 
+    @property
+    def compares(self) -> Compared:
+        return None if self.return_normalisation == "none" else "group"
+
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
         advantages = normalise_returns(batch.returns, self.return_normalisation)
         loss = -(advantages * batch.masked_sum(batch.log_probs)).mean((-1, -2))
@@ -60,6 +65,10 @@ class ReinforceToGo(Regularised):
     return_normalisation: ReturnNormalisation = hyper(
         "standardise", "returns to go: (G - mean) / std, G - mean, or as they are", source="ours, shared by all"
     )
+
+    @property
+    def compares(self) -> Compared:
+        return None if self.return_normalisation == "none" else "group"
 
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
         loss = -batch.masked_sum(self.advantages(batch) * batch.log_probs).mean((-1, -2))

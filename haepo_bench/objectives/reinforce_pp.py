@@ -5,7 +5,14 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from haepo_bench.objectives.base import EntropyBonus, ObjectiveOutput, TrajectoryBatch, hyper, normalise_returns
+from haepo_bench.objectives.base import (
+    Compared,
+    EntropyBonus,
+    ObjectiveOutput,
+    TrajectoryBatch,
+    hyper,
+    normalise_returns,
+)
 from haepo_bench.objectives.ratios import bounded_exp, clip_fraction, clipped_loss, token_log_ratios
 
 _OPENRLHF = "OpenRLHF"
@@ -32,6 +39,10 @@ class ReinforcePlusPlus(EntropyBonus):
     clip: float = hyper(0.2, "ratios are clipped to 1 +- this", source=_OPENRLHF, gt=0, lt=1)
     baseline: Literal["none", "group"] = hyper("none", "whether the group's mean return is subtracted", source="paper")
     variance: Literal["unbiased", "biased"] = hyper("unbiased", "that advantages are divided by", source="verl")
+
+    @property
+    def compares(self) -> Compared:
+        return "batch" if self.baseline == "none" else "group"
 
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
         A = self.advantages(batch)

@@ -3,6 +3,7 @@
 from typing import ClassVar, Literal
 
 from haepo_bench.objectives.base import (
+    Compared,
     EntropyBonus,
     ObjectiveOutput,
     ReturnNormalisation,
@@ -27,6 +28,7 @@ class RewardDistillation(EntropyBonus):
 
     summary: ClassVar[str] = "regress differences of the implicit reward on differences of returns"
     label: ClassVar[str] = "online reward distillation"
+    compares: ClassVar[Compared] = "group"
     reference: ClassVar[Literal["previous", "initial"]] = "initial"
     shares_start: ClassVar[bool] = True
     confidence: ClassVar[str] = "low: the usual form; exact constants of the paper were not found"

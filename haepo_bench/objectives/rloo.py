@@ -5,7 +5,14 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from haepo_bench.objectives.base import EntropyBonus, ObjectiveOutput, TrajectoryBatch, hyper, normalise_returns
+from haepo_bench.objectives.base import (
+    Compared,
+    EntropyBonus,
+    ObjectiveOutput,
+    TrajectoryBatch,
+    hyper,
+    normalise_returns,
+)
 from haepo_bench.objectives.ratios import bounded_exp, clip_fraction, clipped_loss, token_log_ratios
 
 _TRL = "TRL, rloo_config.py"
@@ -25,6 +32,7 @@ class Rloo(EntropyBonus):
 
     summary: ClassVar[str] = "REINFORCE with a leave-one-out baseline and clipped trajectory ratios"
     label: ClassVar[str] = "RLOO"
+    compares: ClassVar[Compared] = "group"
     reference: ClassVar[Literal["previous", "initial"]] = "initial"
     confidence: ClassVar[str] = "high: read in the code of TRL"
 

@@ -5,6 +5,7 @@ from typing import ClassVar
 import torch
 
 from haepo_bench.objectives.base import (
+    Compared,
     ObjectiveOutput,
     Regularised,
     ReturnNormalisation,
@@ -27,6 +28,7 @@ class Rwr(Regularised):
 
     summary: ClassVar[str] = "maximum likelihood weighed with the exponential of returns"
     label: ClassVar[str] = "RWR"
+    compares: ClassVar[Compared] = "group"
     confidence: ClassVar[str] = "medium: the method is textbook, its details were not read again"
 
     return_normalisation: ReturnNormalisation = hyper(

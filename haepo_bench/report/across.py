@@ -23,7 +23,18 @@ from haepo_bench.report.document import (
     RunCount,
     WithoutTask,
 )
-from haepo_bench.report.measured import Extremes, Measured, Table, family, filled, number, numbers, weights_of
+from haepo_bench.report.measured import (
+    CONTROL_REASON,
+    Extremes,
+    Measured,
+    Table,
+    family,
+    filled,
+    is_control,
+    number,
+    numbers,
+    weights_of,
+)
 from haepo_bench.report.text import plain
 from haepo_bench.results.claims import DeclaredClaims
 from haepo_bench.statistics.aggregates import (
@@ -102,7 +113,7 @@ class Across(NamedTuple):
 
 
 def across(table: Table, seen: Extremes, claims: DeclaredClaims | None) -> Across:
-    """Over the tasks with references on which every algorithm of the basis has a result."""
+    """Over the tasks with references, controls apart, on which every algorithm of the basis has a result."""
     found = _basis(table)
     if found is None:
         return Across(None, [], [], [])
@@ -119,9 +130,13 @@ def across(table: Table, seen: Extremes, claims: DeclaredClaims | None) -> Acros
 
 
 def _basis(table: Table) -> tuple[Basis, list[str], list[str]] | None:
-    """Basis for the document, and the names as the suite has them; None where no task has scores."""
+    """Basis for the document, and the names as the suite has them; None where no task but controls has scores."""
     every, names = (list(dict.fromkeys(key[place] for key in table)) for place in (0, 1))
-    scored = [task for task in every if any(table[key].has("final_score") for key in table if key[0] == task)]
+    scored = [
+        task
+        for task in every
+        if not is_control(task) and any(table[key].has("final_score") for key in table if key[0] == task)
+    ]
     if not scored:
         return None
     on = {name: [t for t in scored if (t, name) in table and table[t, name].has("final_score")] for name in names}
@@ -130,14 +145,13 @@ def _basis(table: Table) -> tuple[Basis, list[str], list[str]] | None:
     if not tasks:
         return None
     lacking = {task: [name for name in algorithms if task not in on[name]] for task in scored}
-    out = [
-        LeftOut(
-            name=plain(task),
-            reason=f"no result of {', '.join(map(plain, lacking[task]))}" if task in scored else "it has no scores",
-        )
-        for task in every
-        if task not in tasks
-    ]
+
+    def why(task: str) -> str:
+        if is_control(task):
+            return CONTROL_REASON
+        return f"no result of {', '.join(map(plain, lacking[task]))}" if task in scored else "it has no scores"
+
+    out = [LeftOut(name=plain(task), reason=why(task)) for task in every if task not in tasks]
     basis = Basis(
         tasks=[plain(task) for task in tasks],
         algorithms=[plain(name) for name in algorithms],

@@ -16,7 +16,16 @@ from haepo_bench.report.document import (
     Scorecard,
     SecondLook,
 )
-from haepo_bench.report.measured import Extremes, Table, filled, number, weights_of, wrappers
+from haepo_bench.report.measured import (
+    CONTROL_REASON,
+    Extremes,
+    Table,
+    filled,
+    is_control,
+    number,
+    weights_of,
+    wrappers,
+)
 from haepo_bench.report.text import plain
 from haepo_bench.results.claims import DeclaredClaims
 from haepo_bench.results.selection import Selection
@@ -111,7 +120,8 @@ def scorecard(selection: Selection, table: Table, seen: Extremes) -> Scorecard |
 
 def _claim(claim: Claim, declared: DeclaredClaims, table: Table, seen: Extremes, tasks: Sequence[str]) -> ClaimResult:
     def measured(task: str, names: Sequence[str]) -> bool:
-        return any((task, name) in table and table[task, name].has(claim.measure) for name in names)
+        has = any((task, name) in table and table[task, name].has(claim.measure) for name in names)
+        return has and not is_control(task)
 
     usable = [task for task in tasks if measured(task, declared.candidates) and measured(task, declared.baselines)]
     pairs = [(reading, baseline) for reading in declared.candidates for baseline in declared.baselines]
@@ -151,7 +161,9 @@ def _claim(claim: Claim, declared: DeclaredClaims, table: Table, seen: Extremes,
 
 
 def _why_left_out(claim: Claim, declared: DeclaredClaims, table: Table, task: str) -> str:
-    """Why a task says nothing about a claim: nobody has the measure there, or one of the two sides does not."""
+    """Why a task says nothing about a claim: nobody has the measure there, one of the two sides does not, a control."""
+    if is_control(task):
+        return CONTROL_REASON
     for side, names in (("candidate", declared.candidates), ("baseline", declared.baselines)):
         if not any((task, name) in table and table[task, name].shown for name in names):
             return f"no {side} has a result there"
@@ -274,7 +286,8 @@ def _look(look: Look, table: Table, seen: Extremes, pair: tuple[str, str], tasks
     own = [
         task
         for task in tasks
-        if (not look.wrappers or set(look.wrappers) & set(wrappers(task)))
+        if not is_control(task)
+        and (not look.wrappers or set(look.wrappers) & set(wrappers(task)))
         and all((task, name) in table and table[task, name].has(look.measure) for name in pair)
     ]
     if not own:

@@ -11,7 +11,7 @@ from haepo_bench.report.document import AlgorithmResult, Band, SuiteResult, Task
 from haepo_bench.report.dots import in_view
 from haepo_bench.report.figure_sheet import Picture, grid_shape, legend_labels, line_style, save, seed_counts, sheet
 from haepo_bench.report.styles import INK, Styles
-from haepo_bench.report.tables import Footnotes
+from haepo_bench.report.tables import Footnotes, heading
 from haepo_bench.report.text import shorten
 
 AXES = {"steps": "training env steps", "seconds": "training seconds (a seed's share of its job)"}
@@ -24,7 +24,7 @@ def task_figure(task: TaskResult, name: str, styles: Styles, x: str) -> Picture:
     labels = legend_labels(results, footnotes, n_of_seeds=True)
     figure, (axes,) = sheet(6.6, 3.3, 1, 1, labels, [band_line(results), *footnotes.lines], styles)
     _draw(axes, task, styles, x)
-    axes.set_title(shorten(task.task, 60), fontweight="bold", pad=8)
+    axes.set_title(shorten(heading(task), 60), fontweight="bold", pad=8)
     axes.set_xlabel(AXES[x])
     axes.set_ylabel(_y_label(task))
     return save(figure, f"{name}-{x}", f"Learning curves on {task.task} against {AXES[x]}")

@@ -381,7 +381,7 @@ class SuiteResult(_Model):
     runs_planned: int
     runs_shown: int
     scorecard: Scorecard | None = Field(description="null where nothing is claimed")
-    basis: Basis | None = Field(description="null where no task with references has a result")
+    basis: Basis | None = Field(description="null where no task with references, controls apart, has a result")
     aggregates: list[Aggregate] = Field(description="side by side: there is no overall number; empty without a basis")
     profiles: list[Profile] = Field(description="one an algorithm of the basis")
     improvement: list[Improvement] = Field(description="over the tasks of the basis, weighted by family")

@@ -3,7 +3,8 @@
 from typing import NamedTuple
 
 from haepo_bench.report.document import ClaimResult, Reading, SuiteResult, TaskResult
-from haepo_bench.report.tables import UNDEFINED, fixed, return_decimals, seeds_cell
+from haepo_bench.report.measured import is_control
+from haepo_bench.report.tables import UNDEFINED, fixed, heading, return_decimals, seeds_cell
 from haepo_bench.report.verdict_text import MEASURE_TITLES
 from haepo_bench.wording import named_seeds
 
@@ -65,8 +66,8 @@ class _Leader(NamedTuple):
 
 
 def leaders(suite: SuiteResult) -> list[str]:
-    """Sentences on who reached most on which task."""
-    found = [leader for task in suite.tasks if (leader := _leader(task))]
+    """Sentences on who reached most on which task; controls are not for winning."""
+    found = [leader for task in suite.tasks if not is_control(task.task) and (leader := _leader(task))]
     lines = []
     learned = [leader for leader in found if leader.task.references is None or leader.mean >= _LEARNED]
     if len(learned) <= _NAMED_TASKS:
@@ -173,7 +174,7 @@ def glance(suite: SuiteResult) -> Glance:
                 interval = f"[{fixed(estimate.low, decimals)}, {fixed(estimate.high, decimals)}] {seeds}"
             shade = min(max(estimate.mean, 0.0), 1.0) if scored else None
             cells[name].append((fixed(estimate.mean, decimals), interval, shade))
-    return Glance([task.task for task in suite.tasks], list(cells.items()))
+    return Glance([heading(task) for task in suite.tasks], list(cells.items()))
 
 
 def mishaps(suite: SuiteResult) -> list[Mishap]:

@@ -164,6 +164,15 @@ def wrappers(task: str) -> list[str]:
     return task.split("(")[:-1]
 
 
+#: Why a control is in no number over several tasks: it is there to be set beside its task.
+CONTROL_REASON = "a control: training is paid at random there"
+
+
+def is_control(task: str) -> bool:
+    """Whether training is paid at random there, which the address says."""
+    return "random-reward" in wrappers(task)
+
+
 def number(value: Any) -> float | None:
     """A number for the document: null where undefined."""
     return float(value) if np.isfinite(value) else None

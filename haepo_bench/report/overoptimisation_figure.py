@@ -9,7 +9,7 @@ from haepo_bench.report.dots import in_view
 from haepo_bench.report.figure_sheet import Picture, legend_labels, line_style, save, sheet
 from haepo_bench.report.overoptimisation_table import DISTANCE, ORDER_NOTE, divergence_notes, optimised
 from haepo_bench.report.styles import Styles
-from haepo_bench.report.tables import Footnotes
+from haepo_bench.report.tables import Footnotes, heading
 from haepo_bench.report.text import shorten
 
 
@@ -21,7 +21,7 @@ def overoptimisation_figure(task: TaskResult, name: str, styles: Styles) -> Pict
     caption = [f"{band_line(own)} {ORDER_NOTE}", *divergence_notes(results), *footnotes.lines]
     labels = legend_labels(own, footnotes, n_of_seeds=True)
     figure, panels = sheet(8.6, 3.3, 1, 2, labels, caption, styles)
-    panels[0].set_title(shorten(task.task, 60), fontweight="bold", pad=8)
+    panels[0].set_title(shorten(heading(task), 60), fontweight="bold", pad=8)
     for axes, reward in zip(panels, ("gold", "proxy"), strict=True):
         shown: list[float] = []
         edges: list[float] = []

@@ -17,7 +17,15 @@ from haepo_bench.report.in_short import claim_matrix, decided_by, glance, leader
 from haepo_bench.report.overoptimisation_chart import overoptimisation_chart
 from haepo_bench.report.overoptimisation_table import overoptimisation_table
 from haepo_bench.report.styles import COLOURS, DARK_COLOURS, DARK_FAINT, DARK_INK, FAINT, INK, Styles, suite_styles
-from haepo_bench.report.tables import Footnotes, diagnostics_table, omissions, reading_notes, result_table, summary
+from haepo_bench.report.tables import (
+    Footnotes,
+    diagnostics_table,
+    heading,
+    omissions,
+    reading_notes,
+    result_table,
+    summary,
+)
 from haepo_bench.report.verdict_text import scorecard_lines, scorecard_notes, scorecard_tables
 
 #: What the figures' colours become on a dark ground.
@@ -103,6 +111,7 @@ def _task(
     return {
         "key": key,
         "result": task,
+        "heading": heading(task),
         "intervals": interval_plots(task, styles),
         "curves": _fragment(curve_chart(task, styles), group, fallbacks, pictures, "-steps"),
         "table": result_table(task),

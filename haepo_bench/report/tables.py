@@ -5,6 +5,7 @@ from collections.abc import Container, Iterable, Sequence
 from typing import NamedTuple
 
 from haepo_bench.report.document import AlgorithmResult, Estimate, SuiteResult, TaskResult
+from haepo_bench.results.record import TINY_MODEL
 from haepo_bench.wording import named_seeds
 
 #: Marks of footnotes, in the order of their use.
@@ -110,6 +111,11 @@ class Footnotes:
 
 def _marker(i: int) -> str:
     return _MARKERS[i % len(_MARKERS)] * (i // len(_MARKERS) + 1)
+
+
+def heading(task: TaskResult) -> str:
+    """The task's name for a heading, with the one note that nobody must miss: that a tiny model learnt it."""
+    return f"{task.task} ({TINY_MODEL})" if any(TINY_MODEL in each.notes for each in task.algorithms) else task.task
 
 
 def result_table(task: TaskResult) -> Table:
@@ -345,10 +351,12 @@ def absences_of(suite: SuiteResult, algorithms: Container[str], tasks: Container
 
 
 def run_notes(task: TaskResult) -> list[str]:
-    """What the runs themselves say that a reader should know, each once with those that say it."""
+    """What the runs themselves say that a reader should know, each once with those that say it; not the heading's."""
     saying: dict[str, list[str]] = {}
     for result in task.algorithms:
         for note in result.notes:
+            if note == TINY_MODEL:
+                continue
             saying.setdefault(note, []).append(result.algorithm)
     everybody = len(task.algorithms) if len(task.algorithms) > 1 else None
     return [

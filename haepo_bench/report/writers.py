@@ -10,6 +10,7 @@ from haepo_bench.report.tables import (
     Cell,
     Table,
     diagnostics_table,
+    heading,
     omissions,
     reading_notes,
     result_table,
@@ -39,7 +40,7 @@ def _markdown_suite(suite: SuiteResult, links: Callable[[SuiteResult, str], Sequ
         blocks += [block for table in across for block in (f"### {markdown(table.title)}", *_markdown_table(table))]
     blocks += [_markdown_picture(link) for link in links(suite, "")]
     for task in suite.tasks:
-        blocks.append(f"## {markdown(task.task)}")
+        blocks.append(f"## {markdown(heading(task))}")
         blocks += _markdown_table(result_table(task))
         blocks += [_markdown_picture(link) for link in links(suite, task.task)]
         for table in _further_tables(task):
@@ -97,7 +98,7 @@ def to_latex(document: ReportDocument) -> str:
             blocks += [_latex_table(suite, table, f"Claim: {table.title}") for table in (overall, *details)]
         blocks += [_latex_table(suite, table, table.title) for table in across_tables(suite)]
         for task in suite.tasks:
-            blocks.append(_latex_table(suite, result_table(task), task.task, reading_notes(suite)))
+            blocks.append(_latex_table(suite, result_table(task), heading(task), reading_notes(suite)))
             blocks += [_latex_table(suite, table, table.title) for table in _further_tables(task)]
     return "\n\n".join(blocks) + "\n"
 

@@ -24,6 +24,9 @@ CLOCK_COLUMNS = frozenset({"wall_seconds", "cpu_seconds", "tokens_per_second", "
 
 Number = float | int | None
 
+#: Note of language runs whose results say nothing of large models; shown with the task's name.
+TINY_MODEL = "a tiny model made here"
+
 
 class NewerFormat(ValueError):
     """A file that a newer version of the program wrote."""
@@ -69,6 +72,7 @@ class Failure(_Model):
     status: Status
     type: str
     message: str
+    remedy: str = Field(default="", description="what to do about it, empty where nobody knows")
     traceback: str = Field(default="", description="tail of the traceback, may be empty")
     started: str = Field(default="", description="ISO 8601, UTC")
 

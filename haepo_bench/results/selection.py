@@ -344,12 +344,13 @@ def _added(runs: Iterable[Run]) -> tuple[int, ...]:
 
 
 def failure_reason(record: RunRecord) -> str:
-    """Why a run has no complete result; empty where it does not say."""
+    """Why a run has no complete result, and what to do about it; empty where it does not say."""
     if record.error is None:
         return ""
     # Of the other states the type only repeats the status.
     kind = record.error.type if record.status == "failed" else ""
-    return ": ".join(part for part in (kind, record.error.message) if part)
+    reason = ": ".join(part for part in (kind, record.error.message) if part)
+    return "; ".join(part for part in (reason, record.error.remedy) if part)
 
 
 #: Folder, task, algorithm, settings and code: what the runs of a cell share.

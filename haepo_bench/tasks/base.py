@@ -22,6 +22,9 @@ Array = NDArray[Any]
 #: The measure by which a task whose training rewards are not its own tells what its own return was.
 CLEAN_RETURN = "clean_return"
 
+#: Tag of tasks of which training is shown nothing (random_reward.py).
+CONTROL = "control"
+
 
 class Step(NamedTuple):
     """One step of all episodes.

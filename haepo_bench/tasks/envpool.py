@@ -45,7 +45,8 @@ class EnvPoolTask(Task):
         known = self._envpool.list_all_envs()
         if name not in known:
             raise TaskError(
-                f"EnvPool has no environment '{name}'", remedy=did_you_mean(name, known, kind="environment")
+                f"EnvPool has no environment '{name}'",
+                remedy=did_you_mean(name, known, kind="environment", family="envpool/"),
             )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about the precision of bounds

@@ -224,7 +224,7 @@ def _spec(gymnasium_id: str) -> Any:
     except (gymnasium.error.Error, ImportError, ValueError) as error:
         raise TaskError(
             f"gymnasium has no environment '{gymnasium_id}': {' '.join(str(error).split())}",
-            remedy=did_you_mean(gymnasium_id, gymnasium.registry.keys(), kind="environment"),
+            remedy=did_you_mean(gymnasium_id, gymnasium.registry.keys(), kind="environment", family="gym/"),
         ) from error
 
 

@@ -90,6 +90,10 @@ class LanguageTask(Task):
         """What is measured of responses beside the gold reward: column to [response]."""
         return {}
 
+    def expert_response(self, example: Example) -> str:
+        """What an expert responds to an example of `train`; "" where training has nobody to ask."""
+        return example.reference
+
     @property
     def gold_is_reward(self) -> bool:
         """Whether training is paid the gold reward itself, so that there is nothing to over-optimise."""

@@ -4,7 +4,9 @@ Some language models get better at a benchmark by any training at all, with rewa
 2025, Spurious Rewards, arXiv 2506.10947): a gain counts only beside what the same training gains from such rewards. A
 response is paid 0 or 1 with probability one half each, from a stream of its own, so that nothing of its text can be
 learnt from it, not even by heart; an episode of another task likewise, at its last step, so that its length does not
-matter either. Evaluation, gold rewards and references are those of the task itself.
+matter to its return (under a discount, and to losses that divide by the length, it does, and what that gains is no gain
+from the reward). Nothing else tells of the task: a control has no fixed preferences and no expert. The starting policy,
+evaluation, gold rewards and references are those of the task itself.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,16 +14,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from haepo_bench.tasks.address import Layer
-from haepo_bench.tasks.base import Array, Step, Task
+from haepo_bench.tasks.base import CONTROL, Array, Step, Task
 from haepo_bench.tasks.corruption import CorruptedTask, Corruption, split
 from haepo_bench.tasks.language import Example, LanguageTask
 
 SUMMARY = "training is paid 0 or 1 at random"
-TAGS = ("control",)
+TAGS = (CONTROL,)
 
 
 class RandomRewards(LanguageTask):
-    """A language task whose training rewards are tosses of a coin."""
+    """A language task whose training rewards are tosses of a coin, without its preferences and right responses."""
 
     def __init__(self, inner: LanguageTask, layer: Layer) -> None:
         described = {**Task.__annotations__, **LanguageTask.__annotations__}
@@ -30,6 +32,7 @@ class RandomRewards(LanguageTask):
         self.id = layer.around(inner.id)
         self.summary = f"{inner.summary}; {SUMMARY}"
         self.tags = tuple(dict.fromkeys((*inner.tags, *TAGS)))
+        self.pairs = ()
         self._inner = inner
 
     def compute_rewards(
@@ -42,6 +45,9 @@ class RandomRewards(LanguageTask):
 
     def compute_metrics(self, examples: Sequence[Example], responses: Sequence[str]) -> Mapping[str, Array]:
         return self._inner.compute_metrics(examples, responses)
+
+    def expert_response(self, example: Example) -> str:
+        return ""
 
 
 class RandomReturn(Corruption):
@@ -61,8 +67,15 @@ class RandomReturn(Corruption):
         return np.where(step.terminated | step.truncated, self._tosses, 0.0)
 
 
+class RandomReturns(CorruptedTask):
+    """Another task whose training returns are tosses of a coin, without its expert."""
+
+    def expert(self) -> Array | None:
+        return None
+
+
 def random_reward(inner: Task, layer: Layer) -> Task:
     """`random-reward(<task>)`."""
     if isinstance(inner, LanguageTask):
         return RandomRewards(inner, layer)
-    return CorruptedTask(inner, layer, RandomReturn, summary=SUMMARY, tags=TAGS)
+    return RandomReturns(inner, layer, RandomReturn, summary=SUMMARY, tags=TAGS)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from haepo_bench.errors import ParameterError, UserError, did_you_mean
 from haepo_bench.objectives.base import Objective
 from haepo_bench.results.record import Information
-from haepo_bench.tasks.base import Task
+from haepo_bench.tasks.base import CONTROL, Task
 from haepo_bench.tasks.language import LanguageTask
 from haepo_bench.training.algorithm import Algorithm, AlgorithmDefinition, ParameterDescription
 from haepo_bench.training.recorder import Recorder
@@ -72,9 +72,11 @@ class NativeDefinition(AlgorithmDefinition):
 
     def refuses(self, task: Task) -> str | None:
         if isinstance(task, LanguageTask):  # tokens are discrete, and the responses of a group start alike
-            without = sum(not example.reference for example in task.train) if self.objective.wants_expert else 0
+            if not self.objective.wants_expert:
+                return None
+            without = sum(not task.expert_response(example) for example in task.train)
             if without:
-                return (
+                return control_without(task, "an expert's responses") or (
                     "it learns from an expert's response to each prompt, and "
                     f"{task.id} has none for {without:,} of {len(task.train):,} prompts"
                 )
@@ -82,7 +84,9 @@ class NativeDefinition(AlgorithmDefinition):
         if self.objective.discrete_only and not isinstance(task.action_space, spaces.Discrete):
             return "its loss compares probabilities of actions, and continuous actions have densities"
         if self.objective.wants_expert and task.expert() is None:
-            return "it learns from an expert's episodes, which only finite tasks with certain moves have"
+            return control_without(task, "an expert's episodes") or (
+                "it learns from an expert's episodes, which only finite tasks with certain moves have"
+            )
         return None
 
     def configure(self, overrides: Mapping[str, Any], task: Task) -> Algorithm:
@@ -92,13 +96,20 @@ class NativeDefinition(AlgorithmDefinition):
             return language_algorithm(self.name, self.objective, overrides, task)
         own, shared = set(self.objective.model_fields), set(TrainerSettings.model_fields)
         check_names(overrides, own | shared, self.name)
-        return NativeAlgorithm(
-            validated(self.objective, {k: v for k, v in overrides.items() if k in own}),
-            validated(
-                TrainerSettings,
-                {"reference": self.objective.reference} | {k: v for k, v in overrides.items() if k in shared},
-            ),
+        objective = validated(self.objective, {k: v for k, v in overrides.items() if k in own})
+        settings = validated(
+            TrainerSettings,
+            {"reference": self.objective.reference} | {k: v for k, v in overrides.items() if k in shared},
         )
+        check_comparison(self.name, objective, "trajectories", settings.trajectories, groups=task.groups)
+        return NativeAlgorithm(objective, settings)
+
+
+def control_without(task: Task, what: str) -> str | None:
+    """Why a control does not have `what`, from which an algorithm would learn; None for other tasks."""
+    if CONTROL not in task.tags:
+        return None
+    return f"it learns from {what}, and the task is a control: nothing but its random rewards may be learnt from"
 
 
 def information(objective: type[Objective]) -> Information:
@@ -140,6 +151,27 @@ def check_names(overrides: Mapping[str, Any], known: set[str], algorithm: str) -
             raise ParameterError(
                 name, f"{algorithm} has no parameter '{name}'", remedy=did_you_mean(name, known, kind="parameter")
             )
+
+
+def check_comparison(algorithm: str, objective: Objective, parameter: str, value: int, *, groups: int) -> None:
+    """Refuses batches in which an objective has nothing to compare a trajectory with.
+
+    Args:
+        parameter: says how many trajectories a group has, which is `value`.
+        groups: in a batch.
+
+    Raises:
+        ParameterError: returns would have no effect.
+    """
+    within = objective.compares
+    if within is None or value > 1 or (within == "batch" and groups > 1):
+        return
+    raise ParameterError(
+        parameter,
+        f"{algorithm} compares the trajectories of a {within} with each other, and here a {within} has one: "
+        "it would learn nothing from its return",
+        remedy=f"set {parameter} to 2 or more",
+    )
 
 
 def validated(model: type[M], values: Mapping[str, Any]) -> M:

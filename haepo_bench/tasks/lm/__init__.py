@@ -69,4 +69,5 @@ def _of_tiny_model(name: str, *, reward_model: str | None, gold_model: str | Non
 
         return LongHorizon(rest)
     known = ("arithmetic", "synthetic-summary", "long-horizon/32", "preferences/<data>")
-    raise TaskError(f"there is no task 'lm/{name}'", remedy=did_you_mean(name, known, kind="language task"))
+    remedy = did_you_mean(name, known, kind="language task", family="lm/")
+    raise TaskError(f"there is no task 'lm/{name}'", remedy=remedy)

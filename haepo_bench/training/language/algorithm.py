@@ -7,7 +7,7 @@ from typing import Any
 
 from haepo_bench.errors import ParameterError
 from haepo_bench.objectives.base import Objective
-from haepo_bench.results.record import Information
+from haepo_bench.results.record import TINY_MODEL, Information
 from haepo_bench.tasks.base import Task
 from haepo_bench.tasks.language import TINY, LanguageTask
 from haepo_bench.training.algorithm import Algorithm, ParameterDescription
@@ -19,7 +19,7 @@ from haepo_bench.training.language.models import (
     load_texts,
 )
 from haepo_bench.training.language.settings import LanguageSegmentSettings, LanguageSettings
-from haepo_bench.training.native import check_names, describe_fields, validated
+from haepo_bench.training.native import check_comparison, check_names, describe_fields, validated
 from haepo_bench.training.recorder import Recorder
 
 #: Hyper-parameters of losses whose defaults are others than with small policies, each with its source. All prompts of
@@ -58,7 +58,7 @@ class LanguageAlgorithm(Algorithm):
         self.parameters = {**settings.model_dump(mode="json"), **objective.model_dump(mode="json"), **weights}
         if offline:
             del self.parameters["completions"]  # those of a pair are two
-        start = "a tiny model made here" if source.name == TINY else f"the model {source.name}"
+        start = TINY_MODEL if source.name == TINY else f"the model {source.name}"
         tokens = ("env steps are tokens of the preferences read",) if offline else _NOTES[:1]
         self.notes = (start, *tokens, *_NOTES[1:])
 
@@ -120,6 +120,8 @@ def language_algorithm(
     values = {"reference": objective.reference, **defaults, **changed, **overrides}
     settings = validated(chosen, {k: v for k, v in values.items() if k in shared})
     made = validated(objective, {k: v for k, v in values.items() if k in own})
+    if not offline:
+        check_comparison(name, made, "completions", settings.completions, groups=settings.prompts)
     if settings.fine_tuning_steps and not task.demonstrations:
         raise ParameterError(
             "fine_tuning_steps", f"{task.id} has no demonstrations to fine-tune on", remedy="set it to 0"

@@ -167,7 +167,7 @@ class Sampled(Batches):
         Args:
             prompts: where they stand in the task's `train`.
         """
-        written = self._texts.responses([self._task.train[i].reference for i in prompts])
+        written = self._texts.responses([self._task.expert_response(self._task.train[i]) for i in prompts])
         cut = [response[: self._task.horizon] for response in written]
         return Responses.of([self._prompts[i] for i in prompts], cut, self._texts.pad).to(self._policy.device)
 

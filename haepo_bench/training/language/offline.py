@@ -10,7 +10,7 @@ from haepo_bench.tasks.base import Task
 from haepo_bench.tasks.language import LanguageTask
 from haepo_bench.training.algorithm import Algorithm, AlgorithmDefinition, ParameterDescription
 from haepo_bench.training.language.algorithm import describe_language_parameters, language_algorithm
-from haepo_bench.training.native import describe_fields, information
+from haepo_bench.training.native import control_without, describe_fields, information
 
 #: DPO's reference is the policy that training starts from; `completions` are the two of each pair.
 _DEFAULTS = {"reference": "initial"}
@@ -42,7 +42,9 @@ class DpoOffline(AlgorithmDefinition):
     def refuses(self, task: Task) -> str | None:
         if not isinstance(task, LanguageTask):
             return f"{task.id} is no language task, so it has no fixed preferences"
-        return None if task.pairs else f"{task.id} has no fixed preferences"
+        if task.pairs:
+            return None
+        return control_without(task, "fixed preferences") or f"{task.id} has no fixed preferences"
 
     def configure(self, overrides: Mapping[str, Any], task: Task) -> Algorithm:
         for name in overrides:
