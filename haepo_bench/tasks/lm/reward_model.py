@@ -5,7 +5,6 @@ conversation, what its own chat template makes of it, where it has one.
 """
 
 import hashlib
-import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -44,7 +43,7 @@ class RewardModel:
         folder = Path(name).expanduser()
         self._folder = folder if folder.is_dir() else None
         if self._folder is not None:
-            self._source, self._revision = os.path.expanduser(name), "main"
+            self._source, self._revision = str(folder) if name.startswith("~") else name, "main"
             _check_files(folder, name)
         elif folder.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
             raise TaskError(f"there is no folder '{name}' with a reward model", remedy="is the path right?")
@@ -80,7 +79,7 @@ class RewardModel:
         return self._folder is not None and is_small(self._folder)
 
     def check(self, examples: Sequence[Example], horizon: int) -> None:
-        """Refuses weights that are not all there or no numbers, and prompts that cannot be read with the longest response.
+        """Refuses weights that are not all there, and prompts that cannot be read together with the longest response.
 
         Args:
             horizon: most new tokens of a response, taken for as many tokens of this model.

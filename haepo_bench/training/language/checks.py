@@ -46,7 +46,8 @@ def check_texts(task: LanguageTask) -> None:
     shared = [example.prompt for example in task.held_out if example.prompt in trained]
     if shared:
         raise TaskError(
-            f"{len(shared):,} held-out prompts of {task.id} are trained on too, such as {shared[0][:60]!r}",
+            f"held-out prompts of {task.id} are trained on too ({len(shared):,} of {len(task.held_out):,}), such as "
+            f"{shared[0][:60]!r}",
             remedy="mend the task: no prompt of `held_out` may be in `train`",
         )
     if task.model == TINY:

@@ -100,7 +100,9 @@ def _within(
     pairs = [(prompt, one[: context - len(prompt)]) for prompt, one in zip(prompts, responses, strict=True)]
     cut = sum(len(short) < len(one) for (_, short), one in zip(pairs, responses, strict=True))
     if cut:
-        print(f"{cut} demonstrations are longer than the model's context of {context}: their ends are left out")
+        print(
+            f"{cut} of {len(pairs)} demonstrations are longer than the model's context of {context}: cut at their ends"
+        )
     return pairs
 
 

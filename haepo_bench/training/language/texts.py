@@ -28,7 +28,7 @@ class Texts:
         self.stops = tuple(dict.fromkeys([*own, *stops]))
         pad = tokenizer.pad_token_id
         self.pad = int(pad) if pad is not None else self.stops[0] if self.stops else 0
-        self._checked([[self.pad, *self.stops]])
+        self._checked([[self.pad, *self.stops[:1]]])  # others of a model's own can at worst never be sampled
 
     def prompts(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each prompt."""
