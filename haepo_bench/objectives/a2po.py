@@ -19,7 +19,7 @@ class AStarPo(EntropyBonus):
 
     V* is the start state's value under the optimum of the return minus beta_1 times the KL to the reference. Source:
     TRL. Ours: returns are measured in standard deviations of the reference policy's (tasks pay on all scales, TRL's
-    rewards are 0 or 1), which is why beta_1 and beta_2 are ours, too; the entropy bonus.
+    rewards are 0 or 1), so that TRL's number for beta_1 has another scale here, and beta_2; the entropy bonus.
     """
 
     summary: ClassVar[str] = "regress log-ratios on the optimal advantage over the reference policy"
@@ -27,7 +27,7 @@ class AStarPo(EntropyBonus):
     reference: ClassVar[Literal["previous", "initial"]] = "initial"
     confidence: ClassVar[str] = "high: read in the code of TRL; scales are ours"
 
-    beta_1: float = hyper(0.5, "temperature of V*", source=_TRL, gt=0)
+    beta_1: float = hyper(0.5, "temperature of V*", source=f"the number of {_TRL}, on our scale of returns", gt=0)
     beta_2: float = hyper(0.1, "strength of the implicit KL to the reference policy; TRL: 0.001", gt=0)
     scale_returns: bool = hyper(True, "measure returns in standard deviations of the reference policy's")
     reference_episodes: int = hyper(

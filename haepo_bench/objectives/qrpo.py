@@ -31,10 +31,20 @@ class Qrpo(EntropyBonus):
     reference: ClassVar[Literal["previous", "initial"]] = "initial"
     confidence: ClassVar[str] = "high: read in the authors' code"
 
-    beta: float = hyper(0.1, "strength of the implicit KL to the reference policy", source=_CODE, gt=0)
+    beta: float = hyper(
+        0.1,
+        "strength of the implicit KL to the reference policy",
+        source=f"ours, with the identity; {_CODE} has it with the log",
+        gt=0,
+    )
     transform: Literal["identity", "log", "normal"] = hyper("identity", "f", source="the paper's sweeps")
     reference_episodes: int = hyper(
-        50, "n: episodes of the reference policy (a group)", unit="episodes", source=_CODE, ge=2, le=4096
+        50,
+        "n: episodes of the reference policy (a group)",
+        unit="episodes",
+        source="ours; the authors' dataset has as many a prompt, of which they use 1 or 3",
+        ge=2,
+        le=4096,
     )
 
     @property

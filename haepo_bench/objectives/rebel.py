@@ -38,7 +38,12 @@ class Rebel(EntropyBonus):
         "nats of log-ratio that a unit of (normalised) return is worth; the authors' code: 1, on its reward's scale",
         gt=0,
     )
-    kl_coefficient: float = hyper(0.05, "weight of the KL to the initial policy within the return", source=_CODE, ge=0)
+    kl_coefficient: float = hyper(
+        0.05,
+        "weight of the KL to the initial policy within the return, in the return's own unit",
+        source=f"{_CODE}, on its reward's scale",
+        ge=0,
+    )
     return_normalisation: ReturnNormalisation = hyper(
         "standardise",
         "returns within a group: (R - mean) / std, R - mean, or as they are",

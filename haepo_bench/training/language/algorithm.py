@@ -20,7 +20,7 @@ from haepo_bench.training.recorder import Recorder
 #: all batches are sampled for, where a small policy's task has one group or few.
 _LOSS_DEFAULTS: dict[str, tuple[Any, str]] = {
     "vf_coef": (0.1, "TRL"),
-    "reference_episodes": (8, "TRL, experimental/a2po"),
+    "reference_episodes": (8, "ours; TRL has as many for A*-PO"),
 }
 _NOTES = (
     "env steps are sampled tokens",
