@@ -151,6 +151,18 @@ def test_without_the_hub(folder: Path) -> None:
     assert "Traceback" not in done.err
 
 
+def test_the_local_cache_without_the_hub(folder: Path) -> None:
+    """A model that was fetched once is used as it is: nothing is asked of the hub again and again."""
+    commit, cached = "0123456789" * 4, folder / "cache" / "hub" / "models--some--reward"
+    save_reward_model(cached / "snapshots" / commit)
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text(commit)
+    task = "{id: lm/preferences, data: rows.jsonl, reward_model: some/reward, time_limit: 8}"
+    away = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(folder / "cache")}
+    done = run_apart("validate", "small.yaml", "--set", f"tasks=[{task}]", cwd=folder, environment=away)
+    assert (done.code, done.err) == (0, "")
+
+
 def test_libraries_say_nothing_of_their_own(folder: Path) -> None:
     """transformers warns of these token ids, and of its models before it is asked anything."""
     for file in (folder / "reward" / "config.json",):

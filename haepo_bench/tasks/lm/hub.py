@@ -17,10 +17,12 @@ class Found(NamedTuple):
         commit: the newest one on the hub, or the one in the local cache where the hub cannot be reached; None where
             that has none, or is not looked into (data).
         unreachable: why the hub could not be asked; empty where it was.
+        folder: in the local cache, where the hub cannot be reached. Loaded from there, nothing asks the hub again.
     """
 
     commit: str | None
     unreachable: str = ""
+    folder: str | None = None
 
 
 @cache
@@ -47,11 +49,14 @@ def look_up(name: str, what: str, kind: Literal["model", "dataset"] = "model") -
         ) from error
     except Exception as error:  # no network, a proxy, a hub that is out of order
         cached = try_to_load_from_cache(name, "config.json") if kind == "model" else None
-        return Found(Path(cached).parent.name if isinstance(cached, str) else None, type(error).__name__)
+        if not isinstance(cached, str):
+            return Found(None, type(error).__name__)
+        folder = Path(cached).parent
+        return Found(folder.name, type(error).__name__, str(folder))
 
 
-def commit_of(name: str, what: str) -> str:
-    """The commit of a model by name.
+def model_of(name: str, what: str) -> tuple[str, str]:
+    """(commit, what to load it from) of a model by name.
 
     Raises:
         TaskError: there is none, or the hub cannot be reached and the local cache has none.
@@ -59,7 +64,7 @@ def commit_of(name: str, what: str) -> str:
     found = look_up(name, what)
     if found.commit is None:
         raise not_reached(name, what, found.unreachable, "copy the model here and give its folder")
-    return found.commit
+    return found.commit, found.folder or name
 
 
 def not_reached(name: str, what: str, why: str, instead: str) -> TaskError:

@@ -14,7 +14,7 @@ import numpy as np
 
 from haepo_bench.errors import TaskError
 from haepo_bench.tasks.language import Example, Floats
-from haepo_bench.tasks.lm.hub import commit_of, first_line, quiet_transformers
+from haepo_bench.tasks.lm.hub import first_line, model_of, quiet_transformers
 from haepo_bench.tasks.lm.weights import check_finite, is_small, load_whole
 
 #: Texts that are scored at a time.
@@ -48,7 +48,7 @@ class RewardModel:
         elif folder.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
             raise TaskError(f"there is no folder '{name}' with a reward model", remedy="is the path right?")
         else:
-            self._source, self._revision = name, commit_of(name, "reward model")
+            self._revision, self._source = model_of(name, "reward model")
         try:
             self._config = transformers.AutoConfig.from_pretrained(self._source, revision=self._revision)
         except Exception as error:  # the name, the network, the server or the file: each has errors of its own

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from haepo_bench.errors import TaskError, UserError
 from haepo_bench.tasks.language import TINY, LanguageTask
-from haepo_bench.tasks.lm.hub import commit_of, first_line, quiet_transformers
+from haepo_bench.tasks.lm.hub import first_line, model_of, quiet_transformers
 from haepo_bench.tasks.lm.weights import check_finite, is_small, load_whole
 from haepo_bench.training.language.texts import Texts
 
@@ -25,11 +25,13 @@ class Source(NamedTuple):
         revision: commit on the hub; None elsewhere.
         identity: tells these weights from others: hash of the files, or the commit; empty for the tiny model, whose
             weights follow from code and settings.
+        files: what its files are read from: `name`, or a folder of the local cache where the hub cannot be reached.
     """
 
     name: str
     revision: str | None
     identity: str
+    files: str
 
 
 def check_extra(*, adapters: bool) -> None:
@@ -56,14 +58,14 @@ def find_source(model: str) -> Source:
         TaskError: no such folder or model, an incomplete or corrupt folder, a hub that cannot be reached.
     """
     if model == TINY:
-        return Source(TINY, None, "")
+        return Source(TINY, None, "", "")
     folder = Path(model).expanduser()
     if folder.is_dir():
         return _checked_folder(str(folder.resolve()), tuple(_stamps(folder)))
     if model.startswith((".", "/", "~")) or model.count("/") > 1:
         raise TaskError(f"there is no folder '{model}' to load a model from", remedy="correct the path")
-    commit = commit_of(model, "model")
-    return Source(model, commit, commit)
+    commit, files = model_of(model, "model")
+    return Source(model, commit, commit, files)
 
 
 def load_texts(source: Source, task: LanguageTask, *, chat: bool) -> Texts:
@@ -80,14 +82,14 @@ def load_texts(source: Source, task: LanguageTask, *, chat: bool) -> Texts:
     from transformers import AutoTokenizer, GenerationConfig
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source.name, revision=source.revision or "main")
+        tokenizer = AutoTokenizer.from_pretrained(source.files, revision=source.revision or "main")
     except Exception as error:  # whatever a tokenizer's files make its library raise
         raise TaskError(
             f"the tokenizer of the model '{source.name}' cannot be loaded: {first_line(error)}",
             remedy="save it beside the weights: tokenizer.save_pretrained(folder)",
         ) from error
     try:
-        generation = GenerationConfig.from_pretrained(source.name, revision=source.revision or "main")
+        generation = GenerationConfig.from_pretrained(source.files, revision=source.revision or "main")
         stops = generation.eos_token_id
     except OSError:
         stops = None
@@ -116,7 +118,7 @@ def load_model(source: Source, task: LanguageTask, *, dtype: str, device: str) -
     from transformers import AutoModelForCausalLM
 
     revision, kind = source.revision or "main", getattr(torch, dtype)
-    model = load_whole(AutoModelForCausalLM, source.name, "model", revision=revision, dtype=kind)
+    model = load_whole(AutoModelForCausalLM, source.files, "model", revision=revision, dtype=kind)
     check_finite(model, source.name, "model")
     return model.to(device)
 
@@ -135,7 +137,7 @@ def check_weights(source: Source) -> None:
     config_of(source)
     from transformers import AutoModelForCausalLM
 
-    model = load_whole(AutoModelForCausalLM, source.name, "model", dtype="auto")
+    model = load_whole(AutoModelForCausalLM, source.files, "model", dtype="auto")
     if is_small(Path(source.name)):
         check_finite(model, source.name, "model")
 
@@ -150,7 +152,7 @@ def config_of(source: Source) -> Any:
     from transformers import AutoConfig
 
     try:
-        return AutoConfig.from_pretrained(source.name, revision=source.revision or "main").get_text_config()
+        return AutoConfig.from_pretrained(source.files, revision=source.revision or "main").get_text_config()
     except Exception as error:  # whatever its file makes the library raise
         raise TaskError(
             f"the configuration of the model '{source.name}' cannot be read: {first_line(error)}",
@@ -198,7 +200,7 @@ def _checked_folder(name: str, stamps: tuple[tuple[str, int, int], ...]) -> Sour
     for path in (folder / "config.json", *weights):
         with path.open("rb") as file:
             hashing.update(hashlib.file_digest(file, "sha256").digest())
-    return Source(name, None, hashing.hexdigest())
+    return Source(name, None, hashing.hexdigest(), name)
 
 
 def _shards(index: Path) -> list[Path]:
