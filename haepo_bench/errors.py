@@ -5,7 +5,8 @@ ours and exits with `INTERNAL_ERROR`.
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 
 
@@ -64,7 +65,23 @@ class ParameterError(UserError):
 
 
 class TaskError(UserError):
-    """A task address that cannot be made: a bad variant, a missing extra, no time limit."""
+    """A task address that cannot be made: a bad variant, a missing extra, no time limit.
+
+    Attributes:
+        key: of the task's entry in a suite that is to blame, such as `reward_model`; empty for the address as a whole.
+    """
+
+    key: str = ""
+
+
+@contextmanager
+def blamed_on(key: str) -> Iterator[None]:
+    """Names the key that is to blame for a TaskError raised within, unless that is known already."""
+    try:
+        yield
+    except TaskError as error:
+        error.key = error.key or key
+        raise
 
 
 def did_you_mean(name: str, known: Iterable[str], *, kind: str = "name", family: str = "") -> str:

@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -100,7 +101,11 @@ def test_a_conversation_as_text() -> None:
     ("text", "says"),
     [
         ('{"prompt": "p", "chosen": "a"}', r"rows.jsonl:1: the data has no column 'rejected'; it has chosen, prompt\n"),
-        ('{"text": "p", "label": 1}', "no column 'prompt' and 'completion'; it has label, text"),
+        ('{"text": "p", "label": 1}', "neither a column 'prompt' nor 'completion'; it has label, text"),
+        ('{"prompt": "p", "chosen": null, "rejected": "b"}', "rows.jsonl:1: 'chosen' is null\n"),
+        ('{"prompt": "p", "chosen": null, "rejected": null}', "'chosen' and 'rejected' are null"),
+        ('{"prompt": null, "completion": "a"}', "'prompt' is null"),
+        ('{"chosen": "a"}', "no column 'rejected'; it has chosen"),
         ('{"prompt": "p"}', "no column 'completion'; it has prompt"),
         ("{}", "it has none"),
         ('{"prompt": "p", "completion": "a"}\n\n{"prompt": 1, "completion": "a"}', "rows.jsonl:3: 'prompt' is neither"),
@@ -137,28 +142,45 @@ def test_files_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_hub_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the hub's library gives and how it fails, without the hub."""
+    """What the hub and its library give and how they fail, without the hub."""
     import datasets
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HFValidationError
 
     asked = []
 
     def load(name: str, split: str) -> Any:
-        asked.append((name, split))
+        asked.append((name, split, datasets.config.HF_HUB_OFFLINE))
+        if "broken" in name:
+            raise ValueError('Unknown split "train"\nlong story')
+        if "absent" in name:
+            raise ConnectionError("offline mode is enabled")
         return datasets.Dataset.from_list(ROWS)
 
+    def answer(api: Any, name: str, timeout: float) -> Any:
+        if "away" in name:
+            raise OSError("nobody answers")
+        if "wrong" in name:
+            raise HFValidationError("no name")
+        return SimpleNamespace(sha="abc")
+
     monkeypatch.setattr(datasets, "load_dataset", load)
-    assert [row.prompt for row in read("somebody/something")] == [row["prompt"] for row in ROWS]
-    assert asked == [("somebody/something", "train")]
-
-    def unreachable(name: str, split: str) -> Any:
-        raise ConnectionError("Couldn't reach 'somebody/something' on the Hub\nlong story")
-
-    monkeypatch.setattr(datasets, "load_dataset", unreachable)
-    with pytest.raises(
-        TaskError, match=r"cannot be had.*Couldn't reach .* on the Hub\n.*can the hub be reached"
-    ) as caught:
-        read("somebody/something")
-    assert "long story" not in str(caught.value)
+    monkeypatch.setattr(HfApi, "dataset_info", answer)
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+    for name in ("a/b", "away/cached"):
+        assert [row.prompt for row in read(name)] == [row["prompt"] for row in ROWS]
+    # Where the hub does not answer, its library is not left to find that out by itself.
+    assert asked == [("a/b", "train", False), ("away/cached", "train", True)]
+    assert datasets.config.HF_HUB_OFFLINE is False
+    for name, says in (
+        ("a/broken", 'cannot be had from the Hugging Face hub: Unknown split "train"\n.*has it a split'),
+        ("away/absent", r"is not in the local cache, and the Hugging Face hub cannot be reached \(OSError\)"),
+        ("a/wrong", "there is no dataset 'a/wrong': no such file here"),
+    ):
+        with pytest.raises(TaskError, match=says) as caught:
+            read(name)
+        assert "long story" not in str(caught.value)
+    assert datasets.config.HF_HUB_OFFLINE is False
 
 
 @pytest.mark.parametrize(
@@ -258,11 +280,14 @@ def test_a_chat_template_is_used_for_conversations(tmp_path: Path) -> None:
     assert model.scores([Example(chat.prompt)], ["w2"])[0] != pytest.approx(found[0], abs=1e-3)
 
 
-def test_texts_that_are_too_long_are_cut(reward_model: str) -> None:
+def test_of_a_text_that_is_too_long_the_end_counts(reward_model: str) -> None:
     model = RewardModel(reward_model)
     model._tokenizer.model_max_length = 8
-    long, short = model.scores([Example("w1 ")] * 2, [" ".join(["w2"] * 100), " ".join(["w2"] * 7)])
+    long, short, other = model.scores(
+        [Example("w1 ")] * 3, [" ".join(["w3"] * 100 + ["w2"] * 8), " ".join(["w2"] * 8), " ".join(["w2"] * 7 + ["w5"])]
+    )
     assert long == pytest.approx(short, abs=1e-5)
+    assert abs(other - short) > 1e-3
 
 
 def test_reward_models_that_are_of_no_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

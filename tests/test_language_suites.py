@@ -1,5 +1,6 @@
 """Suites with language tasks: keys, identity, and errors before anything runs, through the program itself."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ name: small
 seeds: 1
 budget: {env_steps: 1000}
 tasks:
-  - {id: lm/preferences, data: rows.jsonl, reward_model: ./reward}
+  - {id: lm/preferences, data: rows.jsonl, reward_model: ./reward, time_limit: 8}
 algorithms: [grpo]
 """
 
@@ -60,7 +61,7 @@ def test_keys_are_a_way_to_write_the_address(folder: Path) -> None:
         (cell,) = load_plan(folder / "small.yaml", [f"tasks=[{task}]"]).cells
         return cell.task, cell.settings_hash
 
-    rewarded = "reward_model: ./reward"
+    rewarded = "reward_model: ./reward, time_limit: 8"
     one = cells(f"{{id: lm/preferences, data: ./rows.jsonl, {rewarded}}}")
     assert one == cells(f"{{id: lm/preferences/./rows.jsonl, {rewarded}, model: tiny}}")
     assert one[0] == "lm/preferences/./rows.jsonl"
@@ -95,8 +96,19 @@ def test_the_same_task_may_stand_there_once_for_each_model(folder: Path) -> None
         ("{id: lm/preferences, data: 'a,b.jsonl'}", "tasks[0].data: 'a,b.jsonl' cannot be part"),
         ("{id: lm/preferences, data: rows.jsonl}", "lm/preferences/rows.jsonl needs a reward model"),
         ("{id: lm/preferences, reward_model: ./reward}", "lm/preferences needs data"),
-        ("{id: lm/preferences, data: gone.jsonl, reward_model: ./reward}", "there is no file 'gone.jsonl'"),
-        ("{id: lm/preferences, data: rows.jsonl, reward_model: ./gone}", "there is no folder './gone'"),
+        (
+            "{id: lm/preferences, data: gone.jsonl, reward_model: ./reward}",
+            "tasks[0].data: there is no file 'gone.jsonl'",
+        ),
+        ("{id: lm/preferences, data: rows.jsonl, reward_model: ./gone}", "tasks[0].reward_model: there is no folder"),
+        (
+            "{id: lm/preferences, data: rows.jsonl, reward_model: ./reward, gold_model: ./gone}",
+            "tasks[0].gold_model: there is no folder './gone'",
+        ),
+        ("{id: lm/preferences/rows.jsonl, reward_model: ./reward}", "tasks[0].reward_model: a prompt has 1 tokens"),
+        ("{id: lm/preferences/gone.jsonl, reward_model: ./reward}", "tasks[0].id: there is no file 'gone.jsonl'"),
+        ("{id: lm/arithmetic, model: ./gone}", "tasks[0].model: there is no folder './gone'"),
+        ("lm/arithmetic@./gone", "tasks[0]: there is no folder './gone'"),
         (f"{{id: lm/preferences, data: {'a/' * 60}b.jsonl}}", "is too long for the name of a folder"),
         ("[lm/arithmetic, {id: lm/arithmetic, model: tiny}]", "the task 'lm/arithmetic' is already tasks[0]"),
         ("{id: 'noise(lm/arithmetic, 1)'}", "the only wrapper that goes around it is random-reward"),
@@ -119,24 +131,44 @@ def test_bad_data_is_found_before_anything_runs(folder: Path) -> None:
     write_lines(folder / "rows.jsonl", [ROWS[0], {"text": "w1"}])
     done = run_apart("run", "small.yaml", cwd=folder)
     assert done.code == 4
-    assert "rows.jsonl:2: the data has no column 'prompt' and 'completion'; it has text" in done.err
+    assert "rows.jsonl:2: the data has neither a column 'prompt' nor 'completion'; it has text" in done.err
     assert "Traceback" not in done.err
     assert not (folder / "results" / "small").exists()
 
 
 def test_without_the_hub(folder: Path) -> None:
-    """Hub names, offline: said at once, for data and for models."""
+    """Hub names where nobody answers: said at once, for data and for models."""
     tasks = (
         "[{id: lm/preferences, data: nobody/nothing, reward_model: ./reward}, "
         "{id: lm/preferences, data: rows.jsonl, reward_model: nobody/nothing}]"
     )
-    offline = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "cache")}
-    done = run_apart("validate", "small.yaml", "--set", f"tasks={tasks}", cwd=folder, environment=offline)
+    away = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(folder / "cache")}
+    done = run_apart("validate", "small.yaml", "--set", f"tasks={tasks}", cwd=folder, environment=away)
     assert done.code == 4
-    assert "the dataset 'nobody/nothing' cannot be had from the Hugging Face hub" in done.err
-    assert "the reward model 'nobody/nothing' cannot be loaded" in done.err
-    assert " ".join(done.err.split()).count("can the hub be reached") == 2
+    for key, what in (("tasks[0].data", "dataset"), ("tasks[1].reward_model", "reward model")):
+        assert f"{key}: the {what} 'nobody/nothing' is not in the local cache, and the Hugging Face hub " in done.err
+    assert "Retrying" not in done.err
     assert "Traceback" not in done.err
+
+
+def test_the_local_cache_without_the_hub(folder: Path) -> None:
+    """A model that was fetched once is used as it is: nothing is asked of the hub again and again."""
+    commit, cached = "0123456789" * 4, folder / "cache" / "hub" / "models--some--reward"
+    save_reward_model(cached / "snapshots" / commit)
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text(commit)
+    task = "{id: lm/preferences, data: rows.jsonl, reward_model: some/reward, time_limit: 8}"
+    away = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(folder / "cache")}
+    done = run_apart("validate", "small.yaml", "--set", f"tasks=[{task}]", cwd=folder, environment=away)
+    assert (done.code, done.err) == (0, "")
+
+
+def test_libraries_say_nothing_of_their_own(folder: Path) -> None:
+    """transformers warns of these token ids, and of its models before it is asked anything."""
+    for file in (folder / "reward" / "config.json",):
+        file.write_text(json.dumps({**json.loads(file.read_text()), "bos_token_id": 50256, "eos_token_id": 50256}))
+    done = run_apart("validate", "small.yaml", cwd=folder)
+    assert (done.code, done.err) == (0, "")
 
 
 @pytest.mark.parametrize("address", ["lm/arithmetic", "random-reward(lm/synthetic-summary)"])

@@ -231,8 +231,8 @@ def test_another_start_has_another_file(cache: Path) -> None:
 
 def test_fine_tuning_teaches_the_demonstrations() -> None:
     task = Vowels()
-    task.demonstrations = [(example.prompt, "dcba") for example in task.train]
-    task.held_out = task.train
+    task.train, task.held_out = task.held_out, task.train
+    task.demonstrations = [(example.prompt, "dcba") for example in task.held_out]
     result = run("reinforce", task=task, budget=60, fine_tuning_steps=300, fine_tuning_learning_rate=5e-3)
     assert result.curve["eval_return"][0] == result.curve["eval_return_greedy"][0] == 0.25
     assert result.curve["eval_response_length"][0] > 4.5

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from haepo_bench import catalogue
-from haepo_bench.errors import ParameterError, UserError, did_you_mean
+from haepo_bench.errors import ParameterError, TaskError, UserError, did_you_mean
 from haepo_bench.results.claims import DeclaredClaims, members
 from haepo_bench.results.hashing import digest
 from haepo_bench.suite.document import KeyPath, Problem, render
@@ -120,18 +120,17 @@ class _Resolver:
         try:
             return make()
         except UserError as error:
-            # A place of the error's own is one in another file, such as a line of the data.
-            problem = f"{error.where}: {error.problem}" if error.where else error.problem
-            self.problems.append(Problem(path, problem, error.remedy))
+            self.problems.append(_foreign_problem(path, error))
             return None
 
     def _tasks(self) -> list[tuple[TaskEntry, Task]]:
         tasks: dict[str, tuple[TaskEntry, Task]] = {}
         for index, entry in enumerate(self._suite.tasks):
             path = ("tasks", index, "id")
-            make = partial(catalogue.task, entry.address, time_limit=entry.time_limit, options=entry.options)
-            task = self._located(path, make)
-            if task is None:
+            try:
+                task = catalogue.task(entry.address, time_limit=entry.time_limit, options=entry.options)
+            except UserError as error:
+                self.problems.append(_task_problem(index, entry, error))
                 continue
             if task.id in tasks:
                 problem = f"'{entry.address}' and '{tasks[task.id][0].address}' are the same task"
@@ -172,8 +171,7 @@ class _Resolver:
             return None
         except UserError as error:
             # What the task needs is missing: a model, a library. Every algorithm says so; once is enough.
-            path: KeyPath = ("tasks", self._suite.tasks.index(entry), "id")
-            missing = Problem(path, error.problem, error.remedy)
+            missing = _task_problem(self._suite.tasks.index(entry), entry, error)
             if missing not in self.problems:
                 self.problems.append(missing)
             return None
@@ -219,6 +217,17 @@ def _name(entry: AlgorithmEntry, member: str) -> str:
     if member == entry.use:
         return entry.name
     return f"{entry.name}-{member.removeprefix(f'{entry.use}-')}"
+
+
+def _foreign_problem(path: KeyPath, error: UserError) -> Problem:
+    """An error raised elsewhere; a place of its own is one in another file, such as a line of the data."""
+    return Problem(path, f"{error.where}: {error.problem}" if error.where else error.problem, error.remedy)
+
+
+def _task_problem(index: int, entry: TaskEntry, error: UserError) -> Problem:
+    """At the key that is to blame where the user wrote it; else it is part of the address."""
+    key = error.key if isinstance(error, TaskError) else ""
+    return _foreign_problem(("tasks", index, key if key in entry.model_fields_set else "id"), error)
 
 
 def _parameter_problem(error: ParameterError, named: _NamedAlgorithm, task: str) -> Problem:

@@ -9,7 +9,7 @@ import re
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 from gymnasium import spaces
@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 
 from haepo_bench.errors import TaskError
 from haepo_bench.tasks.base import Array, Task, VectorEnvironment
+
+if TYPE_CHECKING:
+    from haepo_bench.tasks.lm.reward_model import RewardModel
 
 Floats = NDArray[np.float64]
 
@@ -70,6 +73,8 @@ class LanguageTask(Task):
     pairs: Sequence[Pair] = ()
     #: What prompts, demonstrations and pairs are made of, each once: the tiny model's tokens beside special ones.
     vocabulary: Sequence[str]
+    #: Models that read prompts with responses to pay for them, by the key of a suite that names each.
+    reward_models: "Mapping[str, RewardModel]" = MappingProxyType({})
     backend = "language"
 
     @abstractmethod

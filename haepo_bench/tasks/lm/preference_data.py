@@ -14,10 +14,12 @@ A value is a text, or a conversation: a list of messages `{role, content}`, of w
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from haepo_bench.errors import TaskError
+from haepo_bench.tasks.lm.hub import first_line, look_up, not_reached
 
 SUFFIXES = (".jsonl", ".parquet")
 _HUMAN = {"user": "Human", "assistant": "Assistant", "system": "System"}
@@ -103,7 +105,7 @@ def _parquet(path: Path, source: str) -> Iterator[tuple[Mapping[str, Any], str]]
     try:
         rows = parquet.read_table(path).to_pylist()
     except (ArrowException, OSError) as error:
-        problem = f"'{source}' cannot be read as Parquet: {_first_line(error)}"
+        problem = f"'{source}' cannot be read as Parquet: {first_line(error)}"
         raise TaskError(problem, remedy="is it whole, and a Parquet file?") from error
     yield from ((values, f"{source}, row {number}") for number, values in enumerate(rows, 1))
 
@@ -114,15 +116,29 @@ def _hub(source: str) -> Iterator[tuple[Mapping[str, Any], str]]:
     except ImportError as error:
         raise _missing("datasets", "data from the Hugging Face hub") from error
     datasets.disable_progress_bars()
-    try:
-        rows = datasets.load_dataset(source, split="train")
-    except Exception as error:  # the name, the network, the server or the data: each has errors of its own
-        raise TaskError(
-            f"the dataset '{source}' cannot be had from the Hugging Face hub: {_first_line(error)}",
-            remedy="is the name right, has it a split 'train', and can the hub be reached? A local file is named by "
-            f"its path, ending in {' or '.join(SUFFIXES)}",
-        ) from error
+    unreachable = look_up(source, "dataset", "dataset").unreachable
+    with _offline(datasets.config) if unreachable else nullcontext():
+        try:
+            rows = datasets.load_dataset(source, split="train")
+        except Exception as error:  # the name, the network, the server or the data: each has errors of its own
+            local = f"its path, ending in {' or '.join(SUFFIXES)}"
+            if unreachable:
+                raise not_reached(source, "dataset", unreachable, f"name a local file by {local}") from error
+            raise TaskError(
+                f"the dataset '{source}' cannot be had from the Hugging Face hub: {first_line(error)}",
+                remedy=f"has it a split 'train', and can this account read it? A local file is named by {local}",
+            ) from error
     yield from ((values, f"{source}, row {number}") for number, values in enumerate(rows, 1))
+
+
+@contextmanager
+def _offline(config: Any) -> Iterator[None]:
+    """Lets the datasets library look into its cache at once, where it would ask the hub again and again first."""
+    before, config.HF_HUB_OFFLINE = config.HF_HUB_OFFLINE, True
+    try:
+        yield
+    finally:
+        config.HF_HUB_OFFLINE = before
 
 
 def _row(values: Mapping[str, Any], where: str) -> Row:
@@ -132,10 +148,17 @@ def _row(values: Mapping[str, Any], where: str) -> Row:
     if {"prompt", "completion"} <= columns:
         prompt, messages, (response,) = _texts(values["prompt"], {"completion": values["completion"]}, where)
         return Row(prompt, messages, response, None)
-    needed = ["prompt", "chosen", "rejected"] if columns & {"chosen", "rejected"} else ["prompt", "completion"]
-    lacking = " and ".join(f"'{name}'" for name in needed if name not in columns)
+    preference = {"chosen", "rejected"} & (columns if "completion" in columns else values.keys())
+    needed = ["chosen", "rejected"] if preference else ["prompt", "completion"]
+    absent = [f"'{name}'" for name in needed if name not in values]
+    null = [f"'{name}'" for name in needed if name in values and values[name] is None]
+    if absent:
+        lacking = f"neither a column {' nor '.join(absent)}" if len(absent) > 1 else f"no column {absent[0]}"
+        problem = f"the data has {lacking}; it has {', '.join(sorted(values)) or 'none'}"
+    else:
+        problem = f"{' and '.join(null)} {'are' if len(null) > 1 else 'is'} null"
     raise TaskError(
-        f"the data has no column {lacking}; it has {', '.join(sorted(columns)) or 'none'}",
+        problem,
         where=where,
         remedy="needed are prompt, chosen and rejected (preferences), or prompt and completion (demonstrations)",
     )
@@ -201,7 +224,3 @@ def as_text(messages: Messages) -> str:
 
 def _missing(package: str, what: str) -> TaskError:
     return TaskError(f"{what} need {package}, which is not installed", remedy="pip install 'haepo-bench[lm]'")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0] or type(error).__name__

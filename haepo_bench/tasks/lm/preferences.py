@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from haepo_bench.errors import TaskError
+from haepo_bench.errors import TaskError, blamed_on
 from haepo_bench.tasks.base import Array
 from haepo_bench.tasks.language import TINY, Example, LanguageTask, Pair, characters
 from haepo_bench.tasks.lm import preference_data
@@ -50,15 +50,21 @@ class Preferences(LanguageTask):
             )
         self.id = f"lm/preferences/{data}"
         self.summary = f"the prompts of {data}, paid by {reward_model}"
-        rows = preference_data.read(data)
-        self._reward = RewardModel(reward_model)
-        self._gold = self._reward if gold_model is None else RewardModel(gold_model)
-        self.inputs = {"data": preference_data.content_hash(rows), "reward_model": self._reward.content}
+        with blamed_on("data"):
+            rows = preference_data.read(data)
+        with blamed_on("reward_model"):
+            self._reward = self._gold = RewardModel(reward_model)
+        self.reward_models = {"reward_model": self._reward}
         if gold_model is not None:
-            self.inputs["gold_model"] = self._gold.content
+            with blamed_on("gold_model"):
+                self._gold = RewardModel(gold_model)
+            self.reward_models["gold_model"] = self._gold
+        contents = {key: model.content for key, model in self.reward_models.items()}
+        self.inputs = {"data": preference_data.content_hash(rows), **contents}
         first = {row.prompt: row for row in reversed(rows)}  # a prompt's first row wins
         if len(first) < 2:
-            raise TaskError(f"'{data}' has one prompt", remedy="some must be held out: give at least two")
+            with blamed_on("data"):
+                raise TaskError(f"'{data}' has one prompt", remedy="some must be held out: give at least two")
         ordered = sorted(first, key=lambda prompt: hashlib.sha256(prompt.encode()).digest())
         held_out = set(ordered[: -(-len(first) // HELD_OUT_ONE_IN)])
         examples = [

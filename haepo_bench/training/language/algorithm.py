@@ -2,22 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
-from haepo_bench.errors import ParameterError
+from haepo_bench.errors import ParameterError, blamed_on
 from haepo_bench.objectives.base import Objective
 from haepo_bench.results.record import TINY_MODEL, Information
 from haepo_bench.tasks.base import Task
 from haepo_bench.tasks.language import TINY, LanguageTask
 from haepo_bench.training.algorithm import Algorithm, ParameterDescription
-from haepo_bench.training.language.models import (
-    Source,
-    check_extra,
-    check_prompts,
-    find_source,
-    load_texts,
-)
+from haepo_bench.training.language.checks import check_task, try_rewards
+from haepo_bench.training.language.models import Source, check_extra, find_source, load_texts
 from haepo_bench.training.language.settings import LanguageSegmentSettings, LanguageSettings
 from haepo_bench.training.native import check_comparison, check_names, describe_fields, validated
 from haepo_bench.training.recorder import Recorder
@@ -68,6 +62,7 @@ class LanguageAlgorithm(Algorithm):
 
         if not isinstance(task, LanguageTask):
             raise TypeError(f"{task.id} is no language task")
+        try_rewards(task)  # before anything is fine-tuned
         texts = load_texts(self.source, task, chat=self.settings.chat_template)
         for seed in seeds:
             LanguageTrainer(
@@ -127,8 +122,9 @@ def language_algorithm(
             "fine_tuning_steps", f"{task.id} has no demonstrations to fine-tune on", remedy="set it to 0"
         )
     check_extra(adapters=settings.lora_rank is not None)
-    source = find_source(task.model)
-    _check_prompts(task, source, settings.chat_template)
+    with blamed_on("model"):
+        source = find_source(task.model)
+    check_task(task, source, chat=settings.chat_template)
     information = Information(
         told=objective.told,
         critic=objective.collects == "segments",
@@ -137,8 +133,3 @@ def language_algorithm(
         footnote=objective.footnote,
     )
     return LanguageAlgorithm(made, settings, source, information, offline=offline)
-
-
-@lru_cache(maxsize=8)  # a suite asks for each task once an algorithm
-def _check_prompts(task: LanguageTask, source: Source, chat: bool) -> None:
-    check_prompts(task, source, chat=chat)

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import struct
-from collections.abc import Callable, Sequence, Sized
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,9 +10,10 @@ from typing import Any, NamedTuple
 
 from haepo_bench.errors import TaskError, UserError
 from haepo_bench.tasks.language import TINY, LanguageTask
+from haepo_bench.tasks.lm.hub import first_line, model_of, quiet_transformers
+from haepo_bench.tasks.lm.weights import check_finite, is_small, load_whole
 from haepo_bench.training.language.texts import Texts
 
-_HUB_SECONDS = 10.0
 _WEIGHTS = ("model.safetensors.index.json", "model.safetensors", "pytorch_model.bin.index.json", "pytorch_model.bin")
 
 
@@ -25,11 +25,13 @@ class Source(NamedTuple):
         revision: commit on the hub; None elsewhere.
         identity: tells these weights from others: hash of the files, or the commit; empty for the tiny model, whose
             weights follow from code and settings.
+        files: what its files are read from: `name`, or a folder of the local cache where the hub cannot be reached.
     """
 
     name: str
     revision: str | None
     identity: str
+    files: str
 
 
 def check_extra(*, adapters: bool) -> None:
@@ -56,20 +58,21 @@ def find_source(model: str) -> Source:
         TaskError: no such folder or model, an incomplete or corrupt folder, a hub that cannot be reached.
     """
     if model == TINY:
-        return Source(TINY, None, "")
+        return Source(TINY, None, "", "")
     folder = Path(model).expanduser()
     if folder.is_dir():
         return _checked_folder(str(folder.resolve()), tuple(_stamps(folder)))
     if model.startswith((".", "/", "~")) or model.count("/") > 1:
         raise TaskError(f"there is no folder '{model}' to load a model from", remedy="correct the path")
-    return _found_on_hub(model)
+    commit, files = model_of(model, "model")
+    return Source(model, commit, commit, files)
 
 
 def load_texts(source: Source, task: LanguageTask, *, chat: bool) -> Texts:
     """The tokenizer of a model.
 
     Raises:
-        TaskError: it cannot be loaded.
+        TaskError: it cannot be loaded, or ends or pads texts with tokens that the model does not know.
     """
     if source.name == TINY:
         from haepo_bench.policies.tiny import tiny_tokenizer
@@ -79,19 +82,19 @@ def load_texts(source: Source, task: LanguageTask, *, chat: bool) -> Texts:
     from transformers import AutoTokenizer, GenerationConfig
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source.name, revision=source.revision or "main")
+        tokenizer = AutoTokenizer.from_pretrained(source.files, revision=source.revision or "main")
     except Exception as error:  # whatever a tokenizer's files make its library raise
         raise TaskError(
-            f"the tokenizer of the model '{source.name}' cannot be loaded: {_first_line(error)}",
+            f"the tokenizer of the model '{source.name}' cannot be loaded: {first_line(error)}",
             remedy="save it beside the weights: tokenizer.save_pretrained(folder)",
         ) from error
     try:
-        generation = GenerationConfig.from_pretrained(source.name, revision=source.revision or "main")
+        generation = GenerationConfig.from_pretrained(source.files, revision=source.revision or "main")
         stops = generation.eos_token_id
     except OSError:
         stops = None
     own = stops if isinstance(stops, list) else [] if stops is None else [stops]
-    texts = Texts(tokenizer, own, chat=chat)
+    texts = Texts(tokenizer, own, chat=chat, known=getattr(config_of(source), "vocab_size", None))
     if not texts.stops:
         raise TaskError(
             f"the tokenizer of the model '{source.name}' has no token that ends a text",
@@ -104,7 +107,7 @@ def load_model(source: Source, task: LanguageTask, *, dtype: str, device: str) -
     """The model as it is stored, or the tiny one with its first weights.
 
     Raises:
-        TaskError: it cannot be loaded.
+        TaskError: it cannot be loaded, or lacks weights, or has some that are no numbers.
     """
     import torch
 
@@ -112,19 +115,49 @@ def load_model(source: Source, task: LanguageTask, *, dtype: str, device: str) -
         from haepo_bench.policies.tiny import tiny_model
 
         return tiny_model(task.vocabulary).to(device=device, dtype=getattr(torch, dtype))
-    quiet_transformers()
     from transformers import AutoModelForCausalLM
 
-    try:
-        model = AutoModelForCausalLM.from_pretrained(
-            source.name, revision=source.revision or "main", dtype=getattr(torch, dtype)
-        )
-    except Exception as error:  # whatever its files make the library raise
-        raise TaskError(
-            f"the model '{source.name}' cannot be loaded: {_first_line(error)}",
-            remedy="it must be a causal language model that transformers loads by itself",
-        ) from error
+    revision, kind = source.revision or "main", getattr(torch, dtype)
+    model = load_whole(AutoModelForCausalLM, source.files, "model", revision=revision, dtype=kind)
+    check_finite(model, source.name, "model")
     return model.to(device)
+
+
+@cache
+def check_weights(source: Source) -> None:
+    """Refuses a folder whose weights are not those of its configuration, or are no numbers where they are few.
+
+    Those of models from the hub are checked when they are loaded.
+
+    Raises:
+        TaskError: says which, or the model cannot be loaded.
+    """
+    if source.name == TINY or source.revision is not None:
+        return
+    config_of(source)
+    from transformers import AutoModelForCausalLM
+
+    model = load_whole(AutoModelForCausalLM, source.files, "model", dtype="auto")
+    if is_small(Path(source.name)):
+        check_finite(model, source.name, "model")
+
+
+def config_of(source: Source) -> Any:
+    """The model's configuration, of the part that reads texts.
+
+    Raises:
+        TaskError: it cannot be read.
+    """
+    quiet_transformers()
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(source.files, revision=source.revision or "main").get_text_config()
+    except Exception as error:  # whatever its file makes the library raise
+        raise TaskError(
+            f"the configuration of the model '{source.name}' cannot be read: {first_line(error)}",
+            remedy="is its config.json whole, and is it a model that this version of transformers knows?",
+        ) from error
 
 
 def context_of(source: Source) -> int | None:
@@ -137,54 +170,8 @@ def context_of(source: Source) -> int | None:
         from haepo_bench.policies.tiny import CONTEXT
 
         return CONTEXT
-    quiet_transformers()
-    from transformers import AutoConfig
-
-    try:
-        config = AutoConfig.from_pretrained(source.name, revision=source.revision or "main")
-    except Exception as error:  # as above
-        raise TaskError(
-            f"the configuration of the model '{source.name}' cannot be read: {_first_line(error)}",
-            remedy="is it a model that this version of transformers knows?",
-        ) from error
-    context = getattr(config.get_text_config(), "max_position_embeddings", None)
+    context = getattr(config_of(source), "max_position_embeddings", None)
     return int(context) if context else None
-
-
-def check_prompts(task: LanguageTask, source: Source, *, chat: bool) -> None:
-    """Refuses prompts that do not fit into the model's context with the longest response.
-
-    Raises:
-        TaskError: names the longest prompt; or the tokenizer or the configuration cannot be loaded.
-    """
-    tokens: Callable[[Sequence[str]], Sequence[Sized]]
-    if source.name == TINY:  # a character a token: without the libraries, so that suites are checked fast
-        tokens = lambda texts: [f"<{text}" for text in texts]  # noqa: E731
-    else:
-        tokens = load_texts(source, task, chat=chat).prompts
-    context = context_of(source)
-    if context is None:
-        return
-    examples = [*task.train, *task.held_out]
-    lengths = [len(ids) for ids in tokens([example.prompt for example in examples])]
-    if not lengths or 0 in lengths:
-        raise TaskError(f"{task.id} has an empty prompt, or none at all", remedy="a prompt needs one token at least")
-    longest = max(range(len(lengths)), key=lengths.__getitem__)
-    if lengths[longest] + task.horizon > context:
-        start = examples[longest].prompt[:60]
-        raise TaskError(
-            f"a prompt of {task.id} has {lengths[longest]:,} tokens, which with a response of {task.horizon:,} is more "
-            f"than the model's context of {context:,}: {start!r}",
-            remedy="shorten or leave out such prompts, or take a model with a longer context",
-        )
-
-
-def quiet_transformers() -> None:
-    """No progress bars in log files, and no warnings that are not for users of this program."""
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
 
 
 def _stamps(folder: Path) -> list[tuple[str, int, int]]:
@@ -213,7 +200,7 @@ def _checked_folder(name: str, stamps: tuple[tuple[str, int, int], ...]) -> Sour
     for path in (folder / "config.json", *weights):
         with path.open("rb") as file:
             hashing.update(hashlib.file_digest(file, "sha256").digest())
-    return Source(name, None, hashing.hexdigest())
+    return Source(name, None, hashing.hexdigest(), name)
 
 
 def _shards(index: Path) -> list[Path]:
@@ -237,38 +224,8 @@ def _check_safetensors(path: Path) -> None:
         if 8 + length + max(ends, default=0) != size:
             raise ValueError(f"it has {size:,} bytes, and should have {8 + length + max(ends, default=0):,}")
     except (struct.error, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise TaskError(f"the weights in {path} are damaged: {_first_line(error)}", remedy="copy them again") from None
-
-
-@cache
-def _found_on_hub(name: str) -> Source:
-    """The newest commit of a model on the hub, or the one in the local cache where the hub cannot be reached."""
-    from huggingface_hub import HfApi, try_to_load_from_cache
-    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
-
-    try:
-        found = HfApi().model_info(name, timeout=_HUB_SECONDS).sha
-        return Source(name, found, str(found))
-    except (RepositoryNotFoundError, HFValidationError) as error:
-        raise TaskError(
-            f"there is no model '{name}': no such folder here, and none on the Hugging Face hub that you may read",
-            remedy="correct the name; for a gated model, log in with `hf auth login`",
-        ) from error
-    except Exception as error:  # no network, a proxy, a hub that is out of order
-        cached = try_to_load_from_cache(name, "config.json")
-        if isinstance(cached, str):
-            commit = Path(cached).parent.name
-            return Source(name, commit, commit)
-        raise TaskError(
-            f"the model '{name}' is not in the local cache, and the Hugging Face hub cannot be reached "
-            f"({type(error).__name__})",
-            remedy="run where there is a network, or copy the model here and give its folder",
-        ) from error
+        raise TaskError(f"the weights in {path} are damaged: {first_line(error)}", remedy="copy them again") from None
 
 
 def _save(what: str) -> str:
     return f"save it there: {what}.save_pretrained(folder)"
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
@@ -24,7 +24,7 @@ from haepo_bench.policies.language import LanguagePolicy
 from haepo_bench.results.store import translate_os_errors, write_atomically
 from haepo_bench.tasks.language import TINY, LanguageTask
 from haepo_bench.training.language.fine_tuning import BATCH, fine_tune
-from haepo_bench.training.language.models import Source, load_model
+from haepo_bench.training.language.models import Source, context_of, load_model
 from haepo_bench.training.language.settings import LanguageSettings
 from haepo_bench.training.language.texts import Texts
 from haepo_bench.training.streams import stream
@@ -61,7 +61,7 @@ def starting_model(task: LanguageTask, source: Source, texts: Texts, settings: L
             policy = LanguagePolicy(model, pad=texts.pad, stops=texts.stops)
             prompts = texts.prompts([prompt for prompt, _ in task.demonstrations])
             responses = texts.responses([response for _, response in task.demonstrations])
-            pairs = list(zip(prompts, responses, strict=True))
+            pairs = _within(context_of(source), prompts, responses)
             fine_tune(policy, pairs, steps, settings.fine_tuning_learning_rate, stream("fine-tuning", 0))
             write_atomically(path, save(_own(model)), option=_CACHE)
     # Read back also by whoever made it, so that all start from the same bytes in the same memory.
@@ -89,6 +89,21 @@ def cache_folder() -> Path:
     """Where starting policies are kept: $XDG_CACHE_HOME/haepo-bench/starting-policies, else below ~/.cache."""
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base) / "haepo-bench" / "starting-policies"
+
+
+def _within(
+    context: int | None, prompts: Sequence[list[int]], responses: Sequence[list[int]]
+) -> list[tuple[list[int], list[int]]]:
+    """(prompt, response) as far as the model can read them; prompts are known to fit."""
+    if context is None:
+        return list(zip(prompts, responses, strict=True))
+    pairs = [(prompt, one[: context - len(prompt)]) for prompt, one in zip(prompts, responses, strict=True)]
+    cut = sum(len(short) < len(one) for (_, short), one in zip(pairs, responses, strict=True))
+    if cut:
+        print(
+            f"{cut} of {len(pairs)} demonstrations are longer than the model's context of {context}: cut at their ends"
+        )
+    return pairs
 
 
 def _content_hash(task: LanguageTask, source: Source, settings: LanguageSettings, steps: int, device: str) -> str:

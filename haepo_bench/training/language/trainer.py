@@ -13,11 +13,12 @@ from haepo_bench.objectives.base import Objective
 from haepo_bench.policies.language import LanguagePolicy
 from haepo_bench.policies.responses import Responses
 from haepo_bench.tasks.language import LanguageTask
+from haepo_bench.tasks.lm.hub import quiet_transformers
 from haepo_bench.training.adam import Adam, clip_long_gradient
 from haepo_bench.training.history import History
 from haepo_bench.training.language.batches import Batch, Batches, Preferences, Sampled
 from haepo_bench.training.language.evaluation import LanguageEvaluator
-from haepo_bench.training.language.models import Source, quiet_transformers
+from haepo_bench.training.language.models import Source
 from haepo_bench.training.language.reference import ReferenceReturns
 from haepo_bench.training.language.settings import LanguageSegmentSettings, LanguageSettings
 from haepo_bench.training.language.start import starting_model

@@ -1,0 +1,130 @@
+"""What is seen to before a language run costs anything: the task's texts, its prompts in the model, its rewards."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence, Sized
+from functools import lru_cache
+
+import numpy as np
+
+from haepo_bench.errors import TaskError, UserError, blamed_on
+from haepo_bench.tasks.language import TINY, Example, LanguageTask
+from haepo_bench.training.language.models import Source, check_weights, context_of, load_texts
+
+#: Prompts of each kind, trained on and held out, that rewards are tried on.
+_TRIED = 2
+
+
+@lru_cache(maxsize=8)  # a suite asks for each task once an algorithm
+def check_task(task: LanguageTask, source: Source, *, chat: bool) -> None:
+    """Refuses a task that cannot be learnt by its model or paid by its rewards, as far as is known without training.
+
+    Raises:
+        TaskError: its texts do not do, the model's files do not fit together, prompts do not fit into a context, or a
+            reward is none.
+    """
+    check_texts(task)
+    with blamed_on("model"):
+        check_weights(source)
+        check_prompts(task, source, chat=chat)
+    for key, reward_model in task.reward_models.items():
+        with blamed_on(key):
+            reward_model.check([*task.train, *task.held_out], task.horizon)
+    if all(reward_model.is_small for reward_model in task.reward_models.values()):
+        try_rewards(task)
+
+
+def check_texts(task: LanguageTask) -> None:
+    """Refuses a task without prompts, with prompts both trained on and held out, or with texts the tiny model lacks.
+
+    Raises:
+        TaskError: names one.
+    """
+    for what, examples in (("train on", task.train), ("evaluate on", task.held_out)):
+        if not examples:
+            raise TaskError(f"{task.id} has no prompts to {what}", remedy="mend the task: `train` and `held_out`")
+    trained = {example.prompt for example in task.train}
+    shared = [example.prompt for example in task.held_out if example.prompt in trained]
+    if shared:
+        raise TaskError(
+            f"held-out prompts of {task.id} are trained on too ({len(shared):,} of {len(task.held_out):,}), such as "
+            f"{shared[0][:60]!r}",
+            remedy="mend the task: no prompt of `held_out` may be in `train`",
+        )
+    if task.model == TINY:
+        _check_vocabulary(task)
+
+
+def check_prompts(task: LanguageTask, source: Source, *, chat: bool) -> None:
+    """Refuses prompts that do not fit into the model's context with the longest response.
+
+    Raises:
+        TaskError: names the longest prompt; or the tokenizer or the configuration cannot be loaded.
+    """
+    context = context_of(source)
+    tokens: Callable[[Sequence[str]], Sequence[Sized]]
+    if source.name == TINY:  # a character a token: without the libraries, so that suites are checked fast
+        tokens = lambda texts: [f"<{text}" for text in texts]  # noqa: E731
+    else:
+        tokens = load_texts(source, task, chat=chat).prompts
+    examples = [*task.train, *task.held_out]
+    lengths = [len(ids) for ids in tokens([example.prompt for example in examples])]
+    if 0 in lengths:
+        raise TaskError(f"{task.id} has an empty prompt", remedy="a prompt needs one token at least")
+    longest = max(range(len(lengths)), key=lengths.__getitem__)
+    if context is not None and lengths[longest] + task.horizon > context:
+        start = examples[longest].prompt[:60]
+        raise TaskError(
+            f"a prompt of {task.id} has {lengths[longest]:,} tokens, which with a response of {task.horizon:,} is more "
+            f"than the model's context of {context:,}: {start!r}",
+            remedy="shorten or leave out such prompts, or take a model with a longer context",
+        )
+
+
+@lru_cache(maxsize=8)
+def try_rewards(task: LanguageTask) -> None:
+    """Asks for the rewards of a few of the task's own texts: what is wrong with all of them shows before training.
+
+    Raises:
+        TaskError: they are no finite numbers, one a response, or cannot be computed.
+    """
+    examples = [*task.train[:_TRIED], *task.held_out[:_TRIED]]
+    known = dict(task.demonstrations)
+    responses = [example.reference or known.get(example.prompt, "") for example in examples]
+    try:
+        _pay(task, examples, responses)
+    except UserError:
+        raise
+    except Exception as error:  # anybody's code
+        raise TaskError(
+            f"the rewards of {task.id} fail on its own texts, such as {responses[0][:60]!r} in response to "
+            f"{examples[0].prompt[:60]!r}: {type(error).__name__}: {error}",
+            remedy="mend the task",
+        ) from error
+
+
+def _pay(task: LanguageTask, examples: Sequence[Example], responses: Sequence[str]) -> None:
+    # Streams of a run are keyed by its seed; this one is no run's.
+    task.training().rewards(examples, responses, np.random.default_rng(0))  # type: ignore[attr-defined]
+    task.gold(examples, responses)
+    task.metrics(examples, responses)
+
+
+def _check_vocabulary(task: LanguageTask) -> None:
+    known = set(task.vocabulary)
+    # Whatever the longest tokens leave over must be tokens itself; mostly all characters are.
+    cut = re.compile("|".join(re.escape(token) for token in sorted(known, key=len, reverse=True)) or r"(?!)")
+    for text in _texts(task):
+        if not known.issuperset(text) and (rest := cut.sub("", text)):
+            raise TaskError(
+                f"the vocabulary of {task.id} has no token for {rest[0]!r} of its own text {text[:60]!r}",
+                remedy="mend the task: `characters` and `words` of tasks/language.py make a vocabulary of texts",
+            )
+
+
+def _texts(task: LanguageTask) -> Iterator[str]:
+    for example in (*task.train, *task.held_out):
+        yield example.prompt
+    for demonstration in task.demonstrations:
+        yield from demonstration
+    for pair in task.pairs:
+        yield from pair
