@@ -169,10 +169,12 @@ def train_ours(algorithm: str, size: Size, model: str, steps: int) -> list[float
     tokens = size.responses * RESPONSE
     results: list[SeedResult] = []
     recorder = Recorder([0], budget=tokens * steps, every=tokens, episodes=1, on_finished=results.append)
-    name = "dpo" if algorithm == "dpo" else "grpo"
-    settings: dict[str, Any] = {"prompts": size.responses // GROUP, "completions": GROUP, "learning_rate": 1e-4}
+    # TRL's losses have no entropy bonus.
+    name, settings = "grpo", {"learning_rate": 1e-4, "entropy_coefficient": 0.0}
     if algorithm == "dpo":
-        name, settings = "dpo-offline", {"prompts": size.responses // 2, "reference": "initial", "learning_rate": 1e-4}
+        name, settings = "dpo-offline", settings | {"prompts": size.responses // 2, "reference": "initial"}
+    else:
+        settings |= {"prompts": size.responses // GROUP, "completions": GROUP}
     catalogue.algorithm(name).configure(settings, task).train(task, [0], recorder, device="cpu")
     column = results[0].curve["seconds_per_step"]
     return [seconds for seconds in column if seconds is not None]

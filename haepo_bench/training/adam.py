@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-#: Parameters that are updated at a time: bounds what is held beside them, and more than small policies have.
-_PIECE = 1 << 24
+#: Parameters that are updated at a time: what an update reads and writes then stays in a processor's cache.
+_PIECE = 1 << 19
 
 
 class Adam:

@@ -139,6 +139,9 @@ class LanguageTrainer:
             self.optimiser.step(self.policy.gradient)
             self.policy.publish()
             seen.append(diagnostics)
+        # Smallest and largest in one pass: `isfinite` of a large model takes as long as its update.
+        ends = torch.stack([*torch.aminmax(self.policy.parameters), seen[-1]["loss"][0]])
+        finite = bool(torch.isfinite(ends).all())
         columns = {name: torch.stack([one[name] for one in seen])[:, 0].tolist() for name in seen[0]}
         means = {name: sum(values) / len(values) for name, values in columns.items()}
         # As in training of small policies: the entropy is the behaviour policy's, the KL that before the last step.
@@ -146,7 +149,7 @@ class LanguageTrainer:
         if settings.epochs == 1:
             del means["kl_previous"]
         means["seconds_per_step"] = (sampling_seconds + time.perf_counter() - started) / settings.epochs
-        if all(map(torch.isfinite, seen[-1]["loss"])) and bool(torch.isfinite(self.policy.parameters).all()):
+        if finite:
             self.recorder.updated(self.seed, settings.epochs, means)
         else:
             self.recorder.diverged(self.seed, "the loss or a parameter is not finite")

@@ -162,7 +162,8 @@ class LanguageUpdate:
     def _push(self, chunk: _Chunk, evaluated: Evaluated, back: tuple[Tensor | None, ...]) -> None:
         outputs, gradients = [], []
         for output, gradient in zip((evaluated.log_probs, evaluated.entropy, evaluated.values), back, strict=False):
-            if output is not None and gradient is not None:
+            # A coefficient of 0 asks for nothing back.
+            if output is not None and gradient is not None and gradient.any():
                 outputs.append(output)
                 gradients.append(gradient.reshape(self._rows, self._T)[chunk.rows, : output.shape[1]])
         if outputs:
