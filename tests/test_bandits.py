@@ -164,7 +164,11 @@ def test_algorithms_tell_contexts_apart():
 
 @pytest.mark.parametrize(
     ("variant", "time_limit", "says"),
-    [("pi-square", None, "'bandit/pi-squared'"), ("1000-arms", None, "'bandit/1000-arm'"), ("contextual", 2, "remove time_limit")],
+    [
+        ("pi-square", None, "'bandit/pi-squared'"),
+        ("1000-arms", None, "'bandit/1000-arm'"),
+        ("contextual", 2, "remove time_limit"),
+    ],
 )
 def test_bad_bandits(variant, time_limit, says):
     with pytest.raises(TaskError, match=says):
