@@ -8,7 +8,16 @@ from matplotlib.ticker import MaxNLocator
 
 from haepo_bench.report.document import SuiteResult, TaskResult
 from haepo_bench.report.dots import in_view
-from haepo_bench.report.figure_sheet import Picture, grid_shape, legend_labels, line_style, save, seed_counts, sheet
+from haepo_bench.report.figure_sheet import (
+    Picture,
+    draw_band,
+    grid_shape,
+    legend_labels,
+    line_style,
+    save,
+    seed_counts,
+    sheet,
+)
 from haepo_bench.report.styles import INK, Styles
 from haepo_bench.report.tables import Footnotes
 from haepo_bench.report.text import shorten
@@ -87,11 +96,7 @@ def profile_figure(suite: SuiteResult, styles: Styles) -> Picture:
     labels = legend_labels(own, footnotes, n_of_seeds=False)
     figure, (axes,) = sheet(6.6, 3.3, 1, 1, labels, caption, styles)
     for number, profile in enumerate(suite.profiles):
-        style = line_style(styles, profile.algorithm)
-        mean, low, high = (np.array(v, dtype=float) for v in (profile.band.mean, profile.band.low, profile.band.high))
-        every = max(1, len(profile.thresholds) // 5)
-        axes.plot(profile.thresholds, mean, markevery=(number % every, every), **style)
-        axes.fill_between(profile.thresholds, low, high, color=style["color"], alpha=0.13, linewidth=0)
+        draw_band(axes, profile.thresholds, profile.band, line_style(styles, profile.algorithm), number)
     axes.set_title(f"Performance profiles: {shorten(suite.suite, 50)}", fontweight="bold", pad=8)
     axes.set_xlabel("final score τ (0: random, 1: solved)")
     axes.set_ylabel("share of runs above τ")

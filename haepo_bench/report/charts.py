@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup, escape
 
-from haepo_bench.report.document import Band, SuiteResult, TaskResult
+from haepo_bench.report.document import AlgorithmResult, Band, SuiteResult, TaskResult
 from haepo_bench.report.styles import COLOURS, DARK_COLOURS, DASHES, MARKERS, Look, Styles
 from haepo_bench.report.tables import Footnotes, kind, return_decimals
 
@@ -93,11 +93,10 @@ def curve_chart(task: TaskResult, styles: Styles) -> LineChart | None:
             "cpu_seconds": curve.cpu_seconds,
         }
         bands = {"score": curve.score, "eval_return": curve.eval_return}
-        detail = f"{len(result.seeds.shown)}/{len(result.seeds.planned)} seeds"
         series.append(
             Series(
                 name=result.algorithm,
-                detail=", ".join(filter(None, (kind(result), detail))),
+                detail=kind_and_seeds(result),
                 look=styles.of(result.algorithm),
                 x={key: values for key, values in times.items() if any(value is not None for value in values)},
                 y={key: band for key, band in bands.items() if band is not None},
@@ -121,6 +120,12 @@ def curve_chart(task: TaskResult, styles: Styles) -> LineChart | None:
         series=series,
         notes=[f"Sampled policy. Line: mean over seeds. Band: {BAND}.", *footnotes.lines],
     )
+
+
+def kind_and_seeds(result: AlgorithmResult) -> str:
+    """What the legend says of an algorithm on a task beside its name."""
+    seeds = f"{len(result.seeds.shown)}/{len(result.seeds.planned)} seeds"
+    return ", ".join(filter(None, (kind(result), seeds)))
 
 
 def profile_chart(suite: SuiteResult, styles: Styles) -> LineChart | None:

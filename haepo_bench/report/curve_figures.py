@@ -9,7 +9,16 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from haepo_bench.report.document import AlgorithmResult, Band, SuiteResult, TaskResult
 from haepo_bench.report.dots import in_view
-from haepo_bench.report.figure_sheet import Picture, grid_shape, legend_labels, line_style, save, seed_counts, sheet
+from haepo_bench.report.figure_sheet import (
+    Picture,
+    draw_band,
+    grid_shape,
+    legend_labels,
+    line_style,
+    save,
+    seed_counts,
+    sheet,
+)
 from haepo_bench.report.styles import INK, Styles
 from haepo_bench.report.tables import Footnotes, heading
 from haepo_bench.report.text import shorten
@@ -65,16 +74,10 @@ def _draw(axes: Axes, task: TaskResult, styles: Styles, x: str) -> None:
         position = _x(result, x)
         if position is None:
             continue
-        band = _y(result, scored)
-        # Beyond some 1e300 matplotlib overflows.
-        mean, low, high = (np.clip(np.array(v, dtype=float), -1e100, 1e100) for v in (band.mean, band.low, band.high))
         reached = max(reached, float(np.nanmax(position)))
-        style = line_style(styles, result.algorithm)
-        every = max(1, len(position) // 5)
-        axes.plot(position, mean, markevery=(number % every, every), **style)
-        axes.fill_between(position, low, high, color=style["color"], alpha=0.13, linewidth=0)
-        shown += mean[np.isfinite(mean)].tolist()
-        edges += [*low[np.isfinite(low)].tolist(), *high[np.isfinite(high)].tolist()]
+        drawn = draw_band(axes, position, _y(result, scored), line_style(styles, result.algorithm), number)
+        shown += drawn.shown
+        edges += drawn.edges
     if scored:
         for level in (0.0, 1.0):
             axes.axhline(level, color=INK, linewidth=0.8, linestyle=(0, (1, 2)), zorder=1)

@@ -14,8 +14,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
+from numpy.typing import NDArray
 
-from haepo_bench.report.document import AlgorithmResult
+from haepo_bench.report.document import AlgorithmResult, Band
 from haepo_bench.report.styles import COLOURS, DASHES, FAINT, INK, MARKERS, Styles
 from haepo_bench.report.tables import Footnotes, kind
 from haepo_bench.report.text import shorten
@@ -72,6 +73,13 @@ class Picture(NamedTuple):
     svg: bytes
 
 
+class Drawn(NamedTuple):
+    """What should be in view of lines, and of their bands as far as they are not too wide."""
+
+    shown: list[float]
+    edges: list[float]
+
+
 @contextmanager
 def drawing() -> Iterator[None]:
     """Figures drawn within look the same whatever the user's matplotlibrc says."""
@@ -93,6 +101,26 @@ def line_style(styles: Styles, algorithm: str) -> dict[str, Any]:
         "marker": _SHAPES[MARKERS[look.marker]],
         "markeredgecolor": "none",
     }
+
+
+def draw_band(
+    axes: Axes, x: Sequence[float | None] | NDArray[Any], band: Band, style: dict[str, Any], number: int
+) -> Drawn:
+    """A line with its band; of the `number`-th one the markers stand elsewhere than those of the others.
+
+    Args:
+        x: [mark].
+        style: of `line_style`.
+    """
+    # Beyond some 1e300 matplotlib overflows.
+    position, mean, low, high = (
+        np.clip(np.array(values, dtype=float), -1e100, 1e100) for values in (x, band.mean, band.low, band.high)
+    )
+    every = max(1, len(position) // 5)
+    axes.plot(position, mean, markevery=(number % every, every), **style)
+    axes.fill_between(position, low, high, color=style["color"], alpha=0.13, linewidth=0)
+    edges = [*low[np.isfinite(low)].tolist(), *high[np.isfinite(high)].tolist()]
+    return Drawn(mean[np.isfinite(mean)].tolist(), edges)
 
 
 def sheet(

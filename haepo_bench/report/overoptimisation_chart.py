@@ -1,10 +1,10 @@
 """Gold and proxy reward against the square root of the KL to the initial policy, as a chart of the page."""
 
-from haepo_bench.report.charts import BAND, Axis, LineChart, Series
+from haepo_bench.report.charts import BAND, Axis, LineChart, Series, kind_and_seeds
 from haepo_bench.report.document import TaskResult
-from haepo_bench.report.overoptimisation_table import DISTANCE, ORDER_NOTE, divergence_notes, optimised
+from haepo_bench.report.overoptimisation_table import DISTANCE, GOLD, ORDER_NOTE, PROXY, divergence_notes, optimised
 from haepo_bench.report.styles import Styles
-from haepo_bench.report.tables import Footnotes, kind, return_decimals
+from haepo_bench.report.tables import Footnotes, return_decimals
 
 
 def overoptimisation_chart(task: TaskResult, styles: Styles) -> LineChart | None:
@@ -16,9 +16,7 @@ def overoptimisation_chart(task: TaskResult, styles: Styles) -> LineChart | None
     series = [
         Series(
             name=result.algorithm,
-            detail=", ".join(
-                filter(None, (kind(result), f"{len(result.seeds.shown)}/{len(result.seeds.planned)} seeds"))
-            ),
+            detail=kind_and_seeds(result),
             look=styles.of(result.algorithm),
             x={"sqrt_kl": found.sqrt_kl, "env_steps": result.curve.env_steps if result.curve else []},
             y={"gold": found.gold, "proxy": found.proxy},
@@ -34,8 +32,8 @@ def overoptimisation_chart(task: TaskResult, styles: Styles) -> LineChart | None
             Axis("env_steps", "Env steps", "training env steps a seed", 0, log=True),
         ],
         y=[
-            Axis("gold", "Gold", "gold reward (evaluation)", return_decimals([end.gold for end in ends])),
-            Axis("proxy", "Proxy", "proxy reward (what training pays)", return_decimals([end.proxy for end in ends])),
+            Axis("gold", "Gold", GOLD, return_decimals([end.gold for end in ends])),
+            Axis("proxy", "Proxy", PROXY, return_decimals([end.proxy for end in ends])),
         ],
         series=series,
         notes=[

@@ -17,8 +17,9 @@ from haepo_bench.report.tables import (
     seeds_cell,
 )
 
-#: How the horizontal axis of pictures is labelled.
+#: How the axes of pictures are labelled.
 DISTANCE = "√KL to the initial policy (KL in nats a response)"
+GOLD, PROXY = "gold reward (evaluation)", "proxy reward (what training pays)"
 ORDER_NOTE = "Lines go from mark to mark; √KL, a mean over seeds too, need not grow on the way."
 
 READING_NOTE = (
