@@ -151,7 +151,11 @@ class LanguageUpdate:
         kl = k3(lp, torch.where(self._batch.mask, self._batch.reference_log_probs, 0.0))
         batch = replace(self._batch, log_probs=log_probs, entropy=entropy, kl_to_reference=kl, values=values)
         output = objective(batch)
-        back = torch.autograd.grad(output.loss.sum(), leaves, allow_unused=True)
+        # A coefficient of 0 asks for nothing back, as if it were not in the loss.
+        back = tuple(
+            None if gradient is None or not gradient.any() else gradient
+            for gradient in torch.autograd.grad(output.loss.sum(), leaves, allow_unused=True)
+        )
         self._policy.gradient.zero_()
         needs_entropy = back[1] is not None
         for number, chunk in enumerate(self._chunks):
@@ -162,8 +166,7 @@ class LanguageUpdate:
     def _push(self, chunk: _Chunk, evaluated: Evaluated, back: tuple[Tensor | None, ...]) -> None:
         outputs, gradients = [], []
         for output, gradient in zip((evaluated.log_probs, evaluated.entropy, evaluated.values), back, strict=False):
-            # A coefficient of 0 asks for nothing back.
-            if output is not None and gradient is not None and gradient.any():
+            if output is not None and gradient is not None:
                 outputs.append(output)
                 gradients.append(gradient.reshape(self._rows, self._T)[chunk.rows, : output.shape[1]])
         if outputs:
