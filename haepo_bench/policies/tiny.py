@@ -1,7 +1,7 @@
 """The built-in tiny language model: a Llama of two layers over a few tokens, an ordinary Hugging Face model."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -19,14 +19,18 @@ def tiny_tokenizer(vocabulary: Sequence[str]) -> Any:
     from transformers import PreTrainedTokenizerFast
 
     numbers = {token: number for number, token in enumerate([PAD, START, STOP, *vocabulary])}
-    longest_first = "|".join(re.escape(token) for token in sorted(vocabulary, key=len, reverse=True))
     tokenizer = Tokenizer(models.WordLevel(numbers, unk_token=PAD))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(rf"{longest_first}|[\s\S]"), "isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(rf"{longest_first(vocabulary)}|[\s\S]"), "isolated")
     tokenizer.decoder = decoders.Fuse()
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{START} $A", special_tokens=[(START, numbers[START])]
     )
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=PAD, bos_token=START, eos_token=STOP)
+
+
+def longest_first(vocabulary: Iterable[str]) -> str:
+    """The regular expression that cuts a text into the longest tokens that fit."""
+    return "|".join(re.escape(token) for token in sorted(vocabulary, key=len, reverse=True))
 
 
 def tiny_model(vocabulary: Sequence[str]) -> Any:

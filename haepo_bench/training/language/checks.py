@@ -62,7 +62,7 @@ def check_prompts(task: LanguageTask, source: Source, *, chat: bool) -> None:
     """
     context = context_of(source)
     tokens: Callable[[Sequence[str]], Sequence[Sized]]
-    if source.name == TINY:  # a character a token: without the libraries, so that suites are checked fast
+    if source.name == TINY:  # at most a token a character: without the libraries, so that suites are checked fast
         tokens = lambda texts: [f"<{text}" for text in texts]  # noqa: E731
     else:
         tokens = load_texts(source, task, chat=chat).prompts
@@ -110,9 +110,11 @@ def _pay(task: LanguageTask, examples: Sequence[Example], responses: Sequence[st
 
 
 def _check_vocabulary(task: LanguageTask) -> None:
+    from haepo_bench.policies.tiny import longest_first
+
     known = set(task.vocabulary)
     # Whatever the longest tokens leave over must be tokens itself; mostly all characters are.
-    cut = re.compile("|".join(re.escape(token) for token in sorted(known, key=len, reverse=True)) or r"(?!)")
+    cut = re.compile(longest_first(known) or r"(?!)")
     for text in _texts(task):
         if not known.issuperset(text) and (rest := cut.sub("", text)):
             raise TaskError(
