@@ -121,6 +121,11 @@ def on_policy(batch: TrajectoryBatch) -> TrajectoryBatch:
     return replace(batch, behaviour_log_probs=batch.log_probs.detach())
 
 
+def pair() -> TrajectoryBatch:
+    """The first two trajectories of the toy batch."""
+    return replace(toy(), **{name: getattr(toy(), name)[:, :, :2] for name in TENSORS})
+
+
 def each_tensor(batch: TrajectoryBatch, change: Callable[[Tensor], Tensor], *, steps: bool = False) -> TrajectoryBatch:
     """The batch with every tensor (of those a step: `steps`) changed."""
 

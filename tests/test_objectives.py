@@ -16,6 +16,7 @@ from objective_support import (
     expected,
     gradient,
     loss,
+    pair,
     per_trajectory,
     random_batch,
     toy,
@@ -168,12 +169,11 @@ def test_grpo_on_policy_gradient_is_the_group_relative_policy_gradient():
 
 
 def test_dpo_on_one_pair():
-    pair = toy()
-    pair = replace(pair, **{name: getattr(pair, name)[:, :, :2] for name in TENSORS})
-    assert loss(Dpo(entropy_coefficient=0), pair) == expected("dpo.loss")
+    batch = pair()
+    assert loss(Dpo(entropy_coefficient=0), batch) == expected("dpo.loss")
     for alpha in (0.8, 0.9, 1.2):
-        assert loss(Dpo(entropy_coefficient=0, alpha=alpha), pair) == expected(f"hdpo.loss alpha={alpha}")
-    (full,) = torch.autograd.grad(Dpo(entropy_coefficient=0)(pair).loss.sum(), pair.log_probs)
+        assert loss(Dpo(entropy_coefficient=0, alpha=alpha), batch) == expected(f"hdpo.loss alpha={alpha}")
+    (full,) = torch.autograd.grad(Dpo(entropy_coefficient=0)(batch).loss.sum(), batch.log_probs)
     assert full[0, 0, 0].tolist() == pytest.approx([VALUES["dpo.dloss/dL_w"]] * 2, abs=1e-8)
 
 

@@ -12,13 +12,13 @@ from objective_support import (
     BARE,
     MASK,
     RETURNS,
-    TENSORS,
     VALUES,
     F,
     expected,
     gradient,
     loss,
     on_policy,
+    pair,
     per_trajectory,
     random_batch,
     toy,
@@ -68,11 +68,6 @@ on_random_batches = settings(deadline=None, max_examples=15)
 def slope(objective: Objective, batch: TrajectoryBatch) -> Tensor:
     """d loss / d log_probs: [seed, group, trajectory, step]."""
     return torch.autograd.grad(objective(batch).loss.sum(), batch.log_probs)[0]
-
-
-def pair() -> TrajectoryBatch:
-    """The first two trajectories of the toy batch."""
-    return replace(toy(), **{name: getattr(toy(), name)[:, :, :2] for name in TENSORS})
 
 
 def test_rloo() -> None:
