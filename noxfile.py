@@ -1,9 +1,18 @@
 """Development sessions: `nox -s tests`, `lint`, `types`, `quickstart`, `benchmark`.
 
-Of the regression gate (docs/regression.md): `baseline`, `drills`, `calibration`.
+Of the dependencies: `lock`, `newest`, `oldest`. Of the regression gate (docs/regression.md): `baseline`, `drills`,
+`calibration`. Every session but `newest` and `oldest` installs the versions of the committed lock.
 """
 
+from pathlib import Path
+
 import nox
+
+LOCK = "constraints.txt"
+LOCK_HEAD = """\
+# The versions that this commit was tested with: one lock for Linux and macOS, Python 3.11 and newer, all extras.
+# Install with it: pip install -c constraints.txt '.[test]'. Made by: nox -s lock.
+"""
 
 nox.options.sessions = ["lint", "types", "tests"]
 nox.options.default_venv_backend = "venv"
@@ -12,14 +21,57 @@ nox.options.default_venv_backend = "venv"
 @nox.session
 def tests(session: nox.Session) -> None:
     """The test suite; arguments go to pytest."""
+    session.install("-c", LOCK, "-e", ".[test]")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def lock(session: nox.Session) -> None:
+    """Resolves constraints.txt anew, to the newest versions allowed; run the tests before you commit it."""
+    session.install("uv")
+    _compile(session, Path(LOCK), "--universal", "--all-extras", "--upgrade", "pyproject.toml")
+    resolved = Path(LOCK).read_text(encoding="utf-8")
+    Path(LOCK).write_text(LOCK_HEAD + resolved, encoding="utf-8")
+
+
+@nox.session
+def newest(session: nox.Session) -> None:
+    """The test suite with the newest versions that pyproject.toml allows; arguments go to pytest."""
     session.install("-e", ".[test]")
     session.run("pytest", *session.posargs)
 
 
 @nox.session
+def oldest(session: nox.Session) -> None:
+    """The test suite with the lowest versions that pyproject.toml names; arguments go to pytest.
+
+    PyTorch stays at the lock's version, since older builds bring gigabytes of CUDA packages on Linux; `-- --torch`
+    takes its lowest version too.
+    """
+    arguments = [argument for argument in session.posargs if argument != "--torch"]
+    temporary = Path(session.create_tmp())
+    held, lowest = temporary / "torch.txt", temporary / "lowest.txt"
+    pins = Path(LOCK).read_text(encoding="utf-8").splitlines()
+    held.write_text("\n".join(pin for pin in pins if pin.startswith("torch==") and "--torch" not in session.posargs))
+    if "--torch" not in session.posargs:
+        session.log("PyTorch is held at the lock's version; its lowest version is not run without -- --torch")
+    session.install("uv")
+    what = ("--resolution", "lowest-direct", "--extra", "test", "--constraints", str(held), "pyproject.toml")
+    _compile(session, lowest, *what)
+    session.install("-c", str(lowest), "-e", ".[test]")
+    session.run("pytest", *arguments)
+
+
+def _compile(session: nox.Session, output: Path, *arguments: str) -> None:
+    """Resolves requirements into `output`."""
+    quiet = ("--quiet", "--no-annotate", "--no-header", "--python-version", "3.11")
+    session.run("uv", "pip", "compile", *quiet, "--output-file", str(output), *arguments)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Style and likely mistakes."""
-    session.install("-e", ".[lint]")
+    session.install("-c", LOCK, "-e", ".[lint]")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
 
@@ -27,14 +79,14 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Static types of the package, strictly."""
-    session.install("-e", ".[lint]")
+    session.install("-c", LOCK, "-e", ".[lint]")
     session.run("mypy")
 
 
 @nox.session
 def quickstart(session: nox.Session) -> None:
     """The quickstart suite from an installed package, and its report."""
-    session.install(".")
+    session.install("-c", LOCK, ".")
     session.run("haepo-bench", "run", "suites/quickstart.yaml", *session.posargs)
     session.run("haepo-bench", "report")
 
@@ -42,14 +94,14 @@ def quickstart(session: nox.Session) -> None:
 @nox.session
 def benchmark(session: nox.Session) -> None:
     """Throughput; arguments go to benchmarks/throughput.py."""
-    session.install("-e", ".")
+    session.install("-c", LOCK, "-e", ".")
     session.run("python", "benchmarks/throughput.py", *session.posargs)
 
 
 @nox.session
 def baseline(session: nox.Session) -> None:
     """Records baselines/regression.json anew, from a clean tree: nox -s baseline -- "why it changes"."""
-    session.install("-e", ".")
+    session.install("-c", LOCK, "-e", ".")
     session.run("haepo-bench", "run", "suites/regression.yaml", "--results", "results/baseline")
     reason = " ".join(session.posargs)
     record = ("baseline", "results/baseline/regression", "--out", "baselines/regression.json", "--reason", reason)
@@ -59,12 +111,12 @@ def baseline(session: nox.Session) -> None:
 @nox.session
 def drills(session: nox.Session) -> None:
     """Plants faults and gates each; arguments go to benchmarks/drills.py."""
-    session.install("-e", ".")
+    session.install("-c", LOCK, "-e", ".")
     session.run("python", "benchmarks/drills.py", *session.posargs)
 
 
 @nox.session
 def calibration(session: nox.Session) -> None:
     """Measures the gate's false alarms and power; arguments go to benchmarks/calibration.py."""
-    session.install("-e", ".")
+    session.install("-c", LOCK, "-e", ".")
     session.run("python", "benchmarks/calibration.py", *session.posargs)

@@ -113,7 +113,10 @@ def test_a_mistake_reaches_the_summary_too(runner: Runner) -> None:
 
 @pytest.mark.parametrize(
     ("install", "words"),
-    [("", ["/actions/haepo bench"]), ("haepo-bench==1.0 my-plugin", ["haepo-bench==1.0", "my-plugin"])],
+    [
+        ("", ["-c", "/actions/haepo bench/constraints.txt", "/actions/haepo bench"]),
+        ("haepo-bench==1.0 my-plugin", ["haepo-bench==1.0", "my-plugin"]),
+    ],
 )
 def test_what_is_installed(tmp_path: Path, install: str, words: list[str]) -> None:
     python = tmp_path / "python"
