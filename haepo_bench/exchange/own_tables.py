@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,8 @@ def _first_line(error: Exception) -> str:
 
 def _read(path: Path) -> Rows:
     if path.suffix == ".csv":
-        return read_csv(read_bytes(path), str(path))
+        table = read_csv(read_bytes(path), str(path))
+        return replace(table, columns={unquoted_csv_text(name): column for name, column in table.columns.items()})
     try:
         import pandas as pd
         import pyarrow  # noqa: F401  # pandas reads Parquet with it
