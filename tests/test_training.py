@@ -346,9 +346,7 @@ def test_recorder_serves_all_marks_that_an_iteration_crosses():
     recorder.updated(7, 4, {"y": 5.0})
     recorder.collected(7, 10, 1, {"x": 2.0})
     assert recorder.due() == []  # mark 60 needs a step beyond 60
-    recorder.updated(
-        7, 4, {"y": 7.0, "eval_return": 99.0}
-    )  # kept apart from the measurement
+    recorder.updated(7, 4, {"y": 7.0, "eval_return": 99.0})  # kept apart from the measurement
     recorder.collected(7, 50, 1, {"x": 4.0})
     assert recorder.due() == [(7, 5)]
     recorder.evaluated(7, Evaluation(3.0, 0.5, 4.0, 9))

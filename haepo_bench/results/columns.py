@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 Kind = Literal["progress", "return", "training", "objective", "evaluation", "end", "cost"]
 
 REDUCTION: dict[Kind, str] = {
-    "progress": "the count at the evaluation point",
+    "progress": "as it stands at the evaluation point",
     "return": "of the evaluation at the evaluation point",
     "training": "mean of the iterations since the last evaluation point",
     "objective": "mean of the iterations since the last evaluation point",
@@ -57,35 +57,33 @@ _CURVE = (
     Column(
         "wall_seconds",
         "Wall seconds",
-        "s",
+        "",
         "of training so far, evaluation apart; where seeds train as one batch, an equal share of the batch's time",
         "progress",
         clock=True,
     ),
-    Column("cpu_seconds", "CPU seconds", "s", "the same of the processor", "progress", clock=True),
+    Column("cpu_seconds", "CPU seconds", "", "the same of the processor", "progress", clock=True),
     Column(
         "eval_return",
         "Return, sampled policy",
-        "return",
+        "",
         "mean over the evaluation episodes, sampled policy: the primary result; of language tasks the gold reward on "
         "held-out prompts",
         "return",
     ),
-    Column("eval_return_greedy", "Return, greedy policy", "return", "the same, greedy policy", "return"),
+    Column("eval_return_greedy", "Return, greedy policy", "", "the same, greedy policy", "return"),
     Column(
         "eval_return_std",
         "Return, deviation over episodes",
-        "return",
+        "",
         "standard deviation over the evaluation episodes, sampled policy",
         "return",
     ),
-    Column(
-        "train_return", "Training return", "return", "mean over the training episodes, as training pays", "training"
-    ),
+    Column("train_return", "Training return", "", "mean over the training episodes, as training pays", "training"),
     Column(
         "clean_return",
         "Training return, clean",
-        "return",
+        "",
         "of the training episodes as the task itself pays (language: the gold reward), where training pays otherwise "
         "(`noise(...)` and the like, proxies)",
         "training",
@@ -194,7 +192,7 @@ _CURVE = (
     Column(
         "regret",
         "Expected regret per pull",
-        "return",
+        "",
         "mean expected regret of a pull: the best arm's mean minus the chosen one's (bandits)",
         "training",
         decimals=3,
@@ -239,7 +237,7 @@ _CURVE = (
     Column(
         "proxy_return",
         "Proxy reward",
-        "reward",
+        "",
         "what training pays, of the same sampled responses; absent where training pays the gold reward (language)",
         "evaluation",
         decimals=2,
@@ -247,7 +245,7 @@ _CURVE = (
     Column(
         "proxy_return_std",
         "Proxy reward, deviation over responses",
-        "reward",
+        "",
         "standard deviation of `proxy_return` over the responses; absent likewise (language)",
         "evaluation",
     ),
@@ -337,15 +335,17 @@ _CURVE = (
 )
 
 _COST = (
-    Column("wall_seconds", "Wall seconds", "s", "of training, evaluation apart", "cost", clock=True),
-    Column("cpu_seconds", "CPU seconds", "s", "of training, evaluation apart", "cost", clock=True),
+    Column("wall_seconds", "Wall seconds", "", "of training, evaluation apart", "cost", clock=True),
+    Column("cpu_seconds", "CPU seconds", "", "of training, evaluation apart", "cost", clock=True),
     Column(
         "env_steps_collected", "Env steps", "", "that training took, a little beyond the budget", "cost", whole=True
     ),
-    Column("gradient_steps", "Gradient steps", "", "", "cost", whole=True),
+    Column("gradient_steps", "Gradient steps", "", "of training", "cost", whole=True),
     Column("episodes", "Episodes", "", "of training", "cost", whole=True),
-    Column("evaluation_env_steps", "Env steps of evaluation", "", "", "cost", whole=True),
-    Column("evaluation_seconds", "Seconds of evaluation", "s", "", "cost", clock=True),
+    Column("evaluation_env_steps", "Env steps of evaluation", "", "beside those of training", "cost", whole=True),
+    Column(
+        "evaluation_seconds", "Seconds of evaluation", "", "wall seconds, beside those of training", "cost", clock=True
+    ),
     Column(
         "peak_memory_bytes",
         "Peak memory",
