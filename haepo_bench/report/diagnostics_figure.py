@@ -34,9 +34,12 @@ def diagnostics_figure(task: TaskResult, name: str, styles: Styles) -> Picture:
             axes.set_visible(False)
             continue
         _estimates(axes, task.diagnostic_columns[i], task, names, styles)
-        axes.set_yticks(range(len(names)))
-        labels = [shorten(result.algorithm, 26) + footnotes.marker(result) for result in results]
-        axes.set_yticklabels(labels if i % columns == 0 else [""] * len(names))
+        if i % columns:
+            axes.set_yticks([])
+        else:
+            axes.set_yticks(
+                range(len(names)), [shorten(result.algorithm, 26) + footnotes.marker(result) for result in results]
+            )
     return save(figure, f"{name}-diagnostics", f"{task.task}: diagnostics at the end of training")
 
 
