@@ -54,9 +54,7 @@ NO_DIAGNOSTICS = {
     "cpu_seconds",
     "eval_return",
     "eval_return_greedy",
-    "relative_first_success",
     "eval_return_std",
-    "proxy_return_std",
 }
 
 
@@ -245,7 +243,6 @@ class Suite:
     def algorithm(self, cell: Cell) -> dict[str, Any]:
         first = min(cell.runs, key=lambda run: (run["provenance"]["started"], run["seed"]))
         added = [r["seed"] for r in cell.runs if r["provenance"]["declaration"] != first["provenance"]["declaration"]]
-        stated = [run["provenance"]["tuning_trials"] for run in cell.runs if "tuning_trials" in run["provenance"]]
         columns = {name for run in cell.done for name in run["curve"]} - NO_DIAGNOSTICS
         diagnostics = {name: estimate([cell.last(run, name) for run in cell.done]) for name in columns}
         passes = {name for run in cell.done for name in run["final"] if "pass_at" in name}
@@ -275,7 +272,6 @@ class Suite:
                 "exploratory": added,
             },
             "if_missing": missing,
-            "tuning_trials": max(stated, default=None),
             "cost": {name: estimate([run["cost"].get(name) for run in cell.runs])["mean"] for name in COSTS},
             "diagnostics": diagnostics,
             "curve": {

@@ -65,6 +65,9 @@ ARROWS: dict[str, set[str]] = {
 EXCEPTIONS = {
     # A task knows its reference returns, whose type is part of the run record.
     ("tasks", "haepo_bench.results.record", "References"),
+    # What an objective or a task records of its own is declared beside it, as the registry of columns does.
+    ("tasks", "haepo_bench.results.columns", "Column"),
+    ("objectives", "haepo_bench.results.columns", "Column"),
     # Data frames hold the numbers that a curve is reduced to, for the report and for whatever else reads runs.
     ("results", "haepo_bench.statistics.curves", "area_under_curve"),
     ("results", "haepo_bench.statistics.curves", "area_until"),

@@ -14,7 +14,7 @@ from language_support import LETTERS, Vowels, small_model
 from haepo_bench import catalogue
 from haepo_bench.errors import TaskError, UserError
 from haepo_bench.policies.tiny import tiny_tokenizer
-from haepo_bench.results.record import CLOCK_COLUMNS
+from haepo_bench.results.columns import CLOCK_COLUMNS
 from haepo_bench.training.language import models
 
 TASK = {"id": "lm/arithmetic", "budget": {"env_steps": 2_000}, "evaluation": {"every": 1_000, "episodes": 10}}

@@ -100,7 +100,10 @@ def test_only_the_task_with_a_proxy_has_it(document: ReportDocument) -> None:
     assert overoptimisation_chart(other, suite_styles(suite)) is None
     pictures = suite_pictures(suite)
     assert [picture.name for picture in pictures[other.task]] == ["bandit_10-arm-steps", "bandit_10-arm-seconds"]
-    assert [picture.name for picture in pictures[TASK]][2:] == ["lm_synthetic-summary-kl"]
+    assert [picture.name for picture in pictures[TASK]][2:] == [
+        "lm_synthetic-summary-kl",
+        "lm_synthetic-summary-diagnostics",
+    ]
 
 
 def test_every_format_shows_it(root: Path, document: ReportDocument, tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ from synthetic_runs import put, put_plan, record
 
 from haepo_bench.report.build import build_report
 from haepo_bench.report.csv_files import more_csv
-from haepo_bench.report.document import ReportDocument
 from haepo_bench.report.files import render
 from haepo_bench.results.claims import DeclaredClaims, declaration_hash
 from haepo_bench.results.store import Store
@@ -81,7 +80,6 @@ def _run(
     )
     later = name == "haepo-listwise" and seed >= 19
     provenance = {"started": f"2026-01-0{2 if later else 1}", "declaration": "earlier" if not later else declaration}
-    provenance |= {"tuning_trials": 12} if name == "grpo" else {}
     curve = dict(run.curve)
     if status != "failed":
         place = np.arange(9) * (0.5 + 0.2 * NAMES.index(name)) * (1 + 0.1 * rng.random())
@@ -193,10 +191,3 @@ def test_seeds_added_after_a_look_are_labelled_everywhere(store: Store) -> None:
         *((name, "0") for name in NAMES if name != "haepo-listwise"),
         ("haepo-listwise", "2"),
     }
-
-
-def test_the_document_knows_its_own_tuning(store: Store) -> None:
-    document: ReportDocument = build_report(store.root)
-    found = {(r.algorithm, r.tuning_trials) for task in document.suites[0].tasks for r in task.algorithms}
-    assert found == {("grpo", 12), *((name, None) for name in NAMES if name != "grpo")}
-    assert "none recorded" in render(document, "md")

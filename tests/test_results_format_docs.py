@@ -6,12 +6,14 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from benchmark_scripts import load
 from cli_support import run_here
 
 from haepo_bench.report import document
 from haepo_bench.report.csv_files import more_csv
 from haepo_bench.report.document import ReportDocument
-from haepo_bench.results.frames import COSTS, DIAGNOSTICS, MEASURES
+from haepo_bench.results.columns import COLUMNS, COST_COLUMNS
+from haepo_bench.results.frames import MEASURES
 from haepo_bench.results.record import Failure, Information, References, RunRecord
 from haepo_bench.results.selection import PlanDocument, PlannedCell
 
@@ -45,4 +47,13 @@ def test_every_csv_file_is_described() -> None:
 
 
 def test_every_column_is_described() -> None:
-    assert {*COSTS, *DIAGNOSTICS, *MEASURES} <= NAMED
+    assert {*COST_COLUMNS, *COLUMNS, *MEASURES} <= NAMED
+
+
+def test_the_tables_of_columns_are_those_of_the_code() -> None:
+    tables = load("column_tables")
+    page = tables.PAGE.read_text(encoding="utf-8")
+    assert tables.with_tables(page) == page, "run: python benchmarks/column_tables.py"
+    # Once for all that declare it, and with what the objective's own file says.
+    assert page.count("| `pair_accuracy` |") == 1
+    assert "that the search found (`bapo`)" in page

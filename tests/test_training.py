@@ -346,7 +346,7 @@ def test_recorder_serves_all_marks_that_an_iteration_crosses():
     recorder.updated(7, 4, {"y": 5.0})
     recorder.collected(7, 10, 1, {"x": 2.0})
     assert recorder.due() == []  # mark 60 needs a step beyond 60
-    recorder.updated(7, 4, {"y": 7.0, "eval_return": 99.0})  # no diagnostic stands in for a measurement
+    recorder.updated(7, 4, {"y": 7.0, "eval_return": 99.0})  # kept apart from the measurement
     recorder.collected(7, 50, 1, {"x": 4.0})
     assert recorder.due() == [(7, 5)]
     recorder.evaluated(7, Evaluation(3.0, 0.5, 4.0, 9))
@@ -355,6 +355,7 @@ def test_recorder_serves_all_marks_that_an_iteration_crosses():
     assert result.curve["eval_return"] == [1, 1, 1, 3, 3, 3]
     assert result.curve["x"] == [1, 1, 1, 3, 3, 3]
     assert result.curve["y"] == [None, None, None, 6, 6, 6]
+    assert result.curve["eval_return_recorded"] == [None, None, None, 99, 99, 99]
     assert result.curve["gradient_steps"] == [0, 0, 0, 8, 8, 8]
     assert result.cost["env_steps_collected"] == 105
 

@@ -6,7 +6,7 @@ from typing import Any
 import torch  # noqa: F401  # before the first test, so that conftest.py can hold it to one thread
 
 from haepo_bench import catalogue
-from haepo_bench.results.record import CLOCK_COLUMNS
+from haepo_bench.results.columns import CLOCK_COLUMNS
 from haepo_bench.tasks.base import Task
 from haepo_bench.training.algorithm import Algorithm
 from haepo_bench.training.recorder import Recorder, SeedResult

@@ -63,12 +63,15 @@ def export(results: Path, form: TableFormat, out: Path, *, force: bool = False) 
 
 def _csv(table: "pd.DataFrame") -> bytes:
     """UTF-8; numbers with all their digits; empty where undefined; no text that a spreadsheet takes for a formula."""
+    import pandas as pd
+
     from haepo_bench.exchange.tables import text_columns
 
     safe = table.copy(deep=False)
     for name in text_columns(safe):
         known = {value: csv_text(value) for value in safe[name].unique() if isinstance(value, str)}
         safe[name] = safe[name].map(lambda value, known=known: known.get(value, value))
+    safe.columns = pd.Index([csv_text(str(name)) for name in safe.columns])
     return safe.to_csv(index=False, lineterminator="\n").encode("utf-8", errors="replace")
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +14,16 @@ from haepo_bench.exchange.records import FOOTNOTE, IMPORTER_VERSION, final_value
 from haepo_bench.exchange.rows import Rows, number, read_bytes, read_csv
 from haepo_bench.exchange.storing import MissingRun
 from haepo_bench.report.text import unquoted_csv_text
+from haepo_bench.results.columns import COLUMNS, COST_COLUMNS, MEASURED, WHOLE
 from haepo_bench.results.hashing import digest
 from haepo_bench.results.record import Failure, Information, Number, References, RunRecord
 
 #: Columns of the curve table that follow from the others.
 _DERIVED = ("return_filled", "score", "return_greedy_filled", "score_greedy")
 _NO_CURVE = ("suite", "task", "algorithm", "seed", "status", *_DERIVED)
-_COSTS = (
-    "wall_seconds",
-    "cpu_seconds",
-    "env_steps_collected",
-    "gradient_steps",
-    "episodes",
-    "evaluation_env_steps",
-    "evaluation_seconds",
-    "peak_memory_bytes",
-)
-_WHOLE = frozenset(
-    {"env_steps", "gradient_steps", "episodes", "env_steps_collected", "evaluation_env_steps", "peak_memory_bytes"}
-)
+#: What only the last evaluation measures.
+_ENDS = tuple(name for name, column in COLUMNS.items() if column.kind == "end")
+_WHOLE = WHOLE & (MEASURED | COST_COLUMNS.keys())
 _REMEDY = "the two tables must be as `haepo-bench export` wrote them"
 
 #: Suite, task, algorithm and seed of a row.
@@ -89,7 +81,8 @@ def _first_line(error: Exception) -> str:
 
 def _read(path: Path) -> Rows:
     if path.suffix == ".csv":
-        return read_csv(read_bytes(path), str(path))
+        table = read_csv(read_bytes(path), str(path))
+        return replace(table, columns={unquoted_csv_text(name): column for name, column in table.columns.items()})
     try:
         import pandas as pd
         import pyarrow  # noqa: F401  # pandas reads Parquet with it
@@ -165,7 +158,8 @@ def _record(
     references = None
     if random is not None and solved is not None:
         references = References(random=random, solved=solved, source=_text(row, "reference_source"))
-    costs = {name: _whole(name, _float(row, name, place)) for name in _COSTS}
+    ends = {name: _float(row, name, place) for name in _ENDS}
+    costs = {name: _whole(name, _float(row, name, place)) for name in COST_COLUMNS}
     return RunRecord.model_validate(
         {
             "status": status,
@@ -181,7 +175,8 @@ def _record(
             "references": references,
             "information": _information(row, place),
             "curve": curve,
-            "final": final_values(curve, references),
+            "final": final_values(curve, references)
+            | {name: value for name, value in ends.items() if value is not None},
             "cost": {name: value for name, value in costs.items() if value is not None},
             "notes": json.loads(row["notes"]),
             "provenance": {**json.loads(row["provenance"]), "imported": imported},

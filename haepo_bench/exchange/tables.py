@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from haepo_bench.report.text import plain
+from haepo_bench.results.columns import WHOLE
+from haepo_bench.results.declared_columns import apart
 from haepo_bench.results.frames import curve_frame, run_frame
 from haepo_bench.results.record import RunRecord
 from haepo_bench.results.selection import SelectedCell, Selection
@@ -14,15 +16,7 @@ from haepo_bench.results.selection import SelectedCell, Selection
 #: What a row of either table belongs to; together they name one run.
 KEY = ("suite", "task", "algorithm", "seed")
 #: Columns that count things; written as whole numbers where all of their values are whole.
-COUNTS = (
-    "env_steps",
-    "gradient_steps",
-    "episodes",
-    "first_success",
-    "env_steps_collected",
-    "evaluation_env_steps",
-    "peak_memory_bytes",
-)
+COUNTS = ("budget", "marks", *sorted(WHOLE))
 #: Columns of the run table that hold a JSON document as text.
 DOCUMENTS = ("notes", "parameters", "settings", "provenance", "attempts")
 #: Columns of the run table that say what was run and what its numbers mean, before the numbers.
@@ -60,8 +54,8 @@ def tables(selections: Sequence[Selection]) -> Tables:
         if not selection.cells:
             continue
         own = curve_frame(selection.cells)
-        curves.append(_with_suite(own, selection.name))
-        numbers = run_frame(selection.cells, own)
+        curves.append(_with_suite(own.rename(columns=_shown), selection.name))
+        numbers = run_frame(selection.cells, own).rename(columns=_shown)
         described = pd.DataFrame([row for cell in selection.cells for row in _descriptions(cell)])
         joined = pd.concat([numbers, described.drop(columns=["status", "reason"])], axis=1)
         runs.append(_with_suite(joined, selection.name))
@@ -74,10 +68,13 @@ def _stacked(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 
 def _with_suite(frame: pd.DataFrame, suite: str) -> pd.DataFrame:
-    # A plugin may record a curve column of that name.
-    named = frame.rename(columns={"suite": "suite_recorded"})
-    named.insert(0, "suite", pd.Series([suite] * len(named), dtype=object))
-    return named
+    frame.insert(0, "suite", pd.Series([suite] * len(frame), dtype=object))
+    return frame
+
+
+def _shown(name: str) -> str:
+    """A plugin may record a column that is called like one of these tables."""
+    return apart(name, {"suite", *DESCRIPTION, *ORIGIN} - {"status", "reason"})
 
 
 def _ordered(runs: pd.DataFrame) -> pd.DataFrame:
@@ -100,7 +97,7 @@ def _one_line(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _whole_counts(frame: pd.DataFrame) -> pd.DataFrame:
-    for name in ("budget", "marks", *COUNTS):
+    for name in COUNTS:
         if name in frame:
             values = frame[name].dropna()
             if (values == values.round()).all() and (values.abs() < 2**53).all():

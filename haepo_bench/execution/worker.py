@@ -123,6 +123,7 @@ def _train(request: Request, connection: Connection) -> None:
     from haepo_bench.errors import UserError
     from haepo_bench.execution.checkpoints import FileCheckpoints
     from haepo_bench.execution.records import result_record
+    from haepo_bench.results.declared_columns import PROVENANCE_KEY, declaration
     from haepo_bench.suite.identity import code_hash
     from haepo_bench.training.recorder import Recorder
 
@@ -131,6 +132,8 @@ def _train(request: Request, connection: Connection) -> None:
 
     def finished(result: "SeedResult") -> None:
         provenance = {**request.provenance, **_accelerator(request.device)}
+        own = {name: said for name, said in columns.items() if name in result.curve or name in result.final}
+        provenance |= {PROVENANCE_KEY: own} if own else {}
         record = result_record(request.suite, cell, result, provenance)
         connection.send(Message("finished", record.to_json(), result.seed))
 
@@ -147,6 +150,7 @@ def _train(request: Request, connection: Connection) -> None:
 
     task = catalogue.task(cell.task, time_limit=cell.time_limit, options=cell.options)
     algorithm = catalogue.algorithm(cell.uses).configure(cell.overrides, task)
+    columns = declaration((*algorithm.columns, *task.columns))
     if code_hash(cell.uses, cell.task) != cell.code_hash:
         raise UserError("the source code has changed since this run was started", remedy="start it again")
     if "torch" in sys.modules:

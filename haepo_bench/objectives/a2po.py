@@ -7,6 +7,7 @@ import torch
 
 from haepo_bench.objectives.base import EntropyBonus, ObjectiveOutput, TrajectoryBatch, hyper
 from haepo_bench.objectives.credit import implicit_value
+from haepo_bench.results.columns import Column
 
 _TRL = "TRL, experimental/a2po"
 
@@ -26,6 +27,9 @@ class AStarPo(EntropyBonus):
     label: ClassVar[str] = "A*-PO"
     reference: ClassVar[Literal["previous", "initial"]] = "initial"
     confidence: ClassVar[str] = "high: read in the code of TRL; scales are ours"
+    columns: ClassVar[tuple[Column, ...]] = (
+        Column("optimal_value", "Optimal value of the start", "reward", "V*, from the reference policy's episodes"),
+    )
 
     beta_1: float = hyper(0.5, "temperature of V*", source=f"the number of {_TRL}, on our scale of returns", gt=0)
     beta_2: float = hyper(0.1, "strength of the implicit KL to the reference policy; TRL: 0.001", gt=0)

@@ -9,6 +9,7 @@ from torch import Tensor
 from haepo_bench.errors import ParameterError
 from haepo_bench.objectives.base import Compared, EntropyBonus, ObjectiveOutput, TrajectoryBatch, hyper
 from haepo_bench.objectives.ratios import bounded_exp, clipped_loss, group_advantages, token_log_ratios
+from haepo_bench.results.columns import Column
 
 _CODE = "WooooDyy/BAPO, recipe/bapo"
 
@@ -30,6 +31,11 @@ class Bapo(EntropyBonus):
     label: ClassVar[str] = "BAPO"
     compares: ClassVar[Compared] = "group"
     confidence: ClassVar[str] = "high: read in the authors' code, which may differ from the paper"
+    columns: ClassVar[tuple[Column, ...]] = (
+        Column("clip_low", "Lower clip bound", "ratio", "that the search found"),
+        Column("clip_high", "Upper clip bound", "ratio", "that the search found"),
+        Column("positive_share", "Positive advantages", "fraction", "of the weight of all steps that is on A > 0"),
+    )
 
     target: float = hyper(1.0, "rho from which on bounds stay", source=_CODE, ge=0)
     low: float = hyper(0.6, "lower bound of ratios at the start of the search", source=_CODE, gt=0, le=1)

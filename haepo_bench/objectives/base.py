@@ -13,6 +13,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from haepo_bench.results.columns import Column
+
 #: What trajectories are compared within; None where each is judged by itself.
 Compared = Literal["group", "batch"] | None
 
@@ -148,6 +150,9 @@ class Objective(Hyperparameters, ABC):
     footnote: ClassVar[str] = ""
     #: How sure it is that the formula is that of its source: high, medium or low, then why; empty where nobody said.
     confidence: ClassVar[str] = ""
+    #: What its diagnostics are called in tables and mean; those that neither it nor the registry of columns
+    #: (results/columns.py) names are shown under their own names.
+    columns: ClassVar[tuple[Column, ...]] = ()
     #: Whether it has a meaning for discrete actions only, whose probabilities are at most 1; refused elsewhere.
     discrete_only: ClassVar[bool] = False
     #: Whether all trajectories of a group must start alike, also where the task draws its start states: pairs are

@@ -14,6 +14,7 @@ from haepo_bench.objectives.base import (
     normalise_returns,
 )
 from haepo_bench.objectives.ratios import bounded_exp, clip_fraction, clipped_loss, token_log_ratios
+from haepo_bench.results.columns import Column
 
 _CODE = "zhh6425/CalibRL, core_algos.py"
 
@@ -41,6 +42,11 @@ class Calibrl(EntropyBonus):
     shares_start: ClassVar[bool] = True
     wants_expert: ClassVar[bool] = True
     confidence: ClassVar[str] = "high: read in the authors' code, which may differ from the paper"
+    columns: ClassVar[tuple[Column, ...]] = (
+        Column(
+            "guided_loss", "Guidance loss", "", "the part of the loss that learns from the expert, before its weight"
+        ),
+    )
 
     guidance: float = hyper(0.1, "weight of the guided term", source=_CODE, ge=0)
     slope: float = hyper(0.5, "of leaky_relu below zero", source=_CODE, ge=0, le=1)

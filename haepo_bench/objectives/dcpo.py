@@ -14,6 +14,7 @@ from haepo_bench.objectives.base import (
     normalise_returns,
 )
 from haepo_bench.objectives.ratios import bounded_exp, clip_fraction, clipped_loss, group_advantages, token_log_ratios
+from haepo_bench.results.columns import Column
 
 _CODE = "597358816/DCPO, ray_trainer.py"
 
@@ -36,6 +37,9 @@ class Dcpo(EntropyBonus):
     summary: ClassVar[str] = "advantages mixed with ratios to a tempered policy, towards a target entropy"
     label: ClassVar[str] = "DCPO"
     confidence: ClassVar[str] = "high: read in the authors' code; the paper was not read"
+    columns: ClassVar[tuple[Column, ...]] = (
+        Column("mixing_weight", "Mixing weight", "fraction", "alpha, of the ratios to the tempered policy"),
+    )
 
     target_entropy: float = hyper(0.5, "H0", unit="nats a step", source=_CODE, ge=0)
     warm: float = hyper(1.2, "temperature where the entropy is at most its target", source=_CODE, gt=0)

@@ -8,6 +8,7 @@ from torch.nn.functional import logsigmoid
 from haepo_bench.objectives.base import Compared, EntropyBonus, ObjectiveOutput, TrajectoryBatch, hyper
 from haepo_bench.objectives.credit import implicit_value
 from haepo_bench.objectives.pairs import PairChoice, mean_over_pairs, pairwise, preferred
+from haepo_bench.results.columns import Column
 
 
 class Dpo(EntropyBonus):
@@ -29,6 +30,11 @@ class Dpo(EntropyBonus):
     told: ClassVar[Literal["per-step rewards", "returns", "oracle preferences"]] = "oracle preferences"
     shares_start: ClassVar[bool] = True
     confidence: ClassVar[str] = "high: read in the code of the authors and of TRL"
+    columns: ClassVar[tuple[Column, ...]] = (
+        Column(
+            "pair_accuracy", "Pair accuracy", "fraction", "of pairs that the implicit reward orders like the returns"
+        ),
+    )
 
     beta: float = hyper(
         0.1, "strength of the implicit KL to the reference policy", source="DPO, arXiv 2305.18290", gt=0

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from haepo_bench.objectives.base import EntropyBonus, ObjectiveOutput, TrajectoryBatch, hyper
 from haepo_bench.objectives.credit import implicit_value
+from haepo_bench.results.columns import Column
 
 _CODE = "CLAIRE-Labo, qrpo.py"
 
@@ -30,6 +31,14 @@ class Qrpo(EntropyBonus):
     label: ClassVar[str] = "QRPO"
     reference: ClassVar[Literal["previous", "initial"]] = "initial"
     confidence: ClassVar[str] = "high: read in the authors' code"
+    columns: ClassVar[tuple[Column, ...]] = (
+        Column(
+            "return_quantile",
+            "Return quantile",
+            "fraction",
+            "of the reference policy's episodes whose return a trajectory reaches, mean",
+        ),
+    )
 
     beta: float = hyper(
         0.1,

@@ -16,15 +16,17 @@ from haepo_bench.regression.baseline import (
     Scale,
     rounded,
 )
+from haepo_bench.results.columns import COST_COLUMNS
+from haepo_bench.results.declared_columns import clocks
 from haepo_bench.results.hashing import digest
-from haepo_bench.results.record import CLOCK_COLUMNS, References
+from haepo_bench.results.record import References
 from haepo_bench.results.selection import Run, SelectedCell
 from haepo_bench.statistics.curves import area_under_curve
 
 Array = NDArray[Any]
 
 #: Of a record's cost, what is equal in two runs of the same code: no clock, no memory.
-COUNTS = ("env_steps_collected", "episodes", "gradient_steps", "evaluation_env_steps")
+COUNTS = tuple(name for name, column in COST_COLUMNS.items() if not column.clock)
 #: Provenance of a run: CPU seconds of the reference job in its session, and the seeds of its job.
 REFERENCE_KEY, JOB_KEY = "reference_seconds", "seeds"
 
@@ -38,9 +40,10 @@ def key_of(cell: SelectedCell) -> CellKey:
 
 def digest_of(run: Run) -> str:
     """16 hexadecimal digits of the SHA-256 of all numbers of a run but those of clocks and memory."""
+    clock = clocks(run.record.provenance)
     document = {
         "status": run.record.status,
-        "curve": {name: _numbers(column) for name, column in run.curve.items() if name not in CLOCK_COLUMNS},
+        "curve": {name: _numbers(column) for name, column in run.curve.items() if name not in clock},
         "final": {name: _number(value) for name, value in run.record.final.items()},
         "counts": {name: _number(run.record.cost.get(name)) for name in COUNTS},
     }

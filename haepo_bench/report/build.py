@@ -15,6 +15,7 @@ from haepo_bench.report.document import (
     AlgorithmResult,
     Curve,
     DamagedFile,
+    DiagnosticColumn,
     DivergedRun,
     Estimate,
     Improvement,
@@ -34,17 +35,16 @@ from haepo_bench.report.opening import open_results
 from haepo_bench.report.overoptimisation import overoptimisation
 from haepo_bench.report.text import plain, plain_lines
 from haepo_bench.results.claims import DEFAULT_THRESHOLD
-from haepo_bench.results.frames import COSTS, DIAGNOSTICS, MEASURES, Frames, common_seconds, frames
+from haepo_bench.results.columns import Column
+from haepo_bench.results.declared_columns import PROVENANCE_KEY, declared, described, in_order
+from haepo_bench.results.frames import COSTS, MEASURES, Frames, common_seconds, diagnostics, frames, shown_name
 from haepo_bench.results.selection import SelectedCell, Selection
 from haepo_bench.statistics.intervals import mean_interval
 
 Array = NDArray[Any]
 
-#: Provenance that differs from run to run or from job to job.
-_NOT_PROVENANCE = frozenset({"started", "seeds", "log", "file", "sha256"})
-
-#: Under this key a run's provenance holds how many settings a search tried before it; absent where there was none.
-TUNING_KEY = "tuning_trials"
+#: Provenance that differs from run to run or from job to job, and what the tables say of columns.
+_NOT_PROVENANCE = frozenset({"started", "seeds", "log", "file", "sha256", PROVENANCE_KEY})
 
 
 def build_report(results: Path) -> ReportDocument:
@@ -135,8 +135,26 @@ def _task(
         budget=next((result.curve.env_steps[-1] for result in results if result.curve), None),
         common_seconds=seconds,
         algorithms=results,
+        diagnostic_columns=_diagnostic_columns(results, [cell for cell, _, _ in cells]),
         improvement=improvement,
     )
+
+
+def _diagnostic_columns(results: Sequence[AlgorithmResult], cells: Sequence[SelectedCell]) -> list[DiagnosticColumn]:
+    """What the diagnostics of a task are; where runs declare one differently, the first declaration holds."""
+    declarations: dict[str, Column] = {}
+    for run in (run for cell in cells for run in cell.runs):
+        for name, column in declared(run.record.provenance).items():
+            declarations.setdefault(plain(shown_name(name)), column)
+    columns = []
+    for name in in_order(name for result in results for name in result.diagnostics):
+        column = described(name, declarations)
+        columns.append(
+            DiagnosticColumn(
+                name=name, title=plain(column.title) or name, unit=plain(column.unit), meaning=plain(column.meaning)
+            )
+        )
+    return columns
 
 
 def _algorithm(
@@ -184,10 +202,11 @@ def _algorithm(
         area_in_time=estimate("area_in_time") if scored else None,
         return_in_time=estimate("return_in_time"),
         if_missing=_if_missing(runs, seen),
-        tuning_trials=_tuning_trials(cell),
         cost={name: estimate(name).mean for name in COSTS},
         diagnostics={
-            name: estimate_of(runs[name][done]) for name in DIAGNOSTICS if not np.isnan(runs[name][done]).all()
+            plain(name): estimate_of(runs[name][done])
+            for name in diagnostics(runs)
+            if not np.isnan(runs[name][done]).all()
         },
         curve=_curve(curves, len(cell.runs), scored) if cell.runs else None,
         overoptimisation=overoptimisation(curves, len(cell.runs)),
@@ -213,12 +232,6 @@ def _if_missing(runs: Columns, seen: Mapping[str, tuple[float, float]]) -> dict[
             low, high = (float(np.where(undefined, end, runs[name]).mean()) for end in ends)
             ranges[name] = MissingRange(lowest=low, highest=high)
     return ranges
-
-
-def _tuning_trials(cell: SelectedCell) -> int | None:
-    """The most that any run shown says it was tuned by; None where none says anything."""
-    said = [run.record.provenance.get(TUNING_KEY) for run in cell.runs]
-    return max((trials for trials in said if isinstance(trials, int) and not isinstance(trials, bool)), default=None)
 
 
 def _curve(curves: Columns, runs: int, scored: bool) -> Curve:

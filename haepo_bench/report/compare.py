@@ -28,8 +28,8 @@ from haepo_bench.report.estimates import band, estimate_of
 from haepo_bench.report.measured import Columns, number, numbers
 from haepo_bench.report.opening import open_results
 from haepo_bench.report.text import plain
+from haepo_bench.results.declared_columns import clocks
 from haepo_bench.results.frames import COSTS, frames
-from haepo_bench.results.record import CLOCK_COLUMNS
 from haepo_bench.results.selection import Run, SelectedCell, Selection
 from haepo_bench.statistics.intervals import mean_interval
 
@@ -179,7 +179,7 @@ def _identical(a: Run, b: Run) -> bool:
 
 def _filled(run: Run) -> set[str]:
     """Columns that say something; one that is null throughout is as good as absent."""
-    return {name for name in run.curve.keys() - CLOCK_COLUMNS if not np.isnan(run.curve[name]).all()}
+    return {name for name in run.curve.keys() - clocks(run.record.provenance) if not np.isnan(run.curve[name]).all()}
 
 
 def _by_seed(side: _Side, measure: str) -> dict[int, float]:

@@ -16,7 +16,9 @@ from haepo_bench.report.document import (
 )
 from haepo_bench.report.tables import absences, omissions
 from haepo_bench.report.text import csv_text
-from haepo_bench.results.frames import COSTS, DIAGNOSTICS, MEASURES
+from haepo_bench.results.columns import COLUMNS, MEASURED
+from haepo_bench.results.declared_columns import in_order
+from haepo_bench.results.frames import COSTS, MEASURES
 
 
 def to_csv(document: ReportDocument) -> str:
@@ -24,10 +26,13 @@ def to_csv(document: ReportDocument) -> str:
 
     Files and folders that are not in the report come last in each suite, with no task, named under `absent`.
     """
-    columns = csv_columns()
+    found = [column.name for suite in document.suites for task in suite.tasks for column in task.diagnostic_columns]
+    # Those of the registry always, so that the table of one report can be read like that of another.
+    diagnostics = in_order([*(name for name in COLUMNS if name not in MEASURED), *found])
+    columns = csv_columns(diagnostics)
     rows: list[Sequence[Any]] = []
     for suite in document.suites:
-        rows += [_result_row(suite, task, result) for task in suite.tasks for result in task.algorithms]
+        rows += [_result_row(suite, task, result, diagnostics) for task in suite.tasks for result in task.algorithms]
         for text in omissions(suite):
             left_out = dict.fromkeys(columns, None) | {"suite": suite.suite, "absent": text}
             rows.append(list(left_out.values()))
@@ -47,29 +52,29 @@ def more_csv(document: ReportDocument) -> dict[str, str]:
     }
 
 
-def csv_columns() -> list[str]:
+def csv_columns(diagnostics: Iterable[str]) -> list[str]:
     """The header of the main table."""
     names = ["suite", "task", "algorithm", "uses", "label", "told", "critic", "discount", "n", "planned", "diverged"]
-    names += ["exploratory", "common_seconds", "tuning_trials"]
+    names += ["exploratory", "common_seconds"]
     for measure in MEASURES:
         names += [
             f"{measure}_{part}" for part in ("mean", "low", "high", "n", "if_missing_lowest", "if_missing_highest")
         ]
-    for diagnostic in DIAGNOSTICS:
+    for diagnostic in diagnostics:
         names += [f"{diagnostic}_{part}" for part in ("mean", "low", "high", "n")]
     return [*names, *COSTS, "absent", "notes", "footnote", "settings_hash", "code_hash"]
 
 
-def _result_row(suite: SuiteResult, task: TaskResult, result: AlgorithmResult) -> list[Any]:
+def _result_row(suite: SuiteResult, task: TaskResult, result: AlgorithmResult, diagnostics: Sequence[str]) -> list[Any]:
     information, seeds = result.information, result.seeds
     row: list[Any] = [suite.suite, task.task, result.algorithm, result.uses, result.label, information.told]
     row += [information.critic, information.discount]
     row += [len(seeds.shown), len(seeds.planned), len(seeds.diverged), len(seeds.exploratory)]
-    row += [task.common_seconds, result.tuning_trials]
+    row += [task.common_seconds]
     for measure in MEASURES:
         ends = result.if_missing.get(measure)
         row += [*_estimate(getattr(result, measure)), *((ends.lowest, ends.highest) if ends else (None, None))]
-    for diagnostic in DIAGNOSTICS:
+    for diagnostic in diagnostics:
         row += _estimate(result.diagnostics.get(diagnostic))
     row += [result.cost[name] for name in COSTS]
     own = task.model_copy(update={"algorithms": [result]})
@@ -230,6 +235,5 @@ def _overoptimisation(document: ReportDocument) -> str:
 def _text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows([csv_text(value) if isinstance(value, str) else value for value in row] for row in rows)
+    writer.writerows([csv_text(value) if isinstance(value, str) else value for value in row] for row in (header, *rows))
     return out.getvalue()

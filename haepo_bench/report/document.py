@@ -11,7 +11,7 @@ from haepo_bench.results.record import References
 from haepo_bench.statistics.verdicts import ALPHA, Verdict
 
 #: Raised when a reader of the JSON would have to change.
-REPORT_FORMAT_VERSION = 1
+REPORT_FORMAT_VERSION = 2
 
 CONFIDENCE = 0.95
 
@@ -159,12 +159,10 @@ class AlgorithmResult(_Model):
     if_missing: dict[str, MissingRange] = Field(
         description="for each of the estimates above that lacks seeds; empty where none does"
     )
-    tuning_trials: int | None = Field(
-        description="hyper-parameter settings tried before these runs, as they say; null where none of them says"
-    )
     cost: dict[str, float | None] = Field(description="mean over the seeds shown, units as in the run record")
     diagnostics: dict[str, Estimate] = Field(
-        description="last value of each curve column, and pass@k at the end, over the seeds that are done"
+        description="of every column but progress and returns the last value, mean over the seeds that are done; by "
+        "name, described in the task's `diagnostic_columns`"
     )
     curve: Curve | None = Field(description="null where no run has a result")
     overoptimisation: Overoptimisation | None = Field(
@@ -199,6 +197,15 @@ class Improvement(_Model):
     highest: float | None = Field(description="the same the other way round")
 
 
+class DiagnosticColumn(_Model):
+    """What a diagnostic is: as the registry of columns has it, else as what recorded it declares it."""
+
+    name: str = Field(description="in the run record, and in `diagnostics`")
+    title: str = Field(description="the name where nothing else is known")
+    unit: str = Field(description="empty for pure numbers")
+    meaning: str = Field(description="empty where nothing is known")
+
+
 class TaskResult(_Model):
     """All algorithms on one task."""
 
@@ -211,6 +218,9 @@ class TaskResult(_Model):
         "which all are compared; null where no clock was recorded"
     )
     algorithms: list[AlgorithmResult]
+    diagnostic_columns: list[DiagnosticColumn] = Field(
+        description="those that any algorithm has, in the order of tables"
+    )
     improvement: list[Improvement] = Field(description="of each candidate of the claims over each baseline")
 
 

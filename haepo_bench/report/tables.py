@@ -4,7 +4,8 @@ import math
 from collections.abc import Container, Iterable, Sequence
 from typing import NamedTuple
 
-from haepo_bench.report.document import AlgorithmResult, Estimate, SuiteResult, TaskResult
+from haepo_bench.report.document import AlgorithmResult, DiagnosticColumn, Estimate, SuiteResult, TaskResult
+from haepo_bench.results.columns import COLUMNS, Column
 from haepo_bench.results.record import TINY_MODEL
 from haepo_bench.wording import named_seeds
 
@@ -18,8 +19,7 @@ NAMED_ABSENCES = 8
 
 COST_NOTE = (
     "Seconds are training time a seed, evaluation apart; where the seeds of a job train as one batch, a seed's equal "
-    "share of the batch's time. Peak memory is that of the worker process, which the seeds of a job share. Tuning "
-    "trials: hyper-parameter settings that a search tried before these runs; none recorded where no run names a search."
+    "share of the batch's time. Peak memory is that of the worker process, which the seeds of a job share."
 )
 TIME_NOTE = (
     "After so many seconds of training: at the time at which the task's fastest algorithm had used up its budget, each "
@@ -48,49 +48,6 @@ class Table(NamedTuple):
     columns: list[str]
     rows: list[list[Cell]]
     notes: list[str]
-
-
-class Diagnostic(NamedTuple):
-    """How a curve column is called in tables."""
-
-    title: str
-    decimals: int
-
-
-DIAGNOSTIC_TITLES = {
-    "effective_sample_size": Diagnostic("Effective sample size (fraction of trajectories)", 3),
-    "policy_entropy": Diagnostic("Policy entropy (nats a step)", 3),
-    "kl_previous": Diagnostic("KL to behaviour policy (nats a step)", 5),
-    "gradient_norm": Diagnostic("Gradient norm", 3),
-    "state_coverage": Diagnostic("State coverage (fraction)", 3),
-    "relative_coverage": Diagnostic("Coverage relative to a uniform policy", 2),
-    "goals_found": Diagnostic("Goals found (fraction)", 2),
-    "goals_retained": Diagnostic("Goals retained (fraction)", 2),
-    "regret": Diagnostic("Expected regret a pull", 3),
-    "good_arm_excess": Diagnostic("Pulls on good arms beyond uniform", 3),
-    "short_way_share": Diagnostic("Short way (fraction)", 3),
-    "long_way_share": Diagnostic("Long way (fraction)", 3),
-    "right_choice_share": Diagnostic("Right first choice (fraction)", 3),
-    "clean_return": Diagnostic("Training return, clean", 2),
-    "reward_alignment": Diagnostic("Reward alignment", 3),
-    "implicit_value": Diagnostic("Implicit value of the start", 3),
-    "implicit_value_deviation": Diagnostic("Implicit value, deviation over trajectories", 3),
-    "proxy_return": Diagnostic("Proxy reward", 3),
-    "kl_initial": Diagnostic("KL to initial policy (nats a response)", 2),
-    "eval_response_length": Diagnostic("Response length (tokens)", 1),
-    "cut_off_share": Diagnostic("Training responses cut off (fraction)", 3),
-    "distinct_2": Diagnostic("Distinct pairs of tokens (fraction)", 3),
-    "exact_match": Diagnostic("Exact match (fraction)", 3),
-    "well_formed": Diagnostic("Well-formed answers (fraction)", 3),
-    "facts_found": Diagnostic("Facts found (fraction)", 3),
-    "claims_true": Diagnostic("True claims (fraction)", 3),
-    "tokens_per_second": Diagnostic("Tokens sampled a second", 0),
-    "seconds_per_step": Diagnostic("Seconds a gradient step", 3),
-    "pass_at_1": Diagnostic("pass@1", 3),
-    "initial_pass_at_1": Diagnostic("pass@1 of the starting policy", 3),
-    "pass_at_8": Diagnostic("pass@8", 3),
-    "initial_pass_at_8": Diagnostic("pass@8 of the starting policy", 3),
-}
 
 
 class Footnotes:
@@ -132,7 +89,6 @@ def result_table(task: TaskResult) -> Table:
         after = f"{seconds(task.common_seconds)} s"
         columns += [f"Score after {after}", f"Area up to {after}"] if scored else [f"Return after {after}"]
     columns += ["Told", "Env steps", "Gradient steps", "Wall seconds", "CPU seconds", "Peak memory, MiB"]
-    columns += ["Tuning trials"]
     rows = []
     for result in task.algorithms:
         row = [name_cell(result, footnotes), seeds_cell(result)]
@@ -152,25 +108,52 @@ def result_table(task: TaskResult) -> Table:
 
 def diagnostics_table(task: TaskResult) -> Table | None:
     """How training ended: the last diagnostics; None where no run has any."""
-    names = [name for name in DIAGNOSTIC_TITLES if any(name in result.diagnostics for result in task.algorithms)]
+    columns = task.diagnostic_columns
     results = [result for result in task.algorithms if result.diagnostics]
-    if not names:
+    if not columns:
         return None
     footnotes = Footnotes(results)
+    decimals = {column.name: _decimals(column, results) for column in columns}
     rows = [
         [
             name_cell(result, footnotes),
             Cell(f"{len(result.seeds.shown) - len(result.seeds.diverged)}/{len(result.seeds.planned)}"),
-            *(estimate_cell(result.diagnostics.get(name), DIAGNOSTIC_TITLES[name].decimals) for name in names),
+            *(estimate_cell(result.diagnostics.get(name), places) for name, places in decimals.items()),
         ]
         for result in results
     ]
     return Table(
         f"{task.task}: diagnostics at the end of training",
-        ["Algorithm", "Seeds done n/N", *(DIAGNOSTIC_TITLES[name].title for name in names)],
+        ["Algorithm", "Seeds done n/N", *(column_heading(column) for column in columns)],
         rows,
-        [*footnotes.lines, "Mean over the seeds that are done.", *absences(task)],
+        [*footnotes.lines, "Mean over the seeds that are done.", *_meanings(columns), *absences(task)],
     )
+
+
+def column_heading(column: DiagnosticColumn) -> str:
+    """Title and unit."""
+    return Column(column.name, column.title, column.unit).heading
+
+
+def _decimals(column: DiagnosticColumn, results: Sequence[AlgorithmResult]) -> int:
+    known = COLUMNS.get(column.name)
+    if known is not None and known.decimals is not None:
+        return known.decimals
+    if column.unit.startswith("fraction"):
+        return 3
+    return return_decimals(result.diagnostics[column.name] for result in results if column.name in result.diagnostics)
+
+
+_UNDESCRIBED = "recorded by the algorithm or the task, which do not describe it"
+
+
+def _meanings(columns: Sequence[DiagnosticColumn]) -> list[str]:
+    """One line for each column that the documentation does not describe."""
+    return [
+        f"{column_heading(column)}: {column.meaning or _UNDESCRIBED}"
+        for column in columns
+        if column.name not in COLUMNS
+    ]
 
 
 def summary(suite: SuiteResult) -> str:
@@ -220,7 +203,7 @@ def seeds_cell(result: AlgorithmResult) -> Cell:
 
 
 def cost_cells(result: AlgorithmResult) -> list[Cell]:
-    """Steps, seconds, memory and the search before: what the result cost, means over the seeds shown."""
+    """Steps, seconds and memory: what the result cost, means over the seeds shown."""
     cost = result.cost
     memory = cost["peak_memory_bytes"]
     return [
@@ -229,7 +212,6 @@ def cost_cells(result: AlgorithmResult) -> list[Cell]:
         Cell(seconds(cost["wall_seconds"])),
         Cell(seconds(cost["cpu_seconds"])),
         Cell(UNDEFINED if memory is None else fixed(memory / 2**20, 0)),
-        Cell("none recorded" if result.tuning_trials is None else f"{result.tuning_trials:,}"),
     ]
 
 

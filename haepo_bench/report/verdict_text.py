@@ -43,8 +43,7 @@ def scorecard_notes(scorecard: Scorecard) -> list[str]:
     margin = f"{scorecard.margin:g}"
     notes = [
         f"Candidate: {_listed(scorecard.candidates)}. Baselines: {_listed(scorecard.baselines)}.",
-        "Untuned: nothing here searched hyper-parameters, of candidates or baselines: every verdict is provisional. "
-        "Searches that runs say were made before them stand in the tables as tuning trials.",
+        "Untuned: nothing here searched hyper-parameters, of candidates or baselines: every verdict is provisional.",
     ]
     if scorecard.exploratory:
         notes.append(f"Exploratory: {scorecard.exploratory}. Take the verdicts as hypotheses for new seeds.")

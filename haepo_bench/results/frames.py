@@ -4,65 +4,28 @@ A diverged run is a result: from the mark at which it diverged on its return is 
 at the budget too. On a task without references such a run has no return after it diverged.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from haepo_bench.results.columns import COLUMNS, COST_COLUMNS, MEASURED
+from haepo_bench.results.declared_columns import apart, in_order
 from haepo_bench.results.selection import Run, SelectedCell, failure_reason
 from haepo_bench.statistics.curves import area_under_curve, area_until, last_defined, value_at
 
 Array = NDArray[Any]
 
 #: Numbers of a run's cost, as the record names them.
-COSTS = (
-    "wall_seconds",
-    "cpu_seconds",
-    "env_steps_collected",
-    "gradient_steps",
-    "episodes",
-    "evaluation_env_steps",
-    "evaluation_seconds",
-    "peak_memory_bytes",
-)
+COSTS = tuple(COST_COLUMNS)
 
-#: What only a run's last evaluation measures, as the record's `final` names it.
-LAST_MEASURED = ("pass_at_1", "initial_pass_at_1", "pass_at_8", "initial_pass_at_8")
+#: Diagnostics of the registry: every run frame has them.
+_KNOWN_DIAGNOSTICS = tuple(name for name in COLUMNS if name not in MEASURED)
 
-#: Curve columns that say how training went rather than how well, and what only the last evaluation measures.
-DIAGNOSTICS = (
-    "effective_sample_size",
-    "policy_entropy",
-    "kl_previous",
-    "gradient_norm",
-    "state_coverage",
-    "relative_coverage",
-    "goals_found",
-    "goals_retained",
-    "regret",
-    "good_arm_excess",
-    "short_way_share",
-    "long_way_share",
-    "right_choice_share",
-    "clean_return",
-    "reward_alignment",
-    "implicit_value",
-    "implicit_value_deviation",
-    "proxy_return",
-    "kl_initial",
-    "eval_response_length",
-    "cut_off_share",
-    "distinct_2",
-    "exact_match",
-    "well_formed",
-    "facts_found",
-    "claims_true",
-    "tokens_per_second",
-    "seconds_per_step",
-    *LAST_MEASURED,
-)
+#: The record's `final` repeats the end of the curve under these names.
+_FINAL_RETURNS = ("eval_return", "eval_return_greedy", "eval_return_std", "score", "score_greedy")
 
 #: What a run is judged by; see `run_frame`.
 MEASURES = (
@@ -76,6 +39,18 @@ MEASURES = (
     "area_in_time",
     "return_in_time",
 )
+
+_KEYS = ("task", "algorithm", "seed", "status")
+_DERIVED = ("return_filled", "return_greedy_filled", "score", "score_greedy")
+#: Columns of the run frame before the diagnostics.
+_RUN = (*_KEYS, "reason", *MEASURES, *COSTS)
+#: What the frames call columns of their own.
+_TAKEN = {*_RUN, *_DERIVED} - COLUMNS.keys()
+
+
+def shown_name(name: str) -> str:
+    """The column of the frames that holds a record's column `name`: with `_recorded` behind it where that is theirs."""
+    return apart(name, _TAKEN)
 
 
 class Frames(NamedTuple):
@@ -94,14 +69,14 @@ def frames(cells: Sequence[SelectedCell]) -> Frames:
 def curve_frame(cells: Sequence[SelectedCell]) -> pd.DataFrame:
     """One row a mark of each run that has a result, in the order of cells, seeds and marks.
 
-    Columns: task, algorithm, seed, status; the record's curve columns, NaN where a run does not have one; and from the
-    references return_filled and return_greedy_filled (the return, and after divergence that of the random reference),
-    score and score_greedy (NaN on tasks without references).
+    Columns: task, algorithm, seed, status; the record's curve columns, NaN where a run does not have one (`shown_name`
+    says what they are called); and from the references return_filled and return_greedy_filled (the return, and after
+    divergence that of the random reference), score and score_greedy (NaN on tasks without references).
     """
     runs = [(cell, run) for cell in cells for run in cell.runs]
     lengths = [len(run.curve["env_steps"]) for _, run in runs]
-    names = dict.fromkeys(["env_steps", "eval_return", "eval_return_greedy"])
-    names.update(dict.fromkeys(name for _, run in runs for name in run.curve))
+    names = {name: name for name in ("env_steps", "eval_return", "eval_return_greedy")}
+    names.update({shown_name(name): name for _, run in runs for name in run.curve})
 
     def repeated(value: Callable[[SelectedCell, Run], Any], dtype: Any = None) -> Array:
         return np.repeat(np.array([value(cell, run) for cell, run in runs], dtype=dtype), lengths)
@@ -114,13 +89,13 @@ def curve_frame(cells: Sequence[SelectedCell]) -> pd.DataFrame:
             "status": repeated(lambda _, run: run.record.status, object),
         }
         | {
-            name: np.concatenate(
+            shown: np.concatenate(
                 [
                     np.empty(0),
                     *(run.curve.get(name, np.full(n, np.nan)) for (_, run), n in zip(runs, lengths, strict=True)),
                 ]
             )
-            for name in names
+            for shown, name in names.items()
         },
         # Every column is an array of its own already; a copy of them all would double the memory of a large store.
         copy=False,
@@ -141,13 +116,21 @@ def run_frame(cells: Sequence[SelectedCell], curves: pd.DataFrame) -> pd.DataFra
     """One row a run that was asked for, in the order of cells and seeds; without a result, numbers are NaN.
 
     Columns: task, algorithm, seed, status (also `missing` and `damaged`), reason, the `MEASURES`, the `COSTS` and the
-    last defined value of the `DIAGNOSTICS`. final_* is the value at the budget, `area` the area under the score curve,
-    `area_return` that under the return curve, both divided by the budget. *_in_time are over the task's
-    `common_seconds`: score and return reached by then, and the area under the score curve up to then, divided by it.
+    diagnostics: the last defined value of every other curve column, and what only `final` has. final_* is the value at
+    the budget, `area` the area under the score curve, `area_return` that under the return curve, both divided by the
+    budget. *_in_time are over the task's `common_seconds`: score and return reached by then, and the area under the
+    score curve up to then, divided by it.
     """
     rows: list[dict[str, Any]] = []
     blocks = cell_blocks(cells, curves)
     common = common_seconds(cells)
+    ends = {
+        shown_name(name): name
+        for cell in cells
+        for run in cell.runs
+        for name in run.record.final
+        if name not in _FINAL_RETURNS and name not in run.curve
+    }
     for cell, block in zip(cells, blocks, strict=True):
         row = {"task": cell.task, "algorithm": cell.algorithm}
         results: dict[int, dict[str, Any]] = {}
@@ -159,14 +142,24 @@ def run_frame(cells: Sequence[SelectedCell], curves: pd.DataFrame) -> pd.DataFra
                 "reason": failure_reason(run.record),
                 **{name: values[i] for name, values in numbers.items()},
                 **{name: cost.get(name) for name in COSTS},
-                **{name: run.record.final.get(name) for name in LAST_MEASURED},
+                **{shown: run.record.final[name] for shown, name in ends.items() if name in run.record.final},
             }
         for absent in cell.absent:
             results[absent.seed] = {"status": absent.status, "reason": absent.reason}
         rows += [{**row, "seed": seed, **results[seed]} for seed in cell.seeds]
-    names = ["task", "algorithm", "seed", "status", "reason", *MEASURES, *COSTS, *DIAGNOSTICS]
+    names = [*_RUN, *in_order([*_KNOWN_DIAGNOSTICS, *_diagnostics_of(curves.columns), *ends])]
     frame = pd.DataFrame(rows, columns=names)
-    return frame.astype(dict.fromkeys(names[5:], float))
+    return frame.astype(dict.fromkeys(names[len(_KEYS) + 1 :], float))
+
+
+def diagnostics(runs: Iterable[str]) -> list[str]:
+    """Those of the columns of a run frame that are diagnostics."""
+    return [name for name in runs if name not in _RUN]
+
+
+def _diagnostics_of(curves: Iterable[str]) -> list[str]:
+    """Those of the columns of a curve frame that say how training went rather than how far it is or how well it did."""
+    return [name for name in curves if name not in (*_KEYS, *_DERIVED) and name not in MEASURED]
 
 
 def cell_blocks(cells: Sequence[SelectedCell], curves: pd.DataFrame) -> list[dict[str, Array]]:
@@ -212,4 +205,4 @@ def _reduce(block: dict[str, Array], seconds: float | None) -> dict[str, Array]:
         reduced["score_in_time"] = value_at(block["score"], clock, seconds)
         reduced["area_in_time"] = area_until(block["score"], clock, seconds)
         reduced["return_in_time"] = value_at(block["return_filled"], clock, seconds)
-    return reduced | {name: last_defined(block[name]) for name in DIAGNOSTICS if name in block}
+    return reduced | {name: last_defined(block[name]) for name in _diagnostics_of(block)}

@@ -19,9 +19,6 @@ Status = Literal["done", "failed", "diverged", "timed_out", "interrupted"]
 #: A run in one of these states has a result and is not run again while its hashes match.
 FINISHED: frozenset[Status] = frozenset({"done", "diverged"})
 
-#: Columns that differ between two otherwise identical runs.
-CLOCK_COLUMNS = frozenset({"wall_seconds", "cpu_seconds", "tokens_per_second", "seconds_per_step"})
-
 Number = float | int | None
 
 #: Note of language runs whose results say nothing of large models; shown with the task's name.

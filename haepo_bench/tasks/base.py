@@ -15,6 +15,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from haepo_bench.results.columns import Column
 from haepo_bench.results.record import References
 
 Array = NDArray[Any]
@@ -136,6 +137,9 @@ class Task(ABC):
     uniform: Uniform | None = None
     #: Start states in a batch; trajectories are compared with those from the same one.
     groups: int = 1
+    #: What its `measures` are called in tables and mean; those that neither it nor the registry of columns
+    #: (results/columns.py) names are shown under their own names.
+    columns: tuple[Column, ...] = ()
     #: How the environment is stepped: `array` (all episodes at once) or `gymnasium` (one after the other).
     backend: str = "array"
     #: Whether a state and an action always lead to the same next state (rewards and start states may be random).

@@ -106,7 +106,7 @@ class Tabular(Task):
         self._features = None if observations is None else observations[kept].astype(np.float32)
         self._one_hot = kept, states
         self.window = window
-        self.columns = {name: np.asarray(values, np.float64)[kept] for name, values in (measures or {}).items()}
+        self.end_measures = {name: np.asarray(values, np.float64)[kept] for name, values in (measures or {}).items()}
         self.states = len(kept)
         self.goals, self.successes = (tuple(int(number[s]) for s in named) for named in (goals, successes))
         if -1 in self.goals + self.successes or not all(self.terminal[s] for s in self.successes):
@@ -273,7 +273,7 @@ class _Episodes(VectorEnvironment):
         return self._state
 
     def measures(self) -> dict[str, Array]:
-        return {name: values[self._state] for name, values in self._task.columns.items()}
+        return {name: values[self._state] for name, values in self._task.end_measures.items()}
 
     def _begin(self, streams: Sequence[np.random.Generator], shape: tuple[int, ...]) -> tuple[Array, Array | None]:
         """(start states [stream, *shape], signs of the reward noise [stream, *shape, step]).

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from haepo_bench.results.columns import Column
 from haepo_bench.results.record import Information
 from haepo_bench.tasks.base import Task
 from haepo_bench.training.recorder import Recorder
@@ -43,6 +44,8 @@ class Algorithm(ABC):
     batches_seeds: bool
     #: What a reader of the runs should know, such as whose settings were used.
     notes: tuple[str, ...]
+    #: What it records of its own, for tables: columns that it does not declare are shown under their names.
+    columns: tuple[Column, ...] = ()
 
     @abstractmethod
     def train(self, task: Task, seeds: Sequence[int], recorder: Recorder, *, device: str) -> None:

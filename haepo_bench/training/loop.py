@@ -10,6 +10,7 @@ from torch import Tensor
 from haepo_bench.objectives.base import ObjectiveOutput, TrajectoryBatch
 from haepo_bench.policies.heads import Head
 from haepo_bench.policies.shapes import Array
+from haepo_bench.results.declared_columns import own_name
 from haepo_bench.tasks.base import Task
 from haepo_bench.tasks.probes import ProbeSet
 from haepo_bench.training.adam import Adam
@@ -158,7 +159,7 @@ def update_diagnostics(output: ObjectiveOutput, batch: TrajectoryBatch) -> dict[
     """What to plot beside a gradient [seed]: the objective's own, loss, policy entropy and KL (both nats a step)."""
     log_ratio = torch.where(batch.mask, batch.log_probs - batch.behaviour_log_probs, 0.0)
     return {
-        **output.diagnostics,
+        **{own_name(name): value for name, value in output.diagnostics.items()},
         "loss": output.loss,
         "policy_entropy": batch.token_mean(batch.entropy),
         # KL(behaviour || policy), k3 on the taken actions.

@@ -30,7 +30,7 @@ class NativeAlgorithm(Algorithm):
         self.objective, self.settings = objective, settings
         self.parameters = {**settings.model_dump(mode="json"), **objective.model_dump(mode="json")}
         self.information = information(type(objective))
-        self.notes = ()
+        self.notes, self.columns = (), objective.columns
 
     def train(self, task: Task, seeds: Sequence[int], recorder: Recorder, *, device: str) -> None:
         # Imported here: configuring and describing need no training loop.

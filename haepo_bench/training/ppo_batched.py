@@ -22,7 +22,7 @@ class SegmentAlgorithm(Algorithm):
     batches_seeds = True
 
     def __init__(self, objective: Objective, settings: SegmentSettings, notes: tuple[str, ...]) -> None:
-        self.objective, self.settings, self.notes = objective, settings, notes
+        self.objective, self.settings, self.notes, self.columns = objective, settings, notes, objective.columns
         self.parameters = {**settings.model_dump(mode="json"), **objective.model_dump(mode="json")}
         self.information = Information(
             told=objective.told,

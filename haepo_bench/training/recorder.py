@@ -17,21 +17,9 @@ from typing import Any, NamedTuple, Protocol
 
 from numpy.typing import NDArray
 
+from haepo_bench.results.columns import MEASURED
+from haepo_bench.results.declared_columns import apart
 from haepo_bench.results.record import Number, Status, finite
-
-#: Columns that the recorder measures itself.
-MEASURED = frozenset(
-    {
-        "env_steps",
-        "gradient_steps",
-        "episodes",
-        "wall_seconds",
-        "cpu_seconds",
-        "eval_return",
-        "eval_return_greedy",
-        "eval_return_std",
-    }
-)
 
 
 class Evaluation(NamedTuple):
@@ -212,9 +200,9 @@ class Recorder:
         reached = self._reached(state)
         means: dict[str, Number] = {
             # An algorithm's own diagnostics never stand in for what is measured here.
-            name: finite(total / state.counts[name])
+            apart(name, MEASURED | evaluation.measures.keys()): finite(total / state.counts[name])
             for name, total in state.sums.items()
-            if state.counts[name] and name not in MEASURED
+            if state.counts[name]
         }
         for number in range(state.next_mark, reached):
             mark = self.marks[number]

@@ -47,7 +47,7 @@ class LanguageAlgorithm(Algorithm):
         offline: bool = False,
     ) -> None:
         self.objective, self.settings, self.source, self.information = objective, settings, source, information
-        self.offline = offline
+        self.offline, self.columns = offline, objective.columns
         weights = {"weights": source.identity} if source.identity else {}
         self.parameters = {**settings.model_dump(mode="json"), **objective.model_dump(mode="json"), **weights}
         if offline:
