@@ -1,7 +1,7 @@
 """Development sessions: `nox -s tests`, `lint`, `types`, `quickstart`, `benchmark`.
 
-Of the dependencies: `lock`, `newest`, `oldest`. Of the regression gate (docs/regression.md): `baseline`, `drills`,
-`calibration`. Every session but `newest` and `oldest` installs the versions of the committed lock.
+Of the dependencies: `lock`, `newest`, `oldest`. Of the regression gate (docs/how-to/regression.md): `baseline`,
+`drills`, `calibration`. Every session but `newest` and `oldest` installs the versions of the committed lock.
 """
 
 from pathlib import Path

@@ -1,4 +1,6 @@
-"""How often does the regression gate cry wolf, and how often does it see a fault? The tables of docs/regression.md.
+"""How often does the regression gate cry wolf, and how often does it see a fault?
+
+The tables of docs/how-to/regression.md.
 
     python benchmarks/calibration.py [--pools DIR] [--out FILE.md] [--only false-alarms suite power]
 

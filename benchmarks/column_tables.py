@@ -1,4 +1,4 @@
-"""Writes the tables of columns in docs/results-format.md, from the registry and what our objectives declare.
+"""Writes the tables of columns in docs/reference/results-format.md, from the registry and what our objectives declare.
 
 python benchmarks/column_tables.py
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 from haepo_bench import catalogue
 from haepo_bench.results.columns import COLUMNS, COST_COLUMNS, REDUCTION, Column
 
-PAGE = Path(__file__).parent.parent / "docs" / "results-format.md"
+PAGE = Path(__file__).parent.parent / "docs" / "reference" / "results-format.md"
 
 
 def with_tables(page: str) -> str:

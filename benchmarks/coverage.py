@@ -1,4 +1,6 @@
-"""How often do the intervals of haepo_bench/statistics/ hold the truth? Printed as the tables of docs/statistics.md.
+"""How often do the intervals of haepo_bench/statistics/ hold the truth?
+
+Printed as the tables of docs/explanation/statistics.md.
 
     python benchmarks/coverage.py [--replications 4000] [--replicates 2000] [--only means differences ...]
 

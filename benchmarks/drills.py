@@ -5,8 +5,8 @@
 Each drill is the command as continuous integration gives it, `haepo-bench gate suites/regression.yaml --baseline
 baselines/regression.json`, with the changed package first on the path. A fault is found when a cell is called worse and
 a second batch of fresh seeds confirms it (exit code 1); changes that only move bits must end in 0. The table at the end
-is that of docs/regression.md. Where the baseline was recorded by other code or on another machine nothing comes out
-identical, so that every cell is tested and a drill takes longest. Exit code 1 where a drill did not go as it should.
+is that of docs/how-to/regression.md. Where the baseline was recorded by other code or on another machine nothing
+comes out identical, so that every cell is tested and a drill takes longest. Exit code 1 where a drill did not go as it should.
 """
 
 import argparse
@@ -76,7 +76,7 @@ def drill(fault: Fault, arguments: Sequence[str] = (), *, suite: Path = SUITE, b
 
 
 def row(result: Drill) -> str:
-    """A line of the table of docs/regression.md."""
+    """A line of the table of docs/how-to/regression.md."""
     verdict = {RED: "red", GREEN: "green"}.get(result.code, f"exit code {result.code}")
     worse = sorted(result.worse.items(), key=lambda item: item[1])
     shown = "; ".join(f"{name} {effect:+.2f}" for name, effect in worse[:2])

@@ -12,7 +12,7 @@ class Fault(NamedTuple):
     """One small change of the source.
 
     Args:
-        what: it does, as the table of docs/regression.md says it.
+        what: it does, as the table of docs/how-to/regression.md says it.
         file: below the package.
         old: text that stands once in it.
         new: what takes its place.
@@ -273,7 +273,7 @@ FAULTS = (
     ),
 )
 
-#: Real faults that these tasks hardly show; docs/regression.md says why.
+#: Real faults that these tasks hardly show; docs/how-to/regression.md says why.
 UNSEEN = (
     Fault(
         "backward-tanh",

@@ -1,4 +1,4 @@
-"""The tables and pictures of docs/findings.md, from the runs of a suite.
+"""The tables and pictures of docs/explanation/findings.md, from the runs of a suite.
 
     python benchmarks/findings.py RESULTS/SUITE [--columns NAME ...] [--heatmap FILE.png]
 

@@ -1,4 +1,4 @@
-"""What a gate of ten changed cells finds, and how often it is wrong: the tables of docs/regression.md.
+"""What a gate of ten changed cells finds, and how often it is wrong: the tables of docs/how-to/regression.md.
 
 Normal scores and Student's t in place of the permutation test, to which it is close. Baseline of 50 seeds, alpha 0.01:
 the first of ten cells must reach 0.001 in the first batch, and 0.01 in the second, where it is judged alone.

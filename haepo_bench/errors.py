@@ -11,7 +11,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """The program's exit codes (docs/architecture.md)."""
+    """The program's exit codes (docs/explanation/architecture.md)."""
 
     OK = 0
     REGRESSION = 1

@@ -1,4 +1,4 @@
-"""The formulas of docs/statistics.md once more: numpy and the standard library, nothing of ours.
+"""The formulas of docs/explanation/statistics.md once more: numpy and the standard library, nothing of ours.
 
 Written the slow and plain way: integrals for distribution functions, bisection for quantiles and limits, loops.
 """

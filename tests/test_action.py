@@ -135,7 +135,7 @@ FAKES = {
 
 
 def test_the_gitlab_job_posts_the_verdict_and_fails_with_its_exit_code(tmp_path: Path) -> None:
-    text = (ROOT / "docs" / "regression.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "how-to" / "regression.md").read_text(encoding="utf-8")
     job = yaml.safe_load(text[text.index("gate:\n  image:") :].partition("```")[0])["gate"]
     tools = tmp_path / "bin"
     tools.mkdir()

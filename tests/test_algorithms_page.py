@@ -1,4 +1,4 @@
-"""docs/algorithms.md and what `describe` and `list` say of algorithms."""
+"""docs/reference/algorithms.md and what `describe` and `list` say of algorithms."""
 
 import ast
 import io
@@ -13,12 +13,12 @@ from haepo_bench import catalogue
 from haepo_bench.cli.algorithms import algorithms_page, facts
 from haepo_bench.training.native import NativeDefinition
 
-PUBLISHED = ROOT / "docs" / "algorithms.md"
+PUBLISHED = ROOT / "docs" / "reference" / "algorithms.md"
 OBJECTIVES = sorted((Path(haepo_bench.__file__).parent / "objectives").glob("*.py"))
 
 
 def test_the_published_page_is_that_of_the_code() -> None:
-    assert PUBLISHED.read_text() == algorithms_page(), "run: haepo-bench describe --all > docs/algorithms.md"
+    assert PUBLISHED.read_text() == algorithms_page(), "run: haepo-bench describe --all > docs/reference/algorithms.md"
 
 
 def test_the_command_prints_it(capsys: pytest.CaptureFixture[str]) -> None:

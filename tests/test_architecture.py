@@ -1,4 +1,4 @@
-"""The rooms and the arrows between them (docs/architecture.md), read from the import statements."""
+"""The rooms and the arrows between them (docs/explanation/architecture.md), read from the import statements."""
 
 import ast
 import json

@@ -327,7 +327,7 @@ def test_as_a_user_runs_it(tmp_path: Path) -> None:
 
 
 def test_every_field_of_the_document_is_described() -> None:
-    text = (Path(__file__).parent.parent / "docs" / "compare.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parent.parent / "docs" / "how-to" / "compare.md").read_text(encoding="utf-8")
     named = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`\n]+)`", text))))
     schema = CompareDocument.model_json_schema(mode="serialization")
     for name, model in {"CompareDocument": schema, **schema["$defs"]}.items():

@@ -156,7 +156,7 @@ def test_parquet_without_pyarrow_names_the_extra(
 def test_every_column_is_described(work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import re
 
-    text = (Path(__file__).parent.parent / "docs" / "results-format.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parent.parent / "docs" / "reference" / "results-format.md").read_text(encoding="utf-8")
     named = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`\n]+)`", text))))
     assert run_here(capsys, "export", str(work / "results"), "--out", str(tmp_path)).code == 0
     for name in ("runs.csv", "curves.csv"):

@@ -1,4 +1,4 @@
-"""docs/results-format.md and docs/report-format.md name every field there is."""
+"""docs/reference/results-format.md and docs/reference/report-format.md name every field there is."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from haepo_bench.results.frames import MEASURES
 from haepo_bench.results.record import Failure, Information, References, RunRecord
 from haepo_bench.results.selection import PlanDocument, PlannedCell
 
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = Path(__file__).parent.parent / "docs" / "reference"
 TEXT = "".join((DOCS / name).read_text(encoding="utf-8") for name in ("results-format.md", "report-format.md"))
 PROSE = re.sub(r"^```.*?^```", "", TEXT, flags=re.MULTILINE | re.DOTALL)
 NAMED = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`\n]+)`", PROSE))))

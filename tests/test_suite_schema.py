@@ -19,7 +19,7 @@ from haepo_bench.suite.loading import load_suite
 from haepo_bench.suite.schema import Suite
 from haepo_bench.suite.shipped import list_suites
 
-PUBLISHED = ROOT / "docs" / "suite.schema.json"
+PUBLISHED = ROOT / "docs" / "reference" / "suite.schema.json"
 
 
 def read(text: str) -> Any:
@@ -34,7 +34,7 @@ def validator() -> Draft202012Validator:
 
 
 def test_the_published_schema_is_that_of_the_code() -> None:
-    remedy = "run: haepo-bench schema > docs/suite.schema.json"
+    remedy = "run: haepo-bench schema > docs/reference/suite.schema.json"
     assert PUBLISHED.read_text() == suite_json_schema(), remedy
 
 
@@ -85,7 +85,7 @@ def test_both_refuse(old: str, new: str, validator: Draft202012Validator, tmp_pa
 
 
 def test_the_reference_names_every_key_and_its_example_is_good(tmp_path: Path) -> None:
-    text = (ROOT / "docs" / "suite-reference.md").read_text()
+    text = (ROOT / "docs" / "reference" / "suite-reference.md").read_text()
     keys = {part for leaf in leaves(Suite) for part in leaf.split(".")}
     assert not {key for key in keys if not re.search(rf"`(\w+\.)*{key}(\.\w+)*`", text)}
     example = re.search(r"```yaml\n(.*?)```", text, re.DOTALL)

@@ -35,7 +35,7 @@ def test_a_reader_can_follow_it(page: Path, tmp_path: Path) -> None:
         else:
             named = NAMED.match(text)
             assert named, f"a block of {language} that names no file: {text}"
-            (tmp_path / named[1]).write_text(text if language != "csv" else text[named.end() :])
+            (tmp_path / named[1]).write_text(text if language != "text" else text[named.end() :])
     assert ran
 
 

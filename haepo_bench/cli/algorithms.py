@@ -1,4 +1,4 @@
-"""What `describe` says of algorithms, and the page docs/algorithms.md that says it of all of them."""
+"""What `describe` says of algorithms, and the page docs/reference/algorithms.md that says it of all of them."""
 
 import json
 from collections.abc import Iterable, Sequence

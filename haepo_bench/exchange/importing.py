@@ -105,7 +105,7 @@ def _recognised(paths: Sequence[Path], said: Said) -> tuple[list[Path], list[Fou
             raise UserError(
                 "cannot tell what kind of file this is",
                 where=str(path),
-                remedy="write a mapping file that says it (docs/import.md)",
+                remedy="write a mapping file that says it (docs/how-to/import.md)",
             )
         kinds = sorted({form for _, form in formats if form})
         if len(kinds) > 1:
@@ -134,7 +134,7 @@ def _from_command_line(found: Sequence[Found], said: Said) -> Mapping:
         raise UserError(
             f"these files ({kinds}) do not say which suite, task and algorithm they are of",
             where=str(found[0].files[0]),
-            remedy="say --suite, --task and --algorithm, or write a mapping file (docs/import.md)",
+            remedy="say --suite, --task and --algorithm, or write a mapping file (docs/how-to/import.md)",
         )
     from pydantic import ValidationError
 

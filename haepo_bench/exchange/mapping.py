@@ -1,4 +1,7 @@
-"""The mapping file of an import: which files hold which runs, and what their columns mean. In words: docs/import.md."""
+"""The mapping file of an import: which files hold which runs, and what their columns mean.
+
+In words: docs/how-to/import.md.
+"""
 
 import re
 from pathlib import Path
@@ -15,7 +18,7 @@ from haepo_bench.suite.problems import problems_of
 from haepo_bench.tasks.address import canonical
 
 KIND = "mapping"
-REMEDY = "docs/import.md has examples of mapping files"
+REMEDY = "docs/how-to/import.md has examples of mapping files"
 
 Format = Literal["csv", "jsonl", "trainer-state", "monitor", "evaluations", "tensorboard"]
 

@@ -1,4 +1,4 @@
-"""Runs and curves as tidy tables: one row a run, one row a run and mark. Columns: docs/results-format.md."""
+"""Runs and curves as tidy tables: one row a run, one row a run and mark. Columns: docs/reference/results-format.md."""
 
 import json
 from collections.abc import Sequence

@@ -7,7 +7,8 @@ Three stages, each with a results folder of its own below the suite's:
 2. `fresh`: all other cells run seeds that the baseline does not have and are tested together.
 3. `confirmation`: cells called worse run as many seeds again; only what is worse again, by the same rule, is worse.
 
-A cell must fail two tests on independent runs, so a false alarm needs both: docs/regression.md has the arithmetic.
+A cell must fail two tests on independent runs, so a false alarm needs both;
+docs/how-to/regression.md has the arithmetic.
 """
 
 from collections.abc import Callable, Mapping

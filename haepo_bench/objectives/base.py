@@ -2,7 +2,7 @@
 
 Axes are [seed, group, trajectory, step], reduced from the right. A group is what trajectories are compared within. The
 loss is one number a seed; seeds never mix. Everything is detached except the tensors marked with * in
-`TrajectoryBatch`. Formulas, sources and worked numbers: docs/algorithms.md.
+`TrajectoryBatch`. Formulas, sources and worked numbers: docs/reference/algorithms.md.
 """
 
 from abc import ABC, abstractmethod

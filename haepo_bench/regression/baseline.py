@@ -1,4 +1,4 @@
-"""The baseline file: what later runs are judged by. Field by field in docs/regression.md.
+"""The baseline file: what later runs are judged by. Field by field in docs/how-to/regression.md.
 
 One JSON file a suite, made to be reviewed: sorted, one line a run, numbers rounded to a stated number of digits. Runs
 that differ in what is rounded away are still told apart: each keeps a digest of all its bytes but the clocks'.

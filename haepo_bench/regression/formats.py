@@ -19,7 +19,7 @@ _RED = frozenset({Mark.WORSE, Mark.FAILED, Mark.TOO_FEW, Mark.NOT_COMPARABLE})
 
 
 def as_json(verdict: Verdict) -> str:
-    """One object; field by field in docs/regression.md."""
+    """One object; field by field in docs/how-to/regression.md."""
     document = {
         "format_version": FORMAT_VERSION,
         "haepo_bench_version": __version__,

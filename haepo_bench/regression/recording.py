@@ -20,7 +20,7 @@ from haepo_bench.regression.cells import baseline_run, key_of, scale_of
 from haepo_bench.report.text import plain
 from haepo_bench.results.selection import Run, SelectedCell, Selection
 
-#: Paid once; 5 runs against 50 can reach p = 3e-7, against 5 only 0.004 (docs/regression.md).
+#: Paid once; 5 runs against 50 can reach p = 3e-7, against 5 only 0.004 (docs/how-to/regression.md).
 SEEDS = 50
 
 _SHOWN = 10

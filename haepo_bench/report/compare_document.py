@@ -1,6 +1,6 @@
 """A comparison of two results folders as data: what every output format shows, and what `--format json` prints.
 
-The classes are the schema; docs/compare.md describes it in words. Numbers that are undefined are null.
+The classes are the schema; docs/how-to/compare.md describes it in words. Numbers that are undefined are null.
 """
 
 from typing import Literal

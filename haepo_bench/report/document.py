@@ -1,6 +1,6 @@
 """The report as data: what every output format shows, and what `--format json` prints.
 
-The classes are the schema; docs/results-format.md describes it in words. Numbers that are undefined are null.
+The classes are the schema; docs/reference/results-format.md describes it in words. Numbers that are undefined are null.
 """
 
 from typing import Literal

@@ -1,7 +1,7 @@
 """The registry of columns: what every number of a run record is called, what it means and how it is reduced.
 
-Recorder, data frames, exports, reports, comparisons and the tables of docs/results-format.md follow it. A column that
-it does not name is shown as well, under its own name unless the objective, the algorithm or the task that records it
+Recorder, data frames, exports, reports, comparisons and the tables of docs/reference/results-format.md follow it. A
+column that it does not name is shown as well, under its own name unless the objective, the algorithm or the task that records it
 declares it (`declared_columns.py`).
 """
 

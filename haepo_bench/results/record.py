@@ -1,4 +1,4 @@
-"""The run record: one run, one JSON file. Field by field in docs/results-format.md.
+"""The run record: one run, one JSON file. Field by field in docs/reference/results-format.md.
 
 A run is one algorithm on one task with one seed. The record holds everything that later readers need (settings,
 learning curve, cost, where it came from), so that it can be read without this package.

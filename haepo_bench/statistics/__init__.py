@@ -1,1 +1,4 @@
-"""Pure functions on arrays: aggregates, intervals, curves, survival, comparisons, power (docs/statistics.md)."""
+"""Pure functions on arrays: aggregates, intervals, curves, survival, comparisons, power.
+
+docs/explanation/statistics.md says which answers what.
+"""

@@ -52,7 +52,7 @@ def cvar_interval(scores: Array, *, fraction: float = 0.2, confidence: float = 0
     """scores: [seed, ...] -> [...]: `cvar` with its interval, as in `interquartile_mean_interval`.
 
     The ends are undefined where the worst `fraction` is fewer than four seeds (with 0.2: below 20 seeds): no interval
-    that looks at the seeds alone covers there (docs/statistics.md).
+    that looks at the seeds alone covers there (docs/explanation/statistics.md).
     """
     runs = np.moveaxis(np.asarray(scores, dtype=float), 0, -1)
     estimate, low, high = _influence_interval(runs[..., None], np.ones(1), 0.0, fraction, confidence)
@@ -129,8 +129,8 @@ def interquartile_mean_interval(scores: Array, weights: Array, *, confidence: fl
 
     A run's influence on a mean between two quantiles is its value, drawn in to them, over the share between them: the
     interval is that of the tasks' means of these values, moved to the estimate. With 5 to 30 seeds it covers better
-    than the bootstrap (docs/statistics.md). Source: Tukey and McLaughlin (1963), Less vulnerable confidence and
-    significance procedures for location based on a single sample, Sankhya A 25, for the variance from winsorised
+    than the bootstrap (docs/explanation/statistics.md). Source: Tukey and McLaughlin (1963), Less vulnerable confidence
+    and significance procedures for location based on a single sample, Sankhya A 25, for the variance from winsorised
     values; strata, weights and the correction are our choice.
     """
     return _influence_interval(np.asarray(scores, dtype=float), weights, 0.25, 0.75, confidence)

@@ -38,7 +38,7 @@ def bootstrap_interval(
     narrow for few seeds. `bca` (14.3; for several strata Davison and Hinkley 1997, Bootstrap Methods and their
     Application, 5.3.2) serves any smooth statistic. `studentised` (Efron and Tibshirani 12.5) needs `standard_error`,
     the statistic's standard error from the same strata; replicates in which that is zero have no t and are left out.
-    Coverage of each: docs/statistics.md.
+    Coverage of each: docs/explanation/statistics.md.
 
     The ends are NaN where any stratum has fewer than two seeds, where the statistic is undefined in a replicate, and
     where all replicates lie on one side of the estimate (`bca`). Where neither replicates nor estimate vary at all, the

@@ -9,7 +9,8 @@ from scipy import special
 
 Array = NDArray[Any]
 
-#: Fewer samples say nothing usable about their skewness: the correction would only add noise (docs/statistics.md).
+#: Fewer samples say nothing usable about their skewness: the correction would only add noise
+#: (docs/explanation/statistics.md).
 ENOUGH_FOR_SKEWNESS = 5
 
 
@@ -43,7 +44,7 @@ def mean_interval(values: Array, *, confidence: float = 0.95) -> MeanInterval:
     The interval is mean +- t(n - 1) * s / sqrt(n), with the sample standard deviation s (ddof 1). One sample says
     nothing about the spread: its interval is undefined, not of width zero. Samples that are all equal do give an
     interval of width zero. The interval assumes samples that are independent and nearly normal; scores of seeds are
-    rarely that, and `corrected_mean_interval` covers better (docs/statistics.md).
+    rarely that, and `corrected_mean_interval` covers better (docs/explanation/statistics.md).
 
     Source: Student (1908), The probable error of a mean, Biometrika 6(1).
     """

@@ -37,7 +37,7 @@ def rate_interval(happened: Array, *, confidence: float = 0.95) -> Interval:
     Of 0 in 10 the interval is [0, 0.28], not of width zero. Source: Wilson (1927), Probable inference, the law of
     succession, and statistical inference, JASA 22; for the choice Brown, Cai and DasGupta (2001), Interval estimation
     for a binomial proportion, Statistical Science 16(2): coverage near the nominal on average, where Clopper and
-    Pearson's is above it throughout (docs/statistics.md). NaN where there is no run.
+    Pearson's is above it throughout (docs/explanation/statistics.md). NaN where there is no run.
     """
     happened = np.asarray(happened, dtype=bool)
     if not happened.size:

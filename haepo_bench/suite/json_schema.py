@@ -1,4 +1,4 @@
-"""The suite file's JSON Schema, for editors: docs/suite.schema.json."""
+"""The suite file's JSON Schema, for editors: docs/reference/suite.schema.json."""
 
 import json
 from typing import Any

@@ -1,4 +1,6 @@
-"""The suite file: what a user may write, with the meaning of every key. The key by key text is docs/suite-reference.md.
+"""The suite file: what a user may write, with the meaning of every key.
+
+docs/reference/suite-reference.md has it key by key.
 
 Names of algorithms and tasks and their hyper-parameters are checked later, against the catalogue (resolve.py).
 """

@@ -135,7 +135,7 @@ def as_definition(name: str, loaded: Any) -> AlgorithmDefinition:
     if not isinstance(made, AlgorithmDefinition):
         raise UserError(
             f"the algorithm '{name}' is a {type(loaded).__name__}, neither an Objective nor an AlgorithmDefinition",
-            remedy="see docs/extending.md",
+            remedy="see docs/how-to/extending.md",
         )
     return made
 

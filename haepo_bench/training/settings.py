@@ -6,7 +6,7 @@ from pydantic import Field
 
 from haepo_bench.objectives.base import Hyperparameters, hyper
 
-_SHARED = "ours, shared by all; chosen on reinforce alone (docs/shared-configuration.md)"
+_SHARED = "ours, shared by all; chosen on reinforce alone (docs/explanation/shared-configuration.md)"
 
 Width = Annotated[int, Field(ge=1, le=4096)]
 

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from haepo_bench.objectives.base import Hyperparameters, hyper
 
-_SHARED = "ours, shared by all; chosen on lm/arithmetic (docs/language.md)"
+_SHARED = "ours, shared by all; chosen on lm/arithmetic (docs/how-to/language.md)"
 _TRL = "TRL"
 
 
