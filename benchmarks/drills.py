@@ -6,7 +6,8 @@ Each drill is the command as continuous integration gives it, `haepo-bench gate 
 baselines/regression.json`, with the changed package first on the path. A fault is found when a cell is called worse and
 a second batch of fresh seeds confirms it (exit code 1); changes that only move bits must end in 0. The table at the end
 is that of docs/how-to/regression.md. Where the baseline was recorded by other code or on another machine nothing
-comes out identical, so that every cell is tested and a drill takes longest. Exit code 1 where a drill did not go as it should.
+comes out identical, so that every cell is tested and a drill takes longest. Exit code 1 where a drill did not go as it
+should.
 """
 
 import argparse

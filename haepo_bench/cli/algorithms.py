@@ -15,7 +15,7 @@ _HEAD = """# Algorithms
 
 What each algorithm computes, where that comes from, how sure that is, and who chose its defaults. This page is printed
 by `haepo-bench describe --all`; `haepo-bench describe NAME` prints the same of one. What they share, and what is known
-of HAEPO, stands in [methods](methods.md).
+of HAEPO, stands in [methods](../explanation/methods.md).
 
 Notation: trajectories k = 1..K of a group, steps t, R_k return; lp, behaviour, ref the log-probabilities of the taken
 action under the policy, the policy that collected the batch, and the reference policy; L_k = sum_t lp_kt, n_k steps;
@@ -26,13 +26,13 @@ its source.
 _SHARED = """## Trainer settings
 
 Shared by all algorithms above but `ppo`, `ppo-batched` and `dpo-offline`, and chosen on `reinforce` alone
-([how](shared-configuration.md)); on language tasks others take their
+([how](../explanation/shared-configuration.md)); on language tasks others take their
 place. Which policy `reference` is by default, each algorithm says itself.
 """
 
 _LANGUAGE = """## On language tasks
 
-In place of the trainer settings, for all algorithms but `ppo`, which drives no such task ([language](language.md)).
+In place of the trainer settings, for all algorithms but `ppo`, which drives no such task ([language](../how-to/language.md)).
 `ppo-batched` has the last two beside, and `vf_coef` 0.1; `qrpo` and `a2po` have `reference_episodes` 8 (responses of
 the reference policy to each prompt); the expert of `calibrl` is the task's own response to each prompt, where it knows
 one; `dpo-offline` has no `completions`.

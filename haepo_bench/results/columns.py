@@ -1,8 +1,8 @@
 """The registry of columns: what every number of a run record is called, what it means and how it is reduced.
 
 Recorder, data frames, exports, reports, comparisons and the tables of docs/reference/results-format.md follow it. A
-column that it does not name is shown as well, under its own name unless the objective, the algorithm or the task that records it
-declares it (`declared_columns.py`).
+column that it does not name is shown as well, under its own name unless the objective, the algorithm or the task that
+records it declares it (`declared_columns.py`).
 """
 
 from typing import Literal, NamedTuple
@@ -132,7 +132,7 @@ _CURVE = (
         "Implicit value of the start",
         "reward",
         "the value of the start that trajectories imply, R - beta sum (log pi - log ref), in the reward that the "
-        "objective sees ([credit](methods.md#credit-of-single-steps)); tasks with certain moves only",
+        "objective sees ([credit](../explanation/methods.md#credit-of-single-steps)); tasks with certain moves only",
         decimals=3,
     ),
     Column(
