@@ -32,7 +32,8 @@ place. Which policy `reference` is by default, each algorithm says itself.
 
 _LANGUAGE = """## On language tasks
 
-In place of the trainer settings, for all algorithms but `ppo`, which drives no such task ([language](../how-to/language.md)).
+In place of the trainer settings, for all algorithms but `ppo`, which drives no such task
+([language](../how-to/language.md)).
 `ppo-batched` has the last two beside, and `vf_coef` 0.1; `qrpo` and `a2po` have `reference_episodes` 8 (responses of
 the reference policy to each prompt); the expert of `calibrl` is the task's own response to each prompt, where it knows
 one; `dpo-offline` has no `completions`.
