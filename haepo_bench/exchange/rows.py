@@ -162,11 +162,10 @@ def objects(entries: Any, places: list[str], where: str) -> Rows:
             raise UserError("is no JSON object", where=place, remedy="one object a row, such as {'step': 1, ...}")
         row: dict[str, Any] = {}
         for name, value in _flat(entry):
-            before = row.setdefault(name, value)
-            if before is None:
-                row[name] = value
-            elif value is _CLASH or (value is not None and before != value):
+            if value is _CLASH or (None not in (value, row.get(name)) and row[name] != value):
                 clashes.setdefault(name, place)
+            if row.get(name) is None:
+                row[name] = value
         rows.append(row)
     if not rows:
         raise UserError("is empty", where=where)
