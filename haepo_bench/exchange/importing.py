@@ -191,26 +191,26 @@ def _mapped(loaded: LoadedMapping, found: Sequence[Found]) -> list[RunRecord]:
     """
     problems: list[UserError] = []
     runs: list[Series] = []
-    groups: list[tuple[Found, str]] = []
+    groups: list[tuple[Found, int]] = []
     if found:
         # Files of one folder have a source each: those of one run go together all the same.
         shared = [Found(one.files, one.format, found[0].source, one.captured) for one in found]
         try:
-            groups = [(one, "") for one in together(shared)]
+            groups = [(one, 0) for one in together(shared)]
         except UserError as error:
             problems.append(error)
     else:
         for i, source in enumerate(loaded.mapping.sources):
             where = loaded.where("sources", i, "files")
             try:
-                groups += [(one, loaded.where("sources", i)) for one in find(source, loaded.folder, where)]
+                groups += [(one, i) for one in find(source, loaded.folder, where)]
             except UserError as error:
                 problems.append(error)
-    logged: dict[str, list[Logged]] = defaultdict(list)
-    for group, where in groups:
+    logged: dict[int, list[Logged]] = defaultdict(list)
+    for group, i in groups:
         try:
             rows = read(group.format, group.files, group.source)
-            logged[where] += logged_runs(group, rows, where)
+            logged[i] += logged_runs(group, rows, loaded.where("sources", i))
         except UserError as error:
             problems.append(error)
     for of_source in logged.values():
@@ -220,7 +220,7 @@ def _mapped(loaded: LoadedMapping, found: Sequence[Found]) -> list[RunRecord]:
             except UserError as error:
                 problems.append(error)
     if not problems:
-        problems += _unused_renames(logged)
+        problems += _unused_renames(loaded, logged)
     _refuse(problems)
     _refuse_same_seed(runs)
     _refuse_same_name(runs)
@@ -263,14 +263,14 @@ def _unused(loaded: LoadedMapping, runs: Sequence[Series]) -> list[UserError]:
     return problems
 
 
-def _unused_renames(logged: AnyMapping[str, Sequence[Logged]]) -> list[UserError]:
+def _unused_renames(loaded: LoadedMapping, logged: AnyMapping[int, Sequence[Logged]]) -> list[UserError]:
     problems = []
-    for where, runs in logged.items():
+    for i, runs in logged.items():
         met = {text for run in runs for text in run.raw}
         problems += [
             UserError(
                 f"no algorithm or task is called '{old[:60]}'",
-                where=f"{where}.rename" if where else option("rename"),
+                where=loaded.where("sources", i, "rename") or option("rename"),
                 remedy=f"they are called {', '.join(sorted(met))}",
             )
             for old in (runs[0].found.source.rename if runs else ())
