@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -381,3 +382,13 @@ def test_npz_bytes_are_read_from_memory_alone(tmp_path: Path, take: Take) -> Non
     np.savez(file, timesteps=[10, 20], results=np.zeros((2, 0)))
     (tmp_path / "evaluations.npz").write_bytes(file.getvalue())
     assert "holds no evaluation" in take(tmp_path / "evaluations.npz", *SAID, "--seed", 0).err
+
+
+@pytest.mark.parametrize("name", ["f.csv", "f.json", "evaluations.npz", "monitor.csv", "events.out.tfevents.1"])
+def test_a_named_pipe_is_no_file(tmp_path: Path, take: Take, name: str) -> None:
+    (tmp_path / "x").mkdir()
+    os.mkfifo(tmp_path / "x" / name)
+    for path in (tmp_path / "x", tmp_path / "x" / name):
+        done = take(path, *SAID, "--seed", 0)
+        assert done.code == 4
+        assert "regular file" in done.err

@@ -174,6 +174,34 @@ def test_two_writers_at_once_are_refused_with_both_names(tmp_path: Path, take: T
     assert found == {"a": 40.0, "b": -40.0}
 
 
+def test_two_runs_after_each_other_are_refused_with_both_names(tmp_path: Path, take: Take) -> None:
+    folder = tmp_path / "logs"
+    for name, began in (("a", 1000.0), ("b", 2000.0)):
+        points = [(EVAL, step, began + step) for step in (10, 20, 30)]
+        write(folder / f"events.out.tfevents.1.{name}", points, clock=lambda i, _, t=began: t + i)
+    done = take(folder, *SAID)
+    assert done.code == 4
+    assert "events.out.tfevents.1.b: logs 'eval/mean_reward' from step 10 on" in done.err
+    assert "nothing of events.out.tfevents.1.a is left" in done.err
+    done = take(folder, *SAID, "--resumed", "restarted")
+    assert done.code == 0, done.err
+    assert run_of(tmp_path)["curve"]["env_steps"] == [0, 10, 20, 30, 40, 50, 60]
+    assert run_of(tmp_path)["curve"]["eval_return"][1:] == [1010.0, 1020.0, 1030.0, 2010.0, 2020.0, 2030.0]
+
+
+def test_a_run_that_was_resumed_twice_from_one_checkpoint(tmp_path: Path, take: Take) -> None:
+    """Nothing says that it was: the later files do."""
+    folder = tmp_path / "logs"
+    parts = [[(50, 1.0), (100, 2.0), (150, 3.0)], [(100, 4.0), (150, 5.0)], [(100, 6.0), (200, 7.0)]]
+    for i, points in enumerate(parts):
+        scalars = [(EVAL, step, value) for step, value in points]
+        write(folder / f"events.out.tfevents.{i}", scalars, clock=lambda j, _, t=1000.0 * i: t + j)
+    done = take(folder, *SAID)
+    assert done.code == 0, done.err
+    assert run_of(tmp_path)["curve"]["env_steps"] == [0, 50, 100, 200]
+    assert run_of(tmp_path)["curve"]["eval_return"] == [1.0, 1.0, 6.0, 7.0]
+
+
 def test_writers_of_different_tags_are_one_run(tmp_path: Path, take: Take) -> None:
     folder = tmp_path / "logs"
     for name, tag in (("a", EVAL), ("b", "train/loss")):

@@ -60,8 +60,7 @@ def read_event_files(paths: Sequence[Path], where: str) -> Rows:
     Source: tensorboard.backend.event_processing.event_accumulator, `_MaybePurgeOrphanedData`.
 
     Raises:
-        UserError: tensorboard is not installed, a file is none, two were written at the same time, or there are no
-            scalars.
+        UserError: tensorboard is not installed, a file is none, two look like two runs, or there are no scalars.
     """
     files, damaged = [], []
     for path in paths:
@@ -70,7 +69,7 @@ def read_event_files(paths: Sequence[Path], where: str) -> Rows:
         if files[-1].records != _records(path):
             damaged.append(f"{path}: cut off or damaged after {files[-1].records:,} events")
     files.sort(key=lambda file: file.first)
-    _refuse_interleaved(files)
+    _refuse_several_runs(files)
     points = _surviving(files)
     if not any(points.values()):
         raise UserError("holds no scalars", where=where, remedy="only scalars are curves")
@@ -81,17 +80,28 @@ def read_event_files(paths: Sequence[Path], where: str) -> Rows:
     return rows
 
 
-def _refuse_interleaved(files: Sequence[_File]) -> None:
+def _refuse_several_runs(files: Sequence[_File]) -> None:
+    """Files that were written at the same time, or of which a later one leaves nothing of those before, unless it says
+    that it is a restart.
+    """
     for i, later in enumerate(files):
-        for earlier in files[:i]:
-            shared = [tag for tag in later.tags if tag in earlier.tags]
-            if shared and later.first < earlier.last and not any(event.restart for event in later.events):
-                raise UserError(
-                    f"was written at the same time as {earlier.path.name}, and both log '{shared[0]}'",
-                    where=str(later.path),
-                    remedy="files of one folder are one run's: put each run into a folder of its own, or tell them "
-                    "apart by a placeholder in the pattern of files",
-                )
+        if any(event.restart for event in later.events):
+            continue
+        for tag, least in later.tags.items():
+            earlier = [file for file in files[:i] if tag in file.tags]
+            at_once = [file.path.name for file in earlier if later.first < file.last]
+            if at_once:
+                says = f"was written at the same time as {at_once[0]}, and both log '{tag}'"
+            elif earlier and least <= min(file.tags[tag] for file in earlier):
+                says = f"logs '{tag}' from step {least:,} on, so that nothing of {earlier[0].path.name} is left"
+            else:
+                continue
+            raise UserError(
+                says,
+                where=str(later.path),
+                remedy="files of one folder are one run's: put each run into a folder of its own, tell them apart by a "
+                "placeholder in the pattern of files, or leave one out; steps that begin again: `resumed: restarted`",
+            )
 
 
 def _surviving(files: Sequence[_File]) -> dict[str, list[Point]]:

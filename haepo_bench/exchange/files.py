@@ -19,9 +19,11 @@ def opened(path: Path) -> BinaryIO:
     """A file to read from.
 
     Raises:
-        UserError: not readable.
+        UserError: not readable, or no regular file: whoever opens a named pipe waits for its other end.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise UserError("cannot be read: it is not a regular file", where=str(path))
         return path.open("rb")
     except OSError as error:
         raise _unreadable(path, error) from None
@@ -53,16 +55,21 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_start(path: Path, size: int = 4096) -> bytes:
-    """How a file begins, unpacked where it is a gzip file; nothing where it cannot be read."""
-    try:
-        with opened(path) as file:
+    """How a file begins, unpacked where it is a gzip file.
+
+    Raises:
+        UserError: not readable.
+    """
+    with opened(path) as file:
+        try:
             start = file.read(size)
-            if not start.startswith(_GZIP):
-                return start
             # More than enough of the packed bytes for the first unpacked ones.
-            packed = io.BytesIO(start + file.read(16 * size))
-        return gzip.GzipFile(fileobj=packed).read1(size)
-    except (UserError, OSError, EOFError, zlib.error):
+            packed = start + file.read(16 * size) if start.startswith(_GZIP) else b""
+        except OSError as error:
+            raise _unreadable(path, error) from None
+    try:
+        return gzip.GzipFile(fileobj=io.BytesIO(packed)).read1(size) if packed else start
+    except (OSError, EOFError, zlib.error):
         return b""
 
 

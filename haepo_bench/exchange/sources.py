@@ -69,7 +69,7 @@ def find(source: Source, folder: Path, where: str) -> list[Found]:
     for name in names:
         match = expression.fullmatch(Path(name).as_posix())
         path = folder / name
-        if match and path.is_file():
+        if match and not path.is_dir():
             form = source.format or detect(path)
             if form is None:
                 raise UserError(
@@ -120,7 +120,9 @@ def together(found: Sequence[Found]) -> list[Found]:
     for i, one in enumerate(found):
         path = one.files[0]
         key: tuple[Any, ...] = (i,)
-        if CONVENTIONS[one.format].together:
+        # Event files of which each counts its steps from 0 are joined when they have been read.
+        apart = one.format == "tensorboard" and one.source.resumed == "restarted"
+        if CONVENTIONS[one.format].together and not apart:
             parent = metrics_folder(path) if one.format == "mlflow" else None
             # Files that name seeds are runs of their own, wherever they lie.
             seeds = tuple(sorted(set(_SEED.findall(path.name))))
