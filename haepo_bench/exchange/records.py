@@ -25,7 +25,7 @@ Array = NDArray[Any]
 #: Where neither mapping nor files say how often, a budget is divided into this many parts, as in suites.
 DEFAULT_MARKS = 20
 MAX_MARKS = 10_000
-#: Raised when the same files and mapping would give other numbers: part of an imported run's identity.
+#: Raised when files that were read rightly would give other numbers: part of an imported run's identity.
 IMPORTER_VERSION = 1
 FOOTNOTE = "imported: not run by haepo-bench"
 
