@@ -145,6 +145,8 @@ def one_a_step(
     steps: Sequence[float], values: Sequence[float], which: Literal["first", "last", "mean"]
 ) -> tuple[list[float], list[float]]:
     """[value] each, steps not decreasing -> [value] each, steps increasing."""
+    if len(set(steps)) == len(steps):
+        return list(steps), list(values)
     kept: dict[float, list[float]] = {}
     for step, value in zip(steps, values, strict=True):
         kept.setdefault(step, []).append(value)

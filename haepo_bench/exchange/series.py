@@ -1,5 +1,6 @@
 """From the rows of files to the curves of single runs."""
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Sequence
@@ -85,11 +86,16 @@ def logged_runs(found: Found, rows: Rows, where: str) -> list[Logged]:
     runs: dict[tuple[str, str, int], Logged] = {}
     keys: dict[tuple[Any, ...], Logged] = {}
     belongs = [rows.columns[names[name]] if name in names else None for name in ("task", "algorithm", "seed")]
-    numeric = [name for name in names if name not in ("task", "algorithm", "seed", "env_steps")]
+    numeric = {
+        ours: rows.columns[theirs]
+        for ours, theirs in names.items()
+        if ours not in ("task", "algorithm", "seed", "env_steps")
+    }
+    steps = rows.columns[names["env_steps"]]
     for i, place in enumerate(rows.places):
         raw = tuple(values[i] if values else None for values in belongs)
-        at = number(rows.columns[names["env_steps"]][i], place, names["env_steps"], source.decimal)
-        if at is not None and np.isnan(at) and source.nan == "missing":
+        at = number(steps[i], place, names["env_steps"], source.decimal)
+        if at is not None and at != at and source.nan == "missing":  # NaN
             at = None
         if at is None and any(values and _says_nothing(value) for values, value in zip(belongs, raw, strict=True)):
             continue
@@ -109,8 +115,8 @@ def logged_runs(found: Found, rows: Rows, where: str) -> list[Logged]:
         run = keys[raw]
         run.steps.append(at)
         run.places.append(place)
-        for name in numeric:
-            run.columns[name].append(number(rows.columns[names[name]][i], place, names[name], source.decimal))
+        for name, values in numeric.items():
+            run.columns[name].append(number(values[i], place, names[name], source.decimal))
     return list(runs.values())
 
 
@@ -256,7 +262,7 @@ def series(parts: Sequence[Logged]) -> Series:
 
 
 def _finite(values: Sequence[float | None]) -> list[int]:
-    return [i for i, value in enumerate(values) if value is not None and np.isfinite(value)]
+    return [i for i, value in enumerate(values) if value is not None and math.isfinite(value)]
 
 
 def _finite_returns(run: Logged) -> tuple[list[int], float | None]:
@@ -265,7 +271,7 @@ def _finite_returns(run: Logged) -> tuple[list[int], float | None]:
     for i, value in enumerate(run.columns["eval_return"]):
         if value is None:
             continue
-        if np.isfinite(value):
+        if math.isfinite(value):
             kept.append(i)
         elif run.found.source.nan == "error":
             raise UserError(
