@@ -1,87 +1,193 @@
 """TensorBoard event files."""
 
+import re
 import struct
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from haepo_bench.errors import UserError
+from haepo_bench.exchange.files import opened
+from haepo_bench.exchange.points import Point, rows_of_points
 from haepo_bench.exchange.rows import Rows
 
 #: Under this key a run's facts, and with them its provenance, name the files that were read in part.
 CUT_OFF = "cut_off"
 
 
-def read_event_files(paths: Sequence[Path], where: str) -> Rows:
-    """Event files of one run, oldest first: a column for each scalar's tag, and `step` and `wall_seconds`.
+class _Event(NamedTuple):
+    """What an event says of scalars.
 
-    Where a step comes again, as after a restart from a checkpoint, what was logged before from that step on is
-    forgotten, as TensorBoard does. A file that is cut off or damaged is read up to there and named in the facts.
+    Args:
+        version: of the file's format; None where the event says none.
+        restart: a SessionLog.START: whatever was logged from this step on, in any file, is orphaned.
+        summary: whether it is one, of scalars or of something else.
+        scalars: (tag, value).
+    """
+
+    step: int
+    seconds: float
+    version: float | None
+    restart: bool
+    summary: bool
+    scalars: tuple[tuple[str, float], ...]
+
+
+class _File(NamedTuple):
+    """A file and what it holds.
+
+    Args:
+        first, last: seconds at which its first and last scalar was logged; its first and last event without scalars.
+        tags: tag to its least step.
+        records: how many events the loader read.
+    """
+
+    path: Path
+    events: list[_Event]
+    first: float
+    last: float
+    tags: dict[str, int]
+    records: int
+
+
+def read_event_files(paths: Sequence[Path], where: str) -> Rows:
+    """Event files of one run in the order of their clocks: a column for each tag, and `step` and `wall_seconds`.
+
+    What a restart orphans is forgotten: everything from the step of a SessionLog.START on (SummaryWriter's
+    `purge_step`), as TensorBoard's EventAccumulator does; and where a tag goes on in a later file, what earlier files
+    hold of it from that step on. A file that is cut off or damaged is read up to there and named in the facts.
+
+    Source: tensorboard.backend.event_processing.event_accumulator, `_MaybePurgeOrphanedData`.
 
     Raises:
-        UserError: tensorboard is not installed, a file is none, or there are no scalars.
+        UserError: tensorboard is not installed, a file is none, two look like two runs, or there are no scalars.
     """
-    scalars, began, damaged = _scalars(paths)
-    if not scalars:
+    files, damaged = [], []
+    for path in paths:
+        files.append(_read(path))
+        # The loader ends at the first damaged event without a word.
+        if files[-1].records != _records(path):
+            damaged.append(f"{path}: cut off or damaged after {files[-1].records:,} events")
+    files.sort(key=lambda file: file.first)
+    _refuse_several_runs(files)
+    points = _surviving(files)
+    if not any(points.values()):
         raise UserError("holds no scalars", where=where, remedy="only scalars are curves")
-    steps = sorted({step for points in scalars.values() for step, _, _ in points})
-    index = {step: i for i, step in enumerate(steps)}
-    columns: dict[str, list[Any]] = {tag: [None] * len(steps) for tag in scalars}
-    clock: list[float] = [0.0] * len(steps)
-    for tag, points in scalars.items():
-        for step, wall, value in points:
-            columns[tag][index[step]] = value
-            clock[index[step]] = max(clock[index[step]], wall - began)
-    return Rows(
-        {"step": list(steps), "wall_seconds": list(clock), **columns},
-        [f"{where}: step {step}" for step in steps],
-        {
-            "started": datetime.fromtimestamp(began, UTC).isoformat(timespec="seconds"),
-            **({CUT_OFF: damaged} if damaged else {}),
-        },
-    )
+    began = min(event.seconds for file in files for event in file.events)
+    rows = rows_of_points({tag: own for tag, own in points.items() if own}, began, where)
+    if damaged:
+        rows.facts[CUT_OFF] = damaged
+    return rows
 
 
-def _scalars(paths: Sequence[Path]) -> tuple[dict[str, list[tuple[int, float, float]]], float, list[str]]:
-    """Tag to (step, wall time, value) in the order of steps, the wall time of the first event, and damaged files."""
+def _refuse_several_runs(files: Sequence[_File]) -> None:
+    """Files that were written at the same time, or of which a later one leaves nothing of those before, unless it says
+    that it is a restart.
+    """
+    for i, later in enumerate(files):
+        if any(event.restart for event in later.events):
+            continue
+        for tag, least in later.tags.items():
+            earlier = [file for file in files[:i] if tag in file.tags]
+            at_once = [file.path.name for file in earlier if later.first < file.last]
+            if at_once:
+                says = f"was written at the same time as {at_once[0]}, and both log '{tag}'"
+            elif earlier and least <= min(file.tags[tag] for file in earlier):
+                says = f"logs '{tag}' from step {least:,} on, so that nothing of {earlier[0].path.name} is left"
+            else:
+                continue
+            raise UserError(
+                says,
+                where=str(later.path),
+                remedy="files of one folder are one run's: put each run into a folder of its own, tell them apart by a "
+                "placeholder in the pattern of files, or leave one out; steps that begin again: `resumed: restarted`",
+            )
+
+
+def _surviving(files: Sequence[_File]) -> dict[str, list[Point]]:
+    """Tag to its values that no restart has orphaned."""
+    points: dict[str, list[Point]] = {}
+    version: float | None = None
+    latest = -1
+
+    def forget(tag: str, step: int) -> None:
+        points[tag] = [point for point in points[tag] if point.step < step]
+
+    for file in files:
+        for tag, least in file.tags.items():
+            if tag in points:
+                forget(tag, least)
+        for event in file.events:
+            version = event.version or version
+            if version is not None and version >= 2:
+                if event.restart:
+                    for tag in points:
+                        forget(tag, event.step)
+            elif event.summary and event.step < latest:
+                # Files from before SessionLog: a step back is a restart.
+                for tag, _ in event.scalars:
+                    if tag in points:
+                        forget(tag, event.step)
+            else:
+                latest = event.step
+            for tag, value in event.scalars:
+                points.setdefault(tag, []).append(Point(event.step, event.seconds, value))
+    return points
+
+
+def _read(path: Path) -> _File:
     try:
         from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+        from tensorboard.compat.proto.event_pb2 import SessionLog
         from tensorboard.util import tensor_util
     except ImportError:
         raise UserError(
             "TensorBoard's event files are read by tensorboard, which is not installed",
-            where=str(paths[0]),
+            where=str(path),
             remedy="pip install 'haepo-bench[tensorboard]'",
         ) from None
-    scalars: dict[str, list[tuple[int, float, float]]] = {}
-    times: list[float] = []
-    damaged = []
-    for path in paths:
-        before = len(times)
-        try:
-            # The loader gives old and new kinds of summaries alike, as tensors.
-            for event in EventFileLoader(str(path)).Load():
-                times.append(event.wall_time)
-                for value in event.summary.value:
-                    if value.metadata.plugin_data.plugin_name != "scalars":
-                        continue
-                    points = scalars.setdefault(value.tag, [])
-                    while points and points[-1][0] >= event.step:
-                        points.pop()
-                    points.append((event.step, event.wall_time, float(tensor_util.make_ndarray(value.tensor).item())))
-        except Exception as error:  # the loader has no error of its own for a file that is none
-            raise UserError(f"is no event file: {type(error).__name__}: {error}", where=str(path)) from None
-        # The loader ends at the first damaged event without a word.
-        if len(times) - before != _records(path):
-            damaged.append(f"{path}: cut off or damaged after {len(times) - before:,} events")
-    return scalars, min(times, default=0.0), damaged
+    opened(path).close()
+    events: list[_Event] = []
+    plugins: dict[str, str] = {}
+    records = 0
+    try:
+        # The loader gives old and new kinds of summaries alike, as tensors.
+        for event in EventFileLoader(str(path)).Load():
+            # It gives a graph twice, the second time as a summary.
+            records += not any(value.metadata.plugin_data.plugin_name == "graphs" for value in event.summary.value)
+            scalars = []
+            for value in event.summary.value:
+                # A writer may say what a tag is with its first value only.
+                plugin = plugins.setdefault(value.tag, value.metadata.plugin_data.plugin_name)
+                if plugin == "scalars":
+                    scalars.append((value.tag, float(tensor_util.make_ndarray(value.tensor).item())))
+            version = re.fullmatch(r"brain\.Event:([0-9.]+)", event.file_version)
+            restart = event.HasField("session_log") and event.session_log.status == SessionLog.START
+            events.append(
+                _Event(
+                    event.step,
+                    event.wall_time,
+                    float(version[1]) if version else None,
+                    restart,
+                    event.HasField("summary"),
+                    tuple(scalars),
+                )
+            )
+    except Exception as error:  # the loader has no error of its own for a file that is none
+        raise UserError(f"is no event file: {type(error).__name__}: {error}", where=str(path)) from None
+    times = [event.seconds for event in events if event.scalars] or [event.seconds for event in events] or [0.0]
+    tags: dict[str, int] = {}
+    for read in events:
+        for tag, _ in read.scalars:
+            tags[tag] = min(read.step, tags.get(tag, read.step))
+    return _File(path, events, min(times), max(times), tags, records)
 
 
 def _records(path: Path) -> int:
     """Events that a file holds or begins; each is a length (uint64), 4 bytes, that many bytes, and 4 bytes."""
-    found, place, size = 0, 0, path.stat().st_size
-    with path.open("rb") as file:
+    found, place = 0, 0
+    with opened(path) as file:
+        size = file.seek(0, 2)
         while place < size:
             file.seek(place)
             header = file.read(8).ljust(8, b"\0")

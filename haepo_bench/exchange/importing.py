@@ -1,25 +1,33 @@
 """An import, from files to stored runs."""
 
 from collections import defaultdict
+from collections.abc import Mapping as AnyMapping
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from haepo_bench.errors import UserError
 from haepo_bench.exchange.formats import detect, read
-from haepo_bench.exchange.mapping import KIND, LoadedMapping, Mapping, Source, load_mapping
+from haepo_bench.exchange.logged import Logged
+from haepo_bench.exchange.mapping import KIND, LoadedMapping, Mapping, Settings, Source, load_mapping
 from haepo_bench.exchange.own_tables import curves_beside, is_own, read_own
 from haepo_bench.exchange.records import run_record, task_marks
-from haepo_bench.exchange.series import Series, series_of
+from haepo_bench.exchange.series import ALGORITHM_IN_FILE, Series, logged_runs, parts_of_runs, series
 from haepo_bench.exchange.sources import Found, find, together
 from haepo_bench.exchange.storing import Imported, MissingRun, store_runs
 from haepo_bench.results.record import RunRecord
 from haepo_bench.suite.document import SuiteError
+from haepo_bench.suite.problems import problems_of
 
 
 @dataclass(frozen=True)
 class Said:
-    """What the command line says in place of a mapping file; None where it says nothing."""
+    """What the command line says in place of a mapping file; None where it says nothing.
+
+    Args:
+        settings: how files are read, by the names of `Settings`; without those that nothing is said of.
+    """
 
     suite: str | None = None
     task: str | None = None
@@ -27,11 +35,18 @@ class Said:
     seed: int | None = None
     budget: int | None = None
     every: int | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
 
     @property
     def options(self) -> list[str]:
         """Names of the options that were given."""
-        return [f"--{name}" for name, value in vars(self).items() if value is not None]
+        own = [name for name, value in vars(self).items() if value is not None and name != "settings"]
+        return [*(f"--{name}" for name in own), *map(option, self.settings)]
+
+
+def option(setting: str) -> str:
+    """The option of the command that is one of the settings; of a table of settings each entry is one."""
+    return "--" + {"columns": "column"}.get(setting, setting).replace("_", "-")
 
 
 def import_runs(paths: Sequence[Path], said: Said, results: Path, *, dry: bool = False) -> list[Imported]:
@@ -90,10 +105,11 @@ def _recognised(paths: Sequence[Path], said: Said) -> tuple[list[Path], list[Fou
     """Run tables of exports, and all other files that hold curves."""
     own: list[Path] = []
     found: list[Found] = []
+    settings = _settings(said)
     for path in paths:
         if not path.exists():
             raise UserError("there is no such file or folder", where=str(path))
-        inside = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+        inside = sorted(p for p in path.rglob("*") if not p.is_dir()) if path.is_dir() else [path]
         tables = [file for file in inside if is_own(file)]
         if path.is_file() and path.stem == "curves" and is_own(path.with_name(f"runs{path.suffix}")):
             tables = [path.with_name(f"runs{path.suffix}")]
@@ -101,31 +117,51 @@ def _recognised(paths: Sequence[Path], said: Said) -> tuple[list[Path], list[Fou
         taken = {*tables, *map(curves_beside, tables)}
         files = [file for file in inside if file not in taken]
         formats = [(file, detect(file)) for file in files]
-        if path.is_file() and formats and formats[0][1] is None:
+        wanted = settings.format
+        if wanted and not path.is_dir():
+            formats = [(file, wanted) for file in files]
+        elif wanted:
+            formats = [(file, form) for file, form in formats if form == wanted]
+        if not path.is_dir() and formats and formats[0][1] is None:
             raise UserError(
                 "cannot tell what kind of file this is",
                 where=str(path),
-                remedy="write a mapping file that says it (docs/how-to/import.md)",
+                remedy="say --format, or write a mapping file that says it (docs/how-to/import.md)",
             )
         kinds = sorted({form for _, form in formats if form})
         if len(kinds) > 1:
             raise UserError(
                 f"holds files of several kinds: {', '.join(kinds)}",
                 where=str(path),
-                remedy="the same runs must not count twice: name the files of one kind, or write a mapping file",
+                remedy="the same runs must not count twice: say --format, name the files of one kind, or write a "
+                "mapping file",
             )
         for file, form in formats:
             if form:
-                source = Source(files=str(file), task=said.task, algorithm=said.algorithm, seed=said.seed)
-                found.append(Found((file,), form, source, {}))
+                found.append(Found((file,), form, _source(file, said, settings), {}))
         if not tables and not kinds:
             raise UserError(
                 "holds nothing that looks like runs",
                 where=str(path),
                 remedy="known are the tables of `haepo-bench export`, CSV, JSON lines, trainer_state.json, "
-                "monitor.csv, evaluations.npz and TensorBoard's event files",
+                "monitor.csv, evaluations.npz, result.json, progress.txt, MLflow's metrics, TensorBoard's event files",
             )
     return own, found
+
+
+def _settings(said: Said) -> Settings:
+    from pydantic import ValidationError
+
+    try:
+        return Settings.model_validate(said.settings)
+    except ValidationError as error:
+        problem = problems_of(error, Settings)[0]
+        where = option(str(problem.path[0])) if problem.path else "--column"
+        raise UserError(problem.problem, where=where, remedy=problem.remedy) from None
+
+
+def _source(file: Path, said: Said, settings: Settings) -> Source:
+    return Source(files=str(file), task=said.task, algorithm=said.algorithm, seed=said.seed, **settings.model_dump())
 
 
 def _from_command_line(found: Sequence[Found], said: Said) -> Mapping:
@@ -155,29 +191,39 @@ def _mapped(loaded: LoadedMapping, found: Sequence[Found]) -> list[RunRecord]:
     """
     problems: list[UserError] = []
     runs: list[Series] = []
-    places: dict[int, str] = {}
-    groups: list[tuple[Found, str]] = []
+    groups: list[tuple[Found, int]] = []
     if found:
         # Files of one folder have a source each: those of one run go together all the same.
         shared = [Found(one.files, one.format, found[0].source, one.captured) for one in found]
-        groups = [(one, "") for one in together(shared)]
+        try:
+            groups = [(one, 0) for one in together(shared)]
+        except UserError as error:
+            problems.append(error)
     else:
         for i, source in enumerate(loaded.mapping.sources):
             where = loaded.where("sources", i, "files")
             try:
-                groups += [(one, loaded.where("sources", i)) for one in find(source, loaded.folder, where)]
+                groups += [(one, i) for one in find(source, loaded.folder, where)]
             except UserError as error:
                 problems.append(error)
-    for group, where in groups:
+    logged: dict[int, list[Logged]] = defaultdict(list)
+    for group, i in groups:
         try:
-            rows = read(group.format, group.files, window=group.source.window)
-            own = series_of(group, rows, where)
-            places.update({len(runs) + i: where for i in range(len(own))})
-            runs += own
+            rows = read(group.format, group.files, group.source)
+            logged[i] += logged_runs(group, rows, loaded.where("sources", i))
         except UserError as error:
             problems.append(error)
+    for of_source in logged.values():
+        for parts in parts_of_runs(of_source):
+            try:
+                runs.append(series(parts))
+            except UserError as error:
+                problems.append(error)
+    if not problems:
+        problems += _unused_renames(loaded, logged)
     _refuse(problems)
     _refuse_same_seed(runs)
+    _refuse_same_name(runs)
     records = []
     tasks: dict[str, list[Series]] = defaultdict(list)
     for run in runs:
@@ -217,6 +263,22 @@ def _unused(loaded: LoadedMapping, runs: Sequence[Series]) -> list[UserError]:
     return problems
 
 
+def _unused_renames(loaded: LoadedMapping, logged: AnyMapping[int, Sequence[Logged]]) -> list[UserError]:
+    problems = []
+    for i, runs in logged.items():
+        met = {text for run in runs for text in run.raw}
+        problems += [
+            UserError(
+                f"no algorithm or task is called '{old[:60]}'",
+                where=loaded.where("sources", i, "rename") or option("rename"),
+                remedy=f"they are called {', '.join(sorted(met))}",
+            )
+            for old in (runs[0].found.source.rename if runs else ())
+            if old not in met
+        ]
+    return problems
+
+
 def _refuse(problems: list[UserError]) -> None:
     if len(problems) == 1:
         raise problems[0]
@@ -235,11 +297,25 @@ def _refuse_same_seed(runs: Sequence[Series]) -> None:
                     f"{run.algorithm} on {run.task}, seed {run.seed} is already in {first[key].place}",
                     where=run.place,
                     remedy="a seed counts once: tell the runs apart by {seed} or {algorithm} in the pattern, or leave "
-                    "one out",
+                    "one out; parts of one run: `resumed: continued` or `resumed: restarted`",
                 )
             )
         first.setdefault(key, run)
     _refuse(problems)
+
+
+def _refuse_same_name(runs: Sequence[Series]) -> None:
+    """Algorithms whose names could not be kept must not meet under one."""
+    first: dict[str, tuple[str, Series]] = {}
+    for run in runs:
+        called = str(run.facts.get(ALGORITHM_IN_FILE, run.algorithm))
+        before, other = first.setdefault(run.algorithm, (called, run))
+        if before != called:
+            raise UserError(
+                f"'{called[:60]}' would be called {run.algorithm}, as '{before[:60]}' in {other.place}",
+                where=run.place,
+                remedy=f"give them different names: `rename: {{{called[:60]!r}: ...}}` (--rename OLD=NEW)",
+            )
 
 
 def _refuse_duplicates(records: Sequence[RunRecord]) -> None:

@@ -20,11 +20,15 @@ from haepo_bench.tasks.address import canonical
 KIND = "mapping"
 REMEDY = "docs/how-to/import.md has examples of mapping files"
 
-Format = Literal["csv", "jsonl", "trainer-state", "monitor", "evaluations", "tensorboard"]
+Format = Literal[
+    "csv", "jsonl", "trainer-state", "monitor", "evaluations", "tensorboard", "rllib", "spinning-up", "mlflow"
+]
 
 NAME_PATTERN = r"^[A-Za-z0-9._-]+$"
 TASK_PATTERN = r"^[!-~]+(, +[!-~]+)*$"
 MAX_SEED = 2**63 - 1
+#: Short names of our columns.
+_SHORT = {"return": "eval_return", "step": "env_steps", "steps": "env_steps"}
 
 
 def _whole(value: Any) -> Any:
@@ -104,28 +108,21 @@ class AlgorithmOptions(_Section):
     )
 
 
-class Source(_Section):
-    """Files of one kind."""
+class Settings(_Section):
+    """How files are read: keys of a mapping's source, and options of the command (`step_size` is `--step-size`)."""
 
-    files: str = Field(
-        min_length=1,
-        description="path pattern relative to the mapping file: * and **, and {task}, {algorithm}, {seed} or "
-        "any {name} for parts to be used",
-    )
     format: Format | None = Field(default=None, description="found out from the file where left out")
-    task: str | None = Field(default=None, description="the task's address; may use {name}s of the pattern")
-    algorithm: str | None = Field(default=None, description="the algorithm's name; may use {name}s of the pattern")
-    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | str | None = Field(
-        default=None, description="the seed; may use {name}s of the pattern"
-    )
     columns: dict[ColumnName, Annotated[str, Field(min_length=1)]] = Field(
         default={}, description="our name to the name in the file: env_steps, eval_return, task, algorithm, seed, ..."
+    )
+    rename: dict[Annotated[str, Field(min_length=1)], str] = Field(
+        default={}, description="algorithms and tasks as files or paths call them to the names that they get here"
     )
     step_size: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
         default=1.0, description="env steps that one unit of the file's steps stands for"
     )
-    window: Annotated[int, Field(ge=1, le=100_000)] = Field(
-        default=100, description="monitor files: episodes that a return is the mean of"
+    window: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
+        default=None, description="logged returns that a return is the mean of; 100 for monitor files where left out"
     )
     policy: Literal["sampled", "greedy"] | None = Field(
         default=None, description="which policy was evaluated; greedy for evaluations files where left out"
@@ -141,6 +138,43 @@ class Source(_Section):
     )
     nan: Literal["error", "diverged", "missing"] = Field(
         default="error", description="what a return that is NaN or infinite means"
+    )
+    repeated: Literal["error", "first", "last", "mean"] | None = Field(
+        default=None, description="which of several values at one step counts; last for event files where left out"
+    )
+    resumed: Literal["error", "continued", "restarted"] = Field(
+        default="error",
+        description="where steps go back, or a run is in several files: an error, or a run that was resumed, its steps "
+        "continued (what was logged from there on is forgotten) or restarted from 0 (added to those before)",
+    )
+    decimal: Literal[".", ","] | None = Field(
+        default=None, description="decimal sign of numbers in text; says that they may have thousands separators"
+    )
+
+    @validates(mode="before")
+    @classmethod
+    def _with_full_names(cls, data: Any) -> Any:
+        columns = data.get("columns") if isinstance(data, dict) else None
+        if not isinstance(columns, dict):
+            return data
+        full = [_SHORT.get(name, name) for name in columns]
+        if len(set(full)) < len(full):
+            raise ValueError("columns names one of our columns twice: return is eval_return, steps is env_steps")
+        return {**data, "columns": dict(zip(full, columns.values(), strict=True))}
+
+
+class Source(Settings):
+    """Files of one kind."""
+
+    files: str = Field(
+        min_length=1,
+        description="path pattern relative to the mapping file: * and **, and {task}, {algorithm}, {seed} or "
+        "any {name} for parts to be used",
+    )
+    task: str | None = Field(default=None, description="the task's address; may use {name}s of the pattern")
+    algorithm: str | None = Field(default=None, description="the algorithm's name; may use {name}s of the pattern")
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | str | None = Field(
+        default=None, description="the seed; may use {name}s of the pattern"
     )
 
 

@@ -9,9 +9,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from haepo_bench.errors import UserError
+from haepo_bench.exchange.files import read_bytes
 from haepo_bench.exchange.mapping import is_name, is_task
+from haepo_bench.exchange.numerals import number
 from haepo_bench.exchange.records import FOOTNOTE, IMPORTER_VERSION, final_values, imported_from
-from haepo_bench.exchange.rows import Rows, number, read_bytes, read_csv
+from haepo_bench.exchange.rows import Rows, read_csv
 from haepo_bench.exchange.storing import MissingRun
 from haepo_bench.report.text import unquoted_csv_text
 from haepo_bench.results.columns import COLUMNS, COST_COLUMNS, MEASURED, WHOLE

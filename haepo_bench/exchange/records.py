@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from haepo_bench import __version__
 from haepo_bench.errors import UserError
 from haepo_bench.exchange.alignment import at_marks, regular_marks, shared_marks
+from haepo_bench.exchange.files import read_stored
+from haepo_bench.exchange.formats import CONVENTIONS
+from haepo_bench.exchange.logged import CUMULATIVE
 from haepo_bench.exchange.mapping import AlgorithmOptions, Mapping, TaskOptions
 from haepo_bench.exchange.series import Series
 from haepo_bench.results.hashing import digest
@@ -22,13 +25,11 @@ Array = NDArray[Any]
 #: Where neither mapping nor files say how often, a budget is divided into this many parts, as in suites.
 DEFAULT_MARKS = 20
 MAX_MARKS = 10_000
-#: Raised when the same files and mapping would give other numbers: part of an imported run's identity.
+#: Raised when files that were read rightly would give other numbers: part of an imported run's identity.
 IMPORTER_VERSION = 1
 FOOTNOTE = "imported: not run by haepo-bench"
 
 _WHOLE = ("gradient_steps", "episodes")
-#: Columns that count from the start of training: what a run cost.
-CUMULATIVE = ("wall_seconds", "cpu_seconds", "gradient_steps", "episodes")
 
 
 class TaskMarks(NamedTuple):
@@ -87,6 +88,33 @@ def _spacing(marks: Array) -> int | list[int]:
     return int(widths[0]) if regular else [int(mark) for mark in marks]
 
 
+class _Unfinished(NamedTuple):
+    """Why a run has no value at the budget.
+
+    Args:
+        can_hold: whether there is one before that may stand for it.
+    """
+
+    says: str
+    remedy: str
+    can_hold: bool
+
+
+def _unfinished(run: Series, marks: Array) -> _Unfinished | None:
+    budget = float(marks[-1])
+    known = [*run.steps[:1], *([] if run.broken_at is None else [run.broken_at])]
+    if min(known) > budget:
+        says = f"logged nothing within the budget of {budget:,.0f} env steps: its first return is at {min(known):,.0f}"
+        return _Unfinished(says, "say a larger `budget:`, or leave the run out", can_hold=False)
+    end = float(run.steps[-1]) if len(run.steps) else 0.0
+    # The value at the budget must come from the last stretch before it.
+    if run.broken_at is not None or end > marks[-2]:
+        return None
+    says = f"ends at {end:,.0f} of {budget:,.0f} env steps"
+    remedy = "say `short: interrupted` or `short: hold`, or a smaller `budget:`"
+    return _Unfinished(says, remedy, can_hold=True)
+
+
 def run_record(run: Series, shared: TaskMarks, mapping: Mapping) -> RunRecord:
     """The record of one run.
 
@@ -98,16 +126,14 @@ def run_record(run: Series, shared: TaskMarks, mapping: Mapping) -> RunRecord:
     references = task.references.references() if task.references else None
     settings = _settings(run, options, references, shared)
     source, budget = run.found.source, float(shared.marks[-1])
-    end = float(run.steps[-1]) if len(run.steps) else 0.0
-    # The value at the budget must come from the last stretch before it.
-    short = run.broken_at is None and end <= shared.marks[-2]
-    says = f"ends at {end:,.0f} of {budget:,.0f} env steps"
-    if short and source.short == "error":
-        raise UserError(
-            says, where=run.place, remedy="say `short: interrupted` or `short: hold`, or a smaller `budget:`"
-        )
-    status: Status = "interrupted" if short and source.short == "interrupted" else "done"
-    error = Failure(status="interrupted", type="Interrupted", message=says) if status == "interrupted" else None
+    unfinished = _unfinished(run, shared.marks)
+    interrupted = unfinished is not None and not (unfinished.can_hold and source.short == "hold")
+    if unfinished is not None and interrupted and source.short != "interrupted":
+        raise UserError(unfinished.says, where=run.place, remedy=unfinished.remedy)
+    status: Status = "interrupted" if interrupted else "done"
+    error = None
+    if unfinished is not None and interrupted:
+        error = Failure(status="interrupted", type="Interrupted", message=unfinished.says)
     curve: dict[str, list[Number]] = {}
     if status == "done":
         curve, broken = _curve(run, shared.marks, references)
@@ -127,11 +153,11 @@ def run_record(run: Series, shared: TaskMarks, mapping: Mapping) -> RunRecord:
         settings=settings,
         parameters=options.parameters,
         references=references,
-        information=_information(run.algorithm, options),
+        information=_information(run.label, options),
         curve=curve,
         final=final_values(curve, references),
         cost=_cost(run, curve, budget) if curve else {},
-        notes=_notes(run, options, references, short),
+        notes=_notes(run, options, references, held=unfinished is not None and not interrupted),
         provenance={
             **({"code": options.code} if options.code else {}),
             **run.facts,
@@ -143,7 +169,7 @@ def run_record(run: Series, shared: TaskMarks, mapping: Mapping) -> RunRecord:
 
 def imported_from(files: Sequence[Path], form: str) -> dict[str, Any]:
     """Provenance of an imported run: its files with their SHA-256, and who read them."""
-    hashes = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    hashes = [hashlib.sha256(read_stored(file)).hexdigest() for file in files]
     return {
         "file": ", ".join(str(file) for file in files),
         "sha256": ", ".join(hashes),
@@ -157,7 +183,13 @@ def _settings(
     run: Series, options: AlgorithmOptions, references: References | None, shared: TaskMarks
 ) -> dict[str, Any]:
     """What makes two imported runs runs of the same cell: everything that the mapping says and that moves a number."""
-    source, monitor = run.found.source, run.found.format == "monitor"
+    source = run.found.source
+    # Left out where they are as they always were, so that runs imported before keep their settings hash.
+    later = {
+        "repeated": source.repeated if source.repeated != CONVENTIONS[run.found.format].repeated else None,
+        "resumed": source.resumed if source.resumed != "error" else None,
+        "decimal": source.decimal,
+    }
     return {
         "imported": IMPORTER_VERSION,
         "task": {"id": run.task, "references": references.model_dump(exclude={"source"}) if references else None},
@@ -167,22 +199,23 @@ def _settings(
             "every": shared.every,
             "return": run.column,
             "policy": "greedy" if run.greedy else "sampled",
-            "window": source.window if monitor else None,
+            "window": run.window,
             "step_size": source.step_size,
             "start": source.start,
             "nan": source.nan,
             "short": source.short,
+            **{name: value for name, value in later.items() if value is not None},
         },
     }
 
 
-def _information(algorithm: str, options: AlgorithmOptions) -> Information:
+def _information(label: str, options: AlgorithmOptions) -> Information:
     known = options.information
     return Information(
         told=known.told if known else None,
         critic=known.critic if known else None,
         discount=known.discount if known else None,
-        label=options.label or algorithm,
+        label=options.label or label[:200],
         footnote=FOOTNOTE,
     )
 
@@ -246,11 +279,13 @@ def _cost(run: Series, curve: AnyMapping[str, Sequence[Number]], budget: float) 
     return cost
 
 
-def _notes(run: Series, options: AlgorithmOptions, references: References | None, short: bool) -> list[str]:
+def _notes(run: Series, options: AlgorithmOptions, references: References | None, *, held: bool) -> list[str]:
     source = run.found.source
     notes = [*options.notes]
     if run.found.format == "monitor":
-        notes.append(f"returns are those of training: means over the last {source.window} episodes")
+        notes.append(f"returns are those of training: means over the last {run.window} episodes")
+    elif run.window:
+        notes.append(f"returns are means over the last {run.window} that were logged")
     if run.greedy:
         notes.append("returns are those of the greedy policy")
     if not len(run.steps) or run.steps[0] > 0:
@@ -258,6 +293,11 @@ def _notes(run: Series, options: AlgorithmOptions, references: References | None
         notes.append(f"marks before the first logged value hold {filled}")
     if source.step_size != 1:
         notes.append(f"one logged step counts as {source.step_size:g} env steps")
-    if short and source.short == "hold":
+    if source.repeated and source.repeated != "error":
+        chosen = "their mean" if source.repeated == "mean" else f"the {source.repeated}"
+        notes.append(f"of several values at one step {chosen} counts")
+    if source.resumed != "error":
+        notes.append(f"runs that were resumed are one, their steps {source.resumed}")
+    if held:
         notes.append("runs that end before the budget hold their last value")
     return notes

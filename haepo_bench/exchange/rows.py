@@ -3,16 +3,21 @@
 import csv
 import io
 import json
-import math
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from haepo_bench.errors import UserError
 
-#: Larger files are no learning curves: reading one into memory helps nobody.
-MAX_BYTES = 2 * 1024**3
+#: A cell in quotes; a quote within a cell is none of these.
+_QUOTED = re.compile(r'(?<![^,;\t\n\r])"[^"]*(?:""[^"]*)*"')
+#: The first line that is not empty, and the lines that a quoted name goes on over.
+_HEADER = re.compile(rf"[\n\r]*(?:{_QUOTED.pattern}|[^\n\r])*")
+_LINE_END = re.compile("\r\n?|\n")
+#: In place of a value where an object has two of one name.
+_CLASH = object()
 
 
 @dataclass(frozen=True)
@@ -23,28 +28,16 @@ class Rows:
         columns: name to [row] values as the file has them: numbers, text, None where the file says nothing.
         places: [row] where each row stands, such as `runs.csv:12`.
         facts: what the file says of all its rows, such as when the run started.
+        clashes: name that stands for two values in one row to the place of that row.
     """
 
     columns: dict[str, list[Any]]
     places: list[str]
     facts: dict[str, Any] = field(default_factory=dict)
+    clashes: dict[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.places)
-
-
-def read_bytes(path: Path) -> bytes:
-    """A whole file.
-
-    Raises:
-        UserError: not readable, or beyond what a learning curve can be.
-    """
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise UserError(f"is larger than {MAX_BYTES // 1024**3} GiB", where=str(path), remedy="split it")
-        return path.read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror or error}", where=str(path)) from None
 
 
 def decode(content: bytes, where: str) -> str:
@@ -66,45 +59,67 @@ def read_csv(content: bytes, where: str) -> Rows:
         UserError: empty, a column twice, or a row of another length than the header.
     """
     text = decode(content, where)
-    header = text.partition("\n")[0]
-    delimiter = max(",;\t", key=header.count)
-    return csv_rows(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), where)
+    return csv_rows(csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text)), where)
 
 
-def csv_rows(reader: Any, where: str, *, first_line: int = 1) -> Rows:
-    """Rows of a csv reader that stands before the header, which is the file's line `first_line`."""
+def _delimiter(text: str) -> str:
+    """Whichever of comma, semicolon and tab the header has most of, outside of quotes."""
+    header = _HEADER.match(text)
+    unquoted = _QUOTED.sub("", header[0] if header else "")
+    return max(",;\t", key=unquoted.count)
+
+
+@contextmanager
+def _cells_of_any_size() -> Iterator[None]:
+    before = csv.field_size_limit(2**31 - 1)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
+def csv_rows(reader: Any, where: str, *, first_line: int = 1, may_be_empty: bool = False) -> Rows:
+    """Rows of a csv reader that stands before the header, which is the file's line `first_line`.
+
+    Columns without a name, such as those behind trailing commas, are left out.
+    """
     names: list[str] = []
     cells: list[list[str]] = []
     places: list[str] = []
+    needed = 0
     try:
-        for row in reader:
-            line = reader.line_num + first_line - 1
-            if not row or (len(row) == 1 and not row[0].strip()):
-                continue
-            if not names:
-                names = [name.strip() for name in row]
-                _check_header(names, f"{where}:{line}")
-                continue
-            if len(row) != len(names):
-                raise UserError(
-                    f"has {len(row)} cells, but the header names {len(names)} columns",
-                    where=f"{where}:{line}",
-                    remedy="mend the line, or leave it out if the file was cut off while it was written",
-                )
-            cells.append(row)
-            places.append(f"{where}:{line}")
+        with _cells_of_any_size():
+            for row in reader:
+                line = reader.line_num + first_line - 1
+                if not row or (len(row) == 1 and not row[0].strip()):
+                    continue
+                if not names:
+                    names = [name.strip() for name in row]
+                    _check_header(names, f"{where}:{line}")
+                    needed = max(i + 1 for i, name in enumerate(names) if name)
+                    continue
+                if len(row) < needed or any(cell.strip() for cell in row[len(names) :]):
+                    raise UserError(
+                        f"has {len(row)} cells, but the header names {len(names)} columns",
+                        where=f"{where}:{line}",
+                        remedy="mend the line, or leave it out if the file was cut off while it was written",
+                    )
+                cells.append(row)
+                places.append(f"{where}:{line}")
     except csv.Error as error:
         raise UserError(f"is not CSV: {error}", where=f"{where}:{reader.line_num + first_line - 1}") from None
-    if not cells:
+    if not cells and not may_be_empty:
         raise UserError("is empty: it has a header and no rows" if names else "is empty", where=where)
-    columns = {name: [row[i].strip() or None for row in cells] for i, name in enumerate(names)}
-    return Rows(columns, places)
+    return Rows({name: [row[i].strip() or None for row in cells] for i, name in enumerate(names) if name}, places)
 
 
 def _check_header(names: list[str], where: str) -> None:
-    twice = sorted({name for name in names if names.count(name) > 1})
+    named = [name for name in names if name]
+    twice = sorted({name for name in named if named.count(name) > 1})
     if twice:
         raise UserError(f"the header names the column '{twice[0]}' twice", where=where, remedy="rename one of the two")
+    if not named:
+        raise UserError("the header names no column", where=where)
 
 
 def read_json_lines(content: bytes, where: str) -> Rows:
@@ -116,7 +131,8 @@ def read_json_lines(content: bytes, where: str) -> Rows:
     text = decode(content, where)
     if text.lstrip().startswith("["):
         return objects(_loaded(text, where), [], where)
-    lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    # str.splitlines would also cut at characters that JSON has within texts, such as U+2028.
+    lines = [(number, line) for number, line in enumerate(_LINE_END.split(text), 1) if line.strip()]
     places = [f"{where}:{number}" for number, _ in lines]
     return objects([_loaded(line, place) for (_, line), place in zip(lines, places, strict=True)], places, where)
 
@@ -140,14 +156,21 @@ def objects(entries: Any, places: list[str], where: str) -> Rows:
         raise UserError("holds no list of objects", where=where)
     places = places or [f"{where}: entry {i}" for i in range(len(entries))]
     rows = []
+    clashes: dict[str, str] = {}
     for entry, place in zip(entries, places, strict=True):
         if not isinstance(entry, dict):
             raise UserError("is no JSON object", where=place, remedy="one object a row, such as {'step': 1, ...}")
-        rows.append(dict(_flat(entry)))
+        row: dict[str, Any] = {}
+        for name, value in _flat(entry):
+            if value is _CLASH or (None not in (value, row.get(name)) and row[name] != value):
+                clashes.setdefault(name, place)
+            if row.get(name) is None:
+                row[name] = value
+        rows.append(row)
     if not rows:
         raise UserError("is empty", where=where)
     names = dict.fromkeys(name for row in rows for name in row)
-    return Rows({name: [row.get(name) for row in rows] for name in names}, places)
+    return Rows({name: [row.get(name) for row in rows] for name in names}, places, clashes=clashes)
 
 
 def _flat(entry: dict[str, Any], prefix: str = "", depth: int = 0) -> Iterable[tuple[str, Any]]:
@@ -158,28 +181,21 @@ def _flat(entry: dict[str, Any], prefix: str = "", depth: int = 0) -> Iterable[t
             yield f"{prefix}{name}", value
 
 
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; a key that comes twice with different values has none."""
+    entry = dict(pairs)
+    if len(entry) < len(pairs):
+        first: dict[str, Any] = {}
+        for name, value in pairs:
+            if first.setdefault(name, value) != value:
+                entry[name] = _CLASH
+    return entry
+
+
 def _loaded(text: str, where: str) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
         raise UserError(
             f"is not JSON, perhaps cut off: {error}", where=where, remedy="mend the line, or leave it out"
         ) from None
-
-
-def number(value: Any, where: str, column: str) -> float | None:
-    """A cell as a number, NaN and infinity among them; None where it is empty.
-
-    Raises:
-        UserError: it is something else.
-    """
-    if value is None:
-        return None
-    try:
-        if isinstance(value, bool):
-            raise ValueError
-        return float(value)
-    except (TypeError, ValueError):
-        raise UserError(f"'{str(value)[:40]}' in the column '{column}' is no number", where=where) from None
-    except OverflowError:
-        return math.inf
