@@ -24,6 +24,7 @@ class SegmentAlgorithm(Algorithm):
     def __init__(self, objective: Objective, settings: SegmentSettings, notes: tuple[str, ...]) -> None:
         self.objective, self.settings, self.notes = objective, settings, notes
         self.parameters = {**settings.model_dump(mode="json"), **objective.model_dump(mode="json")}
+        self.omitted = settings.omitted | objective.omitted
         self.information = Information(
             told=objective.told,
             critic=True,

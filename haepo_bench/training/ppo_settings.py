@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from haepo_bench.objectives.base import Hyperparameters, hyper
 from haepo_bench.objectives.ppo import PpoHyperparameters
+from haepo_bench.policies.mlp import Activation
 from haepo_bench.tasks.address import parse
 from haepo_bench.training.settings import Width
 
@@ -31,10 +32,11 @@ class SegmentSettings(Hyperparameters):
     )
     normalize: bool = hyper(False, "normalise observations and rewards by running statistics", source=_SB3)
     net_arch: tuple[Width, ...] = hyper(
-        (64, 64), "tanh layers of policy and of value network", unit="units", source=_SB3
+        (64, 64), "hidden layers of policy and of value network", unit="units", source=_SB3
     )
     log_std_init: float = hyper(0.0, "initial log standard deviation, continuous actions only", source=_SB3)
     ortho_init: bool = hyper(True, "orthogonal initial weights", source=_SB3)
+    activation: Activation = hyper("tanh", "of the hidden layers", source=_SB3, omit_at="tanh")
 
 
 class PPOSettings(PpoHyperparameters, SegmentSettings):
