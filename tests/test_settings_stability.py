@@ -21,6 +21,7 @@ LATER: list[tuple[str, str, str, Any]] = [
     ("ppo-batched", "gym/CartPole-v1", "clip_range_vf", 0.2),
     ("ppo-batched", "gym/CartPole-v1", "normalize_advantage", False),
     ("ppo-batched", "gym/CartPole-v1", "activation", "relu"),
+    ("bapo", "corridor/16", "high_step", 0.1),
 ]
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import random
 from dataclasses import replace
 
 import pytest
@@ -172,6 +173,40 @@ def test_bapo_searches_upwards_within_its_bounds(batch: TrajectoryBatch, target:
     # It stops early only where the target is met, and raises the upper bound only with the lower at its end.
     assert ((rho >= target) | (high >= 2 - 1e-9)).all()
     assert ((high == 1.2) | (low >= 0.8 - 1e-9)).all()
+
+
+def test_bapo_tries_the_bounds_of_the_authors() -> None:
+    """One after the other by min(bound + step, most), so that the last are always those asked for."""
+    draw = random.Random(0)
+    recipes = [(0.6, 0.8, 0.05, 1.2, 2.0, None), (0.8, 0.95, 0.05, 1.2, 2.0, 0.1), (0.6, 0.8, 1.0, 1.2, 2.0, None)]
+    for _ in range(200):
+        low, high = draw.uniform(0.1, 0.9), draw.uniform(1, 2)
+        steps = draw.uniform(0.01, 1), draw.choice([None, draw.uniform(0.01, 1)])
+        recipes.append((low, draw.uniform(low, 1), steps[0], high, high + draw.uniform(0, 3), steps[1]))
+
+    def bounds(at: float, most: float, by: float) -> list[float]:
+        found = [at]
+        while at < most - 1e-9:
+            at = min(at + by, most)
+            found.append(at)
+        return found
+
+    for low, low_max, step, high, high_max, high_step in recipes:
+        objective = Bapo(low=low, low_max=low_max, step=step, high=high, high_max=high_max, high_step=high_step)
+        expected = [(bound, high) for bound in bounds(low, low_max, step)]
+        expected += [(low_max, bound) for bound in bounds(high, high_max, high_step or step)[1:]]
+        path = objective.path()
+        assert path[-1] == (low_max, high_max)
+        assert list(itertools.chain(*path)) == pytest.approx(list(itertools.chain(*expected)), abs=1e-9)
+
+
+def test_bapo_with_the_settings_of_the_authors_run_script() -> None:
+    """All advantages negative: no bounds will do, so the search ends at the highest."""
+    objective = Bapo(target=0.5, low=0.8, low_max=0.95, step=0.05, high_step=0.1)
+    batch = toy()
+    A, r = -torch.ones(1, 1, 4, 1, dtype=F), torch.exp(token_log_ratios(batch)).detach()
+    assert [float(bound) for bound in objective.search(r, A, batch)] == [0.95, 2.0, 0.0]
+    assert len(objective.path()) == 4 + 8
 
 
 def test_dcpo() -> None:
