@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from haepo_bench.objectives.base import Compared, EntropyBonus, ObjectiveOutput, TrajectoryBatch, hyper
-from haepo_bench.objectives.ratios import clip_fraction, clipped_loss, group_advantages, k3
+from haepo_bench.objectives.ratios import bounded_exp, clip_fraction, clipped_loss, group_advantages, k3
 
 _PAPER = "DeepSeekMath, arXiv 2402.03300"
 
@@ -58,7 +58,7 @@ class Grpo(EntropyBonus):
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
         A = group_advantages(batch.returns, scale=self.scale_advantages)[..., None]
         lp = torch.where(batch.mask, batch.log_probs, 0.0)
-        r = torch.exp(lp - torch.where(batch.mask, batch.behaviour_log_probs, 0.0))
+        r = bounded_exp(lp - torch.where(batch.mask, batch.behaviour_log_probs, 0.0))
         clipped = r.clamp(1 - self.clip_low, 1 + self.clip_high)
         x = clipped_loss(r, clipped, A)
         if self.beta:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from haepo_bench.objectives.base import Hyperparameters, Objective, ObjectiveOutput, TrajectoryBatch, hyper
+from haepo_bench.objectives.ratios import bounded_exp, token_log_ratios
 
 _SB3 = "Stable-Baselines3"
 
@@ -59,7 +60,7 @@ class Ppo(PpoHyperparameters, Objective):
         V = batch.values
         if self.clip_range_vf is not None:
             V = old + (V - old).clamp(-self.clip_range_vf, self.clip_range_vf)
-        r = torch.exp(torch.where(batch.mask, batch.log_probs - batch.behaviour_log_probs, 0.0))
+        r = bounded_exp(token_log_ratios(batch))
         surrogate = torch.minimum(r * A, r.clamp(1 - self.clip_range, 1 + self.clip_range) * A)
         policy_loss = -batch.token_mean(surrogate)
         value_loss = batch.token_mean(torch.where(batch.mask, targets - V, 0.0).square())

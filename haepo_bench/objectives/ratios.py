@@ -6,7 +6,7 @@ from torch import Tensor
 from haepo_bench.objectives.base import TrajectoryBatch
 
 #: Log-ratios are held within +- this before their exponential is taken, as verl does: whatever the length of an
-#: episode, a ratio stays finite (and far outside every clip range).
+#: episode, a ratio stays finite (and far outside every clip range). All objectives take theirs through `bounded_exp`.
 LOG_LIMIT = 20.0
 
 
@@ -25,10 +25,10 @@ def group_advantages(returns: Tensor, *, scale: bool) -> Tensor:
 def k3(log_probs: Tensor, reference_log_probs: Tensor) -> Tensor:
     """exp(ref - lp) - (ref - lp) - 1: a non-negative estimate of the KL to the reference from taken actions.
 
-    Source: http://joschu.net/blog/kl-approx.html.
+    Source: http://joschu.net/blog/kl-approx.html. Beyond ref - lp = `LOG_LIMIT` it is constant.
     """
-    difference = reference_log_probs - log_probs
-    return torch.exp(difference) - difference - 1
+    difference = (reference_log_probs - log_probs).clamp(max=LOG_LIMIT)
+    return bounded_exp(difference) - difference - 1
 
 
 def token_log_ratios(batch: TrajectoryBatch) -> Tensor:
