@@ -47,8 +47,10 @@ class AStarPo(EntropyBonus):
             # A reference that always earns the same has no scale: then returns keep theirs.
             std = torch.where((sampled == sampled[..., :1]).all(-1, keepdim=True), 1.0, std)
             R, sampled = (R - mean) / std, (sampled - mean) / std
+        # Returns, values and their differences in float64, as they come; only the advantage is the policy's.
         n = sampled.shape[-1]
         V = self.beta_1 * (torch.logsumexp(sampled / self.beta_1, -1, keepdim=True) - math.log(n))
         implicit = self.beta_2 * batch.masked_sum(batch.log_probs - batch.reference_log_probs)
-        loss = (implicit - (R - V)).square().mean((-1, -2))
-        return self.finish(loss, batch, {"optimal_value": V.mean((-1, -2)), **implicit_value(batch, R, implicit)})
+        loss = (implicit - (R - V).to(batch.dtype)).square().mean((-1, -2))
+        diagnostics = {"optimal_value": V.mean((-1, -2)).to(batch.dtype), **implicit_value(batch, R, implicit)}
+        return self.finish(loss, batch, diagnostics)

@@ -41,7 +41,7 @@ class Awr(Regularised):
         return None if self.return_normalisation == "none" else "group"
 
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
-        A = normalise_returns(batch.returns, self.return_normalisation)
+        A = normalise_returns(batch.returns, self.return_normalisation, batch.dtype)
         weights = torch.exp((A / self.temperature).clamp(max=50.0)).clamp(max=self.max_weight)
         loss = -(weights * batch.masked_sum(batch.log_probs)).mean((-1, -2))
         cut = (weights == self.max_weight).to(A.dtype).mean((-1, -2))

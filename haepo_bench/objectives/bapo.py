@@ -57,7 +57,7 @@ class Bapo(EntropyBonus):
         return self
 
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
-        A = group_advantages(batch.returns, scale=True)[..., None]
+        A = group_advantages(batch.returns, batch.dtype, scale=True)[..., None]
         r = bounded_exp(token_log_ratios(batch))
         low, high, rho = self.search(r.detach(), A, batch)
         clipped = torch.minimum(torch.maximum(r, _broadcast(low)), _broadcast(high))

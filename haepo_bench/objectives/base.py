@@ -34,12 +34,15 @@ class TrajectoryBatch:
         behaviour_log_probs: log-probability of the taken action under the policy that took it.
         reference_log_probs: the same under the reference policy.
         mask: bool, true where a step was taken.
-        rewards: reward of each step.
-        returns: [seed, group, trajectory] undiscounted return; NaN for segments, which are no whole episodes.
+        rewards: float64, reward of each step.
+        returns: [seed, group, trajectory] float64, undiscounted return; NaN for segments, which are no whole episodes.
+            Equal but for the rounding of their sums means equal (`training.rollout.comparable`). What is made of
+            returns goes to the policy's precision, `dtype`, once they are centred: before, differences between
+            returns that are far from zero would be lost in it.
         horizon: most steps that an episode of the task has; the step axis may be longer (padding).
         deterministic: whether a state and an action always lead to the same next state.
-        reference_returns: [seed, group, sample] returns of episodes of the reference policy; None where the objective
-            asks for none (`Objective.reference_sample`).
+        reference_returns: [seed, group, sample] float64, returns of episodes of the reference policy; None where the
+            objective asks for none (`Objective.reference_sample`).
         tempered_log_probs: log-probability of the taken action under the policy that took it, at each of the
             objective's `temperatures`; None where it asks for none.
         expert_log_probs: [seed, group, step] log-probability, under the policy that collected the batch, of the actions
@@ -72,6 +75,11 @@ class TrajectoryBatch:
     behaviour_values: Tensor | None = None
     advantages: Tensor | None = None
     value_targets: Tensor | None = None
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision that the policy computes in."""
+        return self.log_probs.dtype
 
     def masked_sum(self, x: Tensor) -> Tensor:
         """Sum over the steps that were taken: [seed, group, trajectory]."""
@@ -273,17 +281,33 @@ class Regularised(Objective):
 ReturnNormalisation = Literal["standardise", "centre", "none"]
 
 
-def normalise_returns(returns: Tensor, how: ReturnNormalisation) -> Tensor:
+def centre(returns: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """R - mean within the group, taken in float64: [seed, group, trajectory] to the same.
+
+    A group whose returns are all equal becomes exactly zero.
+
+    Args:
+        dtype: of the result: the policy's, `batch.dtype`; None: that of `returns`.
+    """
+    exact = returns.double()
+    centred = exact - exact.mean(-1, keepdim=True)
+    # The mean of equal numbers can be off by a rounding error, which a division would blow up to order one.
+    equal = (returns == returns[..., :1]).all(-1, keepdim=True)
+    return torch.where(equal, 0.0, centred).to(dtype or returns.dtype)
+
+
+def normalise_returns(returns: Tensor, how: ReturnNormalisation, dtype: torch.dtype | None = None) -> Tensor:
     """Returns normalised within their group; [seed, group, trajectory] to the same.
 
     `standardise`: (R - mean) / (std + 1e-8) with the biased standard deviation (ddof 0); `centre`: R - mean; `none`: R.
     A group whose returns are all equal becomes exactly zero.
+
+    Args:
+        dtype: of the result: the policy's, `batch.dtype`; None: that of `returns`.
     """
     if how == "none":
-        return returns
-    centred = returns - returns.mean(-1, keepdim=True)
-    # The mean of equal numbers can be off by a rounding error, which the division would blow up to order one.
-    centred = torch.where((returns == returns[..., :1]).all(-1, keepdim=True), 0.0, centred)
+        return returns.to(dtype or returns.dtype)
+    centred = centre(returns, dtype)
     if how == "centre":
         return centred
     return centred / (centred.square().mean(-1, keepdim=True).sqrt() + 1e-8)

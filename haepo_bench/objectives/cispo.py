@@ -26,7 +26,7 @@ class Cispo(EntropyBonus):
     clip_high: float = hyper(4.0, "ratios above 1 + clip_high are clipped", source="TRL (a ratio of 5)", gt=0)
 
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
-        A = group_advantages(batch.returns, scale=True)[..., None]
+        A = group_advantages(batch.returns, batch.dtype, scale=True)[..., None]
         r = bounded_exp(token_log_ratios(batch)).detach()
         clipped = r.clamp(1 - self.clip_low, 1 + self.clip_high)
         loss = -batch.token_mean(clipped * A * batch.log_probs)

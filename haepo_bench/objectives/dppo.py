@@ -36,7 +36,7 @@ class Dppo(EntropyBonus):
     ratio_cap: float = hyper(20.0, "cap: ratios beyond this are cut off", source="verl", ge=1)
 
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
-        A = group_advantages(batch.returns, scale=True)[..., None]
+        A = group_advantages(batch.returns, batch.dtype, scale=True)[..., None]
         r = bounded_exp(token_log_ratios(batch)).detach().clamp(max=self.ratio_cap)
         v = self.valid(batch, A).to(r.dtype)
         loss = -batch.token_mean(A * r * v * batch.log_probs)

@@ -56,7 +56,7 @@ class Grpo(EntropyBonus):
     )
 
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
-        A = group_advantages(batch.returns, scale=self.scale_advantages)[..., None]
+        A = group_advantages(batch.returns, batch.dtype, scale=self.scale_advantages)[..., None]
         lp = torch.where(batch.mask, batch.log_probs, 0.0)
         r = bounded_exp(lp - torch.where(batch.mask, batch.behaviour_log_probs, 0.0))
         clipped = r.clamp(1 - self.clip_low, 1 + self.clip_high)

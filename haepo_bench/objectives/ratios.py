@@ -3,18 +3,20 @@
 import torch
 from torch import Tensor
 
-from haepo_bench.objectives.base import TrajectoryBatch
+from haepo_bench.objectives.base import TrajectoryBatch, centre
 
 #: Log-ratios are held within +- this before their exponential is taken, as verl does: whatever the length of an
 #: episode, a ratio stays finite (and far outside every clip range). All objectives take theirs through `bounded_exp`.
 LOG_LIMIT = 20.0
 
 
-def group_advantages(returns: Tensor, *, scale: bool) -> Tensor:
-    """(R - mean) / (std + 1e-4) with ddof 1, or R - mean: [seed, group, trajectory] to the same; 0 in groups of one."""
-    centred = returns - returns.mean(-1, keepdim=True)
-    # Equal returns carry no information; a rounding error of their mean must not become an advantage.
-    centred = torch.where((returns == returns[..., :1]).all(-1, keepdim=True), 0.0, centred)
+def group_advantages(returns: Tensor, dtype: torch.dtype | None = None, *, scale: bool) -> Tensor:
+    """(R - mean) / (std + 1e-4) with ddof 1, or R - mean: [seed, group, trajectory] to the same; 0 in groups of one.
+
+    Args:
+        dtype: of the result: the policy's, `batch.dtype`; None: that of `returns`.
+    """
+    centred = centre(returns, dtype)
     if not scale:
         return centred
     trajectories = returns.shape[-1]

@@ -10,8 +10,8 @@ from haepo_bench.objectives.base import (
     EntropyBonus,
     ObjectiveOutput,
     TrajectoryBatch,
+    centre,
     hyper,
-    normalise_returns,
 )
 from haepo_bench.objectives.ratios import bounded_exp, clip_fraction, clipped_loss, token_log_ratios
 
@@ -53,7 +53,7 @@ class ReinforcePlusPlus(EntropyBonus):
 
     def advantages(self, batch: TrajectoryBatch) -> Tensor:
         """A_kt: [seed, group, trajectory, step]; zero where no step was taken."""
-        R = batch.returns if self.baseline == "none" else normalise_returns(batch.returns, "centre")
+        R = batch.returns if self.baseline == "none" else centre(batch.returns)
         penalty = torch.where(batch.mask, batch.behaviour_log_probs - batch.reference_log_probs, 0.0)
         G = R[..., None] - self.beta * penalty.flip(-1).cumsum(-1).flip(-1)
         axes = (-1, -2, -3)
@@ -62,7 +62,7 @@ class ReinforcePlusPlus(EntropyBonus):
         highest = torch.where(batch.mask, G, -torch.inf).amax(axes, keepdim=True)
         lowest = torch.where(batch.mask, G, torch.inf).amin(axes, keepdim=True)
         mean = torch.where(batch.mask, G, 0.0).sum(axes, keepdim=True) / n.clamp(min=1)
-        centred = torch.where(batch.mask & (highest > lowest), G - mean, 0.0)
+        centred = torch.where(batch.mask & (highest > lowest), G - mean, 0.0).to(batch.dtype)
         squares = centred.square().sum(axes, keepdim=True)
         if self.variance == "biased":
             return centred / (squares / n.clamp(min=1)).clamp(min=1e-8).sqrt()
