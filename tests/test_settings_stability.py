@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from haepo_bench import catalogue
-from haepo_bench.objectives.base import Hyperparameters, hyper
+from haepo_bench.objectives.hyperparameters import Hyperparameters, hyper
 from haepo_bench.results.hashing import digest
 from haepo_bench.suite.resolve import load_plan
 
@@ -22,6 +22,8 @@ LATER: list[tuple[str, str, str, Any]] = [
     ("ppo-batched", "gym/CartPole-v1", "normalize_advantage", False),
     ("ppo-batched", "gym/CartPole-v1", "activation", "relu"),
     ("bapo", "corridor/16", "high_step", 0.1),
+    *((name, "corridor/16", "dual_clip", 3.0) for name in ("grpo", "dr-grpo", "dapo", "soup", "reinforce-pp")),
+    ("ipo", "corridor/16", "length_norm", True),
 ]
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from haepo_bench.objectives.base import Objective, TrajectoryBatch
 from haepo_bench.objectives.dpo import Dpo
 from haepo_bench.objectives.grpo import Grpo
+from haepo_bench.objectives.ipo import Ipo
 from haepo_bench.policies.language import LanguagePolicy
 from haepo_bench.policies.responses import Responses
 from haepo_bench.training.language.update import LanguageUpdate
@@ -224,8 +225,14 @@ class Outputs:
 
 
 @pytest.mark.parametrize("beta", [0.01, 0.1, 1.0])
-def test_dpo_equals_trl_on_the_same_log_probs(trainers: Trl, monkeypatch: pytest.MonkeyPatch, beta: float) -> None:
+@pytest.mark.parametrize("loss", ["sigmoid", "ipo"])
+def test_dpo_and_ipo_equal_trl_on_the_same_log_probs(
+    trainers: Trl, monkeypatch: pytest.MonkeyPatch, loss: str, beta: float
+) -> None:
     trainer = trainers.dpo
+    monkeypatch.setattr(trainer, "loss_types", [loss])
+    pure = {"beta": beta, "pairs": "best-worst", "entropy_coefficient": 0.0}
+    objective: Objective = Dpo(**pure) if loss == "sigmoid" else Ipo(**pure, length_norm=True)
     for seed in range(5):
         batch = random_batch(seed)
         # The best of each group against its worst, as rows: the chosen first, then the rejected.
@@ -252,8 +259,8 @@ def test_dpo_equals_trl_on_the_same_log_probs(trainers: Trl, monkeypatch: pytest
             warnings.simplefilter("ignore", FutureWarning)  # TRL asks transformers with a name of old
             theirs = trainer._compute_loss(model, inputs, return_outputs=False)
         (their_gradient,) = torch.autograd.grad(theirs, leaf)
-        value, gradient = ours(Dpo(beta=beta, pairs="best-worst", entropy_coefficient=0.0), batch)
-        assert value == pytest.approx(float(theirs.detach()), abs=1e-6)
+        value, gradient = ours(objective, batch)
+        assert value == pytest.approx(float(theirs.detach()), rel=1e-12, abs=1e-6)
         torch.testing.assert_close(gradient, their_gradient, atol=1e-6, rtol=0)
 
 

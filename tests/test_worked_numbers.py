@@ -413,6 +413,60 @@ def test_lpo_forward_is_the_listwise_reading_on_ratios(batch: TrajectoryBatch) -
 
 @on_random_batches
 @given(batches)
+def test_lpo_forward_divides_by_another_deviation_than_the_listwise_reading(batch: TrajectoryBatch) -> None:
+    """ddof 1 there, ddof 0 here: the same where the temperature makes up for it, and not at the defaults."""
+    K = batch.returns.shape[-1]
+    lpo = slope(LpoForward(**PURE, length_norm=False), batch)
+    same = HaepoListwise(**BARE, score="ratio", return_temperature=math.sqrt(K / (K - 1)))
+    assert torch.allclose(lpo, slope(same, batch), atol=1e-7)
+    if not (batch.returns == batch.returns[..., :1]).all():
+        assert not torch.allclose(lpo, slope(HaepoListwise(**BARE, score="ratio"), batch), atol=1e-3)
+
+
+@on_random_batches
+@given(batches, st.sampled_from([1.5, 3.0]))
+def test_the_dual_clip_bounds_the_loss_of_steps_with_negative_advantages(batch: TrajectoryBatch, dual: float) -> None:
+    """Per step, from the definition, in plain numbers; only steps with A < 0 and ratios beyond the bound change."""
+    batch = replace(batch, behaviour_log_probs=batch.log_probs.detach() * 3)
+    ratios = torch.exp(token_log_ratios(batch)).detach()
+    for plain, bounded in (
+        (Grpo(**PURE, beta=0, aggregation="token"), Grpo(**PURE, beta=0, aggregation="token", dual_clip=dual)),
+        (Dapo(**PURE), Dapo(**PURE, dual_clip=dual)),
+        (ReinforcePlusPlus(**PURE), ReinforcePlusPlus(**PURE, dual_clip=dual)),
+    ):
+        if isinstance(plain, ReinforcePlusPlus):
+            A, high = plain.advantages(batch), 1.2
+        else:
+            A = group_advantages(batch.returns, scale=True)[..., None].expand(batch.mask.shape)
+            high = 1 + plain.clip_high
+        expected, count = torch.zeros(2, dtype=F), torch.zeros(2, dtype=F)
+        for index in batch.mask.nonzero().tolist():
+            i = tuple(index)
+            a, ratio = float(A[i]), float(ratios[i])
+            x = -min(ratio * a, min(max(ratio, 0.8), high) * a)
+            expected[i[0]] += min(x, -dual * a) if a < 0 else x
+            count[i[0]] += 1
+        assert torch.allclose(bounded(batch).loss, expected / count, atol=1e-9)
+        changed = batch.mask & (A < 0) & (ratios > dual)
+        assert (slope(bounded, batch)[changed] == 0).all()
+        assert torch.equal(slope(bounded, batch)[~changed], slope(plain, batch)[~changed])
+
+
+@on_random_batches
+@given(batches)
+def test_ipo_takes_sums_or_means(batch: TrajectoryBatch) -> None:
+    """The two forms are one where each is given the other's log-ratios, trajectory by trajectory."""
+    mean = Ipo(**PURE, beta=0.3, length_norm=True)
+    lengths = batch.lengths[..., None]
+    divided = replace(
+        batch, log_probs=batch.log_probs / lengths, reference_log_probs=batch.reference_log_probs / lengths
+    )
+    assert torch.allclose(mean(batch).loss, Ipo(**PURE, beta=0.3)(divided).loss, atol=1e-10)
+    assert "implicit_value" not in mean(replace(batch, deterministic=True)).diagnostics
+
+
+@on_random_batches
+@given(batches)
 def test_pair_methods(batch: TrajectoryBatch) -> None:
     assert torch.equal(HDpo(alpha=1.0)(batch).loss, Dpo()(batch).loss)
     # Reward distillation relative to the policy that collected is REBEL with eta 1 / beta, but for beta squared.

@@ -1,4 +1,4 @@
-"""What every objective shares: the batch it sees, what it returns, how hyper-parameters are declared.
+"""What every objective shares: the batch it sees, and what it returns.
 
 Axes are [seed, group, trajectory, step], reduced from the right. A group is what trajectories are compared within. The
 loss is one number a seed; seeds never mix. Everything is detached except the tensors marked with * in
@@ -7,17 +7,17 @@ loss is one number a seed; seeds never mix. Everything is detached except the te
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple, Self
+from typing import ClassVar, Literal, NamedTuple, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
+
+# Objectives take both from here.
+from haepo_bench.objectives.hyperparameters import Hyperparameters as Hyperparameters
+from haepo_bench.objectives.hyperparameters import hyper as hyper
 
 #: What trajectories are compared within; None where each is judged by itself.
 Compared = Literal["group", "batch"] | None
-
-#: Who chose a default that no publication gives.
-OURS = "ours"
 
 
 @dataclass(frozen=True)
@@ -107,23 +107,6 @@ class ObjectiveOutput(NamedTuple):
     diagnostics: dict[str, Tensor]
 
 
-#: Says that a hyper-parameter stands in the settings document whatever its value.
-_NEVER: Any = object()
-
-
-def hyper(
-    default: Any, meaning: str, *, unit: str = "", source: str = OURS, omit_at: Any = _NEVER, **bounds: Any
-) -> Any:
-    """Declares a hyper-parameter: its default, what it means, its unit, and who chose the default.
-
-    Args:
-        omit_at: of a hyper-parameter that came later: the value (as JSON has it) at which runs are those of the time
-            before. There it is left out of the settings document, so that stored runs and baselines stay the same.
-    """
-    extra = {"unit": unit, "source": source} | ({} if omit_at is _NEVER else {"omit_at": omit_at})
-    return Field(default, description=meaning, json_schema_extra=extra, **bounds)
-
-
 class PrefixPlan(NamedTuple):
     """How trajectories begin with steps of earlier policies, where an objective asks for that.
 
@@ -138,23 +121,6 @@ class PrefixPlan(NamedTuple):
     longest: float
     every: int
     kept: int
-
-
-class Hyperparameters(BaseModel):
-    """A frozen set of hyper-parameters; unknown names are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=False)
-
-    @property
-    def omitted(self) -> frozenset[str]:
-        """Names that the settings document leaves out, because they have their value `omit_at`."""
-        values = self.model_dump(mode="json")
-        declared = {name: field.json_schema_extra for name, field in type(self).model_fields.items()}
-        return frozenset(
-            name
-            for name, extra in declared.items()
-            if isinstance(extra, dict) and "omit_at" in extra and extra["omit_at"] == values[name]
-        )
 
 
 class Objective(Hyperparameters, ABC):
@@ -311,13 +277,3 @@ def normalise_returns(returns: Tensor, how: ReturnNormalisation, dtype: torch.dt
     if how == "centre":
         return centred
     return centred / (centred.square().mean(-1, keepdim=True).sqrt() + 1e-8)
-
-
-def effective_sample_size(log_weights: Tensor) -> Tensor:
-    """1 / sum w^2 over a group's trajectories as a fraction of their number, mean over groups.
-
-    `log_weights`: [seed, group, trajectory], normalised. Result: [seed], from 1/K (one trajectory has all the weight)
-    to 1 (all weigh the same).
-    """
-    inverse = torch.exp(-torch.logsumexp(2 * log_weights.detach(), -1))
-    return (inverse / log_weights.shape[-1]).mean(-1)

@@ -25,10 +25,10 @@ from haepo_bench.objectives.base import (
     Regularised,
     ReturnNormalisation,
     TrajectoryBatch,
-    effective_sample_size,
     hyper,
     normalise_returns,
 )
+from haepo_bench.objectives.ratios import effective_sample_size
 
 _OPEN = "ours; the public text leaves it open"
 _TEXT = "the paper's abstract"

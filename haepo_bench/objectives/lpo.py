@@ -12,10 +12,9 @@ from haepo_bench.objectives.base import (
     ObjectiveOutput,
     TrajectoryBatch,
     centre,
-    effective_sample_size,
     hyper,
 )
-from haepo_bench.objectives.ratios import token_log_ratios
+from haepo_bench.objectives.ratios import effective_sample_size, token_log_ratios
 
 _PAPER = "arXiv 2605.06139"
 
@@ -76,7 +75,8 @@ class LpoForward(Lpo):
     """LPO, forward: loss = KL(w* || P), d loss / d s_k = P_k - w*_k.
 
     Bounded by 1, sums to zero over the group, and vanishes only at the target. With s the sum, it is `haepo-listwise`
-    with score "ratio" but for a constant.
+    with score "ratio" and return_temperature sqrt(K / (K - 1)), but for a constant: that one's standard deviation has
+    ddof 0, this one's 1, so that at their defaults the two are not the same.
     """
 
     summary: ClassVar[str] = "match the policy's weights to softmax of returns, KL(target || policy)"

@@ -57,3 +57,13 @@ def clipped_loss(r: Tensor, clipped: Tensor, A: Tensor, *, dual: float | None = 
 def clip_fraction(r: Tensor, clipped: Tensor, A: Tensor) -> Tensor:
     """1 where clipping takes the gradient away, else 0: element by element, detached."""
     return (r * A > clipped * A).to(r.dtype).detach()
+
+
+def effective_sample_size(log_weights: Tensor) -> Tensor:
+    """1 / sum w^2 over a group's trajectories as a fraction of their number, mean over groups.
+
+    `log_weights`: [seed, group, trajectory], normalised. Result: [seed], from 1/K (one trajectory has all the weight)
+    to 1 (all weigh the same).
+    """
+    inverse = torch.exp(-torch.logsumexp(2 * log_weights.detach(), -1))
+    return (inverse / log_weights.shape[-1]).mean(-1)

@@ -10,10 +10,10 @@ from haepo_bench.objectives.base import (
     Regularised,
     ReturnNormalisation,
     TrajectoryBatch,
-    effective_sample_size,
     hyper,
     normalise_returns,
 )
+from haepo_bench.objectives.ratios import effective_sample_size
 
 
 class Rwr(Regularised):

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from haepo_bench.objectives.base import Hyperparameters, hyper
+from haepo_bench.objectives.hyperparameters import Hyperparameters, hyper
 from haepo_bench.objectives.ppo import PpoHyperparameters
 from haepo_bench.policies.mlp import Activation
 from haepo_bench.tasks.address import parse
