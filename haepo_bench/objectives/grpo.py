@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from haepo_bench.objectives.base import Compared, EntropyBonus, ObjectiveOutput, TrajectoryBatch, hyper
-from haepo_bench.objectives.ratios import bounded_exp, clip_fraction, clipped_loss, group_advantages, k3
+from haepo_bench.objectives.ratios import bounded_exp, clip_fraction, clipped_loss, dual_clipped, group_advantages, k3
 
 _PAPER = "DeepSeekMath, arXiv 2402.03300"
 
@@ -67,7 +67,8 @@ class Grpo(EntropyBonus):
         lp = torch.where(batch.mask, batch.log_probs, 0.0)
         r = bounded_exp(lp - torch.where(batch.mask, batch.behaviour_log_probs, 0.0))
         clipped = r.clamp(1 - self.clip_low, 1 + self.clip_high)
-        x = clipped_loss(r, clipped, A, dual=self.dual_clip)
+        x = clipped_loss(r, clipped, A)
+        x = dual_clipped(x, A, self.dual_clip)
         if self.beta:
             x = x + self.beta * k3(lp, torch.where(batch.mask, batch.reference_log_probs, 0.0))
         loss = self.aggregate(x, batch)

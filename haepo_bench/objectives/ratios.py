@@ -48,9 +48,14 @@ def clipped_loss(r: Tensor, clipped: Tensor, A: Tensor, *, dual: float | None = 
 
     Args:
         clipped: r brought into its clip range.
-        dual: dual clip (arXiv 1912.09729): where A < 0 the loss is at most - dual * A.
+        dual: as in `dual_clipped`.
     """
     x = -torch.minimum(r * A, clipped * A)
+    return dual_clipped(x, A, dual)
+
+
+def dual_clipped(x: Tensor, A: Tensor, dual: float | None) -> Tensor:
+    """Losses x, where A < 0 at most - dual * A (dual clip, arXiv 1912.09729); None: as they are."""
     return x if dual is None else torch.where(A < 0, torch.minimum(x, -dual * A), x)
 
 
