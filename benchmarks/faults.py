@@ -50,8 +50,8 @@ FAULTS = (
         "haepo-weighted-not-normalised",
         "reading A multiplies its weights with returns that are not normalised",
         _HAEPO,
-        "advantages = normalise_returns(batch.returns, self.return_normalisation)",
-        "advantages = batch.returns",
+        "advantages = normalise_returns(batch.returns, self.return_normalisation, batch.dtype)",
+        "advantages = batch.returns.to(batch.dtype)",
     ),
     Fault(
         "haepo-weights-axis",
@@ -100,7 +100,7 @@ FAULTS = (
         "GRPO's advantages are returns divided by their deviation, without a baseline",
         _RATIOS,
         "return centred / (std + 1e-4)",
-        "return returns / (std + 1e-4)",
+        "return returns.to(std.dtype) / (std + 1e-4)",
     ),
     Fault(
         "dpo-grpo-entropy-sign",
@@ -128,7 +128,7 @@ FAULTS = (
         "REINFORCE's standardised returns lack their mean's subtraction",
         _BASE,
         "return centred / (centred.square()",
-        "return returns / (centred.square()",
+        "return returns.to(centred.dtype) / (centred.square()",
     ),
     Fault(
         "not-standardised",
@@ -141,8 +141,8 @@ FAULTS = (
         "groups-mixed",
         "returns of HAEPO and REINFORCE are normalised across groups",
         _BASE,
-        "centred = returns - returns.mean(-1, keepdim=True)",
-        "centred = returns - returns.mean((-1, -2), keepdim=True)",
+        "centred = exact - exact.mean(-1, keepdim=True)",
+        "centred = exact - exact.mean((-1, -2), keepdim=True)",
     ),
     Fault(
         "regularised-kl-sign",
@@ -254,8 +254,8 @@ FAULTS = (
         "returns-shifted",
         "each trajectory is given the return of the one before it",
         _UPDATE,
-        'torch.from_numpy(rollout.returns.astype("float32"))',
-        'torch.from_numpy(rollout.returns.astype("float32")).roll(1, 1)',
+        "torch.from_numpy(comparable(rollout.returns))",
+        "torch.from_numpy(comparable(rollout.returns)).roll(1, 1)",
     ),
     Fault(
         "last-reward-dropped",

@@ -141,7 +141,7 @@ ALGORITHMS = {
         (
             "awr",
             "objectives.awr:Awr",
-            "medium",
+            "high",
             "maximum likelihood weighed with the exponential of advantages, cut off",
         ),
         ("h-dpo", "objectives.h_dpo:HDpo", "medium", "online DPO with control of entropy"),

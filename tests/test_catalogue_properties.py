@@ -13,6 +13,8 @@ from torch import Tensor
 from haepo_bench import catalogue
 from haepo_bench.errors import ParameterError
 from haepo_bench.objectives.base import Objective
+from haepo_bench.objectives.ppo import Ppo
+from haepo_bench.objectives.ratios import k3
 from haepo_bench.tasks.base import Task
 from haepo_bench.training.native import NativeDefinition
 
@@ -105,6 +107,59 @@ def test_episodes_of_ten_thousand_steps_stay_finite(objective: Objective) -> Non
     )
     for value in outcome(objective, batch) + outcome(objective, apart):
         assert torch.isfinite(value).all()
+
+
+@every_objective
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("everywhere", [True, False])
+@pytest.mark.parametrize("nats", [-1000.0, -50.0, 50.0, 1000.0])
+def test_policies_that_are_far_apart_have_finite_losses(
+    objective: Objective, nats: float, everywhere: bool, dtype: torch.dtype
+) -> None:
+    """Log-ratios of single steps, to the policy that collected and to the reference, of all trajectories or of some."""
+    for behaviour, reference in ((nats, nats), (nats, 0.0), (0.0, nats), (nats, -nats)):
+        batch = each_tensor(random_batch(6), lambda x: x.detach().to(dtype) if x.dtype == F else x)
+        apart = batch.mask & (everywhere | (torch.arange(4) % 2 == 0)[:, None])
+        lp, old, ref = (torch.where(apart, x, batch.log_probs) for x in far(batch.log_probs, behaviour, reference))
+        leaves = {"log_probs": lp, "entropy": batch.entropy, "kl_to_reference": batch.kl_to_reference}
+        given = {name: leaf.requires_grad_() for name, leaf in leaves.items()}
+        for value in outcome(objective, replace(batch, **given, behaviour_log_probs=old, reference_log_probs=ref)):
+            assert torch.isfinite(value).all()
+
+
+def far(log_probs: Tensor, behaviour: float, reference: float) -> tuple[Tensor, Tensor, Tensor]:
+    """(lp, behaviour, reference) with lp - behaviour and lp - reference as given; probabilities of at most 1."""
+    highest = log_probs - max(0.0, -behaviour, -reference)
+    return highest, highest - behaviour, highest - reference
+
+
+@pytest.mark.parametrize("nats", [-1000.0, -50.0, 50.0, 1000.0])
+@pytest.mark.parametrize("options", [{}, {"normalize_advantage": False, "clip_range_vf": 0.2}])
+def test_ppo_with_policies_that_are_far_apart_has_a_finite_loss(nats: float, options: dict[str, object]) -> None:
+    drawn = each_tensor(random_batch(6), as_float32)
+    lp, old, _ = far(drawn.log_probs.detach(), nats, nats)
+    given = {"values": drawn.rewards, "behaviour_values": drawn.rewards, "advantages": drawn.rewards}
+    batch = replace(drawn, log_probs=lp.requires_grad_(), behaviour_log_probs=old, value_targets=drawn.rewards, **given)
+    for value in outcome(Ppo(**options), batch):
+        assert torch.isfinite(value).all()
+
+
+@pytest.mark.parametrize("d", [-1000.0, -25.0, -20.0, -3.0, 0.0, 3.0, 20.0])
+def test_k3_is_exact_up_to_the_limit_and_below(d: float) -> None:
+    """Its gradient as well: where the policy has moved mass to where the reference has none it is 1, not 0."""
+    lp = torch.tensor([-1.0], dtype=F, requires_grad=True)
+    found = k3(lp, lp.detach() + d)
+    assert found.item() == pytest.approx(math.exp(d) - d - 1, rel=1e-8)
+    (gradient,) = torch.autograd.grad(found.sum(), lp)
+    assert gradient.item() == pytest.approx(1 - math.exp(d), rel=1e-8)
+
+
+@pytest.mark.parametrize("d", [20.5, 50.0, 1000.0])
+def test_k3_is_constant_beyond(d: float) -> None:
+    lp = torch.tensor([-1.0], dtype=F, requires_grad=True)
+    found = k3(lp, lp.detach() + d)
+    assert found.item() == pytest.approx(math.exp(20) - 21)
+    assert torch.autograd.grad(found.sum(), lp)[0].item() == 0
 
 
 @every_objective

@@ -148,7 +148,10 @@ def test_every_field_of_a_cell_is_classified(path: Path) -> None:
     }
     cell = load_plan(path, ["tasks[0].time_limit=77"]).cells[0]
     for name, (section, key) in CELL_IDENTITY.items():
-        assert cell.settings[section][key] == getattr(cell, name)
+        expected = getattr(cell, name)
+        if name == "parameters":  # but for later ones at the values of before (test_settings_stability.py)
+            expected = {key: value for key, value in expected.items() if key != "dual_clip"}
+        assert cell.settings[section][key] == expected
     assert cell.settings_hash == digest(cell.settings)
     assert cell.settings["task"]["backend"] == "array"
     assert cell.settings["task"]["version"] == catalogue.task("gym/CartPole-v1").version

@@ -59,8 +59,9 @@ def test_gaussian_samples_have_the_right_moments():
     assert torch.equal(greedy, torch.tensor([1.0, -2.0]).expand(n, 2))
 
 
-def test_network_equals_its_plain_equation():
-    network = Network(3, (7, 5), Categorical(4))
+@pytest.mark.parametrize(("activation", "plain"), [("tanh", np.tanh), ("relu", lambda z: np.maximum(z, 0))])
+def test_network_equals_its_plain_equation(activation, plain):
+    network = Network(3, (7, 5), Categorical(4), activation=activation)
     parameters = np.stack([network.initial(np.random.default_rng(s)) for s in range(2)])
     x = np.random.default_rng(9).standard_normal((2, 3, 8)).astype(np.float32)
     outputs = network.outputs(network.fold(torch.from_numpy(parameters)), torch.from_numpy(x)).numpy()
@@ -69,7 +70,7 @@ def test_network_equals_its_plain_equation():
         h = x[seed].astype(np.float64)
         for layer in range(3):
             h = named[f"weight_{layer}"] @ h + named[f"bias_{layer}"][:, None]
-            h = np.tanh(h) if layer < 2 else h
+            h = plain(h) if layer < 2 else h
         np.testing.assert_allclose(outputs[seed], h, atol=1e-6)
 
 
@@ -86,8 +87,9 @@ def test_initial_weights_are_orthogonal_and_the_last_layer_is_small():
 @pytest.mark.parametrize("hidden", [(), (1,), (6,), (5, 4), (3, 1, 2)])
 @pytest.mark.parametrize("head", HEADS, ids=lambda h: type(h).__name__)
 @pytest.mark.parametrize("inputs", [1, 3])
-def test_backward_is_the_gradient_that_autograd_finds(hidden, head, inputs):
-    network = Network(inputs, hidden, head)
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_backward_is_the_gradient_that_autograd_finds(hidden, head, inputs, activation):
+    network = Network(inputs, hidden, head, activation=activation)
     g = torch.Generator().manual_seed(0)
     parameters = torch.randn(2, sum(network.sizes), generator=g, dtype=torch.float64)
     x = torch.randn(2, inputs, 8, generator=g, dtype=torch.float64)
@@ -101,7 +103,7 @@ def test_backward_is_the_gradient_that_autograd_finds(hidden, head, inputs):
             position += a * b
             h = weight @ h + leaf[seed, position : position + b, None]
             position += b
-            h = torch.tanh(h) if number < len(hidden) else h
+            h = getattr(torch, activation)(h) if number < len(hidden) else h
         if isinstance(head, DiagonalGaussian):
             h = torch.cat([h, leaf[seed, position : position + 2, None].expand(-1, 8)])
         plain.append(h)
@@ -134,17 +136,18 @@ def test_adam_equals_torch_adam_also_after_rows_leave():
     inputs=st.integers(1, 17),
     actions=st.integers(1, 17),
     gaussian=st.booleans(),
+    activation=st.sampled_from(["tanh", "relu"]),
     rows=st.integers(1, 64),
     seeds=st.integers(1, 7),
     trajectories=st.integers(1, 9),
     data=st.data(),
 )
 def test_a_seed_has_the_same_bits_whoever_is_beside_it(
-    hidden, inputs, actions, gaussian, rows, seeds, trajectories, data
+    hidden, inputs, actions, gaussian, activation, rows, seeds, trajectories, data
 ):
     """Forward, distribution, softmax across trajectories, backward and Adam: alone and among others, bit for bit."""
     head = DiagonalGaussian(actions) if gaussian else Categorical(actions)
-    network = Network(inputs, tuple(hidden), head)
+    network = Network(inputs, tuple(hidden), head, activation=activation)
     n = network.padded_rows(rows)
     g = torch.Generator().manual_seed(rows * 31 + inputs)
     parameters = torch.from_numpy(np.stack([network.initial(np.random.default_rng(s)) for s in range(seeds)]))

@@ -31,20 +31,27 @@ from haepo_bench.training.streams import stream
 from haepo_bench.training.trainer import make_head
 
 
-def loss_of_sb3(log_prob, old_log_prob, entropy, values, returns, advantages, clip_range, ent_coef, vf_coef):
+def loss_of_sb3(
+    log_prob, old_log_prob, entropy, values, returns, advantages, clip_range, ent_coef, vf_coef,
+    old_values, clip_range_vf, normalize_advantage,
+):  # fmt: skip
     """stable_baselines3/ppo/ppo.py, `train`, line by line."""
-    if len(advantages) > 1:
+    if normalize_advantage and len(advantages) > 1:
         advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
     ratio = torch.exp(log_prob - old_log_prob)
     policy_loss_1 = advantages * ratio
     policy_loss_2 = advantages * torch.clamp(ratio, 1 - clip_range, 1 + clip_range)
     policy_loss = -torch.min(policy_loss_1, policy_loss_2).mean()
     clip_fraction = torch.mean((torch.abs(ratio - 1) > clip_range).float())
+    if clip_range_vf is not None:
+        values = old_values + torch.clamp(values - old_values, -clip_range_vf, clip_range_vf)
     return policy_loss + ent_coef * -torch.mean(entropy) + vf_coef * mse_loss(returns, values), clip_fraction
 
 
+@pytest.mark.parametrize("clip_range_vf", [None, 0.4])
+@pytest.mark.parametrize("normalize", [True, False])
 @pytest.mark.parametrize("rows", [1, 2, 23, 32])
-def test_the_loss_is_stable_baselines3s(rows):
+def test_the_loss_is_stable_baselines3s(rows, normalize, clip_range_vf):
     """With NaN in the padding, which must not matter; loss, its gradient, and what is plotted."""
     g = torch.Generator().manual_seed(rows)
     log_probs, old, entropy, values, behaviour, advantages = torch.randn(6, 3, 1, 1, 32, generator=g)
@@ -63,17 +70,21 @@ def test_the_loss_is_stable_baselines3s(rows):
         returns=missing[..., 0],
         horizon=500,
         values=leaves[2],
-        behaviour_values=behaviour,
+        behaviour_values=torch.where(mask, behaviour, math.nan),
         advantages=torch.where(mask, advantages, math.nan),
         value_targets=torch.where(mask, advantages + behaviour, math.nan),
     )
-    output = Ppo(clip_range=0.3, ent_coef=0.02, vf_coef=0.7)(batch)
+    chosen = {"clip_range_vf": clip_range_vf, "normalize_advantage": normalize}
+    output = Ppo(clip_range=0.3, ent_coef=0.02, vf_coef=0.7, **chosen)(batch)
     found = torch.autograd.grad(output.loss.sum(), leaves)
     for seed in range(3):
         own = [leaf.detach()[seed, 0, 0, :rows].requires_grad_() for leaf in leaves]
         a = advantages[seed, 0, 0, :rows]
-        target = a + behaviour[seed, 0, 0, :rows]
-        expected, clipped = loss_of_sb3(own[0], old[seed, 0, 0, :rows], own[1], own[2], target, a, 0.3, 0.02, 0.7)
+        values_then = behaviour[seed, 0, 0, :rows]
+        expected, clipped = loss_of_sb3(
+            own[0], old[seed, 0, 0, :rows], own[1], own[2], a + values_then, a, 0.3, 0.02, 0.7,
+            values_then, clip_range_vf, normalize,
+        )  # fmt: skip
         assert output.loss[seed].item() == pytest.approx(expected.item(), rel=1e-5, abs=1e-6)
         assert output.diagnostics["clip_fraction"][seed].item() == pytest.approx(clipped.item())
         for gradient, theirs in zip(found, torch.autograd.grad(expected, own), strict=True):
@@ -141,9 +152,16 @@ class Order:
         return next(self._next)
 
 
-@pytest.mark.parametrize("target_kl", [None, 0.001])
-@pytest.mark.parametrize("address", ["gym/CartPole-v1", "gym/Pendulum-v1"])
-def test_one_update_equals_stable_baselines3s(address, target_kl, monkeypatch):
+@pytest.mark.parametrize(
+    ("address", "target_kl", "options", "activation"),
+    [
+        ("gym/CartPole-v1", None, {}, "tanh"),
+        ("gym/CartPole-v1", 0.001, {}, "relu"),
+        ("gym/Pendulum-v1", None, {"clip_range_vf": 0.02, "normalize_advantage": False}, "relu"),
+        ("gym/Pendulum-v1", 0.001, {}, "tanh"),
+    ],
+)
+def test_one_update_equals_stable_baselines3s(address, target_kl, options, activation, monkeypatch):
     """Two seeds from the same parameters, with the same rollouts and the same minibatches: the same parameters after.
 
     90 steps in minibatches of 40, 40 and 10, three epochs, linear schedules, entropy bonus, clipped gradients.
@@ -159,7 +177,8 @@ def test_one_update_equals_stable_baselines3s(address, target_kl, monkeypatch):
         with pytest.warns(UserWarning, match="truncated mini-batch"):
             model = PPO(
                 "MlpPolicy", environments, seed=seed, learning_rate=lambda left: 3e-3 * left,
-                clip_range=lambda left: 0.2 * left, **shared,
+                clip_range=lambda left: 0.2 * left, **shared, **options,
+                policy_kwargs={"activation_fn": {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU}[activation]},
             )  # fmt: skip
         model.set_logger(configure(None, []))
         _, callback = model._setup_learn(budget)
@@ -167,9 +186,10 @@ def test_one_update_equals_stable_baselines3s(address, target_kl, monkeypatch):
         model._update_current_progress_remaining(90, budget)
         models.append(model)
     recorder = Recorder([0, 1], budget=budget, every=budget, episodes=2)
-    own = {"ent_coef": 0.01, "vf_coef": 0.4, "clip_range": 0.2, "clip_range_schedule": "linear"}
+    own = {"ent_coef": 0.01, "vf_coef": 0.4, "clip_range": 0.2, "clip_range_schedule": "linear", **options}
     rest = {k: v for k, v in shared.items() if k not in own}
-    settings = SegmentSettings(n_envs=3, learning_rate=3e-3, learning_rate_schedule="linear", **rest)
+    rest |= {"activation": activation, "learning_rate_schedule": "linear"}
+    settings = SegmentSettings(n_envs=3, learning_rate=3e-3, **rest)
     trainer = SegmentTrainer(task, Ppo(**own), settings, [0, 1], recorder, "cpu")
     network = trainer.network
     trainer.parameters[:] = torch.from_numpy(np.stack([flat(network, model) for model in models]))
@@ -240,6 +260,7 @@ def test_initial_weights_are_drawn_as_stable_baselines3s(address):
         ("random-walk/20", {"n_envs": 5, "n_steps": 8, "net_arch": [1], "normalize": True}),
         ("gym/Pendulum-v1", {"n_envs": 7, "n_steps": 100, "batch_size": 33, "n_epochs": 2, "normalize": True}),
         ("gym/Acrobot-v1", {"n_envs": 3, "n_steps": 60, "net_arch": []}),
+        ("gym/CartPole-v1", {"n_envs": 3, "n_steps": 19, "net_arch": [9, 5], "activation": "relu"}),
         ("gym/FrozenLake-v1", {"n_envs": 2, "n_steps": 30}),
         ("bandit/10-arm", {}),
     ],

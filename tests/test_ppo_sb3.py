@@ -107,6 +107,16 @@ def test_settings_that_cannot_train_are_refused():
         catalogue.algorithm("ppo").configure({"n_envs": 1, "n_steps": 1}, task)
 
 
+def test_its_options_reach_stable_baselines3(monkeypatch):
+    options = {"clip_range_vf": 0.3, "normalize_advantage": False, "activation": "relu", "net_arch": [8]}
+    (model,) = models(monkeypatch, 32, 32, **options)
+    assert (model.clip_range_vf(1.0), model.normalize_advantage) == (0.3, False)
+    assert [type(layer).__name__ for layer in model.policy.mlp_extractor.policy_net] == ["Linear", "ReLU"]
+    (model,) = models(monkeypatch, 32, 32, net_arch=[8])
+    assert (model.clip_range_vf, model.normalize_advantage) == (None, True)
+    assert [type(layer).__name__ for layer in model.policy.mlp_extractor.policy_net] == ["Linear", "Tanh"]
+
+
 def test_what_the_zoo_does_not_say_is_stable_baselines3s_default():
     published = zoo_settings("gym/BipedalWalker-v3")
     assert published is not None

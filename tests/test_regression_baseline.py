@@ -238,13 +238,15 @@ def damage(text: str, case: str) -> str:
         case "run":
             return runs()[0].to_json()
         case "newer":
-            return json.dumps({**document, "format_version": 2, "strange": 1})
+            return json.dumps({**document, "format_version": 3, "strange": 1})
         case "version":
             return json.dumps({**document, "format_version": "one"})
         case "field":
             document["cells"][0]["runs"][1]["area"] = "high"
         case "curve":
             document["cells"][0]["runs"][1]["curve"].pop()
+        case "columns":
+            document["cells"][0]["columns"].pop()
         case "order":
             document["cells"][0]["runs"].reverse()
         case "twice":
@@ -261,10 +263,11 @@ DAMAGED = {
     "cut": (4, "damaged or cut off"),
     "foreign": (4, "not a baseline of haepo-bench"),
     "run": (4, "it is a run"),
-    "newer": (3, "written by a newer version of haepo-bench (format 2"),
+    "newer": (3, "written by a newer version of haepo-bench (format 3"),
     "version": (4, "format_version is no version"),
     "field": (4, "cells.0.runs.1.area"),
     "curve": (4, "a curve has not as many values as there are marks"),
+    "columns": (4, "a run has not as many digests as there are columns"),
     "order": (4, "not in the order of their seeds"),
     "twice": (4, "stands there twice"),
     "nan": (4, "NaN"),

@@ -76,6 +76,74 @@ def test_one_bit_makes_a_run_another_one(
     assert cells["reinforce"]["test"]["effect"] == 0
 
 
+def with_columns(cell: list[RunRecord], drop: tuple[str, ...] = (), **add: float) -> list[RunRecord]:
+    """Other diagnostics: some fewer, some more."""
+    changed = []
+    for run in cell:
+        curve = {name: column for name, column in run.curve.items() if name not in drop}
+        curve |= {name: [value] * len(curve["env_steps"]) for name, value in add.items()}
+        final = {name: value for name, value in run.final.items() if name not in drop}
+        changed.append(run.model_copy(update={"curve": curve, "final": {**final, **add}}))
+    return changed
+
+
+def test_runs_are_compared_in_the_columns_that_both_sides_have(
+    recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A diagnostic more or less makes no run another one; a bit of a column that both have does."""
+    more, fewer = (
+        with_columns(runs(seeds=SEEDS), value_loss=0.5),
+        with_columns(runs("grpo", seeds=SEEDS), ("eval_return_greedy",)),
+    )
+    assert "eval_return_greedy" in runs("grpo")[0].curve
+    code, cells, _ = document(capsys, results(tmp_path / "now", more, fewer), recorded)
+    assert code == 0
+    assert (cells["reinforce"]["mark"], cells["reinforce"]["remark"]) == ("=", f"{SEEDS} seeds; new: value_loss")
+    assert (cells["grpo"]["mark"], cells["grpo"]["remark"]) == (
+        "=",
+        f"{SEEDS} seeds; no longer there: eval_return_greedy",
+    )
+    for column in ("eval_return", "gradient_steps"):
+        values = list(more[3].curve[column])
+        values[2] = float(np.nextafter(values[2], np.inf))
+        moved = [*more[:3], more[3].model_copy(update={"curve": {**more[3].curve, column: values}}), *more[4:]]
+        _, cells, _ = document(capsys, results(tmp_path / column, moved, fewer), recorded)
+        assert (cells["reinforce"]["mark"], cells["grpo"]["mark"]) == ("~", "=")
+    counted = [run.model_copy(update={"cost": {**run.cost, "episodes": 7}}) for run in more]
+    _, cells, _ = document(capsys, results(tmp_path / "counts", counted, fewer), recorded)
+    assert cells["reinforce"]["mark"] == "~"
+
+
+def test_without_returns_in_common_nothing_is_identical(
+    recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loaded = json.loads(recorded.read_text())
+    for cell in loaded["cells"]:
+        at = cell["columns"].index("eval_return")
+        del cell["columns"][at]
+        for run in cell["runs"]:
+            run["column_digests"] = run["column_digests"][: 6 * at] + run["column_digests"][6 * at + 6 :]
+    recorded.write_text(json.dumps(loaded))
+    _, cells, _ = document(capsys, results(tmp_path / "now", runs(seeds=SEEDS), runs("grpo", seeds=SEEDS)), recorded)
+    assert {cell["mark"] for cell in cells.values()} == {"~"}
+
+
+def test_a_baseline_of_the_first_format_is_compared_in_all_columns(
+    recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loaded = json.loads(recorded.read_text())
+    assert loaded["format_version"] == 2
+    loaded["format_version"] = 1
+    for cell in loaded["cells"]:
+        del cell["columns"]
+        for run in cell["runs"]:
+            del run["column_digests"]
+    recorded.write_text(json.dumps(loaded))
+    folder = results(tmp_path / "now", runs(seeds=SEEDS), with_columns(runs("grpo", seeds=SEEDS), value_loss=0.5))
+    code, cells, _ = document(capsys, folder, recorded)
+    assert (code, cells["reinforce"]["mark"], cells["grpo"]["mark"]) == (0, "=", "~")
+
+
 def test_a_drop_is_a_regression_and_the_numbers_are_right(
     recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

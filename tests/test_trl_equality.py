@@ -4,6 +4,7 @@ TRL's loss methods are called as they are, on trainers that TRL has built; only 
 is TRL's forward pass replaced.
 """
 
+import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +15,18 @@ import torch
 from torch import Tensor
 
 from haepo_bench.objectives.base import Objective, TrajectoryBatch
+from haepo_bench.objectives.cispo import Cispo
 from haepo_bench.objectives.dpo import Dpo
 from haepo_bench.objectives.grpo import Grpo
+from haepo_bench.objectives.gspo import Gspo
+from haepo_bench.objectives.ipo import Ipo
 from haepo_bench.policies.language import LanguagePolicy
 from haepo_bench.policies.responses import Responses
 from haepo_bench.training.language.update import LanguageUpdate
 
 GROUPS, TRAJECTORIES, STEPS = 3, 4, 7
+#: Random batches of each comparison on given log-probabilities.
+BATCHES = int(os.environ.get("OBJECTIVE_BATCHES", "5"))
 #: TRL's name of a loss to ours.
 GRPO_LOSSES: dict[str, dict[str, Any]] = {
     "grpo": {"aggregation": "sequence"},
@@ -174,6 +180,7 @@ def set_up(trainer: Any, loss: str, options: dict[str, Any], beta: float, entrop
     trainer.epsilon_low, trainer.epsilon_high = 0.2, options.get("clip_high", 0.2)
     trainer.entropy_coef, trainer._entropy_bonus_enabled = entropy, entropy > 0
     trainer.args.steps_per_generation = 1
+    trainer.importance_sampling_level = "token"
     # The paper's KL term; TRL's default multiplies it with the ratio (DeepSeek-V3.2).
     trainer.args.use_bias_correction_kl = False
 
@@ -199,7 +206,7 @@ def test_grpo_equals_trl_on_the_same_log_probs(
     trainers: Trl, monkeypatch: pytest.MonkeyPatch, loss: str, beta: float, entropy: float
 ) -> None:
     options = GRPO_LOSSES[loss]
-    for seed in range(5):
+    for seed in range(BATCHES):
         batch = random_batch(seed)
         leaf = batch.log_probs.view(-1, STEPS).clone().requires_grad_()
         given = (leaf, batch.entropy.view(-1, STEPS), None)
@@ -214,6 +221,32 @@ def test_grpo_equals_trl_on_the_same_log_probs(
         torch.testing.assert_close(gradient.view(-1, STEPS), their_gradient, atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize(
+    ("loss", "level", "epsilon", "objective"),
+    [
+        # TRL's epsilon_high is the highest ratio itself.
+        ("cispo", "token", 1.2, Cispo(entropy_coefficient=0.0, clip_high=0.2)),
+        ("cispo", "token", 5.0, Cispo(entropy_coefficient=0.0)),
+        ("grpo", "sequence", 0.1, Gspo(entropy_coefficient=0.0, clip_low=0.2, clip_high=0.1)),
+    ],
+)
+def test_cispo_and_gspo_equal_trl_on_the_same_log_probs(
+    trainers: Trl, monkeypatch: pytest.MonkeyPatch, loss: str, level: str, epsilon: float, objective: Objective
+) -> None:
+    for seed in range(BATCHES):
+        batch = random_batch(seed)
+        leaf = batch.log_probs.view(-1, STEPS).clone().requires_grad_()
+        given = (leaf, batch.entropy.view(-1, STEPS), None)
+        monkeypatch.setattr(trainers.grpo, "_get_per_token_logps_and_entropies", lambda *_, given=given, **__: given)
+        set_up(trainers.grpo, loss, {"clip_high": epsilon}, 0.0, 0.0)
+        trainers.grpo.importance_sampling_level = level
+        theirs = trainers.grpo._compute_loss(trainers.grpo.model, grpo_inputs(batch, scale=True))
+        (their_gradient,) = torch.autograd.grad(theirs, leaf)
+        value, gradient = ours(objective, batch)
+        assert value == pytest.approx(float(theirs.detach()), abs=1e-6)
+        torch.testing.assert_close(gradient.view(-1, STEPS), their_gradient, atol=1e-6, rtol=0)
+
+
 class Outputs:
     """What TRL's patched models return, with the log-probabilities given."""
 
@@ -224,9 +257,15 @@ class Outputs:
 
 
 @pytest.mark.parametrize("beta", [0.01, 0.1, 1.0])
-def test_dpo_equals_trl_on_the_same_log_probs(trainers: Trl, monkeypatch: pytest.MonkeyPatch, beta: float) -> None:
+@pytest.mark.parametrize("loss", ["sigmoid", "ipo"])
+def test_dpo_and_ipo_equal_trl_on_the_same_log_probs(
+    trainers: Trl, monkeypatch: pytest.MonkeyPatch, loss: str, beta: float
+) -> None:
     trainer = trainers.dpo
-    for seed in range(5):
+    monkeypatch.setattr(trainer, "loss_types", [loss])
+    pure = {"beta": beta, "pairs": "best-worst", "entropy_coefficient": 0.0}
+    objective: Objective = Dpo(**pure) if loss == "sigmoid" else Ipo(**pure, length_norm=True)
+    for seed in range(BATCHES):
         batch = random_batch(seed)
         # The best of each group against its worst, as rows: the chosen first, then the rejected.
         best, worst = batch.returns.argmax(-1)[0], batch.returns.argmin(-1)[0]
@@ -252,8 +291,8 @@ def test_dpo_equals_trl_on_the_same_log_probs(trainers: Trl, monkeypatch: pytest
             warnings.simplefilter("ignore", FutureWarning)  # TRL asks transformers with a name of old
             theirs = trainer._compute_loss(model, inputs, return_outputs=False)
         (their_gradient,) = torch.autograd.grad(theirs, leaf)
-        value, gradient = ours(Dpo(beta=beta, pairs="best-worst", entropy_coefficient=0.0), batch)
-        assert value == pytest.approx(float(theirs.detach()), abs=1e-6)
+        value, gradient = ours(objective, batch)
+        assert value == pytest.approx(float(theirs.detach()), rel=1e-12, abs=1e-6)
         torch.testing.assert_close(gradient, their_gradient, atol=1e-6, rtol=0)
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import random
 from dataclasses import replace
 
 import pytest
@@ -172,6 +173,40 @@ def test_bapo_searches_upwards_within_its_bounds(batch: TrajectoryBatch, target:
     # It stops early only where the target is met, and raises the upper bound only with the lower at its end.
     assert ((rho >= target) | (high >= 2 - 1e-9)).all()
     assert ((high == 1.2) | (low >= 0.8 - 1e-9)).all()
+
+
+def test_bapo_tries_the_bounds_of_the_authors() -> None:
+    """One after the other by min(bound + step, most), so that the last are always those asked for."""
+    draw = random.Random(0)
+    recipes = [(0.6, 0.8, 0.05, 1.2, 2.0, None), (0.8, 0.95, 0.05, 1.2, 2.0, 0.1), (0.6, 0.8, 1.0, 1.2, 2.0, None)]
+    for _ in range(200):
+        low, high = draw.uniform(0.1, 0.9), draw.uniform(1, 2)
+        steps = draw.uniform(0.01, 1), draw.choice([None, draw.uniform(0.01, 1)])
+        recipes.append((low, draw.uniform(low, 1), steps[0], high, high + draw.uniform(0, 3), steps[1]))
+
+    def bounds(at: float, most: float, by: float) -> list[float]:
+        found = [at]
+        while at < most - 1e-9:
+            at = min(at + by, most)
+            found.append(at)
+        return found
+
+    for low, low_max, step, high, high_max, high_step in recipes:
+        objective = Bapo(low=low, low_max=low_max, step=step, high=high, high_max=high_max, high_step=high_step)
+        expected = [(bound, high) for bound in bounds(low, low_max, step)]
+        expected += [(low_max, bound) for bound in bounds(high, high_max, high_step or step)[1:]]
+        path = objective.path()
+        assert path[-1] == (low_max, high_max)
+        assert list(itertools.chain(*path)) == pytest.approx(list(itertools.chain(*expected)), abs=1e-9)
+
+
+def test_bapo_with_the_settings_of_the_authors_run_script() -> None:
+    """All advantages negative: no bounds will do, so the search ends at the highest."""
+    objective = Bapo(target=0.5, low=0.8, low_max=0.95, step=0.05, high_step=0.1)
+    batch = toy()
+    A, r = -torch.ones(1, 1, 4, 1, dtype=F), torch.exp(token_log_ratios(batch)).detach()
+    assert [float(bound) for bound in objective.search(r, A, batch)] == [0.95, 2.0, 0.0]
+    assert len(objective.path()) == 4 + 8
 
 
 def test_dcpo() -> None:
@@ -374,6 +409,60 @@ def test_lpo_forward_is_the_listwise_reading_on_ratios(batch: TrajectoryBatch) -
     coefficients = slope(lpo, batch)[..., 0]
     assert torch.allclose(coefficients.sum(-1), torch.zeros(2, 2, dtype=F), atol=1e-12)
     assert (coefficients.abs() <= 1).all()
+
+
+@on_random_batches
+@given(batches)
+def test_lpo_forward_divides_by_another_deviation_than_the_listwise_reading(batch: TrajectoryBatch) -> None:
+    """ddof 1 there, ddof 0 here: the same where the temperature makes up for it, and not at the defaults."""
+    K = batch.returns.shape[-1]
+    lpo = slope(LpoForward(**PURE, length_norm=False), batch)
+    same = HaepoListwise(**BARE, score="ratio", return_temperature=math.sqrt(K / (K - 1)))
+    assert torch.allclose(lpo, slope(same, batch), atol=1e-7)
+    if not (batch.returns == batch.returns[..., :1]).all():
+        assert not torch.allclose(lpo, slope(HaepoListwise(**BARE, score="ratio"), batch), atol=1e-3)
+
+
+@on_random_batches
+@given(batches, st.sampled_from([1.5, 3.0]))
+def test_the_dual_clip_bounds_the_loss_of_steps_with_negative_advantages(batch: TrajectoryBatch, dual: float) -> None:
+    """Per step, from the definition, in plain numbers; only steps with A < 0 and ratios beyond the bound change."""
+    batch = replace(batch, behaviour_log_probs=batch.log_probs.detach() * 3)
+    ratios = torch.exp(token_log_ratios(batch)).detach()
+    for plain, bounded in (
+        (Grpo(**PURE, beta=0, aggregation="token"), Grpo(**PURE, beta=0, aggregation="token", dual_clip=dual)),
+        (Dapo(**PURE), Dapo(**PURE, dual_clip=dual)),
+        (ReinforcePlusPlus(**PURE), ReinforcePlusPlus(**PURE, dual_clip=dual)),
+    ):
+        if isinstance(plain, ReinforcePlusPlus):
+            A, high = plain.advantages(batch), 1.2
+        else:
+            A = group_advantages(batch.returns, scale=True)[..., None].expand(batch.mask.shape)
+            high = 1 + plain.clip_high
+        expected, count = torch.zeros(2, dtype=F), torch.zeros(2, dtype=F)
+        for index in batch.mask.nonzero().tolist():
+            i = tuple(index)
+            a, ratio = float(A[i]), float(ratios[i])
+            x = -min(ratio * a, min(max(ratio, 0.8), high) * a)
+            expected[i[0]] += min(x, -dual * a) if a < 0 else x
+            count[i[0]] += 1
+        assert torch.allclose(bounded(batch).loss, expected / count, atol=1e-9)
+        changed = batch.mask & (A < 0) & (ratios > dual)
+        assert (slope(bounded, batch)[changed] == 0).all()
+        assert torch.equal(slope(bounded, batch)[~changed], slope(plain, batch)[~changed])
+
+
+@on_random_batches
+@given(batches)
+def test_ipo_takes_sums_or_means(batch: TrajectoryBatch) -> None:
+    """The two forms are one where each is given the other's log-ratios, trajectory by trajectory."""
+    mean = Ipo(**PURE, beta=0.3, length_norm=True)
+    lengths = batch.lengths[..., None]
+    divided = replace(
+        batch, log_probs=batch.log_probs / lengths, reference_log_probs=batch.reference_log_probs / lengths
+    )
+    assert torch.allclose(mean(batch).loss, Ipo(**PURE, beta=0.3)(divided).loss, atol=1e-10)
+    assert "implicit_value" not in mean(replace(batch, deterministic=True)).diagnostics
 
 
 @on_random_batches

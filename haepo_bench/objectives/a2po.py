@@ -19,8 +19,10 @@ class AStarPo(EntropyBonus):
         loss = mean_k ( beta_2 (L_k - Lref_k) - (R_k - V*) )^2,   L = sum_t log pi(a_t|s_t)
 
     V* is the start state's value under the optimum of the return minus beta_1 times the KL to the reference. Source:
-    TRL. Ours: returns are measured in standard deviations of the reference policy's (tasks pay on all scales, TRL's
-    rewards are 0 or 1), so that TRL's number for beta_1 has another scale here, and beta_2; the entropy bonus.
+    TRL, which besides drops the prompts whose reference samples all score 0 (its default, filter_all_incorrect); here
+    none is dropped. Ours: returns are measured in standard deviations of the reference policy's (tasks pay on all
+    scales, TRL's rewards are 0 or 1), so that TRL's number for beta_1 has another scale here, and beta_2; the entropy
+    bonus.
     """
 
     summary: ClassVar[str] = "regress log-ratios on the optimal advantage over the reference policy"
@@ -51,8 +53,10 @@ class AStarPo(EntropyBonus):
             # A reference that always earns the same has no scale: then returns keep theirs.
             std = torch.where((sampled == sampled[..., :1]).all(-1, keepdim=True), 1.0, std)
             R, sampled = (R - mean) / std, (sampled - mean) / std
+        # Returns, values and their differences in float64, as they come; only the advantage is the policy's.
         n = sampled.shape[-1]
         V = self.beta_1 * (torch.logsumexp(sampled / self.beta_1, -1, keepdim=True) - math.log(n))
         implicit = self.beta_2 * batch.masked_sum(batch.log_probs - batch.reference_log_probs)
-        loss = (implicit - (R - V)).square().mean((-1, -2))
-        return self.finish(loss, batch, {"optimal_value": V.mean((-1, -2)), **implicit_value(batch, R, implicit)})
+        loss = (implicit - (R - V).to(batch.dtype)).square().mean((-1, -2))
+        diagnostics = {"optimal_value": V.mean((-1, -2)).to(batch.dtype), **implicit_value(batch, R, implicit)}
+        return self.finish(loss, batch, diagnostics)

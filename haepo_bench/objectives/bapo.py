@@ -1,5 +1,6 @@
 """BAPO: Balanced Policy Optimization with adaptive clipping (arXiv 2510.18927; code WooooDyy/BAPO)."""
 
+import math
 from typing import ClassVar, Self
 
 import torch
@@ -20,11 +21,12 @@ class Bapo(EntropyBonus):
         A_k  = (R_k - mean R) / (std R + 1e-4)                   std with ddof 1, within the group
         e    = A min(r, high) where A >= 0, A max(r, low) elsewhere
         rho  = sum e+ / (sum |e-| + 1e-8)                        over the whole batch
-        while rho < target: low += 0.05 up to low_max, then high += 0.05 up to high_max
+        while rho < target: low = min(low + step, low_max); at low_max, high = min(high + high_step, high_max)
         loss = mean over all steps of - min(r A, clip(r, low, high) A), at most - 3 A where A < 0
 
     The bounds are found anew at every gradient step, without gradient. Source: policy_loss.py of the authors' code,
-    which may differ from the paper. Ours: the entropy bonus.
+    which may differ from the paper. Defaults are those of its bapo_trainer.yaml. The authors' run script
+    (run_bapo_example.sh) has target 0.5, low 0.8, low_max 0.95, step 0.05 and high_step 0.1. Ours: the entropy bonus.
     """
 
     summary: ClassVar[str] = "clip bounds that adapt until positive advantages weigh enough"
@@ -43,6 +45,9 @@ class Bapo(EntropyBonus):
     high: float = hyper(1.2, "upper bound of ratios at the start of the search", source=_CODE, ge=1)
     high_max: float = hyper(2.0, "highest upper bound", source=_CODE, ge=1)
     step: float = hyper(0.05, "by which a bound is moved", source=_CODE, gt=0, le=1)
+    high_step: float | None = hyper(
+        None, "by which the upper bound is moved; null: as the lower one", source=_CODE, omit_at=None, gt=0, le=1
+    )
     dual_clip: float = hyper(3.0, "where A < 0 the loss is at most this times - A", source=_CODE, gt=1)
 
     @model_validator(mode="after")
@@ -58,7 +63,7 @@ class Bapo(EntropyBonus):
         return self
 
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
-        A = group_advantages(batch.returns, scale=True)[..., None]
+        A = group_advantages(batch.returns, batch.dtype, scale=True)[..., None]
         r = bounded_exp(token_log_ratios(batch))
         low, high, rho = self.search(r.detach(), A, batch)
         clipped = torch.minimum(torch.maximum(r, _broadcast(low)), _broadcast(high))
@@ -79,11 +84,16 @@ class Bapo(EntropyBonus):
 
     def path(self) -> list[tuple[float, float]]:
         """The bounds that the search tries, in order; it stops at the first that will do, else at the last."""
-        lows, highs = (
-            [start + n * self.step for n in range(int((end - start) / self.step + 1 + 1e-6))]
-            for start, end in ((self.low, self.low_max), (self.high, self.high_max))
-        )
+        lows = _steps(self.low, self.low_max, self.step)
+        highs = _steps(self.high, self.high_max, self.step if self.high_step is None else self.high_step)
         return [(low, self.high) for low in lows] + [(lows[-1], high) for high in highs[1:]]
+
+
+def _steps(start: float, end: float, step: float) -> list[float]:
+    """From `start` by `step` to `end`, which is the last whatever the step."""
+    # Rounding must not add a step that leads from just below the end to it.
+    count = math.ceil((end - start) / step - 1e-6)
+    return [start + n * step for n in range(count)] + [end]
 
 
 def _broadcast(x: Tensor) -> Tensor:

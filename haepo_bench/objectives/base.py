@@ -1,4 +1,4 @@
-"""What every objective shares: the batch it sees, what it returns, how hyper-parameters are declared.
+"""What every objective shares: the batch it sees, and what it returns.
 
 Axes are [seed, group, trajectory, step], reduced from the right. A group is what trajectories are compared within. The
 loss is one number a seed; seeds never mix. Everything is detached except the tensors marked with * in
@@ -7,19 +7,18 @@ loss is one number a seed; seeds never mix. Everything is detached except the te
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple, Self
+from typing import ClassVar, Literal, NamedTuple, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+# Objectives take both from here.
+from haepo_bench.objectives.hyperparameters import Hyperparameters as Hyperparameters
+from haepo_bench.objectives.hyperparameters import hyper as hyper
 from haepo_bench.results.columns import Column
 
 #: What trajectories are compared within; None where each is judged by itself.
 Compared = Literal["group", "batch"] | None
-
-#: Who chose a default that no publication gives.
-OURS = "ours"
 
 
 @dataclass(frozen=True)
@@ -36,12 +35,15 @@ class TrajectoryBatch:
         behaviour_log_probs: log-probability of the taken action under the policy that took it.
         reference_log_probs: the same under the reference policy.
         mask: bool, true where a step was taken.
-        rewards: reward of each step.
-        returns: [seed, group, trajectory] undiscounted return; NaN for segments, which are no whole episodes.
+        rewards: float64, reward of each step.
+        returns: [seed, group, trajectory] float64, undiscounted return; NaN for segments, which are no whole episodes.
+            Equal but for the rounding of their sums means equal (`training.rollout.comparable`). What is made of
+            returns goes to the policy's precision, `dtype`, once they are centred: before, differences between
+            returns that are far from zero would be lost in it.
         horizon: most steps that an episode of the task has; the step axis may be longer (padding).
         deterministic: whether a state and an action always lead to the same next state.
-        reference_returns: [seed, group, sample] returns of episodes of the reference policy; None where the objective
-            asks for none (`Objective.reference_sample`).
+        reference_returns: [seed, group, sample] float64, returns of episodes of the reference policy; None where the
+            objective asks for none (`Objective.reference_sample`).
         tempered_log_probs: log-probability of the taken action under the policy that took it, at each of the
             objective's `temperatures`; None where it asks for none.
         expert_log_probs: [seed, group, step] log-probability, under the policy that collected the batch, of the actions
@@ -75,6 +77,11 @@ class TrajectoryBatch:
     advantages: Tensor | None = None
     value_targets: Tensor | None = None
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision that the policy computes in."""
+        return self.log_probs.dtype
+
     def masked_sum(self, x: Tensor) -> Tensor:
         """Sum over the steps that were taken: [seed, group, trajectory]."""
         return torch.where(self.mask, x, 0.0).sum(-1)
@@ -101,11 +108,6 @@ class ObjectiveOutput(NamedTuple):
     diagnostics: dict[str, Tensor]
 
 
-def hyper(default: Any, meaning: str, *, unit: str = "", source: str = OURS, **bounds: Any) -> Any:
-    """Declares a hyper-parameter: its default, what it means, its unit, and who chose the default."""
-    return Field(default, description=meaning, json_schema_extra={"unit": unit, "source": source}, **bounds)
-
-
 class PrefixPlan(NamedTuple):
     """How trajectories begin with steps of earlier policies, where an objective asks for that.
 
@@ -120,12 +122,6 @@ class PrefixPlan(NamedTuple):
     longest: float
     every: int
     kept: int
-
-
-class Hyperparameters(BaseModel):
-    """A frozen set of hyper-parameters; unknown names are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=False)
 
 
 class Objective(Hyperparameters, ABC):
@@ -255,27 +251,33 @@ class Regularised(Objective):
 ReturnNormalisation = Literal["standardise", "centre", "none"]
 
 
-def normalise_returns(returns: Tensor, how: ReturnNormalisation) -> Tensor:
+def centre(returns: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """R - mean within the group, taken in float64: [seed, group, trajectory] to the same.
+
+    A group whose returns are all equal becomes exactly zero.
+
+    Args:
+        dtype: of the result: the policy's, `batch.dtype`; None: that of `returns`.
+    """
+    exact = returns.double()
+    centred = exact - exact.mean(-1, keepdim=True)
+    # The mean of equal numbers can be off by a rounding error, which a division would blow up to order one.
+    equal = (returns == returns[..., :1]).all(-1, keepdim=True)
+    return torch.where(equal, 0.0, centred).to(dtype or returns.dtype)
+
+
+def normalise_returns(returns: Tensor, how: ReturnNormalisation, dtype: torch.dtype | None = None) -> Tensor:
     """Returns normalised within their group; [seed, group, trajectory] to the same.
 
     `standardise`: (R - mean) / (std + 1e-8) with the biased standard deviation (ddof 0); `centre`: R - mean; `none`: R.
     A group whose returns are all equal becomes exactly zero.
+
+    Args:
+        dtype: of the result: the policy's, `batch.dtype`; None: that of `returns`.
     """
     if how == "none":
-        return returns
-    centred = returns - returns.mean(-1, keepdim=True)
-    # The mean of equal numbers can be off by a rounding error, which the division would blow up to order one.
-    centred = torch.where((returns == returns[..., :1]).all(-1, keepdim=True), 0.0, centred)
+        return returns.to(dtype or returns.dtype)
+    centred = centre(returns, dtype)
     if how == "centre":
         return centred
     return centred / (centred.square().mean(-1, keepdim=True).sqrt() + 1e-8)
-
-
-def effective_sample_size(log_weights: Tensor) -> Tensor:
-    """1 / sum w^2 over a group's trajectories as a fraction of their number, mean over groups.
-
-    `log_weights`: [seed, group, trajectory], normalised. Result: [seed], from 1/K (one trajectory has all the weight)
-    to 1 (all weigh the same).
-    """
-    inverse = torch.exp(-torch.logsumexp(2 * log_weights.detach(), -1))
-    return (inverse / log_weights.shape[-1]).mean(-1)

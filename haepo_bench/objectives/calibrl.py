@@ -10,8 +10,8 @@ from haepo_bench.objectives.base import (
     EntropyBonus,
     ObjectiveOutput,
     TrajectoryBatch,
+    centre,
     hyper,
-    normalise_returns,
 )
 from haepo_bench.objectives.ratios import bounded_exp, clip_fraction, clipped_loss, token_log_ratios
 from haepo_bench.results.columns import Column
@@ -58,7 +58,7 @@ class Calibrl(EntropyBonus):
         if batch.expert_log_probs is None:
             raise ValueError("CalibRL needs an expert's episode")
         R, e = batch.returns, batch.expert_log_probs[:, :, None]
-        A = normalise_returns(R, "centre")[..., None]
+        A = centre(R, batch.dtype)[..., None]
         r = bounded_exp(token_log_ratios(batch))
         clipped = r.clamp(1 - self.clip, 1 + self.clip)
         loss = batch.token_mean(clipped_loss(r, clipped, A, dual=self.dual_clip))

@@ -13,8 +13,10 @@ class Cispo(EntropyBonus):
         loss = mean over all steps of - sg(clip(r_kt, 1 - clip_low, 1 + clip_high)) A_k lp_kt
 
     sg: no gradient. Source: verl, compute_policy_loss_cispo; TRL, loss_type "cispo". The paper has no effective lower
-    bound; programs disagree about the upper one: TRL clips the ratio itself at 5, which is clip_high 4 here, verl has
-    clip_low and clip_high 0.2. The loss's value has no meaning, its gradient has. Ours: the entropy bonus.
+    bound; programs disagree about the upper one. TRL clips the ratio itself at epsilon_high, for which it recommends 5
+    (ScaleRL, arXiv 2510.13786): clip_high 4 here, the default. TRL's own default is epsilon_high 0.2, a ratio of 0.2,
+    which no clip_high expresses. verl's generic default is clip_low and clip_high 0.2. The loss's value has no
+    meaning, its gradient has. Ours: the entropy bonus.
     """
 
     summary: ClassVar[str] = "policy gradient weighed with clipped token ratios; no token loses its gradient"
@@ -23,10 +25,12 @@ class Cispo(EntropyBonus):
     confidence: ClassVar[str] = "high: read in the code of TRL and verl"
 
     clip_low: float = hyper(1.0, "ratios below 1 - clip_low are clipped; 1: none", source="the paper", gt=0, le=1)
-    clip_high: float = hyper(4.0, "ratios above 1 + clip_high are clipped", source="TRL (a ratio of 5)", gt=0)
+    clip_high: float = hyper(
+        4.0, "ratios above 1 + clip_high are clipped", source="recommended by TRL (a ratio of 5)", gt=0
+    )
 
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
-        A = group_advantages(batch.returns, scale=True)[..., None]
+        A = group_advantages(batch.returns, batch.dtype, scale=True)[..., None]
         r = bounded_exp(token_log_ratios(batch)).detach()
         clipped = r.clamp(1 - self.clip_low, 1 + self.clip_high)
         loss = -batch.token_mean(clipped * A * batch.log_probs)

@@ -29,4 +29,5 @@ def implicit_value(batch: TrajectoryBatch, rewards: Tensor, credit: Tensor) -> d
         return {}
     value = (rewards - credit).detach()
     deviation = value.std(-1, correction=0).mean(-1)
-    return {"implicit_value": value.mean((-1, -2)), "implicit_value_deviation": deviation}
+    found = {"implicit_value": value.mean((-1, -2)), "implicit_value_deviation": deviation}
+    return {name: number.to(credit.dtype) for name, number in found.items()}

@@ -10,8 +10,8 @@ from haepo_bench.objectives.base import (
     EntropyBonus,
     ObjectiveOutput,
     TrajectoryBatch,
+    centre,
     hyper,
-    normalise_returns,
 )
 from haepo_bench.objectives.ratios import bounded_exp, clip_fraction, clipped_loss, group_advantages, token_log_ratios
 from haepo_bench.results.columns import Column
@@ -73,10 +73,10 @@ class Dcpo(EntropyBonus):
         tempered = torch.where((entropy <= self.target_entropy)[:, None, None, None], warm, cold)
         rho = bounded_exp(torch.where(batch.mask, tempered - batch.behaviour_log_probs, 0.0))
         R = batch.returns
-        margin = normalise_returns(R, "centre") if self.success_return is None else R - self.success_return
-        z = (margin > 0).to(R.dtype)
+        margin = centre(R) if self.success_return is None else R - self.success_return
+        z = (margin > 0).to(batch.dtype)
         share = z.mean((-1, -2))
         m = (self.target_entropy - entropy).abs().clamp(max=0.1) / share.clamp(min=1e-30)
         alpha = torch.where(share > 0, m / (1 + m), 0.0)
         a = alpha[:, None, None, None]
-        return (1 - a) * group_advantages(R, scale=True)[..., None] + a * z[..., None] * rho, alpha
+        return (1 - a) * group_advantages(R, batch.dtype, scale=True)[..., None] + a * z[..., None] * rho, alpha

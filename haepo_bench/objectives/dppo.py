@@ -21,8 +21,14 @@ class Dppo(EntropyBonus):
         loss = mean over all steps of - A sg(min(r, cap)) v lp
 
     sg: no gradient; v has none either. Divergences are those of the taken action against all others, which needs
-    probabilities: discrete actions only. Source: sail-sg/Stable-RL, verl/trainer/ppo/core_algos.py. The variants with
-    the k likeliest actions are left out. Ours: the entropy bonus.
+    probabilities: discrete actions only. Source: sail-sg/Stable-RL and verl, verl/trainer/ppo/core_algos.py. The
+    variants with the k likeliest actions are left out.
+
+    The thresholds are those of verl's example script (examples/dppo_trainer), which differs from this in the rest:
+    A_k = R_k - mean R without the deviation; a mean over responses of sums over steps, divided by the longest response;
+    cap 10,000. v depends on the sign of A alone, so that a threshold means the same here. Where nothing sets the cap,
+    verl's function falls back to 20 and the authors' to 10, and both programs' configuration sets 3. Ours: the default
+    advantages and aggregation (as in `grpo` and `dapo`), the entropy bonus.
     """
 
     summary: ClassVar[str] = "policy gradient masked by the total variation that a step has moved"
@@ -33,10 +39,10 @@ class Dppo(EntropyBonus):
 
     divergence: Literal["tv", "kl"] = hyper("tv", "total variation or KL of taken against all others", source=_CODE)
     threshold: float = hyper(0.15, "d: divergence beyond which a step is masked", source=_CODE, gt=0)
-    ratio_cap: float = hyper(20.0, "cap: ratios beyond this are cut off", source="verl", ge=1)
+    ratio_cap: float = hyper(20.0, "cap: ratios beyond this are cut off", source="verl's fallback", ge=1)
 
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
-        A = group_advantages(batch.returns, scale=True)[..., None]
+        A = group_advantages(batch.returns, batch.dtype, scale=True)[..., None]
         r = bounded_exp(token_log_ratios(batch)).detach().clamp(max=self.ratio_cap)
         v = self.valid(batch, A).to(r.dtype)
         loss = -batch.token_mean(A * r * v * batch.log_probs)

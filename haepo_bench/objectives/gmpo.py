@@ -27,7 +27,7 @@ class Gmpo(EntropyBonus):
     clip: float = hyper(0.4, "log-ratios beyond this are clipped", unit="nats", source="callsys/GMPO", gt=0)
 
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
-        A = group_advantages(batch.returns, scale=True)
+        A = group_advantages(batch.returns, batch.dtype, scale=True)
         d = token_log_ratios(batch)
         clipped = torch.where(A[..., None] > 0, d.clamp(max=self.clip), d.clamp(min=-self.clip))
         g = bounded_exp(batch.masked_sum(clipped) / batch.lengths)

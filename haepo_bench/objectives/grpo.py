@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from haepo_bench.objectives.base import Compared, EntropyBonus, ObjectiveOutput, TrajectoryBatch, hyper
-from haepo_bench.objectives.ratios import clip_fraction, clipped_loss, group_advantages, k3
+from haepo_bench.objectives.ratios import bounded_exp, clip_fraction, clipped_loss, dual_clipped, group_advantages, k3
 
 _PAPER = "DeepSeekMath, arXiv 2402.03300"
 
@@ -25,6 +25,7 @@ class Grpo(EntropyBonus):
 
     Dr. GRPO (arXiv 2503.20783): aggregation "constant", scale_advantages false, beta 0.
     DAPO's loss (arXiv 2503.14476): aggregation "token", clip_high 0.28, beta 0 (its dynamic sampling is not part).
+    verl bounds the loss where A < 0 besides: dual_clip 3.
     IIB-LPO's loss term (arXiv 2601.05870): advantage_entropy_coefficient 0.005 (its branching of texts is not part).
     The entropy bonus is the one that all native algorithms share; the paper has none: set it to 0 for the pure form.
     """
@@ -47,7 +48,13 @@ class Grpo(EntropyBonus):
         source=_PAPER,
     )
     scale_advantages: bool = hyper(True, "divide by the group's standard deviation of returns", source=_PAPER)
-
+    dual_clip: float | None = hyper(
+        None,
+        "where A < 0 the loss of a step is at most this times - A (arXiv 1912.09729): verl has 3; null: no such bound",
+        source="the paper and TRL, which have none",
+        omit_at=None,
+        gt=1,
+    )
     advantage_entropy_coefficient: float = hyper(
         0.0,
         "weight of the advantage-weighted entropy (mean over all steps of A_k H_kt): IIB-LPO's term, 0.005 in its code",
@@ -56,11 +63,12 @@ class Grpo(EntropyBonus):
     )
 
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
-        A = group_advantages(batch.returns, scale=self.scale_advantages)[..., None]
+        A = group_advantages(batch.returns, batch.dtype, scale=self.scale_advantages)[..., None]
         lp = torch.where(batch.mask, batch.log_probs, 0.0)
-        r = torch.exp(lp - torch.where(batch.mask, batch.behaviour_log_probs, 0.0))
+        r = bounded_exp(lp - torch.where(batch.mask, batch.behaviour_log_probs, 0.0))
         clipped = r.clamp(1 - self.clip_low, 1 + self.clip_high)
         x = clipped_loss(r, clipped, A)
+        x = dual_clipped(x, A, self.dual_clip)
         if self.beta:
             x = x + self.beta * k3(lp, torch.where(batch.mask, batch.reference_log_probs, 0.0))
         loss = self.aggregate(x, batch)

@@ -27,7 +27,7 @@ class Gspo(EntropyBonus):
     clip_high: float = hyper(4e-4, "ratios above 1 + clip_high are clipped", source=_PAPER, gt=0)
 
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
-        A = group_advantages(batch.returns, scale=True)
+        A = group_advantages(batch.returns, batch.dtype, scale=True)
         s = bounded_exp(batch.masked_sum(token_log_ratios(batch)) / batch.lengths)
         clipped = s.clamp(1 - self.clip_low, 1 + self.clip_high)
         loss = clipped_loss(s, clipped, A).mean((-1, -2))

@@ -25,10 +25,10 @@ from haepo_bench.objectives.base import (
     Regularised,
     ReturnNormalisation,
     TrajectoryBatch,
-    effective_sample_size,
     hyper,
     normalise_returns,
 )
+from haepo_bench.objectives.ratios import effective_sample_size
 
 _OPEN = "ours; the public text leaves it open"
 _TEXT = "the paper's abstract"
@@ -118,7 +118,7 @@ class HaepoWeighted(HaepoReading):
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
         s = self.scores(batch.log_probs, batch)
         log_w = torch.log_softmax(s, -1)
-        advantages = normalise_returns(batch.returns, self.return_normalisation)
+        advantages = normalise_returns(batch.returns, self.return_normalisation, batch.dtype)
         if self.weight_gradient:
             loss = -(log_w.exp() * advantages).sum(-1)
         else:
@@ -150,16 +150,20 @@ class HaepoListwise(HaepoReading):
 
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
         log_w = torch.log_softmax(self.scores(batch.log_probs, batch), -1)
-        loss = -(self.targets(batch.returns) * log_w).sum(-1)
+        loss = -(self.targets(batch.returns, batch.dtype) * log_w).sum(-1)
         return self.finish(loss, log_w, batch)
 
-    def targets(self, returns: Tensor) -> Tensor:
-        """q: [seed, group, trajectory]; NaN in groups for which target "proportional" has no meaning."""
+    def targets(self, returns: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+        """q: [seed, group, trajectory]; NaN in groups for which target "proportional" has no meaning.
+
+        Args:
+            dtype: of the result; None: that of `returns`.
+        """
         if self.target == "proportional":
             total = returns.sum(-1, keepdim=True)
             q = torch.where(total > 0, returns / total.clamp(min=1e-30), 1.0 / returns.shape[-1])
-            return torch.where((returns < 0).any(-1, keepdim=True), torch.nan, q)
-        normalised = normalise_returns(returns, self.return_normalisation)
+            return torch.where((returns < 0).any(-1, keepdim=True), torch.nan, q).to(dtype or returns.dtype)
+        normalised = normalise_returns(returns, self.return_normalisation, dtype)
         if self.target == "returns":
             return normalised
         return torch.softmax(normalised / self.return_temperature, -1)

@@ -11,10 +11,10 @@ from haepo_bench.objectives.base import (
     EntropyBonus,
     ObjectiveOutput,
     TrajectoryBatch,
-    effective_sample_size,
+    centre,
     hyper,
 )
-from haepo_bench.objectives.ratios import token_log_ratios
+from haepo_bench.objectives.ratios import effective_sample_size, token_log_ratios
 
 _PAPER = "arXiv 2605.06139"
 
@@ -40,7 +40,7 @@ class Lpo(EntropyBonus):
 
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
         log_p = torch.log_softmax(self.scores(batch), -1)
-        loss = self.divergence(log_p, self.log_target(batch.returns)).mean(-1)
+        loss = self.divergence(log_p, self.log_target(batch.returns, batch.dtype)).mean(-1)
         return self.finish(loss, batch, {"effective_sample_size": effective_sample_size(log_p)})
 
     def scores(self, batch: TrajectoryBatch) -> Tensor:
@@ -48,20 +48,23 @@ class Lpo(EntropyBonus):
         s = batch.masked_sum(token_log_ratios(batch))
         return s / batch.lengths if self.length_norm else s
 
-    def log_target(self, returns: Tensor) -> Tensor:
-        """log w*: [seed, group, trajectory]; of equal returns, uniform."""
-        mean = returns.mean(-1, keepdim=True)
+    def log_target(self, returns: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+        """log w*: [seed, group, trajectory]; of equal returns, uniform.
+
+        Args:
+            dtype: of the result; None: that of `returns`.
+        """
+        centred = centre(returns, dtype)
+        mean = returns.mean(-1, keepdim=True).to(centred.dtype)
         match self.temperature:
             case "deviation":
-                squares = (returns - mean).square().sum(-1, keepdim=True)
-                # Where returns are equal but for rounding, the deviation would blow that up.
-                least = 1e-6 * returns.abs().amax(-1, keepdim=True) + 1e-12
-                tau = torch.maximum((squares / max(returns.shape[-1] - 1, 1)).sqrt(), least)
+                squares = centred.square().sum(-1, keepdim=True)
+                tau = (squares / max(returns.shape[-1] - 1, 1)).sqrt().clamp(min=1e-12)
             case "one":
                 tau = torch.ones_like(mean)
             case "mean":
                 tau = torch.where(mean > 0, mean, torch.nan)
-        return torch.log_softmax((returns - mean) / tau, -1)
+        return torch.log_softmax(centred / tau, -1)
 
     @abstractmethod
     def divergence(self, log_p: Tensor, log_target: Tensor) -> Tensor:
@@ -72,7 +75,8 @@ class LpoForward(Lpo):
     """LPO, forward: loss = KL(w* || P), d loss / d s_k = P_k - w*_k.
 
     Bounded by 1, sums to zero over the group, and vanishes only at the target. With s the sum, it is `haepo-listwise`
-    with score "ratio" but for a constant.
+    with score "ratio" and return_temperature sqrt(K / (K - 1)), but for a constant: that one's standard deviation has
+    ddof 0, this one's 1, so that at their defaults the two are not the same.
     """
 
     summary: ClassVar[str] = "match the policy's weights to softmax of returns, KL(target || policy)"

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from haepo_bench.objectives.base import Hyperparameters, Objective, ObjectiveOutput, TrajectoryBatch, hyper
+from haepo_bench.objectives.ratios import bounded_exp, token_log_ratios
 
 _SB3 = "Stable-Baselines3"
 
@@ -19,6 +20,15 @@ class PpoHyperparameters(Hyperparameters):
     )
     ent_coef: float = hyper(0.0, "weight of the entropy bonus", source=_SB3, ge=0)
     vf_coef: float = hyper(0.5, "weight of the value loss", source=_SB3, ge=0)
+    clip_range_vf: float | None = hyper(
+        None,
+        "values are held within +- this of what they were when the step was taken (on the scale of returns); null: "
+        "not clipped",
+        source=_SB3,
+        omit_at=None,
+        gt=0,
+    )
+    normalize_advantage: bool = hyper(True, "standardise advantages within each minibatch", source=_SB3, omit_at=True)
 
 
 class Ppo(PpoHyperparameters, Objective):
@@ -29,7 +39,8 @@ class Ppo(PpoHyperparameters, Objective):
         loss = - mean min(r A~, clip(r, 1 - clip_range, 1 + clip_range) A~)
                + vf_coef * mean (G - V(s))^2 - ent_coef * mean H,   G = A + V(s) when the step was taken
 
-    The same as stable_baselines3/ppo/ppo.py, `train`, with its defaults (advantages normalised, values not clipped).
+    With `clip_range_vf` c, V(s) in the value loss is V_old + clip(V - V_old, -c, c); A~ = A without
+    `normalize_advantage`. The same as stable_baselines3/ppo/ppo.py, `train`, and its defaults.
     """
 
     summary: ClassVar[str] = "PPO as Stable-Baselines3 has it, all seeds as one batch"
@@ -39,13 +50,20 @@ class Ppo(PpoHyperparameters, Objective):
     collects: ClassVar[Literal["episodes", "segments"]] = "segments"
 
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
-        if batch.values is None or batch.advantages is None or batch.value_targets is None:
+        old, targets = batch.behaviour_values, batch.value_targets
+        if batch.values is None or old is None or batch.advantages is None or targets is None:
             raise ValueError("PPO needs a batch of segments, with values and advantages")
-        A = normalised_advantages(batch.advantages, batch.mask)
-        r = torch.exp(torch.where(batch.mask, batch.log_probs - batch.behaviour_log_probs, 0.0))
+        if self.normalize_advantage:
+            A = normalised_advantages(batch.advantages, batch.mask)
+        else:
+            A = torch.where(batch.mask, batch.advantages, 0.0)
+        V = batch.values
+        if self.clip_range_vf is not None:
+            V = old + (V - old).clamp(-self.clip_range_vf, self.clip_range_vf)
+        r = bounded_exp(token_log_ratios(batch))
         surrogate = torch.minimum(r * A, r.clamp(1 - self.clip_range, 1 + self.clip_range) * A)
         policy_loss = -batch.token_mean(surrogate)
-        value_loss = batch.token_mean(torch.where(batch.mask, batch.value_targets - batch.values, 0.0).square())
+        value_loss = batch.token_mean(torch.where(batch.mask, targets - V, 0.0).square())
         clipped = ((r - 1).abs() > self.clip_range).float()
         return ObjectiveOutput(
             policy_loss + self.vf_coef * value_loss - self.ent_coef * batch.token_mean(batch.entropy),

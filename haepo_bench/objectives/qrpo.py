@@ -97,4 +97,4 @@ def quantiles(batch: TrajectoryBatch) -> Tensor:
     if batch.reference_returns is None:
         raise ValueError("QRPO needs returns of the reference policy")
     reached = batch.reference_returns[..., None, :] <= batch.returns[..., :, None]
-    return reached.to(batch.returns.dtype).mean(-1)
+    return reached.to(batch.dtype).mean(-1)

@@ -3,18 +3,20 @@
 import torch
 from torch import Tensor
 
-from haepo_bench.objectives.base import TrajectoryBatch
+from haepo_bench.objectives.base import TrajectoryBatch, centre
 
 #: Log-ratios are held within +- this before their exponential is taken, as verl does: whatever the length of an
-#: episode, a ratio stays finite (and far outside every clip range).
+#: episode, a ratio stays finite (and far outside every clip range). All objectives take theirs through `bounded_exp`.
 LOG_LIMIT = 20.0
 
 
-def group_advantages(returns: Tensor, *, scale: bool) -> Tensor:
-    """(R - mean) / (std + 1e-4) with ddof 1, or R - mean: [seed, group, trajectory] to the same; 0 in groups of one."""
-    centred = returns - returns.mean(-1, keepdim=True)
-    # Equal returns carry no information; a rounding error of their mean must not become an advantage.
-    centred = torch.where((returns == returns[..., :1]).all(-1, keepdim=True), 0.0, centred)
+def group_advantages(returns: Tensor, dtype: torch.dtype | None = None, *, scale: bool) -> Tensor:
+    """(R - mean) / (std + 1e-4) with ddof 1, or R - mean: [seed, group, trajectory] to the same; 0 in groups of one.
+
+    Args:
+        dtype: of the result: the policy's, `batch.dtype`; None: that of `returns`.
+    """
+    centred = centre(returns, dtype)
     if not scale:
         return centred
     trajectories = returns.shape[-1]
@@ -25,10 +27,10 @@ def group_advantages(returns: Tensor, *, scale: bool) -> Tensor:
 def k3(log_probs: Tensor, reference_log_probs: Tensor) -> Tensor:
     """exp(ref - lp) - (ref - lp) - 1: a non-negative estimate of the KL to the reference from taken actions.
 
-    Source: http://joschu.net/blog/kl-approx.html.
+    Source: http://joschu.net/blog/kl-approx.html. Beyond ref - lp = `LOG_LIMIT` it is constant.
     """
-    difference = reference_log_probs - log_probs
-    return torch.exp(difference) - difference - 1
+    difference = (reference_log_probs - log_probs).clamp(max=LOG_LIMIT)
+    return bounded_exp(difference) - difference - 1
 
 
 def token_log_ratios(batch: TrajectoryBatch) -> Tensor:
@@ -46,12 +48,27 @@ def clipped_loss(r: Tensor, clipped: Tensor, A: Tensor, *, dual: float | None = 
 
     Args:
         clipped: r brought into its clip range.
-        dual: dual clip (arXiv 1912.09729): where A < 0 the loss is at most - dual * A.
+        dual: as in `dual_clipped`.
     """
     x = -torch.minimum(r * A, clipped * A)
+    return dual_clipped(x, A, dual)
+
+
+def dual_clipped(x: Tensor, A: Tensor, dual: float | None) -> Tensor:
+    """Losses x, where A < 0 at most - dual * A (dual clip, arXiv 1912.09729); None: as they are."""
     return x if dual is None else torch.where(A < 0, torch.minimum(x, -dual * A), x)
 
 
 def clip_fraction(r: Tensor, clipped: Tensor, A: Tensor) -> Tensor:
     """1 where clipping takes the gradient away, else 0: element by element, detached."""
     return (r * A > clipped * A).to(r.dtype).detach()
+
+
+def effective_sample_size(log_weights: Tensor) -> Tensor:
+    """1 / sum w^2 over a group's trajectories as a fraction of their number, mean over groups.
+
+    `log_weights`: [seed, group, trajectory], normalised. Result: [seed], from 1/K (one trajectory has all the weight)
+    to 1 (all weigh the same).
+    """
+    inverse = torch.exp(-torch.logsumexp(2 * log_weights.detach(), -1))
+    return (inverse / log_weights.shape[-1]).mean(-1)

@@ -54,6 +54,7 @@ class Rebel(EntropyBonus):
 
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
         penalty = batch.masked_sum(batch.behaviour_log_probs - batch.reference_log_probs)
-        R = normalise_returns(batch.returns - self.kl_coefficient * penalty, self.return_normalisation)
+        paid = batch.returns - self.kl_coefficient * penalty
+        R = normalise_returns(paid, self.return_normalisation, batch.dtype)
         D = batch.masked_sum(token_log_ratios(batch))
         return self.finish(mean_square_over_all_pairs(D - self.eta * R), batch, {})

@@ -18,6 +18,9 @@ from haepo_bench.objectives.base import (
     normalise_returns,
 )
 
+#: Returns to go count as equal up to this share of them: the rounding of their sums in float64.
+_EQUAL = 1e-12
+
 
 class Reinforce(Regularised):
     """REINFORCE on whole returns with the group's mean as baseline.
@@ -43,7 +46,7 @@ class Reinforce(Regularised):
         return None if self.return_normalisation == "none" else "group"
 
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
-        advantages = normalise_returns(batch.returns, self.return_normalisation)
+        advantages = normalise_returns(batch.returns, self.return_normalisation, batch.dtype)
         loss = -(advantages * batch.masked_sum(batch.log_probs)).mean((-1, -2))
         return ObjectiveOutput(self.regularise(loss, batch), {})
 
@@ -76,16 +79,17 @@ class ReinforceToGo(Regularised):
 
     def advantages(self, batch: TrajectoryBatch) -> torch.Tensor:
         """A_kt: [seed, group, trajectory, step]; zero where no step was taken."""
-        rewards = torch.where(batch.mask, batch.rewards, 0.0)
+        rewards = torch.where(batch.mask, batch.rewards, 0.0).double()
         to_go = rewards.flip(-1).cumsum(-1).flip(-1)
         if self.return_normalisation == "none":
-            return torch.where(batch.mask, to_go, 0.0)
+            return torch.where(batch.mask, to_go, 0.0).to(batch.dtype)
         running = batch.mask.sum(-2, keepdim=True).clamp(min=1)
         baseline = torch.where(batch.mask, to_go, 0.0).sum(-2, keepdim=True) / running
-        # Where all that still run have the same return to go, its mean's rounding error must not become an advantage.
+        # Where all that still run have the same return to go, rounding errors of sums must not become advantages.
         highest = torch.where(batch.mask, to_go, -torch.inf).amax(-2, keepdim=True)
         lowest = torch.where(batch.mask, to_go, torch.inf).amin(-2, keepdim=True)
-        centred = torch.where(batch.mask & (highest > lowest), to_go - baseline, 0.0)
+        apart = highest - lowest > _EQUAL * torch.maximum(highest.abs(), lowest.abs())
+        centred = torch.where(batch.mask & apart, to_go - baseline, 0.0).to(batch.dtype)
         if self.return_normalisation == "centre":
             return centred
         steps = batch.mask.sum((-1, -2), keepdim=True).clamp(min=1)

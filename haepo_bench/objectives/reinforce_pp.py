@@ -10,8 +10,8 @@ from haepo_bench.objectives.base import (
     EntropyBonus,
     ObjectiveOutput,
     TrajectoryBatch,
+    centre,
     hyper,
-    normalise_returns,
 )
 from haepo_bench.objectives.ratios import bounded_exp, clip_fraction, clipped_loss, token_log_ratios
 
@@ -27,7 +27,8 @@ class ReinforcePlusPlus(EntropyBonus):
         loss = mean over all steps of - min(r A, clip(r, 1 - clip, 1 + clip) A)
 
     Source: verl (unbiased variance + 1e-8), OpenRLHF (biased variance, at least 1e-8). With `baseline: group` R_k is
-    R_k - mean R within the group first ("REINFORCE++-baseline"). Ours: the entropy bonus.
+    R_k - mean R within the group first ("REINFORCE++-baseline"). verl's loss is at most - 3 A where A < 0 besides
+    (`dual_clip`), OpenRLHF's is not unless asked to. Ours: the entropy bonus.
     """
 
     summary: ClassVar[str] = "PPO's clipping on returns whitened over the batch, no critic"
@@ -40,6 +41,14 @@ class ReinforcePlusPlus(EntropyBonus):
     baseline: Literal["none", "group"] = hyper("none", "whether the group's mean return is subtracted", source="paper")
     variance: Literal["unbiased", "biased"] = hyper("unbiased", "that advantages are divided by", source="verl")
 
+    dual_clip: float | None = hyper(
+        None,
+        "where A < 0 the loss of a step is at most this times - A (arXiv 1912.09729): verl has 3; null: no such bound",
+        source=_OPENRLHF,
+        omit_at=None,
+        gt=1,
+    )
+
     @property
     def compares(self) -> Compared:
         return "batch" if self.baseline == "none" else "group"
@@ -49,11 +58,12 @@ class ReinforcePlusPlus(EntropyBonus):
         r = bounded_exp(token_log_ratios(batch))
         clipped = r.clamp(1 - self.clip, 1 + self.clip)
         fraction = batch.token_mean(clip_fraction(r, clipped, A))
-        return self.finish(batch.token_mean(clipped_loss(r, clipped, A)), batch, {"clip_fraction": fraction})
+        loss = batch.token_mean(clipped_loss(r, clipped, A, dual=self.dual_clip))
+        return self.finish(loss, batch, {"clip_fraction": fraction})
 
     def advantages(self, batch: TrajectoryBatch) -> Tensor:
         """A_kt: [seed, group, trajectory, step]; zero where no step was taken."""
-        R = batch.returns if self.baseline == "none" else normalise_returns(batch.returns, "centre")
+        R = batch.returns if self.baseline == "none" else centre(batch.returns)
         penalty = torch.where(batch.mask, batch.behaviour_log_probs - batch.reference_log_probs, 0.0)
         G = R[..., None] - self.beta * penalty.flip(-1).cumsum(-1).flip(-1)
         axes = (-1, -2, -3)
@@ -62,7 +72,7 @@ class ReinforcePlusPlus(EntropyBonus):
         highest = torch.where(batch.mask, G, -torch.inf).amax(axes, keepdim=True)
         lowest = torch.where(batch.mask, G, torch.inf).amin(axes, keepdim=True)
         mean = torch.where(batch.mask, G, 0.0).sum(axes, keepdim=True) / n.clamp(min=1)
-        centred = torch.where(batch.mask & (highest > lowest), G - mean, 0.0)
+        centred = torch.where(batch.mask & (highest > lowest), G - mean, 0.0).to(batch.dtype)
         squares = centred.square().sum(axes, keepdim=True)
         if self.variance == "biased":
             return centred / (squares / n.clamp(min=1)).clamp(min=1e-8).sqrt()

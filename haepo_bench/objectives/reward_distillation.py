@@ -42,5 +42,5 @@ class RewardDistillation(EntropyBonus):
 
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
         implicit = self.beta * batch.masked_sum(batch.log_probs - batch.reference_log_probs)
-        R = normalise_returns(batch.returns, self.return_normalisation)
+        R = normalise_returns(batch.returns, self.return_normalisation, batch.dtype)
         return self.finish(mean_square_over_all_pairs(implicit - R), batch, implicit_value(batch, R, implicit))

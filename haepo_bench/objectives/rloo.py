@@ -10,8 +10,8 @@ from haepo_bench.objectives.base import (
     EntropyBonus,
     ObjectiveOutput,
     TrajectoryBatch,
+    centre,
     hyper,
-    normalise_returns,
 )
 from haepo_bench.objectives.ratios import bounded_exp, clip_fraction, clipped_loss, token_log_ratios
 
@@ -52,5 +52,5 @@ class Rloo(EntropyBonus):
         penalty = batch.masked_sum(batch.behaviour_log_probs - batch.reference_log_probs)
         K = batch.returns.shape[-1]
         if K == 1:
-            return torch.zeros_like(batch.returns)
-        return K / (K - 1) * normalise_returns(batch.returns - self.beta * penalty, "centre")
+            return torch.zeros_like(batch.returns, dtype=batch.dtype)
+        return K / (K - 1) * centre(batch.returns - self.beta * penalty, batch.dtype)

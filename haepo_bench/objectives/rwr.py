@@ -10,10 +10,10 @@ from haepo_bench.objectives.base import (
     Regularised,
     ReturnNormalisation,
     TrajectoryBatch,
-    effective_sample_size,
     hyper,
     normalise_returns,
 )
+from haepo_bench.objectives.ratios import effective_sample_size
 
 
 class Rwr(Regularised):
@@ -39,7 +39,7 @@ class Rwr(Regularised):
     temperature: float = hyper(1.0, "tau: divides returns before the exponential", gt=0)
 
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
-        returns = normalise_returns(batch.returns, self.return_normalisation)
+        returns = normalise_returns(batch.returns, self.return_normalisation, batch.dtype)
         log_q = torch.log_softmax(returns / self.temperature, -1)
         loss = -(log_q.exp() * batch.masked_sum(batch.log_probs)).sum(-1).mean(-1)
         return ObjectiveOutput(self.regularise(loss, batch), {"effective_sample_size": effective_sample_size(log_q)})

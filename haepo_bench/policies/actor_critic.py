@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from haepo_bench.policies.heads import Categorical, Head
-from haepo_bench.policies.mlp import Folded, Network
+from haepo_bench.policies.mlp import Activation, Folded, Network
 from haepo_bench.policies.shapes import Array, padded_rows
 
 #: Inputs of the layers of the policy and of the value network, which `backward` needs.
@@ -19,15 +19,24 @@ class ActorCritic:
         inputs: observation features.
         hidden: units of the hidden layers of each network.
         log_std: initial logarithm of standard deviations.
-        orthogonal: as in `Network`.
+        orthogonal, activation: as in `Network`.
     """
 
     def __init__(
-        self, inputs: int, hidden: tuple[int, ...], head: Head, *, log_std: float = 0.0, orthogonal: bool = True
+        self,
+        inputs: int,
+        hidden: tuple[int, ...],
+        head: Head,
+        *,
+        log_std: float = 0.0,
+        orthogonal: bool = True,
+        activation: Activation = "tanh",
     ) -> None:
-        self.policy = Network(inputs, hidden, head, orthogonal=orthogonal, log_std=log_std)
+        self.policy = Network(inputs, hidden, head, orthogonal=orthogonal, log_std=log_std, activation=activation)
         # A network of one output, which is the value: as a distribution its head is never asked.
-        self.value = Network(inputs, hidden, Categorical(1), last_gain=1.0, orthogonal=orthogonal)
+        self.value = Network(
+            inputs, hidden, Categorical(1), last_gain=1.0, orthogonal=orthogonal, activation=activation
+        )
         self._sizes = [sum(self.policy.sizes), sum(self.value.sizes)]
 
     def padded_rows(self, rows: int) -> int:

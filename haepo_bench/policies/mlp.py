@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 import torch
@@ -17,10 +18,12 @@ from torch.nn.functional import pad as pad_width
 from haepo_bench.policies.heads import DiagonalGaussian, Head
 from haepo_bench.policies.shapes import LANES, Array, pad, padded_rows
 
+Activation = Literal["tanh", "relu"]
+
 
 @dataclass(frozen=True)
 class Network:
-    """The architecture: tanh layers and a head.
+    """The architecture: hidden layers and a head.
 
     Args:
         inputs: observation features.
@@ -28,6 +31,7 @@ class Network:
         last_gain: of the last layer's initial weights.
         orthogonal: whether initial weights are orthogonal; else torch's default, uniform within 1 / sqrt(inputs).
         log_std: initial logarithm of standard deviations.
+        activation: of the hidden layers.
     """
 
     inputs: int
@@ -36,6 +40,7 @@ class Network:
     last_gain: float = 0.01
     orthogonal: bool = True
     log_std: float = 0.0
+    activation: Activation = "tanh"
 
     @cached_property
     def widths(self) -> tuple[int, ...]:
@@ -91,9 +96,9 @@ class Network:
         weights, biases = [], []
         for number, (a, b) in enumerate(layers):
             weight, bias = parts[2 * number].view(-1, b, a), parts[2 * number + 1]
-            if number > 0:
+            if self.activation == "tanh" and number > 0:
                 weight, bias = 2 * weight, bias - weight.sum(2)
-            if number < len(layers) - 1:
+            if self.activation == "tanh" and number < len(layers) - 1:
                 weight, bias = 2 * weight, 2 * bias
             weights.append(weight)
             biases.append(bias[:, :, None])
@@ -112,7 +117,7 @@ class Network:
             inputs.append(x)
             x = torch.baddbmm(bias, weight, x)
             if number < last:
-                x.sigmoid_()
+                x = x.sigmoid_() if self.activation == "tanh" else x.relu_()
         if folded.log_std is not None:
             x = torch.cat([x, folded.log_std.expand(-1, -1, x.shape[-1])], 1)
         return x, inputs
@@ -136,7 +141,10 @@ class Network:
             x = inputs[number]
             bias = gradient.sum(2)
             weight = _outer(gradient, x)
-            if number > 0:
+            if number > 0 and self.activation == "relu":
+                back = torch.bmm(folded.weights[number].transpose(1, 2), gradient)
+                gradient = torch.ops.aten.threshold_backward(back, x, 0)
+            elif number > 0:
                 weight = weight.mul_(2).sub_(bias[:, :, None])
                 # dz = dh (1 - tanh^2) = 4 dh y (1 - y), with the factor 4 (or of the last layer 2) folded in already.
                 back = (folded.weights[number] if number < last else 2 * folded.weights[number]).transpose(1, 2)
@@ -150,7 +158,7 @@ class Folded:
     """Parameters with the factors of the activation folded in, made once for many products.
 
     tanh(z) is 2 sigmoid(2z) - 1, which costs a third of torch.tanh on CPUs, and only the sigmoid y is computed: the
-    next layer takes W (2y - 1) + b as 2 W y + (b - W 1), and 2z is made by doubling both.
+    next layer takes W (2y - 1) + b as 2 W y + (b - W 1), and 2z is made by doubling both. relu has no such factors.
 
     Args:
         weights: of each layer [seed, output, input].

@@ -1,7 +1,8 @@
 """The baseline file: what later runs are judged by. Field by field in docs/how-to/regression.md.
 
 One JSON file a suite, made to be reviewed: sorted, one line a run, numbers rounded to a stated number of digits. Runs
-that differ in what is rounded away are still told apart: each keeps a digest of all its bytes but the clocks'.
+that differ in what is rounded away are still told apart: each keeps a digest of all its numbers but the clocks', and
+one of each column, by which it is compared with runs that have other columns besides. (Format 1 had none of columns.)
 """
 
 import json
@@ -20,10 +21,12 @@ from haepo_bench.results.store import write_atomically
 
 Array = NDArray[Any]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 KIND = "haepo-bench baseline"
 #: Significant digits of a run's area, which is tested, and of all else, which explains.
 AREA_DIGITS, DIGITS = 9, 5
+#: Hexadecimal digits of the digest of one column, and what stands for a column that a run does not have.
+COLUMN_DIGITS, NO_COLUMN = 6, "0" * 6
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
@@ -74,6 +77,7 @@ class BaselineRun(_Model):
     Args:
         area: area under the curve of returns, divided by the budget: the mean return over the budget.
         digest: of all that must be equal of two runs of the same code (`cells.digest_of`).
+        column_digests: of the same, column by column of the cell's `columns`, one after the other.
         env_steps: that training took.
         cpu_seconds: of training; null where the record does not say.
         relative_cost: cpu_seconds over those of the reference job in the same session; null where none was timed.
@@ -85,6 +89,7 @@ class BaselineRun(_Model):
     status: Literal["done", "diverged"]
     area: Finite
     digest: Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
+    column_digests: Annotated[str, Field(pattern=f"^([0-9a-f]{{{COLUMN_DIGITS}}})*$")] = ""
     env_steps: Annotated[int, Field(ge=0)] | None
     cpu_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
     relative_cost: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
@@ -98,6 +103,7 @@ class BaselineCell(_Model):
     Args:
         settings: the document that settings_hash is the hash of, so that one can say which setting differs.
         marks: env steps at which the curves have values.
+        columns: names of the numbers that the runs have (`cells.columns_of`), in the order of their digests.
     """
 
     task: Name
@@ -108,6 +114,7 @@ class BaselineCell(_Model):
     settings: dict[str, Any]
     scale: Scale
     marks: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2)]
+    columns: list[Name] = []
     runs: Annotated[list[BaselineRun], Field(min_length=2)]
 
     @property
@@ -135,6 +142,8 @@ class BaselineCell(_Model):
             raise ValueError("the marks do not increase")
         if any(before >= after for before, after in pairwise(self.seeds)):
             raise ValueError("the runs are not in the order of their seeds, or one stands there twice")
+        if any(len(run.column_digests) != COLUMN_DIGITS * len(self.columns) for run in self.runs):
+            raise ValueError("a run has not as many digests as there are columns")
         if any(len(run.curve) != len(self.marks) for run in self.runs):
             raise ValueError("a curve has not as many values as there are marks")
         if any(None in run.curve for run in self.runs if run.status == "done"):

@@ -2,14 +2,16 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from haepo_bench.regression.baseline import (
     AREA_DIGITS,
+    COLUMN_DIGITS,
     DIGITS,
+    NO_COLUMN,
     BaselineCell,
     BaselineRun,
     CellKey,
@@ -38,16 +40,69 @@ def key_of(cell: SelectedCell) -> CellKey:
     return CellKey(cell.task, cell.algorithm)
 
 
+#: Columns without which two runs are not called the same.
+_ESSENTIAL = frozenset({"env_steps", "eval_return"})
+
+
 def digest_of(run: Run) -> str:
     """16 hexadecimal digits of the SHA-256 of all numbers of a run but those of clocks and memory."""
+    return digest(_numbers_of(run))[:16]
+
+
+def columns_of(run: Run) -> dict[str, str]:
+    """The same, column by column: names (`cost.<name>` for counts) to the digests of their numbers."""
+    document = _numbers_of(run)
+    curve, final = document["curve"], document["final"]
+    columns = {name: [curve.get(name), final.get(name)] for name in {**curve, **final}}
+    columns |= {f"cost.{name}": value for name, value in document["counts"].items()}
+    return {name: digest(value)[:COLUMN_DIGITS] for name, value in columns.items()}
+
+
+class Sameness(NamedTuple):
+    """Whether runs are those of a baseline.
+
+    Args:
+        same: in all numbers that both have.
+        added, gone: columns that only the runs, and that only the baseline has.
+    """
+
+    same: bool
+    added: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+
+
+def compared(cell: BaselineCell, runs: Sequence[Run]) -> Sameness:
+    """Compares runs with a baseline's, seed by seed, in the columns that both sides have."""
+    known = {run.seed: run for run in cell.runs}
+    added: dict[str, None] = {}
+    gone: dict[str, None] = {}
+    for run in runs:
+        old, now = known.get(run.record.seed), columns_of(run)
+        if old is None or old.status != run.record.status:
+            return Sameness(False)
+        if not cell.columns or set(now) == set(cell.columns):
+            if old.digest != digest_of(run):
+                return Sameness(False)
+            continue
+        parts = map("".join, zip(*[iter(old.column_digests)] * COLUMN_DIGITS, strict=True))
+        before = {name: part for name, part in zip(cell.columns, parts, strict=True) if part != NO_COLUMN}
+        both = before.keys() & now.keys()
+        if not both >= _ESSENTIAL or any(before[name] != now[name] for name in both):
+            return Sameness(False)
+        added |= dict.fromkeys(name for name in now if name not in before)
+        gone |= dict.fromkeys(name for name in before if name not in now)
+    return Sameness(True, tuple(added), tuple(gone))
+
+
+def _numbers_of(run: Run) -> dict[str, Any]:
+    """All that must be equal of two runs of the same code."""
     clock = clocks(run.record.provenance)
-    document = {
+    return {
         "status": run.record.status,
         "curve": {name: _numbers(column) for name, column in run.curve.items() if name not in clock},
         "final": {name: _number(value) for name, value in run.record.final.items()},
         "counts": {name: _number(run.record.cost.get(name)) for name in COUNTS},
     }
-    return digest(document)[:16]
 
 
 def curves_of(runs: Sequence[Run], scale: Scale) -> Array:
@@ -77,17 +132,19 @@ def scale_of(runs: Sequence[Run], references: References | None) -> Scale:
     return Scale(zero=zero, one=one, source="learned")
 
 
-def baseline_run(run: Run, scale: Scale) -> BaselineRun:
-    """A stored run as a line of a baseline."""
+def baseline_run(run: Run, scale: Scale, columns: Sequence[str]) -> BaselineRun:
+    """A stored run as a line of a baseline; `columns`: of all runs of its cell."""
     cost, relative = run.record.cost, relative_cost(run)
     steps = cost.get("env_steps_collected")
     cpu, ratio = rounded([cost.get("cpu_seconds"), relative])
     (area,) = areas_of([run], scale)
+    digests = columns_of(run)
     return BaselineRun(
         seed=run.record.seed,
         status="diverged" if run.record.status == "diverged" else "done",
         area=float(area),
         digest=digest_of(run),
+        column_digests="".join(digests.get(name, NO_COLUMN) for name in columns),
         env_steps=None if steps is None else int(steps),
         cpu_seconds=cpu,
         relative_cost=ratio,

@@ -12,8 +12,8 @@ from haepo_bench.errors import ExitCode
 from haepo_bench.regression.baseline import Baseline, BaselineCell, CellKey, NotComparable
 from haepo_bench.regression.cells import (
     areas_of,
+    compared,
     curves_of,
-    digest_of,
     job_seeds,
     key_of,
     relative_cost,
@@ -204,14 +204,16 @@ def settle(old: BaselineCell, cell: SelectedCell) -> CellVerdict | None:
         return CellVerdict(old.key, Mark.NOT_COMPARABLE, plain(difference))
     if not cell.runs:
         return CellVerdict(old.key, Mark.FAILED, absences(cell) or "missing: no run was asked for")
-    known = {run.seed: run.digest for run in old.runs}
-    same = all(known.get(run.record.seed) == digest_of(run) for run in cell.runs)
-    if not same:
+    found = compared(old, cell.runs)
+    if not found.same:
         return None
     if cell.absent:
         return CellVerdict(old.key, Mark.FAILED, f"{absences(cell)}; the others are identical")
     count = len(cell.runs)
-    return CellVerdict(old.key, Mark.IDENTICAL, f"{count} seed{'' if count == 1 else 's'}")
+    sides = {"new": found.added, "no longer there": found.gone}
+    others = [f"{side}: {', '.join(names)}" for side, names in sides.items() if names]
+    remark = "; ".join([f"{count} seed{'' if count == 1 else 's'}", *others])
+    return CellVerdict(old.key, Mark.IDENTICAL, plain(remark))
 
 
 @np.errstate(over="ignore", invalid="ignore")

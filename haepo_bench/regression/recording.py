@@ -16,7 +16,7 @@ from haepo_bench.regression.baseline import (
     Recording,
     rounded,
 )
-from haepo_bench.regression.cells import baseline_run, key_of, scale_of
+from haepo_bench.regression.cells import baseline_run, columns_of, key_of, scale_of
 from haepo_bench.report.text import plain
 from haepo_bench.results.selection import Run, SelectedCell, Selection
 
@@ -156,6 +156,7 @@ def _cell(cell: SelectedCell, before: Baseline | None) -> BaselineCell:
     scale = scale_of(cell.runs, record.references)
     if old is not None and old.settings_hash == cell.settings_hash and old.scale.source == scale.source == "learned":
         scale = old.scale  # units must not wander with each recording
+    columns = list(dict.fromkeys(name for run in cell.runs for name in columns_of(run)))
     return BaselineCell(
         task=cell.task,
         algorithm=cell.algorithm,
@@ -165,7 +166,8 @@ def _cell(cell: SelectedCell, before: Baseline | None) -> BaselineCell:
         settings=record.settings,
         scale=scale,
         marks=[int(mark) for mark in cell.runs[0].curve["env_steps"]],
-        runs=[baseline_run(run, scale) for run in cell.runs],
+        columns=columns,
+        runs=[baseline_run(run, scale, columns) for run in cell.runs],
     )
 
 

@@ -37,10 +37,11 @@ def settings_document(
     device: str,
 ) -> dict[str, Any]:
     """The document that `settings_hash` is the hash of; JSON types only."""
+    parameters = {name: value for name, value in algorithm.parameters.items() if name not in algorithm.omitted}
     described = {"id": task.id, "version": task.version, "time_limit": time_limit, "backend": task.backend}
     return {
         "task": described | ({"inputs": dict(task.inputs)} if task.inputs else {}),
-        "algorithm": {"id": definition.name, "version": definition.version, "parameters": algorithm.parameters},
+        "algorithm": {"id": definition.name, "version": definition.version, "parameters": parameters},
         "budget": {"env_steps": budget},
         "evaluation": {"every": evaluation_every, "episodes": evaluation_episodes},
         "device": device,

@@ -39,6 +39,8 @@ class Algorithm(ABC):
 
     #: Every hyper-parameter, resolved; JSON types only. Part of a run's identity.
     parameters: dict[str, Any]
+    #: Names of those that the settings document leaves out: at these values they change nothing (`hyper`'s `omit_at`).
+    omitted: frozenset[str] = frozenset()
     information: Information
     #: Whether all seeds of a job train as one batch (else one seed after the other).
     batches_seeds: bool

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from haepo_bench.objectives.base import ObjectiveOutput, TrajectoryBatch
+from haepo_bench.objectives.ratios import bounded_exp
 from haepo_bench.policies.heads import Head
 from haepo_bench.policies.shapes import Array
 from haepo_bench.results.declared_columns import own_name
@@ -163,5 +164,5 @@ def update_diagnostics(output: ObjectiveOutput, batch: TrajectoryBatch) -> dict[
         "loss": output.loss,
         "policy_entropy": batch.token_mean(batch.entropy),
         # KL(behaviour || policy), k3 on the taken actions.
-        "kl_previous": batch.token_mean(torch.exp(log_ratio) - 1 - log_ratio),
+        "kl_previous": batch.token_mean(bounded_exp(log_ratio) - 1 - log_ratio),
     }

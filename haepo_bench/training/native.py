@@ -29,6 +29,7 @@ class NativeAlgorithm(Algorithm):
     def __init__(self, objective: Objective, settings: TrainerSettings) -> None:
         self.objective, self.settings = objective, settings
         self.parameters = {**settings.model_dump(mode="json"), **objective.model_dump(mode="json")}
+        self.omitted = settings.omitted | objective.omitted
         self.information = information(type(objective))
         self.notes, self.columns = (), objective.columns
 

@@ -24,6 +24,7 @@ class SegmentAlgorithm(Algorithm):
     def __init__(self, objective: Objective, settings: SegmentSettings, notes: tuple[str, ...]) -> None:
         self.objective, self.settings, self.notes, self.columns = objective, settings, notes, objective.columns
         self.parameters = {**settings.model_dump(mode="json"), **objective.model_dump(mode="json")}
+        self.omitted = settings.omitted | objective.omitted
         self.information = Information(
             told=objective.told,
             critic=True,
@@ -120,7 +121,7 @@ class PPOBatched(SegmentDefinition):
 
 _DESCRIPTION = """
 
-The same algorithm as `ppo`, with all seeds of a job trained as one batch: separate tanh networks for policy and value,
+The same algorithm as `ppo`, with all seeds of a job trained as one batch: separate networks for policy and value,
 generalised advantage estimation with V bootstrapping at truncation but not at termination, minibatches shuffled anew
 each epoch, advantages normalised within each minibatch, Adam with epsilon 1e-5, one gradient norm over both networks.
 `normalize` is Stable-Baselines3's VecNormalize. What `ppo` has and this has not is state-dependent exploration. Unlike

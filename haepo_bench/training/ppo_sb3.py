@@ -31,6 +31,7 @@ class SB3PPO(Algorithm):
     def __init__(self, settings: PPOSettings, notes: tuple[str, ...]) -> None:
         self.settings = settings
         self.parameters = settings.model_dump(mode="json")
+        self.omitted = settings.omitted
         self.information = Information(
             told="per-step rewards", critic=True, discount=settings.gamma, label="PPO (Stable-Baselines3)"
         )
@@ -79,7 +80,7 @@ class PPO(AlgorithmDefinition):
         settings = validated(PPOSettings, {**base, **overrides})
         if settings.use_sde and isinstance(task.action_space, spaces.Discrete):
             raise ParameterError("use_sde", "state-dependent exploration needs continuous actions", remedy="remove it")
-        if settings.n_envs * settings.n_steps == 1:
+        if settings.normalize_advantage and settings.n_envs * settings.n_steps == 1:
             raise ParameterError("n_steps", "advantages of a single step cannot be normalised", remedy="at least 2")
         return SB3PPO(settings, (whose,))
 

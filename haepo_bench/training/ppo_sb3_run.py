@@ -24,6 +24,8 @@ from haepo_bench.training.rollout import Actor
 from haepo_bench.training.streams import hashed_seed
 from haepo_bench.training.trainer import make_head
 
+_ACTIVATIONS = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU}
+
 #: Updates between Stable-Baselines3's own log lines, which nobody reads here; writing them would clear the values.
 _NEVER = 2**62
 
@@ -47,6 +49,8 @@ def train_seed(task: Task, seed: int, settings: PPOSettings, recorder: Recorder,
             clip_range=_schedule(settings.clip_range, settings.clip_range_schedule),
             ent_coef=settings.ent_coef,
             vf_coef=settings.vf_coef,
+            clip_range_vf=settings.clip_range_vf,
+            normalize_advantage=settings.normalize_advantage,
             max_grad_norm=settings.max_grad_norm,
             target_kl=settings.target_kl,
             use_sde=settings.use_sde,
@@ -55,6 +59,7 @@ def train_seed(task: Task, seed: int, settings: PPOSettings, recorder: Recorder,
                 "net_arch": list(settings.net_arch),
                 "log_std_init": settings.log_std_init,
                 "ortho_init": settings.ortho_init,
+                "activation_fn": _ACTIVATIONS[settings.activation],
             },
             seed=hashed_seed("ppo", seed),
             device=device,

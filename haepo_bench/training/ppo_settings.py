@@ -2,8 +2,9 @@
 
 from typing import Any, Literal
 
-from haepo_bench.objectives.base import Hyperparameters, hyper
+from haepo_bench.objectives.hyperparameters import Hyperparameters, hyper
 from haepo_bench.objectives.ppo import PpoHyperparameters
+from haepo_bench.policies.mlp import Activation
 from haepo_bench.tasks.address import parse
 from haepo_bench.training.settings import Width
 
@@ -31,10 +32,11 @@ class SegmentSettings(Hyperparameters):
     )
     normalize: bool = hyper(False, "normalise observations and rewards by running statistics", source=_SB3)
     net_arch: tuple[Width, ...] = hyper(
-        (64, 64), "tanh layers of policy and of value network", unit="units", source=_SB3
+        (64, 64), "hidden layers of policy and of value network", unit="units", source=_SB3
     )
     log_std_init: float = hyper(0.0, "initial log standard deviation, continuous actions only", source=_SB3)
     ortho_init: bool = hyper(True, "orthogonal initial weights", source=_SB3)
+    activation: Activation = hyper("tanh", "of the hidden layers", source=_SB3, omit_at="tanh")
 
 
 class PPOSettings(PpoHyperparameters, SegmentSettings):
@@ -45,17 +47,37 @@ class PPOSettings(PpoHyperparameters, SegmentSettings):
 
 
 def zoo_settings(task_id: str) -> tuple[str, dict[str, Any]] | None:
-    """(gymnasium id, the Zoo's settings for it) of a task such as `gym/CartPole-v1`, wrapped or not; None for others.
+    """The Zoo's settings for a task such as `gym/CartPole-v1`, wrapped or not; None where it has none.
 
-    What the Zoo does not say is Stable-Baselines3's default, as in the Zoo itself, and not ours.
+    A version that the Zoo does not know takes the settings of the newest older one. What the Zoo does not say is
+    Stable-Baselines3's default, as in the Zoo itself, and not ours.
+
+    Returns:
+        Whose they are (the Zoo's id, and that it is an older version where it is), and the settings.
     """
     family, _, gymnasium_id = parse(task_id).innermost.partition("/")
-    if family not in ("gym", "envpool") or gymnasium_id not in ZOO:
+    if family not in ("gym", "envpool"):
         return None
-    return gymnasium_id, {"n_envs": 1, "n_steps": 2048, **ZOO[gymnasium_id]}
+    name, version = _versioned(gymnasium_id)
+    known = [v for n, v in map(_versioned, ZOO) if n == name and v <= version]
+    if not known:
+        return None
+    published = f"{name}-v{max(known)}"
+    whose = published if published == gymnasium_id else f"{published}, an older version of {gymnasium_id}"
+    return whose, {"n_envs": 1, "n_steps": 2048, **ZOO[published]}
 
 
-#: What RL Baselines3 Zoo publishes (commit 00128b5), by gymnasium id.
+def _versioned(gymnasium_id: str) -> tuple[str, int]:
+    """(name, version) of an id such as `CartPole-v1`; without a version it is -1."""
+    name, _, version = gymnasium_id.rpartition("-v")
+    return (name, int(version)) if name and version.isdecimal() else (gymnasium_id, -1)
+
+
+#: The networks of the Zoo's tuned MuJoCo settings; on Swimmer, Ant, Walker2d and the pendulums it has the defaults.
+_WIDE: dict[str, Any] = {"log_std_init": -2.0, "ortho_init": False, "activation": "relu", "net_arch": (256, 256)}
+
+#: What RL Baselines3 Zoo publishes (commit 22e3ff2), by gymnasium id. Its Lunar Landers stand under the version that
+#: they were tuned on: the Zoo renamed them to -v3 and changed nothing else (commit ad1ae18).
 ZOO: dict[str, dict[str, Any]] = {
     "CartPole-v1": {
         "n_envs": 8,
@@ -105,11 +127,137 @@ ZOO: dict[str, dict[str, Any]] = {
         "normalize": True,
         "n_envs": 16,
         "gae_lambda": 0.95,
-        "gamma": 0.999,
+        "gamma": 0.99,
         "ent_coef": 0.001,
         "learning_rate": 2.5e-4,
         "learning_rate_schedule": "linear",
         "clip_range_schedule": "linear",
     },
     "Acrobot-v1": {"normalize": True, "n_envs": 16, "n_steps": 256, "gae_lambda": 0.94, "n_epochs": 4},
+    "LunarLander-v2": {
+        "n_envs": 16,
+        "n_steps": 1024,
+        "gae_lambda": 0.98,
+        "gamma": 0.999,
+        "n_epochs": 4,
+        "ent_coef": 0.01,
+    },
+    "LunarLanderContinuous-v2": {
+        "n_envs": 16,
+        "n_steps": 1024,
+        "gae_lambda": 0.98,
+        "gamma": 0.999,
+        "n_epochs": 4,
+        "ent_coef": 0.01,
+    },
+    "Ant-v4": {"normalize": True},
+    "Swimmer-v4": {
+        "normalize": True,
+        "n_envs": 4,
+        "n_steps": 1024,
+        "batch_size": 256,
+        "gamma": 0.9999,
+        "learning_rate": 6e-4,
+        "gae_lambda": 0.98,
+    },
+    "HalfCheetah-v4": {
+        "normalize": True,
+        "n_steps": 512,
+        "gamma": 0.98,
+        "learning_rate": 2.0633e-05,
+        "ent_coef": 0.000401762,
+        "clip_range": 0.1,
+        "n_epochs": 20,
+        "gae_lambda": 0.92,
+        "max_grad_norm": 0.8,
+        "vf_coef": 0.58096,
+        **_WIDE,
+    },
+    "Hopper-v4": {
+        "normalize": True,
+        "n_steps": 512,
+        "batch_size": 32,
+        "gamma": 0.999,
+        "learning_rate": 9.80828e-05,
+        "ent_coef": 0.00229519,
+        "n_epochs": 5,
+        "gae_lambda": 0.99,
+        "max_grad_norm": 0.7,
+        "vf_coef": 0.835671,
+        **_WIDE,
+    },
+    "HumanoidStandup-v2": {
+        "normalize": True,
+        "n_steps": 512,
+        "batch_size": 32,
+        "learning_rate": 2.55673e-05,
+        "ent_coef": 3.62109e-06,
+        "clip_range": 0.3,
+        "n_epochs": 20,
+        "gae_lambda": 0.9,
+        "max_grad_norm": 0.7,
+        "vf_coef": 0.430793,
+        **_WIDE,
+    },
+    "Humanoid-v4": {
+        "normalize": True,
+        "n_steps": 512,
+        "batch_size": 256,
+        "gamma": 0.95,
+        "learning_rate": 3.56987e-05,
+        "ent_coef": 0.00238306,
+        "clip_range": 0.3,
+        "n_epochs": 5,
+        "gae_lambda": 0.9,
+        "max_grad_norm": 2.0,
+        "vf_coef": 0.431892,
+        **_WIDE,
+    },
+    "InvertedDoublePendulum-v2": {
+        "normalize": True,
+        "n_steps": 128,
+        "batch_size": 512,
+        "gamma": 0.98,
+        "learning_rate": 0.000155454,
+        "ent_coef": 1.05057e-06,
+        "clip_range": 0.4,
+        "gae_lambda": 0.8,
+        "vf_coef": 0.695929,
+    },
+    "InvertedPendulum-v2": {
+        "normalize": True,
+        "n_steps": 32,
+        "gamma": 0.999,
+        "learning_rate": 0.000222425,
+        "ent_coef": 1.37976e-07,
+        "clip_range": 0.4,
+        "n_epochs": 5,
+        "gae_lambda": 0.9,
+        "max_grad_norm": 0.3,
+        "vf_coef": 0.19816,
+    },
+    "Reacher-v2": {
+        "normalize": True,
+        "n_steps": 512,
+        "batch_size": 32,
+        "gamma": 0.9,
+        "learning_rate": 0.000104019,
+        "ent_coef": 7.52585e-08,
+        "clip_range": 0.3,
+        "n_epochs": 5,
+        "gae_lambda": 1.0,
+        "max_grad_norm": 0.9,
+        "vf_coef": 0.950368,
+    },
+    "Walker2d-v4": {
+        "normalize": True,
+        "n_steps": 512,
+        "batch_size": 32,
+        "learning_rate": 5.05041e-05,
+        "ent_coef": 0.000585045,
+        "clip_range": 0.1,
+        "n_epochs": 20,
+        "max_grad_norm": 1.0,
+        "vf_coef": 0.871923,
+    },
 }

@@ -38,6 +38,7 @@ class Rollout:
     Args:
         observations: [seed, feature, trajectory, step].
         actions: [seed, trajectory, step, *action], unclipped.
+        rewards: float64, 0 where no step was taken.
         mask: bool, true where a step was taken.
         lengths: [seed, trajectory] steps taken.
         returns: [seed, trajectory] float64 undiscounted return.
@@ -144,7 +145,7 @@ class Collector:
         return Rollout(
             torch.from_numpy(observations[:steps].transpose(1, 2, 3, 0)),
             actions[:steps].movedim(0, 2),
-            torch.from_numpy(paid.transpose(1, 2, 0).astype(np.float32)),
+            torch.from_numpy(np.ascontiguousarray(paid.transpose(1, 2, 0))),
             torch.from_numpy(taken_steps.transpose(1, 2, 0)),
             taken_steps.sum(0),
             paid.sum(0),
@@ -167,6 +168,16 @@ class Collector:
     def close(self) -> None:
         """Lets go of the environment."""
         self._environment.close()
+
+
+def comparable(returns: Array) -> Array:
+    """Returns rounded to 12 significant digits, float64: sums that differ in nothing but the order of additions tie."""
+    exact = np.asarray(returns, np.float64)
+    with np.errstate(all="ignore"):
+        digits = 11 - np.floor(np.log10(np.abs(exact)))
+        scale = 10.0 ** np.clip(digits, -300, 300)
+        rounded = np.round(exact * scale) / scale
+    return np.where(np.isfinite(rounded), rounded, exact)
 
 
 def action_bounds(task: Task) -> tuple[Array, Array] | None:

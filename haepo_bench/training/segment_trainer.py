@@ -52,6 +52,7 @@ class SegmentTrainer(Loop[Segments]):
             head,
             log_std=settings.log_std_init,
             orthogonal=settings.ortho_init,
+            activation=settings.activation,
         )
         self.padded_rows = self.network.policy.padded_rows
         initial = [

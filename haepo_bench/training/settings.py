@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from haepo_bench.objectives.base import Hyperparameters, hyper
+from haepo_bench.objectives.hyperparameters import Hyperparameters, hyper
 
 _SHARED = "ours, shared by all; chosen on reinforce alone (docs/explanation/shared-configuration.md)"
 

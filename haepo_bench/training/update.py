@@ -20,7 +20,7 @@ from haepo_bench.tasks.base import Task
 from haepo_bench.training.expert import ExpertEpisode
 from haepo_bench.training.history import Prefixes
 from haepo_bench.training.loop import update_diagnostics
-from haepo_bench.training.rollout import Rollout
+from haepo_bench.training.rollout import Rollout, comparable
 
 #: Rows of a chunk: 64 units of 512 rows are 128 KiB a layer and seed, which stays in a core's cache.
 CHUNK_ROWS = 512
@@ -113,12 +113,13 @@ class Update:
             padded[(slice(self._S), slice(None), slice(collected))[: x.dim()]] = x
             return self._grouped(padded).to(device)
 
-        returns = batch_shaped(torch.from_numpy(rollout.returns.astype("float32")))
+        returns = batch_shaped(torch.from_numpy(comparable(rollout.returns)))
         if reference_returns is None:
             sampled = returns
         else:
-            padded = torch.zeros(padded_seeds(self._S, self._K), reference_returns.shape[1])
-            padded[: self._S] = torch.from_numpy(reference_returns.astype("float32"))
+            rows = padded_seeds(self._S, self._K)
+            padded = torch.zeros(rows, reference_returns.shape[1], dtype=returns.dtype)
+            padded[: self._S] = torch.from_numpy(comparable(reference_returns))
             sampled = self._grouped(padded).to(device)
         experts = None
         if expert is not None:

@@ -50,6 +50,7 @@ class LanguageAlgorithm(Algorithm):
         self.offline, self.columns = offline, objective.columns
         weights = {"weights": source.identity} if source.identity else {}
         self.parameters = {**settings.model_dump(mode="json"), **objective.model_dump(mode="json"), **weights}
+        self.omitted = settings.omitted | objective.omitted
         if offline:
             del self.parameters["completions"]  # those of a pair are two
         start = TINY_MODEL if source.name == TINY else f"the model {source.name}"

@@ -19,6 +19,7 @@ from haepo_bench.policies.responses import Responses
 from haepo_bench.policies.shapes import Array
 from haepo_bench.training.history import Prefixes
 from haepo_bench.training.loop import update_diagnostics
+from haepo_bench.training.rollout import comparable
 from haepo_bench.training.segments import generalised_advantages
 
 
@@ -89,11 +90,11 @@ class LanguageUpdate:
             begun = self._grouped(torch.from_numpy(prefixes.lengths[0]).to(policy.device))
             theirs = torch.arange(self._T, device=policy.device) < begun[..., None]
             behaviour = torch.where(theirs, self._log_probs_under(prefixes.parameters), behaviour)
-        paid = np.zeros((self._rows, self._T), np.float32)
+        paid = np.zeros((self._rows, self._T))
         lengths = responses.lengths.cpu().numpy()
         paid[np.arange(self._rows), lengths - 1] = returns
-        grouped_returns = self._grouped(_tensor(returns, policy.device))
-        sampled = grouped_returns if reference_returns is None else _tensor(reference_returns, policy.device)[None]
+        grouped_returns = self._grouped(_returns(returns, policy.device))
+        sampled = grouped_returns if reference_returns is None else _returns(reference_returns, policy.device)[None]
         self._batch = TrajectoryBatch(
             log_probs=behaviour,
             entropy=behaviour,
@@ -101,7 +102,7 @@ class LanguageUpdate:
             behaviour_log_probs=behaviour,
             reference_log_probs=reference_log_probs,
             mask=self._grouped(responses.mask),
-            rewards=self._grouped(_tensor(paid, policy.device)),
+            rewards=self._grouped(torch.from_numpy(paid).to(policy.device)),
             returns=grouped_returns,
             horizon=horizon,
             deterministic=True,  # a text and a token make one longer text
@@ -117,7 +118,7 @@ class LanguageUpdate:
             over = np.zeros((1, self._rows, self._T), bool)
             over[0, np.arange(self._rows), lengths - 1] = True
             estimates = generalised_advantages(
-                paid[None],
+                paid[None].astype(np.float32),
                 values.reshape(1, self._rows, self._T).cpu().numpy(),
                 np.zeros((1, self._rows), np.float32),
                 over,
@@ -220,8 +221,8 @@ class LanguageUpdate:
         return x.reshape(1, self._groups, -1, *x.shape[1:])
 
 
-def _tensor(x: Array, device: str) -> Tensor:
-    return torch.from_numpy(x.astype(np.float32)).to(device)
+def _returns(returns: Array, device: str) -> Tensor:
+    return torch.from_numpy(comparable(returns)).to(device)
 
 
 def _given(x: Tensor | None) -> Tensor:

@@ -1,0 +1,41 @@
+"""How hyper-parameters are declared: meaning, unit, who chose the default, and whether they came later."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+#: Who chose a default that no publication gives.
+OURS = "ours"
+
+#: Says that a hyper-parameter stands in the settings document whatever its value.
+_NEVER: Any = object()
+
+
+def hyper(
+    default: Any, meaning: str, *, unit: str = "", source: str = OURS, omit_at: Any = _NEVER, **bounds: Any
+) -> Any:
+    """Declares a hyper-parameter: its default, what it means, its unit, and who chose the default.
+
+    Args:
+        omit_at: of a hyper-parameter that came later: the value (as JSON has it) at which runs are those of the time
+            before. There it is left out of the settings document, so that stored runs and baselines stay the same.
+    """
+    extra = {"unit": unit, "source": source} | ({} if omit_at is _NEVER else {"omit_at": omit_at})
+    return Field(default, description=meaning, json_schema_extra=extra, **bounds)
+
+
+class Hyperparameters(BaseModel):
+    """A frozen set of hyper-parameters; unknown names are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=False)
+
+    @property
+    def omitted(self) -> frozenset[str]:
+        """Names that the settings document leaves out, because they have their value `omit_at`."""
+        values = self.model_dump(mode="json")
+        declared = {name: field.json_schema_extra for name, field in type(self).model_fields.items()}
+        return frozenset(
+            name
+            for name, extra in declared.items()
+            if isinstance(extra, dict) and "omit_at" in extra and extra["omit_at"] == values[name]
+        )
