@@ -100,7 +100,7 @@ class Network:
                 weight, bias = 2 * weight, bias - weight.sum(2)
             if self.activation == "tanh" and number < len(layers) - 1:
                 weight, bias = 2 * weight, 2 * bias
-            weights.append(weight)
+            weights.append(pad_width(weight, (0, 1)) if a == 1 else weight)
             biases.append(bias[:, :, None])
         log_std = parts[-2][:, :, None] if isinstance(self.head, DiagonalGaussian) else None
         return Folded(tuple(weights), tuple(biases), log_std)
@@ -115,7 +115,7 @@ class Network:
         last = len(folded.weights) - 1
         for number, (weight, bias) in enumerate(zip(folded.weights, folded.biases, strict=True)):
             inputs.append(x)
-            x = torch.baddbmm(bias, weight, x)
+            x = torch.baddbmm(bias, weight, _two_features(x))
             if number < last:
                 x = x.sigmoid_() if self.activation == "tanh" else x.relu_()
         if folded.log_std is not None:
@@ -140,15 +140,14 @@ class Network:
         for number in reversed(range(last + 1)):
             x = inputs[number]
             bias = gradient.sum(2)
-            weight = _outer(gradient, x)
+            weight = torch.bmm(gradient, _two_features(x).transpose(1, 2))[:, :, : x.shape[1]]
             if number > 0 and self.activation == "relu":
-                back = torch.bmm(folded.weights[number].transpose(1, 2), gradient)
-                gradient = torch.ops.aten.threshold_backward(back, x, 0)
+                gradient = torch.ops.aten.threshold_backward(_back(folded.weights[number], gradient, x), x, 0)
             elif number > 0:
                 weight = weight.mul_(2).sub_(bias[:, :, None])
                 # dz = dh (1 - tanh^2) = 4 dh y (1 - y), with the factor 4 (or of the last layer 2) folded in already.
-                back = (folded.weights[number] if number < last else 2 * folded.weights[number]).transpose(1, 2)
-                gradient = torch.ops.aten.sigmoid_backward(torch.bmm(back, gradient), x)
+                doubled = folded.weights[number] if number < last else 2 * folded.weights[number]
+                gradient = torch.ops.aten.sigmoid_backward(_back(doubled, gradient, x), x)
             found = [weight.flatten(1), bias, *found]
         return torch.cat(found, 1)
 
@@ -161,7 +160,7 @@ class Folded:
     next layer takes W (2y - 1) + b as 2 W y + (b - W 1), and 2z is made by doubling both. relu has no such factors.
 
     Args:
-        weights: of each layer [seed, output, input].
+        weights: of each layer [seed, output, input], a single input with one of zeros beside it.
         biases: of each layer [seed, output, 1].
         log_std: [seed, action, 1] of Gaussian policies.
     """
@@ -181,11 +180,14 @@ class Folded:
         )
 
 
-def _outer(gradient: Tensor, x: Tensor) -> Tensor:
-    """gradient x^T, summed over rows: [seed, a, row], [seed, b, row] to [seed, a, b]."""
-    if x.shape[1] == 1:  # see shapes.py
-        return torch.bmm(gradient, pad_width(x, (0, 0, 0, 1)).transpose(1, 2))[:, :, :1]
-    return torch.bmm(gradient, x.transpose(1, 2))
+def _two_features(x: Tensor) -> Tensor:
+    """Activations [seed, feature, row], a single feature with one of zeros beside it (shapes.py)."""
+    return pad_width(x, (0, 0, 0, 1)) if x.shape[1] == 1 else x
+
+
+def _back(weight: Tensor, gradient: Tensor, x: Tensor) -> Tensor:
+    """The gradient [seed, output, row] carried back through a layer's weights to its inputs, shaped as `x`."""
+    return torch.bmm(weight.transpose(1, 2), gradient)[:, : x.shape[1]].contiguous()
 
 
 def _orthogonal(rows: int, columns: int, stream: np.random.Generator) -> Array:

@@ -5,8 +5,9 @@ in the way, and these shapes go round them (a property test proves it on each ma
 
 - A matrix product's kernel depends on the row count when that is not a multiple of 8. So activations are laid out
   [seed, feature, row] with rows padded to a multiple of 8.
-- With one input feature the product of the weights' gradient is a matrix times a vector, which has other kernels. So
-  a single feature gets a second one beside it that is always zero.
+- With one input feature a layer's products, forward and backward, are of vectors, which have other kernels, and which
+  of them is taken depends on the number of seeds on some processors. So a single feature gets a second one beside it
+  that is always zero.
 - Vectorised elementwise kernels compute the last elements of a tensor (up to 2 vectors, 32 floats with AVX-512) with
   scalar code, whose exp or fused multiply-add can differ in the last bit. So each seed's part of a tensor, or where
   that is too small the whole, has a multiple of `LANES` elements.
