@@ -248,9 +248,7 @@ def test_dpo_equals_trl_on_the_same_log_probs(trainers: Trl, monkeypatch: pytest
         trainer.beta = beta
         model = torch.nn.Module()
         model.forward = lambda policy=policy, **_: policy
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # TRL asks transformers with a name of old
-            theirs = trainer._compute_loss(model, inputs, return_outputs=False)
+        theirs = trainer._compute_loss(model, inputs, return_outputs=False)
         (their_gradient,) = torch.autograd.grad(theirs, leaf)
         value, gradient = ours(Dpo(beta=beta, pairs="best-worst", entropy_coefficient=0.0), batch)
         assert value == pytest.approx(float(theirs.detach()), abs=1e-6)
