@@ -1,14 +1,27 @@
 """What all tests share."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import hypothesis
 import pytest
+from caused_warnings import caused_are_errors
 
 # The same examples every time, and no deadline: a busy machine is no failure.
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("repeatable")
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)  # within pytest's own recording
+def pytest_collection() -> Generator[None, object, object]:
+    with caused_are_errors():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_protocol() -> Generator[None, object, object]:
+    with caused_are_errors():
+        return (yield)
 
 
 @pytest.fixture(autouse=True)

@@ -3,11 +3,9 @@
 import os
 import re
 import signal
-import stat
 import subprocess
 import sys
 import time
-from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -174,49 +172,6 @@ def test_init(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: p
     assert code == 0, err
     assert "ppo: 2 seeds" in out
     assert "gym/Pendulum-v1" in out
-
-
-def test_doctor(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, err = run_here(capsys, "doctor", "--results", str(tmp_path / "not" / "yet"))
-    assert (code, err) == (0, ""), out
-    for subject in ("python", "torch", "gymnasium", "cores", "memory", "git", "cuda", "extra test", "results"):
-        assert re.search(rf"^  ok +{subject} ", out, re.MULTILINE), subject
-    assert not (tmp_path / "not").exists()
-
-
-def test_doctor_finds_what_is_missing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from haepo_bench.cli import doctor
-
-    real = doctor._version
-    monkeypatch.setattr(doctor, "_version", lambda name: None if name in {"scipy", "hypothesis"} else real(name))
-    file = tmp_path / "file"
-    file.write_text("")
-    code, out, err = run_here(capsys, "doctor", "--results", str(file / "results"))
-    assert code == 4
-    assert re.search(r"^  PROBLEM +scipy +missing: pip install scipy$", out, re.MULTILINE)
-    assert re.search(r"^  ok +extra test +not installed: hypothesis", out, re.MULTILINE)
-    assert re.search(r"^  PROBLEM +results +", out, re.MULTILINE)
-    assert "2 to mend" in err
-
-
-def test_doctor_where_nothing_is_installed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    def nowhere(name: str) -> list[str]:
-        raise metadata.PackageNotFoundError(name)
-
-    monkeypatch.setattr(metadata, "requires", nowhere)
-    code, out, _ = run_here(capsys, "doctor")
-    assert code == 4
-    assert "pip install -e ." in out
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_doctor_finds_a_folder_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
-    code, out, _ = run_here(capsys, "doctor", "--results", str(tmp_path))
-    assert code == 4
-    assert "cannot be written" in out
 
 
 def failing(error: BaseException) -> object:

@@ -147,6 +147,31 @@ def test_demonstrations_beyond_the_context_are_cut(
     assert capsys.readouterr().out.count("1 of 2 demonstrations are longer than the model's context of 12") == 3
 
 
+def random_gpt2() -> Any:
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    return GPT2LMHeadModel(GPT2Config(vocab_size=7, n_positions=12, n_embd=8, n_layer=2, n_head=1))
+
+
+def random_llama() -> Any:
+    return small_model(attention_dropout=0.5, num_hidden_layers=2)
+
+
+@pytest.mark.parametrize("make", [random_gpt2, random_llama])
+def test_a_loaded_model_computes_the_same_in_training_mode(make: Callable[[], Any], tmp_path: Path) -> None:
+    """Which gradient checkpointing needs: its own dropout is taken out, and its activations stay what they are."""
+    torch.manual_seed(0)
+    original, ids = make().eval(), torch.tensor([[1, 3, 4, 5, 6]])
+    original.save_pretrained(tmp_path)
+    tiny_tokenizer(LETTERS).save_pretrained(tmp_path)
+    model = load_model(find_source(str(tmp_path)), vowels(tmp_path), dtype="float32", device="cpu")
+    with torch.no_grad():
+        assert not torch.equal(original.train()(input_ids=ids).logits, original.eval()(input_ids=ids).logits)
+        one, other = (model.train()(input_ids=ids).logits for _ in range(2))
+        assert torch.equal(one, other)
+        torch.testing.assert_close(one, original(input_ids=ids).logits, atol=1e-6, rtol=0)
+
+
 class _Bad(Vowels):
     """Whose rewards are made by a function of the number of responses."""
 

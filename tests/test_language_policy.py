@@ -182,13 +182,7 @@ def test_models_of_other_kinds(kind: str) -> None:
             vocab_size=7, n_positions=32, n_embd=16, n_layer=2, n_head=2, initializer_range=0.3, bos_token_id=1,
             eos_token_id=2,
         )  # fmt: skip
-        model = GPT2LMHeadModel(config).eval()
-        tokens = torch.tensor([[3, 4, 5, 6]])
-        before = model(input_ids=tokens).logits
-        policy = LanguagePolicy(model, pad=2, stops=(2,))
-        assert policy.model.transformer.drop.p == 0
-        assert isinstance(model.transformer.h[0].mlp.act, torch.nn.GELU)
-        torch.testing.assert_close(model(input_ids=tokens).logits, before, atol=1e-6, rtol=0)
+        policy = LanguagePolicy(GPT2LMHeadModel(config), pad=2, stops=(2,))
     elif kind == "bfloat16":
         policy = LanguagePolicy(small_model().bfloat16(), pad=0, stops=(2,))
     else:

@@ -287,9 +287,7 @@ def test_dpo_and_ipo_equal_trl_on_the_same_log_probs(
         trainer.beta = beta
         model = torch.nn.Module()
         model.forward = lambda policy=policy, **_: policy
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # TRL asks transformers with a name of old
-            theirs = trainer._compute_loss(model, inputs, return_outputs=False)
+        theirs = trainer._compute_loss(model, inputs, return_outputs=False)
         (their_gradient,) = torch.autograd.grad(theirs, leaf)
         value, gradient = ours(objective, batch)
         assert value == pytest.approx(float(theirs.detach()), rel=1e-12, abs=1e-6)

@@ -2,21 +2,19 @@
 
 import os
 import platform
-import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import typer
 
 import haepo_bench
+from haepo_bench.cli import installation, probes
 from haepo_bench.cli.layout import columns
 from haepo_bench.errors import ExitCode
-
-_REQUIREMENT = re.compile(r"""^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?.*?(?:extra\s*==\s*['"]([^'"]+)['"])?$""")
 
 
 class Finding(NamedTuple):
@@ -30,14 +28,13 @@ class Finding(NamedTuple):
 def doctor(
     results: Annotated[Path, typer.Option("--results", help="Results folder to check.")] = Path("results"),
 ) -> None:
-    """Check that this machine can run suites, and say what it has."""
+    """Check that this machine can run suites: try what a run does with each package, and say what there is."""
     from haepo_bench.suite.machine import usable_cores
 
     findings = [
         Finding(True, "haepo-bench", haepo_bench.__version__),
         Finding(True, "python", f"{platform.python_version()} on {platform.platform()}"),
         *_packages(),
-        *_torch(),
         Finding(True, "cores", f"{usable_cores()} usable of {os.cpu_count()}"),
         Finding(True, "memory", _memory()),
         _git(),
@@ -46,46 +43,60 @@ def doctor(
     typer.echo(columns(("ok" if f.ok else "PROBLEM", f.subject, f.text) for f in findings))
     problems = sum(not finding.ok for finding in findings)
     if problems:
-        typer.echo(f"\n{problems} to mend before suites can run", err=True)
+        typer.echo(f"\n{problems} to fix before suites can run", err=True)
         raise typer.Exit(ExitCode.USAGE)
 
 
 def _packages() -> Iterator[Finding]:
-    """Required packages one a line; an extra's in one line."""
-    import importlib.metadata as metadata
+    """Required packages one a line, an extra's in one line, then what else there is to try."""
+    from haepo_bench.cli.installation import Group
 
-    try:
-        requirements = metadata.requires("haepo-bench") or ()
-    except metadata.PackageNotFoundError:
-        yield Finding(False, "packages", "haepo-bench is not installed, only lies here: pip install -e .")
+    groups = installation.groups()
+    if groups is None:
+        yield Finding(False, "packages", "haepo-bench is not installed, only its files are here: pip install -e .")
         return
-    extras: dict[str, list[str]] = {}
-    for requirement in requirements:
-        match = _REQUIREMENT.match(requirement)
-        assert match is not None
-        name, extra = match.groups()
-        if extra is None:
-            found = _version(name)
-            yield Finding(found is not None, name, found or f"missing: pip install {name}")
-        elif name != "haepo-bench":
-            extras.setdefault(extra, []).append(name)
-    for extra, names in extras.items():
-        missing = [name for name in names if _version(name) is None]
-        text = f"not installed: {', '.join(missing)} (pip install 'haepo-bench[{extra}]')" if missing else "installed"
-        yield Finding(True, f"extra {extra}", text)
+    possible = [probe for probe in probes.PROBES if all(installation.version(name) for name in probe.packages)]
+    tried = probes.make(possible)
+    named = {group.subject for group in groups}
+    groups += [Group(probe.subject, dict.fromkeys(probe.packages)) for probe in possible if probe.subject not in named]
+    for group in groups:
+        yield _group(group, [(probe, outcome) for probe, outcome in tried if probe.subject == group.subject])
 
 
-def _torch() -> Iterator[Finding]:
-    try:
-        import torch
-    except (ImportError, OSError) as error:  # OSError: a shared library of it that does not load
-        yield Finding(False, "torch", f"cannot be imported: {error}")
-        return
-    yield Finding(True, "torch threads", f"{torch.get_num_threads()} (workers use one each)")
-    if torch.cuda.is_available():
-        yield Finding(True, "cuda", f"{torch.version.cuda}, {torch.cuda.get_device_name()}")
+def _group(group: installation.Group, tried: Sequence[tuple[probes.Probe, probes.Outcome]]) -> Finding:
+    missing = [name for name in group.wanted if installation.version(name) is None]
+    if missing and group.required:
+        return Finding(False, group.subject, f"missing: {group.remedy}")
+    absent = [f"not installed: {', '.join(missing)} ({group.remedy})"] if missing else []
+    failed = [
+        f"cannot {probe.does}: {outcome.problem}; {', '.join(_known(name, group) for name in probe.packages)}"
+        for probe, outcome in tried
+        if outcome.problem
+    ]
+    if failed:
+        return Finding(False, group.subject, "; ".join([*failed, *absent]))
+    if said := [outcome.said for _, outcome in tried if outcome.said]:
+        return Finding(True, group.subject, "; ".join(said))
+    if group.required:
+        there = [_version(group.subject, group)]
+    elif tried:
+        there = [", ".join(f"{name} {_version(name, group)}" for name in group.wanted if name not in missing)]
     else:
-        yield Finding(True, "cuda", "none; the device is the CPU")
+        there = [] if missing else ["installed"]
+    return Finding(True, group.subject, "; ".join([*absent, *there, *(f"can {probe.does}" for probe, _ in tried)]))
+
+
+def _version(name: str, group: installation.Group) -> str:
+    """The version of a package; where another one is asked for, that too."""
+    version, asked = str(installation.version(name)), group.wanted.get(name)
+    return version if asked is None or asked.contains(version, prereleases=True) else f"{version} (needed: {asked})"
+
+
+def _known(name: str, group: installation.Group) -> str:
+    """A package with its version, and those that would do."""
+    asked, works = group.wanted.get(name), installation.known_to_work(name)
+    notes = [f"needed: {asked}"] * bool(asked) + [f"known to work: {' or '.join(works)}"] * bool(works)
+    return f"{name} {installation.version(name)}" + (f" ({'; '.join(notes)})" if notes else "")
 
 
 def _memory() -> str:
@@ -115,12 +126,3 @@ def _writable(results: Path) -> Finding:
         )
     free = shutil.disk_usage(folder).free / 2**30
     return Finding(True, "results", f"{results.absolute()} can be written, {free:.1f} GiB free")
-
-
-def _version(distribution: str) -> str | None:
-    import importlib.metadata as metadata
-
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return None

@@ -5,7 +5,6 @@ The policy is softmax(logits / temperature) over the whole vocabulary, also wher
 """
 
 import contextlib
-import inspect
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from haepo_bench.policies.responses import Responses
-from haepo_bench.policies.sampling import sample
+from haepo_bench.policies.sampling import forward_arguments, sample
 from haepo_bench.policies.shapes import Array
 
 
@@ -37,7 +36,8 @@ class LanguagePolicy:
     """A Hugging Face causal language model with all its trained parameters in one flat tensor.
 
     Args:
-        model: on its device, in its dtype; dropout is taken out of it.
+        model: on its device, in its dtype, without dropout: with it ratios to the behaviour policy would not start
+            at 1.
         pad: a token to fill up rows with.
         stops: tokens that end a response.
         gradient_checkpointing: forget what layers computed and compute it again for the gradient.
@@ -61,11 +61,9 @@ class LanguagePolicy:
     ) -> None:
         self.model, self.pad, self.stops = model, pad, tuple(stops)
         self.temperature, self.top_p = temperature, top_p
-        _without_dropout(model)
-        _fuse_gelu(model)
         self._adapted = hasattr(model, "peft_config")
         base = model.get_base_model() if self._adapted else model
-        self._keeps_logits = "logits_to_keep" in inspect.signature(base.forward).parameters
+        self._keeps_logits = "logits_to_keep" in forward_arguments(model)
         first = next(base.parameters())
         self.device, self.dtype = first.device.type, first.dtype
         self._value_head = nn.Linear(base.config.get_text_config().hidden_size, 1, device=first.device)
@@ -182,7 +180,7 @@ class LanguagePolicy:
         keep: dict[str, Any] = {"logits_to_keep": T} if self._keeps_logits else {}
         if self.has_values:
             keep["output_hidden_states"] = True
-        # Models checkpoint only in training mode, in which these do nothing else: there is no dropout left.
+        # Models checkpoint only in training mode, in which these do nothing else: they have no dropout.
         self.model.train(self._checkpointing and torch.is_grad_enabled())
         output = self.model(input_ids=responses.tokens[:, :-1], use_cache=False, **inputs, **keep)
         self.model.eval()
@@ -215,22 +213,3 @@ def _checkpoint_gradients(model: Any) -> None:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     # Without it frozen layers below an adapter would not be passed through.
     model.enable_input_require_grads()
-
-
-def _without_dropout(model: nn.Module) -> None:
-    """With it ratios to the behaviour policy would not start at 1."""
-    for module in model.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0
-        if isinstance(getattr(module, "attention_dropout", None), float):
-            vars(module)["attention_dropout"] = 0.0
-
-
-def _fuse_gelu(model: nn.Module) -> None:
-    """GPT-2's GELU is spelt out in eight operations, a fifth of a small model's time; torch has the same as one."""
-    from transformers.activations import NewGELUActivation
-
-    for module in model.modules():
-        for name, child in module.named_children():
-            if isinstance(child, NewGELUActivation):
-                setattr(module, name, nn.GELU(approximate="tanh"))

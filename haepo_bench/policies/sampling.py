@@ -1,12 +1,13 @@
 """Drawing responses from a causal language model: batched, with a cache of keys and values that grows in place."""
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Sequence, Set
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from transformers.cache_utils import DynamicCache, DynamicLayer
+from transformers import DynamicCache, DynamicLayer
 
 from haepo_bench.policies.responses import Responses
 from haepo_bench.policies.shapes import Array
@@ -20,34 +21,50 @@ _LOOK_EVERY_ELSEWHERE = 8
 
 
 class _RoomyLayer(DynamicLayer):  # type: ignore[misc]  # of transformers, which is not followed
-    """Keys and values of one layer in memory taken once, so that a step copies its own and nothing else.
+    """Keys and values of one layer in memory taken ahead, so that a step copies its own and nothing else.
+
+    It overrides documented methods and reads what they are given, never the attributes of the class it extends: those
+    change between releases of transformers.
 
     Args:
-        layer: after the prompts.
-        copies: of each row.
-        room: steps to come.
+        room: steps after the prompts.
     """
 
-    def __init__(self, layer: DynamicLayer, copies: int, room: int) -> None:
+    def __init__(self, room: int) -> None:
         super().__init__()
-        self.dtype, self.device, self.is_initialized = layer.dtype, layer.device, True
-        self._memory = [_with_room(part, copies, room) for part in (layer.keys, layer.values)]
-        self._show(layer.keys.shape[2])
+        self._room, self._length = room, 0
+        self._memory: list[Tensor] = []
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        if not self._memory:  # the prompts
+            self._memory = list(super().update(key_states, value_states, *args, **kwargs))
+            return self._show(key_states.shape[2])
         end = self._length + key_states.shape[2]
+        if end > self._memory[0].shape[2]:
+            self._grow(1)
         for memory, new in zip(self._memory, (key_states, value_states), strict=True):
             memory[:, :, self._length : end] = new
-        self._show(end)
-        return self.keys, self.values
+        return self._show(end)
+
+    def get_seq_length(self) -> int:
+        return self._length
+
+    def batch_repeat_interleave(self, repeats: int) -> None:
+        self._grow(repeats)
+        self._show(self._length)
 
     def batch_select_indices(self, indices: Tensor) -> None:
         self._memory = [memory[indices] for memory in self._memory]
         self._show(self._length)
 
-    def _show(self, length: int) -> None:
+    def _grow(self, copies: int) -> None:
+        """Takes memory for the steps to come, with so many copies of each row."""
+        self._memory = [_with_room(memory[:, :, : self._length], copies, self._room) for memory in self._memory]
+
+    def _show(self, length: int) -> tuple[Tensor, Tensor]:
         self._length = length
         self.keys, self.values = (memory[:, :, :length] for memory in self._memory)
+        return self.keys, self.values
 
 
 def _with_room(part: Tensor, copies: int, room: int) -> Tensor:
@@ -55,6 +72,12 @@ def _with_room(part: Tensor, copies: int, room: int) -> Tensor:
     memory = part.new_empty(rows * copies, heads, length + room, width)
     memory[:, :, :length] = part.repeat_interleave(copies, 0) if copies > 1 else part
     return memory
+
+
+def forward_arguments(model: Any) -> Set[str]:
+    """Names of the arguments that a model documents for its forward pass; of an adapted one, its base model's."""
+    base = model.get_base_model() if hasattr(model, "peft_config") else model
+    return inspect.signature(base.forward).parameters.keys()
 
 
 @torch.no_grad()  # not inference_mode: some models change buffers that a later gradient needs
@@ -92,9 +115,14 @@ def sample(
     every = _LOOK_EVERY.get(device_type, _LOOK_EVERY_ELSEWHERE)
     unique = Responses.of(prompts, [[]] * len(prompts), pad).to(device)
     padding = unique.padding()
-    output = model(input_ids=unique.tokens, past_key_values=_cache(model), use_cache=True, logits_to_keep=1, **padding)
-    cache = _spread(output.past_key_values, copies, limit)
-    logits = output.logits[:, -1].repeat_interleave(copies, 0)
+    arguments = forward_arguments(model)
+    cache = _cache(model, limit)
+    # Its name since transformers 5.24, and before.
+    caching = {"cache" if "cache" in arguments else "past_key_values": cache, "use_cache": True}
+    keep = {"logits_to_keep": 1} if "logits_to_keep" in arguments else {}
+    logits = model(input_ids=unique.tokens, **caching, **keep, **padding).logits[:, -1].repeat_interleave(copies, 0)
+    if copies > 1:
+        cache.batch_repeat_interleave(copies)
     mask = padding.get("attention_mask")
     if mask is not None:
         ahead = mask.new_ones(len(mask), limit)
@@ -140,7 +168,7 @@ def sample(
                 tokens, ended, positions = tokens[stay], ended[stay], positions[stay]
                 mask = None if mask is None else mask[stay]
         told = {} if mask is None else {"attention_mask": mask[:, : P + t + 1], "position_ids": positions + t}
-        logits = model(input_ids=tokens[:, None], past_key_values=cache, use_cache=True, **told).logits[:, -1]
+        logits = model(input_ids=tokens[:, None], **caching, **told).logits[:, -1]
     T = int(lengths.max())
     prompt_tokens = unique.tokens.repeat_interleave(copies, 0)
     prompt_lengths = unique.prompt_lengths.repeat_interleave(copies)
@@ -177,15 +205,8 @@ def uniforms(stream: np.random.Generator, rows: int, limit: int) -> Array:
     return stream.random((rows, limit), dtype=np.float32)
 
 
-def _cache(model: Any) -> DynamicCache:
-    return DynamicCache(config=model.config)
-
-
-def _spread(cache: DynamicCache, copies: int, room: int) -> DynamicCache:
-    """The cache with so many copies of each row; layers of the plain kind get memory for the steps to come."""
-    for number, layer in enumerate(cache.layers):
-        if type(layer) is DynamicLayer:
-            cache.layers[number] = _RoomyLayer(layer, copies, room)
-        elif copies > 1:
-            layer.batch_repeat_interleave(copies)
+def _cache(model: Any, room: int) -> DynamicCache:
+    """An empty cache of the layers that the model needs; those of the plain kind take memory for `room` steps ahead."""
+    cache = DynamicCache(config=model.config)
+    cache.layers[:] = [_RoomyLayer(room) if type(layer) is DynamicLayer else layer for layer in cache.layers]
     return cache
