@@ -146,7 +146,7 @@ def _train(request: Request, connection: Connection) -> None:
         _store_policy(request.policies[seed], state)
 
     task = catalogue.task(cell.task, time_limit=cell.time_limit, options=cell.options)
-    algorithm = catalogue.algorithm(cell.uses).configure(cell.overrides, task)
+    algorithm = catalogue.algorithm_on(task, cell.uses).configure(cell.overrides, task)
     if code_hash(cell.uses, cell.task) != cell.code_hash:
         raise UserError("the source code has changed since this run was started", remedy="start it again")
     if "torch" in sys.modules:

@@ -157,7 +157,8 @@ class _Resolver:
         return list(algorithms.values())
 
     def _cell(self, entry: TaskEntry, task: Task, named: _NamedAlgorithm) -> Cell | None:
-        refusal = named.definition.refuses(task)
+        definition = catalogue.algorithm_on(task, named.definition.name)
+        refusal = definition.refuses(task)
         if refusal is not None:
             problem = f"{named.name} cannot be run on {task.id}: {refusal}"
             self.problems.append(Problem(named.path, problem, "take the task or the algorithm out of this suite"))
@@ -165,7 +166,7 @@ class _Resolver:
         special = named.entry.per_task.get(entry.address, TaskParameters()).params
         overrides = {**named.entry.params, **special}
         try:
-            algorithm = named.definition.configure(overrides, task)
+            algorithm = definition.configure(overrides, task)
         except ParameterError as error:
             self.problems.append(_parameter_problem(error, named, entry.address))
             return None
@@ -179,7 +180,7 @@ class _Resolver:
         budget = self._suite.budget_of(entry)
         every, episodes = self._suite.evaluation_of(entry)
         settings = settings_document(
-            named.definition,
+            definition,
             algorithm,
             task,
             time_limit=entry.time_limit,
@@ -193,7 +194,7 @@ class _Resolver:
             time_limit=entry.time_limit,
             options=entry.options,
             algorithm=named.name,
-            uses=named.definition.name,
+            uses=definition.name,
             overrides=overrides,
             parameters=algorithm.parameters,
             seeds=seeds,

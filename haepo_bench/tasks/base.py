@@ -22,6 +22,9 @@ Array = NDArray[Any]
 #: The measure by which a task whose training rewards are not its own tells what its own return was.
 CLEAN_RETURN = "clean_return"
 
+#: Backend of tasks that are prompts and responses, not steps: what trains language models trains on these alone.
+LANGUAGE = "language"
+
 #: Tag of tasks of which training is shown nothing (random_reward.py).
 CONTROL = "control"
 
@@ -136,7 +139,8 @@ class Task(ABC):
     uniform: Uniform | None = None
     #: Start states in a batch; trajectories are compared with those from the same one.
     groups: int = 1
-    #: How the environment is stepped: `array` (all episodes at once) or `gymnasium` (one after the other).
+    #: How the environment is stepped: `array` (all episodes at once), `gymnasium` (one after the other), another
+    #: library; LANGUAGE where there is none to step.
     backend: str = "array"
     #: Whether a state and an action always lead to the same next state (rewards and start states may be random).
     deterministic: bool = False
