@@ -10,7 +10,7 @@ from haepo_bench.errors import ParameterError, TaskError, UserError, did_you_mea
 from haepo_bench.results.claims import DeclaredClaims, members
 from haepo_bench.results.hashing import digest
 from haepo_bench.suite.document import KeyPath, Problem, render
-from haepo_bench.suite.identity import code_hash, settings_document
+from haepo_bench.suite.identity import code_document, settings_document
 from haepo_bench.suite.loading import load_suite
 from haepo_bench.suite.machine import resolve_execution
 from haepo_bench.suite.overrides import check_filters, selected
@@ -189,6 +189,7 @@ class _Resolver:
             evaluation_episodes=episodes,
             device=self.execution.device,
         )
+        code = code_document(definition, algorithm, task)
         return Cell(
             task=task.id,
             time_limit=entry.time_limit,
@@ -207,7 +208,8 @@ class _Resolver:
             notes=algorithm.notes,
             settings=settings,
             settings_hash=digest(settings),
-            code_hash=code_hash(named.definition.name, task.id),
+            code=code,
+            code_hash=digest(code),
         )
 
 

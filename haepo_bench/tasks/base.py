@@ -25,6 +25,9 @@ CLEAN_RETURN = "clean_return"
 #: Backend of tasks that are prompts and responses, not steps: what trains language models trains on these alone.
 LANGUAGE = "language"
 
+#: Steps of the longest episodes that are taken on.
+MAX_HORIZON = 100_000
+
 #: Tag of tasks of which training is shown nothing (random_reward.py).
 CONTROL = "control"
 
@@ -116,6 +119,9 @@ class VectorEnvironment(ABC):
 class Task(ABC):
     """One task: `family/variant`, made by the catalogue."""
 
+    #: The module that defines it, of a wrapped task that of the innermost one; part of what a run executes.
+    module: str
+
     #: Address, such as `random-walk/20`.
     id: str
     #: Raised when the task changes in any way that moves its returns; part of a run's identity.
@@ -146,6 +152,10 @@ class Task(ABC):
     deterministic: bool = False
     #: What else its episodes depend on, such as the contents of files: part of a run's identity.
     inputs: Mapping[str, str] = MappingProxyType({})
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.module = cls.__module__
 
     @abstractmethod
     def vector(self, trajectories: int) -> VectorEnvironment:
