@@ -177,7 +177,7 @@ ALGORITHMS = {
         ("ppo", "training.ppo_sb3:PPO", "high", "PPO of Stable-Baselines3"),
         (
             "ppo-batched",
-            "training.ppo_batched:PPOBatched",
+            "objectives.ppo:Ppo",
             "high",
             "PPO as Stable-Baselines3 has it, all seeds as one batch",
         ),
@@ -190,6 +190,8 @@ DEFINITIONS = {
     "segments": "haepo_bench.training.ppo_batched:SegmentDefinition",
     "language": "haepo_bench.training.language.algorithm:LanguageDefinition",
 }
+#: Instead, for algorithms with settings of their own where no language model is trained.
+OWN_DEFINITIONS = {"ppo-batched": "haepo_bench.training.ppo_batched:PPOBatched"}
 
 FAMILIES: dict[str, tuple[str, ...]] = {"haepo": ("haepo-weighted", "haepo-listwise")}
 
@@ -295,11 +297,8 @@ def language_algorithm(name: str) -> "AlgorithmDefinition":
     from haepo_bench.objectives.base import Objective
 
     loaded = _load_algorithm(name)
-    if isinstance(loaded, type) and issubclass(loaded, Objective):
-        return _made(name, loaded, "language")
-    definition = algorithm(name)
-    objective = getattr(definition, "objective", None)
-    return definition if objective is None else _made(name, objective, "language")
+    is_objective = isinstance(loaded, type) and issubclass(loaded, Objective)
+    return _made(name, loaded, DEFINITIONS["language"]) if is_objective else algorithm(name)
 
 
 def algorithm_on(task: "Task", name: str) -> "AlgorithmDefinition":
@@ -327,7 +326,7 @@ def as_definition(name: str, loaded: Any) -> "AlgorithmDefinition":
     from haepo_bench.objectives.base import Objective
 
     if isinstance(loaded, type) and issubclass(loaded, Objective):
-        return _made(name, loaded, loaded.collects)
+        return _made(name, loaded, OWN_DEFINITIONS.get(name, DEFINITIONS[loaded.collects]))
     raise UserError(
         f"the algorithm '{name}' is a {type(loaded).__name__}, neither an Objective nor an AlgorithmDefinition",
         remedy="see docs/extending.md",
@@ -358,8 +357,8 @@ def _load_algorithm(name: str) -> Any:
     return _load(ALGORITHMS[name].target if name in ALGORITHMS else _plugins(ALGORITHM_GROUP)[name])
 
 
-def _made(name: str, objective: "type[Objective]", by: str) -> "AlgorithmDefinition":
-    made: AlgorithmDefinition = _load(DEFINITIONS[by])(name, objective)
+def _made(name: str, objective: "type[Objective]", definition: str) -> "AlgorithmDefinition":
+    made: AlgorithmDefinition = _load(definition)(name, objective)
     return made
 
 

@@ -86,10 +86,13 @@ def find_module(name: str) -> Path | None:
     """The source file of a module; None where there is none."""
     top, _, inner = name.partition(".")
     folders, file = find_package(top)
-    if not inner:
-        return file
+    return _find_inside(folders, tuple(inner.split("."))) if inner else file
+
+
+@cache
+def _find_inside(folders: tuple[Path, ...], names: tuple[str, ...]) -> Path | None:
     for folder in folders:
-        place = folder.joinpath(*inner.split("."))
+        place = folder.joinpath(*names)
         for candidate in (place.with_name(f"{place.name}.py"), place / "__init__.py"):
             if candidate.is_file():
                 return candidate

@@ -8,6 +8,7 @@ stands between the quotes of any other string is left alone, a comment within th
 import ast
 import io
 import tokenize
+from collections.abc import Iterator
 from itertools import accumulate
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from pathlib import Path
 _WITHIN = "\0"
 #: Kinds of tokens that f-strings and t-strings begin and end with, since Python 3.12.
 _STARTS, _ENDS = {"FSTRING_START", "TSTRING_START"}, {"FSTRING_END", "TSTRING_END"}
+#: Most tokens, which are neither comments nor strings.
+_OTHERS = {tokenize.NAME, tokenize.OP, tokenize.NEWLINE, tokenize.NL, tokenize.NUMBER}
 
 _Span = tuple[int, int]
 
@@ -47,7 +50,7 @@ def code_of(source: str, tree: ast.Module) -> str:
 
     bare = [
         (place(node.lineno, node.col_offset), place(node.end_lineno or 0, node.end_col_offset or 0))
-        for node in ast.walk(tree)
+        for node in _statements(tree)
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
     ]
     comments, strings = _comments_and_strings(source, starts)
@@ -66,11 +69,20 @@ def code_of(source: str, tree: ast.Module) -> str:
     return "\n".join(line for line in kept if line).replace(_WITHIN, "\n")
 
 
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    for inner in ast.iter_child_nodes(node):
+        if not isinstance(inner, ast.expr):
+            yield inner
+            yield from _statements(inner)
+
+
 def _comments_and_strings(source: str, starts: list[int]) -> tuple[list[_Span], list[_Span]]:
     """Where comments and strings stand, f-strings whole."""
     comments, strings = [], []
     depth = begun = 0
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type in _OTHERS:
+            continue
         kind = tokenize.tok_name[token.type]
         start, end = (starts[line - 1] + column for line, column in (token.start, token.end))
         if kind in _STARTS:

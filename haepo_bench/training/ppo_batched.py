@@ -5,7 +5,6 @@ from typing import Any
 
 from haepo_bench.errors import ParameterError
 from haepo_bench.objectives.base import Objective
-from haepo_bench.objectives.ppo import Ppo
 from haepo_bench.results.record import Information
 from haepo_bench.tasks.base import Task
 from haepo_bench.training.algorithm import Algorithm, ParameterDescription
@@ -72,8 +71,8 @@ class SegmentDefinition(ObjectiveDefinition):
 class PPOBatched(SegmentDefinition):
     """The algorithm of Stable-Baselines3's PPO on the seed-batched engine."""
 
-    def __init__(self) -> None:
-        super().__init__("ppo-batched", Ppo)
+    def __init__(self, name: str, objective: type[Objective]) -> None:
+        super().__init__(name, objective)
         self.description += _DESCRIPTION
 
     def configure(self, overrides: Mapping[str, Any], task: Task) -> Algorithm:
