@@ -29,12 +29,13 @@ class Registered(NamedTuple):
 
 
 def registered(gymnasium_id: str) -> Registered:
-    """What stands under an id in gymnasium's registry; an id `module:name` names the module that registers it."""
+    """What stands under an id in gymnasium's registry; an id `module:name` says which module has registered it."""
     import gymnasium
 
+    registers, _, name = gymnasium_id.rpartition(":")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that a newer version exists
-        spec = gymnasium.spec(gymnasium_id)
+        spec = gymnasium.spec(name)
     values = {
         "entry_point": spec.entry_point,
         "kwargs": spec.kwargs,
@@ -45,8 +46,8 @@ def registered(gymnasium_id: str) -> Registered:
     points = [spec.entry_point, *(wrapper.entry_point for wrapper in spec.additional_wrappers)]
     named = [point.partition(":")[0] for point in points if isinstance(point, str)]
     given = [*points, spec.kwargs, *(wrapper.kwargs for wrapper in spec.additional_wrappers)]
-    before, _, _ = gymnasium_id.rpartition(":")
-    return Registered(facts, tuple(dict.fromkeys([*named, *_modules(given), *([before] if before else [])])))
+    modules = [*([registers] if registers else []), *named, *_modules(given)]
+    return Registered(facts, tuple(dict.fromkeys(modules)))
 
 
 def _plain(value: Any) -> Any:
