@@ -41,7 +41,7 @@ class ProbeSet:
 
 def probe_file(task: Task) -> Path:
     """Where the probe set of a task's version stands, if there is one."""
-    return Path(__file__).parent / DATA.format(probe_name=task.probe_name)
+    return FOLDER / Path(DATA.format(probe_name=task.probe_name)).name
 
 
 def probe_set(task: Task) -> ProbeSet | None:
