@@ -88,22 +88,24 @@ class Pools:
     """
 
     def __init__(self, folder: Path, workers: int) -> None:
-        from haepo_bench.suite.identity import code_hash
-
-        self._folder = folder / code_hash("reinforce", "bandit/10-arm")[:8]
+        self._folder = folder
         self._folder.mkdir(parents=True, exist_ok=True)
         self._executor = ThreadPoolExecutor(workers)
 
     def areas(self, suite: Path, first: int, number: int, *, fault: Fault | None = None, threads: int = 1) -> Array:
         """[cell, seed] of the seeds from `first` on; in blocks, which are trained side by side."""
+        from haepo_bench.results.hashing import digest
+        from haepo_bench.suite.resolve import load_plan
+
         starts = range(first, first + number, 2 * BATCH)
         blocks = [(start, min(2 * BATCH, first + number - start)) for start in starts]
-        jobs = [self._executor.submit(self._block, suite, *block, fault, threads) for block in blocks]
+        code = digest([cell.code_hash for cell in load_plan(suite).cells])[:8]
+        jobs = [self._executor.submit(self._block, suite, code, *block, fault, threads) for block in blocks]
         return np.concatenate([job.result() for job in jobs], axis=1)
 
-    def _block(self, suite: Path, first: int, number: int, fault: Fault | None, threads: int) -> Array:
+    def _block(self, suite: Path, code: str, first: int, number: int, fault: Fault | None, threads: int) -> Array:
         how = f"{fault.name if fault else 'as-it-is'}-{threads}"
-        path = self._folder / f"{suite.stem}-{how}-{first}-{number}.npy"
+        path = self._folder / f"{suite.stem}-{code}-{how}-{first}-{number}.npy"
         if not path.exists():
             with tempfile.TemporaryDirectory() as copy:
                 shutil.copytree(

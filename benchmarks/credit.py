@@ -21,10 +21,10 @@ from haepo_bench import catalogue
 from haepo_bench.policies.mlp import Network
 from haepo_bench.tasks.base import Array
 from haepo_bench.tasks.tabular import Tabular
+from haepo_bench.training.heads import make_head
 from haepo_bench.training.recorder import Recorder
 from haepo_bench.training.settings import TrainerSettings
 from haepo_bench.training.streams import stream
-from haepo_bench.training.trainer import make_head
 
 #: Task, and beta in units of its return.
 TASKS = {"deep-sea/6": 0.1, "corridor/16": 0.05}

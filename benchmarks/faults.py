@@ -29,6 +29,7 @@ _HAEPO, _GRPO, _DPO = "objectives/haepo.py", "objectives/grpo.py", "objectives/d
 _RATIOS, _PAIRS = "objectives/ratios.py", "objectives/pairs.py"
 _REINFORCE, _PPO, _BASE = "objectives/reinforce.py", "objectives/ppo.py", "objectives/base.py"
 _TRAINER, _UPDATE, _ROLLOUT = "training/trainer.py", "training/update.py", "training/rollout.py"
+_ADVANTAGES = "training/advantages.py"
 _SEGMENTS, _ADAPTER, _EVALUATION = "training/segments.py", "training/ppo_sb3_run.py", "training/evaluation.py"
 
 FAULTS = (
@@ -175,14 +176,14 @@ FAULTS = (
     Fault(
         "gae-shifted",
         "generalised advantages bootstrap from the same state's value instead of the next one's",
-        _SEGMENTS,
+        _ADVANTAGES,
         "delta = rewards[:, :, t] + gamma * following * going_on",
         "delta = rewards[:, :, t] + gamma * values[:, :, t] * going_on",
     ),
     Fault(
         "gae-across-episodes",
         "generalised advantages flow across the ends of episodes",
-        _SEGMENTS,
+        _ADVANTAGES,
         "going_on = 1 - over[:, :, t].astype(np.float32)",
         "going_on = np.ones_like(last_values)",
     ),

@@ -175,7 +175,7 @@ def train_ours(algorithm: str, size: Size, model: str, steps: int) -> list[float
         name, settings = "dpo-offline", settings | {"prompts": size.responses // 2, "reference": "initial"}
     else:
         settings |= {"prompts": size.responses // GROUP, "completions": GROUP}
-    catalogue.algorithm(name).configure(settings, task).train(task, [0], recorder, device="cpu")
+    catalogue.algorithm_on(task, name).configure(settings, task).train(task, [0], recorder, device="cpu")
     column = results[0].curve["seconds_per_step"]
     return [seconds for seconds in column if seconds is not None]
 

@@ -18,6 +18,7 @@ from haepo_bench.tasks.address import WRAPPERS, parse
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
+    from haepo_bench.objectives.base import Objective
     from haepo_bench.tasks.base import Task
     from haepo_bench.training.algorithm import AlgorithmDefinition
 
@@ -176,12 +177,21 @@ ALGORITHMS = {
         ("ppo", "training.ppo_sb3:PPO", "high", "PPO of Stable-Baselines3"),
         (
             "ppo-batched",
-            "training.ppo_batched:PPOBatched",
+            "objectives.ppo:Ppo",
             "high",
             "PPO as Stable-Baselines3 has it, all seeds as one batch",
         ),
     )
 }
+
+#: What makes an algorithm of an objective class: by what the objective collects, and for all on language tasks.
+DEFINITIONS = {
+    "episodes": "haepo_bench.training.native:NativeDefinition",
+    "segments": "haepo_bench.training.ppo_batched:SegmentDefinition",
+    "language": "haepo_bench.training.language.algorithm:LanguageDefinition",
+}
+#: Instead, for algorithms with settings of their own where no language model is trained.
+OWN_DEFINITIONS = {"ppo-batched": "haepo_bench.training.ppo_batched:PPOBatched"}
 
 FAMILIES: dict[str, tuple[str, ...]] = {"haepo": ("haepo-weighted", "haepo-listwise")}
 
@@ -267,22 +277,60 @@ def expand(name: str) -> tuple[str, ...]:
 
 @cache
 def algorithm(name: str) -> "AlgorithmDefinition":
-    """The algorithm of that name (not a family).
+    """The algorithm of that name (not a family), as it trains on all but language tasks.
 
     Raises:
         UnknownName: there is none.
         UserError: a plugin that cannot be imported.
     """
-    expand(name)
-    loaded = _load(ALGORITHMS[name].target if name in ALGORITHMS else _plugins(ALGORITHM_GROUP)[name])
+    return as_definition(name, _load_algorithm(name))
+
+
+@cache
+def language_algorithm(name: str) -> "AlgorithmDefinition":
+    """The algorithm of that name as it trains on language tasks: another one where it is made from an objective.
+
+    Raises:
+        UnknownName: there is none.
+        UserError: a plugin that cannot be imported.
+    """
+    from haepo_bench.objectives.base import Objective
+
+    loaded = _load_algorithm(name)
+    is_objective = isinstance(loaded, type) and issubclass(loaded, Objective)
+    return _made(name, loaded, DEFINITIONS["language"]) if is_objective else algorithm(name)
+
+
+def algorithm_on(task: "Task", name: str) -> "AlgorithmDefinition":
+    """The algorithm of that name as it trains on `task`.
+
+    Raises:
+        UnknownName: there is none.
+        UserError: a plugin that cannot be imported.
+    """
+    return language_algorithm(name) if task.backend == "language" else algorithm(name)
+
+
+def as_definition(name: str, loaded: Any) -> "AlgorithmDefinition":
+    """What a catalogue entry points to, as a definition: an objective class, a definition, or a definition class.
+
+    Raises:
+        UserError: it is none of these.
+    """
     from haepo_bench.training.algorithm import AlgorithmDefinition
 
-    if isinstance(loaded, type) and issubclass(loaded, AlgorithmDefinition):
-        return loaded()
+    made = loaded() if isinstance(loaded, type) and issubclass(loaded, AlgorithmDefinition) else loaded
+    if isinstance(made, AlgorithmDefinition):
+        return made
     # Only objectives need torch: algorithms of other kinds are made without it.
-    from haepo_bench.training.native import as_definition
+    from haepo_bench.objectives.base import Objective
 
-    return as_definition(name, loaded)
+    if isinstance(loaded, type) and issubclass(loaded, Objective):
+        return _made(name, loaded, OWN_DEFINITIONS.get(name, DEFINITIONS[loaded.collects]))
+    raise UserError(
+        f"the algorithm '{name}' is a {type(loaded).__name__}, neither an Objective nor an AlgorithmDefinition",
+        remedy="see docs/how-to/extending.md",
+    )
 
 
 def task(address: str, *, time_limit: int | None = None, options: Mapping[str, str] = NO_OPTIONS) -> "Task":
@@ -301,6 +349,16 @@ def task(address: str, *, time_limit: int | None = None, options: Mapping[str, s
     made = _unwrapped_task(innermost, time_limit, options)
     for layer in reversed(layers):
         made = _load(WRAPPERS[layer.wrapper].target)(made, layer)
+    return made
+
+
+def _load_algorithm(name: str) -> Any:
+    expand(name)
+    return _load(ALGORITHMS[name].target if name in ALGORITHMS else _plugins(ALGORITHM_GROUP)[name])
+
+
+def _made(name: str, objective: "type[Objective]", definition: str) -> "AlgorithmDefinition":
+    made: AlgorithmDefinition = _load(definition)(name, objective)
     return made
 
 

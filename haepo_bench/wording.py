@@ -13,6 +13,16 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min" if whole % 3600 // 60 else f"{whole // 3600} h"
 
 
+def data_size(bytes_: int) -> str:
+    """`312 B`, `4.1 kB`, `27.0 MB`, `1.3 GB`."""
+    if bytes_ < 1000:
+        return f"{bytes_} B"
+    value, units = bytes_ / 1000, ["kB", "MB", "GB", "TB"]
+    while value >= 999.95 and len(units) > 1:
+        value, units = value / 1000, units[1:]
+    return f"{value:.1f} {units[0]}"
+
+
 def seed_ranges(seeds: Iterable[int]) -> str:
     """Seeds in few words: `0-3, 7`."""
     parts: list[list[int]] = []

@@ -44,7 +44,7 @@ ARROWS: dict[str, set[str]] = {
     },
     "execution": {"suite", "catalogue", "training", "regression", "report", "tasks", "results", "statistics"},
     "suite": {"catalogue", "training", "tasks", "results"},
-    "catalogue": {"training", "tasks"},
+    "catalogue": {"training", "objectives", "tasks"},
     "registration": {"catalogue"},
     "pytest_plugin": set(),
     "training": {"objectives", "policies", "tasks", "results", "statistics"},

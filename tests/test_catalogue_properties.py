@@ -261,9 +261,9 @@ def test_a_batch_without_anything_to_compare_is_refused() -> None:
 
     def refused(name: str, task: Task, **overrides: object) -> bool:
         size = "completions" if task is sums else "trajectories"
-        catalogue.algorithm(name).configure({size: 2, **overrides}, task)
+        catalogue.algorithm_on(task, name).configure({size: 2, **overrides}, task)
         try:
-            catalogue.algorithm(name).configure({size: 1, **overrides}, task)
+            catalogue.algorithm_on(task, name).configure({size: 1, **overrides}, task)
         except ParameterError as error:
             return (error.parameter, error.remedy) == (size, f"set {size} to 2 or more")
         return False

@@ -26,7 +26,7 @@ def test_a_first_iteration_is_that_of_the_cpu(name, address, settings):
         results: list[SeedResult] = []
         task = catalogue.task(address)
         recorder = Recorder([0, 1], budget=4_000, every=2_000, episodes=5, on_finished=results.append)
-        catalogue.algorithm(name).configure(settings, task).train(task, [0, 1], recorder, device=device)
+        catalogue.algorithm_on(task, name).configure(settings, task).train(task, [0, 1], recorder, device=device)
         assert all(result.status == "done" for result in results)
         return [float(result.curve["eval_return"][0] or 0.0) for result in sorted(results, key=lambda r: r.seed)]
 

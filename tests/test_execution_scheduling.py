@@ -148,7 +148,7 @@ def test_a_full_disk_ends_the_run_and_keeps_what_is_stored(
 
     def fsync(handle: int) -> None:
         flushes.append(handle)
-        if len(flushes) > 2:  # the plan and one run
+        if len(flushes) > 3:  # the plan, what the cell executes, and one run
             raise OSError(errno.ENOSPC, "No space left on device")
         flush(handle)
 
@@ -187,12 +187,12 @@ def test_code_that_changes_under_a_run_is_noticed(scripted: Workplace) -> None:
     plan = load_plan(scripted.suite([{"name": "a"}], seeds=1))
     store = Store(scripted.folder / "results" / plan.suite)
     plugin = scripted.folder / "site" / "scripted.py"
-    plugin.write_text(plugin.read_text() + "\n# changed\n")
+    plugin.write_text(plugin.read_text() + "\nchanged = True\n")
     outcome = run_plan(plan, store, Options(quiet=True))
     assert outcome.exit_code == 2
     (run,) = outcome.runs.values()
     assert run.error is not None
-    assert "source code has changed" in run.error.message
+    assert run.error.message == "what it executes has changed since this run was started: scripted"
 
 
 def test_an_executor_that_is_stopped_first_starts_nothing() -> None:

@@ -2,9 +2,10 @@
 
 import dataclasses
 import importlib
+import importlib.metadata
 import json
 import math
-import shutil
+import platform
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,13 +16,16 @@ import torch
 from cli_support import write_plugin
 from hypothesis import given
 from hypothesis import strategies as st
+from identity_support import code, code_hash, make_cell
 from pydantic import BaseModel
 
-import haepo_bench
 from haepo_bench import catalogue
+from haepo_bench.execution.records import failure_record
+from haepo_bench.results.code import changes
 from haepo_bench.results.hashing import canonical_json, digest
-from haepo_bench.suite import identity
-from haepo_bench.suite.identity import code_hash
+from haepo_bench.results.record import Failure
+from haepo_bench.suite import closure, identity
+from haepo_bench.suite.identity import packages_of
 from haepo_bench.suite.plan import Cell, Execution, Plan
 from haepo_bench.suite.resolve import load_plan
 from haepo_bench.suite.schema import Suite
@@ -85,7 +89,7 @@ CELL_IDENTITY = {
 #: Fields that follow from the identity: overrides from the parameters, the rest from the algorithm and the task.
 CELL_DERIVED = {"options", "overrides", "batches_seeds", "references", "information", "notes"}
 CELL_RUNTIME_ONLY = {"algorithm", "seeds"}
-CELL_HASHES = {"settings", "settings_hash", "code_hash"}
+CELL_HASHES = {"settings", "settings_hash", "code", "code_hash"}
 
 
 def leaves(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
@@ -120,7 +124,8 @@ def test_every_key_of_a_suite_is_classified() -> None:
 def test_what_is_part_of_the_identity(path: Path, key: str) -> None:
     before, after = load_plan(path).cells[0], load_plan(path, [IDENTITY[key]]).cells[0]
     assert before.settings_hash != after.settings_hash
-    assert before.code_hash == after.code_hash
+    # Another task or algorithm is other code, or it is the same with other settings.
+    assert (before.code_hash != after.code_hash) is (key in ("tasks.id", "algorithms.use"))
 
 
 @pytest.mark.parametrize("key", RUNTIME_ONLY)
@@ -153,6 +158,7 @@ def test_every_field_of_a_cell_is_classified(path: Path) -> None:
             expected = {key: value for key, value in expected.items() if key != "dual_clip"}
         assert cell.settings[section][key] == expected
     assert cell.settings_hash == digest(cell.settings)
+    assert cell.code_hash == digest(cell.code)
     assert cell.settings["task"]["backend"] == "array"
     assert cell.settings["task"]["version"] == catalogue.task("gym/CartPole-v1").version
     assert cell.settings["algorithm"]["version"] == catalogue.algorithm("grpo").version
@@ -237,81 +243,149 @@ KNOWN_DIGEST = "45584828a616e524473fb887d415f828918fb9676efdaa57c062231771111499
 
 @pytest.fixture
 def fresh_caches() -> Iterator[None]:
-    def clear() -> None:
-        for cached in (
-            identity._rooms_hash,
-            identity._versions,
-            identity._plugin,
-            catalogue._plugins,
-            catalogue.algorithm,
-        ):
-            cached.cache_clear()
-
-    clear()
+    forget()
     yield
-    clear()
+    forget()
+
+
+def forget() -> None:
+    """As in a process that has just been started."""
+    importlib.invalidate_caches()
+    for cached in (
+        identity._executed,
+        identity._package,
+        identity._distributions,
+        identity._owners,
+        closure._find_package,
+        closure._find_inside,
+        closure.read_module,
+        catalogue._plugins,
+        catalogue.algorithm,
+        catalogue.language_algorithm,
+    ):
+        cached.cache_clear()
+
+
+PACKAGES = ("torch", "numpy", "gymnasium", "pydantic")
 
 
 @pytest.mark.usefixtures("fresh_caches")
-def test_the_source_of_the_rooms_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = Path(haepo_bench.__file__).parent
-    copy = tmp_path / "haepo_bench"
-    shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(haepo_bench, "__file__", str(copy / "__init__.py"))
+@pytest.mark.parametrize(
+    ("algorithm", "task", "packages"),
+    [
+        ("grpo", "bandit/10-arm", PACKAGES),
+        ("ppo", "bandit/10-arm", (*PACKAGES, "stable-baselines3")),
+        (
+            "grpo",
+            "lm/arithmetic",
+            (*PACKAGES, "transformers", "tokenizers", "safetensors", "huggingface-hub", "peft"),
+        ),
+    ],
+)
+def test_the_versions_of_packages_count(
+    algorithm: str, task: str, packages: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of those that are imported, and of no others."""
+    before = make_cell(algorithm, task)
+    known = packages_of(before.code)
+    assert set(known) == {name for name in packages if installed(name)}
+    assert all(version == importlib.metadata.version(name) for name, version in known.items())
+    real = identity._installed
+    for changed in ("torch", "stable-baselines3", "tokenizers", "pandas"):
+        monkeypatch.setattr(
+            identity, "_installed", lambda name, changed=changed: dict.fromkeys(real(name), "9.9") if
+            name.replace("_", "-") == changed else real(name)
+        )  # fmt: skip
+        forget()
+        after = make_cell(algorithm, task)
+        assert (after.code_hash != before.code_hash) is (changed in packages)
+        if changed in packages:
+            assert changes(before.code, after.code) == [f"{changed} {known[changed]} -> 9.9"]
 
-    def now() -> str:
-        identity._rooms_hash.cache_clear()
-        return code_hash("grpo", "bandit/10-arm")
 
-    before = now()
-    for room in ("objectives", "policies", "tasks", "training"):
-        file = next(path for path in sorted((copy / room).glob("*.py")) if path.name != "__init__.py")
-        text = file.read_text()
-        file.write_text(text + "\n# changed\n")
-        assert now() != before, room
-        file.write_text(text)
-        assert now() == before
-    (copy / "training" / "new.py").write_text("")
-    assert now() != before
-    (copy / "training" / "new.py").rename(copy / "training" / "newer.py")
-    renamed = now()
-    (copy / "training" / "newer.py").unlink()
-    assert before != renamed
-    for room in ("suite", "cli", "report", "execution"):
-        (copy / room / "new.py").write_text("x = 1")
-    (copy / "training" / "notes.txt").write_text("no code")
-    assert now() == before
+def installed(name: str) -> bool:
+    try:
+        return bool(importlib.metadata.version(name))
+    except importlib.metadata.PackageNotFoundError:
+        return False
 
 
 @pytest.mark.usefixtures("fresh_caches")
-@pytest.mark.parametrize("package", ["torch", "numpy", "gymnasium", "stable-baselines3", "transformers"])
-def test_the_versions_of_packages_count(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = code_hash("grpo", "bandit/10-arm")
-    real = identity._version
-    monkeypatch.setattr(identity, "_version", lambda name: "9.9" if name == package else real(name))
-    identity._versions.cache_clear()
-    assert code_hash("grpo", "bandit/10-arm") != before
+def test_records_list_the_packages_of_the_code() -> None:
+    """One list: what a record's provenance says of versions is what its code hash is made of."""
+    cell = make_cell("ppo", "bandit/10-arm")
+    failure = Failure(status="failed", type="ValueError", message="no")
+    record = failure_record("suite", cell, 0, failure, {"started": "now"})
+    versions = {"python": platform.python_version(), **packages_of(cell.code)}
+    assert record.provenance == {"started": "now", "versions": versions}
+    assert {f"package {name}" for name in versions} - {"package python"} <= set(cell.code)
 
 
 @pytest.mark.usefixtures("fresh_caches")
 def test_a_plugin_counts_where_it_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_plugin(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    importlib.invalidate_caches()
-    own = code_hash("grpo", "bandit/10-arm")
-    before = code_hash("picky", "bandit/10-arm")
-    assert own != before
+    (tmp_path / "picky_beside.py").write_text("from haepo_bench.objectives.credit import implicit_value\n")
     module = tmp_path / "picky_module.py"
+    module.write_text(module.read_text() + "import picky_beside, numpy\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    forget()
+    own = code_hash("grpo", "bandit/10-arm")
+    before = code("picky", "bandit/10-arm")
+    assert before["package picky-plugin"] == "2.1"
+    # What it imports counts too: of files that merely lie there the source, of ours the modules, of others the version.
+    assert {"source picky_module", "source picky_beside", "package numpy"} <= set(before)
+    assert "module haepo_bench.objectives.credit" in before
+    assert "package torch" in before  # which that one imports
+    assert "module haepo_bench.training.trainer" not in before
+
+    def changed() -> list[str]:
+        forget()
+        return changes(before, code("picky", "bandit/10-arm"))
+
     module.write_text(module.read_text() + "# changed\n")
-    identity._plugin.cache_clear()
-    changed = code_hash("picky", "bandit/10-arm")
-    assert changed != before
+    assert changed() == []
+    module.write_text(module.read_text() + "changed = 1\n")
+    assert changed() == ["picky_module"]
+    beside = tmp_path / "picky_beside.py"
+    beside.write_text(beside.read_text() + "changed = 1\n")
+    assert changed() == ["picky_beside", "picky_module"]
     metadata = tmp_path / "picky_plugin-2.1.dist-info" / "METADATA"
-    metadata.write_text(
-        metadata.read_text().replace("2.1\n", "2.2\n", 2).replace("Metadata-Version: 2.2", "Metadata-Version: 2.1")
-    )
-    identity._plugin.cache_clear()
-    importlib.invalidate_caches()
-    assert code_hash("picky", "bandit/10-arm") != changed
+    metadata.write_text(metadata.read_text().replace("\nVersion: 2.1", "\nVersion: 2.2"))
+    assert changed() == ["picky-plugin 2.1 -> 2.2", "picky_beside", "picky_module"]
     assert code_hash("grpo", "bandit/10-arm") == own
     sys.modules.pop("picky_module", None)
+
+
+@pytest.mark.usefixtures("fresh_caches")
+def test_a_plugin_may_be_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it counts, whichever of its modules holds the algorithm, and whatever it is called."""
+    write_plugin(tmp_path)
+    package = tmp_path / "picky_package"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (tmp_path / "picky_module.py").rename(package / "inner.py")
+    points = tmp_path / "picky_plugin-2.1.dist-info" / "entry_points.txt"
+    points.write_text(points.read_text().replace("picky_module", "picky_package.inner"))
+    monkeypatch.syspath_prepend(tmp_path)
+    forget()
+    before = code("picky", "bandit/10-arm")
+    (package / "other.py").write_text("x = 1\n")
+    forget()
+    assert changes(before, code("picky", "bandit/10-arm")) == ["picky_package"]
+    for name in [name for name in sys.modules if name.startswith("picky_package")]:
+        del sys.modules[name]
+
+
+BASELINE = Path(__file__).parent.parent / "baselines" / "regression.json"
+
+
+def test_the_settings_hashes_of_the_regression_baseline_stay() -> None:
+    """Every cell of the baseline has the settings that the suite has now: no key was added, none changed."""
+    recorded = {(cell["task"], cell["algorithm"]): cell for cell in json.loads(BASELINE.read_bytes())["cells"]}
+    cells = {
+        (cell.task, cell.algorithm): cell for cell in load_plan(BASELINE.parent.parent / "suites/regression.yaml").cells
+    }
+    assert set(cells) == set(recorded)
+    for key, cell in cells.items():
+        assert cell.settings == recorded[key]["settings"], key
+        assert cell.settings_hash == digest(recorded[key]["settings"]) == recorded[key]["settings_hash"], key

@@ -59,7 +59,7 @@ def test_every_objective_trains(name: str) -> None:
     results: list[SeedResult] = []
     # Two iterations are at most 192 tokens, those of the reference included.
     recorder = Recorder([0], budget=200, every=200, episodes=2, on_finished=results.append)
-    catalogue.algorithm(name).configure(own, task).train(task, [0], recorder, device="cpu")
+    catalogue.language_algorithm(name).configure(own, task).train(task, [0], recorder, device="cpu")
     (result,) = results
     assert result.status == "done", result.reason
     assert float(result.curve["gradient_steps"][-1] or 0) >= 2
@@ -308,12 +308,12 @@ def test_earlier_policies_begin_responses_and_the_current_one_ends_them() -> Non
 
 
 def test_an_expert_is_the_tasks_own_response() -> None:
-    assert "none for 24 of 24 prompts" in str(catalogue.algorithm("calibrl").refuses(Vowels()))
+    assert "none for 24 of 24 prompts" in str(catalogue.language_algorithm("calibrl").refuses(Vowels()))
     task = Vowels()
     task.train = [Example(example.prompt, "aaaa") for example in task.train]
-    assert catalogue.algorithm("calibrl").refuses(task) is None
+    assert catalogue.language_algorithm("calibrl").refuses(task) is None
     for address in ("lm/arithmetic", "lm/synthetic-summary", "lm/long-horizon/32"):
-        assert catalogue.algorithm("calibrl").refuses(catalogue.task(address)) is None
+        assert catalogue.language_algorithm("calibrl").refuses(catalogue.task(address)) is None
     settings = LanguageSettings(prompts=3, completions=2, fine_tuning_steps=0)
     recorder = Recorder([0], budget=100, every=100, episodes=2)
     trainer = LanguageTrainer(task, Calibrl(), settings, find_source("tiny"), texts(), 0, recorder, "cpu")

@@ -29,7 +29,7 @@ Weights = dict[str, torch.Tensor]
 
 
 def configured(task: Vowels) -> Any:
-    return catalogue.algorithm("grpo").configure({}, task)
+    return catalogue.language_algorithm("grpo").configure({}, task)
 
 
 def vowels(model: Path | str) -> Vowels:
@@ -251,7 +251,7 @@ def test_texts_that_do_not_do(changes: dict[str, Any], says: str) -> None:
 
 def preferences(folder: Path, **options: Any) -> Any:
     task = catalogue.task(f"lm/preferences/{folder / 'rows.jsonl'}", time_limit=8, options=options)
-    return catalogue.algorithm("grpo").configure({}, task)
+    return catalogue.language_algorithm("grpo").configure({}, task)
 
 
 @pytest.fixture

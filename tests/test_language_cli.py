@@ -98,7 +98,7 @@ def vowels(model: str) -> Vowels:
 
 
 def configured(model: str | Path, name: str = "grpo", **parameters: Any) -> Any:
-    return catalogue.algorithm(name).configure(parameters, vowels(str(model)))
+    return catalogue.language_algorithm(name).configure(parameters, vowels(str(model)))
 
 
 def copied(saved: Path, folder: Path) -> Path:
@@ -182,7 +182,7 @@ def test_prompts_beyond_the_context_are_refused(saved: Path) -> None:
     task = vowels(str(saved))
     task.horizon = 62
     with pytest.raises(TaskError, match=r"has 5 tokens, which with a response of 62 is more than .* context of 64"):
-        catalogue.algorithm("grpo").configure({}, task)
+        catalogue.language_algorithm("grpo").configure({}, task)
 
 
 def test_a_name_without_a_network_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

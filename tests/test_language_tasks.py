@@ -311,13 +311,14 @@ def test_random_rewards_know_nothing_of_the_response() -> None:
     ],
 )
 def test_a_control_shows_an_algorithm_nothing_but_its_rewards(algorithm: str, address: str, what: str) -> None:
-    definition = catalogue.algorithm(algorithm)
-    refusal = definition.refuses(catalogue.task(address.format("random-reward")))
+    control = catalogue.task(address.format("random-reward"))
+    definition = catalogue.algorithm_on(control, algorithm)
+    refusal = definition.refuses(control)
     assert refusal is not None
     assert f"learns from {what}, and the task is a control" in refusal
     clean = address.replace("{}(", "").replace(")", "", 1)
     assert definition.refuses(catalogue.task(clean)) is None
-    assert catalogue.algorithm("reinforce").refuses(catalogue.task(address.format("random-reward"))) is None
+    assert catalogue.algorithm_on(control, "reinforce").refuses(control) is None
 
 
 def test_random_returns_of_other_tasks_do_not_depend_on_what_is_done() -> None:

@@ -61,7 +61,7 @@ def run(
     own = {**SMALL, **parameters}
     if algorithm == "dpo-offline":
         del own["completions"]
-    made = catalogue.algorithm(algorithm).configure(own, task)
+    made = catalogue.language_algorithm(algorithm).configure(own, task)
     results: list[SeedResult] = []
     recorder = Recorder(
         [seed], budget=budget, every=budget // 3, episodes=6, on_finished=results.append, checkpoints=checkpoints

@@ -155,5 +155,5 @@ def test_the_worker_can_make_every_cell_again(tmp_path: Path) -> None:
 
     for made in plan(tmp_path, ISSUE_EXAMPLE).cells:
         task = catalogue.task(made.task, time_limit=made.time_limit, options=made.options)
-        again: Any = catalogue.algorithm(made.uses).configure(made.overrides, task)
+        again: Any = catalogue.algorithm_on(task, made.uses).configure(made.overrides, task)
         assert again.parameters == made.parameters

@@ -20,15 +20,14 @@ from haepo_bench.objectives.base import TrajectoryBatch
 from haepo_bench.objectives.ppo import Ppo, normalised_advantages
 from haepo_bench.policies.actor_critic import ActorCritic
 from haepo_bench.policies.heads import Categorical, DiagonalGaussian
+from haepo_bench.training.heads import make_head
 from haepo_bench.training.minibatches import Minibatches
-from haepo_bench.training.native import as_definition
 from haepo_bench.training.ppo_batched import SegmentDefinition
 from haepo_bench.training.ppo_settings import SegmentSettings
 from haepo_bench.training.recorder import Recorder
 from haepo_bench.training.segment_trainer import SegmentTrainer, _means
 from haepo_bench.training.segments import Segments
 from haepo_bench.training.streams import stream
-from haepo_bench.training.trainer import make_head
 
 
 def loss_of_sb3(
@@ -349,7 +348,7 @@ def test_state_dependent_exploration_is_refused(name):
 
 
 def test_an_objective_that_collects_segments_becomes_an_algorithm():
-    definition = as_definition("mine", Ppo)
+    definition = catalogue.as_definition("mine", Ppo)
     assert isinstance(definition, SegmentDefinition)
     assert definition.configure({"n_envs": 3}, catalogue.task("gym/CartPole-v1")).parameters["n_steps"] == 64
 

@@ -17,7 +17,8 @@ from haepo_bench.policies.mlp import Network
 from haepo_bench.policies.sampling import uniforms
 from haepo_bench.policies.shapes import Array
 from haepo_bench.training.language.update import LanguageUpdate
-from haepo_bench.training.rollout import Collector, comparable
+from haepo_bench.training.returns import comparable
+from haepo_bench.training.rollout import Collector
 from haepo_bench.training.streams import stream
 from haepo_bench.training.trainer import make_head
 from haepo_bench.training.update import Update

@@ -16,13 +16,14 @@ from haepo_bench.objectives.grpo import Grpo
 from haepo_bench.objectives.soup import Soup
 from haepo_bench.policies.heads import Categorical
 from haepo_bench.policies.mlp import Network
+from haepo_bench.training.heads import make_head
 from haepo_bench.training.history import History, Prefixes
 from haepo_bench.training.native import NativeAlgorithm, NativeDefinition
 from haepo_bench.training.recorder import Recorder
 from haepo_bench.training.rollout import Collector, Opening, Rollout
 from haepo_bench.training.settings import TrainerSettings
 from haepo_bench.training.streams import stream
-from haepo_bench.training.trainer import Trainer, make_head
+from haepo_bench.training.trainer import Trainer
 from haepo_bench.training.update import Update
 
 

@@ -15,12 +15,13 @@ from haepo_bench.objectives.reinforce import Reinforce
 from haepo_bench.policies.mlp import Network
 from haepo_bench.training import evaluation
 from haepo_bench.training import update as update_module
-from haepo_bench.training.native import NativeAlgorithm, as_definition
+from haepo_bench.training.heads import make_head
+from haepo_bench.training.native import NativeAlgorithm
 from haepo_bench.training.recorder import Evaluation, Recorder, SeedResult, marks
 from haepo_bench.training.rollout import Collector
 from haepo_bench.training.settings import TrainerSettings
 from haepo_bench.training.streams import hashed_seed, stream
-from haepo_bench.training.trainer import Trainer, make_head
+from haepo_bench.training.trainer import Trainer
 from haepo_bench.training.update import Update
 
 #: All but those that need an expert (test_objective_needs.py) or fixed preferences (test_language_training.py).
@@ -369,8 +370,8 @@ def test_streams_are_keyed():
 
 
 def test_plugins_may_be_objectives_or_definitions():
-    assert as_definition("mine", Poisoned).summary == "test"
+    assert catalogue.as_definition("mine", Poisoned).summary == "test"
     definition = catalogue.algorithm("ppo")
-    assert as_definition("ppo", definition) is definition
+    assert catalogue.as_definition("ppo", definition) is definition
     with pytest.raises(Exception, match="neither an Objective nor an AlgorithmDefinition"):
-        as_definition("mine", Objective.__class__)
+        catalogue.as_definition("mine", Objective.__class__)

@@ -1,6 +1,7 @@
 """Wrapped tasks in suites: one spelling everywhere, whole runs, and the same bytes alone and among others."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ from training_support import train, without_clocks
 from haepo_bench import catalogue
 from haepo_bench.catalogue import Listed
 from haepo_bench.errors import UserError
+from haepo_bench.results.code import changes
 from haepo_bench.suite import identity
-from haepo_bench.suite.identity import code_hash
+from haepo_bench.suite.closure import read_module
+from haepo_bench.suite.identity import code_document
 from haepo_bench.suite.overrides import selected
 from haepo_bench.suite.plan import Plan
 from haepo_bench.suite.resolve import load_plan
@@ -89,15 +92,28 @@ def test_only(pattern: str) -> None:
     assert not selected("delayed(random-walk/20)", "dpo", [pattern])
 
 
-def test_code_of_a_plugin_inside_wrappers_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    plugin = Listed("maze", "from mazes", "maze:make", "mazes")
-    monkeypatch.setattr(catalogue, "list_tasks", lambda: [*catalogue.TASKS.values(), plugin])
-    source = {"maze": "one"}
-    monkeypatch.setattr(identity, "_plugin", lambda entry: {"name": entry.name, "source": source[entry.name]})
-    before = code_hash("reinforce", "noise(delayed(maze/3),0.5)")
-    assert before == code_hash("reinforce", "maze/3")
-    source["maze"] = "two"
-    assert code_hash("reinforce", "noise(delayed(maze/3),0.5)") != before
+def test_code_of_a_plugin_inside_wrappers_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "maze.py"
+    source.write_text("from haepo_bench.tasks.random_walk import make\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    plugin = Listed("maze/<states>", "from mazes", "maze:make", "mazes")
+    monkeypatch.setitem(catalogue.TASKS, "maze", plugin)
+    definition = catalogue.algorithm("reinforce")
+
+    def document(address: str) -> dict[str, str]:
+        for cached in (identity._executed, identity._package, read_module):
+            cached.cache_clear()
+        task = catalogue.task(address)
+        task.id = task.id.replace("random-walk", "maze")
+        return code_document(definition, definition.configure({}, task), task)
+
+    wrapped = "noise(delayed(maze/20),0.5)"
+    before = document(wrapped)
+    assert set(document("maze/20")) < set(before)
+    assert {"source maze", "module haepo_bench.tasks.random_walk", "module haepo_bench.tasks.corruption"} <= set(before)
+    source.write_text(source.read_text() + "x = 1\n")
+    assert changes(before, document(wrapped)) == ["maze"]
+    sys.modules.pop("maze", None)
 
 
 def test_a_whole_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ def train(
 ) -> dict[int, SeedResult]:
     made = catalogue.task(task) if isinstance(task, str) else task
     if isinstance(algorithm, str):
-        algorithm = catalogue.algorithm(algorithm).configure(parameters, made)
+        algorithm = catalogue.algorithm_on(made, algorithm).configure(parameters, made)
     results: list[SeedResult] = []
     recorder = Recorder(seeds, budget=budget, every=every, episodes=5, on_finished=results.append)
     algorithm.train(made, seeds, recorder, device="cpu")

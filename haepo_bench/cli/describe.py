@@ -65,10 +65,11 @@ def _describe_algorithm(definition: "AlgorithmDefinition") -> None:
     typer.echo(definition.description.strip())
     typer.echo("\nWhat it is")
     typer.echo(columns(facts(definition)))
-    general, language = definition.describe_parameters(), definition.describe_language_parameters()
+    general = definition.describe_parameters()
+    language = catalogue.language_algorithm(definition.name).describe_parameters()
     title = "Hyper-parameters (params: in a suite)"
     _describe_parameters(title, general)
-    if language and language != general:
+    if language != general:
         _describe_parameters("On language tasks, instead of those for small policies", language)
 
 

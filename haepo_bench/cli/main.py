@@ -16,6 +16,7 @@ import typer
 import haepo_bench
 from haepo_bench.cli.baseline import baseline
 from haepo_bench.cli.check import check
+from haepo_bench.cli.clean import clean
 from haepo_bench.cli.compare import compare
 from haepo_bench.cli.describe import describe
 from haepo_bench.cli.doctor import doctor
@@ -55,6 +56,7 @@ app.command()(init)
 app.command()(validate)
 app.command("list")(list_catalogue)
 app.command()(describe)
+app.command()(clean)
 app.command()(doctor)
 app.command()(schema)
 

@@ -70,10 +70,9 @@ def _algorithms(plan: "Plan") -> list[str]:
 
 def _changes(cell: "Cell") -> str:
     """Parameters that are not the catalogue's defaults."""
-    definition = catalogue.algorithm(cell.uses)
-    described = definition.describe_parameters()
+    described = catalogue.algorithm(cell.uses).describe_parameters()
     if cell.settings["task"]["backend"] == "language":
-        described = [*described, *definition.describe_language_parameters()]
+        described = [*described, *catalogue.language_algorithm(cell.uses).describe_parameters()]
     defaults = {d.name: d.default for d in described}
     return ", ".join(
         f"{name} {json.dumps(value)}" + (f" (default {_json(defaults[name])})" if name in defaults else "")

@@ -1,22 +1,20 @@
-"""Where a run comes from: versions, commit, processor."""
+"""Where the runs of a session come from: commit, processor, and how fast that is."""
 
 import hashlib
 import platform
 import subprocess
 import time
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from haepo_bench import __version__
 
-_PACKAGES = ("torch", "numpy", "gymnasium", "stable-baselines3")
 _GIT_SECONDS = 10.0
 _REFERENCE_REPEATS = 5
 
 
 def provenance(device: str) -> dict[str, Any]:
-    """What all runs of one `run` have in common.
+    """What all runs of one `run` have in common; versions depend on what each executes, and stand in its record too.
 
     Args:
         device: device type that the runs use.
@@ -24,7 +22,6 @@ def provenance(device: str) -> dict[str, Any]:
     return {
         "package_version": __version__,
         "git": _git(),
-        "versions": {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
         "platform": platform.platform(),
         "cpu": cpu_model(),
         "device": device,
@@ -98,11 +95,4 @@ def _git_output(*arguments: str) -> bytes | None:
     try:
         return subprocess.run(command, capture_output=True, timeout=_GIT_SECONDS, check=True).stdout
     except (OSError, subprocess.SubprocessError):
-        return None
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
         return None

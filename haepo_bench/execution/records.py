@@ -1,5 +1,6 @@
 """Run records made from what became of a seed: a result, or a reason why there is none."""
 
+import platform
 import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -7,6 +8,7 @@ from typing import Any
 
 from haepo_bench.errors import UserError
 from haepo_bench.results.record import Failure, Number, RunRecord, Status
+from haepo_bench.suite.identity import packages_of
 from haepo_bench.suite.plan import Cell
 from haepo_bench.training.recorder import SeedResult
 
@@ -89,7 +91,7 @@ def _record(
         final=final,
         cost=cost,
         notes=list(cell.notes),
-        provenance=dict(provenance),
+        provenance={**provenance, "versions": {"python": platform.python_version(), **packages_of(cell.code)}},
         error=error,
     )
 

@@ -10,12 +10,14 @@ from typing import Any
 from haepo_bench.errors import ExitCode
 from haepo_bench.execution.estimate import Estimate, estimate_run
 from haepo_bench.execution.executor import Event, Failed, Finished, LocalExecutor
+from haepo_bench.execution.obsolete import Obsolete, obsolete
 from haepo_bench.execution.progress import Display, display_for
 from haepo_bench.execution.provenance import provenance, reference_seconds
 from haepo_bench.execution.records import failure_record, utc_now
 from haepo_bench.execution.scheduler import FAILED, Job, RunKey, Stored, Survey, make_jobs, survey
 from haepo_bench.execution.worker import Request
 from haepo_bench.results.claims import PROVENANCE_KEY
+from haepo_bench.results.code import write_code
 from haepo_bench.results.record import FINISHED, Failure, RunRecord
 from haepo_bench.results.store import Store
 from haepo_bench.suite.plan import Cell, Plan
@@ -76,11 +78,13 @@ class Forecast:
     Args:
         jobs: in the order in which they would be started.
         estimates: of one run, by the folder of each cell that has something to do.
+        obsolete: runs by other code of these cells.
     """
 
     survey: Survey
     jobs: list[Job]
     estimates: dict[str, Estimate]
+    obsolete: list[Obsolete]
 
 
 def forecast(plan: Plan, store: Store, *, retry_failed: bool) -> Forecast:
@@ -88,7 +92,8 @@ def forecast(plan: Plan, store: Store, *, retry_failed: bool) -> Forecast:
     state = survey(plan, store, retry_failed=retry_failed)
     estimates = {cell.folder: estimate_run(cell, store) for cell, _ in state.missing}
     seconds = {folder: estimate.seconds for folder, estimate in estimates.items()}
-    return Forecast(state, make_jobs(state.missing, plan.execution.workers, seconds), estimates)
+    jobs = make_jobs(state.missing, plan.execution.workers, seconds)
+    return Forecast(state, jobs, estimates, obsolete([cell for cell, _ in state.missing], store))
 
 
 def run_plan(plan: Plan, store: Store, options: Options) -> Outcome:
@@ -102,6 +107,8 @@ def run_plan(plan: Plan, store: Store, options: Options) -> Outcome:
         store.write_plan(_plan_document(plan))
         todo = forecast(plan, store, retry_failed=options.retry_failed)
         session = _Session(plan, store, options, todo.survey)
+        for cell, _ in todo.survey.missing:
+            write_code(store, cell.folder, cell.code)
         signalled = session.run(todo.jobs) if todo.jobs else False
     asked = [RunKey(cell.folder, seed) for cell in plan.cells for seed in cell.seeds]
     statuses = [session.runs[key].status if key in session.runs else None for key in asked]

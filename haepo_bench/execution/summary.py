@@ -6,6 +6,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from haepo_bench.execution.estimate import total_seconds
+from haepo_bench.execution.obsolete import Obsolete
 from haepo_bench.execution.progress import remedy_lines
 from haepo_bench.execution.scheduler import RunKey, Stored
 from haepo_bench.execution.session import Forecast
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _FAILURES_SHOWN = 20
+_CHANGES_SHOWN = 8
 
 
 def print_results(plan: Plan, runs: Mapping[RunKey, Stored], root: Path, console: "Console") -> None:
@@ -77,8 +79,29 @@ def print_forecast(plan: Plan, forecast: Forecast, console: "Console") -> None:
     _say(console, f"{runs} runs to do in {len(jobs)} jobs on {workers} workers: roughly {seconds}.")
     if any(not estimates[folder].measured for folder in missing):
         _say(console, "Times marked ? are guesses from typical speeds; those marked ~ come from stored runs.")
+    for line in _obsolete_lines(forecast.obsolete):
+        _say(console, line)
     if survey.waiting:
         _say(console, f"{len(survey.waiting)} failed runs are left alone; --retry-failed runs them again.")
+
+
+def _obsolete_lines(obsolete: Sequence[Obsolete]) -> list[str]:
+    """One line for all cells that have runs of other code for the same reasons."""
+    reasons: dict[str, list[str]] = {}
+    for found in obsolete:
+        if found.changed is None:
+            reason = "made by a version that did not keep what it executed"
+        else:
+            more = len(found.changed) - _CHANGES_SHOWN
+            shown = ", ".join(found.changed[:_CHANGES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+            reason = f"changed since: {shown or 'nothing that is hashed any more'}"
+        runs = "1 run" if found.runs == 1 else f"{found.runs} runs"
+        reasons.setdefault(reason, []).append(f"{algorithm_name(found.cell)} on {found.cell.task} ({runs})")
+    if not reasons:
+        return []
+    return ["Runs of other code are stored; they are kept, and not used:"] + [
+        f"  {', '.join(cells)}: {reason}" for reason, cells in reasons.items()
+    ]
 
 
 def algorithm_name(cell: Cell) -> str:

@@ -123,8 +123,9 @@ def _train(request: Request, connection: Connection) -> None:
     from haepo_bench.errors import UserError
     from haepo_bench.execution.checkpoints import FileCheckpoints
     from haepo_bench.execution.records import result_record
+    from haepo_bench.results.code import changes
     from haepo_bench.results.declared_columns import PROVENANCE_KEY, declaration
-    from haepo_bench.suite.identity import code_hash
+    from haepo_bench.suite.identity import code_document
     from haepo_bench.training.recorder import Recorder
 
     cell = request.cell
@@ -149,10 +150,14 @@ def _train(request: Request, connection: Connection) -> None:
         _store_policy(request.policies[seed], state)
 
     task = catalogue.task(cell.task, time_limit=cell.time_limit, options=cell.options)
-    algorithm = catalogue.algorithm(cell.uses).configure(cell.overrides, task)
+    definition = catalogue.algorithm_on(task, cell.uses)
+    algorithm = definition.configure(cell.overrides, task)
     columns = declaration((*algorithm.columns, *task.columns))
-    if code_hash(cell.uses, cell.task) != cell.code_hash:
-        raise UserError("the source code has changed since this run was started", remedy="start it again")
+    differing = changes(cell.code, code_document(definition, algorithm, task))
+    if differing:
+        raise UserError(
+            f"what it executes has changed since this run was started: {', '.join(differing)}", remedy="start it again"
+        )
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
     recorder = Recorder(

@@ -24,6 +24,9 @@ Array = NDArray[Any]
 #: Two vectors of the widest kernels (AVX-512): elements that one step of a vectorised loop takes.
 LANES = 32
 
+#: Rows of a chunk: 64 units of 512 rows are 128 KiB a layer and seed, which stays in a core's cache.
+CHUNK_ROWS = 512
+
 
 def pad(n: int, multiple: int) -> int:
     """The smallest multiple of `multiple` that is at least `n`."""

@@ -20,6 +20,9 @@ from haepo_bench.results.claims import PROVENANCE_KEY, DeclaredClaims, declarati
 from haepo_bench.results.record import FINISHED, FORMAT_VERSION, Information, RunRecord
 from haepo_bench.results.store import PLAN_FILE, Damaged, Store
 
+#: Where `clean` moves things to, in a results folder or a suite's; no command reads it.
+TRASH_FOLDER = ".trash"
+
 #: `missing`: no file. `damaged`: a file that cannot be read as a run.
 AbsentStatus = Literal["failed", "timed_out", "interrupted", "missing", "damaged"]
 
@@ -150,10 +153,14 @@ class PlanDocument(BaseModel):
 
 
 def find_suites(results: Path) -> list[Path]:
-    """The suite folders that `results` means: itself where it holds a plan or cells, else all folders in it."""
+    """The suite folders that `results` means: itself where it holds a plan or cells, else all folders in it.
+
+    The trash is none.
+    """
     if _is_suite(results):
         return [results]
-    return sorted(path for path in results.iterdir() if path.is_dir() and (_is_suite(path) or _is_foreign(path)))
+    folders = (path for path in results.iterdir() if path.is_dir() and path.name != TRASH_FOLDER)
+    return sorted(path for path in folders if _is_suite(path) or _is_foreign(path))
 
 
 def select(store: Store) -> Selection:

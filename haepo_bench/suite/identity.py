@@ -1,12 +1,17 @@
 """What a run depends on, as two hashes: `settings` (what was asked for) and `code` (what carried it out).
 
 Names, seed lists, workers, timeouts and paths are in neither: changing them runs nothing again.
+
+The code document names all that a run executes: our modules that its algorithm and its task lead to, and what those
+read and import. Of other people's packages the version counts, and the source as well where it holds the algorithm,
+the task or the environment, or belongs to no installed distribution.
 """
 
-import hashlib
-import importlib.util
+import re
+import sys
+from collections.abc import Iterable, Mapping
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +19,40 @@ import haepo_bench
 from haepo_bench import catalogue
 from haepo_bench.catalogue import Listed
 from haepo_bench.results.hashing import digest
+from haepo_bench.suite.closure import DIGITS, Module, closure, file_hash, find_package, read_module
+from haepo_bench.suite.environments import registered
+from haepo_bench.tasks.address import WRAPPERS, parse
 from haepo_bench.tasks.base import Task
 from haepo_bench.training.algorithm import Algorithm, AlgorithmDefinition
 
-#: Rooms whose source a training run executes.
-ROOMS = ("objectives", "policies", "tasks", "training")
-#: Packages whose version can move a number; one that is not installed counts as none.
-PACKAGES = ("torch", "numpy", "gymnasium", "stable-baselines3", "transformers")
-#: Packages that step the tasks whose innermost address begins so.
-TASK_PACKAGES = {"envpool/": "envpool", "gym/MiniGrid-": "minigrid"}
+#: Modules and rooms of ours that a run loads and that are not hashed, each with the reason.
+APART = {
+    "haepo_bench": "holds nothing but the version of the package",
+    "haepo_bench.__main__": "starts the program",
+    "haepo_bench.catalogue": "names: the modules that they stand for are followed one by one",
+    "haepo_bench.tasks.address": "names: how addresses are written; what they come to is in the settings",
+    "haepo_bench.errors": "what is said of mistakes: a run that has a result made none",
+    "haepo_bench.wording": "how numbers are said",
+    "haepo_bench.text": "how other people's text is shown",
+    "haepo_bench.terminal": "prints",
+    "haepo_bench.interruption": "listens to signals",
+    "haepo_bench.cli": "starts runs",
+    "haepo_bench.suite": "reads what is asked for; what it comes to is in the settings",
+    "haepo_bench.execution": "starts runs in their processes, watches them and stores their records",
+    "haepo_bench.results": "the format of records and where they lie: numbers pass through as they are",
+    "haepo_bench.regression": "reads stored runs",
+    "haepo_bench.report": "reads stored runs",
+}
+#: Modules whose functions import one of several tasks: a task says itself which module it is from.
+CHOOSERS = {"haepo_bench.tasks.lm"}
+#: Imported by modules that every gym/ task executes, for the sake of its own environments alone: it counts where one
+#: of them is the task's, as the package that holds the environment.
+BY_ENVIRONMENT = {"minigrid"}
+_GYM, _GYMNASIUM = "gym", "gymnasium"
+
+#: What a run executes: `module <name>`, `data <file>`, `source <package>` to a hash, `package <distribution>` to its
+#: version, `environment <id> <fact>` to text.
+CodeDocument = dict[str, str]
 
 
 def settings_document(
@@ -48,24 +78,32 @@ def settings_document(
     }
 
 
-def code_hash(algorithm: str, task: str) -> str:
-    """Hash of the source and the package versions that a run executes.
+def code_document(definition: AlgorithmDefinition, algorithm: Algorithm, task: Task) -> CodeDocument:
+    """The document that `code_hash` is the hash of."""
+    address = parse(task.id)
+    family, _, variant = address.innermost.partition("/")
+    entries = [_entry(definition.name, catalogue.list_algorithms()), _entry(family, catalogue.list_tasks())]
+    targets = [*(entry.target for entry in entries), *(WRAPPERS[layer.wrapper].target for layer in address.layers)]
+    roots = {target.partition(":")[0] for target in targets}
+    roots |= {type(definition).__module__, type(algorithm).__module__, task.module}
+    document: CodeDocument = {}
+    libraries: set[str] = set()
+    if family == _GYM and task.backend == _GYMNASIUM:
+        environment = registered(variant)
+        document |= {f"environment {variant} {name}": text for name, text in environment.facts.items()}
+        own = {name for name in environment.modules if _top(name) == _GYMNASIUM}
+        roots |= set(environment.modules) - own
+        for name in own:
+            libraries |= _imported_beside(name)
+    document |= _executed(frozenset(roots), task.probe_name)
+    document |= _versions({*libraries, *(entry.origin for entry in entries)})
+    return dict(sorted(document.items()))
 
-    Args:
-        algorithm: catalogue name.
-        task: address.
-    """
-    plugins = [
-        _plugin(entry)
-        for entry in (
-            _entry(algorithm, catalogue.list_algorithms()),
-            _entry(catalogue.innermost(task).partition("/")[0], catalogue.list_tasks()),
-        )
-        if entry.origin != "haepo-bench"
-    ]
-    address = catalogue.innermost(task)
-    stepped_by = {package: _version(package) for start, package in TASK_PACKAGES.items() if address.startswith(start)}
-    return digest({"rooms": _rooms_hash(), "versions": _versions() | stepped_by, "plugins": plugins})
+
+def packages_of(document: Mapping[str, str]) -> dict[str, str]:
+    """The versions in a code document, by distribution."""
+    kind = "package "
+    return {key.removeprefix(kind): value for key, value in document.items() if key.startswith(kind)}
 
 
 def _entry(name: str, entries: list[Listed]) -> Listed:
@@ -73,38 +111,106 @@ def _entry(name: str, entries: list[Listed]) -> Listed:
 
 
 @cache
-def _rooms_hash() -> str:
-    package = Path(haepo_bench.__file__).parent
-    return _source_hash(package, [path for room in ROOMS for path in (package / room).rglob("*.py")])
+def _executed(roots: frozenset[str], probe_name: str) -> CodeDocument:
+    """Modules, data, other people's source, and versions."""
+    document: CodeDocument = {}
+    foreign = {_top(root) for root in roots if not _is_own(root)}
+    begun = {root for root in roots if _is_own(root)}
+    libraries: set[str] = set()
+    seen: set[str] = set()
+    while foreign:
+        package = foreign.pop()
+        seen.add(package)
+        source, imports = _package(package)
+        if source:
+            document[f"source {package}"] = source
+        libraries.add(package)
+        begun |= {name for name in imports if _is_own(name)}
+        tops = {_top(name) for name in imports if not _is_own(name)}
+        libraries |= tops
+        foreign |= {top for top in tops - sys.stdlib_module_names if not _distributions(top)} - seen
+    found = closure(begun, _is_hashed, CHOOSERS)
+    for name, module in found.modules.items():
+        document[f"module {name}"] = module.code
+        folder = module.path.parent
+        for pattern in module.data:
+            for path in sorted(folder.glob(pattern.format(probe_name=probe_name))):
+                document[f"data {name}/{path.relative_to(folder).as_posix()}"] = file_hash(path)
+    return document | _versions(libraries | (found.outside - BY_ENVIRONMENT))
+
+
+def _is_own(name: str) -> bool:
+    return _top(name) == haepo_bench.__name__
+
+
+def _is_hashed(name: str) -> bool:
+    parts = name.split(".")
+    rooms = (".".join(parts[:end]) for end in range(2, len(parts) + 1))
+    return _is_own(name) and name not in APART and not any(room in APART for room in rooms)
+
+
+def _imported_beside(name: str) -> set[str]:
+    """Packages that a module of gymnasium imports, itself or through modules of its own folder.
+
+    Its source is gymnasium's, whose version counts anyway.
+    """
+    folder = name.rpartition(".")[0]
+    return set(closure([name], lambda other: other.startswith(f"{folder}.") or other == folder).outside)
 
 
 @cache
-def _versions() -> dict[str, str | None]:
-    return {package: _version(package) for package in PACKAGES}
+def _package(top: str) -> tuple[str, frozenset[str]]:
+    """Hash of the source of other people's package, all of it, and what it imports; empty where there is no source."""
+    folders, file = find_package(top)
+    if not folders:
+        if file is None:
+            return "", frozenset()
+        module = read_module(top, file)
+        return module.code, module.imports | module.later
+    codes, imports = [], set[str]()
+    for folder in folders:
+        modules = {path: _module_in(folder, path, top) for path in sorted(folder.rglob("*.py"))}
+        codes.append({path.relative_to(folder).as_posix(): module.code for path, module in modules.items()})
+        imports |= {name for module in modules.values() for name in module.imports | module.later}
+    # A namespace package lies in several folders.
+    return digest(codes)[:DIGITS], frozenset(name for name in imports if _top(name) != top)
+
+
+def _module_in(folder: Path, path: Path, top: str) -> Module:
+    parts = path.relative_to(folder).with_suffix("").parts
+    return read_module(".".join([top, *(part for part in parts if part != "__init__")]), path)
+
+
+def _top(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def _versions(names: Iterable[str]) -> CodeDocument:
+    """Versions of the distributions that top-level packages, or distributions, come from; what is missing has none."""
+    others = (name for name in names if not _is_own(name.replace("-", "_")))
+    return {f"package {name}": version for top in others for name, version in _distributions(top).items()}
 
 
 @cache
-def _plugin(entry: Listed) -> dict[str, str | None]:
-    """Distribution, version and source of somebody else's algorithm or task: all of the package its module is in."""
-    module = entry.target.partition(":")[0]
-    spec = importlib.util.find_spec(module.partition(".")[0])
-    source = None
-    if spec is not None and spec.submodule_search_locations:
-        # A namespace package lies in several folders.
-        folders = sorted(Path(location) for location in spec.submodule_search_locations)
-        source = digest([_source_hash(folder, list(folder.rglob("*.py"))) for folder in folders])
-    elif spec is not None and spec.origin and Path(spec.origin).is_file():
-        source = _source_hash(Path(spec.origin).parent, [Path(spec.origin)])
-    return {"name": entry.name, "distribution": entry.origin, "version": _version(entry.origin), "source": source}
+def _distributions(top: str) -> dict[str, str]:
+    """Name and version of what a top-level package was installed with; nothing for files that merely lie there."""
+    if top in sys.stdlib_module_names:
+        return {}
+    # Most are called like their package, and to ask for one is quick.
+    known = _installed(top)
+    if not known and find_package(top) != ((), None):
+        known = {name: version for other in _owners().get(top, ()) for name, version in _installed(other).items()}
+    return known
 
 
-def _source_hash(root: Path, files: list[Path]) -> str:
-    contents = {path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-    return digest(contents)
+@cache
+def _owners() -> Mapping[str, list[str]]:
+    return packages_distributions()
 
 
-def _version(distribution: str) -> str | None:
+def _installed(name: str) -> dict[str, str]:
     try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return None
+        found = distribution(name)
+    except (PackageNotFoundError, ValueError):
+        return {}
+    return {re.sub(r"[-_.]+", "-", found.name).lower(): found.version}

@@ -30,6 +30,7 @@ class Cell:
         evaluation_episodes: episodes an evaluation.
         batches_seeds: whether the algorithm trains all seeds of a job as one batch.
         settings: the identity document; `settings_hash` is its hash.
+        code: what a run executes (`suite/identity.py`); `code_hash` is its hash.
     """
 
     task: str
@@ -49,6 +50,7 @@ class Cell:
     notes: tuple[str, ...]
     settings: dict[str, Any]
     settings_hash: str
+    code: dict[str, str] = field(repr=False)
     code_hash: str
 
     @property

@@ -10,7 +10,7 @@ from haepo_bench.errors import ParameterError, TaskError, UserError, did_you_mea
 from haepo_bench.results.claims import DeclaredClaims, members
 from haepo_bench.results.hashing import digest
 from haepo_bench.suite.document import KeyPath, Problem, render
-from haepo_bench.suite.identity import code_hash, settings_document
+from haepo_bench.suite.identity import code_document, settings_document
 from haepo_bench.suite.loading import load_suite
 from haepo_bench.suite.machine import resolve_execution
 from haepo_bench.suite.overrides import check_filters, selected
@@ -157,7 +157,8 @@ class _Resolver:
         return list(algorithms.values())
 
     def _cell(self, entry: TaskEntry, task: Task, named: _NamedAlgorithm) -> Cell | None:
-        refusal = named.definition.refuses(task)
+        definition = catalogue.algorithm_on(task, named.definition.name)
+        refusal = definition.refuses(task)
         if refusal is not None:
             problem = f"{named.name} cannot be run on {task.id}: {refusal}"
             self.problems.append(Problem(named.path, problem, "take the task or the algorithm out of this suite"))
@@ -165,7 +166,7 @@ class _Resolver:
         special = named.entry.per_task.get(entry.address, TaskParameters()).params
         overrides = {**named.entry.params, **special}
         try:
-            algorithm = named.definition.configure(overrides, task)
+            algorithm = definition.configure(overrides, task)
         except ParameterError as error:
             self.problems.append(_parameter_problem(error, named, entry.address))
             return None
@@ -179,7 +180,7 @@ class _Resolver:
         budget = self._suite.budget_of(entry)
         every, episodes = self._suite.evaluation_of(entry)
         settings = settings_document(
-            named.definition,
+            definition,
             algorithm,
             task,
             time_limit=entry.time_limit,
@@ -188,12 +189,13 @@ class _Resolver:
             evaluation_episodes=episodes,
             device=self.execution.device,
         )
+        code = code_document(definition, algorithm, task)
         return Cell(
             task=task.id,
             time_limit=entry.time_limit,
             options=entry.options,
             algorithm=named.name,
-            uses=named.definition.name,
+            uses=definition.name,
             overrides=overrides,
             parameters=algorithm.parameters,
             seeds=seeds,
@@ -206,7 +208,8 @@ class _Resolver:
             notes=algorithm.notes,
             settings=settings,
             settings_hash=digest(settings),
-            code_hash=code_hash(named.definition.name, task.id),
+            code=code,
+            code_hash=digest(code),
         )
 
 

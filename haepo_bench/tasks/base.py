@@ -23,6 +23,12 @@ Array = NDArray[Any]
 #: The measure by which a task whose training rewards are not its own tells what its own return was.
 CLEAN_RETURN = "clean_return"
 
+#: Backend of tasks that are prompts and responses, not steps: what trains language models trains on these alone.
+LANGUAGE = "language"
+
+#: Steps of the longest episodes that are taken on.
+MAX_HORIZON = 100_000
+
 #: Tag of tasks of which training is shown nothing (random_reward.py).
 CONTROL = "control"
 
@@ -114,6 +120,9 @@ class VectorEnvironment(ABC):
 class Task(ABC):
     """One task: `family/variant`, made by the catalogue."""
 
+    #: The module that defines it, of a wrapped task that of the innermost one; part of what a run executes.
+    module: str
+
     #: Address, such as `random-walk/20`.
     id: str
     #: Raised when the task changes in any way that moves its returns; part of a run's identity.
@@ -140,12 +149,17 @@ class Task(ABC):
     #: What its `measures` are called in tables and mean; those that neither it nor the registry of columns
     #: (results/columns.py) names are shown under their own names.
     columns: tuple[Column, ...] = ()
-    #: How the environment is stepped: `array` (all episodes at once) or `gymnasium` (one after the other).
+    #: How the environment is stepped: `array` (all episodes at once), `gymnasium` (one after the other), another
+    #: library; LANGUAGE where there is none to step.
     backend: str = "array"
     #: Whether a state and an action always lead to the same next state (rewards and start states may be random).
     deterministic: bool = False
     #: What else its episodes depend on, such as the contents of files: part of a run's identity.
     inputs: Mapping[str, str] = MappingProxyType({})
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.module = cls.__module__
 
     @abstractmethod
     def vector(self, trajectories: int) -> VectorEnvironment:

@@ -14,13 +14,10 @@ from gymnasium import spaces
 from haepo_bench.errors import TaskError, did_you_mean
 from haepo_bench.results.record import References
 from haepo_bench.tasks import minigrid
-from haepo_bench.tasks.base import Array, Step, Task, VectorEnvironment
+from haepo_bench.tasks.base import MAX_HORIZON, Array, Step, Task, VectorEnvironment
 from haepo_bench.tasks.classic_control import ARRAY_ENVIRONMENTS
 
 _MEASURED = "random: mean of 10,000 episodes of the uniform policy; solved: the environment's reward threshold"
-
-#: Steps of the longest episodes that are taken on.
-MAX_HORIZON = 100_000
 
 #: Fixed reference returns, by gymnasium id; `tests/test_tasks.py` compares the random ones with a fresh measurement.
 REFERENCES = {

@@ -16,7 +16,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from haepo_bench.errors import TaskError
-from haepo_bench.tasks.base import Array, Task, VectorEnvironment
+from haepo_bench.tasks.base import LANGUAGE, Array, Task, VectorEnvironment
 
 if TYPE_CHECKING:
     from haepo_bench.tasks.lm.reward_model import RewardModel
@@ -75,7 +75,7 @@ class LanguageTask(Task):
     vocabulary: Sequence[str]
     #: Models that read prompts with responses to pay for them, by the key of a suite that names each.
     reward_models: "Mapping[str, RewardModel]" = MappingProxyType({})
-    backend = "language"
+    backend = LANGUAGE
 
     @abstractmethod
     def compute_rewards(

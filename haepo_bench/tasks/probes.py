@@ -12,7 +12,9 @@ import numpy as np
 
 from haepo_bench.tasks.base import Array, Task
 
-FOLDER = Path(__file__).parent / "probe_sets"
+#: Each task's, below this folder; what a run reads belongs to its identity (suite/closure.py).
+DATA = "probe_sets/{probe_name}.npz"
+FOLDER = (Path(__file__).parent / DATA).parent
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class ProbeSet:
 
 def probe_file(task: Task) -> Path:
     """Where the probe set of a task's version stands, if there is one."""
-    return FOLDER / f"{task.probe_name}.npz"
+    return FOLDER / Path(DATA.format(probe_name=task.probe_name)).name
 
 
 def probe_set(task: Task) -> ProbeSet | None:

@@ -13,8 +13,7 @@ from gymnasium import spaces
 
 from haepo_bench.errors import TaskError
 from haepo_bench.results.record import References
-from haepo_bench.tasks.base import Array, Step, Task, Uniform, VectorEnvironment
-from haepo_bench.tasks.gym import MAX_HORIZON
+from haepo_bench.tasks.base import MAX_HORIZON, Array, Step, Task, Uniform, VectorEnvironment
 from haepo_bench.tasks.observation import Window
 
 

@@ -83,10 +83,6 @@ class AlgorithmDefinition(ABC):
     def describe_parameters(self) -> list[ParameterDescription]:
         """Every hyper-parameter."""
 
-    def describe_language_parameters(self) -> list[ParameterDescription]:
-        """Hyper-parameters that are others on language tasks; none for an algorithm that drives no such task."""
-        return []
-
     @abstractmethod
     def refuses(self, task: Task) -> str | None:
         """Why this algorithm cannot drive `task` (one sentence), or None where it can."""

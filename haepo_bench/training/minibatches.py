@@ -13,7 +13,7 @@ from torch import Tensor
 from haepo_bench.objectives.base import Objective, TrajectoryBatch
 from haepo_bench.policies.actor_critic import ActorCritic
 from haepo_bench.policies.shapes import Array
-from haepo_bench.training.loop import update_diagnostics
+from haepo_bench.training.diagnostics import update_diagnostics
 from haepo_bench.training.segments import Segments
 
 

@@ -1,24 +1,18 @@
-"""Native algorithms: an objective plus the trainer configuration that all native algorithms share."""
+"""Native algorithms: an objective on whole episodes with the trainer configuration that all of them share."""
 
-import inspect
-import types
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Any
 
 from gymnasium import spaces
-from pydantic import BaseModel, ValidationError
 
-from haepo_bench.errors import ParameterError, UserError, did_you_mean
 from haepo_bench.objectives.base import Objective
-from haepo_bench.results.record import Information
-from haepo_bench.tasks.base import CONTROL, Task
-from haepo_bench.tasks.language import LanguageTask
-from haepo_bench.training.algorithm import Algorithm, AlgorithmDefinition, ParameterDescription
+from haepo_bench.tasks.base import Task
+from haepo_bench.training.algorithm import Algorithm, ParameterDescription
+from haepo_bench.training.definition import ObjectiveDefinition, control_without, information
+from haepo_bench.training.parameters import check_comparison, check_names, describe_fields, validated
 from haepo_bench.training.recorder import Recorder
 from haepo_bench.training.settings import TrainerSettings
-
-M = TypeVar("M", bound=BaseModel)
 
 
 class NativeAlgorithm(Algorithm):
@@ -40,48 +34,18 @@ class NativeAlgorithm(Algorithm):
         Trainer(task, self.objective, self.settings, seeds, recorder, device).train()
 
 
-class NativeDefinition(AlgorithmDefinition):
-    """An algorithm made from an objective class.
-
-    Args:
-        name: in the catalogue.
-    """
+class NativeDefinition(ObjectiveDefinition):
+    """An algorithm made from an objective class that learns from whole episodes."""
 
     def __init__(self, name: str, objective: type[Objective]) -> None:
-        self.name = name
-        self.objective = objective
-        self.summary = objective.summary
-        self.version = objective.version
-        own = inspect.getdoc(objective) or ""
-        module = inspect.getdoc(inspect.getmodule(objective)) or ""
-        self.description = f"{own}\n\n{module}"
-        self.confidence = objective.confidence
+        super().__init__(name, objective)
         self.information = information(objective)
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        return self.objective().needs
 
     def describe_parameters(self) -> list[ParameterDescription]:
         described = [*describe_fields(self.objective), *describe_fields(TrainerSettings)]
         return [replace(d, default=self.objective.reference) if d.name == "reference" else d for d in described]
 
-    def describe_language_parameters(self) -> list[ParameterDescription]:
-        from haepo_bench.training.language.algorithm import describe_language_parameters
-
-        return describe_language_parameters(self.objective)
-
     def refuses(self, task: Task) -> str | None:
-        if isinstance(task, LanguageTask):  # tokens are discrete, and the responses of a group start alike
-            if not self.objective.wants_expert:
-                return None
-            without = sum(not task.expert_response(example) for example in task.train)
-            if without:
-                return control_without(task, "an expert's responses") or (
-                    "it learns from an expert's response to each prompt, and "
-                    f"{task.id} has none for {without:,} of {len(task.train):,} prompts"
-                )
-            return None
         if self.objective.discrete_only and not isinstance(task.action_space, spaces.Discrete):
             return "its loss compares probabilities of actions, and continuous actions have densities"
         if self.objective.wants_expert and task.expert() is None:
@@ -91,10 +55,6 @@ class NativeDefinition(AlgorithmDefinition):
         return None
 
     def configure(self, overrides: Mapping[str, Any], task: Task) -> Algorithm:
-        if isinstance(task, LanguageTask):
-            from haepo_bench.training.language.algorithm import language_algorithm
-
-            return language_algorithm(self.name, self.objective, overrides, task)
         own, shared = set(self.objective.model_fields), set(TrainerSettings.model_fields)
         check_names(overrides, own | shared, self.name)
         objective = validated(self.objective, {k: v for k, v in overrides.items() if k in own})
@@ -104,130 +64,3 @@ class NativeDefinition(AlgorithmDefinition):
         )
         check_comparison(self.name, objective, "trajectories", settings.trajectories, groups=task.groups)
         return NativeAlgorithm(objective, settings)
-
-
-def control_without(task: Task, what: str) -> str | None:
-    """Why a control does not have `what`, from which an algorithm would learn; None for other tasks."""
-    if CONTROL not in task.tags:
-        return None
-    return f"it learns from {what}, and the task is a control: nothing but its random rewards may be learnt from"
-
-
-def information(objective: type[Objective]) -> Information:
-    """What an objective is told, as every table shows it."""
-    return Information(
-        told=objective.told, critic=False, discount=None, label=objective.label, footnote=objective.footnote
-    )
-
-
-def as_definition(name: str, loaded: Any) -> AlgorithmDefinition:
-    """What a catalogue entry points to, as a definition: an objective class, a definition, or a definition class.
-
-    Raises:
-        UserError: it is none of these.
-    """
-    if inspect.isclass(loaded) and issubclass(loaded, Objective):
-        if loaded.collects == "segments":
-            from haepo_bench.training.ppo_batched import SegmentDefinition
-
-            return SegmentDefinition(name, loaded)
-        return NativeDefinition(name, loaded)
-    made = loaded() if inspect.isclass(loaded) and issubclass(loaded, AlgorithmDefinition) else loaded
-    if not isinstance(made, AlgorithmDefinition):
-        raise UserError(
-            f"the algorithm '{name}' is a {type(loaded).__name__}, neither an Objective nor an AlgorithmDefinition",
-            remedy="see docs/how-to/extending.md",
-        )
-    return made
-
-
-def check_names(overrides: Mapping[str, Any], known: set[str], algorithm: str) -> None:
-    """Refuses hyper-parameters that an algorithm does not have.
-
-    Raises:
-        ParameterError: with near names.
-    """
-    for name in overrides:
-        if name not in known:
-            raise ParameterError(
-                name, f"{algorithm} has no parameter '{name}'", remedy=did_you_mean(name, known, kind="parameter")
-            )
-
-
-def check_comparison(algorithm: str, objective: Objective, parameter: str, value: int, *, groups: int) -> None:
-    """Refuses batches in which an objective has nothing to compare a trajectory with.
-
-    Args:
-        parameter: says how many trajectories a group has, which is `value`.
-        groups: in a batch.
-
-    Raises:
-        ParameterError: returns would have no effect.
-    """
-    within = objective.compares
-    if within is None or value > 1 or (within == "batch" and groups > 1):
-        return
-    raise ParameterError(
-        parameter,
-        f"{algorithm} compares the trajectories of a {within} with each other, and here a {within} has one: "
-        "it would learn nothing from its return",
-        remedy=f"set {parameter} to 2 or more",
-    )
-
-
-def validated(model: type[M], values: Mapping[str, Any]) -> M:
-    """`model(**values)`.
-
-    Raises:
-        ParameterError: for the first value that does not fit.
-    """
-    for name, value in values.items():
-        # Python counts True as 1, and so would pydantic.
-        if isinstance(value, bool) and model.model_fields[name].annotation is not bool:
-            raise ParameterError(name, f"{name}: a number or a name was expected, not {str(value).lower()}")
-    try:
-        return model.model_validate(dict(values))
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0])
-        described = {d.name: d for d in describe_fields(model)}
-        remedy = f"{name} is {described[name].type}" if name in described else ""
-        message = str(first["msg"])
-        raise ParameterError(name, f"{name}: {message[:1].lower()}{message[1:]}", remedy=remedy) from None
-
-
-def describe_fields(model: type[BaseModel]) -> list[ParameterDescription]:
-    """The hyper-parameters of a model, in the order of its fields."""
-    described = []
-    for name, field in model.model_fields.items():
-        extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
-        described.append(
-            ParameterDescription(
-                name=name,
-                type=_with_bounds(_type_name(field.annotation), field.metadata),
-                default=field.default,
-                unit=str(extra.get("unit", "")),
-                meaning=field.description or "",
-                source=str(extra.get("source", "")),
-            )
-        )
-    return described
-
-
-def _type_name(annotation: Any) -> str:
-    origin, arguments = get_origin(annotation), get_args(annotation)
-    if origin is Annotated:
-        return _with_bounds(_type_name(arguments[0]), getattr(arguments[1], "metadata", []))
-    if origin is Literal:
-        return " | ".join(str(a) for a in arguments)
-    if origin in (Union, types.UnionType):
-        return " | ".join(_type_name(a) for a in arguments)
-    if origin is tuple:
-        return f"list of {_type_name(arguments[0])}"
-    return "null" if annotation is type(None) else str(getattr(annotation, "__name__", annotation))
-
-
-def _with_bounds(type_name: str, metadata: Sequence[Any]) -> str:
-    signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
-    bounds = [f"{sign} {getattr(m, key)}" for m in metadata for key, sign in signs.items() if hasattr(m, key)]
-    return f"{type_name} {', '.join(bounds)}" if bounds else type_name

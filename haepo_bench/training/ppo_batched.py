@@ -1,17 +1,15 @@
 """Algorithms on segments: an objective that collects them plus Stable-Baselines3's training settings; `ppo-batched`."""
 
-import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from haepo_bench.errors import ParameterError
 from haepo_bench.objectives.base import Objective
-from haepo_bench.objectives.ppo import Ppo
 from haepo_bench.results.record import Information
 from haepo_bench.tasks.base import Task
-from haepo_bench.tasks.language import LanguageTask
-from haepo_bench.training.algorithm import Algorithm, AlgorithmDefinition, ParameterDescription
-from haepo_bench.training.native import check_names, describe_fields, validated
+from haepo_bench.training.algorithm import Algorithm, ParameterDescription
+from haepo_bench.training.definition import ObjectiveDefinition
+from haepo_bench.training.parameters import check_names, describe_fields, validated
 from haepo_bench.training.ppo_settings import OURS_SOURCE, ZOO_SOURCE, SegmentSettings, zoo_settings
 from haepo_bench.training.recorder import Recorder
 
@@ -40,31 +38,13 @@ class SegmentAlgorithm(Algorithm):
         SegmentTrainer(task, self.objective, self.settings, seeds, recorder, device).train()
 
 
-class SegmentDefinition(AlgorithmDefinition):
-    """An algorithm made from an objective class that collects segments.
-
-    Args:
-        name: in the catalogue.
-    """
-
-    def __init__(self, name: str, objective: type[Objective]) -> None:
-        self.name, self.objective = name, objective
-        self.summary, self.version = objective.summary, objective.version
-        self.confidence = objective.confidence
-        own = inspect.getdoc(objective) or ""
-        self.description = f"{own}\n\n{inspect.getdoc(inspect.getmodule(objective)) or ''}"
+class SegmentDefinition(ObjectiveDefinition):
+    """An algorithm made from an objective class that collects segments."""
 
     def describe_parameters(self) -> list[ParameterDescription]:
         return [*describe_fields(self.objective), *describe_fields(SegmentSettings)]
 
-    def describe_language_parameters(self) -> list[ParameterDescription]:
-        from haepo_bench.training.language.algorithm import describe_language_parameters
-
-        return describe_language_parameters(self.objective)
-
     def refuses(self, task: Task) -> str | None:
-        if isinstance(task, LanguageTask):
-            return None
         environment = task.vector(1)
         environment.close()
         if not environment.restarts:
@@ -72,10 +52,6 @@ class SegmentDefinition(AlgorithmDefinition):
         return None
 
     def configure(self, overrides: Mapping[str, Any], task: Task) -> Algorithm:
-        if isinstance(task, LanguageTask):
-            from haepo_bench.training.language.algorithm import language_algorithm
-
-            return language_algorithm(self.name, self.objective, overrides, task)
         own, shared = set(self.objective.model_fields), set(SegmentSettings.model_fields)
         check_names(overrides, own | shared, self.name)
         base, (whose, *reasons) = self.settings_for(task)
@@ -96,8 +72,8 @@ class SegmentDefinition(AlgorithmDefinition):
 class PPOBatched(SegmentDefinition):
     """The algorithm of Stable-Baselines3's PPO on the seed-batched engine."""
 
-    def __init__(self) -> None:
-        super().__init__("ppo-batched", Ppo)
+    def __init__(self, name: str, objective: type[Objective]) -> None:
+        super().__init__(name, objective)
         self.description += _DESCRIPTION
 
     def configure(self, overrides: Mapping[str, Any], task: Task) -> Algorithm:

@@ -15,10 +15,9 @@ from gymnasium import spaces
 
 from haepo_bench.errors import ParameterError
 from haepo_bench.results.record import Information
-from haepo_bench.tasks.base import Task
-from haepo_bench.tasks.language import LanguageTask
+from haepo_bench.tasks.base import LANGUAGE, Task
 from haepo_bench.training.algorithm import Algorithm, AlgorithmDefinition, ParameterDescription
-from haepo_bench.training.native import check_names, describe_fields, validated
+from haepo_bench.training.parameters import check_names, describe_fields, validated
 from haepo_bench.training.ppo_settings import OURS_SOURCE, ZOO, ZOO_SOURCE, PPOSettings, zoo_settings
 from haepo_bench.training.recorder import Recorder
 
@@ -66,7 +65,7 @@ class PPO(AlgorithmDefinition):
         return describe_fields(PPOSettings)
 
     def refuses(self, task: Task) -> str | None:
-        if isinstance(task, LanguageTask):
+        if task.backend == LANGUAGE:
             return "Stable-Baselines3 has no policy for token sequences; ppo-batched trains language models"
         return None
 

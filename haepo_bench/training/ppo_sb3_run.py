@@ -18,11 +18,11 @@ from haepo_bench.tasks.probes import ProbeSet
 from haepo_bench.training.alignment import RewardAlignment
 from haepo_bench.training.evaluation import Evaluator
 from haepo_bench.training.exploration import Episodes, Exploration
+from haepo_bench.training.heads import make_head
 from haepo_bench.training.ppo_settings import PPOSettings
 from haepo_bench.training.recorder import Recorder
 from haepo_bench.training.rollout import Actor
 from haepo_bench.training.streams import hashed_seed
-from haepo_bench.training.trainer import make_head
 
 _ACTIVATIONS = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU}
 

@@ -18,13 +18,13 @@ from haepo_bench.training.adam import Adam, clip_gradient
 from haepo_bench.training.alignment import Policy
 from haepo_bench.training.evaluation import Evaluator
 from haepo_bench.training.exploration import Exploration
+from haepo_bench.training.heads import make_head
 from haepo_bench.training.loop import Loop
 from haepo_bench.training.minibatches import Minibatches
 from haepo_bench.training.ppo_settings import SegmentSettings
 from haepo_bench.training.recorder import Recorder
 from haepo_bench.training.segments import SegmentCollector, Segments
 from haepo_bench.training.streams import stream
-from haepo_bench.training.trainer import make_head
 
 #: Of Adam, as in Stable-Baselines3.
 _EPSILON = 1e-5

@@ -13,14 +13,14 @@ from torch import Tensor
 
 from haepo_bench.policies.actor_critic import ActorCritic
 from haepo_bench.policies.mlp import Folded
-from haepo_bench.policies.shapes import Array, pad
+from haepo_bench.policies.shapes import CHUNK_ROWS, Array, pad
 from haepo_bench.tasks.base import Step, Task
+from haepo_bench.training.advantages import generalised_advantages
 from haepo_bench.training.exploration import Episodes, Exploration
 from haepo_bench.training.normalisation import Normalisation
 from haepo_bench.training.ppo_settings import SegmentSettings
 from haepo_bench.training.rollout import action_bounds, clip_actions
 from haepo_bench.training.streams import stream
-from haepo_bench.training.update import CHUNK_ROWS
 
 
 @dataclass(frozen=True)
@@ -225,32 +225,6 @@ class SegmentCollector:
         rows = _rows(observations, self._network.padded_rows(K)).to(folded[1].weights[0].device)
         values: Array = self._network.values(folded, rows)[:, :K].cpu().numpy()
         return values
-
-
-def generalised_advantages(
-    rewards: Array, values: Array, last_values: Array, over: Array, *, gamma: float, gae_lambda: float
-) -> Array:
-    """Generalised advantage estimates (Schulman et al. 2016, arXiv 1506.02438), [seed, environment, step] float32.
-
-        delta_t = r_t + gamma V(s_t+1) - V(s_t),   A_t = delta_t + gamma lambda A_t+1
-
-    with V(s_t+1) and A_t+1 zero where step t ended an episode.
-
-    Args:
-        rewards: [seed, environment, step]; where a time limit cut the episode off, plus gamma V(last observation).
-        values: [seed, environment, step] V(s_t).
-        last_values: [seed, environment] V of what is observed after the last step.
-        over: bool [seed, environment, step], true where an episode ended or was cut off.
-    """
-    advantages = np.zeros_like(values)
-    following, advantage = last_values, np.zeros_like(last_values)
-    for t in reversed(range(values.shape[2])):
-        going_on = 1 - over[:, :, t].astype(np.float32)
-        delta = rewards[:, :, t] + gamma * following * going_on - values[:, :, t]
-        advantage = delta + gamma * gae_lambda * going_on * advantage
-        advantages[:, :, t] = advantage
-        following = values[:, :, t]
-    return advantages
 
 
 def _rows(observations: Array, rows: int) -> Tensor:

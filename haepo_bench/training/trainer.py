@@ -5,11 +5,9 @@ from functools import partial
 
 import numpy as np
 import torch
-from gymnasium import spaces
 from torch import Tensor
 
 from haepo_bench.objectives.base import Objective
-from haepo_bench.policies.heads import Categorical, DiagonalGaussian, Head
 from haepo_bench.policies.mlp import Network
 from haepo_bench.policies.shapes import Array
 from haepo_bench.tasks.base import Task
@@ -18,6 +16,7 @@ from haepo_bench.training.alignment import Policy
 from haepo_bench.training.evaluation import Evaluator
 from haepo_bench.training.expert import Expert, ExpertEpisode
 from haepo_bench.training.exploration import Episodes, Exploration
+from haepo_bench.training.heads import make_head
 from haepo_bench.training.history import History, Prefixes
 from haepo_bench.training.loop import Loop, acting
 from haepo_bench.training.recorder import Recorder
@@ -200,10 +199,3 @@ class Trainer(Loop[Rollout]):
         if self.expert is not None:
             self.expert.close()
         self.evaluator.close()
-
-
-def make_head(task: Task) -> Head:
-    """The action distribution for a task's actions."""
-    if isinstance(task.action_space, spaces.Discrete):
-        return Categorical(int(task.action_space.n))
-    return DiagonalGaussian(int(np.prod(task.action_space.shape)))

@@ -15,15 +15,13 @@ from torch import Tensor
 
 from haepo_bench.objectives.base import Objective, TrajectoryBatch
 from haepo_bench.policies.mlp import Folded, Network
-from haepo_bench.policies.shapes import LANES, Array, pad, padded_seeds
+from haepo_bench.policies.shapes import CHUNK_ROWS, LANES, Array, pad, padded_seeds
 from haepo_bench.tasks.base import Task
+from haepo_bench.training.diagnostics import update_diagnostics
 from haepo_bench.training.expert import ExpertEpisode
 from haepo_bench.training.history import Prefixes
-from haepo_bench.training.loop import update_diagnostics
-from haepo_bench.training.rollout import Rollout, comparable
-
-#: Rows of a chunk: 64 units of 512 rows are 128 KiB a layer and seed, which stays in a core's cache.
-CHUNK_ROWS = 512
+from haepo_bench.training.returns import comparable
+from haepo_bench.training.rollout import Rollout
 
 #: Beyond so many rows (over all seeds) what layers computed is not kept but computed again: bounds the memory.
 _KEPT_ROWS = 300_000

@@ -10,10 +10,11 @@ from haepo_bench.results.record import TINY_MODEL, Information
 from haepo_bench.tasks.base import Task
 from haepo_bench.tasks.language import TINY, LanguageTask
 from haepo_bench.training.algorithm import Algorithm, ParameterDescription
+from haepo_bench.training.definition import ObjectiveDefinition, control_without
 from haepo_bench.training.language.checks import check_task, try_rewards
 from haepo_bench.training.language.models import Source, check_extra, find_source, load_texts
 from haepo_bench.training.language.settings import LanguageSegmentSettings, LanguageSettings
-from haepo_bench.training.native import check_comparison, check_names, describe_fields, validated
+from haepo_bench.training.parameters import check_comparison, check_names, describe_fields, validated
 from haepo_bench.training.recorder import Recorder
 
 #: Hyper-parameters of losses whose defaults are others than with small policies, each with its source. All prompts of
@@ -69,6 +70,31 @@ class LanguageAlgorithm(Algorithm):
             LanguageTrainer(
                 task, self.objective, self.settings, self.source, texts, seed, recorder, device, offline=self.offline
             ).train()
+
+
+class LanguageDefinition(ObjectiveDefinition):
+    """An algorithm made from an objective class, as it trains language models."""
+
+    def describe_parameters(self) -> list[ParameterDescription]:
+        return describe_language_parameters(self.objective)
+
+    def refuses(self, task: Task) -> str | None:
+        if not isinstance(task, LanguageTask):
+            return f"{task.id} is no language task"
+        if not self.objective.wants_expert:
+            return None
+        without = sum(not task.expert_response(example) for example in task.train)
+        if not without:
+            return None
+        return control_without(task, "an expert's responses") or (
+            "it learns from an expert's response to each prompt, and "
+            f"{task.id} has none for {without:,} of {len(task.train):,} prompts"
+        )
+
+    def configure(self, overrides: Mapping[str, Any], task: Task) -> Algorithm:
+        if not isinstance(task, LanguageTask):
+            raise TypeError(f"{task.id} is no language task")
+        return language_algorithm(self.name, self.objective, overrides, task)
 
 
 def settings_class(objective: type[Objective]) -> type[LanguageSettings]:

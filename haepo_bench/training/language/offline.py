@@ -9,8 +9,9 @@ from haepo_bench.objectives.dpo import Dpo
 from haepo_bench.tasks.base import Task
 from haepo_bench.tasks.language import LanguageTask
 from haepo_bench.training.algorithm import Algorithm, AlgorithmDefinition, ParameterDescription
+from haepo_bench.training.definition import control_without, information
 from haepo_bench.training.language.algorithm import describe_language_parameters, language_algorithm
-from haepo_bench.training.native import control_without, describe_fields, information
+from haepo_bench.training.parameters import describe_fields
 
 #: DPO's reference is the policy that training starts from; `completions` are the two of each pair.
 _DEFAULTS = {"reference": "initial"}

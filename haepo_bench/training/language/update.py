@@ -17,10 +17,10 @@ from haepo_bench.objectives.ratios import k3
 from haepo_bench.policies.language import Evaluated, LanguagePolicy
 from haepo_bench.policies.responses import Responses
 from haepo_bench.policies.shapes import Array
+from haepo_bench.training.advantages import generalised_advantages
+from haepo_bench.training.diagnostics import update_diagnostics
 from haepo_bench.training.history import Prefixes
-from haepo_bench.training.loop import update_diagnostics
-from haepo_bench.training.rollout import comparable
-from haepo_bench.training.segments import generalised_advantages
+from haepo_bench.training.returns import comparable
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,84 @@
+"""What `gym/` steps, as gymnasium has it registered: the modules that it is made from, and what they are given.
+
+The registry is asked, nothing is made. An environment may be registered by anybody: what is registered under its id
+decides what a run steps, so all of it counts.
+"""
+
+import dataclasses
+import hashlib
+import re
+import warnings
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from haepo_bench.results.hashing import canonical_json
+
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+
+
+class Registered(NamedTuple):
+    """An environment's registration.
+
+    Args:
+        facts: name to text, the same in every process.
+        modules: names of those that hold its class, its wrappers, and functions among what they are given.
+    """
+
+    facts: dict[str, str]
+    modules: tuple[str, ...]
+
+
+def registered(gymnasium_id: str) -> Registered:
+    """What stands under an id in gymnasium's registry; an id `module:name` says which module has registered it."""
+    import gymnasium
+
+    registers, _, name = gymnasium_id.rpartition(":")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a newer version exists
+        spec = gymnasium.spec(name)
+    values = {
+        "entry_point": spec.entry_point,
+        "kwargs": spec.kwargs,
+        "wrappers": [(wrapper.name, wrapper.entry_point, wrapper.kwargs) for wrapper in spec.additional_wrappers],
+        "max_episode_steps": spec.max_episode_steps,
+    }
+    facts = {name: canonical_json(_plain(value)) for name, value in values.items() if value}
+    points = [spec.entry_point, *(wrapper.entry_point for wrapper in spec.additional_wrappers)]
+    named = [point.partition(":")[0] for point in points if isinstance(point, str)]
+    given = [*points, spec.kwargs, *(wrapper.kwargs for wrapper in spec.additional_wrappers)]
+    modules = [*([registers] if registers else []), *named, *_modules(given)]
+    return Registered(facts, tuple(dict.fromkeys(modules)))
+
+
+def _plain(value: Any) -> Any:
+    """`value` as JSON that says the same in every process."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return repr(value)
+    if isinstance(value, dict):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, set | frozenset):
+        return sorted((_plain(inner) for inner in value), key=canonical_json)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        inner = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return [_name(type(value)), _plain(inner)]
+    if hasattr(value, "tobytes"):
+        return [repr(getattr(value, "shape", "")), str(value.dtype), hashlib.sha256(value.tobytes()).hexdigest()]
+    return _name(value) if hasattr(value, "__qualname__") else _ADDRESS.sub("", repr(value))
+
+
+def _name(value: Any) -> str:
+    return f"{value.__module__}:{value.__qualname__}"
+
+
+def _modules(value: Any) -> Iterator[str]:
+    if isinstance(value, dict | list | tuple | set | frozenset):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _modules(inner)
+    elif callable(value) or dataclasses.is_dataclass(value):
+        module = getattr(value, "__module__", None)
+        if isinstance(module, str):
+            yield module

@@ -1,0 +1,41 @@
+"""What definitions of algorithms that are made from an objective class have in common, whatever trains them."""
+
+import inspect
+
+from haepo_bench.objectives.base import Objective
+from haepo_bench.results.record import Information
+from haepo_bench.tasks.base import CONTROL, Task
+from haepo_bench.training.algorithm import AlgorithmDefinition
+
+
+class ObjectiveDefinition(AlgorithmDefinition):
+    """An algorithm made from an objective class.
+
+    Args:
+        name: in the catalogue.
+    """
+
+    def __init__(self, name: str, objective: type[Objective]) -> None:
+        self.name, self.objective = name, objective
+        self.summary, self.version = objective.summary, objective.version
+        self.confidence = objective.confidence
+        own = inspect.getdoc(objective) or ""
+        self.description = f"{own}\n\n{inspect.getdoc(inspect.getmodule(objective)) or ''}"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return self.objective().needs
+
+
+def control_without(task: Task, what: str) -> str | None:
+    """Why a control does not have `what`, from which an algorithm would learn; None for other tasks."""
+    if CONTROL not in task.tags:
+        return None
+    return f"it learns from {what}, and the task is a control: nothing but its random rewards may be learnt from"
+
+
+def information(objective: type[Objective]) -> Information:
+    """What an objective is told, as every table shows it."""
+    return Information(
+        told=objective.told, critic=False, discount=None, label=objective.label, footnote=objective.footnote
+    )

@@ -1,0 +1,105 @@
+"""Hyper-parameters of algorithms: checked against pydantic models, and described for `describe`."""
+
+import types
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from haepo_bench.errors import ParameterError, did_you_mean
+from haepo_bench.objectives.base import Objective
+from haepo_bench.training.algorithm import ParameterDescription
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def check_names(overrides: Mapping[str, Any], known: set[str], algorithm: str) -> None:
+    """Refuses hyper-parameters that an algorithm does not have.
+
+    Raises:
+        ParameterError: with near names.
+    """
+    for name in overrides:
+        if name not in known:
+            raise ParameterError(
+                name, f"{algorithm} has no parameter '{name}'", remedy=did_you_mean(name, known, kind="parameter")
+            )
+
+
+def check_comparison(algorithm: str, objective: Objective, parameter: str, value: int, *, groups: int) -> None:
+    """Refuses batches in which an objective has nothing to compare a trajectory with.
+
+    Args:
+        parameter: says how many trajectories a group has, which is `value`.
+        groups: in a batch.
+
+    Raises:
+        ParameterError: returns would have no effect.
+    """
+    within = objective.compares
+    if within is None or value > 1 or (within == "batch" and groups > 1):
+        return
+    raise ParameterError(
+        parameter,
+        f"{algorithm} compares the trajectories of a {within} with each other, and here a {within} has one: "
+        "it would learn nothing from its return",
+        remedy=f"set {parameter} to 2 or more",
+    )
+
+
+def validated(model: type[M], values: Mapping[str, Any]) -> M:
+    """`model(**values)`.
+
+    Raises:
+        ParameterError: for the first value that does not fit.
+    """
+    for name, value in values.items():
+        # Python counts True as 1, and so would pydantic.
+        if isinstance(value, bool) and model.model_fields[name].annotation is not bool:
+            raise ParameterError(name, f"{name}: a number or a name was expected, not {str(value).lower()}")
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        described = {d.name: d for d in describe_fields(model)}
+        remedy = f"{name} is {described[name].type}" if name in described else ""
+        message = str(first["msg"])
+        raise ParameterError(name, f"{name}: {message[:1].lower()}{message[1:]}", remedy=remedy) from None
+
+
+def describe_fields(model: type[BaseModel]) -> list[ParameterDescription]:
+    """The hyper-parameters of a model, in the order of its fields."""
+    described = []
+    for name, field in model.model_fields.items():
+        extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+        described.append(
+            ParameterDescription(
+                name=name,
+                type=_with_bounds(_type_name(field.annotation), field.metadata),
+                default=field.default,
+                unit=str(extra.get("unit", "")),
+                meaning=field.description or "",
+                source=str(extra.get("source", "")),
+            )
+        )
+    return described
+
+
+def _type_name(annotation: Any) -> str:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _with_bounds(_type_name(arguments[0]), getattr(arguments[1], "metadata", []))
+    if origin is Literal:
+        return " | ".join(str(a) for a in arguments)
+    if origin in (Union, types.UnionType):
+        return " | ".join(_type_name(a) for a in arguments)
+    if origin is tuple:
+        return f"list of {_type_name(arguments[0])}"
+    return "null" if annotation is type(None) else str(getattr(annotation, "__name__", annotation))
+
+
+def _with_bounds(type_name: str, metadata: Sequence[Any]) -> str:
+    signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+    bounds = [f"{sign} {getattr(m, key)}" for m in metadata for key, sign in signs.items() if hasattr(m, key)]
+    return f"{type_name} {', '.join(bounds)}" if bounds else type_name
