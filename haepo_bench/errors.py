@@ -74,6 +74,20 @@ class TaskError(UserError):
     key: str = ""
 
 
+class EnvironmentFault(UserError):
+    """What an environment returned is of no use: a reward that is not finite, an observation of another shape.
+
+    It fails the run of the seed that saw it. A policy that diverged is another matter (`Recorder.diverged`).
+    """
+
+    def __init__(self, environment: str, problem: str, *, remedy: str = "") -> None:
+        self.environment = environment
+        super().__init__(
+            f"the environment {environment} {problem}",
+            remedy=remedy or "this is not the algorithm's doing: correct the environment, then --retry-failed",
+        )
+
+
 @contextmanager
 def blamed_on(key: str) -> Iterator[None]:
     """Names the key that is to blame for a TaskError raised within, unless that is known already."""

@@ -58,8 +58,8 @@ class Message(NamedTuple):
 
     Args:
         kind: `finished` with a run record as JSON text and its seed, `progress` with (env steps, total, return),
-            `failed` with a Failure for all seeds that have not finished, `ended` with the worker's peak memory in
-            bytes after each job.
+            `failed` with a Failure of one seed, or without a seed for all that have not finished, `ended` with the
+            worker's peak memory in bytes after each job.
     """
 
     kind: Literal["finished", "progress", "failed", "ended"]
@@ -122,7 +122,7 @@ def _train(request: Request, connection: Connection) -> None:
     from haepo_bench import catalogue
     from haepo_bench.errors import UserError
     from haepo_bench.execution.checkpoints import FileCheckpoints
-    from haepo_bench.execution.records import result_record
+    from haepo_bench.execution.records import failure_of, result_record
     from haepo_bench.suite.identity import code_hash
     from haepo_bench.training.recorder import Recorder
 
@@ -133,6 +133,11 @@ def _train(request: Request, connection: Connection) -> None:
         provenance = {**request.provenance, **_accelerator(request.device)}
         record = result_record(request.suite, cell, result, provenance)
         connection.send(Message("finished", record.to_json(), result.seed))
+
+    def failed(seed: int, error: Exception) -> None:
+        print(f"seed {seed} failed:", flush=True)
+        traceback.print_exception(error)
+        connection.send(Message("failed", failure_of(error, str(request.provenance["started"])), seed))
 
     def progress(state: "Progress") -> None:
         nonlocal last_progress
@@ -157,6 +162,7 @@ def _train(request: Request, connection: Connection) -> None:
         every=cell.evaluation_every,
         episodes=cell.evaluation_episodes,
         on_finished=finished,
+        on_failed=failed,
         on_progress=progress,
         on_policy=policy if request.policies else None,
         checkpoints=FileCheckpoints(

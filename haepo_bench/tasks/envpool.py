@@ -17,7 +17,8 @@ from gymnasium import spaces
 
 from haepo_bench.errors import TaskError, did_you_mean
 from haepo_bench.tasks.base import Array, Step, Task, VectorEnvironment
-from haepo_bench.tasks.gym import REFERENCES, checked_horizon, flat_actions, flat_observations
+from haepo_bench.tasks.foreign import flat_actions, flat_observations
+from haepo_bench.tasks.gym import REFERENCES, checked_horizon
 
 #: EnvPool's way to say that an environment has no time limit.
 _UNLIMITED = np.iinfo(np.int32).max

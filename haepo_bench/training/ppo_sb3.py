@@ -67,6 +67,9 @@ class PPO(AlgorithmDefinition):
     def refuses(self, task: Task) -> str | None:
         if isinstance(task, LanguageTask):
             return "Stable-Baselines3 has no policy for token sequences; ppo-batched trains language models"
+        space = task.action_space
+        if isinstance(space, spaces.Box) and not (np.isfinite(space.low) & np.isfinite(space.high)).all():
+            return "Stable-Baselines3 takes only actions with finite bounds; ppo-batched needs none"
         return None
 
     def configure(self, overrides: Mapping[str, Any], task: Task) -> SB3PPO:

@@ -12,6 +12,7 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 from torch import Tensor
 
+from haepo_bench.errors import EnvironmentFault
 from haepo_bench.policies.shapes import Array
 from haepo_bench.tasks.base import Task
 from haepo_bench.tasks.probes import ProbeSet
@@ -67,6 +68,10 @@ def train_seed(task: Task, seed: int, settings: PPOSettings, recorder: Recorder,
                 callback=_Reporter(task, seed, recorder, evaluator),
                 log_interval=_NEVER,
             )
+        except _Over:
+            pass
+        except EnvironmentFault as fault:
+            recorder.failed(seed, fault)
         except _Diverged as diverged:
             recorder.diverged(seed, str(diverged))
         except (ValueError, RuntimeError):
@@ -81,6 +86,10 @@ def train_seed(task: Task, seed: int, settings: PPOSettings, recorder: Recorder,
 
 class _Diverged(Exception):
     """Something became NaN or infinite; the message says what."""
+
+
+class _Over(Exception):
+    """The evaluation ended the run before its budget."""
 
 
 class _Reporter(BaseCallback):
@@ -154,7 +163,7 @@ class _Reporter(BaseCallback):
     def _report(self) -> None:
         episodes = self._episodes
         if not all(math.isfinite(value) for value in episodes.returns):
-            raise _Diverged("the task returned a reward that is not finite")
+            raise _Diverged("the sum of an episode's rewards is not finite")
         taken = self.num_timesteps - self._reported
         self._recorder.collected(
             self._seed, taken, len(episodes.returns), episodes.columns(self._exploration, 0, self.num_timesteps)
@@ -176,6 +185,8 @@ class _Reporter(BaseCallback):
                     named |= {"obs_rms.mean": running.mean, "obs_rms.var": running.var}
                 self._recorder.policy(self._seed, named)
             self._recorder.evaluated(self._seed, evaluation._replace(measures={**evaluation.measures, **columns}))
+            if self._seed not in self._recorder.live:
+                raise _Over
         self._recorder.progress()
 
 
