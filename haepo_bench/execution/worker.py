@@ -5,6 +5,7 @@ alone decides when a worker ends: signals of the terminal are ignored, and the p
 outlives its parent. Torch is imported only if the algorithm does.
 """
 
+import contextlib
 import ctypes
 import faulthandler
 import io
@@ -15,7 +16,8 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -108,7 +110,8 @@ def _serve(request: Request, connection: Connection) -> None:
         _log_to(request.log)
         cell = request.cell
         print(f"--- {started} {cell.task} {cell.algorithm} seeds {list(request.seeds)} pid {os.getpid()}")
-        _train(request, connection)
+        with _warnings_once():
+            _train(request, connection)
     except Exception as error:
         from haepo_bench.execution.records import failure_of
 
@@ -174,6 +177,22 @@ def _train(request: Request, connection: Connection) -> None:
     recorder.progress()
     if recorder.live:
         raise RuntimeError(f"the algorithm returned before the budget was reached for seeds {recorder.live}")
+
+
+@contextlib.contextmanager
+def _warnings_once() -> Iterator[None]:
+    """Prints each warning once, however many environments give it."""
+    seen: set[tuple[str, type[Warning]]] = set()
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def once(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
+            if (str(message), category) not in seen:
+                seen.add((str(message), category))
+                show(message, category, *where, **more)
+
+        warnings.showwarning = once
+        yield
 
 
 def _accelerator(device: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import gymnasium
 import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
@@ -21,7 +22,7 @@ from haepo_bench.training.evaluation import Evaluator
 from haepo_bench.training.exploration import Episodes, Exploration
 from haepo_bench.training.ppo_settings import PPOSettings
 from haepo_bench.training.recorder import Recorder
-from haepo_bench.training.rollout import Actor
+from haepo_bench.training.rollout import Actor, unlearnable
 from haepo_bench.training.streams import hashed_seed
 from haepo_bench.training.trainer import make_head
 
@@ -31,7 +32,7 @@ _NEVER = 2**62
 
 def train_seed(task: Task, seed: int, settings: PPOSettings, recorder: Recorder, device: str) -> None:
     """Trains one seed until the recorder's budget."""
-    environments: Any = DummyVecEnv([lambda: Monitor(task.training().environment())] * settings.n_envs)
+    environments: Any = DummyVecEnv([lambda: Monitor(_Learnable(task.training().environment()))] * settings.n_envs)
     if settings.normalize:
         environments = VecNormalize(environments, gamma=settings.gamma)
     evaluator = Evaluator(task, make_head(task), recorder.episodes)
@@ -86,6 +87,16 @@ def train_seed(task: Task, seed: int, settings: PPOSettings, recorder: Recorder,
 
 class _Diverged(Exception):
     """Something became NaN or infinite; the message says what."""
+
+
+class _Learnable(gymnasium.Wrapper[Array, Any, Array, Any]):
+    """Ends the run at rewards that Stable-Baselines3 cannot keep."""
+
+    def step(self, action: Any) -> tuple[Array, Any, bool, bool, dict[str, Any]]:
+        step = self.env.step(action)
+        if problem := unlearnable(step[1]):  # type: ignore[arg-type]  # SupportsFloat; the tasks' are floats
+            raise _Diverged(problem)
+        return step
 
 
 class _Over(Exception):

@@ -201,6 +201,12 @@ def too_large(returns: Array) -> str:
     return f"an episode's return is {beyond[0]:.3g}, more than single precision holds" if beyond.size else ""
 
 
+def unlearnable(reward: float) -> str:
+    """Why a seed with such a reward has diverged; empty where it has not."""
+    fine = abs(reward) <= MAX_RETURN  # NaN is not, either
+    return "" if fine else f"the task returned the reward {reward:.3g}, which single precision does not hold"
+
+
 def action_bounds(task: Task) -> tuple[Array, Array] | None:
     """Lowest and highest values of continuous actions; None for discrete ones."""
     space = task.action_space

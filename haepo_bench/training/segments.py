@@ -20,7 +20,7 @@ from haepo_bench.training.exploration import Episodes, Exploration
 from haepo_bench.training.normalisation import Normalisation
 from haepo_bench.training.ppo_settings import SegmentSettings
 from haepo_bench.training.recorder import MAX_RETURN
-from haepo_bench.training.rollout import action_bounds, clip_actions
+from haepo_bench.training.rollout import action_bounds, clip_actions, unlearnable
 from haepo_bench.training.streams import stream
 from haepo_bench.training.update import CHUNK_ROWS
 
@@ -144,8 +144,7 @@ class SegmentCollector:
             value = step.rewards[row, column]
             if not np.isfinite(value) and np.isfinite(actions[row, column]).all():
                 self._faults.setdefault(int(row), EnvironmentFault(self._task.id, f"returned the reward {value}"))
-            problem = f"the task returned the reward {value:.3g}, which single precision does not hold"
-            self._diverged.setdefault(int(row), problem)
+            self._diverged.setdefault(int(row), unlearnable(value))
         return step._replace(rewards=np.where(fine, step.rewards, 0.0))
 
     def _segments(
