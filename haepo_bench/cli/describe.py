@@ -51,7 +51,7 @@ def describe(
             task = catalogue.task(name)
         _describe_task(task)
     else:
-        raise UnknownName("name", name, known_names(), hint="haepo-bench list")
+        raise UnknownName("name", name, known_names(), also=catalogue.example_addresses(), more="`haepo-bench list`")
 
 
 def _describe_family(name: str) -> None:

@@ -131,6 +131,7 @@ class _Resolver:
             path = ("tasks", index, "id")
             try:
                 task = catalogue.task(entry.address, time_limit=entry.time_limit, options=entry.options)
+                task.check()
             except UserError as error:
                 self.problems.append(_task_problem(index, entry, error))
                 continue
@@ -169,7 +170,7 @@ class _Resolver:
         try:
             algorithm = named.definition.configure(overrides, task)
         except ParameterError as error:
-            self.problems.append(_parameter_problem(error, named, entry.address))
+            self.problems += [_parameter_problem(one, named, entry.address) for one in (error, *error.also)]
             return None
         except UserError as error:
             # What the task needs is missing: a model, a library. Every algorithm says so; once is enough.

@@ -167,6 +167,14 @@ class Task(ABC):
         """
         return self.grouped(trajectories)
 
+    def check(self) -> None:
+        """Tries what only a first step shows, before anything trains.
+
+        Raises:
+            TaskError: its environment does not do what an environment must.
+        """
+        return
+
     def expert(self) -> Array | None:
         """Actions [time, state] of a policy that is best, for tasks that number their states (`visited`); else None."""
         return None

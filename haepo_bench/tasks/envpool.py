@@ -47,7 +47,13 @@ class EnvPoolTask(Task):
         if name not in known:
             raise TaskError(
                 f"EnvPool has no environment '{name}'",
-                remedy=did_you_mean(name, known, kind="environment", family="envpool/"),
+                remedy=did_you_mean(
+                    name,
+                    known,
+                    kind="environment",
+                    family="envpool/",
+                    more='`python -c "import envpool; print(envpool.list_all_envs())"`',
+                ),
             )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about the precision of bounds

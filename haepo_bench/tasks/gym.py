@@ -69,7 +69,6 @@ class GymTask(Task):
         if self._minigrid:
             minigrid.load()
         limit = _spec(gymnasium_id).max_episode_steps
-        self.backend = "array" if gymnasium_id in ARRAY_ENVIRONMENTS else "gymnasium"
         probe = self._make(None)
         try:
             if self._minigrid:
@@ -78,8 +77,6 @@ class GymTask(Task):
             self.horizon = checked_horizon(gymnasium_id, limit, time_limit)
             self._observations = flat_observations(gymnasium_id, probe.observation_space)
             self.action_space = flat_actions(gymnasium_id, probe.action_space)
-            if self.backend == "gymnasium":
-                first_step(self._flat(probe))
         finally:
             probe.close()
         self.observation_space = self._observations.space
@@ -87,6 +84,7 @@ class GymTask(Task):
         self.tags = ("continuous",) if isinstance(self.action_space, spaces.Box) else ()
         # References hold for the environment as it is registered, not for another time limit.
         self.references = REFERENCES.get(gymnasium_id) if self.horizon == limit else None
+        self.backend = "array" if gymnasium_id in ARRAY_ENVIRONMENTS else "gymnasium"
         self.deterministic = gymnasium_id in ARRAY_ENVIRONMENTS
 
     def vector(self, trajectories: int) -> VectorEnvironment:
@@ -99,6 +97,14 @@ class GymTask(Task):
             return ARRAY_ENVIRONMENTS[self._gymnasium_id](trajectories, self.horizon, alike=True)
         return self._one_by_one(trajectories, alike=True)
 
+    def check(self) -> None:
+        if self.backend == "gymnasium":
+            environment = self._flat(self._make(self.horizon))
+            try:
+                first_step(environment)
+            finally:
+                environment.close()
+
     def environment(self) -> "gymnasium.Env[Any, Any]":
         return self._flat(self._make(self.horizon))
 
@@ -110,7 +116,10 @@ class GymTask(Task):
 
     def _make(self, horizon: int | None) -> "gymnasium.Env[Any, Any]":
         try:
-            made = gymnasium.make(self._gymnasium_id, max_episode_steps=horizon, disable_env_checker=True)
+            with warnings.catch_warnings():
+                # That a newer version exists: the suite's author chose this one.
+                warnings.filterwarnings("ignore", ".*is out of date", DeprecationWarning)
+                made = gymnasium.make(self._gymnasium_id, max_episode_steps=horizon, disable_env_checker=True)
             return minigrid.image(made) if self._minigrid else made
         except (Exception, SystemExit) as error:  # other people's code can fail in any way
             raise TaskError(
@@ -130,9 +139,17 @@ def _spec(gymnasium_id: str) -> Any:
             warnings.simplefilter("ignore")
             return gymnasium.spec(gymnasium_id)
     except (Exception, SystemExit) as error:  # an id of a module imports it
+        # Of a name that does not exist, the remedy says more than gymnasium does.
+        said = "" if isinstance(error, gymnasium.error.NameNotFound) else f": {said_by(error)}"
         raise TaskError(
-            f"gymnasium has no environment '{gymnasium_id}': {said_by(error)}",
-            remedy=did_you_mean(gymnasium_id, gymnasium.registry.keys(), kind="environment", family="gym/"),
+            f"gymnasium has no environment '{gymnasium_id}'{said}",
+            remedy=did_you_mean(
+                gymnasium_id,
+                gymnasium.registry.keys(),
+                kind="environment",
+                family="gym/",
+                more='`python -c "import gymnasium; gymnasium.pprint_registry()"`',
+            ),
         ) from error
 
 

@@ -40,6 +40,9 @@ class WrappedTask(Task):
     def paired(self, trajectories: int) -> VectorEnvironment:
         return self._wrap(self._inner.paired(trajectories))
 
+    def check(self) -> None:
+        self._inner.check()
+
     def expert(self) -> Array | None:
         return self._inner.expert()
 

@@ -18,7 +18,7 @@ from haepo_bench.results.record import Information
 from haepo_bench.tasks.base import Task
 from haepo_bench.tasks.language import LanguageTask
 from haepo_bench.training.algorithm import Algorithm, AlgorithmDefinition, ParameterDescription
-from haepo_bench.training.native import check_names, describe_fields, validated
+from haepo_bench.training.native import check_overrides, describe_fields, validated
 from haepo_bench.training.ppo_settings import OURS_SOURCE, ZOO, ZOO_SOURCE, PPOSettings, zoo_settings
 from haepo_bench.training.recorder import Recorder
 
@@ -73,7 +73,7 @@ class PPO(AlgorithmDefinition):
         return None
 
     def configure(self, overrides: Mapping[str, Any], task: Task) -> SB3PPO:
-        check_names(overrides, set(PPOSettings.model_fields), self.name)
+        check_overrides(overrides, (PPOSettings,), self.name)
         published = zoo_settings(task.id)
         base = published[1] if published else {}
         whose = f"PPO: {ZOO_SOURCE} settings for {published[0]}" if published else f"PPO: {OURS_SOURCE}"
