@@ -231,6 +231,14 @@ TASKS = {
 }
 
 
+#: Variants that are names; those of other families are numbers or names of others.
+_EXAMPLES = (
+    *(f"bandit/{variant}" for variant in ("10-arm", "1000-arm", "deceptive", "contextual", "pi-squared")),
+    "corridor/equal",
+    *(f"lm/{variant}" for variant in ("arithmetic", "synthetic-summary", "long-horizon/32", "preferences")),
+)
+
+
 def list_algorithms() -> list[Listed]:
     """Every algorithm, our own first; imports none of them."""
     return [*ALGORITHMS.values(), *(_listed(point) for point in _plugins(ALGORITHM_GROUP).values())]
@@ -244,6 +252,13 @@ def list_tasks() -> list[Listed]:
 def list_wrappers() -> list[Listed]:
     """Every wrapper of tasks, as it is written in an address."""
     return [Listed(wrapper.usage, wrapper.summary, wrapper.target) for wrapper in WRAPPERS.values()]
+
+
+def example_addresses() -> list[str]:
+    """Addresses of single tasks that somebody may have meant who wrote a part of one, such as `CartPole-v1`."""
+    from gymnasium import registry  # not needed to list families
+
+    return [*_EXAMPLES, *(f"gym/{name}" for name in registry)]
 
 
 def innermost(address: str) -> str:
@@ -266,7 +281,7 @@ def expand(name: str) -> tuple[str, ...]:
         return FAMILIES[name]
     if name not in ALGORITHMS and name not in _plugins(ALGORITHM_GROUP):
         known = [*ALGORITHMS, *FAMILIES, *_plugins(ALGORITHM_GROUP)]
-        raise UnknownName("algorithm", name, known, hint="haepo-bench list algorithms")
+        raise UnknownName("algorithm", name, known, more="`haepo-bench list algorithms`")
     if not NAME.fullmatch(name):
         raise UserError(
             f"the plugin's name '{name}' cannot be the name of a folder",
@@ -366,7 +381,8 @@ def _unwrapped_task(address: str, time_limit: int | None, options: Mapping[str, 
     family, slash, variant = address.partition("/")
     plugins = _plugins(TASK_GROUP)
     if family not in TASKS and family not in plugins:
-        raise UnknownName("task", address, [entry.name for entry in list_tasks()], hint="haepo-bench list tasks")
+        families = [entry.name for entry in list_tasks()]
+        raise UnknownName("task", address, families, also=example_addresses(), more="`haepo-bench list tasks`")
     if not slash or not variant:
         example = TASKS[family].name if family in TASKS else f"{family}/<variant>"
         raise TaskError(f"task '{address}' names a family without a variant", remedy=f"write {example}")

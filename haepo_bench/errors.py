@@ -5,9 +5,14 @@ ours and exits with `INTERNAL_ERROR`.
 """
 
 import difflib
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
+
+#: Most names that a message lists, and characters of a name that are compared.
+_LISTED = 20
+_LONGEST_NAME = 100
 
 
 class ExitCode(IntEnum):
@@ -49,19 +54,38 @@ class UserError(Exception):
 
 
 class UnknownName(UserError):
-    """A name that is in no catalogue; suggests near ones."""
+    """A name that is in no catalogue; suggests near ones.
 
-    def __init__(self, kind: str, name: str, known: Iterable[str], *, hint: str = "") -> None:
+    Args:
+        also: names that are suggested, and not listed.
+        more: the command that lists all.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], *, also: Iterable[str] = (), more: str = "") -> None:
         self.kind, self.name = kind, name
-        super().__init__(f"unknown {kind} '{name}'", remedy=did_you_mean(name, known, kind=kind) or hint)
+        remedy = did_you_mean(name, known, kind=kind, also=also, more=more)
+        super().__init__(f"unknown {kind} '{name}'", remedy=remedy)
 
 
 class ParameterError(UserError):
-    """A hyper-parameter that an algorithm does not have, or a value it does not take."""
+    """A hyper-parameter that an algorithm does not have, or a value it does not take.
+
+    Attributes:
+        also: further ones that were found at the same time.
+    """
+
+    also: "tuple[ParameterError, ...]" = ()
 
     def __init__(self, parameter: str, problem: str, *, remedy: str = "") -> None:
         self.parameter = parameter
         super().__init__(problem, where=parameter, remedy=remedy)
+
+    @classmethod
+    def raise_all(cls, found: "Sequence[ParameterError]") -> None:
+        """Raises the first, which holds the others; nothing where there is none."""
+        if found:
+            found[0].also = tuple(found[1:])
+            raise found[0]
 
 
 class TaskError(UserError):
@@ -74,6 +98,20 @@ class TaskError(UserError):
     key: str = ""
 
 
+class EnvironmentFault(UserError):
+    """What an environment returned is of no use: a reward that is not finite, an observation of another shape.
+
+    It fails the run of the seed that saw it. A policy that diverged is another matter (`Recorder.diverged`).
+    """
+
+    def __init__(self, environment: str, problem: str, *, remedy: str = "") -> None:
+        self.environment = environment
+        super().__init__(
+            f"the environment {environment} {problem}",
+            remedy=remedy or "this is not the algorithm's doing: correct the environment, then --retry-failed",
+        )
+
+
 @contextmanager
 def blamed_on(key: str) -> Iterator[None]:
     """Names the key that is to blame for a TaskError raised within, unless that is known already."""
@@ -84,13 +122,63 @@ def blamed_on(key: str) -> Iterator[None]:
         raise
 
 
-def did_you_mean(name: str, known: Iterable[str], *, kind: str = "name", family: str = "") -> str:
-    """One sentence that suggests names near `name`, else lists those known (at most 12); `family` goes before each."""
+def did_you_mean(
+    name: str,
+    known: Iterable[str],
+    *,
+    kind: str = "name",
+    family: str = "",
+    also: Iterable[str] = (),
+    more: str = "",
+) -> str:
+    """One sentence that suggests names near `name`, else lists those known.
+
+    Args:
+        family: goes before each name.
+        also: names that are suggested, and not listed.
+        more: what shows all of them, for lists too long to print.
+    """
     names = sorted(set(known))
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    near = _near(name, sorted({*names, *also}))
     if near:
         return "did you mean " + " or ".join(f"'{family}{n}'" for n in near) + "?"
     if not names:
-        return ""
-    listed = ", ".join(f"{family}{n}" for n in names[:12]) + (", ..." if len(names) > 12 else "")
-    return f"known {kind}s: {listed}"
+        return more and f"see {more}"
+    shown = names if len(names) <= _LISTED + 1 else names[:_LISTED]
+    rest = f" and {len(names) - len(shown)} more" if len(shown) < len(names) else ""
+    pointer = f" ({more} shows all)" if rest and more else ""
+    return f"known {kind}s: {', '.join(f'{family}{n}' for n in shown)}{rest}{pointer}"
+
+
+def _near(name: str, names: Sequence[str]) -> list[str]:
+    """At most three names that somebody may have meant: in other case, without its family, abbreviated, misspelt."""
+    key = _plain(name[:_LONGEST_NAME])
+    plain = {candidate: _plain(candidate) for candidate in names}
+    for alike in (
+        [candidate for candidate in names if plain[candidate] == key],
+        [candidate for candidate in names if plain[candidate].rpartition("/")[2] == key.rpartition("/")[2] != ""],
+    ):
+        if alike:
+            return alike[:3]
+    short = [candidate for candidate in names if _abbreviates(key, plain[candidate])]
+    misspelt = difflib.get_close_matches(key, list(plain.values()), n=3, cutoff=0.6)
+    return list(dict.fromkeys([*short, *(c for spelt in misspelt for c in names if plain[c] == spelt)]))[:3]
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s_]+", "-", name.strip().casefold())
+
+
+def _abbreviates(short: str, long: str) -> bool:
+    """Whether `lr` may stand for `learning-rate`, `clip` for `clip-range`, `entropy-coef` for `ent-coef`."""
+    if len(short) < 2:
+        return False
+    parts, words = short.split("-"), long.split("-")
+    if len(words) > 1 and short.replace("-", "") == "".join(word[:1] for word in words):
+        return True
+    if long.startswith(f"{short}-") or long.endswith(f"-{short}"):
+        return True
+    return len(parts) == len(words) > 1 and all(
+        part and word and (part.startswith(word) or word.startswith(part))
+        for part, word in zip(parts, words, strict=True)
+    )

@@ -185,6 +185,32 @@ BAD: dict[str, tuple[str | bytes, list[str]]] = {
     "an unknown device": (GOOD + "execution: {device: gpu}\n", ["execution.device", "'auto', 'cpu' or 'cuda'"]),
     "a timeout in words": (GOOD + "execution: {timeout: long}\n", ["execution.timeout: 'long' is not a duration"]),
     "no time at all": (GOOD + "execution: {timeout: 0}\n", ["execution.timeout: must be between one second"]),
+    "no space behind a colon within braces": (
+        changed("{env_steps: 100}", "{env_steps:100}"),
+        [
+            "error: bad.yaml:3: budget.env_steps: 'env_steps:100' is one word",
+            "missing behind the colon",
+            "env_steps: 100",
+        ],
+    ),
+    "no spaces in claims": (
+        GOOD + "claims: {candidate:median, margin:0.1}\n",
+        ["2 problems", "bad.yaml:8: claims.candidate: ", "write candidate: median", "write margin: 0.1"],
+    ),
+    "no space behind a colon on a line of its own": (
+        changed("budget: {env_steps: 100}", "budget:\n  env_steps:100"),
+        ["bad.yaml:3: budget: must be a mapping", "a space is missing behind the colon: write env_steps: 100"],
+    ),
+    "no space behind the first colon": (changed("name: good", "name:good"), ["bad.yaml:2", "write name: good"]),
+    "no space behind a later colon": (changed("seeds: 2", "seeds:2"), ["bad.yaml:3", "write seeds: 2"]),
+    "no space in an entry of a list": (
+        changed("- reinforce", "- use:reinforce"),
+        ["bad.yaml:7: algorithms[0]: a space is missing behind the colon", "write use: reinforce"],
+    ),
+    "no space among hyper-parameters": (
+        changed("- reinforce", "- {use: reinforce, params: {epochs:2}}"),
+        ["bad.yaml:7: algorithms[0].params.epochs: 'epochs:2' is one word"],
+    ),
     "a description that is a list": (GOOD + "description: [a]\n", ["description: must be text, got a list"]),
 }
 

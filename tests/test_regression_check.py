@@ -12,6 +12,10 @@ from scipy import stats
 from synthetic_runs import put, put_plan, record
 from test_regression_baseline import TASK, baseline, results, runs
 
+from haepo_bench.regression.baseline import CellKey
+from haepo_bench.regression.check import DEFAULT_RULE, CellVerdict, Explanation, Verdict
+from haepo_bench.regression.present import details
+from haepo_bench.regression.verdict import Mark
 from haepo_bench.results.record import References, RunRecord
 from haepo_bench.results.store import Store
 
@@ -169,12 +173,44 @@ def test_a_drop_is_a_regression_and_the_numbers_are_right(
     explained = cells["reinforce"]["explanation"]
     assert explained["current_final"] == pytest.approx(np.mean([run.curve["eval_return"][-1] for run in now]) / 2)
     assert explained["baseline_time"] == 100  # never at 0.9, counted with the budget
+    assert (explained["baseline_reached"], explained["baseline_runs"]) == (0, len(before))
+    assert (explained["current_reached"], explained["current_runs"]) == (0, len(now))
     assert explained["worst_drop_at"] == 50
     text = checked(capsys, tmp_path / "now", recorded)
     assert text.code == 1
+    assert "env steps to 0.9: not reached by 100" in text.out
     assert text.out.splitlines()[2].split()[:2] == ["Task", "Algorithm"]
     assert text.out.splitlines()[3].startswith(f"-  {TASK}")  # what is bad comes first
     assert text.out.splitlines()[-1] == "regression: 1 worse, 1 better"
+
+
+@pytest.mark.parametrize(
+    ("reached", "text"),
+    [
+        ((10, 10), "524 -> 2,000"),
+        ((10, 4), "524 -> 2,000 (4 of 10 seeds reached it by 2,000)"),
+        ((10, 0), "524 -> not reached by 2,000"),
+        ((0, 10), "not reached by 2,000 -> 2,000"),
+        ((0, 0), "not reached by 2,000"),
+    ],
+)
+def test_times_to_a_threshold_say_who_never_got_there(reached: tuple[int, int], text: str) -> None:
+    found = Explanation(
+        baseline_final=1.0,
+        current_final=0.5,
+        baseline_time=524.0,
+        current_time=2000.0,
+        baseline_reached=reached[0],
+        baseline_runs=10,
+        current_reached=reached[1],
+        current_runs=10,
+        budget=2000,
+        worst_drop=0.5,
+        worst_drop_at=2000,
+    )
+    cell = CellVerdict(CellKey(TASK, "grpo"), Mark.WORSE, explanation=found)
+    verdict = Verdict("s", DEFAULT_RULE, "", (cell,))
+    assert details(cell, verdict)[0].startswith(f"final 1.000 -> 0.500; env steps to 0.9: {text}; worst drop")
 
 
 def test_a_significant_drop_that_is_too_small_is_no_regression(

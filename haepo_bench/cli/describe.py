@@ -11,6 +11,7 @@ from haepo_bench.cli.algorithms import algorithms_page, facts
 from haepo_bench.cli.arguments import complete_name, known_names
 from haepo_bench.cli.layout import columns, paragraph
 from haepo_bench.errors import UnknownName, UserError
+from haepo_bench.suite.silence import silence
 from haepo_bench.tasks.address import WRAPPERS, Signature
 
 if TYPE_CHECKING:
@@ -40,13 +41,17 @@ def describe(
     if name in catalogue.FAMILIES:
         _describe_family(name)
     elif name in algorithms:
-        _describe_algorithm(catalogue.algorithm(name))
+        with silence():
+            definition = catalogue.algorithm(name)
+        _describe_algorithm(definition)
     elif name in WRAPPERS:
         _describe_wrapper(WRAPPERS[name])
     elif catalogue.innermost(name).partition("/")[0] in tasks:
-        _describe_task(catalogue.task(name))
+        with silence():
+            task = catalogue.task(name)
+        _describe_task(task)
     else:
-        raise UnknownName("name", name, known_names(), hint="haepo-bench list")
+        raise UnknownName("name", name, known_names(), also=catalogue.example_addresses(), more="`haepo-bench list`")
 
 
 def _describe_family(name: str) -> None:

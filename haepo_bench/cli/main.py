@@ -26,6 +26,7 @@ from haepo_bench.cli.gate import gate
 from haepo_bench.cli.import_ import import_
 from haepo_bench.cli.init import init
 from haepo_bench.cli.listing import list_catalogue
+from haepo_bench.cli.quiet import quiet_libraries
 from haepo_bench.cli.report import report
 from haepo_bench.cli.run import run
 from haepo_bench.cli.schema import schema
@@ -97,6 +98,7 @@ def program(arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """Entry point of the console script and of `python -m haepo_bench`."""
+    quiet_libraries()
     sys.exit(program(sys.argv[1:]))
 
 

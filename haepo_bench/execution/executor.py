@@ -196,7 +196,7 @@ class LocalExecutor:
                 worker.unfinished.remove(message.seed)
                 yield Finished(job, message.seed, message.content)
             elif message.kind == "failed":
-                yield from worker.fail(message.content)
+                yield from worker.fail(message.content, None if message.seed < 0 else message.seed)
             elif message.kind == "ended":
                 worker.peak_bytes = message.content
                 worker.job = None
@@ -254,11 +254,12 @@ class _Worker:
         except (EOFError, OSError):
             self.deaf = True
 
-    def fail(self, failure: Failure) -> Iterator[Event]:
-        """Fails the seeds that have not finished."""
-        if self.job is not None and self.unfinished:
-            yield Failed(self.job, tuple(self.unfinished), failure)
-            self.unfinished.clear()
+    def fail(self, failure: Failure, seed: int | None = None) -> Iterator[Event]:
+        """Fails one seed, or all that have not finished."""
+        seeds = [known for known in self.unfinished if seed in (None, known)]
+        if self.job is not None and seeds:
+            yield Failed(self.job, tuple(seeds), failure)
+            self.unfinished = [known for known in self.unfinished if known not in seeds]
 
     def retire(self) -> None:
         """Lets an idle worker go: at the pipe's end it exits."""

@@ -10,6 +10,7 @@ from haepo_bench.execution.obsolete import Obsolete
 from haepo_bench.execution.progress import remedy_lines
 from haepo_bench.execution.scheduler import RunKey, Stored
 from haepo_bench.execution.session import Forecast
+from haepo_bench.report.tables import decimals_of, fixed
 from haepo_bench.results.record import FINISHED, TINY_MODEL
 from haepo_bench.suite.plan import Cell, Plan
 from haepo_bench.wording import duration, named_seeds
@@ -27,15 +28,20 @@ def print_results(plan: Plan, runs: Mapping[RunKey, Stored], root: Path, console
     """The result table of all runs asked for, what failed and why, and the algorithms' footnotes."""
     table = _table("Task", "Algorithm", "Score", "Return", "Seeds", "Remarks", numbers=("Score", "Return", "Seeds"))
     notes = _Footnotes()
+    known_runs = {
+        cell.folder: [runs[RunKey(cell.folder, seed)] for seed in cell.seeds if RunKey(cell.folder, seed) in runs]
+        for cell in plan.cells
+    }
+    finished = {folder: [run for run in known if run.status in FINISHED] for folder, known in known_runs.items()}
     for cell in plan.cells:
-        known = [runs[RunKey(cell.folder, seed)] for seed in cell.seeds if RunKey(cell.folder, seed) in runs]
-        results = [run for run in known if run.status in FINISHED]
+        known, results = known_runs[cell.folder], finished[cell.folder]
+        decimals = _decimals([each for each in plan.cells if each.task == cell.task], finished)
         table.add_row(
             *_texts(
                 cell.task,
                 algorithm_name(cell) + notes.mark(cell),
-                _mean(_score(cell, run) for run in results),
-                _mean(_return(cell, run) for run in results),
+                _text(_mean(_score(cell, run) for run in results), 2),
+                _text(_mean(_return(cell, run, "eval_return") for run in results), decimals),
                 f"{len(results)} of {len(cell.seeds)}" if len(results) < len(cell.seeds) else str(len(results)),
                 _remarks(cell, known),
             )
@@ -134,15 +140,28 @@ def _score(cell: Cell, run: Stored) -> float | None:
     return 0.0 if run.status == "diverged" else run.final.get("score")
 
 
-def _return(cell: Cell, run: Stored) -> float | None:
+def _return(cell: Cell, run: Stored, column: str) -> float | None:
     if run.status == "diverged":
         return None if cell.references is None else cell.references.random
-    return run.final.get("eval_return")
+    return run.final.get(column)
 
 
-def _mean(values: Iterable[float | None]) -> str:
+def _mean(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
-    return f"{fmean(known):.4g}" if known else "-"
+    return fmean(known) if known else None
+
+
+def _decimals(cells: Iterable[Cell], finished: Mapping[str, Sequence[Stored]]) -> int:
+    """Those that the report shows of the returns on a task."""
+    return decimals_of(
+        _mean(_return(cell, run, column) for run in finished[cell.folder])
+        for cell in cells
+        for column in ("eval_return", "eval_return_greedy")
+    )
+
+
+def _text(mean: float | None, decimals: int) -> str:
+    return "-" if mean is None else fixed(mean, decimals)
 
 
 def _remarks(cell: Cell, known: Sequence[Stored]) -> str:

@@ -5,6 +5,7 @@ alone decides when a worker ends: signals of the terminal are ignored, and the p
 outlives its parent. Torch is imported only if the algorithm does.
 """
 
+import contextlib
 import ctypes
 import faulthandler
 import io
@@ -15,7 +16,8 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -58,8 +60,8 @@ class Message(NamedTuple):
 
     Args:
         kind: `finished` with a run record as JSON text and its seed, `progress` with (env steps, total, return),
-            `failed` with a Failure for all seeds that have not finished, `ended` with the worker's peak memory in
-            bytes after each job.
+            `failed` with a Failure of one seed, or without a seed for all that have not finished, `ended` with the
+            worker's peak memory in bytes after each job.
     """
 
     kind: Literal["finished", "progress", "failed", "ended"]
@@ -108,7 +110,8 @@ def _serve(request: Request, connection: Connection) -> None:
         _log_to(request.log)
         cell = request.cell
         print(f"--- {started} {cell.task} {cell.algorithm} seeds {list(request.seeds)} pid {os.getpid()}")
-        _train(request, connection)
+        with _warnings_once():
+            _train(request, connection)
     except Exception as error:
         from haepo_bench.execution.records import failure_of
 
@@ -122,7 +125,7 @@ def _train(request: Request, connection: Connection) -> None:
     from haepo_bench import catalogue
     from haepo_bench.errors import UserError
     from haepo_bench.execution.checkpoints import FileCheckpoints
-    from haepo_bench.execution.records import result_record
+    from haepo_bench.execution.records import failure_of, result_record
     from haepo_bench.results.code import changes
     from haepo_bench.results.declared_columns import PROVENANCE_KEY, declaration
     from haepo_bench.suite.identity import code_document
@@ -137,6 +140,11 @@ def _train(request: Request, connection: Connection) -> None:
         provenance |= {PROVENANCE_KEY: own} if own else {}
         record = result_record(request.suite, cell, result, provenance)
         connection.send(Message("finished", record.to_json(), result.seed))
+
+    def failed(seed: int, error: Exception) -> None:
+        print(f"seed {seed} failed:", flush=True)
+        traceback.print_exception(error)
+        connection.send(Message("failed", failure_of(error, str(request.provenance["started"])), seed))
 
     def progress(state: "Progress") -> None:
         nonlocal last_progress
@@ -166,6 +174,7 @@ def _train(request: Request, connection: Connection) -> None:
         every=cell.evaluation_every,
         episodes=cell.evaluation_episodes,
         on_finished=finished,
+        on_failed=failed,
         on_progress=progress,
         on_policy=policy if request.policies else None,
         checkpoints=FileCheckpoints(
@@ -177,6 +186,22 @@ def _train(request: Request, connection: Connection) -> None:
     recorder.progress()
     if recorder.live:
         raise RuntimeError(f"the algorithm returned before the budget was reached for seeds {recorder.live}")
+
+
+@contextlib.contextmanager
+def _warnings_once() -> Iterator[None]:
+    """Prints each warning once, however many environments give it."""
+    seen: set[tuple[str, type[Warning]]] = set()
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def once(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
+            if (str(message), category) not in seen:
+                seen.add((str(message), category))
+                show(message, category, *where, **more)
+
+        warnings.showwarning = once
+        yield
 
 
 def _accelerator(device: str) -> dict[str, str]:

@@ -44,6 +44,9 @@ class Explanation:
         current_final: at the budget.
         baseline_time: env steps until the threshold is held, a seed that never gets there counted with the budget.
         current_time: as `baseline_time`.
+        baseline_reached: seeds that held the threshold, of `baseline_runs`.
+        current_reached: as `baseline_reached`, of `current_runs`.
+        budget: the last mark, in env steps.
         worst_drop: of the mean curve below the baseline's, where it is largest; negative where it is above throughout.
         worst_drop_at: env steps at that mark.
     """
@@ -52,6 +55,11 @@ class Explanation:
     current_final: float
     baseline_time: float
     current_time: float
+    baseline_reached: int
+    baseline_runs: int
+    current_reached: int
+    current_runs: int
+    budget: int
     worst_drop: float
     worst_drop_at: int
 
@@ -269,20 +277,24 @@ def with_cost(verdict: CellVerdict, old: BaselineCell, cell: SelectedCell | None
 def _explanation(old: BaselineCell, cell: SelectedCell) -> Explanation:
     before, now = old.curves(), old.scale.units(curves_of(cell.runs, old.scale))
     marks = np.array(old.marks, dtype=float)
+    arrivals = [time_to_threshold(curves, marks, THRESHOLD) for curves in (before, now)]
+    baseline_time, current_time = (float(restricted_mean(times, float(marks[-1])).estimate) for times in arrivals)
+    baseline_reached, current_reached = (int(times.reached.sum()) for times in arrivals)
     drops = before.mean(axis=0) - now.mean(axis=0)
     worst = int(np.argmax(drops))
     return Explanation(
         baseline_final=float(before[:, -1].mean()),
         current_final=float(now[:, -1].mean()),
-        baseline_time=_time(before, marks),
-        current_time=_time(now, marks),
+        baseline_time=baseline_time,
+        current_time=current_time,
+        baseline_reached=baseline_reached,
+        baseline_runs=len(before),
+        current_reached=current_reached,
+        current_runs=len(now),
+        budget=old.marks[-1],
         worst_drop=float(drops[worst]),
         worst_drop_at=old.marks[worst],
     )
-
-
-def _time(curves: Array, marks: Array) -> float:
-    return float(restricted_mean(time_to_threshold(curves, marks, THRESHOLD), float(marks[-1])).estimate)
 
 
 def _remark(judgement: Judgement, tests: int, rule: Rule) -> str:

@@ -6,7 +6,7 @@ from math import isfinite
 
 from haepo_bench.errors import ExitCode
 from haepo_bench.regression.baseline import Baseline
-from haepo_bench.regression.check import THRESHOLD, CellVerdict, Verdict
+from haepo_bench.regression.check import THRESHOLD, CellVerdict, Explanation, Verdict
 from haepo_bench.regression.recording import drop_since_first
 from haepo_bench.regression.verdict import MEANINGS, MIN_EFFECT, Judgement, Mark
 from haepo_bench.report.text import markdown, plain
@@ -60,7 +60,7 @@ def details(cell: CellVerdict, verdict: Verdict) -> list[str]:
     if found is not None:
         lines.append(
             f"final {found.baseline_final:.3f} -> {found.current_final:.3f}; "
-            f"env steps to {THRESHOLD:g}: {found.baseline_time:,.0f} -> {found.current_time:,.0f}; "
+            f"env steps to {THRESHOLD:g}: {_times(found)}; "
             + (
                 f"worst drop along the curve {found.worst_drop:.3f} at {found.worst_drop_at:,} env steps"
                 if found.worst_drop > 0
@@ -70,6 +70,20 @@ def details(cell: CellVerdict, verdict: Verdict) -> list[str]:
     if cell in verdict.ratcheted():
         lines.append(ratchet(cell))
     return lines
+
+
+def _times(found: Explanation) -> str:
+    """`524 -> 1,310 (4 of 10 seeds reached it by 2,000)`, `524 -> not reached by 2,000`."""
+    if not found.baseline_reached and not found.current_reached:
+        return f"not reached by {found.budget:,}"
+    texts = []
+    for time, reached, runs in (
+        (found.baseline_time, found.baseline_reached, found.baseline_runs),
+        (found.current_time, found.current_reached, found.current_runs),
+    ):
+        some = f" ({reached} of {runs} seeds reached it by {found.budget:,})" if reached < runs else ""
+        texts.append(f"{time:,.0f}{some}" if reached else f"not reached by {found.budget:,}")
+    return " -> ".join(texts)
 
 
 def ratchet(cell: CellVerdict) -> str:

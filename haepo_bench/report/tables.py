@@ -79,8 +79,7 @@ def result_table(task: TaskResult) -> Table:
     """What the algorithms reached on a task, what they were told and what it cost."""
     footnotes = Footnotes(task.algorithms)
     scored = any(result.final_score for result in task.algorithms)
-    estimates = [e for r in task.algorithms for e in (r.final_return, r.final_return_greedy, r.area_return)]
-    decimals = return_decimals(estimates)
+    decimals = return_decimals([e for r in task.algorithms for e in (r.final_return, r.final_return_greedy)])
     columns = ["Algorithm", "Seeds n/N"]
     columns += ["Final score, sampled", "Final score, greedy", "Area under score curve"] if scored else []
     columns += ["Final return, sampled", "Final return, greedy"]
@@ -236,7 +235,12 @@ def estimate_cell(estimate: Estimate | None, decimals: int) -> Cell:
 
 def return_decimals(estimates: Iterable[Estimate]) -> int:
     """Decimals that show about three digits of the largest of some returns."""
-    largest = max((abs(e.mean) for e in estimates if e.mean is not None), default=0.0)
+    return decimals_of(e.mean for e in estimates)
+
+
+def decimals_of(means: Iterable[float | None]) -> int:
+    """As `return_decimals`, of mean returns."""
+    largest = max((abs(mean) for mean in means if mean is not None), default=0.0)
     exponent = math.floor(math.log10(largest)) if largest else 0
     return max(0, min(6, (3 if exponent > 0 else 2) - exponent))
 

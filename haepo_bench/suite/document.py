@@ -33,6 +33,8 @@ _DECIMAL = re.compile(f"[-+]?{_DIGITS}")
 _OTHER_BASE = re.compile("0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(rf"[-+]?(?:\.{_DIGITS}|{_DIGITS}(?:\.(?:{_DIGITS})?)?)(?:[eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
+#: A key and a value without a space between them; not a Windows path, a URL or a `module:name`.
+GLUED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*):(?!/)([^\s:].*)", re.DOTALL)
 _WORDS = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -157,10 +159,11 @@ def parse(
         mark = error.problem_mark or error.context_mark
         problem = " ".join(part for part in (error.context, error.problem) if part)
         tab = "\\t" in problem and "indent with spaces, not with tabs"
+        glued = mark and _glued_line(text.splitlines(), mark.line)
         raise _refusal(
             place(mark.line + 1) if mark else source,
             f"not valid YAML: {problem}",
-            tab or "check indentation, quotes, brackets and colons there and on the line before",
+            tab or glued or "check indentation, quotes, brackets and colons there and on the line before",
         ) from None
     if root is None:
         raise _refusal(source, "is empty", remedy)
@@ -246,6 +249,12 @@ class _Builder:
         lines: dict[str, int] = {}
         for key_node, child in node.value:
             key = self._scalar(key_node, path) if isinstance(key_node, yaml.ScalarNode) else None
+            glued = _glued(key_node, child)
+            if glued is not None:
+                # Read as it was meant, so that nothing else is said of it.
+                key, child = glued.key, glued.value
+                problem = f"'{key_node.value}' is one word without a value: a space is missing behind the colon"
+                self._problems.append(Problem((*path, key), problem, f"write {key}: {glued.value.value}"))
             if not isinstance(key, str):
                 shown = f"'{key_node.value}'" if isinstance(key_node, yaml.ScalarNode) else "a list or a mapping"
                 raise _refusal(
@@ -274,6 +283,35 @@ class _Builder:
 
     def _at(self, node: yaml.Node) -> str:
         return self._place(node.start_mark.line + 1)
+
+
+def _glued_line(lines: list[str], number: int) -> str:
+    """What to do about a missing space behind a colon, on a line or on the one before; empty where there is none."""
+    for line in reversed(lines[max(0, number - 1) : number + 1]):
+        match = GLUED.fullmatch(line.strip().removeprefix("- "))
+        if match:
+            return f"is a space missing behind the colon? write {match[1]}: {match[2]}"
+    return ""
+
+
+class _Glued(NamedTuple):
+    """A key and a value that YAML reads as one word, because no space is between them."""
+
+    key: str
+    value: yaml.ScalarNode
+
+
+def _glued(key: yaml.Node, value: yaml.Node) -> _Glued | None:
+    """`{candidate:median}`: a plain word with a colon in it for a key, and nothing for a value."""
+    if not isinstance(key, yaml.ScalarNode) or not isinstance(value, yaml.ScalarNode):
+        return None
+    if key.style is not None or value.style is not None or value.value:
+        return None
+    match = GLUED.fullmatch(key.value)
+    if match is None:
+        return None
+    name, text = match.groups()
+    return _Glued(name, yaml.ScalarNode(key.tag, text, key.start_mark, key.end_mark, style=None))
 
 
 def _refusal(where: str, problem: str, remedy: str) -> SuiteError:

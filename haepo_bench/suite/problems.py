@@ -7,7 +7,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from haepo_bench.errors import did_you_mean
-from haepo_bench.suite.document import KeyPath, Problem
+from haepo_bench.suite.document import GLUED, KeyPath, Problem
 from haepo_bench.suite.schema import Suite
 
 _TEXTS = {
@@ -68,6 +68,8 @@ def _problem(details: ErrorDetails, model: type[BaseModel]) -> Problem:
 
 
 def _remedy(model: type[BaseModel], kind: str, path: KeyPath, got: Any) -> str:
+    if kind in {"model_type", "dict_type"} and isinstance(got, str) and (glued := GLUED.fullmatch(got)):
+        return f"a space is missing behind the colon: write {glued[1]}: {glued[2]}"
     if kind in {"missing", "too_short", "model_type", "tuple_type"}:
         section = _section(model, path[:-1])
         field = section.model_fields.get(str(path[-1])) if section else None

@@ -17,6 +17,7 @@ from haepo_bench.suite.overrides import check_filters, selected
 from haepo_bench.suite.plan import Cell, Plan
 from haepo_bench.suite.schema import AlgorithmEntry, Suite, TaskEntry, TaskParameters
 from haepo_bench.suite.shipped import find_suite
+from haepo_bench.suite.silence import silence
 from haepo_bench.tasks.base import Task
 from haepo_bench.training.algorithm import AlgorithmDefinition
 
@@ -35,8 +36,9 @@ def load_plan(suite: str | Path, sets: Sequence[str] = (), only: Sequence[str] =
         UserError: the suite cannot be run as it stands; SuiteError holds every problem found.
     """
     loaded = load_suite(find_suite(str(suite)), sets)
-    resolver = _Resolver(loaded.suite)
-    cells = resolver.cells()
+    with silence():
+        resolver = _Resolver(loaded.suite)
+        cells = resolver.cells()
     claims = resolver.claims({cell.algorithm: cell.uses for cell in cells})
     if resolver.problems:
         raise loaded.document.error(resolver.problems)
@@ -129,6 +131,7 @@ class _Resolver:
             path = ("tasks", index, "id")
             try:
                 task = catalogue.task(entry.address, time_limit=entry.time_limit, options=entry.options)
+                task.check()
             except UserError as error:
                 self.problems.append(_task_problem(index, entry, error))
                 continue
@@ -168,7 +171,7 @@ class _Resolver:
         try:
             algorithm = definition.configure(overrides, task)
         except ParameterError as error:
-            self.problems.append(_parameter_problem(error, named, entry.address))
+            self.problems += [_parameter_problem(one, named, entry.address) for one in (error, *error.also)]
             return None
         except UserError as error:
             # What the task needs is missing: a model, a library. Every algorithm says so; once is enough.

@@ -25,6 +25,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from haepo_bench.errors import did_you_mean
 from haepo_bench.results.claims import DEFAULT_CANDIDATE, DEFAULT_MARGIN, DEFAULT_THRESHOLD
+from haepo_bench.suite.document import GLUED
 from haepo_bench.suite.language_keys import key_problems, with_keys
 from haepo_bench.tasks.address import canonical
 
@@ -116,11 +117,19 @@ def _workers(value: Any) -> Any:
 
 
 def _as_use(value: Any) -> Any:
-    return {"use": value} if isinstance(value, str) else value
+    return {"use": _no_key_in(value, AlgorithmEntry)} if isinstance(value, str) else value
 
 
 def _as_id(value: Any) -> Any:
-    return {"id": value} if isinstance(value, str) else value
+    return {"id": _no_key_in(value, TaskEntry)} if isinstance(value, str) else value
+
+
+def _no_key_in(text: str, entry: type[BaseModel]) -> str:
+    """The text, which is not one of the entry's keys with a value behind it."""
+    glued = GLUED.fullmatch(text)
+    if glued and glued[1] in entry.model_fields:
+        raise _error(f"a space is missing behind the colon of '{text}'", f"write {glued[1]}: {glued[2]}")
+    return text
 
 
 def _canonical_keys(value: Any) -> Any:

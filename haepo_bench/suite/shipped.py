@@ -26,7 +26,7 @@ def find_suite(name_or_path: str) -> Path:
     suites = list_suites()
     if name_or_path in suites:
         return suites[name_or_path]
-    names = did_you_mean(path.stem, suites, kind="suite")
+    names = did_you_mean(path.stem, suites, kind="suite", more="`haepo-bench list suites`")
     raise UserError(
         f"no such suite: '{name_or_path}' is neither a file nor the name of a suite that comes with haepo-bench",
         remedy=names or "`haepo-bench init` writes a suite to start from",

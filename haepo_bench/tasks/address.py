@@ -155,7 +155,7 @@ def parse(text: str) -> Address:
     while (call := _CALL.fullmatch(rest)) is not None:
         name, behind = call.groups()
         if name not in WRAPPERS:
-            raise UnknownName("wrapper", name, WRAPPERS, hint="haepo-bench list tasks")
+            raise UnknownName("wrapper", name, WRAPPERS, more="`haepo-bench list tasks`")
         if len(layers) == MAX_DEPTH:
             raise TaskError(f"more than {MAX_DEPTH} wrappers around a task", remedy="leave some out")
         task, *numbers = _arguments(text, behind)

@@ -6,6 +6,7 @@ the same task to libraries that expect a single environment.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -15,6 +16,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from haepo_bench.errors import EnvironmentFault
 from haepo_bench.results.columns import Column
 from haepo_bench.results.record import References
 
@@ -113,6 +115,13 @@ class VectorEnvironment(ABC):
         """What the task measures beside returns, of episodes that have ended: column to [seed, trajectory] float64."""
         return {}
 
+    def faults(self) -> dict[int, EnvironmentFault]:
+        """What environments of other people did wrong since this was last asked, by the row of the seed.
+
+        The seed's run fails. Whatever the environment shows and pays from then on has no meaning.
+        """
+        return {}
+
     def close(self) -> None:
         """Lets go of what the environment holds."""
 
@@ -176,6 +185,14 @@ class Task(ABC):
         """
         return self.grouped(trajectories)
 
+    def check(self) -> None:
+        """Tries what only a first step shows, before anything trains.
+
+        Raises:
+            TaskError: its environment does not do what an environment must.
+        """
+        return
+
     def expert(self) -> Array | None:
         """Actions [time, state] of a policy that is best, for tasks that number their states (`visited`); else None."""
         return None
@@ -203,6 +220,7 @@ class GymnasiumAdapter(gymnasium.Env[Array, Any]):
 
     def __init__(self, task: Task) -> None:
         self._vector = task.vector(1)
+        self._name = task.id
         self.observation_space = task.observation_space
         self.action_space = task.action_space
 
@@ -213,9 +231,17 @@ class GymnasiumAdapter(gymnasium.Env[Array, Any]):
 
     def step(self, action: Any) -> tuple[Array, float, bool, bool, dict[str, Any]]:
         step = self._vector.step(np.asarray(action)[None, None], np.ones((1, 1), dtype=bool))
+        reward = float(step.rewards[0, 0])
+        for fault in self._vector.faults().values():
+            raise fault
+        if np.isfinite(action).all():
+            if not isfinite(reward):
+                raise EnvironmentFault(self._name, f"returned the reward {reward}")
+            if not np.isfinite(step.observations).all():
+                raise EnvironmentFault(self._name, "returned observations that are not finite")
         return (
             step.observations[0, 0],
-            float(step.rewards[0, 0]),
+            reward,
             bool(step.terminated[0, 0]),
             bool(step.truncated[0, 0]),
             {"measures": {name: float(values[0, 0]) for name, values in self._vector.measures().items()}}

@@ -17,7 +17,8 @@ from gymnasium import spaces
 
 from haepo_bench.errors import TaskError, did_you_mean
 from haepo_bench.tasks.base import Array, Step, Task, VectorEnvironment
-from haepo_bench.tasks.gym import REFERENCES, checked_horizon, flat_actions, flat_observations
+from haepo_bench.tasks.foreign import flat_actions, flat_observations
+from haepo_bench.tasks.gym import REFERENCES, checked_horizon
 
 #: EnvPool's way to say that an environment has no time limit.
 _UNLIMITED = np.iinfo(np.int32).max
@@ -46,7 +47,13 @@ class EnvPoolTask(Task):
         if name not in known:
             raise TaskError(
                 f"EnvPool has no environment '{name}'",
-                remedy=did_you_mean(name, known, kind="environment", family="envpool/"),
+                remedy=did_you_mean(
+                    name,
+                    known,
+                    kind="environment",
+                    family="envpool/",
+                    more='`python -c "import envpool; print(envpool.list_all_envs())"`',
+                ),
             )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about the precision of bounds

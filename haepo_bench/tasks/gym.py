@@ -4,18 +4,24 @@ Environments of classic_control.py are stepped as arrays; all others one after t
 """
 
 import warnings
-from collections.abc import Sequence
 from typing import Any
 
 import gymnasium
-import numpy as np
 from gymnasium import spaces
 
 from haepo_bench.errors import TaskError, did_you_mean
 from haepo_bench.results.record import References
 from haepo_bench.tasks import minigrid
-from haepo_bench.tasks.base import MAX_HORIZON, Array, Step, Task, VectorEnvironment
+from haepo_bench.tasks.base import MAX_HORIZON, Task, VectorEnvironment
 from haepo_bench.tasks.classic_control import ARRAY_ENVIRONMENTS
+from haepo_bench.tasks.foreign import (
+    FlatEnvironment,
+    OneByOne,
+    first_step,
+    flat_actions,
+    flat_observations,
+    said_by,
+)
 
 _MEASURED = "random: mean of 10,000 episodes of the uniform policy; solved: the environment's reward threshold"
 
@@ -81,131 +87,42 @@ class GymTask(Task):
     def vector(self, trajectories: int) -> VectorEnvironment:
         if self.backend == "array":
             return ARRAY_ENVIRONMENTS[self._gymnasium_id](trajectories, self.horizon)
-        return _OneByOne(self, trajectories)
+        return self._one_by_one(trajectories)
 
     def paired(self, trajectories: int) -> VectorEnvironment:
         if self.backend == "array":
             return ARRAY_ENVIRONMENTS[self._gymnasium_id](trajectories, self.horizon, alike=True)
-        return _OneByOne(self, trajectories, alike=True)
+        return self._one_by_one(trajectories, alike=True)
+
+    def check(self) -> None:
+        if self.backend == "gymnasium":
+            environment = self._flat(self._make(self.horizon))
+            try:
+                first_step(environment)
+            finally:
+                environment.close()
 
     def environment(self) -> "gymnasium.Env[Any, Any]":
-        return _Flat(self._make(self.horizon), self._observations, self.action_space)
+        return self._flat(self._make(self.horizon))
+
+    def _one_by_one(self, trajectories: int, *, alike: bool = False) -> VectorEnvironment:
+        return OneByOne(self.environment, self.observation_space.shape[0], trajectories, alike=alike)
+
+    def _flat(self, made: "gymnasium.Env[Any, Any]") -> FlatEnvironment:
+        return FlatEnvironment(self.id, made, self._observations, self.action_space)
 
     def _make(self, horizon: int | None) -> "gymnasium.Env[Any, Any]":
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # that a newer version exists: the suite's author chose this one
+                # That a newer version exists: the suite's author chose this one.
+                warnings.filterwarnings("ignore", ".*is out of date", DeprecationWarning)
                 made = gymnasium.make(self._gymnasium_id, max_episode_steps=horizon, disable_env_checker=True)
             return minigrid.image(made) if self._minigrid else made
-        except (gymnasium.error.Error, ImportError, AttributeError, TypeError, ValueError) as error:
+        except (Exception, SystemExit) as error:  # other people's code can fail in any way
             raise TaskError(
-                f"gymnasium cannot make {self._gymnasium_id}: {' '.join(str(error).split())}",
+                f"gymnasium cannot make {self._gymnasium_id}: {said_by(error)}",
                 remedy="install what it names, or choose another environment",
             ) from error
-
-
-class Observations:
-    """Turns an environment's observations into flat float32 vectors, whole numbers into one-hot ones."""
-
-    def __init__(self, space: spaces.Box | spaces.Discrete) -> None:
-        self._original = space
-        if isinstance(space, spaces.Discrete):
-            self._start = int(space.start)
-            self._one_hot = np.eye(int(space.n), dtype=np.float32)
-            self.space = spaces.Box(0.0, 1.0, (int(space.n),), np.float32)
-        else:
-            low, high = (np.asarray(bound, np.float32).ravel() for bound in (space.low, space.high))
-            self.space = spaces.Box(low, high, dtype=np.float32)
-
-    def __call__(self, observation: Any) -> Array:
-        if isinstance(self._original, spaces.Discrete):
-            row: Array = self._one_hot[int(observation) - self._start]
-            return row
-        return np.asarray(observation, np.float32).ravel()
-
-    def rows(self, observations: Array) -> Array:
-        """[episode, ...] to [episode, feature]."""
-        if isinstance(self._original, spaces.Discrete):
-            rows: Array = self._one_hot[observations - self._start]
-            return rows
-        return observations.astype(np.float32).reshape(len(observations), -1)
-
-
-class _Flat(gymnasium.Wrapper[Array, Any, Any, Any]):
-    """Shows flat observations and takes flat actions."""
-
-    def __init__(self, env: "gymnasium.Env[Any, Any]", observations: Observations, actions: spaces.Space[Any]) -> None:
-        super().__init__(env)
-        self._observations = observations
-        self.observation_space = observations.space
-        self.action_space = actions
-        self._inner = env.action_space
-
-    @property
-    def spec(self) -> Any:  # type: ignore[override]  # as gymnasium.Wrapper itself does
-        """That of the innermost environment: this wrapper and MiniGrid's cannot be made from a specification."""
-        return self.env.unwrapped.spec
-
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
-        observation, info = self.env.reset(seed=seed, options=options)
-        return self._observations(observation), info
-
-    def step(self, action: Any) -> tuple[Array, Any, bool, bool, dict[str, Any]]:
-        if isinstance(self._inner, spaces.Discrete):
-            action = int(action) + int(self._inner.start)
-        else:
-            action = np.asarray(action, self._inner.dtype).reshape(self._inner.shape or ())
-        observation, reward, terminated, truncated, info = self.env.step(action)
-        return self._observations(observation), float(reward), terminated, truncated, info
-
-
-class _OneByOne(VectorEnvironment):
-    """One gymnasium environment an episode, made when first needed; only live episodes are stepped.
-
-    Args:
-        alike: whether all episodes of a seed start in one state, drawn anew at each reset.
-    """
-
-    def __init__(self, task: GymTask, trajectories: int, *, alike: bool = False) -> None:
-        self._task, self._trajectories, self._alike = task, trajectories, alike
-        self._environments: list[gymnasium.Env[Any, Any]] = []
-        (self._features,) = task.observation_space.shape
-
-    def reset(self, streams: Sequence[np.random.Generator]) -> Array:
-        observations = np.empty((len(streams), self._trajectories, self._features), np.float32)
-        while len(self._environments) < observations.shape[0] * self._trajectories:
-            self._environments.append(self._task.environment())
-        for row, stream in enumerate(streams):
-            seeds = stream.integers(2**31, size=self._trajectories)
-            for column, seed in enumerate(seeds):
-                environment = self._environments[row * self._trajectories + column]
-                observations[row, column], _ = environment.reset(seed=int(seeds[0] if self._alike else seed))
-                if self._alike:  # what happens after the start is each episode's own
-                    environment.unwrapped.np_random = np.random.default_rng(int(seed))
-        return observations
-
-    def restart(self, where: Array, streams: Sequence[np.random.Generator]) -> Array:
-        observations = np.empty((len(streams), self._features), np.float32)
-        for number, ((row, column), stream) in enumerate(zip(np.argwhere(where), streams, strict=True)):
-            environment = self._environments[row * self._trajectories + column]
-            observations[number], _ = environment.reset(seed=int(stream.integers(2**31)))
-        return observations
-
-    def step(self, actions: Array, live: Array) -> Step:
-        observations = np.zeros((*live.shape, self._features), np.float32)
-        rewards = np.zeros(live.shape)
-        terminated, truncated = np.zeros(live.shape, bool), np.zeros(live.shape, bool)
-        for row, column in np.argwhere(live):
-            environment = self._environments[row * self._trajectories + column]
-            observation, reward, end, cut, _ = environment.step(actions[row, column])
-            observations[row, column], rewards[row, column] = observation, reward
-            terminated[row, column], truncated[row, column] = end, cut
-        return Step(observations, rewards, terminated, truncated)
-
-    def close(self) -> None:
-        for environment in self._environments:
-            environment.close()
-        self._environments.clear()
 
 
 def make(variant: str, *, time_limit: int | None = None) -> Task:
@@ -218,10 +135,18 @@ def _spec(gymnasium_id: str) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return gymnasium.spec(gymnasium_id)
-    except (gymnasium.error.Error, ImportError, ValueError) as error:
+    except (Exception, SystemExit) as error:  # an id of a module imports it
+        # Of a name that does not exist, the remedy says more than gymnasium does.
+        said = "" if isinstance(error, gymnasium.error.NameNotFound) else f": {said_by(error)}"
         raise TaskError(
-            f"gymnasium has no environment '{gymnasium_id}': {' '.join(str(error).split())}",
-            remedy=did_you_mean(gymnasium_id, gymnasium.registry.keys(), kind="environment", family="gym/"),
+            f"gymnasium has no environment '{gymnasium_id}'{said}",
+            remedy=did_you_mean(
+                gymnasium_id,
+                gymnasium.registry.keys(),
+                kind="environment",
+                family="gym/",
+                more='`python -c "import gymnasium; gymnasium.pprint_registry()"`',
+            ),
         ) from error
 
 
@@ -240,26 +165,3 @@ def checked_horizon(name: str, limit: int | None, time_limit: int | None) -> int
             remedy=f"give the task a time_limit of at most {MAX_HORIZON:,}",
         )
     return horizon
-
-
-def flat_observations(gymnasium_id: str, space: spaces.Space[Any]) -> Observations:
-    """What flattens the observations of a space; raises TaskError where nothing can."""
-    if isinstance(space, spaces.Box | spaces.Discrete):
-        return Observations(space)
-    raise TaskError(
-        f"{gymnasium_id} has observations of kind {type(space).__name__}; only Box and Discrete can be flattened",
-        remedy="wrap it in an environment of your own that returns a Box",
-    )
-
-
-def flat_actions(gymnasium_id: str, space: spaces.Space[Any]) -> spaces.Discrete | spaces.Box:
-    """A space of actions as policies drive it; raises TaskError where none can."""
-    if isinstance(space, spaces.Discrete):
-        return spaces.Discrete(int(space.n))
-    if isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating):
-        low, high = (np.asarray(bound, np.float32).ravel() for bound in (space.low, space.high))
-        return spaces.Box(low, high, dtype=np.float32)
-    raise TaskError(
-        f"{gymnasium_id} has actions of kind {type(space).__name__}; only Discrete and Box of floats can be driven",
-        remedy="wrap it in an environment of your own that takes a Discrete or a Box",
-    )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from haepo_bench.errors import EnvironmentFault
 from haepo_bench.tasks.address import Layer
 from haepo_bench.tasks.base import Array, Step, Task, VectorEnvironment
 
@@ -39,6 +40,9 @@ class WrappedTask(Task):
     def paired(self, trajectories: int) -> VectorEnvironment:
         return self._wrap(self._inner.paired(trajectories))
 
+    def check(self) -> None:
+        self._inner.check()
+
     def expert(self) -> Array | None:
         return self._inner.expert()
 
@@ -67,6 +71,9 @@ class VectorWrapper(VectorEnvironment):
 
     def measures(self) -> dict[str, Array]:
         return self._inner.measures()
+
+    def faults(self) -> dict[int, EnvironmentFault]:
+        return self._inner.faults()
 
     def close(self) -> None:
         self._inner.close()

@@ -39,11 +39,15 @@ class Evaluator:
             device=device,
         )
         sampled, greedy = rollout.returns[:, : self._episodes], rollout.returns[:, self._episodes :]
+        faults = [rollout.faults.get(row) for row in range(len(due))]
         retained = [{}] * len(due) if visited is None else [{"goals_retained": float(v[goals].mean())} for v in visited]
-        return [
-            Evaluation(float(a.mean()), float(a.std()), float(b.mean()), int(steps), measures)
-            for a, b, steps, measures in zip(sampled, greedy, rollout.lengths.sum(-1), retained, strict=True)
-        ]
+        with np.errstate(over="ignore", invalid="ignore"):  # the recorder sees to it
+            return [
+                Evaluation(float(a.mean()), float(a.std()), float(b.mean()), int(steps), measures, fault=fault)
+                for a, b, steps, measures, fault in zip(
+                    sampled, greedy, rollout.lengths.sum(-1), retained, faults, strict=True
+                )
+            ]
 
     def serve(
         self,

@@ -7,6 +7,7 @@ from typing import Generic, Protocol, Self, TypeVar
 import torch
 from torch import Tensor
 
+from haepo_bench.errors import EnvironmentFault
 from haepo_bench.policies.heads import Head
 from haepo_bench.policies.shapes import Array
 from haepo_bench.tasks.base import Task
@@ -31,9 +32,9 @@ C = TypeVar("C", bound=Collected)
 
 
 class Loop(ABC, Generic[C]):
-    """Trains several seeds on one task until each is done or diverged.
+    """Trains several seeds on one task until each is done, diverged or failed.
 
-    Row i of every [seed, ...] tensor belongs to `self.seeds[i]`; seeds that are done or diverged leave by slicing.
+    Row i of every [seed, ...] tensor belongs to `self.seeds[i]`; seeds that are over leave by slicing.
     """
 
     task: Task
@@ -50,7 +51,7 @@ class Loop(ABC, Generic[C]):
     device: str
 
     def train(self) -> None:
-        """Runs until every seed is done or diverged."""
+        """Runs until every seed is over."""
         iteration = 0
         self._alignment = RewardAlignment(self.task, self._log_probs(range(len(self.seeds))))
         self.recorder.begin(self.seeds)
@@ -114,25 +115,48 @@ class Loop(ABC, Generic[C]):
         self._alignment.keep(rows)
         self.seeds = [self.seeds[row] for row in rows]
 
-    def report_collected(self, row: int, episodes: Episodes, *, steps: int, total: int, finite: bool) -> None:
+    def report_collected(
+        self, row: int, episodes: Episodes, *, steps: int, total: int, fault: EnvironmentFault | None, diverged: str
+    ) -> None:
         """Tells the recorder what one seed collected.
 
         Args:
             steps: env steps of this iteration.
             total: env steps of the seed so far, these included.
-            finite: whether all rewards were.
+            fault: of the environment.
+            diverged: why the returns are no numbers to learn from; empty where they are.
         """
         seed, columns = self.seeds[row], episodes.columns(self.exploration, row, total)
         self.recorder.collected(seed, steps, len(episodes.returns), columns)
-        if not finite and seed in self.recorder.live:
-            self.recorder.diverged(seed, "the task returned a reward that is not finite")
+        if seed not in self.recorder.live:
+            return
+        if fault is not None:
+            self.recorder.failed(seed, fault)
+        elif diverged:
+            self.recorder.diverged(seed, diverged)
 
-    def report_updated(self, row: int, gradient_steps: int, diagnostics: Mapping[str, float], *, finite: bool) -> None:
-        """Tells the recorder how one seed's update went; `finite`: whether its losses and parameters are."""
+    def report_updated(
+        self,
+        row: int,
+        gradient_steps: int,
+        diagnostics: Mapping[str, float],
+        *,
+        finite: bool,
+        observed: Callable[[], Tensor],
+    ) -> None:
+        """Tells the recorder how one seed's update went.
+
+        Args:
+            finite: whether its losses and parameters are.
+            observed: all that its policy was shown.
+        """
+        seed = self.seeds[row]
         if finite:
-            self.recorder.updated(self.seeds[row], gradient_steps, diagnostics)
+            self.recorder.updated(seed, gradient_steps, diagnostics)
+        elif not bool(torch.isfinite(observed()).all()):
+            self.recorder.failed(seed, EnvironmentFault(self.task.id, "returned observations that are not finite"))
         else:
-            self.recorder.diverged(self.seeds[row], "the loss or a parameter is not finite")
+            self.recorder.diverged(seed, "the loss or a parameter is not finite")
 
     def _stay(self) -> list[int]:
         """Lets the seeds leave that the recorder has finished; returns the rows that stay."""

@@ -10,7 +10,7 @@ from haepo_bench.objectives.base import Objective
 from haepo_bench.tasks.base import Task
 from haepo_bench.training.algorithm import Algorithm, ParameterDescription
 from haepo_bench.training.definition import ObjectiveDefinition, control_without, information
-from haepo_bench.training.parameters import check_comparison, check_names, describe_fields, validated
+from haepo_bench.training.parameters import check_comparison, check_overrides, describe_fields, validated
 from haepo_bench.training.recorder import Recorder
 from haepo_bench.training.settings import TrainerSettings
 
@@ -56,7 +56,7 @@ class NativeDefinition(ObjectiveDefinition):
 
     def configure(self, overrides: Mapping[str, Any], task: Task) -> Algorithm:
         own, shared = set(self.objective.model_fields), set(TrainerSettings.model_fields)
-        check_names(overrides, own | shared, self.name)
+        check_overrides(overrides, (self.objective, TrainerSettings), self.name)
         objective = validated(self.objective, {k: v for k, v in overrides.items() if k in own})
         settings = validated(
             TrainerSettings,

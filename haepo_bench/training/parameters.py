@@ -13,17 +13,25 @@ from haepo_bench.training.algorithm import ParameterDescription
 M = TypeVar("M", bound=BaseModel)
 
 
-def check_names(overrides: Mapping[str, Any], known: set[str], algorithm: str) -> None:
-    """Refuses hyper-parameters that an algorithm does not have.
+def check_overrides(overrides: Mapping[str, Any], models: Sequence[type[BaseModel]], algorithm: str) -> None:
+    """Refuses hyper-parameters that an algorithm does not have, and values that they do not take: all at once.
 
     Raises:
         ParameterError: with near names.
     """
-    for name in overrides:
-        if name not in known:
-            raise ParameterError(
-                name, f"{algorithm} has no parameter '{name}'", remedy=did_you_mean(name, known, kind="parameter")
-            )
+    known = {name for model in models for name in model.model_fields}
+    found = [
+        ParameterError(
+            name,
+            f"{algorithm} has no parameter '{name}'",
+            remedy=did_you_mean(name, known, kind="parameter", more=f"`haepo-bench describe {algorithm}`"),
+        )
+        for name in overrides
+        if name not in known
+    ]
+    for model in models:
+        found += _wrong_values(model, {k: v for k, v in overrides.items() if k in model.model_fields})
+    ParameterError.raise_all(found)
 
 
 def check_comparison(algorithm: str, objective: Objective, parameter: str, value: int, *, groups: int) -> None:
@@ -51,21 +59,30 @@ def validated(model: type[M], values: Mapping[str, Any]) -> M:
     """`model(**values)`.
 
     Raises:
-        ParameterError: for the first value that does not fit.
+        ParameterError: for the values that do not fit.
     """
+    ParameterError.raise_all(_wrong_values(model, values))
+    return model.model_validate(dict(values))
+
+
+def _wrong_values(model: type[BaseModel], values: Mapping[str, Any]) -> list[ParameterError]:
+    """One error for each value that does not fit."""
+    found = {}
     for name, value in values.items():
         # Python counts True as 1, and so would pydantic.
         if isinstance(value, bool) and model.model_fields[name].annotation is not bool:
-            raise ParameterError(name, f"{name}: a number or a name was expected, not {str(value).lower()}")
+            problem = f"{name}: a number or a name was expected, not {str(value).lower()}"
+            found[name] = ParameterError(name, problem)
     try:
-        return model.model_validate(dict(values))
+        model.model_validate(dict(values))
     except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0])
         described = {d.name: d for d in describe_fields(model)}
-        remedy = f"{name} is {described[name].type}" if name in described else ""
-        message = str(first["msg"])
-        raise ParameterError(name, f"{name}: {message[:1].lower()}{message[1:]}", remedy=remedy) from None
+        for one in error.errors(include_url=False):
+            name, message = str(one["loc"][0]), str(one["msg"])
+            remedy = f"{name} is {described[name].type}" if name in described else ""
+            problem = f"{name}: {message[:1].lower()}{message[1:]}".replace("valid tuple", "list")
+            found.setdefault(name, ParameterError(name, problem, remedy=remedy))
+    return list(found.values())
 
 
 def describe_fields(model: type[BaseModel]) -> list[ParameterDescription]:

@@ -9,7 +9,7 @@ from haepo_bench.results.record import Information
 from haepo_bench.tasks.base import Task
 from haepo_bench.training.algorithm import Algorithm, ParameterDescription
 from haepo_bench.training.definition import ObjectiveDefinition
-from haepo_bench.training.parameters import check_names, describe_fields, validated
+from haepo_bench.training.parameters import check_overrides, describe_fields, validated
 from haepo_bench.training.ppo_settings import OURS_SOURCE, ZOO_SOURCE, SegmentSettings, zoo_settings
 from haepo_bench.training.recorder import Recorder
 
@@ -53,7 +53,7 @@ class SegmentDefinition(ObjectiveDefinition):
 
     def configure(self, overrides: Mapping[str, Any], task: Task) -> Algorithm:
         own, shared = set(self.objective.model_fields), set(SegmentSettings.model_fields)
-        check_names(overrides, own | shared, self.name)
+        check_overrides(overrides, (self.objective, SegmentSettings), self.name)
         base, (whose, *reasons) = self.settings_for(task)
         if overrides:
             whose += f", except {', '.join(sorted(overrides))}"

@@ -17,7 +17,7 @@ from haepo_bench.errors import ParameterError
 from haepo_bench.results.record import Information
 from haepo_bench.tasks.base import LANGUAGE, Task
 from haepo_bench.training.algorithm import Algorithm, AlgorithmDefinition, ParameterDescription
-from haepo_bench.training.parameters import check_names, describe_fields, validated
+from haepo_bench.training.parameters import check_overrides, describe_fields, validated
 from haepo_bench.training.ppo_settings import OURS_SOURCE, ZOO, ZOO_SOURCE, PPOSettings, zoo_settings
 from haepo_bench.training.recorder import Recorder
 
@@ -67,10 +67,13 @@ class PPO(AlgorithmDefinition):
     def refuses(self, task: Task) -> str | None:
         if task.backend == LANGUAGE:
             return "Stable-Baselines3 has no policy for token sequences; ppo-batched trains language models"
+        space = task.action_space
+        if isinstance(space, spaces.Box) and not (np.isfinite(space.low) & np.isfinite(space.high)).all():
+            return "Stable-Baselines3 takes only actions with finite bounds; ppo-batched needs none"
         return None
 
     def configure(self, overrides: Mapping[str, Any], task: Task) -> SB3PPO:
-        check_names(overrides, set(PPOSettings.model_fields), self.name)
+        check_overrides(overrides, (PPOSettings,), self.name)
         published = zoo_settings(task.id)
         base = published[1] if published else {}
         whose = f"PPO: {ZOO_SOURCE} settings for {published[0]}" if published else f"PPO: {OURS_SOURCE}"

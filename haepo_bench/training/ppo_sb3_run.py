@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import gymnasium
 import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
@@ -12,6 +13,7 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 from torch import Tensor
 
+from haepo_bench.errors import EnvironmentFault
 from haepo_bench.policies.shapes import Array
 from haepo_bench.tasks.base import Task
 from haepo_bench.tasks.probes import ProbeSet
@@ -21,7 +23,7 @@ from haepo_bench.training.exploration import Episodes, Exploration
 from haepo_bench.training.heads import make_head
 from haepo_bench.training.ppo_settings import PPOSettings
 from haepo_bench.training.recorder import Recorder
-from haepo_bench.training.rollout import Actor
+from haepo_bench.training.rollout import Actor, unlearnable
 from haepo_bench.training.streams import hashed_seed
 
 _ACTIVATIONS = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU}
@@ -32,7 +34,7 @@ _NEVER = 2**62
 
 def train_seed(task: Task, seed: int, settings: PPOSettings, recorder: Recorder, device: str) -> None:
     """Trains one seed until the recorder's budget."""
-    environments: Any = DummyVecEnv([lambda: Monitor(task.training().environment())] * settings.n_envs)
+    environments: Any = DummyVecEnv([lambda: Monitor(_Learnable(task.training().environment()))] * settings.n_envs)
     if settings.normalize:
         environments = VecNormalize(environments, gamma=settings.gamma)
     evaluator = Evaluator(task, make_head(task), recorder.episodes)
@@ -72,6 +74,10 @@ def train_seed(task: Task, seed: int, settings: PPOSettings, recorder: Recorder,
                 callback=_Reporter(task, seed, recorder, evaluator),
                 log_interval=_NEVER,
             )
+        except _Over:
+            pass
+        except EnvironmentFault as fault:
+            recorder.failed(seed, fault)
         except _Diverged as diverged:
             recorder.diverged(seed, str(diverged))
         except (ValueError, RuntimeError):
@@ -86,6 +92,20 @@ def train_seed(task: Task, seed: int, settings: PPOSettings, recorder: Recorder,
 
 class _Diverged(Exception):
     """Something became NaN or infinite; the message says what."""
+
+
+class _Learnable(gymnasium.Wrapper[Array, Any, Array, Any]):
+    """Ends the run at rewards that Stable-Baselines3 cannot keep."""
+
+    def step(self, action: Any) -> tuple[Array, Any, bool, bool, dict[str, Any]]:
+        step = self.env.step(action)
+        if problem := unlearnable(step[1]):  # type: ignore[arg-type]  # SupportsFloat; the tasks' are floats
+            raise _Diverged(problem)
+        return step
+
+
+class _Over(Exception):
+    """The evaluation ended the run before its budget."""
 
 
 class _Reporter(BaseCallback):
@@ -159,7 +179,7 @@ class _Reporter(BaseCallback):
     def _report(self) -> None:
         episodes = self._episodes
         if not all(math.isfinite(value) for value in episodes.returns):
-            raise _Diverged("the task returned a reward that is not finite")
+            raise _Diverged("the sum of an episode's rewards is not finite")
         taken = self.num_timesteps - self._reported
         self._recorder.collected(
             self._seed, taken, len(episodes.returns), episodes.columns(self._exploration, 0, self.num_timesteps)
@@ -181,6 +201,8 @@ class _Reporter(BaseCallback):
                     named |= {"obs_rms.mean": running.mean, "obs_rms.var": running.var}
                 self._recorder.policy(self._seed, named)
             self._recorder.evaluated(self._seed, evaluation._replace(measures={**evaluation.measures, **columns}))
+            if self._seed not in self._recorder.live:
+                raise _Over
         self._recorder.progress()
 
 

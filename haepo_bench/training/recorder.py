@@ -17,9 +17,13 @@ from typing import Any, NamedTuple, Protocol
 
 from numpy.typing import NDArray
 
+from haepo_bench.errors import EnvironmentFault
 from haepo_bench.results.columns import MEASURED
 from haepo_bench.results.declared_columns import apart
 from haepo_bench.results.record import Number, Status, finite
+
+#: Returns beyond are those of a run that diverged: training computes in single precision.
+MAX_RETURN = 3.4e38
 
 
 class Evaluation(NamedTuple):
@@ -32,6 +36,7 @@ class Evaluation(NamedTuple):
         env_steps: steps that the evaluation took.
         measures: what else was measured, by column.
         final: what is measured only at the budget, by its name in the record's `final`.
+        fault: of the environment; what else stands here then has no meaning.
     """
 
     sampled: float
@@ -40,6 +45,7 @@ class Evaluation(NamedTuple):
     env_steps: int
     measures: Mapping[str, float] = MappingProxyType({})
     final: Mapping[str, float] = MappingProxyType({})
+    fault: EnvironmentFault | None = None
 
 
 class Checkpoints(Protocol):
@@ -126,6 +132,7 @@ class Recorder:
         every: env steps between marks.
         episodes: evaluation episodes.
         on_finished: called once for each seed that is done or diverged.
+        on_failed: called once for each seed that fails by itself, with the reason; where nobody listens, it is raised.
         on_progress: called now and then.
         on_policy: given each seed's final policy; None where nobody keeps policies.
         checkpoints: where runs that can be continued keep their state; None where nobody keeps it.
@@ -139,6 +146,7 @@ class Recorder:
         every: int,
         episodes: int,
         on_finished: Callable[[SeedResult], None] = lambda result: None,
+        on_failed: Callable[[int, Exception], None] | None = None,
         on_progress: Callable[[Progress], None] = lambda progress: None,
         on_policy: Callable[[int, Mapping[str, NDArray[Any]]], None] | None = None,
         checkpoints: "Checkpoints | None" = None,
@@ -148,6 +156,7 @@ class Recorder:
         self.marks = marks(every, budget)
         self._seeds = {seed: _Seed() for seed in seeds}
         self._on_finished = on_finished
+        self._on_failed = on_failed
         self._on_progress = on_progress
         self._on_policy = on_policy
         self._checkpoints = checkpoints
@@ -162,7 +171,7 @@ class Recorder:
 
     @property
     def live(self) -> list[int]:
-        """Seeds that are neither done nor diverged, in their first order."""
+        """Seeds that are neither done, nor diverged, nor failed, in their first order."""
         return [seed for seed, state in self._seeds.items() if not state.finished]
 
     def collected(
@@ -192,9 +201,14 @@ class Recorder:
         """The evaluation of `seed`'s current policy; it serves every mark that the policy crossed."""
         self._tick()
         state = self._seeds[seed]
-        if not math.isfinite(evaluation.sampled) or not math.isfinite(evaluation.greedy):
-            self.diverged(seed, "the evaluation return is not finite")
+        if evaluation.fault is not None:
+            self.failed(seed, evaluation.fault)
             return
+        for value in (evaluation.sampled, evaluation.greedy, evaluation.sampled_std):
+            if not abs(value) <= MAX_RETURN:  # NaN is not, either
+                problem = "is not finite" if not math.isfinite(value) else f"is {value:.3g}, beyond single precision"
+                self.diverged(seed, f"the evaluation return {problem}")
+                return
         state.latest = evaluation.sampled
         state.evaluation_env_steps += evaluation.env_steps
         reached = self._reached(state)
@@ -231,6 +245,14 @@ class Recorder:
         """`seed` became non-finite: it ends here, with nulls from the next mark on."""
         self._tick()
         self._finish(seed, "diverged", reason)
+
+    def failed(self, seed: int, reason: Exception) -> None:
+        """`seed` has no result for a reason of its own; the other seeds go on."""
+        self._tick()
+        self._seeds[seed].finished = True
+        if self._on_failed is None:
+            raise reason
+        self._on_failed(seed, reason)
 
     def ending(self, seed: int) -> bool:
         """Whether `seed` has reached the budget: its next evaluation finishes it."""

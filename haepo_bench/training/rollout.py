@@ -1,7 +1,7 @@
 """Collecting complete episodes of many seeds at once."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -9,9 +9,11 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
+from haepo_bench.errors import EnvironmentFault
 from haepo_bench.policies.heads import Head
 from haepo_bench.policies.shapes import Array
 from haepo_bench.tasks.base import Task, VectorEnvironment
+from haepo_bench.training.recorder import MAX_RETURN
 
 #: (observations [seed, feature, row], noise [seed, row, *noise], greedy [row] or None) to actions [seed, row, *action].
 Actor = Callable[[Tensor, Tensor, Tensor | None], Tensor]
@@ -43,6 +45,7 @@ class Rollout:
         lengths: [seed, trajectory] steps taken.
         returns: [seed, trajectory] float64 undiscounted return.
         measures: what the task measures beside returns, column to [seed, trajectory].
+        faults: by seed row, what the environment did wrong; of seeds that have not failed yet.
     """
 
     observations: Tensor
@@ -52,6 +55,7 @@ class Rollout:
     lengths: Array
     returns: Array
     measures: dict[str, Array]
+    faults: Mapping[int, EnvironmentFault] = field(default_factory=dict)
 
     def select(self, seeds: Sequence[int]) -> "Rollout":
         """The rollouts of some seed rows."""
@@ -142,14 +146,20 @@ class Collector:
             self._mark(visited, np.ones_like(live) & counted)
         taken_steps = mask[:steps]
         paid = np.where(taken_steps, rewards[:steps], 0.0)
+        with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is looked at by who reads the returns
+            returns = paid.sum(0)
+        faults = self._environment.faults()
+        if not np.isfinite(returns).all():
+            faults = reward_faults(self._task, paid, actions[:steps].numpy()) | faults
         return Rollout(
             torch.from_numpy(observations[:steps].transpose(1, 2, 3, 0)),
             actions[:steps].movedim(0, 2),
             torch.from_numpy(np.ascontiguousarray(paid.transpose(1, 2, 0))),
             torch.from_numpy(taken_steps.transpose(1, 2, 0)),
             taken_steps.sum(0),
-            paid.sum(0),
+            returns,
             self._environment.measures(),
+            faults,
         )
 
     def _noise(self, streams: Sequence[np.random.Generator], device: str) -> Sequence[Tensor]:
@@ -168,6 +178,34 @@ class Collector:
     def close(self) -> None:
         """Lets go of the environment."""
         self._environment.close()
+
+
+def reward_faults(task: Task, rewards: Array, actions: Array) -> dict[int, EnvironmentFault]:
+    """Rewards that are not finite although the actions are, by seed row.
+
+    Args:
+        rewards: [step, seed, trajectory], zero where no step was taken.
+        actions: [step, seed, trajectory, *action].
+    """
+    sane = np.isfinite(actions).reshape(*rewards.shape, -1).all(-1)
+    faults: dict[int, EnvironmentFault] = {}
+    for step, row, trajectory in np.argwhere(~np.isfinite(rewards) & sane).tolist():
+        value = rewards[step, row, trajectory]
+        problem = f"returned the reward {value} at step {step + 1} of an episode"
+        faults.setdefault(row, EnvironmentFault(task.id, problem))
+    return faults
+
+
+def too_large(returns: Array) -> str:
+    """Why a seed with such returns [episode] has diverged; empty where it has not."""
+    beyond = returns[~(np.abs(returns) <= MAX_RETURN)]
+    return f"an episode's return is {beyond[0]:.3g}, more than single precision holds" if beyond.size else ""
+
+
+def unlearnable(reward: float) -> str:
+    """Why a seed with such a reward has diverged; empty where it has not."""
+    fine = abs(reward) <= MAX_RETURN  # NaN is not, either
+    return "" if fine else f"the task returned the reward {reward:.3g}, which single precision does not hold"
 
 
 def action_bounds(task: Task) -> tuple[Array, Array] | None:

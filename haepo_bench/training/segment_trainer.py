@@ -4,6 +4,7 @@ The order of things is that of stable_baselines3/common/on_policy_algorithm.py a
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -71,9 +72,15 @@ class SegmentTrainer(Loop[Segments]):
         left = -(-(self.recorder.budget - self.collector.env_steps) // K)
         steps = min(self.settings.n_steps, left)
         segments = self.collector.collect(self.parameters, iteration, steps)
-        finite = torch.isfinite(segments.rewards).all(1).tolist()
         for row, episodes in enumerate(segments.episodes):
-            self.report_collected(row, episodes, steps=steps * K, total=self.collector.env_steps, finite=finite[row])
+            self.report_collected(
+                row,
+                episodes,
+                steps=steps * K,
+                total=self.collector.env_steps,
+                fault=segments.faults.get(row),
+                diverged=segments.diverged.get(row, ""),
+            )
         return segments
 
     def update(self, collected: Segments, iteration: int) -> None:
@@ -86,7 +93,8 @@ class SegmentTrainer(Loop[Segments]):
         finite = torch.isfinite(self.parameters).all(1).tolist()
         for row, (gradient_steps, diagnostics) in enumerate(_means(seen)):
             fine = finite[row] and bool(np.isfinite(diagnostics["loss"]))
-            self.report_updated(row, gradient_steps, diagnostics, finite=fine)
+            observed = partial(collected.observations.__getitem__, row)
+            self.report_updated(row, gradient_steps, diagnostics, finite=fine, observed=observed)
 
     def _learn(
         self, minibatches: Minibatches, orders: Sequence[np.random.Generator], objective: Objective

@@ -4,13 +4,14 @@ Same-step autoreset: what is observed after an episode's last step is the next e
 old episode's last one serves only to bootstrap where the episode was cut off.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from haepo_bench.errors import EnvironmentFault
 from haepo_bench.policies.actor_critic import ActorCritic
 from haepo_bench.policies.mlp import Folded
 from haepo_bench.policies.shapes import CHUNK_ROWS, Array, pad
@@ -19,7 +20,8 @@ from haepo_bench.training.advantages import generalised_advantages
 from haepo_bench.training.exploration import Episodes, Exploration
 from haepo_bench.training.normalisation import Normalisation
 from haepo_bench.training.ppo_settings import SegmentSettings
-from haepo_bench.training.rollout import action_bounds, clip_actions
+from haepo_bench.training.recorder import MAX_RETURN
+from haepo_bench.training.rollout import action_bounds, clip_actions, unlearnable
 from haepo_bench.training.streams import stream
 
 
@@ -36,6 +38,8 @@ class Segments:
         values: V when the steps were taken [seed, row].
         advantages: generalised advantage estimates [seed, row].
         episodes: the episodes that ended, one entry a seed.
+        faults: by seed row, what the environment did wrong; of seeds that have not failed yet.
+        diverged: by seed row, why rewards are no numbers to learn from; likewise.
     """
 
     observations: Tensor
@@ -46,12 +50,18 @@ class Segments:
     values: Tensor
     advantages: Tensor
     episodes: tuple["Episodes", ...]
+    faults: Mapping[int, EnvironmentFault] = field(default_factory=dict)
+    diverged: Mapping[int, str] = field(default_factory=dict)
 
     def select(self, rows: Sequence[int]) -> "Segments":
         """The segments of some seeds."""
         if len(rows) == len(self.episodes):
             return self
-        tensors = {field.name: getattr(self, field.name)[rows] for field in fields(self) if field.name != "episodes"}
+        tensors = {
+            each.name: getattr(self, each.name)[rows]
+            for each in fields(self)
+            if each.name not in {"episodes", "faults", "diverged"}
+        }
         return Segments(**tensors, episodes=tuple(self.episodes[row] for row in rows))
 
 
@@ -80,6 +90,8 @@ class SegmentCollector:
         features = task.observation_space.shape[0]
         self.normalisation = Normalisation(S, K, features, settings.gamma) if settings.normalize else None
         self._exploration = exploration
+        self._faults: dict[int, EnvironmentFault] = {}
+        self._diverged: dict[int, str] = {}
         self._started = S  # seeds that the environment was reset with
         self._chunk = network.padded_rows(min(CHUNK_ROWS, K * settings.n_steps))
         first = self._environment.reset([stream("environment", seed) for seed in seeds])
@@ -106,7 +118,7 @@ class SegmentCollector:
             outputs = self._network.policy.outputs(folded[0], _rows(self._current, rows).to(parameters.device))
             taken = head.sample(outputs, noise[:, :, t], None)[:, :K].cpu()
             actions[:, :, t] = taken
-            step = self._step(clip_actions(taken.numpy(), bounds))
+            step = self._learnable(self._step(clip_actions(taken.numpy(), bounds)), taken.numpy())
             over[:, :, t] = step.terminated | step.truncated
             self._current, paid = self._turn(step, over[:, :, t], episodes)
             cut = step.truncated & ~step.terminated
@@ -116,7 +128,24 @@ class SegmentCollector:
                     last = self.normalisation.observations(last)
                 paid = np.where(cut, paid + self._settings.gamma * self._values(folded, last), paid)
             rewards[:, :, t] = paid
-        return self._segments(folded, observations, actions, rewards, over, episodes)
+        segments = self._segments(folded, observations, actions, rewards, over, episodes)
+        found = self._environment.faults()
+        faults = {row: found[place] for row, place in enumerate(self._places.tolist()) if place in found}
+        self._faults, faults = {}, {**self._faults, **faults}
+        self._diverged, diverged = {}, self._diverged
+        return replace(segments, faults=faults, diverged=diverged)
+
+    def _learnable(self, step: Step, actions: Array) -> Step:
+        """The step with rewards that single precision holds; notes for which seeds it has others."""
+        fine = np.abs(step.rewards) <= MAX_RETURN  # NaN is not, either
+        if fine.all():
+            return step
+        for row, column in np.argwhere(~fine):
+            value = step.rewards[row, column]
+            if not np.isfinite(value) and np.isfinite(actions[row, column]).all():
+                self._faults.setdefault(int(row), EnvironmentFault(self._task.id, f"returned the reward {value}"))
+            self._diverged.setdefault(int(row), unlearnable(value))
+        return step._replace(rewards=np.where(fine, step.rewards, 0.0))
 
     def _segments(
         self,

@@ -21,7 +21,7 @@ from haepo_bench.training.history import History, Prefixes
 from haepo_bench.training.loop import Loop, acting
 from haepo_bench.training.recorder import Recorder
 from haepo_bench.training.reference import ReferenceSample
-from haepo_bench.training.rollout import Collector, Opening, Rollout
+from haepo_bench.training.rollout import Collector, Opening, Rollout, too_large
 from haepo_bench.training.settings import TrainerSettings
 from haepo_bench.training.streams import stream
 from haepo_bench.training.update import Update
@@ -118,9 +118,15 @@ class Trainer(Loop[Rollout]):
             self.env_steps[seed] = int(ends[-1])
             measures = {name: values[row].tolist() for name, values in rollout.measures.items()}
             episodes = Episodes(rollout.returns[row].tolist(), ends.tolist(), measures)
-            finite = bool(np.isfinite(rollout.returns[row]).all())
             steps = int(rollout.lengths[row].sum())
-            self.report_collected(row, episodes, steps=steps, total=self.env_steps[seed], finite=finite)
+            self.report_collected(
+                row,
+                episodes,
+                steps=steps,
+                total=self.env_steps[seed],
+                fault=rollout.faults.get(row),
+                diverged=too_large(rollout.returns[row]),
+            )
 
     def _renews(self, iteration: int) -> bool:
         """Whether the policy of this iteration becomes the reference for it and for some that follow."""
@@ -168,7 +174,8 @@ class Trainer(Loop[Rollout]):
             own = {name: value[row] for name, value in values.items()}
             if self.settings.epochs == 1:
                 del own["kl_previous"]
-            self.report_updated(row, self.settings.epochs, own, finite=finite[row])
+            observed = partial(_observed, collected, row)
+            self.report_updated(row, self.settings.epochs, own, finite=finite[row], observed=observed)
 
     def _clip(self, gradient: Tensor) -> Tensor:
         """Scales each seed's gradient [seed, parameter] down to the largest norm allowed; returns the norms before."""
@@ -199,3 +206,8 @@ class Trainer(Loop[Rollout]):
         if self.expert is not None:
             self.expert.close()
         self.evaluator.close()
+
+
+def _observed(rollout: Rollout, row: int) -> Tensor:
+    """All observations of a seed's steps, [feature, step]."""
+    return rollout.observations[row][:, rollout.mask[row]]

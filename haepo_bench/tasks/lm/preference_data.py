@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from haepo_bench.errors import TaskError
 from haepo_bench.tasks.lm.hub import first_line, look_up, not_reached
+from haepo_bench.tasks.lm.paths import is_path
 
 SUFFIXES = (".jsonl", ".parquet")
 _HUMAN = {"user": "Human", "assistant": "Assistant", "system": "System"}
@@ -68,7 +69,7 @@ def _values(source: str) -> Iterator[tuple[Mapping[str, Any], str]]:
         yield from _parquet(path, source)
     elif path.is_file():
         yield from _json_lines(path, source)
-    elif path.suffix in SUFFIXES or path.is_absolute() or source.startswith((".", "~")):
+    elif is_path(source):
         raise TaskError(
             f"there is no file '{source}'", remedy=f"paths count from the folder of the command, {Path.cwd()}"
         )

@@ -15,6 +15,7 @@ import numpy as np
 from haepo_bench.errors import TaskError
 from haepo_bench.tasks.language import Example, Floats
 from haepo_bench.tasks.lm.hub import first_line, model_of, quiet_transformers
+from haepo_bench.tasks.lm.paths import refuse_path
 from haepo_bench.tasks.lm.weights import check_finite, is_small, load_whole
 
 #: Texts that are scored at a time.
@@ -45,9 +46,8 @@ class RewardModel:
         if self._folder is not None:
             self._source, self._revision = str(folder) if name.startswith("~") else name, "main"
             _check_files(folder, name)
-        elif folder.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
-            raise TaskError(f"there is no folder '{name}' with a reward model", remedy="is the path right?")
         else:
+            refuse_path(name, "reward model")
             self._revision, self._source = model_of(name, "reward model")
         try:
             self._config = transformers.AutoConfig.from_pretrained(self._source, revision=self._revision)

@@ -14,7 +14,7 @@ from haepo_bench.training.definition import ObjectiveDefinition, control_without
 from haepo_bench.training.language.checks import check_task, try_rewards
 from haepo_bench.training.language.models import Source, check_extra, find_source, load_texts
 from haepo_bench.training.language.settings import LanguageSegmentSettings, LanguageSettings
-from haepo_bench.training.parameters import check_comparison, check_names, describe_fields, validated
+from haepo_bench.training.parameters import check_comparison, check_overrides, describe_fields, validated
 from haepo_bench.training.recorder import Recorder
 
 #: Hyper-parameters of losses whose defaults are others than with small policies, each with its source. All prompts of
@@ -137,7 +137,7 @@ def language_algorithm(
     """
     chosen = settings_class(objective)
     own, shared = set(objective.model_fields), set(chosen.model_fields)
-    check_names(overrides, own | shared, name)
+    check_overrides(overrides, (objective, chosen), name)
     changed = {field: default for field, (default, _) in _LOSS_DEFAULTS.items() if field in own}
     values = {"reference": objective.reference, **defaults, **changed, **overrides}
     settings = validated(chosen, {k: v for k, v in values.items() if k in shared})

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from haepo_bench.errors import TaskError, UserError
 from haepo_bench.tasks.language import TINY, LanguageTask
 from haepo_bench.tasks.lm.hub import first_line, model_of, quiet_transformers
+from haepo_bench.tasks.lm.paths import refuse_path
 from haepo_bench.tasks.lm.weights import check_finite, is_small, load_whole
 from haepo_bench.training.language.texts import Texts
 
@@ -65,8 +66,7 @@ def find_source(model: str) -> Source:
     folder = Path(model).expanduser()
     if folder.is_dir():
         return _checked_folder(str(folder.resolve()), tuple(_stamps(folder)))
-    if model.startswith((".", "/", "~")) or model.count("/") > 1:
-        raise TaskError(f"there is no folder '{model}' to load a model from", remedy="correct the path")
+    refuse_path(model, "model")
     commit, files = model_of(model, "model")
     return Source(model, commit, commit, files)
 

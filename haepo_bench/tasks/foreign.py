@@ -1,0 +1,288 @@
+"""Other people's gymnasium environments, flattened and held to gymnasium's contract.
+
+What they return is looked at in one place, `FlatEnvironment`. Numbers are taken as gymnasium takes them: a reward may
+be an integer, a boolean, or an array or tensor of one element. Whatever breaks the contract is an `EnvironmentFault`,
+which fails the run of that seed and no other.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from haepo_bench.errors import EnvironmentFault, TaskError
+from haepo_bench.tasks.base import Array, Step, VectorEnvironment
+
+
+class Observations:
+    """Turns an environment's observations into flat float32 vectors, whole numbers into one-hot ones."""
+
+    def __init__(self, space: spaces.Box | spaces.Discrete) -> None:
+        self._original = space
+        self.space: spaces.Box
+        if isinstance(space, spaces.Discrete):
+            self._start = int(space.start)
+            self._one_hot = np.eye(int(space.n), dtype=np.float32)
+            self.space = spaces.Box(0.0, 1.0, (int(space.n),), np.float32)
+        else:
+            self.space = flat_box(space)
+
+    def __call__(self, observation: Any) -> Array:
+        """One observation as a vector [feature].
+
+        Raises:
+            ValueError: it is not of the space.
+        """
+        if isinstance(self._original, spaces.Discrete):
+            number = one_number(observation)
+            place = int(number) - self._start
+            if place != number - self._start or not 0 <= place < len(self._one_hot):
+                raise ValueError(f"{observation!r:.60} is not one of {self._original}")
+            row: Array = self._one_hot[place]
+            return row
+        array = np.asarray(observation)
+        if array.dtype.kind not in "biuf":
+            raise ValueError(f"a {type(observation).__name__} is not an array of numbers")
+        if array.shape != self._original.shape and array.size != self.space.shape[0]:
+            raise ValueError(f"its shape is {array.shape}, where its space says {self._original.shape}")
+        with np.errstate(over="ignore"):  # what becomes infinite is found by who looks
+            return array.astype(np.float32).ravel()
+
+    def rows(self, observations: Array) -> Array:
+        """[episode, ...] to [episode, feature]."""
+        if isinstance(self._original, spaces.Discrete):
+            rows: Array = self._one_hot[observations - self._start]
+            return rows
+        return observations.astype(np.float32).reshape(len(observations), -1)
+
+
+class FlatEnvironment(gymnasium.Wrapper[Array, Any, Any, Any]):
+    """Shows flat observations, takes flat actions, and raises EnvironmentFault for what breaks gymnasium's contract.
+
+    Its info is empty: libraries take keys of it, such as `episode`, for their own.
+
+    Args:
+        name: of the environment, for messages.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        env: "gymnasium.Env[Any, Any]",
+        observations: Observations,
+        actions: spaces.Space[Any],
+    ) -> None:
+        super().__init__(env)
+        self.name = name
+        self._observations = observations
+        self.observation_space = observations.space
+        self.action_space = actions
+        self._inner = env.action_space
+        self._seed: int | None = None
+        self._steps = 0
+        #: Whether an action of this episode was not finite: what follows from that is the algorithm's doing.
+        self._disturbed = False
+
+    @property
+    def spec(self) -> Any:  # type: ignore[override]  # as gymnasium.Wrapper itself does
+        """That of the innermost environment: this wrapper and MiniGrid's cannot be made from a specification."""
+        return self.env.unwrapped.spec
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
+        self._seed, self._steps, self._disturbed = seed, 0, False
+        answer: Any = self.env.reset(seed=seed, options=options)
+        if not isinstance(answer, tuple) or len(answer) != 2:
+            raise self._fault(f"returned a {type(answer).__name__}, not (observation, info),")
+        return self._observed(answer[0]), {}
+
+    def step(self, action: Any) -> tuple[Array, float, bool, bool, dict[str, Any]]:
+        self._steps += 1
+        if isinstance(self._inner, spaces.Discrete):
+            action = int(action) + int(self._inner.start)
+        else:
+            action = np.asarray(action, self._inner.dtype).reshape(self._inner.shape or ())
+            self._disturbed |= not np.isfinite(action).all()
+        observation, reward, terminated, truncated, _ = self.env.step(action)
+        paid = self._number("reward", reward)
+        if not np.isfinite(paid) and not self._disturbed:
+            raise self._fault(f"returned the reward {paid}")
+        ends = (bool(self._number("terminated", terminated)), bool(self._number("truncated", truncated)))
+        return self._observed(observation), paid, *ends, {}
+
+    def _observed(self, observation: Any) -> Array:
+        try:
+            row = self._observations(observation)
+        except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+            raise self._fault(f"returned an observation that is not of its observation_space ({error})") from error
+        if not self._disturbed and not np.isfinite(row).all():
+            place = int(np.flatnonzero(~np.isfinite(row))[0])
+            value = np.asarray(observation).ravel()[place]
+            raise self._fault(f"returned the observation {value} (element {place}), which single precision cannot hold")
+        return row
+
+    def _number(self, what: str, value: Any) -> float:
+        try:
+            return one_number(value)
+        except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+            raise self._fault(f"returned {value!r:.60} as {what}, not one number,") from error
+
+    def _fault(self, problem: str) -> EnvironmentFault:
+        start = f"reset(seed={self._seed})"
+        where = f"at step {self._steps} after {start}" if self._steps else f"from {start}"
+        return EnvironmentFault(self.name, f"{problem} {where}")
+
+
+class OneByOne(VectorEnvironment):
+    """One gymnasium environment an episode, made when first needed; only live episodes are stepped.
+
+    Args:
+        make: a new environment.
+        features: of its observations.
+        alike: whether all episodes of a seed start in one state, drawn anew at each reset.
+    """
+
+    def __init__(
+        self, make: "Callable[[], gymnasium.Env[Any, Any]]", features: int, trajectories: int, *, alike: bool = False
+    ) -> None:
+        self._make, self._features, self._trajectories, self._alike = make, features, trajectories, alike
+        self._environments: list[gymnasium.Env[Any, Any]] = []
+        self._faults: dict[int, EnvironmentFault] = {}
+
+    def reset(self, streams: Sequence[np.random.Generator]) -> Array:
+        observations = np.zeros((len(streams), self._trajectories, self._features), np.float32)
+        while len(self._environments) < observations.shape[0] * self._trajectories:
+            self._environments.append(self._make())
+        for row, stream in enumerate(streams):
+            seeds = stream.integers(2**31, size=self._trajectories)
+            for column, seed in enumerate(seeds):
+                environment = self._environments[row * self._trajectories + column]
+                observations[row, column] = self._reset(environment, row, int(seeds[0] if self._alike else seed))
+                if self._alike:  # what happens after the start is each episode's own
+                    environment.unwrapped.np_random = np.random.default_rng(int(seed))
+        return observations
+
+    def restart(self, where: Array, streams: Sequence[np.random.Generator]) -> Array:
+        observations = np.empty((len(streams), self._features), np.float32)
+        for number, ((row, column), stream) in enumerate(zip(np.argwhere(where), streams, strict=True)):
+            environment = self._environments[row * self._trajectories + column]
+            observations[number] = self._reset(environment, int(row), int(stream.integers(2**31)))
+        return observations
+
+    def step(self, actions: Array, live: Array) -> Step:
+        observations = np.zeros((*live.shape, self._features), np.float32)
+        rewards = np.zeros(live.shape)
+        terminated, truncated = np.zeros(live.shape, bool), np.zeros(live.shape, bool)
+        for row, column in np.argwhere(live):
+            environment = self._environments[row * self._trajectories + column]
+            try:
+                observation, reward, end, cut, _ = environment.step(actions[row, column])
+            except EnvironmentFault as fault:
+                self._faults.setdefault(int(row), fault)
+                terminated[row, column] = True
+                continue
+            observations[row, column], rewards[row, column] = observation, reward
+            terminated[row, column], truncated[row, column] = end, cut
+        return Step(observations, rewards, terminated, truncated)
+
+    def faults(self) -> dict[int, EnvironmentFault]:
+        found, self._faults = self._faults, {}
+        return found
+
+    def close(self) -> None:
+        for environment in self._environments:
+            environment.close()
+        self._environments.clear()
+
+    def _reset(self, environment: "gymnasium.Env[Any, Any]", row: int, seed: int) -> Array:
+        try:
+            observation: Array
+            observation, _ = environment.reset(seed=seed)
+        except EnvironmentFault as fault:
+            self._faults.setdefault(row, fault)
+            return np.zeros(self._features, np.float32)
+        return observation
+
+
+def one_number(value: Any) -> float:
+    """A number, a boolean, or an array or tensor of one element as a float.
+
+    Raises:
+        TypeError, ValueError, OverflowError, RuntimeError: it is something else.
+    """
+    if isinstance(value, int | float):
+        return float(value)
+    if isinstance(value, str | bytes):
+        raise TypeError("text is not a number")
+    return float(value.item() if hasattr(value, "item") else np.asarray(value).item())
+
+
+def first_step(environment: FlatEnvironment) -> None:
+    """Takes one step, so that an environment that breaks gymnasium's contract is refused before anything trains.
+
+    Raises:
+        TaskError: says how.
+    """
+    space = environment.action_space
+    action: Any = 0 if isinstance(space, spaces.Discrete) else np.clip(0.0, space.low, space.high)  # type: ignore[attr-defined]
+    try:
+        environment.reset(seed=0)
+        environment.step(action)
+    except EnvironmentFault as fault:
+        raise TaskError(fault.problem, remedy="correct the environment: see gymnasium.Env") from fault
+    except (Exception, SystemExit) as error:
+        raise TaskError(
+            f"{environment.name} fails in its first step: {said_by(error)}",
+            remedy="correct the environment: reset returns (observation, info), step returns (observation, reward, "
+            "terminated, truncated, info)",
+        ) from error
+
+
+def said_by(error: BaseException) -> str:
+    """What an exception says, in one line, with what it was raised from: libraries hide causes behind guesses."""
+    parts: list[str] = []
+    seen: BaseException | None = error
+    while seen is not None and len(parts) < 3:
+        text = " ".join(str(seen).split())[:500]
+        text = text if isinstance(seen, gymnasium.error.Error) else f"{type(seen).__name__}: {text}".removesuffix(": ")
+        if text not in parts:
+            parts.append(text)
+        seen = seen.__cause__
+    return "; because of ".join(parts)
+
+
+def flat_box(space: spaces.Box) -> spaces.Box:
+    """The same bounds in single precision, one axis; bounds that it cannot hold become infinite."""
+    with np.errstate(over="ignore"):
+        low, high = (np.asarray(bound, np.float32).ravel() for bound in (space.low, space.high))
+    return spaces.Box(low, high, dtype=np.float32)
+
+
+def flat_observations(gymnasium_id: str, space: spaces.Space[Any]) -> Observations:
+    """What flattens the observations of a space; raises TaskError where nothing can."""
+    if isinstance(space, spaces.Box | spaces.Discrete):
+        flat = Observations(space)
+        if flat.space.shape[0] == 0:
+            raise TaskError(f"{gymnasium_id} has observations without any number", remedy="choose another environment")
+        return flat
+    raise TaskError(
+        f"{gymnasium_id} has observations of kind {type(space).__name__}; only Box and Discrete can be flattened",
+        remedy="register it with gymnasium.wrappers.FlattenObservation around it, which makes a Box of most spaces",
+    )
+
+
+def flat_actions(gymnasium_id: str, space: spaces.Space[Any]) -> spaces.Discrete | spaces.Box:
+    """A space of actions as policies drive it; raises TaskError where none can."""
+    if isinstance(space, spaces.Discrete):
+        return spaces.Discrete(int(space.n))
+    if isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating):
+        flat = flat_box(space)
+        if flat.shape[0] == 0:
+            raise TaskError(f"{gymnasium_id} has actions without any number", remedy="choose another environment")
+        return flat
+    kind = f"Box of {space.dtype}" if isinstance(space, spaces.Box) else type(space).__name__
+    raise TaskError(
+        f"{gymnasium_id} has actions of kind {kind}; only Discrete and Box of floats can be driven",
+        remedy="wrap it in an environment of your own that takes a Discrete or a Box of floats",
+    )
