@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import zipfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haepo_bench.errors import UserError
+from haepo_bench.exchange.bounded import load_npz
 from haepo_bench.exchange.rows import Rows, csv_rows, decode, number
 
 _MONITOR_REMEDY = "a Monitor file begins with #{...} and a header r,l,t"
@@ -95,11 +95,7 @@ def read_evaluations(content: bytes, where: str) -> Rows:
     Raises:
         UserError: not such a file, or timesteps and results of different lengths.
     """
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in ("timesteps", "results") if name in file}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"is no evaluations file: {' '.join(str(error).split())}", where=where) from None
+    arrays = load_npz(content, where, ("timesteps", "results"))
     if len(arrays) < 2 or not all(array.dtype.kind in "iuf" for array in arrays.values()):
         raise UserError(
             "is no evaluations file: it lacks the numbers timesteps and results",
