@@ -4,11 +4,10 @@ import json
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from haepo_bench import catalogue
 from haepo_bench.cli.arguments import OnlyOption, SetOption, SuiteArgument
 from haepo_bench.cli.layout import columns, paragraph
+from haepo_bench.terminal import echo
 from haepo_bench.wording import duration, seed_ranges
 
 if TYPE_CHECKING:
@@ -21,19 +20,19 @@ def validate(suite: SuiteArgument, sets: SetOption = None, only: OnlyOption = No
 
     plan = load_plan(suite, sets or (), only or ())
     title = f"{plan.suite}: {plan.description}" if plan.description else plan.suite
-    typer.echo(paragraph(title))
-    typer.echo("\ntasks")
-    typer.echo(columns(_tasks(plan)))
-    typer.echo("\nalgorithms")
+    echo(paragraph(title))
+    echo("\ntasks")
+    echo(columns(_tasks(plan)))
+    echo("\nalgorithms")
     for line in _algorithms(plan):
-        typer.echo(line)
+        echo(line)
     execution = plan.execution
     steps = sum(cell.budget * len(cell.seeds) for cell in plan.cells)
-    typer.echo(f"\n{_count(len(plan.cells), 'cell')}, {_count(plan.runs, 'run')}, {steps:,} training steps in all")
+    echo(f"\n{_count(len(plan.cells), 'cell')}, {_count(plan.runs, 'run')}, {steps:,} training steps in all")
     workers = _count(execution.workers, "worker")
     timeout = duration(execution.timeout_seconds)
-    typer.echo(paragraph(f"{workers}, timeout {timeout} a job, device {execution.device}: {execution.device_reason}"))
-    typer.echo(f"\nvalid; next: haepo-bench run {suite}")
+    echo(paragraph(f"{workers}, timeout {timeout} a job, device {execution.device}: {execution.device_reason}"))
+    echo(f"\nvalid; next: haepo-bench run {suite}")
 
 
 def _tasks(plan: "Plan") -> list[tuple[str, str]]:

@@ -11,8 +11,8 @@ from haepo_bench.exchange.formats import CONVENTIONS, resolve_columns
 from haepo_bench.exchange.mapping import MAX_SEED, is_name, is_task
 from haepo_bench.exchange.rows import Rows, number
 from haepo_bench.exchange.sources import Found, seed_in
-from haepo_bench.report.text import unquoted_csv_text
 from haepo_bench.tasks.address import canonical
+from haepo_bench.text import unquoted_csv_text
 
 Array = NDArray[Any]
 

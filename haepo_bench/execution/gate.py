@@ -31,11 +31,11 @@ from haepo_bench.regression.check import (
 )
 from haepo_bench.regression.seeds import fresh_seeds
 from haepo_bench.regression.verdict import DEFAULT_RULE, Mark, Rule
-from haepo_bench.report.text import plain
 from haepo_bench.results.hashing import digest
 from haepo_bench.results.selection import SelectedCell, select
 from haepo_bench.results.store import Store
 from haepo_bench.suite.plan import Cell, Plan
+from haepo_bench.text import plain
 
 #: Of the baseline's first seeds, run to see whether anything changed at all.
 IDENTITY_SEEDS = 2

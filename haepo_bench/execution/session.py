@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from haepo_bench import interruption
 from haepo_bench.errors import ExitCode
 from haepo_bench.execution.estimate import Estimate, estimate_run
 from haepo_bench.execution.executor import Event, Failed, Finished, LocalExecutor
@@ -206,10 +207,7 @@ def _signals(executor: LocalExecutor) -> Iterator[list[str]]:
         came.append(signal.Signals(number).name)
         executor.stop()
 
-    caught = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
-        caught.append(signal.SIGHUP)
-    before = {number: signal.signal(number, stop) for number in caught}
+    before = {number: signal.signal(number, stop) for number in interruption.caught()}
     try:
         yield came
     finally:

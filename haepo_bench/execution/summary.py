@@ -11,6 +11,7 @@ from haepo_bench.execution.scheduler import RunKey, Stored
 from haepo_bench.execution.session import Forecast
 from haepo_bench.results.record import FINISHED, TINY_MODEL
 from haepo_bench.suite.plan import Cell, Plan
+from haepo_bench.text import visible
 from haepo_bench.wording import duration, named_seeds
 
 if TYPE_CHECKING:
@@ -166,7 +167,7 @@ def _texts(*cells: str) -> list["Text"]:
     # Text objects, because rich would read [1] in a string as markup.
     from rich.text import Text
 
-    return [Text(cell) for cell in cells]
+    return [Text(visible(cell)) for cell in cells]
 
 
 def _say(console: "Console", line: str) -> None:

@@ -21,10 +21,10 @@ from haepo_bench.regression.cells import (
 )
 from haepo_bench.regression.recording import drop_since_first
 from haepo_bench.regression.verdict import DEFAULT_RULE, Judgement, Mark, Rule, compare, judge, seeds_needed
-from haepo_bench.report.text import plain
 from haepo_bench.results.claims import DEFAULT_THRESHOLD
 from haepo_bench.results.selection import SelectedCell, Selection
 from haepo_bench.statistics.survival import restricted_mean, time_to_threshold
+from haepo_bench.text import plain
 from haepo_bench.wording import named_seeds
 
 Array = NDArray[Any]

@@ -17,8 +17,8 @@ from haepo_bench.regression.baseline import (
     rounded,
 )
 from haepo_bench.regression.cells import baseline_run, key_of, scale_of
-from haepo_bench.report.text import plain
 from haepo_bench.results.selection import Run, SelectedCell, Selection
+from haepo_bench.text import plain
 
 #: Paid once; 5 runs against 50 can reach p = 3e-7, against 5 only 0.004 (docs/regression.md).
 SEEDS = 50

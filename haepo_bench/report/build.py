@@ -32,11 +32,11 @@ from haepo_bench.report.estimates import band, estimate_of
 from haepo_bench.report.measured import Columns, extremes, family, measure, number, numbers
 from haepo_bench.report.opening import open_results
 from haepo_bench.report.overoptimisation import overoptimisation
-from haepo_bench.report.text import plain, plain_lines
 from haepo_bench.results.claims import DEFAULT_THRESHOLD
 from haepo_bench.results.frames import COSTS, DIAGNOSTICS, MEASURES, Frames, common_seconds, frames
 from haepo_bench.results.selection import SelectedCell, Selection
 from haepo_bench.statistics.intervals import mean_interval
+from haepo_bench.text import plain, plain_lines
 
 Array = NDArray[Any]
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from haepo_bench.report import compare_tables as words
 from haepo_bench.report.compare_document import CellComparison, CompareDocument
-from haepo_bench.report.text import markdown
+from haepo_bench.text import markdown
 
 #: GitHub takes 65,536 characters a comment.
 MAX_CHARACTERS = 60_000

@@ -15,8 +15,8 @@ from haepo_bench.report.document import (
     TaskResult,
 )
 from haepo_bench.report.tables import absences, omissions
-from haepo_bench.report.text import csv_text
 from haepo_bench.results.frames import COSTS, DIAGNOSTICS, MEASURES
+from haepo_bench.text import csv_text
 
 
 def to_csv(document: ReportDocument) -> str:
