@@ -7,6 +7,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -83,6 +84,7 @@ def program(arguments: Sequence[str]) -> int:
     debug = "--debug" in arguments
     try:
         prepare()
+        _check_folder()
         code = app(args=[a for a in arguments if a != "--debug"], prog_name=PROGRAM, standalone_mode=False)
         sys.stdout.flush()
         return int(code) if isinstance(code, int) else ExitCode.OK
@@ -90,6 +92,14 @@ def program(arguments: Sequence[str]) -> int:
         return _exit_code(error, debug)
     finally:
         settle()
+
+
+def _check_folder() -> None:
+    """Libraries that look at the current folder while they are loaded crash without one."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise UserError("the current folder does not exist any more", remedy="change to one that does") from None
 
 
 def _exit_code(error: BaseException, debug: bool) -> int:
