@@ -13,6 +13,11 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min" if whole % 3600 // 60 else f"{whole // 3600} h"
 
 
+def many(n: int, noun: str) -> str:
+    """A count with its noun: `1 run`, `2,000 runs`."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
 def seed_ranges(seeds: Iterable[int]) -> str:
     """Seeds in few words: `0-3, 7`."""
     parts: list[list[int]] = []

@@ -13,6 +13,7 @@ from haepo_bench.cli.layout import columns, paragraph
 from haepo_bench.errors import UnknownName, UserError
 from haepo_bench.tasks.address import WRAPPERS, Signature
 from haepo_bench.terminal import echo
+from haepo_bench.wording import many
 
 if TYPE_CHECKING:
     from gymnasium import spaces
@@ -100,10 +101,10 @@ def _space(space: "spaces.Box | spaces.Discrete") -> str:
 
 def _environment_rows(task: "Task") -> list[tuple[str, str]]:
     return [
-        ("horizon", f"{task.horizon:,} steps an episode at most"),
+        ("horizon", f"{many(task.horizon, 'step')} an episode at most"),
         ("observations", _space(task.observation_space)),
         ("actions", _space(task.action_space)),
-        ("coverage", f"counted over {task.states:,} states" if task.states else "not counted"),
+        ("coverage", f"counted over {many(task.states, 'state')}" if task.states else "not counted"),
         ("stepped by", "arrays of episodes" if task.backend == "array" else task.backend),
     ]
 
@@ -112,13 +113,16 @@ def _language_rows(task: "LanguageTask") -> list[tuple[str, str]]:
     prompt = task.train[0].prompt
     return [
         ("model", task.model),
-        ("horizon", f"{task.horizon:,} new tokens a response at most"),
+        ("horizon", f"{many(task.horizon, 'new token')} a response at most"),
         ("prompts", f"{len(task.train):,} to train on, {len(task.held_out):,} held out"),
         ("for example", repr(prompt if len(prompt) <= 200 else f"{prompt[:197]}...")),
         ("training pays", "the gold reward" if task.gold_is_reward else "another reward than the gold one"),
-        ("fine-tuning", f"{len(task.demonstrations):,} demonstrations" if task.demonstrations else "no demonstrations"),
+        (
+            "fine-tuning",
+            many(len(task.demonstrations), "demonstration") if task.demonstrations else "none",
+        ),
         ("expert", "a response to each prompt" if all(map(task.expert_response, task.train)) else "none"),
-        ("preferences", f"{len(task.pairs):,} fixed pairs" if task.pairs else "no fixed pairs"),
+        ("preferences", many(len(task.pairs), "fixed pair") if task.pairs else "no fixed pairs"),
     ]
 
 

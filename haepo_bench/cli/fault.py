@@ -34,15 +34,15 @@ def fault_of_the_machine(error: BaseException) -> UserError | None:
     """
     if isinstance(error, MemoryError):
         return UserError("there is not enough memory", remedy=f"close other programs, or raise `ulimit -v`; {_DEBUG}")
+    if isinstance(error, OSError) and error.errno not in {None, *_OURS}:
+        where = str(error.filename) if error.filename is not None else ""
+        said, hint = error.strerror or _one_line(error), _HINTS.get(error.errno or 0, "")
+        return UserError(f"the system refused: {said}", where=where, remedy=f"{hint}{_DEBUG}")
     if isinstance(error, ImportError) or _while_loading(error):
         return UserError(
             f"a library cannot be loaded: {_one_line(error)}",
             remedy=f"haepo-bench doctor checks the installation; are its own settings broken? {_DEBUG}",
         )
-    if isinstance(error, OSError) and error.errno not in {None, *_OURS}:
-        where = str(error.filename) if error.filename is not None else ""
-        said, hint = error.strerror or _one_line(error), _HINTS.get(error.errno or 0, "")
-        return UserError(f"the system refused: {said}", where=where, remedy=f"{hint}{_DEBUG}")
     return None
 
 

@@ -66,5 +66,5 @@ def gate(
     code = deliver(verdict, form.value, files)
     say(f"the runs are in {results / plan.suite}")
     if verdict.interrupted:
-        echo("interrupted: the same command goes on where it stopped", err=True)
+        echo("interrupted", err=True)
     raise typer.Exit(code)

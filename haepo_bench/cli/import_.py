@@ -30,13 +30,13 @@ def import_(
     from haepo_bench.exchange.event_files import CUT_OFF
     from haepo_bench.exchange.importing import Said, import_runs
     from haepo_bench.text import plain
-    from haepo_bench.wording import named_seeds
+    from haepo_bench.wording import many, named_seeds
 
     said = Said(suite=suite, task=task, algorithm=algorithm, seed=seed, budget=budget, every=every)
     for done in import_runs(paths, said, results, dry=dry_run):
         verb = "would import" if dry_run else "imported"
         known = f", {done.known} already there" if done.known else ""
-        echo(f"{verb} {done.new} run{'' if done.new == 1 else 's'} to {done.folder}{known}")
+        echo(f"{verb} {many(done.new, 'run')} to {done.folder}{known}")
         cells: dict[tuple[str, str], list[int]] = {}
         for record in done.records:
             cells.setdefault((record.task, record.algorithm), []).append(record.seed)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from haepo_bench.terminal import echo
+from haepo_bench.wording import many
 
 if TYPE_CHECKING:
     from haepo_bench.results.selection import Selection
@@ -22,9 +23,8 @@ def name_omissions(selections: Iterable["Selection"], *, label: str = "") -> Non
         absent = sum(len(cell.absent) for cell in selection.cells)
         planned = sum(len(cell.seeds) for cell in selection.cells)
         if absent:
-            echo(f"{suite}: no result: {absent} of {planned} runs", err=True)
+            echo(f"{suite}: no result: {absent} of {many(planned, 'run')}", err=True)
         for file in selection.damaged:
             echo(f"{suite}: not readable: {plain(str(file.path))}: {plain(file.reason)}", err=True)
         for left in selection.not_shown:
-            many = f"{left.runs} run{'' if left.runs == 1 else 's'}"
-            echo(f"{suite}: left out: {plain(left.folder)}: {many}: {plain(left.reason)}", err=True)
+            echo(f"{suite}: left out: {plain(left.folder)}: {many(left.runs, 'run')}: {plain(left.reason)}", err=True)

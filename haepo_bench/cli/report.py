@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from haepo_bench.terminal import echo, print_document
+from haepo_bench.wording import many
 
 
 class ReportFormat(StrEnum):
@@ -47,10 +48,13 @@ def report(
         figures = [file for file in files if file.suffix in {".png", ".svg"}]
         if figures:
             folder = os.path.commonpath([file.parent for file in figures])
-            echo(f"wrote {len(figures) // 2} figures, each as PNG and SVG, to {folder}", err=printed)
+            echo(f"wrote {many(len(figures) // 2, 'figure')}, each as PNG and SVG, to {folder}", err=printed)
     for suite in document.suites:
         missing = suite.runs_planned - suite.runs_shown
         if missing:
-            echo(f"{suite.suite}: no result: {missing} of {suite.runs_planned} runs; the report says why", err=True)
+            echo(
+                f"{suite.suite}: no result: {missing} of {many(suite.runs_planned, 'run')}; the report says why",
+                err=True,
+            )
         for file in suite.damaged:
             echo(f"{suite.suite}: not readable: {file.file}: {file.reason}", err=True)

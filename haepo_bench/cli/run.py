@@ -9,6 +9,7 @@ import typer
 
 from haepo_bench.cli.arguments import OnlyOption, SetOption, SuiteArgument
 from haepo_bench.terminal import console, echo
+from haepo_bench.wording import many
 
 
 def run(
@@ -48,8 +49,9 @@ def run(
         return
     if not quiet:
         execution = plan.execution
-        count = f"{plan.suite}: {len(plan.cells)} cells, {plan.runs} runs, {execution.workers} workers"
-        echo(f"{count}, device {execution.device} ({execution.device_reason})", err=True)
+        counts = [(len(plan.cells), "cell"), (plan.runs, "run"), (execution.workers, "worker")]
+        count = ", ".join(many(*each) for each in counts)
+        echo(f"{plan.suite}: {count}, device {execution.device} ({execution.device_reason})", err=True)
     options = Options(
         retry_failed=retry_failed,
         fail_fast=fail_fast,
@@ -59,8 +61,8 @@ def run(
     outcome = run_plan(plan, store, options)
     print_results(plan, outcome.runs, store.root, console())
     if outcome.signalled:
-        echo("interrupted: the same command goes on where it stopped", err=True)
+        echo(f"interrupted: {outcome.after_interruption}", err=True)
     elif outcome.failed:
-        echo(f"{outcome.failed} runs failed: --retry-failed runs them again", err=True)
+        echo(f"{many(outcome.failed, 'run')} failed: run again with --retry-failed", err=True)
     echo(f"next: haepo-bench report {shlex.quote(str(store.root))}")
     raise typer.Exit(outcome.exit_code)

@@ -16,6 +16,7 @@ from haepo_bench.exchange.mapping import AlgorithmOptions, Mapping, TaskOptions
 from haepo_bench.exchange.series import Series
 from haepo_bench.results.hashing import digest
 from haepo_bench.results.record import Failure, Information, Number, References, RunRecord, Status, finite
+from haepo_bench.wording import many
 
 Array = NDArray[Any]
 
@@ -250,7 +251,7 @@ def _notes(run: Series, options: AlgorithmOptions, references: References | None
     source = run.found.source
     notes = [*options.notes]
     if run.found.format == "monitor":
-        notes.append(f"returns are those of training: means over the last {source.window} episodes")
+        notes.append(f"returns are those of training: means over the last {many(source.window, 'episode')}")
     if run.greedy:
         notes.append("returns are those of the greedy policy")
     if not len(run.steps) or run.steps[0] > 0:

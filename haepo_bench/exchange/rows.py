@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from haepo_bench.errors import UserError
+from haepo_bench.wording import many
 
 #: Larger files are no learning curves: reading one into memory helps nobody.
 MAX_BYTES = 2 * 1024**3
@@ -87,7 +88,7 @@ def csv_rows(reader: Any, where: str, *, first_line: int = 1) -> Rows:
                 continue
             if len(row) != len(names):
                 raise UserError(
-                    f"has {len(row)} cells, but the header names {len(names)} columns",
+                    f"has {many(len(row), 'cell')}, but the header names {many(len(names), 'column')}",
                     where=f"{where}:{line}",
                     remedy="mend the line, or leave it out if the file was cut off while it was written",
                 )

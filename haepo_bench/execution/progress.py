@@ -13,7 +13,7 @@ from haepo_bench.execution.scheduler import Job
 from haepo_bench.results.record import Failure
 from haepo_bench.terminal import console, echo, is_terminal
 from haepo_bench.text import visible
-from haepo_bench.wording import duration, named_seeds
+from haepo_bench.wording import duration, many, named_seeds
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -126,7 +126,7 @@ class Lines(Display):
 
     def _count(self) -> str:
         failed = f", {self.failed} failed" if self.failed else ""
-        return f"{self.finished + self.failed} of {self.runs} runs{failed}"
+        return f"{self.finished + self.failed} of {many(self.runs, 'run')}{failed}"
 
     def _say(self, text: str) -> None:
         self.spoken = time.monotonic()
@@ -140,8 +140,11 @@ class Picture(Display):
         from rich.live import Live
 
         self._drawn = 0.0
-        # Drawn by hand: a second thread would draw in the middle of our own changes.
-        self._live = Live(console=console(err=True), auto_refresh=False, transient=True)
+        # Drawn by hand: a second thread would draw in the middle of our own changes. Nothing is redirected: all that is
+        # printed meanwhile goes through this console.
+        self._live = Live(
+            console=console(err=True), auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
+        )
         self._live.start()
         return self
 
@@ -168,7 +171,7 @@ class Picture(Display):
         head = Table.grid(padding=(0, 1))
         failed = f", {self.failed} failed" if self.failed else ""
         head.add_row(
-            Text(f"{self.finished + self.failed} of {self.runs} runs{failed}"),
+            Text(f"{self.finished + self.failed} of {many(self.runs, 'run')}{failed}"),
             ProgressBar(total=max(self.steps, 1), completed=min(steps, self.steps), width=40),
             Text(f"{steps / max(self.steps, 1):.0%}"),
             Text(duration(now - self.begun)),

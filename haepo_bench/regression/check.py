@@ -25,7 +25,7 @@ from haepo_bench.results.claims import DEFAULT_THRESHOLD
 from haepo_bench.results.selection import SelectedCell, Selection
 from haepo_bench.statistics.survival import restricted_mean, time_to_threshold
 from haepo_bench.text import plain
-from haepo_bench.wording import named_seeds
+from haepo_bench.wording import many, named_seeds
 
 Array = NDArray[Any]
 
@@ -210,8 +210,7 @@ def settle(old: BaselineCell, cell: SelectedCell) -> CellVerdict | None:
         return None
     if cell.absent:
         return CellVerdict(old.key, Mark.FAILED, f"{absences(cell)}; the others are identical")
-    count = len(cell.runs)
-    return CellVerdict(old.key, Mark.IDENTICAL, f"{count} seed{'' if count == 1 else 's'}")
+    return CellVerdict(old.key, Mark.IDENTICAL, many(len(cell.runs), "seed"))
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -290,8 +289,7 @@ def _remark(judgement: Judgement, tests: int, rule: Rule) -> str:
         return ""
     if isnan(judgement.p_worse):
         return "returns are too large to be tested"
-    count = evidence.current_seeds
-    seeds = f"{count} seed{'' if count == 1 else 's'} against {evidence.baseline_seeds}"
+    seeds = f"{many(evidence.current_seeds, 'seed')} against {evidence.baseline_seeds}"
     if judgement.smallest_drop < np.inf:
         drop = "no drop" if isnan(evidence.low) else f"a drop of up to {-evidence.low:.2f}"
         return f"{drop} is {'' if isnan(evidence.low) else 'not '}ruled out by {seeds}"
