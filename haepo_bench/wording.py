@@ -23,6 +23,11 @@ def data_size(bytes_: int) -> str:
     return f"{value:.1f} {units[0]}"
 
 
+def many(n: int, noun: str) -> str:
+    """A count with its noun: `1 run`, `2,000 runs`."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
 def seed_ranges(seeds: Iterable[int]) -> str:
     """Seeds in few words: `0-3, 7`."""
     parts: list[list[int]] = []

@@ -16,7 +16,10 @@ from haepo_bench.results.store import Store
 PACKAGE = Path(haepo_bench.__file__).parent
 ROOT = PACKAGE.parent
 
-#: Room (or top-level module): rooms that it may import. All may import `errors`, `wording` and the package itself.
+#: Modules of the ground floor that all may import.
+EVERYWHERE = ("errors", "interruption", "terminal", "text", "wording")
+
+#: Room (or top-level module): rooms that it may import, beside those of the ground floor and the package itself.
 ARROWS: dict[str, set[str]] = {
     "cli": {
         "execution",
@@ -57,6 +60,9 @@ ARROWS: dict[str, set[str]] = {
     "results": set(),
     "statistics": set(),
     "errors": set(),
+    "interruption": set(),
+    "terminal": set(),
+    "text": set(),
     "wording": set(),
     "__main__": {"cli"},
     "": set(),
@@ -85,6 +91,9 @@ FORBIDDEN = {
     "policies": {"gymnasium", "stable_baselines3", "pathlib", "os", "json"},
     "tasks": {"torch", "stable_baselines3"},
     "errors": {"pydantic", "typer", "torch"},
+    # The program listens to signals before it imports anything that takes time.
+    "__main__": {"typer", "rich", "numpy", "pydantic"},
+    "interruption": {"typer", "rich", "numpy", "pydantic"},
 }
 
 HEAVY = ("torch", "stable_baselines3", "gymnasium", "pandas", "scipy", "matplotlib", "jinja2")
@@ -127,7 +136,7 @@ def test_arrows(path: Path) -> None:
             continue
         # `from haepo_bench import catalogue` names the room last.
         target = inner[0] if inner else name if (PACKAGE / name).is_dir() or (PACKAGE / f"{name}.py").is_file() else ""
-        if target in {room, "errors", "wording", ""} or target in ARROWS[room] or (room, module, name) in EXCEPTIONS:
+        if target in {room, *EVERYWHERE, ""} or target in ARROWS[room] or (room, module, name) in EXCEPTIONS:
             continue
         wrong.append(f"{path}:{line}: {room} imports {target}")
     assert not wrong, "\n".join(wrong)

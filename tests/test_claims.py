@@ -18,11 +18,11 @@ from haepo_bench.report.document import ClaimResult, Comparison, Scorecard
 from haepo_bench.report.files import render
 from haepo_bench.report.measured import family, innermost, weights_of, wrappers
 from haepo_bench.report.page import to_html
-from haepo_bench.report.text import plain
 from haepo_bench.report.verdict_text import MEASURE_TITLES, scorecard_lines, scorecard_tables
 from haepo_bench.results.claims import DeclaredClaims, declaration_hash
 from haepo_bench.results.record import RunRecord
 from haepo_bench.results.store import Store
+from haepo_bench.text import plain
 
 NASTY = "<script>alert(1)</script> $x$ & 50% | _u_ *b* `c`"
 

@@ -259,7 +259,8 @@ def test_interrupted(tmp_path: Path) -> None:
         f"    pathlib.Path({str(fifo)!r}).touch()\n"
         "    time.sleep(60)\n"
         "main.app = wait\n"
-        "main.main()\n"
+        "from haepo_bench.__main__ import main\n"
+        "main()\n"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", script], stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}

@@ -17,10 +17,10 @@ from haepo_bench import catalogue
 from haepo_bench.report.build import build_report
 from haepo_bench.report.compare import compare_results
 from haepo_bench.report.files import render, write_report
-from haepo_bench.report.text import latex, markdown
 from haepo_bench.results.columns import CLOCK_COLUMNS, COLUMNS, MEASURED
 from haepo_bench.results.declared_columns import clocks, declared
 from haepo_bench.results.store import Store
+from haepo_bench.text import latex, markdown
 
 PLUGIN = '''
 from typing import ClassVar

@@ -150,6 +150,11 @@ def test_an_interrupted_run_says_so_and_goes_on(workplace: Workplace, number: si
     assert statuses["a", 0] == "done"
     assert {statuses["b", seed] for seed in range(3)} == {"interrupted"}
     assert number.name in workplace.records()["b", 2]["error"]["message"]
+    kept = sum(status == "done" for status in statuses.values())
+    again = (
+        f"interrupted: {kept} of 6 runs finished and kept; the same command starts {6 - kept} runs from the beginning\n"
+    )
+    assert errors.endswith(again)
 
     before = workplace.files()
     assert workplace.run(suite, "--only", "a").returncode == 0
@@ -221,7 +226,7 @@ def test_a_dry_run_writes_nothing_and_a_selection_keeps_the_plan(workplace: Work
     dry = workplace.run(suite, "--dry-run", "--set", "seeds=5")
     assert "4 runs to do" in dry.stdout
     assert "~" in dry.stdout
-    assert "1 failed runs are left alone" in dry.stdout
+    assert "1 failed run left alone" in dry.stdout
     assert sorted((workplace.folder / "results").rglob("*")) == everything
 
     changed = workplace.run(suite, "--only", "a", "--set", "seeds=2", "--set", "tasks.0.budget.env_steps=150")

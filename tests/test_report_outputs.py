@@ -18,8 +18,8 @@ from haepo_bench.report.files import Format, render, write_report
 from haepo_bench.report.page import adaptive, to_html
 from haepo_bench.report.styles import suite_styles
 from haepo_bench.report.tables import fixed, return_decimals
-from haepo_bench.report.text import csv_text, latex, markdown, plain, plain_lines, shorten
 from haepo_bench.results.store import Store
+from haepo_bench.text import csv_text, latex, markdown, plain, plain_lines, shorten
 
 SCRIPT = "<script>alert(1)</script>"
 NASTY = f'{SCRIPT} $x^2$ & 50% #1 _u_ *b* `c` | \\cmd{{~}} [a](b) "q" 😀 \x1b[31m \u202e ' + "very long " * 30
@@ -243,9 +243,10 @@ def test_hostile_text_survives_csv_and_json(nasty: ReportDocument) -> None:
 
 def test_plain() -> None:
     assert plain("a\n b\t\tc ") == "a b c"
-    assert plain("\x1b[31mred\x00\ud800\u202e\ufffe") == "\ufffd[31mred\ufffd\ufffd\ufffd\ufffd"
+    assert plain("\x1b[31mred\x00\ud800\u202e\ufffe") == r"\x1b[31mred\x00\ud800\u202e\ufffe"
+    assert plain("\x9b2J \u200bgr\u200dpo\U000e0041") == r"\x9b2J \u200bgr\u200dpo\U000e0041"
     assert plain("日本 é 👩\u200d🔬") == "日本 é 👩\u200d🔬"
-    assert plain_lines("a:\n\tb\x07") == "a:\n    b\ufffd"
+    assert plain_lines("a:\n\tb\x07") == "a:\n    b\\x07"
 
 
 def test_escapes() -> None:

@@ -9,6 +9,7 @@ import typer
 from haepo_bench import catalogue
 from haepo_bench.suite.shipped import list_suites
 from haepo_bench.tasks.address import WRAPPERS
+from haepo_bench.text import visible
 
 
 def complete_suite(incomplete: str) -> list[str]:
@@ -35,7 +36,8 @@ def known_names() -> list[str]:
 
 
 def _matching(names: Iterable[str], incomplete: str) -> list[str]:
-    return [name for name in names if name.startswith(incomplete)]
+    # A shell shows what it is told as it is.
+    return [name for name in names if name.startswith(incomplete) and name == visible(name)]
 
 
 SuiteArgument = Annotated[

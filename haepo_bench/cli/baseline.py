@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from haepo_bench.terminal import echo
+
 
 def baseline(
     results: Annotated[
@@ -42,5 +44,5 @@ def baseline(
         allow_dirty=allow_dirty,
     )
     save_baseline(out, recorded)
-    typer.echo("\n".join(recording_lines(before, recorded)))
-    typer.echo(f"wrote {out}")
+    echo("\n".join(recording_lines(before, recorded)))
+    echo(f"wrote {out}")

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from haepo_bench.terminal import echo
+
 
 def clean(
     results: Annotated[
@@ -26,10 +28,10 @@ def clean(
     """
     from haepo_bench.cli.layout import columns
     from haepo_bench.errors import UserError
-    from haepo_bench.report.text import plain
     from haepo_bench.results.cleaning import KINDS, leftovers, move_away
     from haepo_bench.results.selection import TRASH_FOLDER
-    from haepo_bench.wording import data_size
+    from haepo_bench.text import plain
+    from haepo_bench.wording import data_size, many
 
     if not results.is_dir():
         raise UserError(
@@ -38,16 +40,16 @@ def clean(
     asked = tuple(kind for kind, wanted in zip(KINDS, (obsolete, damaged, checkpoints), strict=True) if wanted) or KINDS
     found = move_away(results, asked) if yes else leftovers(results, asked)
     if not found:
-        typer.echo("nothing to clean")
+        echo("nothing to clean")
         return
     rows = []
     for one in found:
-        runs = "" if one.kind != "obsolete" else "1 run" if one.runs == 1 else f"{one.runs} runs"
+        runs = many(one.runs, "run") if one.kind == "obsolete" else ""
         shown = (one.suite / one.paths[0]).relative_to(results).as_posix()
         rows.append((one.kind, data_size(one.size), runs, plain(shown), plain(one.reason)))
-    typer.echo(columns(rows))
+    echo(columns(rows))
     total = data_size(sum(one.size for one in found))
     trash = plain(str(results / TRASH_FOLDER))
-    typer.echo(f"{total} moved to {trash}; delete that folder to free the space" if yes else f"{total} in all")
+    echo(f"{total} moved to {trash}; delete that folder to free the space" if yes else f"{total} in all")
     if not yes:
-        typer.echo(f"--yes moves this to {trash}", err=True)
+        echo(f"--yes moves this to {trash}", err=True)

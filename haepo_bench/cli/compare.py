@@ -1,11 +1,12 @@
 """`haepo-bench compare`."""
 
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from haepo_bench.terminal import echo, print_document
 
 
 class CompareFormat(StrEnum):
@@ -36,8 +37,7 @@ def compare(
     text = render(document, form.value)
     file = Path(HTML_FILE) if out is None and form is CompareFormat.html else out
     if file is None:
-        sys.stdout.buffer.write(text.encode("utf-8", errors="replace"))
-        sys.stdout.flush()
+        print_document(text)
         return
     write_atomically(file, text, option="--out")
-    typer.echo(f"wrote {file}")
+    echo(f"wrote {file}")

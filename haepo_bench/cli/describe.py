@@ -13,6 +13,8 @@ from haepo_bench.cli.layout import columns, paragraph
 from haepo_bench.errors import UnknownName, UserError
 from haepo_bench.suite.silence import silence
 from haepo_bench.tasks.address import WRAPPERS, Signature
+from haepo_bench.terminal import echo
+from haepo_bench.wording import many
 
 if TYPE_CHECKING:
     from gymnasium import spaces
@@ -34,7 +36,7 @@ def describe(
     if (name is None) is not everything:
         raise UserError("describe takes one name, or --all and no name", remedy="haepo-bench list shows the names")
     if name is None:
-        typer.echo(algorithms_page(), nl=False)
+        echo(algorithms_page(), nl=False)
         return
     algorithms = {entry.name for entry in catalogue.list_algorithms()}
     tasks = {entry.name.partition("/")[0] for entry in catalogue.list_tasks()}
@@ -55,21 +57,21 @@ def describe(
 
 
 def _describe_family(name: str) -> None:
-    typer.echo(f"{name}: a family; in a suite it stands for\n")
+    echo(f"{name}: a family; in a suite it stands for\n")
     summaries = {entry.name: entry.summary for entry in catalogue.list_algorithms()}
-    typer.echo(columns((member, summaries[member]) for member in catalogue.FAMILIES[name]))
+    echo(columns((member, summaries[member]) for member in catalogue.FAMILIES[name]))
     others = [other for other in summaries if other.startswith(f"{name}-") and other not in catalogue.FAMILIES[name]]
     if others:
-        typer.echo("\nfurther readings, by their own names\n")
-        typer.echo(columns((other, summaries[other]) for other in others))
-    typer.echo("\nhaepo-bench describe has the hyper-parameters of each")
+        echo("\nfurther readings, by their own names\n")
+        echo(columns((other, summaries[other]) for other in others))
+    echo("\nhaepo-bench describe has the hyper-parameters of each")
 
 
 def _describe_algorithm(definition: "AlgorithmDefinition") -> None:
-    typer.echo(f"{definition.name} (version {definition.version}): {definition.summary}\n")
-    typer.echo(definition.description.strip())
-    typer.echo("\nWhat it is")
-    typer.echo(columns(facts(definition)))
+    echo(f"{definition.name} (version {definition.version}): {definition.summary}\n")
+    echo(definition.description.strip())
+    echo("\nWhat it is")
+    echo(columns(facts(definition)))
     general = definition.describe_parameters()
     language = catalogue.language_algorithm(definition.name).describe_parameters()
     title = "Hyper-parameters (params: in a suite)"
@@ -79,20 +81,20 @@ def _describe_algorithm(definition: "AlgorithmDefinition") -> None:
 
 
 def _describe_parameters(title: str, parameters: "Sequence[ParameterDescription]") -> None:
-    typer.echo(f"\n{title}")
+    echo(f"\n{title}")
     for parameter in parameters:
         unit = f" {parameter.unit}" if parameter.unit else ""
-        typer.echo(f"  {parameter.name} = {json.dumps(parameter.default, default=str)}{unit}    ({parameter.type})")
-        typer.echo(paragraph(parameter.meaning, indent="      "))
-        typer.echo(paragraph(f"source: {parameter.source}", indent="      "))
+        echo(f"  {parameter.name} = {json.dumps(parameter.default, default=str)}{unit}    ({parameter.type})")
+        echo(paragraph(parameter.meaning, indent="      "))
+        echo(paragraph(f"source: {parameter.source}", indent="      "))
 
 
 def _describe_wrapper(wrapper: Signature) -> None:
-    typer.echo(f"{wrapper.usage}: {wrapper.summary}\n")
+    echo(f"{wrapper.usage}: {wrapper.summary}\n")
     rows = [("task", "any address, also of a wrapped task")]
     if wrapper.parameter is not None:
         rows.append((wrapper.parameter.name, wrapper.parameter.bounds))
-    typer.echo(columns([*rows, ("for example", wrapper.example)]))
+    echo(columns([*rows, ("for example", wrapper.example)]))
 
 
 def _space(space: "spaces.Box | spaces.Discrete") -> str:
@@ -105,10 +107,10 @@ def _space(space: "spaces.Box | spaces.Discrete") -> str:
 
 def _environment_rows(task: "Task") -> list[tuple[str, str]]:
     return [
-        ("horizon", f"{task.horizon:,} steps an episode at most"),
+        ("horizon", f"{many(task.horizon, 'step')} an episode at most"),
         ("observations", _space(task.observation_space)),
         ("actions", _space(task.action_space)),
-        ("coverage", f"counted over {task.states:,} states" if task.states else "not counted"),
+        ("coverage", f"counted over {many(task.states, 'state')}" if task.states else "not counted"),
         ("stepped by", "arrays of episodes" if task.backend == "array" else task.backend),
     ]
 
@@ -117,13 +119,16 @@ def _language_rows(task: "LanguageTask") -> list[tuple[str, str]]:
     prompt = task.train[0].prompt
     return [
         ("model", task.model),
-        ("horizon", f"{task.horizon:,} new tokens a response at most"),
+        ("horizon", f"{many(task.horizon, 'new token')} a response at most"),
         ("prompts", f"{len(task.train):,} to train on, {len(task.held_out):,} held out"),
         ("for example", repr(prompt if len(prompt) <= 200 else f"{prompt[:197]}...")),
         ("training pays", "the gold reward" if task.gold_is_reward else "another reward than the gold one"),
-        ("fine-tuning", f"{len(task.demonstrations):,} demonstrations" if task.demonstrations else "no demonstrations"),
+        (
+            "fine-tuning",
+            many(len(task.demonstrations), "demonstration") if task.demonstrations else "none",
+        ),
         ("expert", "a response to each prompt" if all(map(task.expert_response, task.train)) else "none"),
-        ("preferences", f"{len(task.pairs):,} fixed pairs" if task.pairs else "no fixed pairs"),
+        ("preferences", many(len(task.pairs), "fixed pair") if task.pairs else "no fixed pairs"),
     ]
 
 
@@ -138,5 +143,5 @@ def _describe_task(task: "Task") -> None:
         rows.append(("", references.source))
     else:
         rows.append(("score", "none: no reference returns are known, so it stays out of aggregates"))
-    typer.echo(f"{task.id} (version {task.version}): {task.summary}\n")
-    typer.echo(columns(rows))
+    echo(f"{task.id} (version {task.version}): {task.summary}\n")
+    echo(columns(rows))

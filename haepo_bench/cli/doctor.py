@@ -15,6 +15,7 @@ import haepo_bench
 from haepo_bench.cli import installation, probes
 from haepo_bench.cli.layout import columns
 from haepo_bench.errors import ExitCode
+from haepo_bench.terminal import echo
 
 
 class Finding(NamedTuple):
@@ -40,10 +41,10 @@ def doctor(
         _git(),
         _writable(results),
     ]
-    typer.echo(columns(("ok" if f.ok else "PROBLEM", f.subject, f.text) for f in findings))
+    echo(columns(("ok" if f.ok else "PROBLEM", f.subject, f.text) for f in findings))
     problems = sum(not finding.ok for finding in findings)
     if problems:
-        typer.echo(f"\n{problems} to fix before suites can run", err=True)
+        echo(f"\n{problems} to fix before suites can run", err=True)
         raise typer.Exit(ExitCode.USAGE)
 
 

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from haepo_bench.terminal import echo
+
 
 class ExportFormat(StrEnum):
     """What `--format` takes."""
@@ -31,5 +33,5 @@ def export(
 
     done = write_tables(results, form.value, out if out is not None else results / EXPORT_FOLDER, force=force)
     for file, rows, what in zip(done.files, done.rows, ("runs", "marks"), strict=True):
-        typer.echo(f"wrote {file} ({rows:,} {what})")
+        echo(f"wrote {file} ({rows:,} {what})")
     name_omissions(done.selections)

@@ -19,6 +19,7 @@ from haepo_bench.cli.verdicts import (
     deliver,
     rule_of,
 )
+from haepo_bench.terminal import echo
 
 
 def gate(
@@ -58,12 +59,12 @@ def gate(
 
     def say(line: str) -> None:
         if not quiet:
-            typer.echo(line, err=True)
+            echo(line, err=True)
 
     options = GateOptions(seeds=seeds, quiet=quiet, say=say)
     verdict = run_gate(plan, loaded, results, rule=rule_of(alpha, min_effect, require), options=options)
     code = deliver(verdict, form.value, files)
     say(f"the runs are in {results / plan.suite}")
     if verdict.interrupted:
-        typer.echo("interrupted: the same command goes on where it stopped", err=True)
+        echo("interrupted", err=True)
     raise typer.Exit(code)

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from haepo_bench.terminal import echo
+
 _PANEL = "How files are read (as in a mapping file, docs/how-to/import.md)"
 
 
@@ -90,8 +92,8 @@ def import_(
     from haepo_bench.exchange.event_files import CUT_OFF
     from haepo_bench.exchange.importing import Said, import_runs
     from haepo_bench.exchange.series import ALGORITHM_IN_FILE
-    from haepo_bench.report.text import plain
-    from haepo_bench.wording import named_seeds
+    from haepo_bench.text import plain
+    from haepo_bench.wording import many, named_seeds
 
     settings = {
         "format": form,
@@ -119,27 +121,27 @@ def import_(
     for done in import_runs(paths, said, results, dry=dry_run):
         verb = "would import" if dry_run else "imported"
         known = f", {done.known} already there" if done.known else ""
-        typer.echo(f"{verb} {done.new} run{'' if done.new == 1 else 's'} to {done.folder}{known}")
+        echo(f"{verb} {many(done.new, 'run')} to {done.folder}{known}")
         cells: dict[tuple[str, str], list[int]] = {}
         for record in done.records:
             cells.setdefault((record.task, record.algorithm), []).append(record.seed)
         for (on, name), seeds in cells.items():
-            typer.echo(f"  {name} on {on}: {named_seeds(seeds)}")
+            echo(f"  {name} on {on}: {named_seeds(seeds)}")
         called = {
             record.provenance[ALGORITHM_IN_FILE]: record.algorithm
             for record in done.records
             if ALGORITHM_IN_FILE in record.provenance
         }
         for theirs, ours in called.items():
-            typer.echo(f"  '{plain(theirs)}' is called {ours}; another name: --rename OLD=NEW", err=True)
+            echo(f"  '{plain(theirs)}' is called {ours}; another name: --rename OLD=NEW", err=True)
         for record in done.records:
             if record.error is not None and record.status != "done":
                 what = f"{record.status.replace('_', ' ')}: {plain(record.error.message)}"
-                typer.echo(f"  {record.algorithm} on {record.task}, seed {record.seed}: {what}", err=True)
+                echo(f"  {record.algorithm} on {record.task}, seed {record.seed}: {what}", err=True)
         for file in dict.fromkeys(file for record in done.records for file in record.provenance.get(CUT_OFF, ())):
-            typer.echo(f"  {plain(file)}: read up to there", err=True)
+            echo(f"  {plain(file)}: read up to there", err=True)
         for cell in done.replaced:
-            typer.echo(f"  {cell}: reports now show the imported runs; those that were shown stay stored", err=True)
+            echo(f"  {cell}: reports now show the imported runs; those that were shown stay stored", err=True)
 
 
 def _pairs(texts: Sequence[str], option: str, *, at_last: bool = False) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from haepo_bench.errors import UserError
+from haepo_bench.terminal import echo
 
 #: The starter suite; `NAME` is replaced. Small enough to be through in about a minute.
 STARTER = """\
@@ -56,4 +57,4 @@ def init(
         raise UserError("exists already and is not overwritten", where=str(path), remedy="name another file") from None
     except OSError as error:
         raise UserError(f"cannot be written: {error.strerror}", where=str(path), remedy="name another file") from None
-    typer.echo(f"wrote {path}\nnext: haepo-bench validate {path}")
+    echo(f"wrote {path}\nnext: haepo-bench validate {path}")

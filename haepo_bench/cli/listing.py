@@ -9,6 +9,7 @@ from haepo_bench import catalogue
 from haepo_bench.catalogue import Listed
 from haepo_bench.cli.layout import columns
 from haepo_bench.suite.shipped import list_suites
+from haepo_bench.terminal import echo
 
 
 class Kind(StrEnum):
@@ -26,10 +27,10 @@ def list_catalogue(
     tables = {Kind.ALGORITHMS: _algorithms, Kind.TASKS: _tasks, Kind.SUITES: _suites}
     for n, shown in enumerate([kind] if kind else list(Kind)):
         if kind is None:
-            typer.echo(f"{'' if n == 0 else chr(10)}{shown}")
-        typer.echo(columns(tables[shown]()))
+            echo(f"{'' if n == 0 else chr(10)}{shown}")
+        echo(columns(tables[shown]()))
     if kind is None:
-        typer.echo("\nhaepo-bench describe NAME says more")
+        echo("\nhaepo-bench describe NAME says more")
 
 
 def _algorithms() -> list[tuple[str, str]]:

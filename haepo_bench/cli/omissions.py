@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-import typer
+from haepo_bench.terminal import echo
+from haepo_bench.wording import many
 
 if TYPE_CHECKING:
     from haepo_bench.results.selection import Selection
@@ -15,16 +16,15 @@ def name_omissions(selections: Iterable["Selection"], *, label: str = "") -> Non
     Args:
         label: what stands before each line.
     """
-    from haepo_bench.report.text import plain
+    from haepo_bench.text import plain
 
     for selection in selections:
         suite = label + plain(selection.name)
         absent = sum(len(cell.absent) for cell in selection.cells)
         planned = sum(len(cell.seeds) for cell in selection.cells)
         if absent:
-            typer.echo(f"{suite}: no result: {absent} of {planned} runs", err=True)
+            echo(f"{suite}: no result: {absent} of {many(planned, 'run')}", err=True)
         for file in selection.damaged:
-            typer.echo(f"{suite}: not readable: {plain(str(file.path))}: {plain(file.reason)}", err=True)
+            echo(f"{suite}: not readable: {plain(str(file.path))}: {plain(file.reason)}", err=True)
         for left in selection.not_shown:
-            many = f"{left.runs} run{'' if left.runs == 1 else 's'}"
-            typer.echo(f"{suite}: left out: {plain(left.folder)}: {many}: {plain(left.reason)}", err=True)
+            echo(f"{suite}: left out: {plain(left.folder)}: {many(left.runs, 'run')}: {plain(left.reason)}", err=True)

@@ -1,12 +1,14 @@
 """`haepo-bench report`."""
 
 import os
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from haepo_bench.terminal import echo, print_document
+from haepo_bench.wording import many
 
 
 class ReportFormat(StrEnum):
@@ -39,21 +41,20 @@ def report(
     document = build_report(results)
     printed = form is not ReportFormat.html
     if printed:
-        # Bytes: the same text whatever the terminal's encoding or the platform's line ends.
-        sys.stdout.buffer.write(render(document, form.value).encode())
-        sys.stdout.flush()
+        print_document(render(document, form.value))
     if out is not None or not printed:
         files = write_report(document, form.value, out if out is not None else results / REPORT_FOLDER)
-        typer.echo(f"wrote {files[0]}", err=printed)
+        echo(f"wrote {files[0]}", err=printed)
         figures = [file for file in files if file.suffix in {".png", ".svg"}]
         if figures:
             folder = os.path.commonpath([file.parent for file in figures])
-            typer.echo(f"wrote {len(figures) // 2} figures, each as PNG and SVG, to {folder}", err=printed)
+            echo(f"wrote {many(len(figures) // 2, 'figure')}, each as PNG and SVG, to {folder}", err=printed)
     for suite in document.suites:
         missing = suite.runs_planned - suite.runs_shown
         if missing:
-            typer.echo(
-                f"{suite.suite}: no result: {missing} of {suite.runs_planned} runs; the report says why", err=True
+            echo(
+                f"{suite.suite}: no result: {missing} of {many(suite.runs_planned, 'run')}; the report says why",
+                err=True,
             )
         for file in suite.damaged:
-            typer.echo(f"{suite.suite}: not readable: {file.file}: {file.reason}", err=True)
+            echo(f"{suite.suite}: not readable: {file.file}: {file.reason}", err=True)

@@ -1,7 +1,6 @@
 """`haepo-bench run`."""
 
 import shlex
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +8,8 @@ from typing import Annotated
 import typer
 
 from haepo_bench.cli.arguments import OnlyOption, SetOption, SuiteArgument
+from haepo_bench.terminal import console, echo
+from haepo_bench.wording import many
 
 
 def run(
@@ -34,8 +35,6 @@ def run(
     Finished runs are kept and never run again while settings and code stay the same. Interrupted runs are run again,
     failed ones with --retry-failed.
     """
-    from rich.console import Console
-
     from haepo_bench.execution.session import Options, forecast, run_plan
     from haepo_bench.execution.summary import print_forecast, print_results
     from haepo_bench.results.store import Store
@@ -45,15 +44,14 @@ def run(
     if workers is not None:
         plan = replace(plan, execution=replace(plan.execution, workers=workers))
     store = Store(results / plan.suite)
-    # Not on a terminal nothing is gained by breaking lines at 80 columns.
-    console = Console(width=None if sys.stdout.isatty() else 200)
     if dry_run:
-        print_forecast(plan, forecast(plan, store, retry_failed=retry_failed), console)
+        print_forecast(plan, forecast(plan, store, retry_failed=retry_failed), console())
         return
     if not quiet:
         execution = plan.execution
-        count = f"{plan.suite}: {len(plan.cells)} cells, {plan.runs} runs, {execution.workers} workers"
-        typer.echo(f"{count}, device {execution.device} ({execution.device_reason})", err=True)
+        counts = [(len(plan.cells), "cell"), (plan.runs, "run"), (execution.workers, "worker")]
+        count = ", ".join(many(*each) for each in counts)
+        echo(f"{plan.suite}: {count}, device {execution.device} ({execution.device_reason})", err=True)
     options = Options(
         retry_failed=retry_failed,
         fail_fast=fail_fast,
@@ -61,10 +59,10 @@ def run(
         quiet=quiet,
     )
     outcome = run_plan(plan, store, options)
-    print_results(plan, outcome.runs, store.root, console)
+    print_results(plan, outcome.runs, store.root, console())
     if outcome.signalled:
-        typer.echo("interrupted: the same command goes on where it stopped", err=True)
+        echo(f"interrupted: {outcome.after_interruption}", err=True)
     elif outcome.failed:
-        typer.echo(f"{outcome.failed} runs failed: --retry-failed runs them again", err=True)
-    typer.echo(f"next: haepo-bench report {shlex.quote(str(store.root))}")
+        echo(f"{many(outcome.failed, 'run')} failed: run again with --retry-failed", err=True)
+    echo(f"next: haepo-bench report {shlex.quote(str(store.root))}")
     raise typer.Exit(outcome.exit_code)

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from haepo_bench.terminal import echo
+
 
 class Described(StrEnum):
     """What there is a JSON Schema of."""
@@ -22,8 +24,8 @@ def schema(
     if of is Described.report:
         from haepo_bench.report.json_schema import report_json_schema
 
-        typer.echo(report_json_schema(), nl=False)
+        echo(report_json_schema(), nl=False)
         return
     from haepo_bench.suite.json_schema import suite_json_schema
 
-    typer.echo(suite_json_schema(), nl=False)
+    echo(suite_json_schema(), nl=False)

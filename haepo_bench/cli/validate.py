@@ -4,12 +4,11 @@ import json
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from haepo_bench import catalogue
 from haepo_bench.cli.arguments import OnlyOption, SetOption, SuiteArgument
 from haepo_bench.cli.layout import columns, paragraph
-from haepo_bench.wording import duration, seed_ranges
+from haepo_bench.terminal import echo
+from haepo_bench.wording import duration, many, seed_ranges
 
 if TYPE_CHECKING:
     from haepo_bench.suite.plan import Cell, Plan
@@ -21,19 +20,19 @@ def validate(suite: SuiteArgument, sets: SetOption = None, only: OnlyOption = No
 
     plan = load_plan(suite, sets or (), only or ())
     title = f"{plan.suite}: {plan.description}" if plan.description else plan.suite
-    typer.echo(paragraph(title))
-    typer.echo("\ntasks")
-    typer.echo(columns(_tasks(plan)))
-    typer.echo("\nalgorithms")
+    echo(paragraph(title))
+    echo("\ntasks")
+    echo(columns(_tasks(plan)))
+    echo("\nalgorithms")
     for line in _algorithms(plan):
-        typer.echo(line)
+        echo(line)
     execution = plan.execution
     steps = sum(cell.budget * len(cell.seeds) for cell in plan.cells)
-    typer.echo(f"\n{_count(len(plan.cells), 'cell')}, {_count(plan.runs, 'run')}, {steps:,} training steps in all")
-    workers = _count(execution.workers, "worker")
+    echo(f"\n{many(len(plan.cells), 'cell')}, {many(plan.runs, 'run')}, {many(steps, 'training step')} in all")
+    workers = many(execution.workers, "worker")
     timeout = duration(execution.timeout_seconds)
-    typer.echo(paragraph(f"{workers}, timeout {timeout} a job, device {execution.device}: {execution.device_reason}"))
-    typer.echo(f"\nvalid; next: haepo-bench run {suite}")
+    echo(paragraph(f"{workers}, timeout {timeout} a job, device {execution.device}: {execution.device_reason}"))
+    echo(f"\nvalid; next: haepo-bench run {suite}")
 
 
 def _tasks(plan: "Plan") -> list[tuple[str, str]]:
@@ -41,8 +40,8 @@ def _tasks(plan: "Plan") -> list[tuple[str, str]]:
     for cell in plan.cells:
         limit = f", episodes of at most {cell.time_limit:,}" if cell.time_limit else ""
         rows[cell.task] = (
-            f"{cell.budget:,} training steps{limit}, evaluated every {cell.evaluation_every:,} "
-            f"with {cell.evaluation_episodes} episodes"
+            f"{many(cell.budget, 'training step')}{limit}, evaluated every {cell.evaluation_every:,} "
+            f"with {many(cell.evaluation_episodes, 'episode')}"
         )
     return list(rows.items())
 
@@ -54,7 +53,7 @@ def _algorithms(plan: "Plan") -> list[str]:
         own = list(group)
         first = own[0]
         what = name if name == first.uses else f"{name} ({first.uses})"
-        lines.append(f"  {what}: {_count(len(first.seeds), 'seed')} ({seed_ranges(first.seeds)})")
+        lines.append(f"  {what}: {many(len(first.seeds), 'seed')} ({seed_ranges(first.seeds)})")
         # What holds on all its tasks is said once.
         for title, texts in (("", [_changes(cell) for cell in own]), ("note: ", ["; ".join(c.notes) for c in own])):
             if len(set(texts)) == 1:
@@ -83,7 +82,3 @@ def _changes(cell: "Cell") -> str:
 
 def _json(value: Any) -> str:
     return json.dumps(value, default=str)
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

@@ -1,6 +1,5 @@
 """What `check` and `gate` share: their options, and how a verdict is printed."""
 
-import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from errno import EISDIR
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from haepo_bench.errors import ExitCode
+from haepo_bench.terminal import echo, print_document
 
 if TYPE_CHECKING:
     from haepo_bench.regression.check import Verdict
@@ -102,11 +102,9 @@ def deliver(verdict: "Verdict", form: str, files: Sequence[tuple[Path, str]]) ->
     from haepo_bench.regression.present import headline
     from haepo_bench.results.store import write_atomically
 
-    # Bytes: the same text whatever the terminal's encoding.
-    sys.stdout.buffer.write(render(verdict, form).encode("utf-8", errors="replace"))
-    sys.stdout.flush()
+    print_document(render(verdict, form))
     for path, each in files:
         write_atomically(path, render(verdict, each), option="--write")
     if form != "text":
-        typer.echo(headline(verdict), err=True)
+        echo(headline(verdict), err=True)
     return verdict.exit_code

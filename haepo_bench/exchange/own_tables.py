@@ -15,10 +15,10 @@ from haepo_bench.exchange.numerals import number
 from haepo_bench.exchange.records import FOOTNOTE, IMPORTER_VERSION, final_values, imported_from
 from haepo_bench.exchange.rows import Rows, read_csv
 from haepo_bench.exchange.storing import MissingRun
-from haepo_bench.report.text import unquoted_csv_text
 from haepo_bench.results.columns import COLUMNS, COST_COLUMNS, MEASURED, WHOLE
 from haepo_bench.results.hashing import digest
 from haepo_bench.results.record import Failure, Information, Number, References, RunRecord
+from haepo_bench.text import unquoted_csv_text
 
 #: Columns of the curve table that follow from the others.
 _DERIVED = ("return_filled", "score", "return_greedy_filled", "score_greedy")

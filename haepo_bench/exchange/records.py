@@ -19,6 +19,7 @@ from haepo_bench.exchange.mapping import AlgorithmOptions, Mapping, TaskOptions
 from haepo_bench.exchange.series import Series
 from haepo_bench.results.hashing import digest
 from haepo_bench.results.record import Failure, Information, Number, References, RunRecord, Status, finite
+from haepo_bench.wording import many
 
 Array = NDArray[Any]
 
@@ -282,8 +283,8 @@ def _cost(run: Series, curve: AnyMapping[str, Sequence[Number]], budget: float) 
 def _notes(run: Series, options: AlgorithmOptions, references: References | None, *, held: bool) -> list[str]:
     source = run.found.source
     notes = [*options.notes]
-    if run.found.format == "monitor":
-        notes.append(f"returns are those of training: means over the last {run.window} episodes")
+    if run.window and run.found.format == "monitor":
+        notes.append(f"returns are those of training: means over the last {many(run.window, 'episode')}")
     elif run.window:
         notes.append(f"returns are means over the last {run.window} that were logged")
     if run.greedy:

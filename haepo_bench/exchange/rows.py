@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from haepo_bench.errors import UserError
+from haepo_bench.wording import many
 
 #: A cell in quotes; a quote within a cell is none of these.
 _QUOTED = re.compile(r'(?<![^,;\t\n\r])"[^"]*(?:""[^"]*)*"')
@@ -100,9 +101,9 @@ def csv_rows(reader: Any, where: str, *, first_line: int = 1, may_be_empty: bool
                     continue
                 if len(row) < needed or any(cell.strip() for cell in row[len(names) :]):
                     raise UserError(
-                        f"has {len(row)} cells, but the header names {len(names)} columns",
+                        f"has {many(len(row), 'cell')}, but the header names {many(len(names), 'column')}",
                         where=f"{where}:{line}",
-                        remedy="mend the line, or leave it out if the file was cut off while it was written",
+                        remedy="fix the line, or leave it out if the file was cut off while it was written",
                     )
                 cells.append(row)
                 places.append(f"{where}:{line}")

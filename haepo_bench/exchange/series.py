@@ -19,8 +19,8 @@ from haepo_bench.exchange.numerals import number, whole_number
 from haepo_bench.exchange.rows import Rows
 from haepo_bench.exchange.sb3 import trailing_mean
 from haepo_bench.exchange.sources import PLACEHOLDER, Found, seed_in
-from haepo_bench.report.text import unquoted_csv_text
 from haepo_bench.tasks.address import canonical
+from haepo_bench.text import unquoted_csv_text
 
 Array = NDArray[Any]
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from haepo_bench import interruption
 from haepo_bench.errors import UserError
 from haepo_bench.results.claims import DeclaredClaims, declaration_hash
 from haepo_bench.results.record import FINISHED, FORMAT_VERSION, Information, RunRecord
@@ -73,7 +74,7 @@ def store_runs(
     new = [record for record in records if not _lies_there(store, record)]
     document, replaced = _plan(plan, records, missing, description, source)
     if not dry:
-        with store.lock():
+        with interruption.held(), store.lock():
             for record in new:
                 store.write(_folder(record), record)
             if plan is None or _without_time(plan) != _without_time(document):

@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from haepo_bench.report.text import plain
 from haepo_bench.results.columns import WHOLE
 from haepo_bench.results.declared_columns import apart
 from haepo_bench.results.frames import curve_frame, run_frame
 from haepo_bench.results.record import RunRecord
 from haepo_bench.results.selection import SelectedCell, Selection
+from haepo_bench.text import plain
 
 #: What a row of either table belongs to; together they name one run.
 KEY = ("suite", "task", "algorithm", "seed")

@@ -1,7 +1,7 @@
 """Runs jobs in worker processes of our own.
 
 Own processes with pipes, because one SIGKILL fails every future of a ProcessPoolExecutor; `subprocess` rather than
-`multiprocessing`, because a worker needs its environment, its log file and a blocked SIGINT from its first moment, and
+`multiprocessing`, because a worker needs its environment, its log file and blocked signals from its first moment, and
 must not import the program's main module again.
 """
 
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Pipe, wait
 from typing import Any
 
+from haepo_bench import interruption
 from haepo_bench.errors import UserError
 from haepo_bench.execution.scheduler import Job
 from haepo_bench.execution.worker import Message, Request
@@ -216,7 +217,7 @@ class _Worker:
             f"import sys; sys.path[:] = {sys.path!r}; "
             f"from haepo_bench.execution.worker import main; main({theirs.fileno()})"
         )
-        with log, theirs, _blocked(signal.SIGINT):
+        with log, theirs, _blocked():
             try:
                 self.process = subprocess.Popen(
                     [sys.executable, "-c", code],
@@ -281,9 +282,9 @@ class _Worker:
 
 
 @contextlib.contextmanager
-def _blocked(number: signal.Signals) -> Iterator[None]:
-    """Blocks a signal: a process started meanwhile is born with it blocked, and ours comes in afterwards."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+def _blocked() -> Iterator[None]:
+    """Blocks what would end us: a process started meanwhile is born with it blocked, and ours comes in afterwards."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, interruption.NUMBERS)
     try:
         yield
     finally:

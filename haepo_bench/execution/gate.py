@@ -32,11 +32,12 @@ from haepo_bench.regression.check import (
 )
 from haepo_bench.regression.seeds import fresh_seeds
 from haepo_bench.regression.verdict import DEFAULT_RULE, Mark, Rule
-from haepo_bench.report.text import plain
 from haepo_bench.results.hashing import digest
 from haepo_bench.results.selection import SelectedCell, select
 from haepo_bench.results.store import Store
 from haepo_bench.suite.plan import Cell, Plan
+from haepo_bench.text import plain
+from haepo_bench.wording import many
 
 #: Of the baseline's first seeds, run to see whether anything changed at all.
 IDENTITY_SEEDS = 2
@@ -195,12 +196,13 @@ class _Gate:
         if not seeds:
             return {}
         cells = tuple(replace(self._cells[key], seeds=chosen) for key, chosen in seeds.items())
-        self._options.say(f"{stage}: {len(cells)} cell{'' if len(cells) == 1 else 's'} {why}")
+        self._options.say(f"{stage}: {many(len(cells), 'cell')} {why}")
         store = Store(self._root / stage)
         plan = replace(self._plan, cells=cells, unselected=(), claims=None)
         outcome = run_plan(plan, store, Options(retry_failed=True, quiet=self._options.quiet))
         self._asked, self._kept = self._asked + outcome.asked, self._kept + outcome.kept
         if outcome.signalled:
+            self._options.say(f"{stage}: {outcome.after_interruption}")
             raise _Interrupted
         found = {key_of(cell): cell for cell in select(store).cells}
         return {key: found[key] for key in seeds}
@@ -210,7 +212,7 @@ class _Gate:
 
     def _notes(self) -> tuple[str, ...]:
         # The hash of the code covers what trains, not all that it may call: a reader must know what was measured when.
-        said = f"{self._kept} of {self._asked} runs had been made before, by the same code, and were used again"
+        said = f"{self._kept} of {many(self._asked, 'run')} had been made before, by the same code, and were used again"
         return (f"{said}; an empty --results folder measures anew",) if self._kept else ()
 
     def _old(self, key: CellKey) -> BaselineCell:

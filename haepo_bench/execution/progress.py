@@ -3,9 +3,7 @@
 All of it goes to standard error; a terminal that has gone away never stops a run.
 """
 
-import contextlib
 import os
-import sys
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -13,7 +11,9 @@ from typing import TYPE_CHECKING
 from haepo_bench.execution.executor import Ended, Event, Failed, Finished, Progressed, Started
 from haepo_bench.execution.scheduler import Job
 from haepo_bench.results.record import Failure
-from haepo_bench.wording import duration, named_seeds
+from haepo_bench.terminal import console, echo, is_terminal
+from haepo_bench.text import visible
+from haepo_bench.wording import duration, many, named_seeds
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -126,43 +126,40 @@ class Lines(Display):
 
     def _count(self) -> str:
         failed = f", {self.failed} failed" if self.failed else ""
-        return f"{self.finished + self.failed} of {self.runs} runs{failed}"
+        return f"{self.finished + self.failed} of {many(self.runs, 'run')}{failed}"
 
     def _say(self, text: str) -> None:
         self.spoken = time.monotonic()
-        with contextlib.suppress(OSError):
-            print(text, file=sys.stderr, flush=True)
+        echo(text, err=True)
 
 
 class Picture(Display):
     """A live picture: a bar for the suite and a line for each running job."""
 
     def __enter__(self) -> "Picture":
-        from rich.console import Console
         from rich.live import Live
 
         self._drawn = 0.0
-        # Drawn by hand: a second thread would draw in the middle of our own changes.
-        self._live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
-        with contextlib.suppress(OSError):
-            self._live.start()
+        # Drawn by hand: a second thread would draw in the middle of our own changes. Nothing is redirected: all that is
+        # printed meanwhile goes through this console.
+        self._live = Live(
+            console=console(err=True), auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
+        )
+        self._live.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        with contextlib.suppress(OSError):
-            self._live.stop()
+        self._live.stop()
 
     def show(self, event: Event) -> None:
         """Takes in what happened, says what failed and redraws at most a few times a second."""
         super().show(event)
         now = time.monotonic()
         if isinstance(event, Failed):
-            with contextlib.suppress(OSError):
-                self._live.console.print(_failure_text(event), markup=False, highlight=False, emoji=False)
+            self._live.console.print(_failure_text(event), markup=False, highlight=False, emoji=False)
         if now - self._drawn >= _REDRAW_SECONDS:
             self._drawn = now
-            with contextlib.suppress(OSError):
-                self._live.update(self._picture(now), refresh=True)
+            self._live.update(self._picture(now), refresh=True)
 
     def _picture(self, now: float) -> "RenderableType":
         from rich.console import Group
@@ -174,7 +171,7 @@ class Picture(Display):
         head = Table.grid(padding=(0, 1))
         failed = f", {self.failed} failed" if self.failed else ""
         head.add_row(
-            Text(f"{self.finished + self.failed} of {self.runs} runs{failed}"),
+            Text(f"{self.finished + self.failed} of {many(self.runs, 'run')}{failed}"),
             ProgressBar(total=max(self.steps, 1), completed=min(steps, self.steps), width=40),
             Text(f"{steps / max(self.steps, 1):.0%}"),
             Text(duration(now - self.begun)),
@@ -182,7 +179,7 @@ class Picture(Display):
         jobs = Table.grid(padding=(0, 2))
         for state in self.running.values():
             jobs.add_row(
-                Text(state.name, overflow="ellipsis", no_wrap=True),
+                Text(visible(state.name), overflow="ellipsis", no_wrap=True),
                 Text(f"{state.env_steps / state.total:.0%}", justify="right"),
                 Text(f"{state.rate(now):,.0f} steps/s", justify="right"),
                 Text(state.value),
@@ -210,5 +207,5 @@ def display_for(jobs: list[Job], *, quiet: bool) -> Display:
     if quiet:
         return Display(runs, steps)
     # A dumb terminal cannot redraw a line.
-    living = sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") not in {"dumb", "unknown"}
+    living = is_terminal(err=True) and os.environ.get("TERM") not in {"dumb", "unknown"}
     return Picture(runs, steps) if living else Lines(runs, steps)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from haepo_bench import interruption
 from haepo_bench.errors import ExitCode
 from haepo_bench.execution.estimate import Estimate, estimate_run
 from haepo_bench.execution.executor import Event, Failed, Finished, LocalExecutor
@@ -21,6 +22,7 @@ from haepo_bench.results.code import write_code
 from haepo_bench.results.record import FINISHED, Failure, RunRecord
 from haepo_bench.results.store import Store
 from haepo_bench.suite.plan import Cell, Plan
+from haepo_bench.wording import many
 
 #: Marking runs as interrupted must not keep a person waiting: an unmarked run is missing, and run again all the same.
 _MARKING_SECONDS = 2.0
@@ -51,17 +53,30 @@ class Outcome:
         runs: all runs asked for that have a file now.
         complete: every run asked for is done or diverged.
         asked: number of runs asked for.
+        finished: of those, how many are done or diverged.
         kept: of those, how many were there already.
         failed: runs asked for that failed or timed out, now or earlier.
+        resumable: of the others, how many have a checkpoint to go on from.
         signalled: a signal ended it.
     """
 
     runs: dict[RunKey, Stored]
     complete: bool
     asked: int
+    finished: int
     kept: int
     failed: int
+    resumable: int
     signalled: bool
+
+    @property
+    def after_interruption(self) -> str:
+        """What is kept, and what the same command does with the rest."""
+        again = self.asked - self.finished - self.failed - self.resumable
+        rest = [f"resumes {many(self.resumable, 'run')} from a checkpoint"] if self.resumable else []
+        rest += [f"starts {many(again, 'run')} from the beginning"] if again else []
+        kept = f"{self.finished} of {many(self.asked, 'run')} finished and kept"
+        return f"{kept}; the same command {' and '.join(rest)}" if rest else kept
 
     @property
     def exit_code(self) -> ExitCode:
@@ -111,13 +126,16 @@ def run_plan(plan: Plan, store: Store, options: Options) -> Outcome:
             write_code(store, cell.folder, cell.code)
         signalled = session.run(todo.jobs) if todo.jobs else False
     asked = [RunKey(cell.folder, seed) for cell in plan.cells for seed in cell.seeds]
-    statuses = [session.runs[key].status if key in session.runs else None for key in asked]
+    statuses = {key: session.runs[key].status if key in session.runs else None for key in asked}
+    unfinished = [key for key, status in statuses.items() if status not in FINISHED | FAILED]
     return Outcome(
         runs=session.runs,
-        complete=bool(asked) and all(status in FINISHED for status in statuses),
+        complete=bool(asked) and all(status in FINISHED for status in statuses.values()),
         asked=len(asked),
+        finished=sum(status in FINISHED for status in statuses.values()),
         kept=len(asked) - sum(len(seeds) for _, seeds in todo.survey.missing),
-        failed=sum(status in FAILED for status in statuses),
+        failed=sum(status in FAILED for status in statuses.values()),
+        resumable=sum(store.checkpoint_path(*key).is_file() for key in unfinished),
         signalled=signalled,
     )
 
@@ -213,10 +231,7 @@ def _signals(executor: LocalExecutor) -> Iterator[list[str]]:
         came.append(signal.Signals(number).name)
         executor.stop()
 
-    caught = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
-        caught.append(signal.SIGHUP)
-    before = {number: signal.signal(number, stop) for number in caught}
+    before = {number: signal.signal(number, stop) for number in interruption.caught()}
     try:
         yield came
     finally:

@@ -13,7 +13,8 @@ from haepo_bench.execution.session import Forecast
 from haepo_bench.report.tables import decimals_of, fixed
 from haepo_bench.results.record import FINISHED, TINY_MODEL
 from haepo_bench.suite.plan import Cell, Plan
-from haepo_bench.wording import duration, named_seeds
+from haepo_bench.text import visible
+from haepo_bench.wording import duration, many, named_seeds
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -81,14 +82,14 @@ def print_forecast(plan: Plan, forecast: Forecast, console: "Console") -> None:
     notes.print(console)
     runs = sum(len(seeds) for seeds in missing.values())
     workers = plan.execution.workers
-    seconds = duration(total_seconds(jobs, workers))
-    _say(console, f"{runs} runs to do in {len(jobs)} jobs on {workers} workers: roughly {seconds}.")
+    work = f"{many(runs, 'run')} to do in {many(len(jobs), 'job')} on {many(workers, 'worker')}"
+    _say(console, f"{work}: roughly {duration(total_seconds(jobs, workers))}.")
     if any(not estimates[folder].measured for folder in missing):
         _say(console, "Times marked ? are guesses from typical speeds; those marked ~ come from stored runs.")
     for line in _obsolete_lines(forecast.obsolete):
         _say(console, line)
     if survey.waiting:
-        _say(console, f"{len(survey.waiting)} failed runs are left alone; --retry-failed runs them again.")
+        _say(console, f"{many(len(survey.waiting), 'failed run')} left alone; to run again: --retry-failed.")
 
 
 def _obsolete_lines(obsolete: Sequence[Obsolete]) -> list[str]:
@@ -208,7 +209,7 @@ def _texts(*cells: str) -> list["Text"]:
     # Text objects, because rich would read [1] in a string as markup.
     from rich.text import Text
 
-    return [Text(cell) for cell in cells]
+    return [Text(visible(cell)) for cell in cells]
 
 
 def _say(console: "Console", line: str) -> None:

@@ -24,6 +24,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from haepo_bench import interruption
 from haepo_bench.suite.plan import Cell
 
 if TYPE_CHECKING:
@@ -71,9 +72,8 @@ class Message(NamedTuple):
 
 def main(handle: int) -> None:
     """Serves the parent at the other end of the socket `handle` until it closes it or dies."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    interruption.ignore()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, interruption.NUMBERS)
     os.set_inheritable(handle, False)
     _die_with_parent()
     faulthandler.enable()

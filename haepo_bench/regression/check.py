@@ -21,11 +21,11 @@ from haepo_bench.regression.cells import (
 )
 from haepo_bench.regression.recording import drop_since_first
 from haepo_bench.regression.verdict import DEFAULT_RULE, Judgement, Mark, Rule, compare, judge, seeds_needed
-from haepo_bench.report.text import plain
 from haepo_bench.results.claims import DEFAULT_THRESHOLD
 from haepo_bench.results.selection import SelectedCell, Selection
 from haepo_bench.statistics.survival import restricted_mean, time_to_threshold
-from haepo_bench.wording import named_seeds
+from haepo_bench.text import plain
+from haepo_bench.wording import many, named_seeds
 
 Array = NDArray[Any]
 
@@ -217,10 +217,9 @@ def settle(old: BaselineCell, cell: SelectedCell) -> CellVerdict | None:
         return None
     if cell.absent:
         return CellVerdict(old.key, Mark.FAILED, f"{absences(cell)}; the others are identical")
-    count = len(cell.runs)
     sides = {"new": found.added, "no longer there": found.gone}
     others = [f"{side}: {', '.join(names)}" for side, names in sides.items() if names]
-    remark = "; ".join([f"{count} seed{'' if count == 1 else 's'}", *others])
+    remark = "; ".join([many(len(cell.runs), "seed"), *others])
     return CellVerdict(old.key, Mark.IDENTICAL, plain(remark))
 
 
@@ -304,8 +303,7 @@ def _remark(judgement: Judgement, tests: int, rule: Rule) -> str:
         return ""
     if isnan(judgement.p_worse):
         return "returns are too large to be tested"
-    count = evidence.current_seeds
-    seeds = f"{count} seed{'' if count == 1 else 's'} against {evidence.baseline_seeds}"
+    seeds = f"{many(evidence.current_seeds, 'seed')} against {evidence.baseline_seeds}"
     if judgement.smallest_drop < np.inf:
         drop = "no drop" if isnan(evidence.low) else f"a drop of up to {-evidence.low:.2f}"
         return f"{drop} is {'' if isnan(evidence.low) else 'not '}ruled out by {seeds}"

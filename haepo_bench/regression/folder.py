@@ -4,8 +4,8 @@ from pathlib import Path
 
 from haepo_bench.errors import UserError
 from haepo_bench.report.opening import open_results
-from haepo_bench.report.text import plain
 from haepo_bench.results.selection import Selection
+from haepo_bench.text import plain
 
 
 def runs_in(results: Path, suite: str | None = None, *, to: str) -> Selection:

@@ -11,7 +11,7 @@ from haepo_bench.errors import UserError, did_you_mean
 from haepo_bench.regression.check import CellVerdict, Verdict
 from haepo_bench.regression.present import as_markdown, as_text, change, details, headline, in_order, p_text, ratchet
 from haepo_bench.regression.verdict import MEANINGS, Judgement, Mark
-from haepo_bench.report.text import plain
+from haepo_bench.text import plain
 
 FORMAT_VERSION = 1
 

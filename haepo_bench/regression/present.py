@@ -9,7 +9,7 @@ from haepo_bench.regression.baseline import Baseline
 from haepo_bench.regression.check import THRESHOLD, CellVerdict, Explanation, Verdict
 from haepo_bench.regression.recording import drop_since_first
 from haepo_bench.regression.verdict import MEANINGS, MIN_EFFECT, Judgement, Mark
-from haepo_bench.report.text import markdown, plain
+from haepo_bench.text import markdown, plain
 
 #: What needs somebody's attention comes first.
 _ORDER = (

@@ -17,8 +17,9 @@ from haepo_bench.regression.baseline import (
     rounded,
 )
 from haepo_bench.regression.cells import baseline_run, columns_of, key_of, scale_of
-from haepo_bench.report.text import plain
 from haepo_bench.results.selection import Run, SelectedCell, Selection
+from haepo_bench.text import plain
+from haepo_bench.wording import many
 
 #: Paid once; 5 runs against 50 can reach p = 3e-7, against 5 only 0.004 (docs/how-to/regression.md).
 SEEDS = 50
@@ -99,7 +100,7 @@ def _check_complete(selection: Selection) -> None:
     if lines:
         more = [f"... and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
         raise _unmeasured(
-            f"{len(lines)} of {sum(len(cell.seeds) for cell in selection.cells)} runs have no result",
+            f"{len(lines)} of {many(sum(len(cell.seeds) for cell in selection.cells), 'run')} without a result",
             f"suite {plain(selection.name)}",
             "\n  ".join([*map(plain, lines[:_SHOWN]), *more, "run the suite again (--retry-failed for failed runs)"]),
         )
@@ -122,10 +123,9 @@ def _unmeasured(problem: str, where: str, remedy: str) -> UserError:
 def _check_seeds(cells: Sequence[SelectedCell], least: int) -> None:
     few = [cell for cell in cells if len(cell.runs) < max(least, 2)]
     if few:
-        count = len(few[0].runs)
         raise UserError(
-            f"{count} seed{'' if count == 1 else 's'}, {max(least, 2)} are asked for"
-            + (f" (and {len(few) - 1} more cells)" if len(few) > 1 else ""),
+            f"{many(len(few[0].runs), 'seed')}, {max(least, 2)} are asked for"
+            + (f" (and {many(len(few) - 1, 'more cell')})" if len(few) > 1 else ""),
             where=plain(str(key_of(few[0]))),
             remedy=f"run more (haepo-bench run SUITE --set seeds={max(least, 2)}): they are paid once, and few seeds "
             "can show little; or say with --min-seeds how many are enough",

@@ -35,7 +35,6 @@ from haepo_bench.report.measured import (
     numbers,
     weights_of,
 )
-from haepo_bench.report.text import plain
 from haepo_bench.results.claims import DeclaredClaims
 from haepo_bench.statistics.aggregates import (
     cvar,
@@ -53,6 +52,7 @@ from haepo_bench.statistics.comparisons import probability_of_improvement
 from haepo_bench.statistics.intervals import Interval, combination_interval
 from haepo_bench.statistics.profiles import performance_profile
 from haepo_bench.statistics.rates import rate_combination_interval
+from haepo_bench.text import plain
 
 Array = NDArray[Any]
 

@@ -20,7 +20,7 @@ from haepo_bench.report.figure_sheet import (
 )
 from haepo_bench.report.styles import INK, Styles
 from haepo_bench.report.tables import Footnotes
-from haepo_bench.report.text import shorten
+from haepo_bench.text import shorten
 
 
 def interval_figure(suite: SuiteResult, tasks: Sequence[TaskResult], styles: Styles) -> Picture:

@@ -19,10 +19,10 @@ from haepo_bench.report.tables import (
     absences,
     absences_of,
     fixed,
-    many,
     name_cell,
     resting_on,
 )
+from haepo_bench.wording import many
 
 STATISTIC_TITLES = {
     "mean": "Mean score",
@@ -165,10 +165,11 @@ def _improvements(title: str, found: Sequence[Improvement], suite: SuiteResult) 
     tasks = [task for task in suite.tasks if task.task in suite.basis.tasks]
     notes = [resting_on([each for task in tasks for each in task.algorithms if each.algorithm in named])]
     if any(each.tasks != suite.basis.tasks for each in found):
+        of = many(len(suite.basis.tasks), "task")
         notes.append(
             "Where both have results: "
             + "; ".join(
-                f"{each.candidate} against {each.baseline} on {len(each.tasks)} of {len(suite.basis.tasks)} tasks"
+                f"{each.candidate} against {each.baseline} on {len(each.tasks)} of {of}"
                 for each in found
                 if each.tasks != suite.basis.tasks
             )

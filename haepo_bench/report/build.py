@@ -33,13 +33,13 @@ from haepo_bench.report.estimates import band, estimate_of
 from haepo_bench.report.measured import Columns, extremes, family, measure, number, numbers
 from haepo_bench.report.opening import open_results
 from haepo_bench.report.overoptimisation import overoptimisation
-from haepo_bench.report.text import plain, plain_lines
 from haepo_bench.results.claims import DEFAULT_THRESHOLD
 from haepo_bench.results.columns import Column
 from haepo_bench.results.declared_columns import PROVENANCE_KEY, declared, described, in_order
 from haepo_bench.results.frames import COSTS, MEASURES, Frames, common_seconds, diagnostics, frames, shown_name
 from haepo_bench.results.selection import SelectedCell, Selection
 from haepo_bench.statistics.intervals import mean_interval
+from haepo_bench.text import plain, plain_lines
 
 Array = NDArray[Any]
 

@@ -26,12 +26,12 @@ from haepo_bench.report.measured import (
     weights_of,
     wrappers,
 )
-from haepo_bench.report.text import plain
 from haepo_bench.results.claims import DeclaredClaims
 from haepo_bench.results.selection import Selection
 from haepo_bench.statistics.intervals import combination_interval
 from haepo_bench.statistics.rates import rate_combination_interval
 from haepo_bench.statistics.verdicts import ALPHA, Decision, Evidence, against_all, decide, evidence
+from haepo_bench.text import plain
 
 Array = NDArray[Any]
 

@@ -27,11 +27,11 @@ from haepo_bench.report.document import DamagedFile, DivergedRun, MissingRun, No
 from haepo_bench.report.estimates import band, estimate_of
 from haepo_bench.report.measured import Columns, number, numbers
 from haepo_bench.report.opening import open_results
-from haepo_bench.report.text import plain
 from haepo_bench.results.declared_columns import clocks
 from haepo_bench.results.frames import COSTS, frames
 from haepo_bench.results.selection import Run, SelectedCell, Selection
 from haepo_bench.statistics.intervals import mean_interval
+from haepo_bench.text import plain
 
 Array = NDArray[Any]
 

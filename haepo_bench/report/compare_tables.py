@@ -13,7 +13,7 @@ from haepo_bench.report.compare_document import (
     SuiteComparison,
 )
 from haepo_bench.report.tables import UNDEFINED, fixed, return_decimals
-from haepo_bench.wording import named_seeds
+from haepo_bench.wording import many, named_seeds
 
 #: How an outcome is marked, so that it can be found at a glance.
 MARKS: dict[Outcome, str] = {
@@ -54,10 +54,10 @@ def headline(document: CompareDocument) -> str:
     counts = Counter(outcome(cell) for cell in cells(document))
     parts = [f"{counts[name]} {name}" for name in MARKS if counts[name]]
     alone = sum(len(suite.only_a) + len(suite.only_b) for suite in document.suites)
-    many = len(cells(document))
-    text = f"{many} cell{'' if many == 1 else 's'} (an algorithm on a task) compared: {', '.join(parts)}."
+    compared = len(cells(document))
+    text = f"{many(compared, 'cell')} (an algorithm on a task) compared: {', '.join(parts)}."
     text += f" {alone} on one side only." if alone else ""
-    empty = sum(len(suite.cells) for suite in document.suites) - many
+    empty = sum(len(suite.cells) for suite in document.suites) - compared
     return text + (f" {empty} without a result on either side." if empty else "")
 
 
@@ -136,7 +136,7 @@ def source_lines(document: CompareDocument) -> list[str]:
         if side.machines:
             parts.append("on " + "; ".join(side.machines[:4]))
         if side.imported:
-            parts.append(f"{side.imported} runs imported")
+            parts.append(f"{many(side.imported, 'run')} imported")
         lines.append(f"{name}: {', '.join(parts)}")
     return lines
 
@@ -175,9 +175,9 @@ def cell_lines(cell: CellComparison) -> list[str]:
         lines.append(f"{name}: other settings: {listed or 'not recorded which'}")
     alone = max(cell.a.shown, cell.b.shown) - cell.shared_seeds
     if outcome(cell) == "identical" and alone:
-        lines.append(f"{name}: identical on the {cell.shared_seeds} shared seeds; {alone} more are on one side only")
+        lines.append(f"{name}: identical on {many(cell.shared_seeds, 'shared seed')}, {alone} more on one side only")
     elif cell.identical_runs and outcome(cell) != "identical":
-        lines.append(f"{name}: {cell.identical_runs} of {cell.shared_seeds} shared seeds are identical")
+        lines.append(f"{name}: {cell.identical_runs} of {many(cell.shared_seeds, 'shared seed')} identical")
     for side, has in (("A", cell.a), ("B", cell.b)):
         groups: dict[tuple[str, str], list[int]] = {}
         for run in has.missing:
@@ -197,7 +197,7 @@ def settings_summary(document: CompareDocument) -> str:
     text = (
         "Settings: the same everywhere"
         if not settings
-        else f"Settings: different in {settings} of {len(all_cells)} cells"
+        else f"Settings: different in {settings} of {many(len(all_cells), 'cell')}"
     )
     return f"{text}. Code: {'the same everywhere' if not code else f'different in {code} of {len(all_cells)} cells'}."
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from haepo_bench.report import compare_tables as words
 from haepo_bench.report.compare_document import CellComparison, CompareDocument
-from haepo_bench.report.text import markdown
+from haepo_bench.text import markdown
+from haepo_bench.wording import many
 
 #: GitHub takes 65,536 characters a comment.
 MAX_CHARACTERS = 60_000
@@ -24,7 +25,7 @@ def to_markdown(document: CompareDocument) -> str:
     omissions = words.omission_lines(document)
     if omissions:
         blocks.append(_list(_first(omissions, 20)))
-    blocks += _folded(f"{len(rest)} other cells", _table(rest)) if rest else []
+    blocks += _folded(many(len(rest), "other cell"), _table(rest)) if rest else []
     lines = [line for cell in words.cells(document) for line in words.cell_lines(cell)]
     blocks += _folded("Settings, missing and diverged runs", _list(_first(lines, 100))) if lines else []
     blocks += _folded("Cost", _cost_table(words.cells(document)))
@@ -36,9 +37,8 @@ def to_markdown(document: CompareDocument) -> str:
     if len(text) <= MAX_CHARACTERS:
         return text
     short = [*blocks[:2], _table(first[:60]) if first else blocks[2]]
-    left = (
-        f"{len(words.cells(document)) - min(len(first), 60)} more cells are left out here: see --format json or html."
-    )
+    left = many(len(words.cells(document)) - min(len(first), 60), "more cell")
+    left += " left out here: see --format json or html."
     return "\n\n".join([*short, left, _list(words.source_lines(document))]) + "\n"
 
 
@@ -120,9 +120,9 @@ def to_text(document: CompareDocument, *, width: int) -> str:
             table.add_column(title, overflow="fold", justify="left" if title in ("Algorithm", "Outcome") else "right")
         for cell in group:
             full = row(cell)
-            many = full[2] if full[2] == full[3] else f"{full[2]}, {full[3]}"
+            seeds = full[2] if full[2] == full[3] else f"{full[2]}, {full[3]}"
             seconds = words.ratio(cell.cost_ratios.wall_seconds)
-            texts = [full[1], many, full[6], full[7], full[8], full[9], seconds, full[10]]
+            texts = [full[1], seeds, full[6], full[7], full[8], full[9], seconds, full[10]]
             table.add_row(*(Text(text) for text in texts))
         console.print(table)
     lines = [line for cell in words.cells(document) for line in words.cell_lines(cell)]

@@ -15,10 +15,11 @@ from haepo_bench.report.document import (
     TaskResult,
 )
 from haepo_bench.report.tables import absences, omissions
-from haepo_bench.report.text import csv_text
 from haepo_bench.results.columns import COLUMNS, MEASURED
 from haepo_bench.results.declared_columns import in_order
 from haepo_bench.results.frames import COSTS, MEASURES
+from haepo_bench.text import csv_text
+from haepo_bench.wording import many
 
 
 def to_csv(document: ReportDocument) -> str:
@@ -119,7 +120,7 @@ def _missing(document: ReportDocument) -> str:
                 rows += [[*at, run.seed, "", "diverged", run.reason] for run in result.seeds.diverged]
         rows += [[suite.suite, "", "", None, file.file, "not readable", file.reason] for file in suite.damaged]
         rows += [
-            [suite.suite, "", "", None, left.folder, f"{left.runs} runs not shown", left.reason]
+            [suite.suite, "", "", None, left.folder, f"{many(left.runs, 'run')} not shown", left.reason]
             for left in suite.not_shown
         ]
     return _text(["suite", "task", "algorithm", "seed", "file", "status", "reason"], rows)

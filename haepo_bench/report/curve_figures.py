@@ -21,7 +21,7 @@ from haepo_bench.report.figure_sheet import (
 )
 from haepo_bench.report.styles import INK, Styles
 from haepo_bench.report.tables import Footnotes, heading
-from haepo_bench.report.text import shorten
+from haepo_bench.text import shorten
 
 AXES = {"steps": "training env steps", "seconds": "training seconds (a seed's share of its job)"}
 

@@ -11,7 +11,7 @@ from haepo_bench.report.dots import in_view
 from haepo_bench.report.figure_sheet import Picture, grid_shape, line_style, save, seed_counts, sheet
 from haepo_bench.report.styles import Styles
 from haepo_bench.report.tables import Footnotes, column_heading
-from haepo_bench.report.text import shorten
+from haepo_bench.text import shorten
 
 
 def diagnostics_figure(task: TaskResult, name: str, styles: Styles) -> Picture:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from haepo_bench.report.document import AlgorithmResult, Band
 from haepo_bench.report.styles import COLOURS, DASHES, FAINT, INK, MARKERS, Styles
 from haepo_bench.report.tables import Footnotes, kind
-from haepo_bench.report.text import shorten
+from haepo_bench.text import shorten
 
 _SHAPES = dict(zip(MARKERS, ("o", "s", "^", "D", "P"), strict=True))
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+from haepo_bench import interruption
 from haepo_bench.report.document import ReportDocument, SuiteResult
 from haepo_bench.results.store import write_atomically
 
@@ -70,6 +71,8 @@ def write_report(document: ReportDocument, form: Format, out: Path) -> list[Path
             files[out / address(suite, picture, "svg")] = picture.svg
     if form == "csv":
         files |= {out / name: more for name, more in csv_files.more_csv(document).items()}
-    for path, content in files.items():
-        write_atomically(path, content, option="--out")
+    # Together: a report does not show pictures of another one.
+    with interruption.held():
+        for path, content in files.items():
+            write_atomically(path, content, option="--out")
     return list(files)

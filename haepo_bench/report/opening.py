@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from haepo_bench.errors import ExitCode, UserError
-from haepo_bench.report.text import plain
 from haepo_bench.results.selection import Selection, find_suites, select
 from haepo_bench.results.store import Store
+from haepo_bench.text import plain
 
 
 def open_results(results: Path, *, to: str = "report") -> list[Selection]:

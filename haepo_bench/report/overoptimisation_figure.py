@@ -9,7 +9,7 @@ from haepo_bench.report.figure_sheet import Picture, draw_band, legend_labels, l
 from haepo_bench.report.overoptimisation_table import DISTANCE, GOLD, ORDER_NOTE, PROXY, divergence_notes, optimised
 from haepo_bench.report.styles import Styles
 from haepo_bench.report.tables import Footnotes, heading
-from haepo_bench.report.text import shorten
+from haepo_bench.text import shorten
 
 
 def overoptimisation_figure(task: TaskResult, name: str, styles: Styles) -> Picture:

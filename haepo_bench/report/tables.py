@@ -7,7 +7,7 @@ from typing import NamedTuple
 from haepo_bench.report.document import AlgorithmResult, DiagnosticColumn, Estimate, SuiteResult, TaskResult
 from haepo_bench.results.columns import COLUMNS, Column
 from haepo_bench.results.record import TINY_MODEL
-from haepo_bench.wording import named_seeds
+from haepo_bench.wording import many, named_seeds
 
 #: Marks of footnotes, in the order of their use.
 _MARKERS = "*†‡§¶"
@@ -321,7 +321,7 @@ def resting_on(results: Sequence[AlgorithmResult]) -> str:
     """On how many runs of those asked for a table rests."""
     shown, planned = sum(len(each.seeds.shown) for each in results), sum(len(each.seeds.planned) for each in results)
     added = sum(len(each.seeds.exploratory) for each in results)
-    text = f"Rests on {shown:,} of {planned:,} runs asked for"
+    text = f"Rests on {shown:,} of {many(planned, 'run')} asked for"
     return f"{text}, {added:,} of them exploratory." if added else f"{text}."
 
 
@@ -348,8 +348,3 @@ def run_notes(task: TaskResult) -> list[str]:
     return [
         f"{'all algorithms' if len(names) == everybody else ', '.join(names)}: {note}" for note, names in saying.items()
     ]
-
-
-def many(n: int, noun: str) -> str:
-    """A count with its noun."""
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"

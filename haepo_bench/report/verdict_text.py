@@ -7,6 +7,7 @@ from haepo_bench.report.document import ClaimResult, Comparison, Reading, RunCou
 from haepo_bench.report.tables import UNDEFINED, Cell, Footnotes, Table, absences_of, fixed, kind, resting_on
 from haepo_bench.statistics.aggregates import TAIL_SEEDS
 from haepo_bench.statistics.verdicts import POWER, Verdict
+from haepo_bench.wording import many
 
 #: What each measure is, for a reader who sees it alone.
 MEASURE_TITLES = {
@@ -82,8 +83,7 @@ def _claim_line(claim: ClaimResult, card: Scorecard) -> Line:
     name = claim.claim[0].upper() + claim.claim[1:]
     if not claim.tested:
         return Line(f"{name}: not tested.", f"Nothing here measures it ({MEASURE_TITLES[claim.measure]}).")
-    readings = "reading" if claim.tested == 1 else "readings"
-    lead = f"{name}: supported in {claim.supported} of {claim.tested} {readings}, {card.status}."
+    lead = f"{name}: supported in {claim.supported} of {many(claim.tested, 'reading')}, {card.status}."
     parts = []
     for verdict in (*get_args(Verdict), None):
         those = [_reading_text(claim, reading) for reading in claim.readings if reading.verdict == verdict]
@@ -112,7 +112,7 @@ def _needed(claim: ClaimResult, comparisons: Sequence[Comparison]) -> str:
     if None in needs:
         return "more seeds than anybody runs would be needed"
     about = "at least" if any(each.low is None for each in open_ones) else "about"
-    return f"{about} {max(n for n in needs if n is not None):,} seeds would be needed"
+    return f"{about} {many(max(n for n in needs if n is not None), 'seed')} would be needed"
 
 
 def _seeds(claim: ClaimResult, comparison: Comparison) -> int | None:
@@ -217,7 +217,7 @@ def _comparison_cell(claim: ClaimResult, comparison: Comparison) -> Cell:
     details = [_interval(comparison.difference, comparison.low, comparison.high)]
     if comparison.verdict == "undecided":
         seeds = _seeds(claim, comparison)
-        details.append("no number of seeds" if seeds is None else f"{seeds:,} seeds needed")
+        details.append("no number of seeds" if seeds is None else f"{many(seeds, 'seed')} needed")
     if _short(comparison.candidate_runs) or _short(comparison.baseline_runs):
         details.append(_runs(comparison.candidate_runs, comparison.baseline_runs))
         details += _range(comparison.lowest, comparison.highest)
@@ -230,7 +230,7 @@ def _comparison_cell(claim: ClaimResult, comparison: Comparison) -> Cell:
 def _coverage_notes(claim: ClaimResult) -> list[str]:
     """Which tasks the verdicts rest on, and which say nothing."""
     usable = list(dict.fromkeys(task for reading in claim.readings for each in reading.overall for task in each.tasks))
-    notes = [f"Rests on {len(usable)} {'task' if len(usable) == 1 else 'tasks'}: {_listed(usable)}."] if usable else []
+    notes = [f"Rests on {many(len(usable), 'task')}: {_listed(usable)}."] if usable else []
     reasons: dict[str, list[str]] = {}
     for left in claim.left_out:
         reasons.setdefault(left.reason, []).append(left.task)

@@ -16,8 +16,8 @@ from haepo_bench.report.tables import (
     result_table,
     summary,
 )
-from haepo_bench.report.text import latex, markdown
 from haepo_bench.report.verdict_text import scorecard_lines, scorecard_notes, scorecard_tables
+from haepo_bench.text import latex, markdown
 
 #: Title and address of a picture.
 Link = tuple[str, str]

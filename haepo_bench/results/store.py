@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from haepo_bench import interruption
 from haepo_bench.errors import UserError
 from haepo_bench.results.record import FINISHED, NewerFormat, RunRecord
 
@@ -186,7 +187,7 @@ def write_atomically(path: Path, content: str | bytes, *, option: str = "--resul
         UserError: the folder cannot be written or the disk is full.
     """
     data = content if isinstance(content, bytes) else content.encode("utf-8", errors="replace")
-    with translate_os_errors(path, option=option):
+    with interruption.held(), translate_os_errors(path, option=option):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
         temporary = Path(name)

@@ -1,26 +1,35 @@
 """Text that others wrote (names, messages, notes), made safe for each kind of output.
 
 Everything from a record goes through `plain` once, when the report document is built; each writer then escapes what its
-own format would interpret.
+own format would interpret. What goes to a terminal passes `visible` in terminal.py.
 """
 
 import re
 import unicodedata
 
-#: Bidirectional overrides and isolates: they can make a line read as something else than it says.
-_BIDI = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-_UNPRINTABLE = frozenset({"Cc", "Cs"})
-_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+#: Control characters, halves of surrogate pairs, invisible characters (zero width, bidirectional overrides, tags) and
+#: separators of lines: what moves a cursor, recolours, or makes a line read as something else than it says.
+_INVISIBLE = frozenset({"Cc", "Cs", "Cf", "Zl", "Zp"})
+#: What several scripts and emoji need between their letters; between Latin ones they only make two names look alike.
+_JOINERS = "\u200c\u200d"
+
+
+def visible(text: str) -> str:
+    """The text with control and invisible characters shown as Python writes them (`\\x1b`); ends of lines stay."""
+    # Almost all text: nothing to look at character by character.
+    if text.isascii() and text.replace("\n", "").isprintable():
+        return text
+    return "".join(_visible(text[i - 1 : i], character) for i, character in enumerate(text))
 
 
 def plain(text: str) -> str:
-    """One line of printable text: white space becomes single spaces, control characters a replacement character."""
-    return "".join(map(_printable, " ".join(text.split())))
+    """One line of visible text: white space becomes single spaces."""
+    return visible(" ".join(text.split()))
 
 
 def plain_lines(text: str) -> str:
-    """Printable text of several lines, with its indentation."""
-    return "\n".join("".join(map(_printable, line.expandtabs(4))) for line in text.splitlines())
+    """Visible text of several lines, with its indentation."""
+    return "\n".join(visible(line.expandtabs(4)) for line in text.splitlines())
 
 
 def shorten(text: str, width: int) -> str:
@@ -65,7 +74,11 @@ def unquoted_csv_text(text: str) -> str:
     return text[1:] if text[:1] == "'" and text[1:2] in ("=", "+", "-", "@") else text
 
 
-def _printable(character: str) -> str:
-    if unicodedata.category(character) in _UNPRINTABLE or character in _BIDI or ord(character) & 0xFFFE == 0xFFFE:
-        return _REPLACEMENT
-    return character
+def _visible(before: str, character: str) -> str:
+    code = ord(character)
+    # The last two of each plane are no characters.
+    if character == "\n" or not (unicodedata.category(character) in _INVISIBLE or code & 0xFFFE == 0xFFFE):
+        return character
+    if character in _JOINERS and before > "\x7f":
+        return character
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
