@@ -3,19 +3,21 @@
 import contextlib
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from haepo_bench.errors import ExitCode
+from haepo_bench.errors import ExitCode, UserError
 from haepo_bench.execution.estimate import Estimate, estimate_run
-from haepo_bench.execution.executor import Event, Failed, Finished, LocalExecutor
+from haepo_bench.execution.executor import Event, Failed, Finished, LocalExecutor, Started
 from haepo_bench.execution.progress import Display, display_for
 from haepo_bench.execution.provenance import provenance, reference_seconds
 from haepo_bench.execution.records import failure_record, utc_now
 from haepo_bench.execution.scheduler import FAILED, Job, RunKey, Stored, Survey, make_jobs, survey
 from haepo_bench.execution.worker import Request
 from haepo_bench.results.claims import PROVENANCE_KEY
+from haepo_bench.results.lock import Held
 from haepo_bench.results.record import FINISHED, Failure, RunRecord
 from haepo_bench.results.store import Store
 from haepo_bench.suite.plan import Cell, Plan
@@ -95,14 +97,16 @@ def run_plan(plan: Plan, store: Store, options: Options) -> Outcome:
     """Runs what is missing of a plan and stores each run as soon as it is finished.
 
     Raises:
-        UserError: another `run` holds the folder, it cannot be written, the disk is full.
+        UserError: another `run` holds the folder, it cannot be written, something in it cannot be read, the disk is
+            full, or what was written was deleted before the end.
     """
-    with store.lock():
+    with store.lock() as held:
         store.sweep()
-        store.write_plan(_plan_document(plan))
         todo = forecast(plan, store, retry_failed=options.retry_failed)
-        session = _Session(plan, store, options, todo.survey)
+        store.write_plan(_plan_document(plan))
+        session = _Session(plan, store, options, todo.survey, held)
         signalled = session.run(todo.jobs) if todo.jobs else False
+        session.leave(signalled=signalled)
     asked = [RunKey(cell.folder, seed) for cell in plan.cells for seed in cell.seeds]
     statuses = [session.runs[key].status if key in session.runs else None for key in asked]
     return Outcome(
@@ -121,8 +125,10 @@ class _Session:
     store: Store
     options: Options
     survey: Survey
+    held: Held
     runs: dict[RunKey, Stored] = field(init=False)
     pending: dict[RunKey, Cell] = field(init=False)
+    logs: set[Path] = field(init=False, default_factory=set)
 
     def __post_init__(self) -> None:
         self.runs = dict(self.survey.stored)
@@ -135,6 +141,7 @@ class _Session:
     def run(self, jobs: list[Job]) -> bool:
         """Runs the jobs; True where a signal ended it."""
         execution = self.plan.execution
+        self.store.prepare(self._files(jobs))
         executor = LocalExecutor(
             workers=min(execution.workers, len(jobs)),
             timeout_seconds=execution.timeout_seconds,
@@ -150,7 +157,10 @@ class _Session:
         return bool(signals)
 
     def _take(self, event: Event, executor: LocalExecutor, display: Display) -> None:
+        self.held.check()
         match event:
+            case Started(job):
+                self.logs.add(self.store.log_path(job.log_name))
             case Finished(job, _, text):
                 self._store(job.cell, RunRecord.from_json(text))
             case Failed(job, seeds, failure):
@@ -178,6 +188,33 @@ class _Session:
                 break
             self._store(cell, failure_record(self.plan.suite, cell, key.seed, failure, self._provenance))
 
+    def leave(self, *, signalled: bool) -> None:
+        """Sees to it that what was written is there; a plan that was deleted is written again.
+
+        Raises:
+            UserError: runs or logs were deleted meanwhile, and no signal ended the session anyway.
+        """
+        if self.store.read_plan() is None:
+            self.store.write_plan(_plan_document(self.plan))
+        files = (*(self.store.path(*key) for key in self.runs), *sorted(self.logs))
+        gone = [str(file.relative_to(self.store.root)) for file in files if not _is_there(file)]
+        if gone and not signalled:
+            listed = ", ".join(gone[:3]) + (f" and {len(gone) - 3} more" if len(gone) > 3 else "")
+            raise UserError(
+                f"deleted while this run was writing to it: {listed}",
+                where=str(self.store.root),
+                remedy="the same command makes again what is missing; what is there is kept",
+            )
+
+    def _files(self, jobs: Sequence[Job]) -> Iterator[Path]:
+        """All that the jobs will write under a name of their own."""
+        for job in jobs:
+            yield self.store.log_path(job.log_name)
+            for seed in job.seeds:
+                yield self.store.path(job.cell.folder, seed)
+                if self.options.save_policies:
+                    yield self.store.policy_path(job.cell.folder, seed)
+
     def _about(self, job: Job) -> dict[str, Any]:
         log = self.store.log_path(job.log_name).relative_to(self.store.root).as_posix()
         return {**self._provenance, "seeds": list(job.seeds), "log": log}
@@ -195,6 +232,16 @@ class _Session:
             checkpoints={seed: self.store.checkpoint_path(job.cell.folder, seed) for seed in job.seeds},
             checkpoint_seconds=self.plan.execution.checkpoint_seconds,
         )
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:  # out of reach, which is not gone
+        return True
+    return True
 
 
 @contextlib.contextmanager
