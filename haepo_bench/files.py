@@ -8,10 +8,10 @@ name, so that "absent" and "out of reach" are never confused.
 
 import contextlib
 import errno
+import io
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO
 
 #: Run records, plans and tables are far smaller; a file beyond this is not read into memory.
 MOST_BYTES = 1 << 30
@@ -32,7 +32,7 @@ class NotRegular(OSError):
         super().__init__(errno.EINVAL, reason)
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> io.BufferedReader:
     """Opens a file for reading; never waits.
 
     Raises:
@@ -62,7 +62,7 @@ def read_regular(path: Path, *, most: int | None = MOST_BYTES) -> bytes:
     return data
 
 
-def open_in_place(path: Path) -> BinaryIO:
+def open_in_place(path: Path) -> io.FileIO:
     """Opens a file for reading and for writing at its end, and makes it where there is none.
 
     Raises:
@@ -87,8 +87,8 @@ def list_folder(path: Path) -> list[os.DirEntry[str]]:
         raise NotRegular(str(error)) from None
 
 
-def check_replaceable(path: Path) -> None:
-    """Refuses to replace what is not a regular file; a link to one, or nothing at all, may be replaced.
+def refuse_special(path: Path) -> None:
+    """Refuses all but a regular file, a link to one, or nothing at all, before it is replaced or left to a library.
 
     Raises:
         OSError: something else stands under that name.

@@ -1,5 +1,6 @@
 """`haepo-bench baseline`."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -33,7 +34,7 @@ def baseline(
     from haepo_bench.regression.present import recording_lines
     from haepo_bench.regression.recording import SEEDS, record_baseline
 
-    before = load_baseline(out) if out.exists() else None
+    before = load_baseline(out) if os.path.lexists(out) else None
     recorded = record_baseline(
         runs_in(results, before.suite if before else None, to="record"),
         reason=reason,

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from haepo_bench.errors import UserError
-from haepo_bench.exchange.rows import Rows
+from haepo_bench.exchange.rows import Rows, check_regular
+from haepo_bench.files import open_regular
 
 #: Under this key a run's facts, and with them its provenance, name the files that were read in part.
 CUT_OFF = "cut_off"
@@ -59,6 +60,7 @@ def _scalars(paths: Sequence[Path]) -> tuple[dict[str, list[tuple[int, float, fl
     damaged = []
     for path in paths:
         before = len(times)
+        check_regular(path)  # the loader opens it itself
         try:
             # The loader gives old and new kinds of summaries alike, as tensors.
             for event in EventFileLoader(str(path)).Load():
@@ -81,7 +83,7 @@ def _scalars(paths: Sequence[Path]) -> tuple[dict[str, list[tuple[int, float, fl
 def _records(path: Path) -> int:
     """Events that a file holds or begins; each is a length (uint64), 4 bytes, that many bytes, and 4 bytes."""
     found, place, size = 0, 0, path.stat().st_size
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         while place < size:
             file.seek(place)
             header = file.read(8).ljust(8, b"\0")

@@ -9,6 +9,7 @@ from haepo_bench.exchange.event_files import read_event_files
 from haepo_bench.exchange.mapping import Format
 from haepo_bench.exchange.rows import Rows, read_bytes, read_csv, read_json_lines, read_trainer_state
 from haepo_bench.exchange.sb3 import read_evaluations, read_monitor
+from haepo_bench.files import open_regular, reason_of
 
 
 class Convention(NamedTuple):
@@ -78,10 +79,10 @@ def detect(path: Path) -> Format | None:
     if path.suffix.lower() not in {".csv", ".tsv", ".json"}:
         return None
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             start = file.read(4096)
-    except OSError:
-        return None
+    except OSError as error:
+        raise UserError(f"cannot be read: {reason_of(error)}", where=str(path)) from None
     if path.suffix.lower() != ".json":
         return "monitor" if start.startswith(b"#{") else "csv"
     if start.lstrip().startswith(b"["):

@@ -93,7 +93,7 @@ def _recognised(paths: Sequence[Path], said: Said) -> tuple[list[Path], list[Fou
     for path in paths:
         if not path.exists():
             raise UserError("there is no such file or folder", where=str(path))
-        inside = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+        inside = sorted(p for p in path.rglob("*") if not p.is_dir()) if path.is_dir() else [path]
         tables = [file for file in inside if is_own(file)]
         if path.is_file() and path.stem == "curves" and is_own(path.with_name(f"runs{path.suffix}")):
             tables = [path.with_name(f"runs{path.suffix}")]
@@ -101,7 +101,7 @@ def _recognised(paths: Sequence[Path], said: Said) -> tuple[list[Path], list[Fou
         taken = {*tables, *map(curves_beside, tables)}
         files = [file for file in inside if file not in taken]
         formats = [(file, detect(file)) for file in files]
-        if path.is_file() and formats and formats[0][1] is None:
+        if not path.is_dir() and formats and formats[0][1] is None:
             raise UserError(
                 "cannot tell what kind of file this is",
                 where=str(path),

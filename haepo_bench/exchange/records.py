@@ -13,6 +13,7 @@ from haepo_bench import __version__
 from haepo_bench.errors import UserError
 from haepo_bench.exchange.alignment import at_marks, regular_marks, shared_marks
 from haepo_bench.exchange.mapping import AlgorithmOptions, Mapping, TaskOptions
+from haepo_bench.exchange.rows import read_bytes
 from haepo_bench.exchange.series import Series
 from haepo_bench.results.hashing import digest
 from haepo_bench.results.record import Failure, Information, Number, References, RunRecord, Status, finite
@@ -143,7 +144,7 @@ def run_record(run: Series, shared: TaskMarks, mapping: Mapping) -> RunRecord:
 
 def imported_from(files: Sequence[Path], form: str) -> dict[str, Any]:
     """Provenance of an imported run: its files with their SHA-256, and who read them."""
-    hashes = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    hashes = [hashlib.sha256(read_bytes(file)).hexdigest() for file in files]
     return {
         "file": ", ".join(str(file) for file in files),
         "sha256": ", ".join(hashes),

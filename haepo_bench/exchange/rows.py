@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from haepo_bench.errors import UserError
+from haepo_bench.files import open_regular, read_regular, reason_of
 
 #: Larger files are no learning curves: reading one into memory helps nobody.
 MAX_BYTES = 2 * 1024**3
@@ -40,11 +41,21 @@ def read_bytes(path: Path) -> bytes:
         UserError: not readable, or beyond what a learning curve can be.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise UserError(f"is larger than {MAX_BYTES // 1024**3} GiB", where=str(path), remedy="split it")
-        return path.read_bytes()
+        return read_regular(path, most=MAX_BYTES)
     except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror or error}", where=str(path)) from None
+        raise UserError(f"cannot be read: {reason_of(error)}", where=str(path)) from None
+
+
+def check_regular(path: Path) -> None:
+    """Whether a file can be opened at all, before a library does.
+
+    Raises:
+        UserError: it is not a file, or cannot be read.
+    """
+    try:
+        open_regular(path).close()
+    except OSError as error:
+        raise UserError(f"cannot be read: {reason_of(error)}", where=str(path)) from None
 
 
 def decode(content: bytes, where: str) -> str:

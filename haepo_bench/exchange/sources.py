@@ -63,7 +63,7 @@ def find(source: Source, folder: Path, where: str) -> list[Found]:
     for name in names:
         match = expression.fullmatch(Path(name).as_posix())
         path = folder / name
-        if match and path.is_file():
+        if match and not path.is_dir():
             form = source.format or detect(path)
             if form is None:
                 raise UserError(

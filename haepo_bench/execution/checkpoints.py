@@ -1,10 +1,5 @@
-"""Checkpoints of a job's runs on disk: what a run that was killed goes on from.
+"""Checkpoints of a job's runs on disk: what a run that was killed goes on from; sealed, because disks forget."""
 
-The first line of a file says whose it is and has the SHA-256 of the rest, so that a file which changed on disk is never
-taken for a state of training.
-"""
-
-import hashlib
 import sys
 import time
 from collections.abc import Mapping
@@ -12,12 +7,9 @@ from pathlib import Path
 
 from haepo_bench.errors import UserError
 from haepo_bench.files import read_regular, reason_of
+from haepo_bench.results.sealing import BrokenSeal, seal, unseal
 from haepo_bench.results.store import put_aside, unreadable, write_atomically
 from haepo_bench.training.recorder import BadCheckpoint
-
-_KIND = b"haepo-bench checkpoint "
-#: 1 had no digest.
-_VERSION = b"2 "
 
 #: Where a checkpoint takes long to write, at most this fraction of the time is spent on it.
 _MOST_OF_THE_TIME = 0.05
@@ -42,7 +34,7 @@ class FileCheckpoints:
     def write(self, seed: int, state: bytes) -> None:
         started = time.monotonic()
         try:
-            write_atomically(self._paths[seed], self._head(seed, state) + state)
+            write_atomically(self._paths[seed], seal(self._title(seed), state))
         except UserError as error:  # the run itself is well
             print(f"no checkpoint: {error}", file=sys.stderr)
         ended = time.monotonic()
@@ -56,18 +48,13 @@ class FileCheckpoints:
             return None
         except OSError as error:
             raise unreadable(path, reason_of(error)) from None
-        head, _, state = data.partition(b"\n")
-        if not head.startswith(_KIND):
-            raise BadCheckpoint("it is not a checkpoint, or damaged where it begins")
-        if not head.startswith(_KIND + _VERSION):
-            raise BadCheckpoint("it was written by another version of haepo-bench")
-        if head + b"\n" != self._head(seed, state):
-            raise BadCheckpoint("its content does not match its digest, or it is that of another run")
-        return state
+        try:
+            return unseal(self._title(seed), data)
+        except BrokenSeal as error:
+            raise BadCheckpoint(str(error)) from None
 
     def put_aside(self, seed: int) -> str:
         return put_aside(self._paths[seed]).name
 
-    def _head(self, seed: int, state: bytes) -> bytes:
-        digest = hashlib.sha256(state).hexdigest()
-        return _KIND + _VERSION + f"{self._identity} seed {seed} sha256 {digest}\n".encode()
+    def _title(self, seed: int) -> str:
+        return f"haepo-bench checkpoint 2 {self._identity} seed {seed}"

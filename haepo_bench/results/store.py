@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from haepo_bench.errors import UserError
-from haepo_bench.files import check_replaceable, list_folder, open_regular, read_regular, reason_of
+from haepo_bench.files import list_folder, open_regular, read_regular, reason_of, refuse_special
 from haepo_bench.results.record import FINISHED, FORMAT_VERSION, NewerFormat, RunRecord
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class Store:
                 tempfile.TemporaryFile(dir=folder).close()
         for file in files:
             with translate_os_errors(file):
-                check_replaceable(file)
+                refuse_special(file)
 
     def check_checkpoint(self, cell_folder: str, seed: int) -> None:
         """Whether a run's checkpoint, where there is one, can be read.
@@ -310,7 +310,7 @@ def write_atomically(path: Path, content: str | bytes, *, option: str = "--resul
     """
     data = content if isinstance(content, bytes) else content.encode("utf-8", errors="replace")
     with translate_os_errors(path, option=option):
-        check_replaceable(path)
+        refuse_special(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
         temporary = Path(name)
