@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from haepo_bench.errors import ExitCode
+
 
 def baseline(
     results: Annotated[
@@ -29,14 +31,17 @@ def baseline(
 
     Recording onto an existing baseline keeps its history of reasons and, for each cell, what its first recording said.
     """
+    from haepo_bench.cli.omissions import conclude
     from haepo_bench.regression.baseline import load_baseline, save_baseline
     from haepo_bench.regression.folder import runs_in
     from haepo_bench.regression.present import recording_lines
     from haepo_bench.regression.recording import SEEDS, record_baseline
+    from haepo_bench.report.opening import damaged_files
 
     before = load_baseline(out) if os.path.lexists(out) else None
+    selection = runs_in(results, before.suite if before else None, to="record")
     recorded = record_baseline(
-        runs_in(results, before.suite if before else None, to="record"),
+        selection,
         reason=reason,
         before=before,
         min_seeds=SEEDS if min_seeds is None else min_seeds,
@@ -45,3 +50,4 @@ def baseline(
     save_baseline(out, recorded)
     typer.echo("\n".join(recording_lines(before, recorded)))
     typer.echo(f"wrote {out}")
+    raise typer.Exit(conclude(ExitCode.OK, damaged_files(selection)))

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from haepo_bench.errors import ExitCode
+
 
 class CompareFormat(StrEnum):
     """What `--format` takes."""
@@ -28,6 +30,7 @@ def compare(
     ] = None,
 ) -> None:
     """Two results folders side by side: another commit, another setting. Differences are B less A."""
+    from haepo_bench.cli.omissions import conclude
     from haepo_bench.report.compare import compare_results
     from haepo_bench.report.compare_files import HTML_FILE, render
     from haepo_bench.results.store import write_atomically
@@ -38,6 +41,8 @@ def compare(
     if file is None:
         sys.stdout.buffer.write(text.encode("utf-8", errors="replace"))
         sys.stdout.flush()
-        return
-    write_atomically(file, text, option="--out")
-    typer.echo(f"wrote {file}")
+    else:
+        write_atomically(file, text, option="--out")
+        typer.echo(f"wrote {file}")
+    damaged = [file for suite in document.suites for file in (*suite.damaged_a, *suite.damaged_b)]
+    raise typer.Exit(conclude(ExitCode.OK, [*damaged, *document.damaged_only_a, *document.damaged_only_b]))

@@ -1,16 +1,21 @@
-"""What a command leaves out of what it was given, said on standard error."""
+"""What a command leaves out of what it was given, said on standard error, and its exit code where it could not read."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import typer
 
+from haepo_bench.errors import ExitCode
+
 if TYPE_CHECKING:
+    from haepo_bench.report.document import DamagedFile
     from haepo_bench.results.selection import Selection
+
+_NAMED = 20
 
 
 def name_omissions(selections: Iterable["Selection"], *, label: str = "") -> None:
-    """Runs without a result as a number, damaged files and folders left out by name.
+    """Runs without a result as a number, files that cannot be used and folders left out by name.
 
     Args:
         label: what stands before each line.
@@ -24,7 +29,27 @@ def name_omissions(selections: Iterable["Selection"], *, label: str = "") -> Non
         if absent:
             typer.echo(f"{suite}: no result: {absent} of {planned} runs", err=True)
         for file in selection.damaged:
-            typer.echo(f"{suite}: not readable: {plain(str(file.path))}: {plain(file.reason)}", err=True)
+            typer.echo(f"{suite}: {file.state}: {plain(str(file.path))}: {plain(file.reason)}", err=True)
         for left in selection.not_shown:
             many = f"{left.runs} run{'' if left.runs == 1 else 's'}"
             typer.echo(f"{suite}: left out: {plain(left.folder)}: {many}: {plain(left.reason)}", err=True)
+
+
+def conclude(code: ExitCode, files: Iterable["DamagedFile"]) -> ExitCode:
+    """How a command ends that only reads: with 4 where something could not be read, which it says, else with `code`.
+
+    Args:
+        files: that cannot be used, whatever their state.
+    """
+    unreadable = [file for file in files if file.state == "unreadable"]
+    if not unreadable:
+        return code
+    for file in unreadable[:_NAMED]:
+        typer.echo(f"unreadable: {file.file}: {file.reason}", err=True)
+    if len(unreadable) > _NAMED:
+        typer.echo(f"... and {len(unreadable) - _NAMED} more", err=True)
+    typer.echo(
+        "what is in them is not known; all else is shown. Make them readable, or move them out of the results folder",
+        err=True,
+    )
+    return ExitCode.USAGE

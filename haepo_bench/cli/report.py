@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from haepo_bench.errors import ExitCode
+
 
 class ReportFormat(StrEnum):
     """What `--format` takes."""
@@ -32,6 +34,7 @@ def report(
     ] = ReportFormat.html,
 ) -> None:
     """Tables and learning curves of the runs that lie in RESULTS."""
+    from haepo_bench.cli.omissions import conclude
     from haepo_bench.report.build import build_report
     from haepo_bench.report.files import render, write_report
     from haepo_bench.results.store import REPORT_FOLDER
@@ -56,4 +59,5 @@ def report(
                 f"{suite.suite}: no result: {missing} of {suite.runs_planned} runs; the report says why", err=True
             )
         for file in suite.damaged:
-            typer.echo(f"{suite.suite}: not readable: {file.file}: {file.reason}", err=True)
+            typer.echo(f"{suite.suite}: {file.state}: {file.file}: {file.reason}", err=True)
+    raise typer.Exit(conclude(ExitCode.OK, (file for suite in document.suites for file in suite.damaged)))

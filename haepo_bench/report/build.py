@@ -14,7 +14,6 @@ from haepo_bench.report.claims import scorecard
 from haepo_bench.report.document import (
     AlgorithmResult,
     Curve,
-    DamagedFile,
     DivergedRun,
     Estimate,
     Improvement,
@@ -30,7 +29,7 @@ from haepo_bench.report.document import (
 )
 from haepo_bench.report.estimates import band, estimate_of
 from haepo_bench.report.measured import Columns, extremes, family, measure, number, numbers
-from haepo_bench.report.opening import open_results
+from haepo_bench.report.opening import damaged_files, open_results
 from haepo_bench.report.overoptimisation import overoptimisation
 from haepo_bench.report.text import plain, plain_lines
 from haepo_bench.results.claims import DEFAULT_THRESHOLD
@@ -41,7 +40,7 @@ from haepo_bench.statistics.intervals import mean_interval
 Array = NDArray[Any]
 
 #: Provenance that differs from run to run or from job to job.
-_NOT_PROVENANCE = frozenset({"started", "seeds", "log", "file", "sha256"})
+_NOT_PROVENANCE = frozenset({"started", "seeds", "log", "file", "sha256", "resumed", "checkpoints_put_aside"})
 
 #: Under this key a run's provenance holds how many settings a search tried before it; absent where there was none.
 TUNING_KEY = "tuning_trials"
@@ -90,7 +89,7 @@ def _suite(selection: Selection) -> SuiteResult:
             NotShownRuns(folder=plain(left.folder), runs=left.runs, reason=plain(left.reason))
             for left in selection.not_shown
         ],
-        damaged=[DamagedFile(file=plain(str(file.path)), reason=plain(file.reason)) for file in selection.damaged],
+        damaged=damaged_files(selection),
         provenance=_provenance(selection.cells),
     )
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from haepo_bench.errors import ExitCode, UserError
 from haepo_bench.files import list_folder, reason_of
+from haepo_bench.report.document import DamagedFile
 from haepo_bench.report.text import plain
 from haepo_bench.results.selection import Selection, select
 from haepo_bench.results.store import PLAN_FILE, Store
@@ -47,6 +48,14 @@ def open_results(results: Path, *, to: str = "report") -> list[Selection]:
     if not any(cell.runs for selection in selections for cell in selection.cells):
         raise _nothing_left(results, selections, to)
     return selections
+
+
+def damaged_files(selection: Selection) -> list[DamagedFile]:
+    """What cannot be used of a suite's folder, for documents."""
+    return [
+        DamagedFile(file=plain(str(file.path)), state=file.state.value, reason=plain(file.reason))
+        for file in selection.damaged
+    ]
 
 
 def find_suites(results: Path) -> list[Path]:

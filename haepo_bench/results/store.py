@@ -132,6 +132,26 @@ class Store:
             with translate_os_errors(file):
                 refuse_special(file)
 
+    def check_readable(self, cell_folders: Iterable[str]) -> None:
+        """Whether the plan and all runs of some cells can be read, where there are any.
+
+        Raises:
+            UserError: one cannot, or is of a newer format.
+        """
+        plan = self.read_plan()
+        found: list[Any] = [plan]
+        for folder in (self.root / name for name in cell_folders):
+            try:
+                names = [entry.name for entry in list_folder(folder)]
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise unreadable(folder, reason_of(error)) from None
+            found += [read_record(folder / name) for name in names if name.endswith(".json")]
+        for file in found:
+            if isinstance(file, Unusable) and file.state is not FileState.DAMAGED:
+                raise file.error()
+
     def check_checkpoint(self, cell_folder: str, seed: int) -> None:
         """Whether a run's checkpoint, where there is one, can be read.
 
