@@ -18,7 +18,7 @@ from haepo_bench.execution.scheduler import FAILED, Job, RunKey, Stored, Survey,
 from haepo_bench.execution.worker import Request
 from haepo_bench.results.claims import PROVENANCE_KEY
 from haepo_bench.results.lock import Held
-from haepo_bench.results.record import FINISHED, Failure, RunRecord
+from haepo_bench.results.record import FINISHED, FORMAT_VERSION, Failure, RunRecord
 from haepo_bench.results.store import Store
 from haepo_bench.suite.plan import Cell, Plan
 
@@ -267,7 +267,7 @@ def _signals(executor: LocalExecutor) -> Iterator[list[str]]:
 def _plan_document(plan: Plan) -> dict[str, Any]:
     """What reports need to know: every cell of the suite as it now is, whether this run selects it or not."""
     return {
-        "format_version": 1,
+        "format_version": FORMAT_VERSION,
         "suite": plan.suite,
         "description": plan.description,
         "written": utc_now(),
