@@ -37,6 +37,7 @@ def baseline(
     from haepo_bench.regression.present import recording_lines
     from haepo_bench.regression.recording import SEEDS, record_baseline
     from haepo_bench.report.opening import damaged_files
+    from haepo_bench.report.text import plain
 
     before = load_baseline(out) if os.path.lexists(out) else None
     selection = runs_in(results, before.suite if before else None, to="record")
@@ -50,4 +51,4 @@ def baseline(
     save_baseline(out, recorded)
     typer.echo("\n".join(recording_lines(before, recorded)))
     typer.echo(f"wrote {out}")
-    raise typer.Exit(conclude(ExitCode.OK, damaged_files(selection)))
+    raise typer.Exit(conclude(ExitCode.OK, ((plain(selection.name), file) for file in damaged_files(selection))))

@@ -50,10 +50,11 @@ def check(
     from haepo_bench.regression.check import check as judge
     from haepo_bench.regression.folder import runs_in
     from haepo_bench.report.opening import damaged_files
+    from haepo_bench.report.text import plain
 
     files = check_writable(write)
     loaded = load_baseline(baseline)
     selection = runs_in(results, loaded.suite, to="check")
     verdict = judge(selection, loaded, rule=rule_of(alpha, min_effect, require), max_slowdown=max_slowdown)
     code = deliver(verdict, form.value, files)
-    raise typer.Exit(conclude(code, damaged_files(selection)))
+    raise typer.Exit(conclude(code, ((plain(selection.name), file) for file in damaged_files(selection))))

@@ -44,5 +44,7 @@ def compare(
     else:
         write_atomically(file, text, option="--out")
         typer.echo(f"wrote {file}")
-    damaged = [file for suite in document.suites for file in (*suite.damaged_a, *suite.damaged_b)]
-    raise typer.Exit(conclude(ExitCode.OK, [*damaged, *document.damaged_only_a, *document.damaged_only_b]))
+    damaged = [("A", file) for suite in document.suites for file in suite.damaged_a]
+    damaged += [("B", file) for suite in document.suites for file in suite.damaged_b]
+    damaged += [("A", file) for file in document.damaged_only_a] + [("B", file) for file in document.damaged_only_b]
+    raise typer.Exit(conclude(ExitCode.OK, damaged))

@@ -31,10 +31,11 @@ def export(
     from haepo_bench.exchange.export import EXPORT_FOLDER
     from haepo_bench.exchange.export import export as write_tables
     from haepo_bench.report.opening import damaged_files
+    from haepo_bench.report.text import plain
 
     done = write_tables(results, form.value, out if out is not None else results / EXPORT_FOLDER, force=force)
     for file, rows, what in zip(done.files, done.rows, ("runs", "marks"), strict=True):
         typer.echo(f"wrote {file} ({rows:,} {what})")
     name_omissions(done.selections)
-    damaged = [file for selection in done.selections for file in damaged_files(selection)]
-    raise typer.Exit(conclude(ExitCode.OK, damaged))
+    named = [(plain(selection.name), file) for selection in done.selections for file in damaged_files(selection)]
+    raise typer.Exit(conclude(ExitCode.OK, named))

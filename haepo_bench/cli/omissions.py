@@ -15,7 +15,9 @@ _NAMED = 20
 
 
 def name_omissions(selections: Iterable["Selection"], *, label: str = "") -> None:
-    """Runs without a result as a number, files that cannot be used and folders left out by name.
+    """Runs without a result as a number, files that are no good and folders left out by name.
+
+    What could not be read is not among them: `conclude` names it.
 
     Args:
         label: what stands before each line.
@@ -28,24 +30,24 @@ def name_omissions(selections: Iterable["Selection"], *, label: str = "") -> Non
         planned = sum(len(cell.seeds) for cell in selection.cells)
         if absent:
             typer.echo(f"{suite}: no result: {absent} of {planned} runs", err=True)
-        for file in selection.damaged:
+        for file in (file for file in selection.damaged if file not in selection.unreadable):
             typer.echo(f"{suite}: {file.state}: {plain(str(file.path))}: {plain(file.reason)}", err=True)
         for left in selection.not_shown:
             many = f"{left.runs} run{'' if left.runs == 1 else 's'}"
             typer.echo(f"{suite}: left out: {plain(left.folder)}: {many}: {plain(left.reason)}", err=True)
 
 
-def conclude(code: ExitCode, files: Iterable["DamagedFile"]) -> ExitCode:
-    """How a command ends that only reads: with 4 where something could not be read, which it says, else with `code`.
+def conclude(code: ExitCode, files: Iterable[tuple[str, "DamagedFile"]]) -> ExitCode:
+    """How a command ends that only reads: with 4 where something could not be read, which it names, else with `code`.
 
     Args:
-        files: that cannot be used, whatever their state.
+        files: suite and file of all that cannot be used, whatever its state.
     """
-    unreadable = [file for file in files if file.state == "unreadable"]
+    unreadable = [(suite, file) for suite, file in files if file.state == "unreadable"]
     if not unreadable:
         return code
-    for file in unreadable[:_NAMED]:
-        typer.echo(f"unreadable: {file.file}: {file.reason}", err=True)
+    for suite, file in unreadable[:_NAMED]:
+        typer.echo(f"{suite}: unreadable: {file.file}: {file.reason}", err=True)
     if len(unreadable) > _NAMED:
         typer.echo(f"... and {len(unreadable) - _NAMED} more", err=True)
     typer.echo(

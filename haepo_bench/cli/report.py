@@ -58,6 +58,8 @@ def report(
             typer.echo(
                 f"{suite.suite}: no result: {missing} of {suite.runs_planned} runs; the report says why", err=True
             )
-        for file in suite.damaged:
+        for file in (file for file in suite.damaged if file.state != "unreadable"):
             typer.echo(f"{suite.suite}: {file.state}: {file.file}: {file.reason}", err=True)
-    raise typer.Exit(conclude(ExitCode.OK, (file for suite in document.suites for file in suite.damaged)))
+    raise typer.Exit(
+        conclude(ExitCode.OK, ((suite.suite, file) for suite in document.suites for file in suite.damaged))
+    )

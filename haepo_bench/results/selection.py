@@ -5,6 +5,7 @@ runs that lie there say it: for each algorithm on each task the newest settings 
 other code are never mixed in; they are listed as not shown.
 """
 
+import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping
@@ -184,10 +185,10 @@ def select(store: Store) -> Selection:
     ]
     kept, strange = _common_marks(runs)
     damaged += strange
-    if isinstance(plan, Unusable):
+    if isinstance(plan, Unusable) and Path() not in {file.path for file in damaged}:  # of the whole it is said already
         damaged.append(replace(plan, path=Path(PLAN_FILE)))
     unusable = {file.path: file for file in damaged} | hidden
-    name = plan.suite if isinstance(plan, PlanDocument) else _suite_name(kept, store.root.resolve().name)
+    name = plan.suite if isinstance(plan, PlanDocument) else _suite_name(kept, _name_of(store.root))
     planned = plan.cells if isinstance(plan, PlanDocument) else _plan_from(kept, unusable, name)
     by_cell: dict[_Key, list[Run]] = defaultdict(list)
     for run in kept:
@@ -283,6 +284,10 @@ def _started(run: Run) -> str:
     """Start time, ISO 8601; the empty string, which sorts first, where unknown."""
     started = run.record.provenance.get("started")
     return started if isinstance(started, str) else ""
+
+
+def _name_of(folder: Path) -> str:
+    return folder.resolve().name if os.path.isdir(folder) else folder.name  # noqa: PTH112  # Path.is_dir may raise
 
 
 def _suite_name(runs: list[Run], folder: str) -> str:
