@@ -103,8 +103,9 @@ def run_plan(plan: Plan, store: Store, options: Options) -> Outcome:
     with store.lock() as held:
         store.sweep()
         todo = forecast(plan, store, retry_failed=options.retry_failed)
-        store.write_plan(_plan_document(plan))
         session = _Session(plan, store, options, todo.survey, held)
+        store.prepare(session.files(todo.jobs))
+        store.write_plan(_plan_document(plan))
         signalled = session.run(todo.jobs) if todo.jobs else False
         session.leave(signalled=signalled)
     asked = [RunKey(cell.folder, seed) for cell in plan.cells for seed in cell.seeds]
@@ -141,7 +142,6 @@ class _Session:
     def run(self, jobs: list[Job]) -> bool:
         """Runs the jobs; True where a signal ended it."""
         execution = self.plan.execution
-        self.store.prepare(self._files(jobs))
         executor = LocalExecutor(
             workers=min(execution.workers, len(jobs)),
             timeout_seconds=execution.timeout_seconds,
@@ -206,7 +206,7 @@ class _Session:
                 remedy="the same command makes again what is missing; what is there is kept",
             )
 
-    def _files(self, jobs: Sequence[Job]) -> Iterator[Path]:
+    def files(self, jobs: Sequence[Job]) -> Iterator[Path]:
         """All that the jobs will write under a name of their own."""
         for job in jobs:
             yield self.store.log_path(job.log_name)
