@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from importlib import invalidate_caches
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from cli_support import Outcome, run_here
 from execution_support import Workplace, wait_until
 from special_files import KINDS, hold_root_to_permissions, make, within
 
+from haepo_bench import catalogue
 from haepo_bench.execution import gate as gating
 from haepo_bench.regression.check import Verdict
 
-ONE, TWO = ({"use": "reinforce", "name": name, "params": {"trajectories": 4}} for name in ("one", "two"))
+ONE, TWO = {"name": "one"}, {"name": "two"}
 
 
 @pytest.fixture(scope="module")
@@ -54,15 +56,21 @@ def run(place: Workplace, *arguments: str, **options: Any) -> Outcome:
 
 
 @pytest.fixture
-def run_it(place: Workplace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
+def run_it(place: Workplace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """`run` in this process, which is faster where nothing is trained."""
     monkeypatch.chdir(place.folder)
+    monkeypatch.syspath_prepend(str(place.folder / "site"))
+    invalidate_caches()
+    for cached in (catalogue._plugins, catalogue.algorithm):
+        cached.cache_clear()
 
     def run_it(*arguments: str) -> Outcome:
         with within(60):
             return run_here(capsys, "run", "suite.yaml", "--quiet", *arguments)
 
-    return run_it
+    yield run_it
+    for cached in (catalogue._plugins, catalogue.algorithm):
+        cached.cache_clear()
 
 
 def everything(place: Workplace) -> dict[Path, object]:
@@ -170,13 +178,9 @@ def test_a_damaged_plan_is_kept_beside(place: Workplace) -> None:
     assert json.loads((root(place) / "plan.json").read_text())["suite"] == "trial"
 
 
-def started(place: Workplace, pause: float = 0.2) -> tuple[Path, object]:
+def started(place: Workplace) -> tuple[Path, object]:
     """A run under way that has just stored its first run, and would go on for a while."""
-    place.suite(
-        [{"use": "scripted", "name": "slow", "params": {"pause": pause}}],
-        seeds=[0, 1],
-        execution={"workers": 1, "device": "cpu"},
-    )
+    place.suite([{"name": "slow", "params": {"pause": 0.2}}], seeds=2, execution={"workers": 1, "device": "cpu"})
     shutil.rmtree(root(place))
     process = place.start(place.folder / "suite.yaml", "--quiet")
     wait_until(lambda: list(root(place).glob("*--slow--*/seed-*.json")), "the first run")
