@@ -122,8 +122,8 @@ def read_runs(results: Folder = "results") -> list["Frames"]:
     Raises:
         UserError: no results there, or none that can be read.
     """
-    from haepo_bench.report.opening import open_results
     from haepo_bench.results.frames import frames
+    from haepo_bench.results.opening import open_results
 
     return [frames(selection.cells) for selection in open_results(Path(results), to="read")]
 

@@ -17,7 +17,7 @@ PACKAGE = Path(haepo_bench.__file__).parent
 ROOT = PACKAGE.parent
 
 #: Modules of the ground floor that all may import.
-EVERYWHERE = ("errors", "interruption", "terminal", "text", "wording")
+EVERYWHERE = ("errors", "files", "interruption", "terminal", "text", "wording")
 
 #: Room (or top-level module): rooms that it may import, beside those of the ground floor and the package itself.
 ARROWS: dict[str, set[str]] = {
@@ -63,6 +63,7 @@ ARROWS: dict[str, set[str]] = {
     "interruption": set(),
     "terminal": set(),
     "text": set(),
+    "files": set(),
     "wording": set(),
     "__main__": {"cli"},
     "": set(),

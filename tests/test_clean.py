@@ -8,7 +8,8 @@ import pytest
 from cli_support import run_here
 from synthetic_runs import put, put_plan, record
 
-from haepo_bench.results.selection import find_suites, select
+from haepo_bench.results.opening import find_suites
+from haepo_bench.results.selection import select
 from haepo_bench.results.store import Store
 from haepo_bench.wording import data_size
 

@@ -64,17 +64,6 @@ def test_a_killed_worker_goes_on_from_its_checkpoint(workplace: Workplace) -> No
     assert "env steps are sampled tokens" in never["notes"]
 
 
-def test_a_checkpoint_of_other_code_is_none(tmp_path: Path) -> None:
-    from haepo_bench.execution.checkpoints import FileCheckpoints
-
-    path = tmp_path / "seed-0.checkpoint"
-    FileCheckpoints({0: path}, "settings code", 1.0).write(0, b"state\n")
-    assert FileCheckpoints({0: path}, "settings code", 1.0).read(0) == b"state\n"
-    assert FileCheckpoints({0: path}, "settings other", 1.0).read(0) is None
-    path.write_bytes(path.read_bytes()[:10])
-    assert FileCheckpoints({0: path}, "settings code", 1.0).read(0) is None
-
-
 def test_a_checkpoint_that_cannot_be_written_costs_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from haepo_bench.execution.checkpoints import FileCheckpoints
 

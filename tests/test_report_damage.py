@@ -92,9 +92,10 @@ def test_every_damaged_file_is_named_with_its_reason(reports: dict[str, str], fo
             assert says in found[name]
         return
     for name, says in SAID.items():
-        lines = [line for line in text.splitlines() if f"{name}: not readable: " in line]
+        state = "newer" if "newer" in says else "damaged"
+        lines = [line for line in text.splitlines() if f"{name}: {state}: " in line]
         assert lines, name
-        assert says in lines[0].split(f"{name}: not readable: ")[1]
+        assert says in lines[0].split(f"{name}: {state}: ")[1]
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -105,7 +106,7 @@ def test_the_rest_is_reported(reports: dict[str, str], form: str) -> None:
         assert (empty["suite"], empty["runs_planned"]) == ("empty", 0)
         ours, theirs = suite["tasks"][0]["algorithms"]
         assert (ours["seeds"]["shown"], theirs["seeds"]["shown"]) == ([0, 1], [0, 1, 2])
-        assert [run["status"] for run in ours["seeds"]["missing"]] == ["damaged"] * 8
+        assert [run["status"] for run in ours["seeds"]["missing"]] == ["damaged"] * 5 + ["newer"] + ["damaged"] * 2
         assert [(left["runs"], left["reason"]) for left in suite["not_shown"]] == [(1, "of the suite 'another'")]
         return
     assert "of the suite 'another'" in text
@@ -129,7 +130,7 @@ def test_nothing_left_is_exit_code_2_and_says_what_there_was(tmp_path: Path) -> 
     (store.root / FOLDER / "seed-0.json").write_text("{")
     done = run_apart("report", str(tmp_path))
     assert (done.code, done.out) == (2, "")
-    for text in ("nothing to report", "seed-0.json: not JSON", "seed 1: missing (no file)"):
+    for text in ("nothing to report", "seed-0.json: damaged: not JSON", "seed 1: missing (no file)"):
         assert text in done.err
     assert "Traceback" not in done.err
 

@@ -237,7 +237,7 @@ def test_hostile_text_is_text_in_markdown_and_latex(nasty: ReportDocument) -> No
 def test_hostile_text_survives_csv_and_json(nasty: ReportDocument) -> None:
     row, left_out = csv.DictReader(io.StringIO(render(nasty, "csv")))
     assert row["algorithm"] == plain(NASTY)
-    assert left_out["absent"].startswith("a--b--c/seed-7.json: not readable: ")
+    assert left_out["absent"].startswith("a--b--c/seed-7.json: damaged: ")
     assert ReportDocument.model_validate_json(render(nasty, "json")) == nasty
 
 

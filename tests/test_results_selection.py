@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from synthetic_runs import FOOTNOTE, KINDS, folder_of, put, put_plan, record
 
-from haepo_bench.results.selection import SelectedCell, Selection, find_suites, select
+from haepo_bench.results.opening import find_suites
+from haepo_bench.results.selection import SelectedCell, Selection, select
 from haepo_bench.results.store import Store
 
 

@@ -9,7 +9,7 @@ from synthetic_runs import folder_of, put, record
 
 from haepo_bench.errors import UserError
 from haepo_bench.results.record import RunRecord
-from haepo_bench.results.store import Damaged, Store, read_record, write_atomically
+from haepo_bench.results.store import FileState, Store, Unusable, read_record, write_atomically
 
 
 def test_written_runs_are_read_back(tmp_path: Path) -> None:
@@ -61,14 +61,9 @@ def test_a_file_that_holds_another_seed_is_damaged(tmp_path: Path) -> None:
     path = store.path(folder_of(record()), 1)
     path.rename(path.with_name("seed-2.json"))
     found = read_record(path.with_name("seed-2.json"))
-    assert isinstance(found, Damaged)
+    assert isinstance(found, Unusable)
+    assert found.state is FileState.DAMAGED
     assert "seed 1" in found.reason
-
-
-def test_a_folder_in_a_files_place_is_damaged(tmp_path: Path) -> None:
-    path = tmp_path / "seed-0.json"
-    path.mkdir()
-    assert isinstance(read_record(path), Damaged)
 
 
 def test_reports_are_not_taken_for_runs(tmp_path: Path) -> None:
@@ -117,4 +112,4 @@ def test_plans(tmp_path: Path) -> None:
     assert store.read_plan() == {"format_version": 1, "cells": []}
     for damage in ('{"cells"', "[]", '{"cells": 3}', "[" * 100_000):
         (tmp_path / "plan.json").write_text(damage)
-        assert isinstance(store.read_plan(), Damaged)
+        assert isinstance(store.read_plan(), Unusable)

@@ -1,10 +1,12 @@
 """`haepo-bench baseline`."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from haepo_bench.errors import ExitCode
 from haepo_bench.terminal import echo
 
 
@@ -30,14 +32,18 @@ def baseline(
 
     Recording onto an existing baseline keeps its history of reasons and, for each cell, what its first recording said.
     """
+    from haepo_bench.cli.omissions import conclude
     from haepo_bench.regression.baseline import load_baseline, save_baseline
     from haepo_bench.regression.folder import runs_in
     from haepo_bench.regression.present import recording_lines
     from haepo_bench.regression.recording import SEEDS, record_baseline
+    from haepo_bench.report.damaged import damaged_files
+    from haepo_bench.text import plain
 
-    before = load_baseline(out) if out.exists() else None
+    before = load_baseline(out) if os.path.lexists(out) else None
+    selection = runs_in(results, before.suite if before else None, to="record")
     recorded = record_baseline(
-        runs_in(results, before.suite if before else None, to="record"),
+        selection,
         reason=reason,
         before=before,
         min_seeds=SEEDS if min_seeds is None else min_seeds,
@@ -46,3 +52,4 @@ def baseline(
     save_baseline(out, recorded)
     echo("\n".join(recording_lines(before, recorded)))
     echo(f"wrote {out}")
+    raise typer.Exit(conclude(ExitCode.OK, ((plain(selection.name), file) for file in damaged_files(selection))))

@@ -45,12 +45,16 @@ def check(
     Marks: = identical, ~ not distinguishable, + better, - worse, ? too few seeds to decide, ! failed or missing, x not
     comparable. Exit code 1 with any -, else 2 with any ! or ?, else 3 with any x, else 0.
     """
+    from haepo_bench.cli.omissions import conclude
     from haepo_bench.regression.baseline import load_baseline
     from haepo_bench.regression.check import check as judge
     from haepo_bench.regression.folder import runs_in
+    from haepo_bench.report.damaged import damaged_files
+    from haepo_bench.text import plain
 
     files = check_writable(write)
     loaded = load_baseline(baseline)
     selection = runs_in(results, loaded.suite, to="check")
     verdict = judge(selection, loaded, rule=rule_of(alpha, min_effect, require), max_slowdown=max_slowdown)
-    raise typer.Exit(deliver(verdict, form.value, files))
+    code = deliver(verdict, form.value, files)
+    raise typer.Exit(conclude(code, ((plain(selection.name), file) for file in damaged_files(selection))))

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from haepo_bench.errors import ExitCode
 from haepo_bench.terminal import echo, print_document
 
 
@@ -29,6 +30,7 @@ def compare(
     ] = None,
 ) -> None:
     """Two results folders side by side: another commit, another setting. Differences are B less A."""
+    from haepo_bench.cli.omissions import conclude
     from haepo_bench.report.compare import compare_results
     from haepo_bench.report.compare_files import HTML_FILE, render
     from haepo_bench.results.store import write_atomically
@@ -38,6 +40,10 @@ def compare(
     file = Path(HTML_FILE) if out is None and form is CompareFormat.html else out
     if file is None:
         print_document(text)
-        return
-    write_atomically(file, text, option="--out")
-    echo(f"wrote {file}")
+    else:
+        write_atomically(file, text, option="--out")
+        echo(f"wrote {file}")
+    damaged = [("A", file) for suite in document.suites for file in suite.damaged_a]
+    damaged += [("B", file) for suite in document.suites for file in suite.damaged_b]
+    damaged += [("A", file) for file in document.damaged_only_a] + [("B", file) for file in document.damaged_only_b]
+    raise typer.Exit(conclude(ExitCode.OK, damaged))

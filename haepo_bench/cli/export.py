@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from haepo_bench.errors import ExitCode
 from haepo_bench.terminal import echo
 
 
@@ -27,11 +28,15 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Replace tables that are there.")] = False,
 ) -> None:
     """Two tidy tables of the runs in RESULTS: runs (a row a run) and curves (a row a run and mark)."""
-    from haepo_bench.cli.omissions import name_omissions
+    from haepo_bench.cli.omissions import conclude, name_omissions
     from haepo_bench.exchange.export import EXPORT_FOLDER
     from haepo_bench.exchange.export import export as write_tables
+    from haepo_bench.report.damaged import damaged_files
+    from haepo_bench.text import plain
 
     done = write_tables(results, form.value, out if out is not None else results / EXPORT_FOLDER, force=force)
     for file, rows, what in zip(done.files, done.rows, ("runs", "marks"), strict=True):
         echo(f"wrote {file} ({rows:,} {what})")
     name_omissions(done.selections)
+    named = [(plain(selection.name), file) for selection in done.selections for file in damaged_files(selection)]
+    raise typer.Exit(conclude(ExitCode.OK, named))

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from haepo_bench.errors import ExitCode
 from haepo_bench.terminal import echo, print_document
 from haepo_bench.wording import many
 
@@ -34,6 +35,7 @@ def report(
     ] = ReportFormat.html,
 ) -> None:
     """Tables and learning curves of the runs that lie in RESULTS."""
+    from haepo_bench.cli.omissions import conclude
     from haepo_bench.report.build import build_report
     from haepo_bench.report.files import render, write_report
     from haepo_bench.results.store import REPORT_FOLDER
@@ -56,5 +58,8 @@ def report(
                 f"{suite.suite}: no result: {missing} of {many(suite.runs_planned, 'run')}; the report says why",
                 err=True,
             )
-        for file in suite.damaged:
-            echo(f"{suite.suite}: not readable: {file.file}: {file.reason}", err=True)
+        for file in (file for file in suite.damaged if file.state != "unreadable"):
+            echo(f"{suite.suite}: {file.state}: {file.file}: {file.reason}", err=True)
+    raise typer.Exit(
+        conclude(ExitCode.OK, ((suite.suite, file) for suite in document.suites for file in suite.damaged))
+    )

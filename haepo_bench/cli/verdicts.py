@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 from enum import StrEnum
-from errno import EISDIR
-from os import strerror
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from haepo_bench.errors import ExitCode
+from haepo_bench.files import refuse_special
 from haepo_bench.terminal import echo, print_document
 
 if TYPE_CHECKING:
@@ -91,8 +90,7 @@ def check_writable(files: Sequence[Path] | None) -> list[tuple[Path, str]]:
         with translate_os_errors(file, option="--write"):
             file.parent.mkdir(parents=True, exist_ok=True)
             TemporaryFile(dir=file.parent).close()
-            if file.is_dir():
-                raise IsADirectoryError(EISDIR, strerror(EISDIR))
+            refuse_special(file)
     return found
 
 

@@ -2,13 +2,13 @@
 
 import gzip
 import io
-import os
 import zlib
 from pathlib import Path
 from typing import BinaryIO
 
 from haepo_bench.errors import UserError
 from haepo_bench.exchange.bounded import gunzip
+from haepo_bench.files import open_regular, read_regular, reason_of
 
 #: Larger files are no learning curves: reading one into memory helps nobody.
 MAX_BYTES = 2 * 1024**3
@@ -19,12 +19,10 @@ def opened(path: Path) -> BinaryIO:
     """A file to read from.
 
     Raises:
-        UserError: not readable, or no regular file: whoever opens a named pipe waits for its other end.
+        UserError: not readable, or not a regular file.
     """
     try:
-        if path.exists() and not path.is_file():
-            raise UserError("cannot be read: it is not a regular file", where=str(path))
-        return path.open("rb")
+        return open_regular(path)
     except OSError as error:
         raise _unreadable(path, error) from None
 
@@ -35,13 +33,10 @@ def read_stored(path: Path) -> bytes:
     Raises:
         UserError: not readable, or beyond what a learning curve can be.
     """
-    with opened(path) as file:
-        try:
-            if os.fstat(file.fileno()).st_size > MAX_BYTES:
-                raise UserError(f"is larger than {MAX_BYTES // 1024**3} GiB", where=str(path), remedy="split it")
-            return file.read()
-        except OSError as error:
-            raise _unreadable(path, error) from None
+    try:
+        return read_regular(path, most=MAX_BYTES)
+    except OSError as error:
+        raise _unreadable(path, error) from None
 
 
 def read_bytes(path: Path) -> bytes:
@@ -79,4 +74,4 @@ def without_gz(path: Path) -> str:
 
 
 def _unreadable(path: Path, error: OSError) -> UserError:
-    return UserError(f"cannot be read: {error.strerror or error}", where=str(path))
+    return UserError(f"cannot be read: {reason_of(error)}", where=str(path))

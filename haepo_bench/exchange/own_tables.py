@@ -1,5 +1,6 @@
 """Runs read back from the tables that `haepo-bench export` wrote."""
 
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -64,7 +65,7 @@ def read_own(path: Path, suite: str | None) -> tuple[list[RunRecord], list[Missi
         )
     records, missing = [], []
     for row, key, place in rows:
-        if row.get("status") in {"missing", "damaged"}:
+        if row.get("status") in {"missing", "damaged", "newer", "unreadable"}:
             missing.append(_missing(row, key, suite or key[0], place))
             continue
         try:
@@ -89,7 +90,7 @@ def _read(path: Path) -> Rows:
         import pandas as pd
         import pyarrow  # noqa: F401  # pandas reads Parquet with it
 
-        frame = pd.read_parquet(path, engine="pyarrow")
+        frame = pd.read_parquet(io.BytesIO(read_bytes(path)), engine="pyarrow")
     except ImportError:
         raise UserError(
             "Parquet files are read by pyarrow, which is not installed",

@@ -13,7 +13,7 @@ from haepo_bench.errors import UserError
 from haepo_bench.results.claims import DeclaredClaims, declaration_hash
 from haepo_bench.results.record import FINISHED, FORMAT_VERSION, Information, RunRecord
 from haepo_bench.results.selection import PlanDocument
-from haepo_bench.results.store import PLAN_FILE, Damaged, Store, cell_folder
+from haepo_bench.results.store import PLAN_FILE, FileState, Store, Unusable, cell_folder
 
 
 class MissingRun(NamedTuple):
@@ -67,14 +67,17 @@ def store_runs(
     """
     store = Store(root)
     plan = store.read_plan()
-    reason = plan.reason if isinstance(plan, Damaged) else _no_plan(plan) if plan is not None else ""
-    if isinstance(plan, Damaged) or reason:
+    if isinstance(plan, Unusable) and plan.state is not FileState.DAMAGED:
+        raise plan.error()
+    reason = plan.reason if isinstance(plan, Unusable) else _no_plan(plan) if plan is not None else ""
+    if isinstance(plan, Unusable) or reason:
         path = str(store.root / PLAN_FILE)
         raise UserError(f"cannot be read: {reason}", where=path, remedy="mend or move it, then import")
     new = [record for record in records if not _lies_there(store, record)]
     document, replaced = _plan(plan, records, missing, description, source)
     if not dry:
         with interruption.held(), store.lock():
+            store.prepare(store.path(_folder(record), record.seed) for record in new)
             for record in new:
                 store.write(_folder(record), record)
             if plan is None or _without_time(plan) != _without_time(document):
@@ -89,8 +92,7 @@ def _no_plan(document: dict[str, Any]) -> str:
     except ValidationError as error:
         first = error.errors()[0]
         return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-    version = document["format_version"]
-    return f"written by a newer version of haepo-bench (format {version})" if version > FORMAT_VERSION else ""
+    return ""
 
 
 def _folder(record: RunRecord) -> str:
@@ -101,10 +103,12 @@ def _lies_there(store: Store, record: RunRecord) -> bool:
     """Whether that very run is stored.
 
     Raises:
-        UserError: another is.
+        UserError: another is, or nobody can say which.
     """
     before = store.read(_folder(record), record.seed)
-    if before is None or isinstance(before, Damaged):
+    if isinstance(before, Unusable) and before.state is not FileState.DAMAGED:
+        raise before.error()
+    if before is None or isinstance(before, Unusable):
         return False
     if _comparable(before) == _comparable(record):
         return True

@@ -1,4 +1,4 @@
-"""Checkpoints of a job's runs on disk: what a run that was killed goes on from."""
+"""Checkpoints of a job's runs on disk: what a run that was killed goes on from; sealed, because disks forget."""
 
 import sys
 import time
@@ -6,24 +6,26 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from haepo_bench.errors import UserError
-from haepo_bench.results.store import write_atomically
+from haepo_bench.files import read_regular, reason_of
+from haepo_bench.results.sealing import BrokenSeal, seal, unseal
+from haepo_bench.results.store import put_aside, unreadable, write_atomically
+from haepo_bench.training.recorder import BadCheckpoint
 
 #: Where a checkpoint takes long to write, at most this fraction of the time is spent on it.
 _MOST_OF_THE_TIME = 0.05
 
 
 class FileCheckpoints:
-    """Keeps one checkpoint a seed, in place of the one before; kept no more often than asked for.
+    """Keeps one checkpoint per seed, in place of the one before; kept no more often than asked for.
 
     Args:
         paths: of each seed's checkpoint.
-        identity: of the runs: a checkpoint of any other settings or code is none of theirs.
+        identity: of the runs: a checkpoint of any other settings or code is not one of theirs.
         every_seconds: between two checkpoints of a seed.
     """
 
     def __init__(self, paths: Mapping[int, Path], identity: str, every_seconds: float) -> None:
-        self._paths, self._every = dict(paths), every_seconds
-        self._head = f"haepo-bench checkpoint 1 {identity}\n".encode()
+        self._paths, self._identity, self._every = dict(paths), identity, every_seconds
         self._next = dict.fromkeys(self._paths, time.monotonic() + every_seconds)
 
     def due(self, seed: int) -> bool:
@@ -32,15 +34,27 @@ class FileCheckpoints:
     def write(self, seed: int, state: bytes) -> None:
         started = time.monotonic()
         try:
-            write_atomically(self._paths[seed], self._head + state)
+            write_atomically(self._paths[seed], seal(self._title(seed), state))
         except UserError as error:  # the run itself is well
             print(f"no checkpoint: {error}", file=sys.stderr)
         ended = time.monotonic()
         self._next[seed] = ended + max(self._every, (ended - started) / _MOST_OF_THE_TIME)
 
     def read(self, seed: int) -> bytes | None:
+        path = self._paths[seed]
         try:
-            data = self._paths[seed].read_bytes()
-        except OSError:
+            data = read_regular(path, most=None)
+        except FileNotFoundError:
             return None
-        return data[len(self._head) :] if data.startswith(self._head) else None
+        except OSError as error:
+            raise unreadable(path, reason_of(error)) from None
+        try:
+            return unseal(self._title(seed), data)
+        except BrokenSeal as error:
+            raise BadCheckpoint(str(error)) from None
+
+    def put_aside(self, seed: int) -> str:
+        return put_aside(self._paths[seed]).name
+
+    def _title(self, seed: int) -> str:
+        return f"haepo-bench checkpoint 2 {self._identity} seed {seed}"

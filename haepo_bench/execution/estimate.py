@@ -1,7 +1,7 @@
 """How long runs take, roughly: for the order of jobs and for `--dry-run`."""
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from statistics import fmean
 from typing import NamedTuple
 
@@ -33,8 +33,8 @@ class Estimate(NamedTuple):
 
 def estimate_run(cell: Cell, store: Store) -> Estimate:
     """Seconds a run: the mean of stored runs with the same settings, of this code if there are any, else a guess."""
-    for pattern in (cell.folder, cell.folder[: -len(cell.code_hash[:8])] + "*"):
-        taken = _stored_seconds(store, pattern)
+    for folders in ({cell.folder}, _of_any_code(cell, store)):
+        taken = _stored_seconds(store, folders)
         if taken:
             return Estimate(fmean(taken), measured=True)
     rate = STEPS_A_SECOND_BATCHED if cell.batches_seeds else STEPS_A_SECOND_SINGLE
@@ -49,12 +49,14 @@ def total_seconds(jobs: Sequence[Job], workers: int) -> float:
     return max(free) if jobs else 0.0
 
 
-def _stored_seconds(store: Store, folders: str) -> list[float]:
-    records = (read_record(path) for path in sorted(store.root.glob(f"{_literal(folders)}/seed-*.json")))
+def _of_any_code(cell: Cell, store: Store) -> set[str]:
+    """Names of the folders with runs of the same settings."""
+    settings = cell.folder.removesuffix(cell.code_hash[:8])
+    return {folder.name for folder in store.folders() if folder.name.startswith(settings)}
+
+
+def _stored_seconds(store: Store, folders: Iterable[str]) -> list[float]:
+    files = (file for folder in sorted(folders) for file in store.files(store.root / folder))
+    records = (read_record(file) for file in files if file.name.startswith("seed-") and file.suffix == ".json")
     found = (seconds_of(record) for record in records if isinstance(record, RunRecord) and record.status == "done")
     return [seconds for seconds in found if seconds is not None]
-
-
-def _literal(folders: str) -> str:
-    """A glob pattern in which only a final star is special; folder names hold no `*` or `?`, but may hold `[`."""
-    return folders.replace("[", "[[]")

@@ -15,12 +15,13 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Pipe, wait
-from typing import Any
+from typing import IO, Any
 
 from haepo_bench import interruption
 from haepo_bench.errors import UserError
 from haepo_bench.execution.scheduler import Job
 from haepo_bench.execution.worker import Message, Request
+from haepo_bench.files import open_in_place, reason_of
 from haepo_bench.results.record import Failure
 from haepo_bench.results.store import translate_os_errors
 
@@ -107,7 +108,8 @@ class LocalExecutor:
         self._request = request
         self._workers: list[_Worker] = []
         self._stopping = False
-        self._wake_reader, self._wake_writer = os.pipe()
+        with _for_a_process():
+            self._wake_reader, self._wake_writer = os.pipe()
         os.set_blocking(self._wake_writer, False)
 
     def stop(self) -> None:
@@ -210,27 +212,9 @@ class _Worker:
     def __init__(self, first: Request) -> None:
         with translate_os_errors(first.log):
             first.log.parent.mkdir(parents=True, exist_ok=True)
-            log = first.log.open("ab")
-        self.connection, theirs = Pipe()
-        # Our own sys.path, so that it finds this package and plugins wherever we did.
-        code = (
-            f"import sys; sys.path[:] = {sys.path!r}; "
-            f"from haepo_bench.execution.worker import main; main({theirs.fileno()})"
-        )
-        with log, theirs, _blocked():
-            try:
-                self.process = subprocess.Popen(
-                    [sys.executable, "-c", code],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    pass_fds=[theirs.fileno()],
-                    env={**os.environ, **_ONE_THREAD},
-                )
-            except OSError as error:
-                raise UserError(
-                    f"cannot start a worker process: {error.strerror}", remedy="try fewer with --workers"
-                ) from error
+            log = open_in_place(first.log)
+        with log:
+            self._start(log)
         self.job: Job | None = None
         self.unfinished: list[int] = []
         self.started = ""
@@ -238,6 +222,24 @@ class _Worker:
         self.jobs = 0
         self.peak_bytes = 0
         self.deaf = False
+
+    def _start(self, log: IO[bytes]) -> None:
+        with _for_a_process():
+            self.connection, theirs = Pipe()
+        # Our own sys.path, so that it finds this package and plugins wherever we did.
+        code = (
+            f"import sys; sys.path[:] = {sys.path!r}; "
+            f"from haepo_bench.execution.worker import main; main({theirs.fileno()})"
+        )
+        with theirs, _blocked(), _for_a_process():
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", code],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=[theirs.fileno()],
+                env={**os.environ, **_ONE_THREAD},
+            )
 
     def take(self, job: Job, request: Request, timeout_seconds: float) -> None:
         """Gives the worker a job."""
@@ -279,6 +281,17 @@ class _Worker:
         self.process.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(_CLOSE_SECONDS)
+
+
+@contextlib.contextmanager
+def _for_a_process() -> Iterator[None]:
+    """Says what the operating system refuses to give a worker process: files, memory, processes."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"cannot start a worker process: {reason_of(error)}", remedy="try fewer with --workers"
+        ) from error
 
 
 @contextlib.contextmanager

@@ -73,7 +73,7 @@ def gate(
 
     Raises:
         NotComparable: the baseline is of another suite.
-        UserError: the results folder cannot be written, or another process holds it.
+        UserError: the results folder cannot be written, something in it cannot be read, or another process holds it.
     """
     check_suite(plan.suite, baseline)
     return _Gate(plan, baseline, results / plan.suite, rule, options).verdict()
@@ -117,6 +117,9 @@ class _Gate:
         return found
 
     def _judge(self) -> None:
+        # Of all stages, before the first of them trains.
+        for stage in (IDENTITY, FRESH, CONFIRMATION):
+            Store(self._root / stage).check_readable(cell.folder for cell in self._cells.values())
         comparable = self._comparable()
         changed = self._changed(comparable)
         if not changed:

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from haepo_bench.errors import UserError
 from haepo_bench.results.record import FINISHED, Failure, Number, RunRecord, Status
-from haepo_bench.results.store import Damaged, Store
+from haepo_bench.results.store import FileState, Store, Unusable
 from haepo_bench.suite.plan import Cell, Plan
 
 #: A run in one of these states is run again only on request.
@@ -94,7 +94,7 @@ def survey(plan: Plan, store: Store, *, retry_failed: bool) -> Survey:
     """Reads what is stored of a plan and says what is to be run.
 
     Raises:
-        UserError: a file holds another run than its name says, or is of a newer format.
+        UserError: a file holds another run than its name says, is of a newer format, or cannot be read.
     """
     stored: dict[RunKey, Stored] = {}
     missing: list[tuple[Cell, tuple[int, ...]]] = []
@@ -106,13 +106,9 @@ def survey(plan: Plan, store: Store, *, retry_failed: bool) -> Survey:
             record = store.read(cell.folder, seed)
             if record is None:
                 seeds.append(seed)
-            elif isinstance(record, Damaged):
-                if record.newer:
-                    raise UserError(
-                        record.reason,
-                        where=str(record.path),
-                        remedy="install that version, or choose another folder with --results",
-                    )
+            elif isinstance(record, Unusable):
+                if record.state is not FileState.DAMAGED:
+                    raise record.error()
                 stored[key] = Stored("damaged", {}, None, None, "", ())
                 seeds.append(seed)
             else:
@@ -122,6 +118,8 @@ def survey(plan: Plan, store: Store, *, retry_failed: bool) -> Survey:
                     waiting.append(key)
                 elif record.status not in FINISHED:
                     seeds.append(seed)
+        for seed in seeds:
+            store.check_checkpoint(cell.folder, seed)
         if seeds:
             missing.append((cell, tuple(seeds)))
     return Survey(stored, missing, waiting)

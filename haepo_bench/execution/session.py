@@ -3,14 +3,15 @@
 import contextlib
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from haepo_bench import interruption
-from haepo_bench.errors import ExitCode
+from haepo_bench.errors import ExitCode, UserError
 from haepo_bench.execution.estimate import Estimate, estimate_run
-from haepo_bench.execution.executor import Event, Failed, Finished, LocalExecutor
+from haepo_bench.execution.executor import Event, Failed, Finished, LocalExecutor, Started
 from haepo_bench.execution.obsolete import Obsolete, obsolete
 from haepo_bench.execution.progress import Display, display_for
 from haepo_bench.execution.provenance import provenance, reference_seconds
@@ -19,7 +20,8 @@ from haepo_bench.execution.scheduler import FAILED, Job, RunKey, Stored, Survey,
 from haepo_bench.execution.worker import Request
 from haepo_bench.results.claims import PROVENANCE_KEY
 from haepo_bench.results.code import write_code
-from haepo_bench.results.record import FINISHED, Failure, RunRecord
+from haepo_bench.results.lock import Held
+from haepo_bench.results.record import FINISHED, FORMAT_VERSION, Failure, RunRecord
 from haepo_bench.results.store import Store
 from haepo_bench.suite.plan import Cell, Plan
 from haepo_bench.wording import many
@@ -115,16 +117,19 @@ def run_plan(plan: Plan, store: Store, options: Options) -> Outcome:
     """Runs what is missing of a plan and stores each run as soon as it is finished.
 
     Raises:
-        UserError: another `run` holds the folder, it cannot be written, the disk is full.
+        UserError: another `run` holds the folder, it cannot be written, something in it cannot be read, the disk is
+            full, or what was written was deleted before the end.
     """
-    with store.lock():
+    with store.lock() as held:
         store.sweep()
-        store.write_plan(_plan_document(plan))
         todo = forecast(plan, store, retry_failed=options.retry_failed)
-        session = _Session(plan, store, options, todo.survey)
+        session = _Session(plan, store, options, todo.survey, held)
+        store.prepare(session.files(todo.jobs))
+        store.write_plan(_plan_document(plan))
         for cell, _ in todo.survey.missing:
             write_code(store, cell.folder, cell.code)
         signalled = session.run(todo.jobs) if todo.jobs else False
+        session.leave(signalled=signalled)
     asked = [RunKey(cell.folder, seed) for cell in plan.cells for seed in cell.seeds]
     statuses = {key: session.runs[key].status if key in session.runs else None for key in asked}
     unfinished = [key for key, status in statuses.items() if status not in FINISHED | FAILED]
@@ -146,8 +151,10 @@ class _Session:
     store: Store
     options: Options
     survey: Survey
+    held: Held
     runs: dict[RunKey, Stored] = field(init=False)
     pending: dict[RunKey, Cell] = field(init=False)
+    logs: set[Path] = field(init=False, default_factory=set)
 
     def __post_init__(self) -> None:
         self.runs = dict(self.survey.stored)
@@ -175,7 +182,10 @@ class _Session:
         return bool(signals)
 
     def _take(self, event: Event, executor: LocalExecutor, display: Display) -> None:
+        self.held.check()
         match event:
+            case Started(job):
+                self.logs.add(self.store.log_path(job.log_name))
             case Finished(job, _, text):
                 self._store(job.cell, RunRecord.from_json(text))
             case Failed(job, seeds, failure):
@@ -203,6 +213,33 @@ class _Session:
                 break
             self._store(cell, failure_record(self.plan.suite, cell, key.seed, failure, self._provenance))
 
+    def leave(self, *, signalled: bool) -> None:
+        """Sees to it that what was written is there; a plan that was deleted is written again.
+
+        Raises:
+            UserError: runs or logs were deleted meanwhile, and no signal ended the session anyway.
+        """
+        if self.store.read_plan() is None:
+            self.store.write_plan(_plan_document(self.plan))
+        files = (*(self.store.path(*key) for key in self.runs), *sorted(self.logs))
+        gone = [str(file.relative_to(self.store.root)) for file in files if not _is_there(file)]
+        if gone and not signalled:
+            listed = ", ".join(gone[:3]) + (f" and {len(gone) - 3} more" if len(gone) > 3 else "")
+            raise UserError(
+                f"deleted while this run was writing to it: {listed}",
+                where=str(self.store.root),
+                remedy="the same command makes again what is missing; what is there is kept",
+            )
+
+    def files(self, jobs: Sequence[Job]) -> Iterator[Path]:
+        """All that the jobs will write under a name of their own."""
+        for job in jobs:
+            yield self.store.log_path(job.log_name)
+            for seed in job.seeds:
+                yield self.store.path(job.cell.folder, seed)
+                if self.options.save_policies:
+                    yield self.store.policy_path(job.cell.folder, seed)
+
     def _about(self, job: Job) -> dict[str, Any]:
         log = self.store.log_path(job.log_name).relative_to(self.store.root).as_posix()
         return {**self._provenance, "seeds": list(job.seeds), "log": log}
@@ -220,6 +257,16 @@ class _Session:
             checkpoints={seed: self.store.checkpoint_path(job.cell.folder, seed) for seed in job.seeds},
             checkpoint_seconds=self.plan.execution.checkpoint_seconds,
         )
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:  # out of reach, which is not gone
+        return True
+    return True
 
 
 @contextlib.contextmanager
@@ -242,7 +289,7 @@ def _signals(executor: LocalExecutor) -> Iterator[list[str]]:
 def _plan_document(plan: Plan) -> dict[str, Any]:
     """What reports need to know: every cell of the suite as it now is, whether this run selects it or not."""
     return {
-        "format_version": 1,
+        "format_version": FORMAT_VERSION,
         "suite": plan.suite,
         "description": plan.description,
         "written": utc_now(),

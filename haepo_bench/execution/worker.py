@@ -25,6 +25,8 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from haepo_bench import interruption
+from haepo_bench.files import open_in_place
+from haepo_bench.results.store import translate_os_errors
 from haepo_bench.suite.plan import Cell
 
 if TYPE_CHECKING:
@@ -135,7 +137,7 @@ def _train(request: Request, connection: Connection) -> None:
     last_progress = 0.0
 
     def finished(result: "SeedResult") -> None:
-        provenance = {**request.provenance, **_accelerator(request.device)}
+        provenance = {**request.provenance, **result.provenance, **_accelerator(request.device)}
         own = {name: said for name, said in columns.items() if name in result.curve or name in result.final}
         provenance |= {PROVENANCE_KEY: own} if own else {}
         record = result_record(request.suite, cell, result, provenance)
@@ -226,8 +228,9 @@ def _log_to(path: Path) -> None:
     """Sends everything that this process writes, libraries included, to the end of `path`."""
     sys.stdout.flush()
     sys.stderr.flush()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    os.dup2(handle, 1)
-    os.dup2(handle, 2)
-    os.close(handle)
+    with translate_os_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = open_in_place(path)
+    with file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)

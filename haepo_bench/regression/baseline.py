@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from haepo_bench.errors import ExitCode, UserError
+from haepo_bench.files import read_regular, reason_of
 from haepo_bench.results.store import write_atomically
 
 Array = NDArray[Any]
@@ -296,13 +297,15 @@ def rounded(values: Iterable[float | None], digits: int = DIGITS) -> list[float 
 
 def _read(path: Path) -> Any:
     try:
-        data = path.read_bytes()
+        data = read_regular(path)
     except FileNotFoundError:
         raise BaselineError(
             "there is no such file", where=str(path), remedy="record one: haepo-bench baseline RESULTS --out FILE"
         ) from None
     except OSError as error:
-        raise BaselineError(f"cannot be read: {error.strerror or error}", where=str(path)) from None
+        raise BaselineError(
+            f"cannot be read: {reason_of(error)}", where=str(path), remedy="name the file itself, and make it readable"
+        ) from None
     remedy = "restore it from version control"
     if not data.strip():
         raise BaselineError("is empty", where=str(path), remedy=remedy)

@@ -98,6 +98,7 @@ class Verdict:
         against: which recording of the baseline.
         new: cells that the baseline does not have.
         notes: what holds of the whole.
+        unreadable: something among the results could not be read: who knows what it would have said.
         max_slowdown: the training cost over the baseline's that is still accepted; None where nobody asked.
         interrupted: a signal ended it before everything was measured.
     """
@@ -108,15 +109,18 @@ class Verdict:
     cells: tuple[CellVerdict, ...]
     new: tuple[CellKey, ...] = ()
     notes: tuple[str, ...] = ()
+    unreadable: bool = False
     max_slowdown: float | None = None
     interrupted: bool = False
 
     @property
     def exit_code(self) -> ExitCode:
-        """130 interrupted, 1 worse or slower, 2 not measured or too few seeds, 3 not comparable, else 0."""
+        """130 interrupted, 4 unreadable, 1 worse or slower, 2 not measured or few seeds, 3 not comparable, else 0."""
         marks = {cell.mark for cell in self.cells}
         if self.interrupted:
             return ExitCode.INTERRUPTED
+        if self.unreadable:
+            return ExitCode.USAGE
         if Mark.WORSE in marks or any(cell.slow and cell.cost_comparable for cell in self.cells):
             return ExitCode.REGRESSION
         if not marks or marks & {Mark.FAILED, Mark.TOO_FEW}:
@@ -169,6 +173,7 @@ def check(
         cells=tuple(with_history(verdicts, baseline)),
         new=tuple(new),
         notes=_damaged(selection),
+        unreadable=bool(selection.unreadable),
         max_slowdown=max_slowdown,
     )
 
@@ -326,4 +331,4 @@ def absences(cell: SelectedCell) -> str:
 
 
 def _damaged(selection: Selection) -> tuple[str, ...]:
-    return tuple(f"not readable: {plain(str(file.path))}: {plain(file.reason)}" for file in selection.damaged)
+    return tuple(f"{file.state}: {plain(str(file.path))}: {plain(file.reason)}" for file in selection.damaged)

@@ -1,9 +1,11 @@
 """The runs that a RESULTS argument means: those of one suite."""
 
+import os
+from dataclasses import replace
 from pathlib import Path
 
 from haepo_bench.errors import UserError
-from haepo_bench.report.opening import open_results
+from haepo_bench.results.opening import open_results
 from haepo_bench.results.selection import Selection
 from haepo_bench.text import plain
 
@@ -24,7 +26,14 @@ def runs_in(results: Path, suite: str | None = None, *, to: str) -> Selection:
     if len(selections) == 1:
         return selections[0]
     if len(named) == 1:
-        return named[0]
+        # Runs of this suite may lie in what cannot be read.
+        others = [
+            replace(file, path=Path(os.pardir, selection.name, file.path))
+            for selection in selections
+            if selection is not named[0]
+            for file in selection.unreadable
+        ]
+        return replace(named[0], damaged=(*named[0].damaged, *others))
     if named:  # such as the stages of a gate
         problem = f"holds {len(named)} folders of the suite '{plain(named[0].name)}'"
     else:

@@ -27,6 +27,7 @@ _HEADLINES = {
     ExitCode.REGRESSION: "regression",
     ExitCode.RUN_FAILED: "not measured, or too few seeds to decide",
     ExitCode.NOT_COMPARABLE: "not comparable with the baseline",
+    ExitCode.USAGE: "some results cannot be read",
     ExitCode.INTERRUPTED: "interrupted: not everything was measured",
 }
 

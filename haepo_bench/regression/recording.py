@@ -103,6 +103,7 @@ def _check_complete(selection: Selection) -> None:
             f"{len(lines)} of {many(sum(len(cell.seeds) for cell in selection.cells), 'run')} without a result",
             f"suite {plain(selection.name)}",
             "\n  ".join([*map(plain, lines[:_SHOWN]), *more, "run the suite again (--retry-failed for failed runs)"]),
+            ExitCode.USAGE if selection.unreadable else ExitCode.RUN_FAILED,
         )
     lost = [cell for cell in selection.cells if all(run.record.status == "diverged" for run in cell.runs)]
     if lost:
@@ -114,9 +115,9 @@ def _check_complete(selection: Selection) -> None:
         raise _unmeasured("a curve with fewer than two marks has no area", plain(str(key_of(short[0]))), "")
 
 
-def _unmeasured(problem: str, where: str, remedy: str) -> UserError:
+def _unmeasured(problem: str, where: str, remedy: str, code: ExitCode = ExitCode.RUN_FAILED) -> UserError:
     error = UserError(problem, where=where, remedy=remedy)
-    error.exit_code = ExitCode.RUN_FAILED
+    error.exit_code = code
     return error
 
 

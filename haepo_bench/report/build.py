@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from haepo_bench import __version__
 from haepo_bench.report.across import across, improvements
 from haepo_bench.report.claims import scorecard
+from haepo_bench.report.damaged import damaged_files
 from haepo_bench.report.document import (
     AlgorithmResult,
     Curve,
-    DamagedFile,
     DiagnosticColumn,
     DivergedRun,
     Estimate,
@@ -31,12 +31,12 @@ from haepo_bench.report.document import (
 )
 from haepo_bench.report.estimates import band, estimate_of
 from haepo_bench.report.measured import Columns, extremes, family, measure, number, numbers
-from haepo_bench.report.opening import open_results
 from haepo_bench.report.overoptimisation import overoptimisation
 from haepo_bench.results.claims import DEFAULT_THRESHOLD
 from haepo_bench.results.columns import Column
 from haepo_bench.results.declared_columns import PROVENANCE_KEY, declared, described, in_order
 from haepo_bench.results.frames import COSTS, MEASURES, Frames, common_seconds, diagnostics, frames, shown_name
+from haepo_bench.results.opening import open_results
 from haepo_bench.results.selection import SelectedCell, Selection
 from haepo_bench.statistics.intervals import mean_interval
 from haepo_bench.text import plain, plain_lines
@@ -44,7 +44,9 @@ from haepo_bench.text import plain, plain_lines
 Array = NDArray[Any]
 
 #: Provenance that differs from run to run or from job to job, and what the tables say of columns.
-_NOT_PROVENANCE = frozenset({"started", "seeds", "log", "file", "sha256", PROVENANCE_KEY})
+_NOT_PROVENANCE = frozenset(
+    {"started", "seeds", "log", "file", "sha256", "resumed", "checkpoints_put_aside", PROVENANCE_KEY}
+)
 
 
 def build_report(results: Path) -> ReportDocument:
@@ -90,7 +92,7 @@ def _suite(selection: Selection) -> SuiteResult:
             NotShownRuns(folder=plain(left.folder), runs=left.runs, reason=plain(left.reason))
             for left in selection.not_shown
         ],
-        damaged=[DamagedFile(file=plain(str(file.path)), reason=plain(file.reason)) for file in selection.damaged],
+        damaged=damaged_files(selection),
         provenance=_provenance(selection.cells),
     )
 

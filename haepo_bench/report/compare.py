@@ -1,7 +1,7 @@
 """From two results folders to the document of their comparison."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,12 +23,13 @@ from haepo_bench.report.compare_document import (
     SuiteComparison,
 )
 from haepo_bench.report.compare_tests import adjusted, compare_measure
+from haepo_bench.report.damaged import damaged_files
 from haepo_bench.report.document import DamagedFile, DivergedRun, MissingRun, NotShownRuns
 from haepo_bench.report.estimates import band, estimate_of
 from haepo_bench.report.measured import Columns, number, numbers
-from haepo_bench.report.opening import open_results
 from haepo_bench.results.declared_columns import clocks
 from haepo_bench.results.frames import COSTS, frames
+from haepo_bench.results.opening import open_results
 from haepo_bench.results.selection import Run, SelectedCell, Selection
 from haepo_bench.statistics.intervals import mean_interval
 from haepo_bench.text import plain
@@ -76,6 +77,8 @@ def compare_results(a: Path, b: Path) -> CompareDocument:
         suites=suites,
         suites_only_a=[plain(selection.name) for selection in left if id(selection) not in paired],
         suites_only_b=[plain(selection.name) for selection in right if id(selection) not in paired],
+        damaged_only_a=_unpaired_files(left, paired),
+        damaged_only_b=_unpaired_files(right, paired),
     )
 
 
@@ -87,8 +90,14 @@ def _nothing_in_common(
     else:
         names = [", ".join(plain(selection.name) for selection in side) for side in (left, right)]
         remedy = f"suites go together by name: {a} has {names[0]}; {b} has {names[1]}"
+    lines = [
+        plain(f"unreadable: {selection.name}/{file.path}: {file.reason}")
+        for selection in (*left, *right)
+        for file in selection.unreadable
+    ]
+    remedy = "\n  ".join([remedy, *lines])
     error = UserError("nothing to compare: no algorithm has results on one task on both sides", remedy=remedy)
-    error.exit_code = ExitCode.RUN_FAILED
+    error.exit_code = ExitCode.USAGE if lines else ExitCode.RUN_FAILED
     return error
 
 
@@ -100,8 +109,8 @@ def _suite(a: Selection, b: Selection) -> SuiteComparison:
         cells=[_cell(side, right[key]) for key, side in left.items() if key in right],
         only_a=[_one_sided(side.cell) for key, side in left.items() if key not in right],
         only_b=[_one_sided(side.cell) for key, side in right.items() if key not in left],
-        damaged_a=_damaged(a),
-        damaged_b=_damaged(b),
+        damaged_a=damaged_files(a),
+        damaged_b=damaged_files(b),
         not_shown_a=_not_shown(a),
         not_shown_b=_not_shown(b),
     )
@@ -119,8 +128,14 @@ def _one_sided(cell: SelectedCell) -> OneSided:
     )
 
 
-def _damaged(selection: Selection) -> list[DamagedFile]:
-    return [DamagedFile(file=plain(str(file.path)), reason=plain(file.reason)) for file in selection.damaged]
+def _unpaired_files(selections: Sequence[Selection], paired: Container[int]) -> list[DamagedFile]:
+    """What cannot be used of the suites that only one side has."""
+    return [
+        file.model_copy(update={"file": f"{plain(selection.name)}/{file.file}"})
+        for selection in selections
+        if id(selection) not in paired
+        for file in damaged_files(selection)
+    ]
 
 
 def _not_shown(selection: Selection) -> list[NotShownRuns]:

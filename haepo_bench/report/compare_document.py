@@ -147,3 +147,5 @@ class CompareDocument(_Model):
     suites: list[SuiteComparison]
     suites_only_a: list[str]
     suites_only_b: list[str]
+    damaged_only_a: list[DamagedFile] = Field(description="of the suites that only A has")
+    damaged_only_b: list[DamagedFile]

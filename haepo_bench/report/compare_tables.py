@@ -208,15 +208,19 @@ def omission_lines(document: CompareDocument) -> list[str]:
     for cell in (cell for suite in document.suites for cell in suite.cells if not _made(cell)):
         neither.setdefault(cell.task, []).append(cell.algorithm)
     lines = [f"no result on either side on {task}: {', '.join(names)}" for task, names in neither.items()]
-    for side, names in (("A", document.suites_only_a), ("B", document.suites_only_b)):
+    for side, names, damaged in (
+        ("A", document.suites_only_a, document.damaged_only_a),
+        ("B", document.suites_only_b, document.damaged_only_b),
+    ):
         lines += [f"only {side} has the suite {name}" for name in names]
+        lines += [f"{side}: {file.file}: {file.state}: {file.reason}" for file in damaged]
     for suite in document.suites:
         lines += [*_one_sided(suite, "A", suite.only_a), *_one_sided(suite, "B", suite.only_b)]
         for side, damaged, left in (
             ("A", suite.damaged_a, suite.not_shown_a),
             ("B", suite.damaged_b, suite.not_shown_b),
         ):
-            lines += [f"{side}: {file.file}: not readable: {file.reason}" for file in damaged]
+            lines += [f"{side}: {file.file}: {file.state}: {file.reason}" for file in damaged]
             lines += [f"{side}: {folder.folder}: {folder.runs} not shown: {folder.reason}" for folder in left]
     return lines
 

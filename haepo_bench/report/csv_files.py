@@ -110,7 +110,7 @@ def _runs(document: ReportDocument) -> str:
 
 
 def _missing(document: ReportDocument) -> str:
-    """Runs without a result, files that cannot be read, and runs that are left out."""
+    """Runs without a result, files that cannot be used, and runs that are left out."""
     rows: list[list[Any]] = []
     for suite in document.suites:
         for task in suite.tasks:
@@ -118,7 +118,7 @@ def _missing(document: ReportDocument) -> str:
                 at = [suite.suite, task.task, result.algorithm]
                 rows += [[*at, run.seed, "", run.status, run.reason] for run in result.seeds.missing]
                 rows += [[*at, run.seed, "", "diverged", run.reason] for run in result.seeds.diverged]
-        rows += [[suite.suite, "", "", None, file.file, "not readable", file.reason] for file in suite.damaged]
+        rows += [[suite.suite, "", "", None, file.file, file.state, file.reason] for file in suite.damaged]
         rows += [
             [suite.suite, "", "", None, left.folder, f"{many(left.runs, 'run')} not shown", left.reason]
             for left in suite.not_shown

@@ -89,7 +89,7 @@ class MissingRun(_Model):
     """A run that was asked for and has no result."""
 
     seed: int
-    status: Literal["failed", "timed_out", "interrupted", "missing", "damaged"]
+    status: Literal["failed", "timed_out", "interrupted", "missing", "damaged", "newer", "unreadable"]
     reason: str
 
 
@@ -375,9 +375,12 @@ class NotShownRuns(_Model):
 
 
 class DamagedFile(_Model):
-    """A file that could not be read."""
+    """A file or folder that cannot be used."""
 
     file: str = Field(description="relative to the suite's folder")
+    state: Literal["damaged", "newer", "unreadable"] = Field(
+        description="read, and wrong; of a newer format; could not be read, so that nothing is known of what it holds"
+    )
     reason: str
 
 

@@ -169,8 +169,8 @@ def summary(suite: SuiteResult) -> str:
 
 
 def omissions(suite: SuiteResult) -> list[str]:
-    """One line for each file that could not be read and each folder that is left out."""
-    lines = [f"{file.file}: not readable: {file.reason}" for file in suite.damaged]
+    """One line for each file that cannot be used and each folder that is left out."""
+    lines = [f"{file.file}: {file.state}: {file.reason}" for file in suite.damaged]
     return lines + [f"{left.folder}: {many(left.runs, 'run')} not shown: {left.reason}" for left in suite.not_shown]
 
 

@@ -12,8 +12,17 @@ from itertools import count
 from pathlib import Path
 from typing import Literal
 
-from haepo_bench.results.selection import TRASH_FOLDER, SelectedCell, find_suites, select
-from haepo_bench.results.store import LOG_FOLDER, Damaged, Store, cell_folder, read_record, translate_os_errors
+from haepo_bench.results.opening import find_suites
+from haepo_bench.results.selection import TRASH_FOLDER, SelectedCell, select
+from haepo_bench.results.store import (
+    LOG_FOLDER,
+    FileState,
+    Store,
+    Unusable,
+    cell_folder,
+    read_record,
+    translate_os_errors,
+)
 
 Kind = Literal["obsolete", "damaged", "checkpoint"]
 KINDS: tuple[Kind, ...] = ("obsolete", "damaged", "checkpoint")
@@ -98,18 +107,10 @@ def _file_kind(file: Path) -> tuple[Kind | None, str]:
         return "checkpoint", "of a run that is not finished: it would start from its beginning"
     if file.suffix == ".json":
         record = read_record(file)
-        if isinstance(record, Damaged) and not record.newer and _opens(file):
+        # One that cannot be read may hold a run all the same.
+        if isinstance(record, Unusable) and record.state is FileState.DAMAGED:
             return "damaged", record.reason
     return None, ""
-
-
-def _opens(file: Path) -> bool:
-    """Whether a file can be read: one that cannot may hold a run all the same."""
-    try:
-        file.read_bytes()
-    except OSError:
-        return False
-    return True
 
 
 def _obsolete_folders(store: Store, names: list[str]) -> dict[str, str]:

@@ -5,9 +5,10 @@ runs that lie there say it: for each algorithm on each task the newest settings 
 other code are never mixed in; they are listed as not shown.
 """
 
+import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,14 +18,14 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from haepo_bench.results.claims import PROVENANCE_KEY, DeclaredClaims, declaration_hash, default_claims
-from haepo_bench.results.record import FINISHED, FORMAT_VERSION, Information, RunRecord
-from haepo_bench.results.store import PLAN_FILE, Damaged, Store
+from haepo_bench.results.record import FINISHED, Information, RunRecord
+from haepo_bench.results.store import PLAN_FILE, FileState, Store, Unusable
 
 #: Where `clean` moves things to, in a results folder or a suite's; no command reads it.
 TRASH_FOLDER = ".trash"
 
-#: `missing`: no file. `damaged`: a file that cannot be read as a run.
-AbsentStatus = Literal["failed", "timed_out", "interrupted", "missing", "damaged"]
+#: `missing`: no file. `damaged`, `newer`, `unreadable`: a file that cannot be used, as FileState says.
+AbsentStatus = Literal["failed", "timed_out", "interrupted", "missing", "damaged", "newer", "unreadable"]
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class Selection:
         name: the suite's.
         plan: whether a plan said what belongs together.
         source: text of the suite file, empty where unknown.
-        damaged: files that could not be read; paths relative to the store.
+        damaged: files and folders that cannot be used; paths relative to the store.
         claims: as declared, else the default ones; None where there is nothing to claim.
         exploratory: why the claims are not those that stood before the runs were made; empty where they are.
     """
@@ -113,7 +114,12 @@ class Selection:
     exploratory: str
     cells: tuple[SelectedCell, ...]
     not_shown: tuple[NotShown, ...]
-    damaged: tuple[Damaged, ...]
+    damaged: tuple[Unusable, ...]
+
+    @property
+    def unreadable(self) -> tuple[Unusable, ...]:
+        """Of those the ones that could not be read: what they hold is not known."""
+        return tuple(file for file in self.damaged if file.state is FileState.UNREADABLE)
 
 
 class PlannedCell(BaseModel):
@@ -152,40 +158,45 @@ class PlanDocument(BaseModel):
         return self
 
 
-def find_suites(results: Path) -> list[Path]:
-    """The suite folders that `results` means: itself where it holds a plan or cells, else all folders in it.
-
-    The trash is none.
-    """
-    if _is_suite(results):
-        return [results]
-    folders = (path for path in results.iterdir() if path.is_dir() and path.name != TRASH_FOLDER)
-    return sorted(path for path in folders if _is_suite(path) or _is_foreign(path))
-
-
 def select(store: Store) -> Selection:
     """Reads a store and sorts out which runs belong together."""
     runs: list[Run] = []
-    damaged: list[Damaged] = []
-    for path, record in store.records():
-        if isinstance(record, Damaged):
-            damaged.append(replace(record, path=path.relative_to(store.root)))
+    damaged: list[Unusable] = []
+
+    def take(path: Path, found: RunRecord | Unusable) -> None:
+        if isinstance(found, Unusable):
+            damaged.append(replace(found, path=path))
         else:
-            curve = {name: np.array(column, dtype=float) for name, column in record.curve.items()}
-            runs.append(Run(path.relative_to(store.root), record.model_copy(update={"curve": {}}), curve))
-    strangers = [path for path in store.root.glob("*.json") if path.name != PLAN_FILE]
-    damaged += [Damaged(path.relative_to(store.root), "not the plan, and no run lies here") for path in strangers]
+            curve = {name: np.array(column, dtype=float) for name, column in found.curve.items()}
+            runs.append(Run(path, found.model_copy(update={"curve": {}}), curve))
+
+    for path, found in store.records():
+        take(path.relative_to(store.root), found)
+    plan = _read_plan(store)
+    hidden: dict[Path, Unusable] = {}
+    if isinstance(plan, PlanDocument):
+        for path, found in _unlisted(store, plan.cells, {run.path for run in runs} | {file.path for file in damaged}):
+            if isinstance(found, Unusable):
+                hidden[path] = found
+            else:
+                take(path, found)
+    damaged += _folders_of(hidden, damaged)
+    strangers = [path for path in store.files(store.root) if path.suffix == ".json" and path.name != PLAN_FILE]
+    damaged += [
+        Unusable(path.relative_to(store.root), "not the plan, and no run lies here", FileState.DAMAGED)
+        for path in strangers
+    ]
     kept, strange = _common_marks(runs)
     damaged += strange
-    plan = _read_plan(store)
-    if isinstance(plan, Damaged):
+    if isinstance(plan, Unusable) and Path() not in {file.path for file in damaged}:  # of the whole it is said already
         damaged.append(replace(plan, path=Path(PLAN_FILE)))
-    name = plan.suite if isinstance(plan, PlanDocument) else _suite_name(kept, store.root.resolve().name)
-    planned = plan.cells if isinstance(plan, PlanDocument) else _plan_from(kept, damaged, name)
+    unusable = {file.path: file for file in damaged} | hidden
+    name = plan.suite if isinstance(plan, PlanDocument) else _suite_name(kept, _name_of(store.root))
+    planned = plan.cells if isinstance(plan, PlanDocument) else _plan_from(kept, unusable, name)
     by_cell: dict[_Key, list[Run]] = defaultdict(list)
     for run in kept:
         by_cell[_key(run.path.parts[0], run.record)].append(run)
-    cells = tuple(_cell(cell, by_cell[_key(cell.folder, cell)], damaged) for cell in planned)
+    cells = tuple(_cell(cell, by_cell[_key(cell.folder, cell)], unusable) for cell in planned)
     shown = {run.path for cell in cells for run in (*cell.runs, *cell.unfinished)}
     claims, exploratory = _claims(plan if isinstance(plan, PlanDocument) else None, cells)
     return Selection(
@@ -199,6 +210,29 @@ def select(store: Store) -> Selection:
         not_shown=_not_shown([run for run in kept if run.path not in shown], planned, name),
         damaged=tuple(sorted(damaged, key=lambda file: str(file.path))),
     )
+
+
+def _unlisted(
+    store: Store, cells: Iterable[PlannedCell], listed: Container[Path]
+) -> Iterator[tuple[Path, RunRecord | Unusable]]:
+    """Runs that the plan names and no listing showed: what is asked for by name may still be there, or out of reach."""
+    for cell in cells:
+        if Path(cell.folder).name != cell.folder:  # a plan is foreign text: nothing outside of the store is read
+            continue
+        for seed in cell.seeds:
+            path = Path(cell.folder, f"seed-{seed}.json")
+            found = None if path in listed else store.read(cell.folder, seed)
+            if found is not None:
+                yield path, found
+
+
+def _folders_of(hidden: Mapping[Path, Unusable], named: Iterable[Unusable]) -> list[Unusable]:
+    """The folders whose runs are out of reach, each once, but for those that are named already."""
+    known = {file.path for file in named}
+    first: dict[Path, Unusable] = {}
+    for path, file in hidden.items():
+        first.setdefault(path.parent, file)
+    return [replace(file, path=folder) for folder, file in first.items() if not known & {folder, *folder.parents}]
 
 
 def _claims(plan: PlanDocument | None, cells: Iterable[SelectedCell]) -> tuple[DeclaredClaims | None, str]:
@@ -216,31 +250,19 @@ def _claims(plan: PlanDocument | None, cells: Iterable[SelectedCell]) -> tuple[D
     return plan.claims, ""
 
 
-def _is_suite(folder: Path) -> bool:
-    return (folder / PLAN_FILE).is_file() or any(folder.glob("*--*/seed-*.json"))
-
-
-def _is_foreign(folder: Path) -> bool:
-    """Whether a folder without cells should be named as such: it is empty, or holds JSON files that are no runs."""
-    return not folder.name.startswith(".") and (any(folder.glob("*/*.json")) or not any(folder.iterdir()))
-
-
-def _read_plan(store: Store) -> PlanDocument | Damaged | None:
+def _read_plan(store: Store) -> PlanDocument | Unusable | None:
     document = store.read_plan()
-    if document is None or isinstance(document, Damaged):
+    if document is None or isinstance(document, Unusable):
         return document
-    path = store.root / PLAN_FILE
-    version = document.get("format_version")
-    if isinstance(version, int) and version > FORMAT_VERSION:
-        return Damaged(path, f"written by a newer version of haepo-bench (format {version})")
     try:
         return PlanDocument.model_validate(document)
     except ValidationError as error:
         first = error.errors()[0]
-        return Damaged(path, ": ".join([".".join(map(str, first["loc"])), first["msg"]]).lstrip(": "))
+        reason = ": ".join([".".join(map(str, first["loc"])), first["msg"]]).lstrip(": ")
+        return Unusable(store.plan_path, reason, FileState.DAMAGED)
 
 
-def _common_marks(runs: Iterable[Run]) -> tuple[list[Run], list[Damaged]]:
+def _common_marks(runs: Iterable[Run]) -> tuple[list[Run], list[Unusable]]:
     """Runs of one cell share their marks: sets apart those with results whose marks are not their cell's usual ones."""
     cells: dict[tuple[str, str, str], list[Run]] = defaultdict(list)
     kept: list[Run] = []
@@ -249,14 +271,15 @@ def _common_marks(runs: Iterable[Run]) -> tuple[list[Run], list[Damaged]]:
             cells[run.path.parts[0], run.record.settings_hash, run.record.code_hash].append(run)
         else:
             kept.append(run)
-    strange: list[Damaged] = []
+    strange: list[Unusable] = []
     for group in cells.values():
         usual = Counter(run.curve["env_steps"].tobytes() for run in group).most_common(1)[0][0]
         for run in group:
             if run.curve["env_steps"].tobytes() == usual:
                 kept.append(run)
             else:
-                strange.append(Damaged(run.path, "its marks are not those of the other runs of its cell"))
+                reason = "its marks are not those of the other runs of its cell"
+                strange.append(Unusable(run.path, reason, FileState.DAMAGED))
     return kept, strange
 
 
@@ -264,6 +287,10 @@ def _started(run: Run) -> str:
     """Start time, ISO 8601; the empty string, which sorts first, where unknown."""
     started = run.record.provenance.get("started")
     return started if isinstance(started, str) else ""
+
+
+def _name_of(folder: Path) -> str:
+    return folder.resolve().name if os.path.isdir(folder) else folder.name  # noqa: PTH112  # Path.is_dir may raise
 
 
 def _suite_name(runs: list[Run], folder: str) -> str:
@@ -274,7 +301,7 @@ def _suite_name(runs: list[Run], folder: str) -> str:
     return max(runs, key=lambda run: (_started(run), str(run.path))).record.suite
 
 
-def _plan_from(runs: list[Run], damaged: list[Damaged], suite: str) -> list[PlannedCell]:
+def _plan_from(runs: list[Run], unusable: Mapping[Path, Unusable], suite: str) -> list[PlannedCell]:
     """The newest settings and code of each algorithm on each task."""
     groups: dict[tuple[str, str, str], list[Run]] = defaultdict(list)
     for run in runs:
@@ -286,7 +313,7 @@ def _plan_from(runs: list[Run], damaged: list[Damaged], suite: str) -> list[Plan
     cells = []
     for (task, algorithm), group in sorted(newest.items()):
         record, folder = group[0].record, group[0].path.parts[0]
-        seeds = {run.record.seed for run in group} | {seed for seed, _ in _damaged_seeds(damaged, folder)}
+        seeds = {run.record.seed for run in group} | set(_unusable_seeds(unusable, folder))
         cells.append(
             PlannedCell(
                 folder=folder,
@@ -301,25 +328,25 @@ def _plan_from(runs: list[Run], damaged: list[Damaged], suite: str) -> list[Plan
     return cells
 
 
-def _damaged_seeds(damaged: Iterable[Damaged], folder: str) -> list[tuple[int, str]]:
-    """Seed and reason of the damaged run files in a cell's folder."""
-    found = []
-    for file in damaged:
-        match = re.fullmatch(r"seed-(\d{1,18})\.json", file.path.name)
-        if match and file.path.parts[0] == folder:
-            found.append((int(match[1]), file.reason))
+def _unusable_seeds(unusable: Mapping[Path, Unusable], folder: str) -> dict[int, Unusable]:
+    """By seed, the run files in a cell's folder that cannot be used."""
+    found = {}
+    for path, file in unusable.items():
+        match = re.fullmatch(r"seed-(\d{1,18})\.json", path.name)
+        if match and path.parts[0] == folder:
+            found[int(match[1])] = file
     return found
 
 
-def _cell(planned: PlannedCell, runs: list[Run], damaged: list[Damaged]) -> SelectedCell:
+def _cell(planned: PlannedCell, runs: list[Run], unusable: Mapping[Path, Unusable]) -> SelectedCell:
     seeds = dict.fromkeys(planned.seeds)
     found = {run.record.seed: run for run in runs if run.record.seed in seeds}
-    unreadable = dict(_damaged_seeds(damaged, planned.folder))
+    files = _unusable_seeds(unusable, planned.folder)
     absent = []
     for seed in seeds:
         run = found.get(seed)
-        if run is None and seed in unreadable:
-            absent.append(AbsentRun(seed, "damaged", unreadable[seed]))
+        if run is None and seed in files:
+            absent.append(AbsentRun(seed, files[seed].state.value, files[seed].reason))
         elif run is None:
             absent.append(AbsentRun(seed, "missing", "no file"))
         elif run.record.status == "failed" or run.record.status == "timed_out" or run.record.status == "interrupted":

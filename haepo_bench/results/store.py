@@ -1,42 +1,73 @@
 """Where runs lie on disk: `<results>/<suite>/<cell folder>/seed-<n>.json`.
 
 Files are written whole or not at all (temporary name in the same folder, flushed to disk, renamed) and nothing that is
-stored as finished is ever replaced.
+stored as finished is ever replaced. A file that cannot be used is damaged (it was read, and is wrong), newer (of a
+format that a later version writes) or unreadable (it could not be read, so that nothing is known of what it holds).
+Only a damaged file is ever put aside.
 """
 
 import errno
 import json
 import os
+import stat
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from haepo_bench import interruption
 from haepo_bench.errors import UserError
-from haepo_bench.results.record import FINISHED, NewerFormat, RunRecord
+from haepo_bench.files import list_folder, open_regular, read_regular, reason_of, refuse_special
+from haepo_bench.results.record import FINISHED, FORMAT_VERSION, NewerFormat, RunRecord
+
+if TYPE_CHECKING:
+    from haepo_bench.results.lock import Held
 
 PLAN_FILE = "plan.json"
 LOG_FOLDER = "logs"
-LOCK_FILE = ".lock"
 #: Where reports go unless told otherwise; never a cell's folder, whose names contain `--`.
 REPORT_FOLDER = "report"
 
 
+class FileState(StrEnum):
+    """Why a file in a store cannot be used."""
+
+    DAMAGED = "damaged"
+    NEWER = "newer"
+    UNREADABLE = "unreadable"
+
+
 @dataclass(frozen=True)
-class Damaged:
-    """A file in a store that could not be read as a run.
+class Unusable:
+    """A file or folder in a store that cannot be used.
 
     Args:
-        newer: it is of a newer format, so nothing is wrong with it but that we cannot read it.
+        reason: what is wrong with it, without its name.
     """
 
     path: Path
     reason: str
-    newer: bool = False
+    state: FileState
+
+    def error(self) -> UserError:
+        """What a command says that cannot go on without it: it is newer or unreadable."""
+        if self.state is FileState.NEWER:
+            remedy = "install that version, or choose another folder with --results"
+            return UserError(self.reason, where=str(self.path), remedy=remedy)
+        return unreadable(self.path, self.reason)
+
+
+def unreadable(path: Path, reason: str) -> UserError:
+    """What is said of a stored file that cannot be read, before anything is done that may replace it."""
+    return UserError(
+        f"cannot be read: {reason}",
+        where=str(path),
+        remedy="what is in it is neither known nor replaced: make it readable, or move it out of the results folder",
+    )
 
 
 class Store:
@@ -69,92 +100,197 @@ class Store:
         """Removes what a killed `run` left behind: half-written files, checkpoints of finished runs.
 
         Call it with the lock held.
-        """
-        for leftover in (*self.root.glob(".plan.json.*"), *self.root.glob("*/.seed-*")):
-            leftover.unlink(missing_ok=True)
-        for checkpoint in self.root.glob("*/seed-*.checkpoint"):
-            record = read_record(checkpoint.with_suffix(".json"))
-            if isinstance(record, RunRecord) and record.status in FINISHED:
-                checkpoint.unlink(missing_ok=True)
 
-    def read(self, cell_folder: str, seed: int) -> RunRecord | Damaged | None:
-        """One run, None where there is none, `Damaged` where the file cannot be read as one."""
+        Raises:
+            UserError: one of them cannot be removed, or is not a file.
+        """
+        for file in self.files(self.root):
+            if file.name.startswith(f".{PLAN_FILE}."):
+                _remove(file, "a half-written plan")
+        for folder in self.folders():
+            for file in self.files(folder):
+                if file.name.startswith(".seed-"):
+                    _remove(file, "a half-written file")
+                elif file.name.startswith("seed-") and file.suffix == ".checkpoint":
+                    record = read_record(file.with_suffix(".json"))
+                    if isinstance(record, RunRecord) and record.status in FINISHED:
+                        _remove(file, "the checkpoint of a finished run")
+
+    def prepare(self, files: Iterable[Path]) -> None:
+        """Makes the folders of files that are to be written, and sees to it that they can be.
+
+        Before hours are spent on what could then not be stored.
+
+        Raises:
+            UserError: a folder cannot be written, or something that is not a file has the name of one.
+        """
+        files = list(files)
+        for folder in dict.fromkeys(file.parent for file in files):
+            with translate_os_errors(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+                tempfile.TemporaryFile(dir=folder).close()
+        for file in files:
+            with translate_os_errors(file):
+                refuse_special(file)
+
+    def check_readable(self, cell_folders: Iterable[str]) -> None:
+        """Whether the plan and all runs of some cells can be read, where there are any.
+
+        Raises:
+            UserError: one cannot, or is of a newer format.
+        """
+        plan = self.read_plan()
+        found: list[Any] = [plan]
+        for folder in (self.root / name for name in cell_folders):
+            try:
+                names = [entry.name for entry in list_folder(folder)]
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise unreadable(folder, reason_of(error)) from None
+            found += [read_record(folder / name) for name in names if name.endswith(".json")]
+        for file in found:
+            if isinstance(file, Unusable) and file.state is not FileState.DAMAGED:
+                raise file.error()
+
+    def check_checkpoint(self, cell_folder: str, seed: int) -> None:
+        """Whether a run's checkpoint, where there is one, can be read.
+
+        Raises:
+            UserError: it cannot.
+        """
+        path = self.checkpoint_path(cell_folder, seed)
+        try:
+            open_regular(path).close()
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise unreadable(path, reason_of(error)) from None
+
+    def read(self, cell_folder: str, seed: int) -> RunRecord | Unusable | None:
+        """One run, None where there is none, `Unusable` where the file cannot be used."""
         return read_record(self.path(cell_folder, seed))
 
     def write(self, cell_folder: str, record: RunRecord) -> Path:
         """Stores a run.
 
         With a finished run its checkpoint goes. A finished run is never overwritten: storing over one raises
-        FileExistsError. A file that cannot be read is
-        kept beside under a name ending in `.damaged`.
+        FileExistsError. A damaged file is kept beside under a name ending in `.damaged`.
 
         Raises:
-            UserError: the folder cannot be written or the disk is full.
+            UserError: the folder cannot be written, the disk is full, or what stands there is newer or unreadable.
             FileExistsError: that run is already stored as finished.
         """
         path = self.path(cell_folder, record.seed)
         before = read_record(path)
-        if isinstance(before, Damaged):
-            path.replace(_unused(path.with_suffix(".json.damaged")))
+        if isinstance(before, Unusable):
+            _put_aside(before)
         elif before is not None and before.status in FINISHED:
             raise FileExistsError(f"{path} holds a finished run")
         write_atomically(path, record.to_json())
         if record.status in FINISHED:
-            self.checkpoint_path(cell_folder, record.seed).unlink(missing_ok=True)
+            _remove(self.checkpoint_path(cell_folder, record.seed), "the checkpoint of a finished run")
         return path
 
     def write_plan(self, document: dict[str, Any]) -> None:
-        """Stores what the last `run` asked for, so that reports know what is missing."""
-        write_atomically(self.root / PLAN_FILE, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+        """Stores what the last `run` asked for, so that reports know what is missing; a damaged plan is kept beside.
 
-    def read_plan(self) -> dict[str, Any] | Damaged | None:
+        Raises:
+            UserError: it cannot be written, or the plan that stands there is newer or unreadable.
+        """
+        before = self.read_plan()
+        if isinstance(before, Unusable):
+            _put_aside(before)
+        write_atomically(self.plan_path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+
+    @property
+    def plan_path(self) -> Path:
+        """The file of the plan."""
+        return self.root / PLAN_FILE
+
+    def read_plan(self) -> dict[str, Any] | Unusable | None:
         """What the last `run` asked for; None where nothing says so."""
-        path = self.root / PLAN_FILE
+        path = self.plan_path
         try:
-            document = json.loads(path.read_bytes())
+            document = json.loads(read_regular(path))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, RecursionError) as error:
-            return Damaged(path, str(error))
+        except OSError as error:
+            return Unusable(path, reason_of(error), FileState.UNREADABLE)
+        except (ValueError, RecursionError) as error:
+            return Unusable(path, str(error), FileState.DAMAGED)
+        version = document.get("format_version") if isinstance(document, dict) else None
+        if isinstance(version, int) and not isinstance(version, bool) and version > FORMAT_VERSION:
+            # Before anything else is looked at: a newer format may have any fields.
+            return Unusable(path, f"written by a newer version of haepo-bench (format {version})", FileState.NEWER)
         if not isinstance(document, dict) or not isinstance(document.get("cells"), list):
-            return Damaged(path, "not a plan")
+            return Unusable(path, "not a plan", FileState.DAMAGED)
         return document
 
-    def records(self) -> Iterator[tuple[Path, RunRecord | Damaged]]:
-        """Every JSON file one folder below, reports apart, read as a run; in the order of their paths."""
-        for path in sorted(self.root.glob("*/*.json")):
-            record = None if path.parent.name == REPORT_FOLDER else read_record(path)
-            if record is not None:
-                yield path, record
+    def records(self) -> Iterator[tuple[Path, RunRecord | Unusable]]:
+        """Every JSON file one folder below, reports apart, read as a run; in the order of their paths.
 
-    @contextmanager
-    def lock(self) -> Iterator[None]:
+        Folders of cells that cannot be listed, and the store itself where it cannot, come as `Unusable`.
+        """
+        found, problems = self._listing()
+        yield from ((problem.path, problem) for problem in problems)
+        for folder in found:
+            if folder.name == REPORT_FOLDER:
+                continue
+            try:
+                names = [entry.name for entry in list_folder(folder)]
+            except OSError as error:
+                if _is_cell(folder.name):
+                    yield folder, Unusable(folder, reason_of(error), FileState.UNREADABLE)
+                continue
+            for name in names:
+                if name.endswith(".json"):
+                    record = read_record(folder / name)
+                    if record is not None:
+                        yield folder / name, record
+
+    def folders(self) -> list[Path]:
+        """The folders in this one, by name; what cannot be listed has none."""
+        return self._listing()[0]
+
+    @staticmethod
+    def files(folder: Path) -> list[Path]:
+        """What is in a folder, by name; nothing where it cannot be listed."""
+        try:
+            return [folder / entry.name for entry in list_folder(folder)]
+        except OSError:
+            return []
+
+    def lock(self) -> AbstractContextManager["Held"]:
         """Holds the folder against a second `run`; the system lets go of it when the process dies.
 
         Raises:
-            UserError: another process holds it.
+            UserError: another process holds it, or it cannot be written.
         """
-        import fcntl
+        from haepo_bench.results.lock import hold
 
-        path = self.root / LOCK_FILE
-        with translate_os_errors(path):
-            self.root.mkdir(parents=True, exist_ok=True)
-            file = path.open("a+")
-        with file:
+        return hold(self.root)
+
+    def _listing(self) -> tuple[list[Path], list[Unusable]]:
+        """The folders in this one; and this one where it cannot be listed, and cells' folders that lead nowhere."""
+        folders, problems = [], []
+        try:
+            entries = list_folder(self.root)
+        except FileNotFoundError:
+            return [], []
+        except OSError as error:
+            return [], [Unusable(self.root, reason_of(error), FileState.UNREADABLE)]
+        for entry in entries:
+            path = self.root / entry.name
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                holder = file.read().strip() or "unknown"
-                raise UserError(
-                    f"another run is writing to this folder (process {holder})",
-                    where=str(self.root),
-                    remedy="wait for it, or choose another folder with --results",
-                ) from None
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
-            yield
+                if entry.is_dir():
+                    folders.append(path)
+                elif entry.is_symlink() and not path.exists():
+                    list_folder(path)
+            except OSError as error:
+                if _is_cell(entry.name):
+                    problems.append(Unusable(path, reason_of(error), FileState.UNREADABLE))
+        return folders, problems
 
 
 def cell_folder(task: str, algorithm: str, settings_hash: str, code_hash: str) -> str:
@@ -162,16 +298,23 @@ def cell_folder(task: str, algorithm: str, settings_hash: str, code_hash: str) -
     return f"{quote(task, safe='')}--{algorithm}--{settings_hash[:8]}-{code_hash[:8]}"
 
 
-def read_record(path: Path) -> RunRecord | Damaged | None:
+def read_record(path: Path) -> RunRecord | Unusable | None:
     """Reads one run file; None where there is none."""
     try:
-        record = RunRecord.from_json(path.read_bytes())
+        content = read_regular(path)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
-        return Damaged(path, _one_line(error), newer=isinstance(error, NewerFormat))
+    except OSError as error:
+        return Unusable(path, reason_of(error), FileState.UNREADABLE)
+    try:
+        record = RunRecord.from_json(content)
+    except NewerFormat as error:
+        return Unusable(path, _one_line(error), FileState.NEWER)
+    except ValueError as error:
+        return Unusable(path, _one_line(error), FileState.DAMAGED)
     if path.name != f"seed-{record.seed}.json":
-        return Damaged(path, f"holds the run of seed {record.seed}, which its name does not say")
+        reason = f"holds the run of seed {record.seed}, which its name does not say"
+        return Unusable(path, reason, FileState.DAMAGED)
     return record
 
 
@@ -184,10 +327,11 @@ def write_atomically(path: Path, content: str | bytes, *, option: str = "--resul
         option: the command's option that names another folder.
 
     Raises:
-        UserError: the folder cannot be written or the disk is full.
+        UserError: the folder cannot be written, the disk is full, or `path` is a folder, a device or a named pipe.
     """
     data = content if isinstance(content, bytes) else content.encode("utf-8", errors="replace")
     with interruption.held(), translate_os_errors(path, option=option):
+        refuse_special(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
         temporary = Path(name)
@@ -199,7 +343,7 @@ def write_atomically(path: Path, content: str | bytes, *, option: str = "--resul
             temporary.chmod(0o644)
             temporary.replace(path)
         except BaseException:
-            temporary.unlink()
+            temporary.unlink(missing_ok=True)
             raise
 
 
@@ -214,15 +358,50 @@ def translate_os_errors(path: Path, *, option: str = "--results") -> Iterator[No
                 "the disk is full", where=str(path), remedy="free some space and run again: finished runs are kept"
             ) from error
         raise UserError(
-            f"cannot write: {error.strerror or error}", where=str(path), remedy=f"choose another folder with {option}"
+            f"cannot write: {reason_of(error)}", where=str(path), remedy=f"choose another folder with {option}"
         ) from error
 
 
-def _unused(path: Path) -> Path:
-    candidate, n = path, 1
-    while candidate.exists():
-        candidate, n = path.with_name(f"{path.name}.{n}"), n + 1
+def put_aside(path: Path) -> Path:
+    """Renames a damaged file, so that another can take its place; where it is now.
+
+    Raises:
+        UserError: it cannot be renamed.
+    """
+    candidate, n = path.with_name(f"{path.name}.damaged"), 0
+    while os.path.lexists(candidate):
+        n += 1
+        candidate = path.with_name(f"{path.name}.damaged.{n}")
+    with translate_os_errors(path):
+        path.rename(candidate)
     return candidate
+
+
+def _put_aside(file: Unusable) -> None:
+    if file.state is not FileState.DAMAGED:
+        raise file.error()
+    put_aside(file.path)
+
+
+def _remove(path: Path, what: str) -> None:
+    """Removes a file of ours, where there is one."""
+    with translate_os_errors(path):
+        try:
+            mode = path.lstat().st_mode
+        except FileNotFoundError:
+            return
+        if stat.S_ISDIR(mode):
+            raise UserError(
+                f"is a folder that is called like {what}",
+                where=str(path),
+                remedy="move it out of the results folder: names like this are for files of haepo-bench",
+            )
+        path.unlink(missing_ok=True)
+
+
+def _is_cell(name: str) -> bool:
+    """Whether a folder is called as cells' folders are."""
+    return "--" in name and not name.startswith(".")
 
 
 def _one_line(error: Exception) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from haepo_bench.errors import UserError
+from haepo_bench.files import NotRegular, open_regular, reason_of
 from haepo_bench.suite.document import MAX_CHARACTERS, Document, parse
 from haepo_bench.suite.overrides import apply
 from haepo_bench.suite.problems import problems_of
@@ -63,9 +64,7 @@ def read_text(path: Path, *, kind: str = "suite") -> str:
     try:
         if path.is_dir():
             raise UserError(f"is a folder, not a {kind} file", where=str(path), remedy="name a .yaml file in it")
-        if path.exists() and not path.is_file():
-            raise UserError("is not a regular file", where=str(path))
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             # UTF-8 has at most four bytes a character; never read all of what may be a disk image.
             content = file.read(4 * MAX_CHARACTERS + 1)
         return content.decode("utf-8-sig")
@@ -75,6 +74,11 @@ def read_text(path: Path, *, kind: str = "suite") -> str:
             where=str(path),
             remedy=f"a {kind} is a YAML file: save it as UTF-8",
         ) from None
+    except NotRegular as error:
+        # A suite is kept with its results and names files beside it: a stream from another program has neither place.
+        raise UserError(
+            f"cannot be read: {reason_of(error)}", where=str(path), remedy="save it as a file first, and name that"
+        ) from None
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        reason = reason_of(error) if isinstance(error, OSError) else str(error)
         raise UserError(f"cannot be read: {reason}", where=str(path)) from None

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from haepo_bench.files import open_regular
 from haepo_bench.tasks.base import Array, Task
 
 #: Each task's, below this folder; what a run reads belongs to its identity (suite/closure.py).
@@ -52,6 +53,6 @@ def probe_set(task: Task) -> ProbeSet | None:
 
 @cache
 def _load(file: Path) -> ProbeSet:
-    with np.load(file) as arrays:
+    with open_regular(file) as content, np.load(content) as arrays:
         observations = arrays["observations"].astype(np.float32)
         return ProbeSet(observations, arrays["actions"], arrays["lengths"], arrays["returns"])

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
@@ -18,6 +19,7 @@ from typing import Any, NamedTuple, Protocol
 from numpy.typing import NDArray
 
 from haepo_bench.errors import EnvironmentFault
+from haepo_bench.files import read_regular
 from haepo_bench.results.columns import MEASURED
 from haepo_bench.results.declared_columns import apart
 from haepo_bench.results.record import Number, Status, finite
@@ -48,6 +50,10 @@ class Evaluation(NamedTuple):
     fault: EnvironmentFault | None = None
 
 
+class BadCheckpoint(ValueError):
+    """A checkpoint that was read and is no good; the message says why."""
+
+
 class Checkpoints(Protocol):
     """Where runs that can be continued keep their state."""
 
@@ -60,7 +66,16 @@ class Checkpoints(Protocol):
         ...
 
     def read(self, seed: int) -> bytes | None:
-        """The last one kept of this very run, None where there is none."""
+        """The last one kept of this very run, None where there is none.
+
+        Raises:
+            BadCheckpoint: what was kept is damaged, or of another run.
+            UserError: it cannot be read.
+        """
+        ...
+
+    def put_aside(self, seed: int) -> str:
+        """Gives a checkpoint that is no good another name, which it returns."""
         ...
 
 
@@ -85,6 +100,7 @@ class SeedResult:
     Args:
         reason: why it diverged; empty for `done`.
         curve: named columns, one entry a mark; null from the mark at which a diverged seed stopped.
+        provenance: where it went on from a checkpoint (`resumed`), and `checkpoints_put_aside`.
     """
 
     seed: int
@@ -93,6 +109,7 @@ class SeedResult:
     curve: dict[str, list[Number]]
     final: dict[str, Number]
     cost: dict[str, Number]
+    provenance: dict[str, Any] = field(default_factory=dict)
 
 
 def marks(every: int, budget: int) -> list[int]:
@@ -116,6 +133,8 @@ class _Seed:
     rows: list[dict[str, Number]] = field(default_factory=list)
     final: dict[str, Number] = field(default_factory=dict)
     finished: bool = False
+    resumed: list[dict[str, Any]] = field(default_factory=list)
+    put_aside: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Recorder:
@@ -281,16 +300,46 @@ class Recorder:
         self._wall, self._cpu = time.perf_counter(), time.process_time()
 
     def resumed(self, seed: int) -> bytes | None:
-        """What `seed` can go on from; None where it starts anew."""
-        return None if self._checkpoints is None else self._checkpoints.read(seed)
+        """What `seed` can go on from; None where it starts from its beginning.
+
+        A checkpoint that is no good is put aside, which the log and the run's record say.
+        """
+        if self._checkpoints is None:
+            return None
+        try:
+            return self._checkpoints.read(seed)
+        except BadCheckpoint as error:
+            self.refuse(seed, str(error))
+            return None
+
+    def refuse(self, seed: int, reason: str) -> None:
+        """`seed`'s checkpoint is no good: it is put aside, and the seed starts from its beginning."""
+        if self._checkpoints is None:
+            return
+        name = self._checkpoints.put_aside(seed)
+        print(f"seed {seed} starts from its beginning: its checkpoint is no good, and kept as {name}: {reason}")
+        self._seeds[seed] = _Seed(put_aside=[{"at": _now(), "file": name, "reason": reason}])
 
     def state(self, seed: int) -> dict[str, Any]:
         """What has been recorded of `seed`, as JSON types; part of a checkpoint."""
         return asdict(self._seeds[seed])
 
-    def restore(self, seed: int, state: Mapping[str, Any]) -> None:
-        """Goes on recording `seed` from a `state`; the clocks run on from there."""
-        self._seeds[seed] = _Seed(**state)
+    def restore(self, seed: int, state: Mapping[str, Any], *, iteration: int) -> None:
+        """Goes on recording `seed` from a `state`; the clocks run on from there.
+
+        Args:
+            iteration: of the loop, from which it goes on; for the run's record.
+        """
+        self._seeds[seed] = restored = _Seed(**state)
+        before = restored.next_mark - 1
+        restored.resumed.append(
+            {
+                "at": _now(),
+                "iteration": iteration,
+                "env_steps": restored.env_steps,
+                "mark": self.marks[before] if before >= 0 else None,
+            }
+        )
 
     def progress(self) -> None:
         """Tells whoever watches where the job stands."""
@@ -353,14 +402,20 @@ class Recorder:
             "evaluation_seconds": round(state.evaluation_seconds, 6),
             "peak_memory_bytes": peak_memory_bytes(),
         }
-        self._on_finished(SeedResult(seed, status, reason, curve, final, cost))
+        origin = {"resumed": state.resumed, "checkpoints_put_aside": state.put_aside}
+        origin = {name: entries for name, entries in origin.items() if entries}
+        self._on_finished(SeedResult(seed, status, reason, curve, final, cost, origin))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def peak_memory_bytes() -> int:
     """Most memory that this process has had resident: of the whole worker so far, which every seed of a job shares."""
     try:
         # The kernel's own high-water mark; getrusage's starts at the memory of the process that this one came from.
-        status = Path("/proc/self/status").read_text()
+        status = read_regular(Path("/proc/self/status")).decode()
         return int(status.partition("VmHWM:")[2].split()[0]) * 1024
     except (OSError, IndexError, ValueError):
         scale = 1 if sys.platform == "darwin" else 1024

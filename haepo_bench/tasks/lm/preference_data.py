@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from haepo_bench.errors import TaskError
+from haepo_bench.files import open_regular, read_regular
 from haepo_bench.tasks.lm.hub import first_line, look_up, not_reached
 from haepo_bench.tasks.lm.paths import is_path
 
@@ -65,9 +66,9 @@ def _values(source: str) -> Iterator[tuple[Mapping[str, Any], str]]:
     path = Path(source).expanduser()
     if path.is_dir():
         raise TaskError(f"'{source}' is a folder", remedy=f"name a file in it that ends in {' or '.join(SUFFIXES)}")
-    if path.suffix == ".parquet" and path.is_file():
+    if path.suffix == ".parquet" and path.exists():
         yield from _parquet(path, source)
-    elif path.is_file():
+    elif path.exists():
         yield from _json_lines(path, source)
     elif is_path(source):
         raise TaskError(
@@ -79,7 +80,7 @@ def _values(source: str) -> Iterator[tuple[Mapping[str, Any], str]]:
 
 def _json_lines(path: Path, source: str) -> Iterator[tuple[Mapping[str, Any], str]]:
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = read_regular(path, most=None).decode().split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise TaskError(f"'{source}' cannot be read as UTF-8 text: {error}", remedy="is it a JSONL file?") from error
     for number, line in enumerate(lines, 1):
@@ -104,7 +105,8 @@ def _parquet(path: Path, source: str) -> Iterator[tuple[Mapping[str, Any], str]]
     except ImportError as error:
         raise _missing("pyarrow", "Parquet files") from error
     try:
-        rows = parquet.read_table(path).to_pylist()
+        with open_regular(path) as file:
+            rows = parquet.read_table(file).to_pylist()
     except (ArrowException, OSError) as error:
         problem = f"'{source}' cannot be read as Parquet: {first_line(error)}"
         raise TaskError(problem, remedy="is it whole, and a Parquet file?") from error

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from haepo_bench.errors import TaskError
+from haepo_bench.files import open_regular
 from haepo_bench.tasks.language import Example, Floats
 from haepo_bench.tasks.lm.hub import first_line, model_of, quiet_transformers
 from haepo_bench.tasks.lm.paths import refuse_path
-from haepo_bench.tasks.lm.weights import check_finite, is_small, load_whole
+from haepo_bench.tasks.lm.weights import check_finite, files_in, is_small, load_whole
 
 #: Texts that are scored at a time.
 BATCH = 16
@@ -165,7 +166,7 @@ def _check_files(folder: Path, name: str) -> None:
     """Sees to it that weights are there and whole: reads their headers alone."""
     from safetensors import SafetensorError, safe_open
 
-    weights = sorted(folder.glob("*.safetensors"))
+    weights = [path for path in files_in(folder, "reward model") if path.suffix == ".safetensors"]
     if not weights:
         raise TaskError(f"the folder '{name}' has no weights (*.safetensors)", remedy="save the model there first")
     for path in weights:
@@ -181,7 +182,7 @@ def _check_files(folder: Path, name: str) -> None:
 def _content_hash(folder: Path) -> str:
     """SHA-256 of names and contents of the files."""
     whole = hashlib.sha256()
-    for path in sorted(path for path in folder.iterdir() if path.is_file()):
-        with path.open("rb") as file:
+    for path in files_in(folder, "reward model"):
+        with open_regular(path) as file:
             whole.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
     return whole.hexdigest()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from haepo_bench.errors import TaskError
+from haepo_bench.files import reason_of, refuse_special
 from haepo_bench.tasks.lm.hub import first_line, quiet_transformers
 
 #: Bytes of weights that are read, computed with or looked through while a suite is only validated.
@@ -50,6 +51,27 @@ def load_whole(loader: Any, source: str, what: str, **options: Any) -> Any:
             remedy=f"name {_KIND.get(what, 'a model')} that was saved whole: model.save_pretrained(folder)",
         )
     return model
+
+
+def files_in(folder: Path, what: str) -> list[Path]:
+    """The files in a model's folder, by name; libraries will open them.
+
+    Args:
+        what: in messages, such as `reward model`.
+
+    Raises:
+        TaskError: the folder cannot be listed, or something in it is neither a file nor a folder.
+    """
+    path = folder
+    try:
+        for path in sorted(folder.iterdir()):
+            if not path.is_dir():
+                refuse_special(path)
+    except OSError as error:
+        raise TaskError(
+            f"the {what} in '{folder}' cannot be read: {path.name}: {reason_of(error)}", remedy="copy it again"
+        ) from None
+    return sorted(path for path in folder.iterdir() if path.is_file())
 
 
 def check_finite(model: Any, source: str, what: str) -> None:

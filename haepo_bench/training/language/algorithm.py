@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from haepo_bench.errors import ParameterError, blamed_on
 from haepo_bench.objectives.base import Objective
@@ -16,6 +16,10 @@ from haepo_bench.training.language.models import Source, check_extra, find_sourc
 from haepo_bench.training.language.settings import LanguageSegmentSettings, LanguageSettings
 from haepo_bench.training.parameters import check_comparison, check_overrides, describe_fields, validated
 from haepo_bench.training.recorder import Recorder
+
+if TYPE_CHECKING:
+    from haepo_bench.training.language.texts import Texts
+    from haepo_bench.training.language.trainer import LanguageTrainer
 
 #: Hyper-parameters of losses whose defaults are others than with small policies, each with its source. All prompts of
 #: all batches are sampled for, where a small policy's task has one group or few.
@@ -59,17 +63,25 @@ class LanguageAlgorithm(Algorithm):
         self.notes = (start, *tokens, *_NOTES[1:])
 
     def train(self, task: Task, seeds: Sequence[int], recorder: Recorder, *, device: str) -> None:
-        # Imported here: configuring and describing need no model.
-        from haepo_bench.training.language.trainer import LanguageTrainer
-
         if not isinstance(task, LanguageTask):
             raise TypeError(f"{task.id} is no language task")
         try_rewards(task)  # before anything is fine-tuned
         texts = load_texts(self.source, task, chat=self.settings.chat_template)
         for seed in seeds:
-            LanguageTrainer(
-                task, self.objective, self.settings, self.source, texts, seed, recorder, device, offline=self.offline
-            ).train()
+            trainer = self._trainer(task, texts, seed, recorder, device)
+            if not trainer.resume():
+                trainer = self._trainer(task, texts, seed, recorder, device)
+            trainer.train()
+
+    def _trainer(
+        self, task: LanguageTask, texts: "Texts", seed: int, recorder: Recorder, device: str
+    ) -> "LanguageTrainer":
+        # Imported here: configuring and describing need no model.
+        from haepo_bench.training.language.trainer import LanguageTrainer
+
+        return LanguageTrainer(
+            task, self.objective, self.settings, self.source, texts, seed, recorder, device, offline=self.offline
+        )
 
 
 class LanguageDefinition(ObjectiveDefinition):

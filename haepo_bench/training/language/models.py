@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from haepo_bench.errors import TaskError, UserError
+from haepo_bench.files import open_regular, read_regular
 from haepo_bench.tasks.language import TINY, LanguageTask
 from haepo_bench.tasks.lm.hub import first_line, model_of, quiet_transformers
 from haepo_bench.tasks.lm.paths import refuse_path
-from haepo_bench.tasks.lm.weights import check_finite, is_small, load_whole
+from haepo_bench.tasks.lm.weights import check_finite, files_in, is_small, load_whole
 from haepo_bench.training.language.texts import Texts
 
 #: In names of a configuration's settings whose effect in training mode is random: `resid_pdrop`, `attention_dropout`,
@@ -194,8 +195,7 @@ def context_of(source: Source) -> int | None:
 
 
 def _stamps(folder: Path) -> list[tuple[str, int, int]]:
-    files = sorted(path for path in folder.iterdir() if path.is_file())
-    return [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    return [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files_in(folder, "model")]
 
 
 @cache
@@ -217,14 +217,14 @@ def _checked_folder(name: str, stamps: tuple[tuple[str, int, int], ...]) -> Sour
             _check_safetensors(path)
     hashing = hashlib.sha256()
     for path in (folder / "config.json", *weights):
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             hashing.update(hashlib.file_digest(file, "sha256").digest())
     return Source(name, None, hashing.hexdigest(), name)
 
 
 def _shards(index: Path) -> list[Path]:
     try:
-        files = sorted(set(json.loads(index.read_bytes())["weight_map"].values()))
+        files = sorted(set(json.loads(read_regular(index))["weight_map"].values()))
     except (ValueError, KeyError, AttributeError, TypeError):
         raise TaskError(f"{index} is damaged: it names no weights", remedy="copy the model again") from None
     return [index.parent / str(file) for file in files]
@@ -234,7 +234,7 @@ def _check_safetensors(path: Path) -> None:
     """Whether the header can be read and the file is as long as it says."""
     size = path.stat().st_size
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             (length,) = struct.unpack("<Q", file.read(8))
             if length > size - 8:
                 raise ValueError("its header does not end")

@@ -19,9 +19,11 @@ import haepo_bench.policies.responses
 import haepo_bench.policies.tiny
 import haepo_bench.training.adam
 import haepo_bench.training.language.fine_tuning
-from haepo_bench.errors import TaskError
+from haepo_bench.errors import TaskError, UserError
+from haepo_bench.files import open_in_place, read_regular, reason_of
 from haepo_bench.policies.language import LanguagePolicy
-from haepo_bench.results.store import translate_os_errors, write_atomically
+from haepo_bench.results.sealing import BrokenSeal, seal, unseal
+from haepo_bench.results.store import put_aside, translate_os_errors, write_atomically
 from haepo_bench.tasks.language import TINY, LanguageTask
 from haepo_bench.training.language.fine_tuning import BATCH, fine_tune
 from haepo_bench.training.language.models import Source, context_of, load_model
@@ -52,24 +54,45 @@ def starting_model(task: LanguageTask, source: Source, texts: Texts, settings: L
     steps = fine_tuning_steps(task, settings)
     if steps == 0:
         return model
-    path = cache_folder() / f"{_content_hash(task, source, settings, steps, device)}.safetensors"
-    from safetensors.torch import load_file, save
+    path = cache_folder() / f"{_content_hash(task, source, settings, steps, device)}.policy"
+    from safetensors.torch import load, save
 
     with _alone(path):
-        if not path.exists():
+        content = _kept(path)
+        if content is None:
             print(f"fine-tuning the starting policy: {steps} steps on {len(task.demonstrations)} demonstrations")
             policy = LanguagePolicy(model, pad=texts.pad, stops=texts.stops)
             prompts = texts.prompts([prompt for prompt, _ in task.demonstrations])
             responses = texts.responses([response for _, response in task.demonstrations])
             pairs = _within(context_of(source), prompts, responses)
             fine_tune(policy, pairs, steps, settings.fine_tuning_learning_rate, stream("fine-tuning", 0))
-            write_atomically(path, save(_own(model)), option=_CACHE)
+            content = save(_own(model))
+            write_atomically(path, seal(_title(path), content), option=_CACHE)
     # Read back also by whoever made it, so that all start from the same bytes in the same memory.
     fresh = load_model(source, task, dtype=settings.dtype, device=device)
-    missing, unexpected = fresh.load_state_dict(load_file(path, device=device), strict=False)
+    missing, unexpected = fresh.load_state_dict(load(content), strict=False)
     if unexpected or set(missing) - _tied(fresh):
         raise TaskError(f"the starting policy in {path} does not fit its model", remedy="delete that file")
     return fresh
+
+
+def _title(path: Path) -> str:
+    return f"haepo-bench starting policy {path.stem}"
+
+
+def _kept(path: Path) -> bytes | None:
+    """The weights in the cache; None where there are none. A damaged file is put aside, and said."""
+    try:
+        return unseal(_title(path), read_regular(path, most=None))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UserError(
+            f"the starting policy cannot be read: {reason_of(error)}", where=str(path), remedy="move it away"
+        ) from None
+    except BrokenSeal as error:
+        print(f"the starting policy is made again; the damaged one is kept as {put_aside(path)}: {error}")
+        return None
 
 
 def fine_tuning_steps(task: LanguageTask, settings: LanguageSettings) -> int:
@@ -121,7 +144,7 @@ def _content_hash(task: LanguageTask, source: Source, settings: LanguageSettings
 
 @cache
 def _code() -> list[str]:
-    return [hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest() for module in _CODE]
+    return [hashlib.sha256(read_regular(Path(str(module.__file__)))).hexdigest() for module in _CODE]
 
 
 def _own(model: Any) -> dict[str, torch.Tensor]:
@@ -147,7 +170,7 @@ def _alone(path: Path) -> Iterator[None]:
     lock = path.with_suffix(".lock")
     with translate_os_errors(lock, option=_CACHE):
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = lock.open("w")
+        file = open_in_place(lock)
     with file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

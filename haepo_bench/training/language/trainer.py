@@ -85,9 +85,8 @@ class LanguageTrainer:
         self.iteration = self.tokens = 0
 
     def train(self) -> None:
-        """Runs to the end, from the seed's checkpoint where there is one."""
+        """Runs to the end, from where it stands."""
         self.recorder.begin([self.seed])
-        self._resume()
         while self.seed in self.recorder.live:
             started = time.perf_counter()
             self._renew()
@@ -201,10 +200,29 @@ class LanguageTrainer:
         torch.save(state, buffer)
         return buffer.getvalue()
 
-    def _resume(self) -> None:
+    def resume(self) -> bool:
+        """Goes on from the seed's checkpoint where there is one.
+
+        Returns:
+            False where it does not load: it is put aside then, this trainer may have taken over a part of it, and
+            another must start from the beginning.
+        """
         data = self.recorder.resumed(self.seed)
         if data is None:
-            return
+            return True
+        try:
+            self._restore(data)
+        except (MemoryError, torch.OutOfMemoryError):
+            raise  # nothing is wrong with the checkpoint
+        except Exception as error:  # whatever its content makes torch or the parts of the state raise
+            # Not torch's own message, which advises to load what nobody has reason to trust.
+            self.recorder.refuse(self.seed, f"it does not load ({type(error).__name__})")
+            return False
+        print(f"seed {self.seed} goes on from its checkpoint: iteration {self.iteration}, {self.tokens} tokens")
+        return True
+
+    def _restore(self, data: bytes) -> None:
+        # Without weights_only a file could run code.
         state: dict[str, Any] = torch.load(io.BytesIO(data), map_location=self.policy.device, weights_only=True)
         self.iteration, self.tokens, self.renewed = state["iteration"], state["tokens"], state["renewed"]
         self.policy.parameters.copy_(state["parameters"])
@@ -214,8 +232,7 @@ class LanguageTrainer:
             self.reference_returns.restore(state["reference_returns"])
         if self.history is not None:
             self.history.restore(state["history"])
-        self.recorder.restore(self.seed, state["recorder"])
-        print(f"seed {self.seed} goes on from its checkpoint: iteration {self.iteration}, {self.tokens} tokens")
+        self.recorder.restore(self.seed, state["recorder"], iteration=self.iteration)
 
 
 def adapted(model: Any, rank: int, alpha: int, seed: int) -> Any:

@@ -1,0 +1,267 @@
+"""The reader of version 0.1, as it was released: never changed, or tests with it say nothing.
+
+What it cannot read it must call newer. A file that it calls damaged it renames, and trains again.
+"""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+FORMAT_VERSION = 1
+
+Status = Literal["done", "failed", "diverged", "timed_out", "interrupted"]
+
+#: A run in one of these states has a result and is not run again while its hashes match.
+FINISHED: frozenset[Status] = frozenset({"done", "diverged"})
+
+#: Columns that differ between two otherwise identical runs.
+CLOCK_COLUMNS = frozenset({"wall_seconds", "cpu_seconds", "tokens_per_second", "seconds_per_step"})
+
+Number = float | int | None
+
+#: Note of language runs whose results say nothing of large models; shown with the task's name.
+TINY_MODEL = "a tiny model made here"
+
+
+class NewerFormat(ValueError):
+    """A file that a newer version of the program wrote."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class References(_Model):
+    """Fixed returns that a task's score is normalised with: score = (return - random) / (solved - random)."""
+
+    random: float
+    solved: float
+    source: str = Field(description="where the two numbers come from")
+
+    @model_validator(mode="after")
+    def _apart(self) -> "References":
+        if not math.isfinite(self.random) or not math.isfinite(self.solved) or self.random == self.solved:
+            raise ValueError(f"no score can be made of random {self.random} and solved {self.solved}")
+        return self
+
+    def score(self, value: float) -> float:
+        """The score of a return: 0 for the uniformly random policy, 1 for a solved task; not clipped."""
+        return (value - self.random) / (self.solved - self.random)
+
+
+class Information(_Model):
+    """What an algorithm was told and what it needs; shown beside every result."""
+
+    told: Literal["per-step rewards", "returns", "oracle preferences"] | None = Field(
+        description="None where nobody said it, as it may be with imported runs"
+    )
+    critic: bool | None = Field(description="None where nobody said it")
+    discount: float | None = Field(description="None where returns are not discounted")
+    label: str = Field(description="how tables and figures name the algorithm's kind, e.g. 'online DPO, oracle pairs'")
+    footnote: str = Field(default="", description="caveat that every table and figure with this algorithm carries")
+
+
+class Failure(_Model):
+    """Why a run has no complete result, or an earlier attempt that had none."""
+
+    status: Status
+    type: str
+    message: str
+    remedy: str = Field(default="", description="what to do about it, empty where nobody knows")
+    traceback: str = Field(default="", description="tail of the traceback, may be empty")
+    started: str = Field(default="", description="ISO 8601, UTC")
+
+
+class RunRecord(_Model):
+    """One run as stored in `seed-<n>.json`."""
+
+    format_version: int = FORMAT_VERSION
+    status: Status
+    suite: str
+    task: str
+    algorithm: str = Field(description="the name in the suite, unique there")
+    uses: str = Field(description="the catalogue name of the algorithm")
+    seed: int = Field(ge=0, lt=2**63)
+    settings_hash: str
+    code_hash: str
+    settings: dict[str, Any] = Field(description="the document that settings_hash is the hash of")
+    parameters: dict[str, Any] = Field(description="every hyper-parameter, resolved")
+    references: References | None
+    information: Information
+    curve: dict[str, list[Number]] = Field(description="named columns of equal length, one entry a mark")
+    final: dict[str, Number]
+    cost: dict[str, Number]
+    notes: list[str] = Field(default_factory=list, description="what a reader of this run should know")
+    provenance: dict[str, Any]
+    error: Failure | None = None
+    attempts: list[Failure] = Field(default_factory=list, description="earlier attempts that failed, oldest first")
+
+    @field_validator("format_version")
+    @classmethod
+    def _known_version(cls, value: int) -> int:
+        if value > FORMAT_VERSION:
+            raise NewerFormat(
+                f"written by a newer version of haepo-bench (format {value}, this one reads up to {FORMAT_VERSION})"
+            )
+        if value < 1:
+            raise ValueError(f"no such format version: {value}")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "RunRecord":
+        lengths = {name: len(column) for name, column in self.curve.items()}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"curve columns have unequal lengths: {lengths}")
+        numbers = {f"final.{name}": [value] for name, value in self.final.items()}
+        numbers |= {f"cost.{name}": [value] for name, value in self.cost.items()}
+        numbers |= {f"curve.{name}": column for name, column in self.curve.items()}
+        bad = [name for name, values in numbers.items() if not _all_finite(values)]
+        if bad:
+            raise ValueError(f"numbers that are not finite: {', '.join(bad)}")
+        marks = self.curve.get("env_steps", [])
+        if self.status in FINISHED and not marks:
+            raise ValueError(f"a {self.status} run without a curve")
+        steps = [mark for mark in marks if mark is not None]
+        if len(steps) < len(marks) or any(before >= after for before, after in pairwise(steps)):
+            raise ValueError("the marks (curve.env_steps) do not increase")
+        if self.status == "done" and (
+            None in self.curve.get("eval_return", [None]) or self.final.get("eval_return") is None
+        ):
+            raise ValueError("a done run without an evaluation return at every mark")
+        return self
+
+    def to_json(self) -> str:
+        """The file's text: one top-level field a line, one curve column a line, so that it reads and diffs well."""
+        fields = self.model_dump(mode="json")
+        lines = []
+        for name, value in fields.items():
+            if name == "curve" and value:
+                columns = ",\n".join(f"  {json.dumps(column)}: {_dump(values)}" for column, values in value.items())
+                lines.append(f' "curve": {{\n{columns}\n }}')
+            else:
+                lines.append(f" {json.dumps(name)}: {_dump(value)}")
+        return "{\n" + ",\n".join(lines) + "\n}\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> "RunRecord":
+        """Reads a file's text.
+
+        Raises:
+            ValueError: not JSON, not a run record, damaged, or of a newer format; the message says which.
+        """
+        document = _parse(text)
+        if not isinstance(document, dict) or "format_version" not in document:
+            raise ValueError("not a run record (no format_version)")
+        version = document["format_version"]
+        if isinstance(version, int) and not isinstance(version, bool):
+            # A newer format may have any fields: say that it is newer, not which fields are strange.
+            cls._known_version(version)
+        return cls.model_validate(document, strict=True)
+
+
+def finite(value: float | None) -> float | None:
+    """`value`, or None where it is NaN or infinite: JSON has neither."""
+    return None if value is None or not math.isfinite(value) else value
+
+
+def _all_finite(values: Sequence[Number]) -> bool:
+    """Whether all that are not None can be kept in a float: neither NaN nor infinite nor an integer beyond floats."""
+    try:
+        # A sum is finite only where all its terms are; most columns are whole, and a sum takes a tenth of the time.
+        if math.isfinite(sum(values)):  # type: ignore[arg-type]
+            return True
+    except (TypeError, OverflowError):
+        pass
+    try:
+        return all(map(math.isfinite, [value for value in values if value is not None]))
+    except OverflowError:
+        return False
+
+
+def _parse(text: str | bytes) -> Any:
+    """JSON as Python objects, by the faster parser; what that one refuses, the standard library's names better."""
+    from pydantic_core import from_json
+
+    try:
+        return from_json(text, allow_inf_nan=False)
+    except ValueError:
+        pass
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError("not a run record: nested too deeply") from None
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, allow_nan=False, ensure_ascii=False)
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"holds {name}, which is not JSON")
+
+
+class DeclaredClaims(BaseModel):
+    """The claims of a suite, with every name resolved.
+
+    Args:
+        candidates: names in the suite of the algorithms that something is claimed of: the readings of one method.
+        baselines: names in the suite of those that they are compared with.
+        margin: in units of the measure: a smaller difference does not matter.
+        threshold: score whose first time is the time to threshold.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    candidates: list[str] = Field(min_length=1)
+    baselines: list[str] = Field(min_length=1)
+    margin: float = Field(gt=0, allow_inf_nan=False)
+    threshold: float = Field(allow_inf_nan=False)
+
+
+class PlannedCell(BaseModel):
+    """A cell in plan.json; fields beyond these are for other readers."""
+
+    model_config = ConfigDict(strict=True)
+
+    folder: str
+    task: str
+    algorithm: str
+    uses: str
+    seeds: list[Annotated[int, Field(ge=0, lt=2**63)]]
+    settings_hash: str
+    code_hash: str
+    information: Information | None = None
+
+
+class PlanDocument(BaseModel):
+    """plan.json: what the last `run` asked for."""
+
+    model_config = ConfigDict(strict=True)
+
+    format_version: int = Field(ge=1)
+    suite: str
+    description: str = ""
+    source: str = ""
+    claims: DeclaredClaims | None = None
+    declaration: str = ""
+    cells: list[PlannedCell]
+
+    @model_validator(mode="after")
+    def _each_cell_once(self) -> "PlanDocument":
+        twice = [key for key, n in Counter((cell.task, cell.algorithm) for cell in self.cells).items() if n > 1]
+        if twice:
+            raise ValueError(f"names {twice[0][1]} on {twice[0][0]} twice")
+        return self
+
+
+def read_plan(text: str | bytes) -> PlanDocument:
+    """A plan; ValueError where it cannot be read, NewerFormat where that is why."""
+    document = json.loads(text)
+    if document.get("format_version") > FORMAT_VERSION:
+        raise NewerFormat
+    return PlanDocument.model_validate(document)
