@@ -7,6 +7,7 @@ since: nothing else needs it, and a folder without it, such as one of version 0.
 from collections.abc import Mapping
 from itertools import chain
 
+from haepo_bench.files import read_regular
 from haepo_bench.results.store import Store, write_atomically
 
 CODE_FILE = "code.txt"
@@ -29,9 +30,7 @@ def read_code(store: Store, cell_folder: str) -> dict[str, str] | None:
     """What the runs of a cell executed; None where nothing readable says so."""
     path = store.root / cell_folder / CODE_FILE
     try:
-        if not path.is_file() or path.stat().st_size > _MOST_BYTES:
-            return None
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_regular(path, most=_MOST_BYTES).decode("utf-8").splitlines()
     except (OSError, ValueError):
         return None
     return {name: value for name, tab, value in (line.partition("\t") for line in lines) if tab}
