@@ -210,6 +210,7 @@ def loaded_by(arguments: list[str], folder: Path) -> set[str]:
         ["baseline", "--help"],
         ["check", "--help"],
         ["gate", "--help"],
+        ["clean", "--help"],
     ],
     ids=" ".join,
 )
@@ -248,6 +249,7 @@ def test_recording_and_checking_load_no_training_library(tmp_path: Path) -> None
     assert not loaded_by(record_it, tmp_path) & heavy
     assert (tmp_path / "b.json").is_file()
     assert not loaded_by(["check", "made-up", "--baseline", "b.json"], tmp_path) & heavy
+    assert not loaded_by(["clean", "made-up"], tmp_path) & heavy
 
 
 def test_the_pytest_plugin_costs_other_test_suites_nothing() -> None:

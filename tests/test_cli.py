@@ -18,7 +18,7 @@ from haepo_bench.errors import ExitCode, UserError
 from haepo_bench.suite.shipped import list_suites
 from haepo_bench.tasks.address import WRAPPERS
 
-COMMANDS = ("run", "report", "init", "validate", "list", "describe", "doctor", "schema")
+COMMANDS = ("run", "report", "init", "validate", "list", "describe", "clean", "doctor", "schema")
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -193,5 +194,5 @@ def test_an_edited_environment_is_run_again(site: Path, tmp_path: Path) -> None:
     source = site / "counted.py"
     source.write_text(source.read_text().replace("REWARD = 1.0", "REWARD = 100.0"))
     said = run("--dry-run")
-    assert "1 runs to do" in said
+    assert re.search("^1 runs? to do", said, re.MULTILINE)
     assert "reinforce on gym/Counted-v0 (1 run): changed since: counted\n" in said

@@ -32,6 +32,7 @@ APART = {
     "haepo_bench.catalogue": "names: the modules that they stand for are followed one by one",
     "haepo_bench.tasks.address": "names: how addresses are written; what they come to is in the settings",
     "haepo_bench.errors": "what is said of mistakes: a run that has a result made none",
+    "haepo_bench.files": "opens files",
     "haepo_bench.wording": "how numbers are said",
     "haepo_bench.text": "how other people's text is shown",
     "haepo_bench.terminal": "prints",
