@@ -53,13 +53,13 @@ def read_regular(path: Path, *, most: int | None = MOST_BYTES) -> bytes:
         OSError: it is not a regular file, cannot be read, or is too large.
     """
     with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if most is not None and size > most:
+            raise OSError(errno.EFBIG, f"it is larger than {most / 2**30:g} GiB")
         try:
-            data = file.read() if most is None else file.read(most + 1)
+            return file.read()
         except (MemoryError, OverflowError):
             raise OSError(errno.ENOMEM, "there is not enough memory for it") from None
-    if most is not None and len(data) > most:
-        raise OSError(errno.EFBIG, f"it is larger than {most / 2**30:g} GiB")
-    return data
 
 
 def open_in_place(path: Path) -> io.FileIO:

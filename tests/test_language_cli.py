@@ -58,6 +58,10 @@ def test_a_killed_worker_goes_on_from_its_checkpoint(workplace: Workplace) -> No
     (log,) = workplace.folder.glob("results/trial/logs/*killed*/*.log")
     assert "seed 4 goes on from its checkpoint: iteration " in log.read_text()
     killed, never = workplace.records()["killed", 4], workplace.records()["whole", 4]
+    (resumed,) = killed["provenance"]["resumed"]
+    assert f"iteration {resumed['iteration']}, {resumed['env_steps']} tokens" in log.read_text()
+    assert resumed["mark"] in killed["curve"]["env_steps"]
+    assert "resumed" not in never["provenance"]
     assert without_language_clocks({**killed, "algorithm": "whole"}) == without_language_clocks(never)
     assert [attempt["type"] for attempt in killed["attempts"]] == ["WorkerDied"]
     assert {"tokens_per_second", "seconds_per_step", "kl_initial"} <= set(never["curve"])

@@ -215,14 +215,14 @@ def test_workers_share_one_starting_policy(
         one, two, three = pool.map(start, range(3))
     assert one == two == three
     assert capsys.readouterr().out.count("fine-tuning the starting policy") == 1
-    assert len(list(tmp_path.rglob("*.safetensors"))) == 1
+    assert len(list(tmp_path.rglob("*.policy"))) == 1
 
 
 def test_another_start_has_another_file(cache: Path) -> None:
-    before = set(cache.glob("*.safetensors"))
+    before = set(cache.glob("*.policy"))
     starting_model(Vowels(), find_source("tiny"), texts(), LanguageSettings(fine_tuning_steps=3), "cpu")
     starting_model(Vowels(), find_source("tiny"), texts(), LanguageSettings(fine_tuning_steps=3), "cpu")
-    assert len(set(cache.glob("*.safetensors")) - before) == 1
+    assert len(set(cache.glob("*.policy")) - before) == 1
     # Whoever finds the lock held waits; nobody holds it now.
     for lock in cache.glob("*.lock"):
         with lock.open("w") as file:
