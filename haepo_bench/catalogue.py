@@ -280,6 +280,9 @@ def expand(name: str) -> tuple[str, ...]:
     if name in FAMILIES:
         return FAMILIES[name]
     if name not in ALGORITHMS and name not in _plugins(ALGORITHM_GROUP):
+        if "/" in name and name.partition("/")[0] in {*TASKS, *_plugins(TASK_GROUP)}:
+            raise UserError(f"'{name}' is a task, not an algorithm", remedy="it belongs below tasks:")
+        _refuse_file(name, "algorithm", ALGORITHM_GROUP)
         known = [*ALGORITHMS, *FAMILIES, *_plugins(ALGORITHM_GROUP)]
         raise UnknownName("algorithm", name, known, more="`haepo-bench list algorithms`")
     if not NAME.fullmatch(name):
@@ -381,6 +384,9 @@ def _unwrapped_task(address: str, time_limit: int | None, options: Mapping[str, 
     family, slash, variant = address.partition("/")
     plugins = _plugins(TASK_GROUP)
     if family not in TASKS and family not in plugins:
+        if address in ALGORITHMS or address in FAMILIES or address in _plugins(ALGORITHM_GROUP):
+            raise TaskError(f"'{address}' is an algorithm, not a task", remedy="it belongs below algorithms:")
+        _refuse_file(address, "task", TASK_GROUP)
         families = [entry.name for entry in list_tasks()]
         raise UnknownName("task", address, families, also=example_addresses(), more="`haepo-bench list tasks`")
     if not slash or not variant:
@@ -404,6 +410,19 @@ def _unwrapped_task(address: str, time_limit: int | None, options: Mapping[str, 
             remedy=f"is '{variant}' a variant that it knows? If so, mend the plugin",
         ) from error
     return made
+
+
+def _refuse_file(name: str, kind: str, group: str) -> None:
+    """Refuses a Python file where a name is needed.
+
+    Raises:
+        TaskError: it is one.
+    """
+    if re.search(r"\.py(:.*)?$", name, re.IGNORECASE):
+        raise TaskError(
+            f"'{name}' is a Python file: {kind}s of your own come as plugins",
+            remedy=f"register it in a package under the entry points {group}",
+        )
 
 
 @cache

@@ -91,11 +91,13 @@ class ParameterError(UserError):
 class TaskError(UserError):
     """A task address that cannot be made: a bad variant, a missing extra, no time limit.
 
-    Attributes:
+    Args:
         key: of the task's entry in a suite that is to blame, such as `reward_model`; empty for the address as a whole.
     """
 
-    key: str = ""
+    def __init__(self, problem: str, *, where: str = "", remedy: str = "", key: str = "") -> None:
+        self.key = key
+        super().__init__(problem, where=where, remedy=remedy)
 
 
 class EnvironmentFault(UserError):

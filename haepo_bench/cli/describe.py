@@ -11,7 +11,8 @@ from haepo_bench.cli.algorithms import algorithms_page, facts
 from haepo_bench.cli.arguments import complete_name, known_names
 from haepo_bench.cli.layout import columns, paragraph
 from haepo_bench.errors import UnknownName, UserError
-from haepo_bench.suite.silence import silence
+from haepo_bench.suite.hushed import hushed
+from haepo_bench.suite.shipped import list_suites
 from haepo_bench.tasks.address import WRAPPERS, Signature
 from haepo_bench.terminal import echo
 from haepo_bench.wording import many
@@ -43,15 +44,17 @@ def describe(
     if name in catalogue.FAMILIES:
         _describe_family(name)
     elif name in algorithms:
-        with silence():
+        with hushed():
             definition = catalogue.algorithm(name)
         _describe_algorithm(definition)
     elif name in WRAPPERS:
         _describe_wrapper(WRAPPERS[name])
     elif catalogue.innermost(name).partition("/")[0] in tasks:
-        with silence():
+        with hushed():
             task = catalogue.task(name)
         _describe_task(task)
+    elif name in list_suites():
+        raise UserError(f"'{name}' is a suite", remedy=f"haepo-bench validate {name} says what it runs")
     else:
         raise UnknownName("name", name, known_names(), also=catalogue.example_addresses(), more="`haepo-bench list`")
 

@@ -314,6 +314,10 @@ def _read(path: Path) -> Any:
     except RecursionError:
         raise BaselineError("is damaged: nested too deeply", where=str(path), remedy=remedy) from None
     except ValueError as error:
+        if not data.lstrip().startswith(b"{"):
+            raise BaselineError(
+                "is no baseline: it does not hold JSON", where=str(path), remedy=_wrong_file(None)
+            ) from None
         raise BaselineError(f"is damaged or cut off: not JSON: {error}", where=str(path), remedy=remedy) from None
 
 

@@ -35,6 +35,8 @@ _FLOAT = re.compile(rf"[-+]?(?:\.{_DIGITS}|{_DIGITS}(?:\.(?:{_DIGITS})?)?)(?:[eE
 _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 #: A key and a value without a space between them; not a Windows path, a URL or a `module:name`.
 GLUED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*):(?!/)([^\s:].*)", re.DOTALL)
+#: What else `str.splitlines` takes for the end of a line.
+_BREAKS = frozenset("\r\v\f\x1c\x1d\x1e\x85\u2028\u2029")
 _WORDS = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -91,7 +93,7 @@ class Document:
     def error(self, problems: Iterable[Problem]) -> SuiteError:
         """The problems as one error, each with its place; repeated ones once."""
         found = [
-            UserError(problem.problem, where=self.where(problem.path), remedy=problem.remedy)
+            UserError(_one_line(problem.problem), where=_one_line(self.where(problem.path)), remedy=problem.remedy)
             for problem in dict.fromkeys(problems)
         ]
         return SuiteError(found, kind=self.kind)
@@ -157,13 +159,16 @@ def parse(
         raise _refusal(source, f"is nested more than {MAX_DEPTH} levels deep", "") from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        problem = " ".join(part for part in (error.context, error.problem) if part)
+        begun = error.context_mark.line if error.context and error.context_mark else None
+        since = f"(begun on line {begun + 1})" if mark and begun is not None and begun != mark.line else ""
+        problem = " ".join(part for part in (error.context, since, error.problem) if part)
         tab = "\\t" in problem and "indent with spaces, not with tabs"
+        alias = "alias" in problem and "put quotes around text that begins with '*' or '&'"
         glued = mark and _glued_line(text.splitlines(), mark.line)
         raise _refusal(
             place(mark.line + 1) if mark else source,
             f"not valid YAML: {problem}",
-            tab or glued or "check indentation, quotes, brackets and colons there and on the line before",
+            tab or glued or alias or "check indentation, quotes, brackets and colons there and on the line before",
         ) from None
     if root is None:
         raise _refusal(source, "is empty", remedy)
@@ -257,11 +262,10 @@ class _Builder:
                 self._problems.append(Problem((*path, key), problem, f"write {key}: {glued.value.value}"))
             if not isinstance(key, str):
                 shown = f"'{key_node.value}'" if isinstance(key_node, yaml.ScalarNode) else "a list or a mapping"
-                raise _refusal(
-                    self._at(key_node),
-                    f"{shown} as a key: keys are text",
-                    "put quotes around a key that is meant as text",
-                )
+                remedy = "put quotes around a key that is meant as text"
+                if _is_number(key) and isinstance(child, yaml.ScalarNode) and not child.value:
+                    remedy = "a decimal is written with a point, as in 0.5: the comma separates entries"
+                raise _refusal(self._at(key_node), f"{shown} as a key: keys are text", remedy)
             line = key_node.start_mark.line + 1
             self._places[*path, key] = self._at(key_node)
             if key in lines:
@@ -292,6 +296,15 @@ def _glued_line(lines: list[str], number: int) -> str:
         if match:
             return f"is a space missing behind the colon? write {match[1]}: {match[2]}"
     return ""
+
+
+def _one_line(text: str) -> str:
+    """A text in which somebody else's may stand: a problem is one line, so that it can be found by its place."""
+    return "".join("\\n" if character == "\n" else " " if character in _BREAKS else character for character in text)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 class _Glued(NamedTuple):

@@ -73,8 +73,14 @@ def _step(container: Any, key: str, path: KeyPath, place: str) -> str | int:
     raise UserError(
         f"{render(path)} is a list and has no entry '{key}'",
         where=place,
-        remedy=f"its entries are 0 to {len(container) - 1}" if container else "it is empty",
+        remedy=_entries(len(container)),
     )
+
+
+def _entries(count: int) -> str:
+    if count < 2:
+        return "its only entry is 0" if count else "it is empty"
+    return f"its entries are 0 to {count - 1}"
 
 
 def check_filters(patterns: Sequence[str], cells: Sequence[tuple[str, str]]) -> None:
@@ -85,7 +91,7 @@ def check_filters(patterns: Sequence[str], cells: Sequence[tuple[str, str]]) -> 
             raise UserError(
                 "selects nothing",
                 where=f"--only {pattern}",
-                remedy=did_you_mean(pattern, names, kind="task and algorithm"),
+                remedy=did_you_mean(pattern, names, kind="name"),
             )
 
 

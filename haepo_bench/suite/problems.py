@@ -1,6 +1,8 @@
 """What pydantic finds wrong with a suite, in the words of somebody who edits a file."""
 
 import json
+import re
+from collections.abc import Iterator
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -56,8 +58,7 @@ def _problem(details: ErrorDetails, model: type[BaseModel]) -> Problem:
     context = dict(details.get("ctx", {}))
     if kind == "extra_forbidden":
         section = _section(model, path[:-1])
-        known = list(section.model_fields) if section else []
-        return Problem(path, "unknown key", did_you_mean(str(path[-1]), known, kind="key"))
+        return Problem(path, "unknown key", _unknown_key(str(path[-1]), section, model))
     if kind == "string_pattern_mismatch":
         is_task = path[0] == "tasks"
         problem = f"{_show(got)} cannot be {'an address of a task' if is_task else 'a name'}"
@@ -70,13 +71,48 @@ def _problem(details: ErrorDetails, model: type[BaseModel]) -> Problem:
 def _remedy(model: type[BaseModel], kind: str, path: KeyPath, got: Any) -> str:
     if kind in {"model_type", "dict_type"} and isinstance(got, str) and (glued := GLUED.fullmatch(got)):
         return f"a space is missing behind the colon: write {glued[1]}: {glued[2]}"
+    key = str(path[-1])
+    if kind == "tuple_type" and isinstance(got, str) and re.fullmatch(r"[ -~]{1,60}", got):
+        quoted = f"'{got}'" if set(got) & set(",:#[]{}'\"") else got
+        return f"write {key}: [{quoted}]"
+    if kind == "tuple_type" and isinstance(got, dict) and got:
+        return f"write it as a list: each entry on a line of its own that begins with '- ', such as - {next(iter(got))}"
+    inner = _section(model, path)
+    if kind == "model_type" and inner is not None and isinstance(got, int | float) and len(inner.model_fields) == 1:
+        return f"write {key}: {{{next(iter(inner.model_fields))}: {got}}}"
+    if kind == "model_type" and inner is not None and isinstance(path[-1], str):
+        return f"its keys are {', '.join(inner.model_fields)}"
     if kind in {"missing", "too_short", "model_type", "tuple_type"}:
         section = _section(model, path[:-1])
-        field = section.model_fields.get(str(path[-1])) if section else None
-        return f"{path[-1]}: {field.description}" if field else ""
+        field = section.model_fields.get(key) if section else None
+        return f"{key}: {field.description}" if field else ""
     if kind == "string_type" and isinstance(got, int | float):
         return "put quotes around it"
     return ""
+
+
+def _unknown_key(key: str, section: type[BaseModel] | None, model: type[BaseModel]) -> str:
+    """What may have been meant by a key: one of its section, one of another, or a hyper-parameter."""
+    known = list(section.model_fields) if section else []
+    suggestion = did_you_mean(key, known, kind="key")
+    if suggestion.startswith("did you mean"):
+        return suggestion
+    elsewhere = [path for path, fields in _sections(model) if key in fields and fields != known]
+    if elsewhere:
+        return f"it is a key of {' and of '.join(elsewhere)}; keys here: {', '.join(known)}"
+    if "params" in known:
+        return f"hyper-parameters stand below params, as in params: {{{key}: ...}}; {suggestion}"
+    return suggestion
+
+
+def _sections(model: type[BaseModel], path: str = "") -> Iterator[tuple[str, list[str]]]:
+    """The sections below a model: key path and keys of each."""
+    for name, field in model.model_fields.items():
+        inner = _model_in(field.annotation)
+        if inner is not None:
+            below = f"{path}.{name}" if path else name
+            yield below, list(inner.model_fields)
+            yield from _sections(inner, below)
 
 
 def _section(root: type[BaseModel], path: KeyPath) -> type[BaseModel] | None:

@@ -10,6 +10,7 @@ from haepo_bench.errors import ParameterError, TaskError, UserError, did_you_mea
 from haepo_bench.results.claims import DeclaredClaims, members
 from haepo_bench.results.hashing import digest
 from haepo_bench.suite.document import KeyPath, Problem, render
+from haepo_bench.suite.hushed import hushed
 from haepo_bench.suite.identity import code_document, settings_document
 from haepo_bench.suite.loading import load_suite
 from haepo_bench.suite.machine import resolve_execution
@@ -17,7 +18,6 @@ from haepo_bench.suite.overrides import check_filters, selected
 from haepo_bench.suite.plan import Cell, Plan
 from haepo_bench.suite.schema import AlgorithmEntry, Suite, TaskEntry, TaskParameters
 from haepo_bench.suite.shipped import find_suite
-from haepo_bench.suite.silence import silence
 from haepo_bench.tasks.base import Task
 from haepo_bench.training.algorithm import AlgorithmDefinition
 
@@ -36,7 +36,7 @@ def load_plan(suite: str | Path, sets: Sequence[str] = (), only: Sequence[str] =
         UserError: the suite cannot be run as it stands; SuiteError holds every problem found.
     """
     loaded = load_suite(find_suite(str(suite)), sets)
-    with silence():
+    with hushed():
         resolver = _Resolver(loaded.suite)
         cells = resolver.cells()
     claims = resolver.claims({cell.algorithm: cell.uses for cell in cells})
@@ -113,7 +113,8 @@ class _Resolver:
     def _members(self, path: KeyPath, name: str, uses: dict[str, str], *, needed: bool) -> list[str]:
         found = members(name, uses, families=catalogue.FAMILIES)
         if needed and not found and uses:
-            known = [*uses, *uses.values(), *catalogue.FAMILIES]
+            families = [family for family, own in catalogue.FAMILIES.items() if set(own) & set(uses.values())]
+            known = [*uses, *uses.values(), *families]
             remedy = did_you_mean(name, list(dict.fromkeys(known)), kind="algorithm")
             self.problems.append(Problem(path, f"the suite has no algorithm '{name}'", remedy))
         return found

@@ -96,7 +96,7 @@ def parse_duration(value: Any, *, least: float = 1.0) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _error(f"'{value}' is not a duration", "write seconds, or a number with s, m, h or d, such as 30m")
     if not least <= value <= MAX_TIMEOUT_SECONDS:
-        raise _error(f"must be between {'one second' if least else 'nothing'} and 30 days")
+        raise _error(f"must be between {'one second' if least else '0 seconds'} and 30 days")
     return float(value)
 
 

@@ -206,5 +206,5 @@ def make(variant: str, *, time_limit: int | None = None) -> Task:
     if variant not in VARIANTS:
         raise TaskError(f"unknown bandit '{variant}'", remedy=did_you_mean(variant, VARIANTS, family="bandit/"))
     if time_limit is not None:
-        raise TaskError("a bandit's episode is one pull", remedy="remove time_limit")
+        raise TaskError("a bandit's episode is one pull", remedy="remove time_limit", key="time_limit")
     return VARIANTS[variant]()

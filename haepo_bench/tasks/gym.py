@@ -163,5 +163,6 @@ def checked_horizon(name: str, limit: int | None, time_limit: int | None) -> int
         raise TaskError(
             f"{name} has episodes of up to {horizon:,} steps; whole batches of episodes are kept in memory",
             remedy=f"give the task a time_limit of at most {MAX_HORIZON:,}",
+            key="time_limit",
         )
     return horizon

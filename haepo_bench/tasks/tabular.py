@@ -323,7 +323,8 @@ def refuse_time_limit(family: str, time_limit: int | None) -> None:
         TaskError: a time limit was given.
     """
     if time_limit is not None:
-        raise TaskError(f"the length of {family}'s episodes is part of the task", remedy="remove time_limit")
+        problem = f"the length of {family}'s episodes is part of the task"
+        raise TaskError(problem, remedy="remove time_limit", key="time_limit")
 
 
 def _reachable(next_state: Array, terminal: Array, start: Array) -> Array:

@@ -40,6 +40,7 @@ def make(
             raise TaskError(
                 "the length of responses is part of a long horizon's address",
                 remedy=f"remove time_limit, or write lm/long-horizon/{time_limit}",
+                key="time_limit",
             )
         task.horizon = time_limit
     if model != TINY:

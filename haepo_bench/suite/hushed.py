@@ -6,7 +6,7 @@ from io import StringIO
 
 
 @contextmanager
-def silence() -> Iterator[None]:
+def hushed() -> Iterator[None]:
     """What is printed or warned of within is dropped: in a run the same code says it again, in the run's log."""
     with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
         yield
