@@ -122,9 +122,9 @@ def _starting(errors: str) -> bool:
     )
 
 
-def living(group: int) -> list[int]:
-    """Processes of a group that have not ended, after a moment to do so."""
-    deadline = time.monotonic() + 5
+def living(group: int, *, seconds: float = 5.0) -> list[int]:
+    """Processes of a group that have not ended after some seconds to do so."""
+    deadline = time.monotonic() + seconds
     while True:
         found = []
         for folder in Path("/proc").glob("[0-9]*"):

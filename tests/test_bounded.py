@@ -15,6 +15,7 @@ from cli_support import run_apart
 
 from haepo_bench.errors import UserError
 from haepo_bench.exchange.bounded import gunzip, load_npz
+from haepo_bench.exchange.own_tables import read_own
 
 NAMES = ("timesteps", "results")
 
@@ -145,3 +146,16 @@ def test_import_refuses_an_npz_that_unpacks_to_gigabytes(tmp_path: Path) -> None
     )
     assert (done.code, done.out) == (4, "")
     assert "evaluations.npz: unpacks to more than 512 MiB" in done.err
+
+
+def test_a_parquet_table_larger_than_the_bound_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+    """A column of equal cells takes no room in the file."""
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    names = ("suite", "task", "algorithm", "status", "settings")
+    column = pa.DictionaryArray.from_arrays(pa.array(bytes(10**7), pa.int8()), ["x" * 1000])
+    path = tmp_path / "runs.parquet"
+    parquet.write_table(pa.table(dict.fromkeys(names, column) | {"seed": column}), path)
+    parquet.write_table(pa.table({"suite": ["x"]}), tmp_path / "curves.parquet")
+    assert path.stat().st_size < 10**7
+    with pytest.raises(UserError, match="has more than 50,000,000 cells"):
+        read_own(path, None)

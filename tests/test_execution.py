@@ -137,6 +137,10 @@ def test_an_interrupted_run_says_so_and_goes_on(workplace: Workplace, number: si
     suite = workplace.suite(algorithms)
     process = workplace.start(suite)
     wait_until(lambda: workplace.files(), "a finished run")
+    # What an algorithm that keeps checkpoints has left of a run.
+    folder = next((workplace.folder / "results" / "trial" / "logs").glob("*--b--*")).name
+    (workplace.folder / "results" / "trial" / folder).mkdir(exist_ok=True)
+    (workplace.folder / "results" / "trial" / folder / "seed-1.checkpoint").touch()
     begun = time.monotonic()
     # To the whole group, as a terminal does.
     os.killpg(process.pid, number)
@@ -151,10 +155,8 @@ def test_an_interrupted_run_says_so_and_goes_on(workplace: Workplace, number: si
     assert {statuses["b", seed] for seed in range(3)} == {"interrupted"}
     assert number.name in workplace.records()["b", 2]["error"]["message"]
     kept = sum(status == "done" for status in statuses.values())
-    again = (
-        f"interrupted: {kept} of 6 runs finished and kept; the same command starts {6 - kept} runs from the beginning\n"
-    )
-    assert errors.endswith(again)
+    again = f"the same command resumes 1 run from a checkpoint and starts {5 - kept} runs from the beginning"
+    assert errors.endswith(f"\ninterrupted: {kept} of 6 runs finished and kept; {again}\n")
 
     before = workplace.files()
     assert workplace.run(suite, "--only", "a").returncode == 0

@@ -21,6 +21,9 @@ from haepo_bench.results.hashing import digest
 from haepo_bench.results.record import Failure, Information, Number, References, RunRecord
 from haepo_bench.text import unquoted_csv_text
 
+#: Of a Parquet table that is read.
+MAX_CELLS = 50_000_000
+
 #: Columns of the curve table that follow from the others.
 _DERIVED = ("return_filled", "score", "return_greedy_filled", "score_greedy")
 _NO_CURVE = ("suite", "task", "algorithm", "seed", "status", *_DERIVED)
@@ -88,9 +91,16 @@ def _read(path: Path) -> Rows:
         return replace(table, columns={unquoted_csv_text(name): column for name, column in table.columns.items()})
     try:
         import pandas as pd
-        import pyarrow  # noqa: F401  # pandas reads Parquet with it
+        from pyarrow import parquet
 
-        frame = pd.read_parquet(io.BytesIO(read_bytes(path)), engine="pyarrow")
+        content = io.BytesIO(read_bytes(path))
+        # Before anything is unpacked: a column of equal cells takes no room in the file.
+        described = parquet.read_metadata(content)
+        if described.num_rows * described.num_columns > MAX_CELLS:
+            raise UserError(
+                f"has more than {MAX_CELLS:,} cells", where=str(path), remedy="export fewer suites at a time"
+            )
+        frame = pd.read_parquet(content, engine="pyarrow")
     except ImportError:
         raise UserError(
             "Parquet files are read by pyarrow, which is not installed",
