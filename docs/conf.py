@@ -17,11 +17,13 @@ author = "The haepo-bench developers"
 release = __version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 myst_heading_anchors = 4
+smartquotes_action = "qe"  # not of dashes: options begin with two
 html_theme = "furo"
 html_title = f"{project} {release}"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_copy_source = False
+html_show_copyright = False
 exclude_patterns = ["_build"]
 
 autodoc_typehints_format = "short"
@@ -61,11 +63,24 @@ _attributes: dict[str, list[str]] = {}
 
 
 def prepare_docstring(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
-    """Docstrings are plain text with code between single backticks: says so in reStructuredText."""
-    parts = re.split(r"(`[^`]+`)", "\n".join(lines))
-    parts[::2] = [part.replace("*", r"\*").replace("|", r"\|") for part in parts[::2]]
-    parts[1::2] = [f"`{part}`" for part in parts[1::2]]
-    lines[:] = "".join(parts).split("\n")
+    """Docstrings are plain text, with code between single backticks or indented: says so in reStructuredText."""
+    prepared: list[str] = []
+    outer, code = "", False
+    for line in lines:
+        if code and (line.startswith("    ") or not line):
+            prepared.append(line)
+            continue
+        # Sections such as `Args:` are indented too, but without a blank line before.
+        code = line.startswith("    ") and not outer.startswith(" ") and prepared[-1:] == [""]
+        if code:
+            prepared += ["::", "", line]
+            continue
+        parts = re.split(r"(`[^`]+`)", line)
+        parts[::2] = [part.replace("*", r"\*").replace("|", r"\|") for part in parts[::2]]
+        parts[1::2] = [f"`{part}`" for part in parts[1::2]]
+        prepared.append("".join(parts))
+        outer = line or outer
+    lines[:] = prepared
     if what in ("attribute", "data", "property"):
         _attributes[name] = list(lines)
 
