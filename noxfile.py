@@ -92,6 +92,13 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def figures(session: nox.Session) -> None:
+    """Makes the documentation's figures again, those named or all: nox -s figures -- credit.png."""
+    session.install("-c", LOCK, "-e", ".[lm,test]")
+    session.run("python", "tools/figures.py", *session.posargs)
+
+
+@nox.session
 def quickstart(session: nox.Session) -> None:
     """The quickstart suite from an installed package, and its report."""
     session.install("-c", LOCK, ".")
