@@ -1,4 +1,4 @@
-"""Development sessions: `nox -s tests`, `lint`, `types`, `quickstart`, `benchmark`.
+"""Development sessions: `nox -s tests`, `lint`, `types`, `docs`, `figures`, `quickstart`, `benchmark`.
 
 Of the dependencies: `lock`, `newest`, `oldest`. Of the regression gate (docs/how-to/regression.md): `baseline`,
 `drills`, `calibration`. Every session but `newest` and `oldest` installs the versions of the committed lock.
@@ -81,6 +81,21 @@ def types(session: nox.Session) -> None:
     """Static types of the package, strictly."""
     session.install("-c", LOCK, "-e", ".[lint]")
     session.run("mypy")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The documentation site in build/docs, where every warning is an error; arguments go to sphinx-build."""
+    session.install("-c", LOCK, "-e", ".[docs]")
+    strict = ("-q", "-E", "-n", "-W", "--keep-going")
+    session.run("sphinx-build", *strict, "-b", "html", *session.posargs, "docs", "build/docs")
+
+
+@nox.session
+def figures(session: nox.Session) -> None:
+    """Makes the documentation's figures again, those named or all: nox -s figures -- credit.png."""
+    session.install("-c", LOCK, "-e", ".[lm,test]")
+    session.run("python", "tools/figures.py", *session.posargs)
 
 
 @nox.session
