@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from caused_warnings import caused_are_errors
 
 
 def package(name: str, text: str) -> dict[str, object]:
@@ -77,4 +78,7 @@ def test_what_our_code_causes_is_an_error(cause, category: type[Warning]) -> Non
     ],
 )
 def test_what_other_packages_cause_is_shown_and_no_more(cause) -> None:
-    cause()
+    with warnings.catch_warnings(record=True) as shown, caused_are_errors():
+        warnings.simplefilter("always")
+        cause()
+    assert shown

@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from cli_support import run_apart, run_here
+from cli_support import ROOT, run_apart, run_here
 
 from haepo_bench.cli import installation, probes
 from haepo_bench.cli.probes import PROBES, Outcome
@@ -47,7 +47,7 @@ def test_packages_that_are_installed_and_broken(tmp_path: Path) -> None:
     for name, text in BROKEN.items():
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text(text)
-    code, out, err = run_apart("doctor", environment={"PYTHONPATH": str(tmp_path)})
+    code, out, err = run_apart("doctor", environment={"PYTHONPATH": f"{tmp_path}:{ROOT}"})
     assert code == 4
     assert "Traceback" not in out + err
     says = line(out, "extra lm")
@@ -64,7 +64,7 @@ def test_packages_that_are_installed_and_broken(tmp_path: Path) -> None:
 
 def test_a_package_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "datasets.py").write_text("import time; time.sleep(600)")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{ROOT}")
     (probe,) = (probe for probe in PROBES if probe.packages == ("datasets",))
     assert probes.make([probe], 1.0) == [(probe, Outcome("no answer within 1 s"))]
 

@@ -171,9 +171,9 @@ def test_parameters_can_be_exchanged_and_come_back() -> None:
     assert not torch.equal(before, changed)
 
 
-@pytest.mark.parametrize("kind", ["gpt2", "llama-grouped", "bfloat16"])
+@pytest.mark.parametrize("kind", ["gpt2", "llama-grouped", "mistral", "bfloat16"])
 def test_models_of_other_kinds(kind: str) -> None:
-    """Learned positions, grouped heads: a padded batch is drawn and evaluated as each prompt alone."""
+    """Learned positions, grouped heads, a window: a padded batch is drawn and evaluated as each prompt alone."""
     if kind == "gpt2":
         from transformers import GPT2Config, GPT2LMHeadModel
 
@@ -183,6 +183,15 @@ def test_models_of_other_kinds(kind: str) -> None:
             eos_token_id=2,
         )  # fmt: skip
         policy = LanguagePolicy(GPT2LMHeadModel(config), pad=2, stops=(2,))
+    elif kind == "mistral":
+        from transformers import MistralConfig, MistralForCausalLM
+
+        torch.manual_seed(0)
+        window = MistralConfig(
+            vocab_size=7, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
+            num_key_value_heads=1, max_position_embeddings=64, initializer_range=0.5, sliding_window=4, pad_token_id=0,
+        )  # fmt: skip
+        policy = LanguagePolicy(MistralForCausalLM(window), pad=0, stops=(2,))
     elif kind == "bfloat16":
         policy = LanguagePolicy(small_model().bfloat16(), pad=0, stops=(2,))
     else:
