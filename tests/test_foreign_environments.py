@@ -333,7 +333,7 @@ def test_a_run_that_its_environment_fails_says_so(tmp_path: Path) -> None:
     said = "EnvironmentFault: the environment gym/Unwell-v0 returned the reward nan at step 4 after reset(seed="
     assert said in done.out
     assert said in done.err
-    assert "--retry-failed runs them again" in done.err
+    assert "2 runs failed" in done.err
     for seed in (0, 1):
         (path,) = (tmp_path / "results" / "mine").rglob(f"seed-{seed}.json")
         record = json.loads(path.read_text())
