@@ -10,7 +10,7 @@ from haepo_bench import catalogue
 from haepo_bench.cli.algorithms import algorithms_page, facts
 from haepo_bench.cli.arguments import complete_name, known_names
 from haepo_bench.cli.layout import columns, paragraph
-from haepo_bench.errors import UnknownName, UserError
+from haepo_bench.errors import UnknownName, UserError, did_you_mean
 from haepo_bench.suite.hushed import hushed
 from haepo_bench.suite.shipped import list_suites
 from haepo_bench.tasks.address import WRAPPERS, Signature
@@ -54,7 +54,9 @@ def describe(
             task = catalogue.task(name)
         _describe_task(task)
     elif name in list_suites():
-        raise UserError(f"'{name}' is a suite", remedy=f"haepo-bench validate {name} says what it runs")
+        remedy = f"haepo-bench validate {name} says what it runs"
+        near = did_you_mean(name, catalogue.example_addresses())
+        raise UserError(f"'{name}' is a suite", remedy=f"{remedy}; {near}" if near.startswith("did") else remedy)
     else:
         raise UnknownName("name", name, known_names(), also=catalogue.example_addresses(), more="`haepo-bench list`")
 
