@@ -32,6 +32,7 @@ WORKERS = {
     "execution/checkpoints.py",
     "training/language/start.py",
     "training/language/trainer.py",
+    "training/recorder.py",
 }
 
 

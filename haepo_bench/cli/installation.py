@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import haepo_bench
+from haepo_bench.files import read_regular
 
 if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
@@ -72,7 +73,7 @@ def _locked() -> dict[str, list[str]]:
     package = Path(haepo_bench.__file__).parent
     # An editable installation has no package data: the file is beside the package.
     file = next((folder / LOCK for folder in (package, package.parent) if (folder / LOCK).is_file()), None)
-    return {} if file is None else pinned(file.read_text(encoding="utf-8"))
+    return {} if file is None else pinned(read_regular(file).decode("utf-8"))
 
 
 def pinned(lock: str) -> dict[str, list[str]]:

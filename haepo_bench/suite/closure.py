@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import haepo_bench
+from haepo_bench.files import read_regular
 from haepo_bench.suite.source import code_of, read_source
 
 #: Hexadecimal digits of a hash of source: 64 bits, enough to tell versions of one file apart.
@@ -128,7 +129,9 @@ def read_module(name: str, path: Path) -> Module:
         tree = ast.parse(source)
         code = code_of(source, tree).encode()
     except (OSError, SyntaxError, ValueError, RecursionError, tokenize.TokenError):
-        return Module(path, _digest(path.read_bytes() if path.is_file() else b""), frozenset(), frozenset(), ())
+        return Module(
+            path, _digest(read_regular(path, most=None) if path.is_file() else b""), frozenset(), frozenset(), ()
+        )
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     found = list(_imports(tree, package, later=False))
     now, later = (frozenset(name for name, later in found if later is kind) for kind in (False, True))
@@ -137,7 +140,7 @@ def read_module(name: str, path: Path) -> Module:
 
 def file_hash(path: Path) -> str:
     """Hash of a file's bytes."""
-    return _digest(path.read_bytes())
+    return _digest(read_regular(path, most=None))
 
 
 def _digest(content: bytes) -> str:

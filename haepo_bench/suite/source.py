@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from itertools import accumulate
 from pathlib import Path
 
+from haepo_bench.files import read_regular
+
 #: Stands for a newline within a string meanwhile; no Python source holds one.
 _WITHIN = "\0"
 #: Kinds of tokens that f-strings and t-strings begin and end with, since Python 3.12.
@@ -30,8 +32,9 @@ def read_source(path: Path) -> str:
         SyntaxError: it declares an encoding that there is not.
         UnicodeDecodeError: it is not in the encoding that it declares.
     """
-    with tokenize.open(path) as file:
-        return file.read()
+    content = read_regular(path)
+    encoding, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
+    return io.TextIOWrapper(io.BytesIO(content), encoding).read()
 
 
 def code_of(source: str, tree: ast.Module) -> str:
