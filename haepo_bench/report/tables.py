@@ -113,7 +113,7 @@ def diagnostics_table(task: TaskResult) -> Table | None:
     if not columns:
         return None
     footnotes = Footnotes(results)
-    decimals = {column.name: _decimals(column, results) for column in columns}
+    decimals = {column.name: diagnostic_decimals(column, results) for column in columns}
     rows = [
         [
             name_cell(result, footnotes),
@@ -135,7 +135,8 @@ def column_heading(column: DiagnosticColumn) -> str:
     return Column(column.name, column.title, column.unit).heading
 
 
-def _decimals(column: DiagnosticColumn, results: Sequence[AlgorithmResult]) -> int:
+def diagnostic_decimals(column: DiagnosticColumn, results: Sequence[AlgorithmResult]) -> int:
+    """Decimals of a diagnostic in tables and charts."""
     known = COLUMNS.get(column.name)
     if known is not None and known.decimals is not None:
         return known.decimals
