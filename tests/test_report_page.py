@@ -15,7 +15,8 @@ from haepo_bench.report.build import build_report
 from haepo_bench.report.chart_building import end_of_training
 from haepo_bench.report.chart_description import ChartAlgorithm, ChartAxis, ChartLine, LineChart, LinePanel, in_view
 from haepo_bench.report.charts import assets, chart_fragment, script_json
-from haepo_bench.report.document import Band, ReportDocument, TaskResult
+from haepo_bench.report.document import ReportDocument, TaskResult
+from haepo_bench.report.document_numbers import Band
 from haepo_bench.report.dots import DotPlot, dot_plots
 from haepo_bench.report.figures import suite_pictures
 from haepo_bench.report.in_short import glance, leaders, mishaps

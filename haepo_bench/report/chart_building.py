@@ -14,7 +14,8 @@ from haepo_bench.report.chart_description import (
     LineChart,
     LinePanel,
 )
-from haepo_bench.report.document import AlgorithmResult, Estimate, SuiteResult, TaskResult
+from haepo_bench.report.document import AlgorithmResult, SuiteResult, TaskResult
+from haepo_bench.report.document_numbers import MeanEstimate
 from haepo_bench.report.overoptimisation_table import DISTANCE, GOLD, ORDER_NOTE, PROXY, divergence_notes, optimised
 from haepo_bench.report.styles import Styles
 from haepo_bench.report.tables import (
@@ -339,7 +340,7 @@ def _curve_panel(task: TaskResult) -> LinePanel:
 
 def _measure_panel(task: TaskResult, axis: ChartAxis) -> IntervalPanel:
     """The algorithms that have the measure, which is the axis's key."""
-    estimates: list[tuple[AlgorithmResult, Estimate | None]] = [(r, getattr(r, axis.key)) for r in task.algorithms]
+    estimates: list[tuple[AlgorithmResult, MeanEstimate | None]] = [(r, getattr(r, axis.key)) for r in task.algorithms]
     shown = [(result, estimate) for result, estimate in estimates if estimate and estimate.mean is not None]
     rows = []
     for result, estimate in shown:
@@ -350,5 +351,5 @@ def _measure_panel(task: TaskResult, axis: ChartAxis) -> IntervalPanel:
     return IntervalPanel(task.task, axis, tuple(rows))
 
 
-def _row(result: AlgorithmResult, estimate: Estimate) -> IntervalRow:
+def _row(result: AlgorithmResult, estimate: MeanEstimate) -> IntervalRow:
     return IntervalRow(result.algorithm, estimate.mean, estimate.low, estimate.high, counted=seeds_cell(result).text)

@@ -7,7 +7,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from haepo_bench.report.document import Band
+from haepo_bench.report.document_numbers import Band
 from haepo_bench.report.styles import Look
 
 Limits = tuple[float, float]

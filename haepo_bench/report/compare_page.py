@@ -14,7 +14,7 @@ from haepo_bench.report.charts import assets, chart_fragment
 from haepo_bench.report.compare_document import CellComparison, CompareDocument
 from haepo_bench.report.compare_writers import cost_row, row
 from haepo_bench.report.styles import COLOURS, Look
-from haepo_bench.report.tables import Cell, Table, return_decimals
+from haepo_bench.report.tables import Table, TableCell, return_decimals
 
 #: Algorithms in one chart: each has two lines, and more than eight cannot be told apart.
 _TOGETHER = 4
@@ -67,18 +67,18 @@ def _table(task: str, cells: list[CellComparison]) -> Table:
     return Table(task, columns, [[_cell(text) for text in row(cell)[1:]] for cell in cells], [])
 
 
-def _cell(text: str) -> Cell:
+def _cell(text: str) -> TableCell:
     """A number with what stands behind it in brackets, smaller."""
     for bracket in (" [", " ("):
         head, found, tail = text.partition(bracket)
         if found:
-            return Cell(head, bracket.strip() + tail)
-    return Cell(text)
+            return TableCell(head, bracket.strip() + tail)
+    return TableCell(text)
 
 
 def _cost_table(task: str, cells: list[CellComparison]) -> Table:
     columns = ["Algorithm", *(f"{title}, B / A" for title in words.COST_RATIOS.values()), "Detectable final difference"]
-    return Table(f"{task}: cost", columns, [[Cell(text) for text in cost_row(cell)[1:]] for cell in cells], [])
+    return Table(f"{task}: cost", columns, [[TableCell(text) for text in cost_row(cell)[1:]] for cell in cells], [])
 
 
 def _chart(task: str, cells: list[CellComparison], group: str) -> Markup:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from haepo_bench.report.chart_description import ChartAxis, LineChart, LinePanel, tame
-from haepo_bench.report.document import Band
+from haepo_bench.report.document_numbers import Band
 from haepo_bench.report.figure_sheet import grid_shape, line_style, sheet
 from haepo_bench.report.styles import INK, Look
 from haepo_bench.report.text import shorten

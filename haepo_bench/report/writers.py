@@ -7,8 +7,8 @@ from haepo_bench.report.across_tables import across_tables, improvement_table
 from haepo_bench.report.document import ReportDocument, SuiteResult, TaskResult
 from haepo_bench.report.overoptimisation_table import overoptimisation_table
 from haepo_bench.report.tables import (
-    Cell,
     Table,
+    TableCell,
     diagnostics_table,
     heading,
     omissions,
@@ -135,7 +135,7 @@ def _latex_table(suite: SuiteResult, table: Table, title: str, reading: Sequence
     return "\n".join(lines)
 
 
-def _joined(cell: Cell, *, first: bool) -> str:
+def _joined(cell: TableCell, *, first: bool) -> str:
     if not cell.detail:
         return cell.text
     if first:
