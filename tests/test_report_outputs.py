@@ -18,7 +18,16 @@ from haepo_bench.report.files import Format, render, write_report
 from haepo_bench.report.page import adaptive, to_html
 from haepo_bench.report.styles import suite_styles
 from haepo_bench.report.tables import fixed, return_decimals
-from haepo_bench.report.text import csv_text, latex, markdown, plain, plain_lines, shorten
+from haepo_bench.report.text import (
+    csv_text,
+    latex,
+    markdown,
+    markdown_list,
+    markdown_table,
+    plain,
+    plain_lines,
+    shorten,
+)
 from haepo_bench.results.store import Store
 
 SCRIPT = "<script>alert(1)</script>"
@@ -254,6 +263,13 @@ def test_escapes() -> None:
     assert [csv_text(text) for text in ("=1+1", "@x", "-x", "plain", "")] == ["'=1+1", "'@x", "'-x", "plain", ""]
     assert shorten("abcdefghij", 7) == "abcd…ij"
     assert shorten("abc", 3) == "abc"
+
+
+def test_markdown_tables() -> None:
+    table = markdown_table(["", "a", "b"], [["`x`", markdown("1|2"), "3"], ["y", "", "4"]], right=(1, 2))
+    assert table == "|  | a | b |\n| --- | ---: | ---: |\n| `x` | 1\\|2 | 3 |\n| y |  | 4 |"
+    assert markdown_table(["a"], []) == "| a |\n| --- |"
+    assert markdown_list(["a*", "b"]) == "- a\\*\n- b"
 
 
 def test_file_names_differ_and_are_safe() -> None:

@@ -12,7 +12,6 @@ from haepo_bench import __version__
 from haepo_bench.report.across import across, improvements
 from haepo_bench.report.claims import scorecard
 from haepo_bench.report.document import (
-    AbsentRun,
     AlgorithmInformation,
     AlgorithmResult,
     Curve,
@@ -23,6 +22,7 @@ from haepo_bench.report.document import (
     NotShownRuns,
     ReportDocument,
     RunRow,
+    RunWithoutResult,
     Seeds,
     SuiteResult,
     TaskResult,
@@ -188,7 +188,9 @@ def _algorithm(
                 DivergedRun(seed=int(runs["seed"][i]), reason=plain(str(runs["reason"][i])))
                 for i in np.flatnonzero(runs["status"] == "diverged")
             ],
-            missing=[AbsentRun(seed=run.seed, status=run.status, reason=plain(run.reason)) for run in cell.absent],
+            missing=[
+                RunWithoutResult(seed=run.seed, status=run.status, reason=plain(run.reason)) for run in cell.absent
+            ],
             exploratory=list(cell.added),
         ),
         final_score=estimate("final_score") if scored else None,

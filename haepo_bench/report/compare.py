@@ -23,7 +23,7 @@ from haepo_bench.report.compare_document import (
     SuiteComparison,
 )
 from haepo_bench.report.compare_tests import adjusted, compare_measure
-from haepo_bench.report.document import AbsentRun, DamagedFile, DivergedRun, NotShownRuns
+from haepo_bench.report.document import DamagedFile, DivergedRun, NotShownRuns, RunWithoutResult
 from haepo_bench.report.estimates import band, estimate_of
 from haepo_bench.report.measured import Columns, number, numbers
 from haepo_bench.report.opening import open_results
@@ -208,7 +208,7 @@ def _cell_side(side: _Side, cost: Mapping[str, float | None], scored: bool) -> C
             DivergedRun(seed=int(runs["seed"][i]), reason=plain(str(runs["reason"][i])))
             for i in np.flatnonzero(runs["status"] == "diverged")
         ],
-        missing=[AbsentRun(seed=run.seed, status=run.status, reason=plain(run.reason)) for run in cell.absent],
+        missing=[RunWithoutResult(seed=run.seed, status=run.status, reason=plain(run.reason)) for run in cell.absent],
         cost=dict(cost),
         curve=_curve(side, scored) if cell.runs else None,
     )

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from haepo_bench.report.document import AbsentRun, DamagedFile, DivergedRun, NotShownRuns
+from haepo_bench.report.document import DamagedFile, DivergedRun, NotShownRuns, RunWithoutResult
 from haepo_bench.report.document_numbers import CONFIDENCE, Band, DocumentModel, MeanEstimate
 
 #: Raised when a reader of the JSON would have to change.
@@ -43,7 +43,7 @@ class CellSide(DocumentModel):
     planned: int
     shown: int = Field(description="runs with a result: done or diverged")
     diverged: list[DivergedRun]
-    missing: list[AbsentRun]
+    missing: list[RunWithoutResult]
     cost: dict[str, float | None] = Field(description="mean over the runs shown")
     curve: ComparedCurve | None = Field(description="null where no run has a result")
 

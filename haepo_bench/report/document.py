@@ -57,7 +57,7 @@ class Overoptimisation(DocumentModel):
     )
 
 
-class AbsentRun(DocumentModel):
+class RunWithoutResult(DocumentModel):
     """A run that was asked for and has no result."""
 
     seed: int
@@ -78,7 +78,7 @@ class Seeds(DocumentModel):
     planned: list[int]
     shown: list[int] = Field(description="done or diverged")
     diverged: list[DivergedRun]
-    missing: list[AbsentRun]
+    missing: list[RunWithoutResult]
     exploratory: list[int] = Field(
         description="of those shown, the seeds made under another declaration than the first ones here: added after a "
         "look at results was possible"

@@ -6,6 +6,7 @@ own format would interpret.
 
 import re
 import unicodedata
+from collections.abc import Container, Iterable, Sequence
 
 #: Bidirectional overrides and isolates: they can make a line read as something else than it says.
 _BIDI = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -35,6 +36,22 @@ def markdown(text: str) -> str:
     """Text that Markdown shows as it is, inside a table cell too."""
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_\[\]|~$#!])", r"\\\1", text)
+
+
+def markdown_list(lines: Iterable[str]) -> str:
+    """Lines of text as a list."""
+    return "\n".join(f"- {markdown(line)}" for line in lines)
+
+
+def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Container[int] = ()) -> str:
+    """A GitHub-flavoured table, without a line end after it.
+
+    Args:
+        columns, rows: cells that are Markdown already; `markdown` makes them of text.
+        right: numbers of the columns that are aligned right.
+    """
+    rule = ["---:" if i in right else "---" for i in range(len(columns))]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (columns, rule, *rows))
 
 
 _LATEX = {
