@@ -1,6 +1,8 @@
 """One description, two renderings: the page's data and the figures' artists hold the same numbers and words."""
 
+import re
 from collections.abc import Callable, Iterator
+from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from synthetic_runs import overoptimised, put, record, showcase
 
 from haepo_bench.report import chart_building
 from haepo_bench.report.build import build_report
-from haepo_bench.report.chart_description import ChartAxis, ChartLine, IntervalChart, LineChart, LinePanel
+from haepo_bench.report.chart_description import MARGIN, ChartAxis, ChartLine, IntervalChart, LineChart, LinePanel
 from haepo_bench.report.charts import chart_data
 from haepo_bench.report.document import SuiteResult, TaskResult
 from haepo_bench.report.dots import dot_plots
@@ -239,3 +241,10 @@ def test_a_positions_view() -> None:
     assert panel([2.0, None, 5.0], from_zero=False) == (2, 5)
     assert panel([3.0], from_zero=False) == (3, 4)
     assert panel([], from_zero=False) == (0, 1)
+
+
+def test_the_script_leaves_the_same_margin() -> None:
+    """Where lines are hidden the page's script computes the view again."""
+    script = (files("haepo_bench.report") / "static" / "scales.js").read_text(encoding="utf-8")
+    (margin,) = re.findall(r"const margin = ([\d.]+) \*", script)
+    assert float(margin) == MARGIN
