@@ -8,6 +8,7 @@ from pathlib import Path
 
 from haepo_bench import catalogue
 from haepo_bench.results.columns import COLUMNS, COST_COLUMNS, REDUCTION, Column
+from haepo_bench.text import markdown_table
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference" / "results-format.md"
 
@@ -24,20 +25,19 @@ def with_tables(page: str) -> str:
 def curve_table() -> str:
     """Columns of the curve, one a line: the registry's, then those that objectives declare."""
     kinds = {column.name: REDUCTION[column.kind] for column in COLUMNS.values()}
-    lines = ["| column | heading in tables | meaning | value at an evaluation point |", "|---|---|---|---|"]
+    rows = []
     for names, column in [*(((), column) for column in COLUMNS.values()), *objective_columns()]:
         whose = f" ({', '.join(f'`{name}`' for name in names)})" if names else ""
         clock = " (a clock)" if column.clock else ""
         reduced = kinds.get(column.name, REDUCTION["objective"])
-        lines.append(f"| `{column.name}` | {column.heading} | {column.meaning}{whose}{clock} | {reduced} |")
-    return "\n".join(lines) + "\n"
+        rows.append([f"`{column.name}`", column.heading, f"{column.meaning}{whose}{clock}", reduced])
+    return markdown_table(["column", "heading in tables", "meaning", "value at an evaluation point"], rows) + "\n"
 
 
 def cost_table() -> str:
     """Numbers of a run's cost, one a line."""
-    lines = ["| number | heading | meaning |", "|---|---|---|"]
-    lines += [f"| `{column.name}` | {column.heading} | {column.meaning} |" for column in COST_COLUMNS.values()]
-    return "\n".join(lines) + "\n"
+    rows = [[f"`{column.name}`", column.heading, column.meaning] for column in COST_COLUMNS.values()]
+    return markdown_table(["number", "heading", "meaning"], rows) + "\n"
 
 
 def objective_columns() -> list[tuple[tuple[str, ...], Column]]:

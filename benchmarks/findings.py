@@ -18,6 +18,7 @@ import pandas as pd
 from haepo_bench.results.frames import frames
 from haepo_bench.results.selection import select
 from haepo_bench.results.store import Store
+from haepo_bench.text import markdown_table
 
 SOLVED = 0.9
 
@@ -44,7 +45,7 @@ def task_table(runs: pd.DataFrame, columns: list[str]) -> str:
         names += ["seeds with success", "first success, env steps", "relative to uniform"]
     columns = [name for name in columns if name in runs and runs[name].notna().any()]
     names += [f"`{name}`" for name in columns]
-    lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
+    rows = []
     for algorithm, own in runs.groupby("algorithm", sort=False):
         cells = [f"`{algorithm}`", str(len(own)), mean_and_error(own["final_score"])]
         cells += [mean_and_error(own["final_score_greedy"]), f"{own['final_score_greedy'].min():.2f}"]
@@ -54,21 +55,21 @@ def task_table(runs: pd.DataFrame, columns: list[str]) -> str:
             cells += [median_or_never(own["first_success"], "{:,.0f}")]
             cells += [median_or_never(own["relative_first_success"], "{:.2g}")]
         cells += [f"{own[name].mean():.2f}" for name in columns]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        rows.append(cells)
+    return markdown_table(names, rows)
 
 
 def matrix(runs: pd.DataFrame) -> str:
     """Mean final score of the sampled policy with its standard error, and area under the score curve, task by task."""
     tasks = list(dict.fromkeys(runs["task"]))
-    lines = ["| algorithm | " + " | ".join(f"`{task}`" for task in tasks) + " |", "|" + "---|" * (len(tasks) + 1)]
+    rows = []
     for algorithm, own in runs.groupby("algorithm", sort=False):
         cells = []
         for task in tasks:
             here = own[own["task"] == task]
             cells.append(f"{mean_and_error(here['final_score'])}; {here['area'].mean():.2f}" if len(here) else "–")
-        lines.append(f"| `{algorithm}` | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        rows.append([f"`{algorithm}`", *cells])
+    return markdown_table(["algorithm", *(f"`{task}`" for task in tasks)], rows)
 
 
 def median_or_never(values: pd.Series, form: str) -> str:
@@ -83,13 +84,11 @@ def deep_seas(runs: pd.DataFrame) -> str:
     own["solved"] = own["final_score_greedy"] >= SOLVED
     share = own.pivot_table(index="algorithm", columns="size", values="solved", aggfunc="mean", sort=False)
     share = share[sorted(share.columns)]
-    lines = ["| algorithm | " + " | ".join(map(str, share.columns)) + " | largest solved by half |"]
-    lines.append("|" + "---|" * (len(share.columns) + 2))
+    rows = []
     for algorithm, row in share.iterrows():
         largest = max((size for size, value in row.items() if value >= 0.5), default=None)
-        cells = [f"{value:.0%}" for value in row]
-        lines.append(f"| `{algorithm}` | " + " | ".join(cells) + f" | {largest or 'none'} |")
-    return "\n".join(lines)
+        rows.append([f"`{algorithm}`", *(f"{value:.0%}" for value in row), str(largest or "none")])
+    return markdown_table(["algorithm", *map(str, share.columns), "largest solved by half"], rows)
 
 
 def heatmap(runs: pd.DataFrame, file: Path) -> None:

@@ -26,6 +26,7 @@ import torch
 from numpy.typing import NDArray
 
 from haepo_bench import catalogue
+from haepo_bench.text import markdown_table
 from haepo_bench.training.recorder import Recorder, SeedResult
 
 Array = NDArray[Any]
@@ -91,10 +92,8 @@ def search(configurations: list[dict[str, Any]], seeds: range) -> list[dict[str,
         shown = " ".join(f"{name}={value:.3g}" for name, value in rows[-1].items())
         print(f"{shown} ({time.perf_counter() - start:.0f} s)", flush=True)
     rows.sort(key=lambda row: -row["mean"])
-    print("\n| " + " | ".join(rows[0]) + " |\n|" + "---|" * len(rows[0]))
-    for row in rows:
-        print("| " + " | ".join(f"{value:.3g}" for value in row.values()) + " |")
-    print(flush=True)
+    table = markdown_table([*rows[0]], [[f"{value:.3g}" for value in row.values()] for row in rows])
+    print(f"\n{table}\n", flush=True)
     return rows
 
 

@@ -6,6 +6,7 @@ own format would interpret. What goes to a terminal passes `visible` in terminal
 
 import re
 import unicodedata
+from collections.abc import Container, Iterable, Sequence
 
 #: Control characters, halves of surrogate pairs, invisible characters (zero width, bidirectional overrides, tags) and
 #: separators of lines: what moves a cursor, recolours, or makes a line read as something else than it says.
@@ -44,6 +45,22 @@ def markdown(text: str) -> str:
     """Text that Markdown shows as it is, inside a table cell too."""
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_\[\]|~$#!])", r"\\\1", text)
+
+
+def markdown_list(lines: Iterable[str]) -> str:
+    """Lines of text as a list."""
+    return "\n".join(f"- {markdown(line)}" for line in lines)
+
+
+def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Container[int] = ()) -> str:
+    """A GitHub-flavoured table, without a line end after it.
+
+    Args:
+        columns, rows: cells that are Markdown already; `markdown` makes them of text.
+        right: numbers of the columns that are aligned right.
+    """
+    rule = ["---:" if i in right else "---" for i in range(len(columns))]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (columns, rule, *rows))
 
 
 _LATEX = {

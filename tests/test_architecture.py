@@ -265,3 +265,15 @@ def test_the_pytest_plugin_costs_other_test_suites_nothing() -> None:
 
 def test_validate_shows_that_the_check_can_fail(tmp_path: Path) -> None:
     assert "gymnasium" in loaded_by(["validate", "quickstart"], tmp_path)
+
+
+def test_the_reports_class_names_are_its_own() -> None:
+    """Every class of report/ has a name that no other class of the package has."""
+    where: dict[str, list[str]] = {}
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                where.setdefault(node.name, []).append(str(path.relative_to(PACKAGE)))
+    assert len(where) > 100
+    report = str(Path("report") / "")
+    assert {name: own for name, own in where.items() if len(own) > 1 and any(o.startswith(report) for o in own)} == {}

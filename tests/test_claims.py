@@ -14,7 +14,7 @@ from synthetic_runs import FOOTNOTE, KINDS, put, put_plan, record
 
 from haepo_bench.report.build import build_report
 from haepo_bench.report.claims import CLAIMS
-from haepo_bench.report.document import ClaimResult, Comparison, Scorecard
+from haepo_bench.report.document_scorecard import ClaimResult, Comparison, Scorecard
 from haepo_bench.report.files import render
 from haepo_bench.report.measured import family, innermost, weights_of, wrappers
 from haepo_bench.report.page import to_html

@@ -14,11 +14,11 @@ from scipy import stats
 from synthetic_runs import overoptimised, put, put_plan, record
 
 from haepo_bench.report.build import build_report
+from haepo_bench.report.chart_building import overoptimisation
 from haepo_bench.report.csv_files import more_csv
 from haepo_bench.report.document import Overoptimisation, ReportDocument
 from haepo_bench.report.figures import suite_pictures
 from haepo_bench.report.files import render
-from haepo_bench.report.overoptimisation_chart import overoptimisation_chart
 from haepo_bench.report.overoptimisation_table import overoptimisation_table
 from haepo_bench.report.styles import suite_styles
 from haepo_bench.results.record import RunRecord
@@ -97,7 +97,7 @@ def test_only_the_task_with_a_proxy_has_it(document: ReportDocument) -> None:
     (other,) = [task for task in suite.tasks if task.task != TASK]
     assert [result.overoptimisation for result in other.algorithms] == [None, None]
     assert overoptimisation_table(other) is None
-    assert overoptimisation_chart(other, suite_styles(suite)) is None
+    assert overoptimisation(other, suite_styles(suite)) is None
     pictures = suite_pictures(suite)
     assert [picture.name for picture in pictures[other.task]] == ["bandit_10-arm-steps", "bandit_10-arm-seconds"]
     assert [picture.name for picture in pictures[TASK]][2:] == [
@@ -149,9 +149,9 @@ def test_the_csv_file_has_the_documents_numbers(document: ReportDocument) -> Non
 
 def test_the_chart_keeps_the_order_of_marks(document: ReportDocument) -> None:
     (suite,) = document.suites
-    chart = overoptimisation_chart(suite.tasks[0], suite_styles(suite))
+    chart = overoptimisation(suite.tasks[0], suite_styles(suite))
     assert chart is not None
-    place = chart.series[0].x["sqrt_kl"]
+    place = chart.panels[0].lines[0].x["sqrt_kl"]
     assert list(place) == found(document, "haepo-weighted").sqrt_kl
     assert place[6] < place[5] < place[7]  # type: ignore[operator]
 

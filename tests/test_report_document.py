@@ -13,7 +13,8 @@ from synthetic_runs import FOOTNOTE, put, put_plan, record, showcase
 
 from haepo_bench.errors import ExitCode, UserError
 from haepo_bench.report.build import build_report
-from haepo_bench.report.document import AlgorithmResult, Estimate, ReportDocument, SuiteResult, TaskResult
+from haepo_bench.report.document import AlgorithmResult, ReportDocument, SuiteResult, TaskResult
+from haepo_bench.report.document_numbers import MeanEstimate
 from haepo_bench.results.store import Store
 
 
@@ -33,7 +34,7 @@ def find(suite: SuiteResult, task: str, algorithm: str) -> tuple[TaskResult, Alg
     return of_task, next(each for each in of_task.algorithms if each.algorithm == algorithm)
 
 
-def check(estimate: Estimate | None, sample: list[float]) -> None:
+def check(estimate: MeanEstimate | None, sample: list[float]) -> None:
     assert estimate is not None
     assert estimate.n == len(sample)
     assert estimate.mean == pytest.approx(statistics.fmean(sample))

@@ -12,14 +12,23 @@ from synthetic_runs import FOOTNOTE, KINDS, put, record, showcase
 
 from haepo_bench.report.build import build_report
 from haepo_bench.report.document import ReportDocument
-from haepo_bench.report.figure_sheet import Picture, line_style
+from haepo_bench.report.figure_sheet import SavedFigure, line_style
 from haepo_bench.report.figures import file_names, suite_pictures
 from haepo_bench.report.files import Format, render, write_report
 from haepo_bench.report.page import adaptive, to_html
 from haepo_bench.report.styles import suite_styles
 from haepo_bench.report.tables import fixed, return_decimals
 from haepo_bench.results.store import Store
-from haepo_bench.text import csv_text, latex, markdown, plain, plain_lines, shorten
+from haepo_bench.text import (
+    csv_text,
+    latex,
+    markdown,
+    markdown_list,
+    markdown_table,
+    plain,
+    plain_lines,
+    shorten,
+)
 
 SCRIPT = "<script>alert(1)</script>"
 NASTY = f'{SCRIPT} $x^2$ & 50% #1 _u_ *b* `c` | \\cmd{{~}} [a](b) "q" 😀 \x1b[31m \u202e ' + "very long " * 30
@@ -31,7 +40,7 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> ReportDocument:
 
 
 @pytest.fixture(scope="module")
-def pictures(document: ReportDocument) -> dict[str, list[Picture]]:
+def pictures(document: ReportDocument) -> dict[str, list[SavedFigure]]:
     return suite_pictures(document.suites[0])
 
 
@@ -111,7 +120,7 @@ def test_csv_has_one_row_an_algorithm_and_full_precision(document: ReportDocumen
     assert pendulum["area_mean"] == ""
 
 
-def test_figures_are_one_a_task_and_axis_and_an_overview(pictures: dict[str, list[Picture]]) -> None:
+def test_figures_are_one_a_task_and_axis_and_an_overview(pictures: dict[str, list[SavedFigure]]) -> None:
     names = ("overview", "bandit_10-arm", "random-walk_20", "gym_CartPole-v1", "gym_Pendulum-v1")
     expected = {f"{name}-{x}" for name in names for x in ("steps", "seconds")} | {"intervals", "profiles"}
     expected |= {f"{name}-diagnostics" for name in names[1:]}
@@ -132,7 +141,7 @@ def test_figures_are_one_a_task_and_axis_and_an_overview(pictures: dict[str, lis
             continue
         assert "HAEPO (reading A, weighted)" in text
         if "overview" not in picture.name:
-            assert "of 3)" in text
+            assert "/3 seeds)" in text
 
 
 def test_a_task_alone_has_no_overview(tmp_path: Path) -> None:
@@ -156,7 +165,7 @@ def test_algorithms_look_different_and_the_same_everywhere(document: ReportDocum
     styles = suite_styles(document.suites[0])
     looks = {
         result.algorithm: {
-            str(line_style(styles, again.algorithm))
+            str(line_style(styles.of(again.algorithm)))
             for task in document.suites[0].tasks
             for again in task.algorithms
             if again.algorithm == result.algorithm
@@ -167,7 +176,7 @@ def test_algorithms_look_different_and_the_same_everywhere(document: ReportDocum
     assert len(set.union(*looks.values())) == len(KINDS)
 
 
-def test_the_same_store_gives_the_same_bytes(document: ReportDocument, pictures: dict[str, list[Picture]]) -> None:
+def test_the_same_store_gives_the_same_bytes(document: ReportDocument, pictures: dict[str, list[SavedFigure]]) -> None:
     again = suite_pictures(document.suites[0])
     assert again == pictures
     assert to_html(document, [again]) == to_html(document, [pictures])
@@ -184,7 +193,7 @@ def test_files_hold_what_was_rendered(tmp_path: Path) -> None:
     assert by_name[f"{picture.name}.svg"] == picture.svg
 
 
-def test_the_page_is_complete_in_itself(document: ReportDocument, pictures: dict[str, list[Picture]]) -> None:
+def test_the_page_is_complete_in_itself(document: ReportDocument, pictures: dict[str, list[SavedFigure]]) -> None:
     page = Page(to_html(document, [pictures]))
     # The program, and the data of the profiles and of each task's curves; their pictures for who runs no programs.
     assert page.tags.count("script") == 1 + 5
@@ -200,7 +209,7 @@ def test_the_page_is_complete_in_itself(document: ReportDocument, pictures: dict
         assert text in page.text
 
 
-def test_pictures_follow_the_readers_colour_scheme(pictures: dict[str, list[Picture]]) -> None:
+def test_pictures_follow_the_readers_colour_scheme(pictures: dict[str, list[SavedFigure]]) -> None:
     svg = adaptive(pictures["bandit/10-arm"][0].svg.decode())
     ElementTree.fromstring(svg)
     assert "prefers-color-scheme:dark" in svg
@@ -255,6 +264,13 @@ def test_escapes() -> None:
     assert [csv_text(text) for text in ("=1+1", "@x", "-x", "plain", "")] == ["'=1+1", "'@x", "'-x", "plain", ""]
     assert shorten("abcdefghij", 7) == "abcd…ij"
     assert shorten("abc", 3) == "abc"
+
+
+def test_markdown_tables() -> None:
+    table = markdown_table(["", "a", "b"], [["`x`", markdown("1|2"), "3"], ["y", "", "4"]], right=(1, 2))
+    assert table == "|  | a | b |\n| --- | ---: | ---: |\n| `x` | 1\\|2 | 3 |\n| y |  | 4 |"
+    assert markdown_table(["a"], []) == "| a |\n| --- |"
+    assert markdown_list(["a*", "b"]) == "- a\\*\n- b"
 
 
 def test_file_names_differ_and_are_safe() -> None:

@@ -12,9 +12,12 @@ from markupsafe import escape
 from synthetic_runs import FOOTNOTE, KINDS, put, put_plan, record, showcase
 
 from haepo_bench.report.build import build_report
-from haepo_bench.report.charts import Axis, LineChart, Series, assets, chart_fragment, script_json
-from haepo_bench.report.document import Band, ReportDocument
-from haepo_bench.report.dots import in_view, interval_plots
+from haepo_bench.report.chart_building import end_of_training
+from haepo_bench.report.chart_description import ChartAlgorithm, ChartAxis, ChartLine, LineChart, LinePanel, in_view
+from haepo_bench.report.charts import assets, chart_fragment, script_json
+from haepo_bench.report.document import ReportDocument, TaskResult
+from haepo_bench.report.document_numbers import Band
+from haepo_bench.report.dots import DotPlot, dot_plots
 from haepo_bench.report.figures import suite_pictures
 from haepo_bench.report.in_short import glance, leaders, mishaps
 from haepo_bench.report.page import to_html
@@ -97,9 +100,10 @@ def test_pictures_for_readers_without_a_script(document: ReportDocument) -> None
 
 def test_hostile_text_cannot_leave_a_chart() -> None:
     band = Band(mean=[0.0, 1.0], low=[None, None], high=[None, None], n=[1, 1])
-    series = Series(HOSTILE, HOSTILE, Look(0, 0, 0), {"x": [0.0, 1.0]}, {"y": band}, HOSTILE)
-    axes = {"x": [Axis("x", HOSTILE, HOSTILE)], "y": [Axis("y", HOSTILE, HOSTILE)]}
-    fragment = chart_fragment(LineChart(HOSTILE, **axes, series=[series], notes=[HOSTILE]), group=HOSTILE)
+    algorithm = ChartAlgorithm(HOSTILE, Look(0, 0, 0), HOSTILE, HOSTILE, HOSTILE)
+    x, y = (ChartAxis(key, HOSTILE, HOSTILE, HOSTILE) for key in "xy")
+    panel = LinePanel(HOSTILE, (x,), (y,), (ChartLine(HOSTILE, {"x": [0.0, 1.0]}, {"y": band}),))
+    fragment = chart_fragment(LineChart(HOSTILE, (algorithm,), (panel,), notes=(HOSTILE,)), group=HOSTILE)
     ((attributes, text),) = Elements(fragment).scripts
     assert attributes == {"type": "application/json"}
     assert "<" not in text
@@ -130,9 +134,15 @@ def test_wide_intervals_may_leave_the_picture() -> None:
     assert low < 5 < high
 
 
+def dots(document: ReportDocument, task: TaskResult) -> list[DotPlot]:
+    chart = end_of_training(task, suite_styles(document.suites[0]))
+    assert chart is not None
+    return dot_plots(chart)
+
+
 def test_dots_lie_where_the_numbers_say(document: ReportDocument) -> None:
     task = document.suites[0].tasks[0]
-    plot = interval_plots(task, suite_styles(document.suites[0]))[0]
+    plot = dots(document, task)[0]
     ((at_zero, _), (at_one, _)) = [tick for tick in plot.ticks if float(tick[1]) in (0.0, 1.0)]
     for row, result in zip(plot.rows, task.algorithms, strict=True):
         estimate = result.final_score
@@ -141,9 +151,9 @@ def test_dots_lie_where_the_numbers_say(document: ReportDocument) -> None:
         assert row.number == f"{estimate.mean:.2f}"
         expected = 10 * (at_zero + estimate.mean * (at_one - at_zero))
         assert float(row.dot.removeprefix("M").split()[0]) == pytest.approx(expected, abs=0.51)
-        assert row.rug.count("M") == len({run.measures["final_score"] for run in result.runs})
+        assert row.strokes.count("M") == len({run.measures["final_score"] for run in result.runs})
     unscored = next(task for task in document.suites[0].tasks if task.references is None)
-    assert [plot.button for plot in interval_plots(unscored, suite_styles(document.suites[0]))] == ["Final return"]
+    assert [plot.button for plot in dots(document, unscored)] == ["Final return"]
 
 
 def test_who_leads_in_words(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The page in headless Chromium, as a reader meets it."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -160,9 +161,9 @@ def test_axes_are_switched_in_all_charts(reader: Reader, document: ReportDocumen
     chart = reader.chart(f"Learning curves on {TASK}")
     steps = drawn(chart)
     assert set(steps) == set(KINDS)
-    assert label(chart, "x") == "training env steps a seed"
+    assert label(chart, "x") == "training env steps per seed"
     seen = [x_ticks(chart)]
-    for button, text in (("Wall seconds", "wall-clock seconds"), ("CPU seconds", "CPU seconds")):
+    for button, text in (("Wall seconds", "wall clock"), ("CPU seconds", "CPU seconds")):
         named(chart, button).click()
         assert named(chart, button).get_attribute("aria-pressed") == "true"
         assert named(chart, "Env steps").get_attribute("aria-pressed") == "false"
@@ -183,6 +184,21 @@ def test_axes_are_switched_in_all_charts(reader: Reader, document: ReportDocumen
     # Mark 0 has no place there: every line has one point less.
     assert {path.count("L") for path in drawn(chart).values()} == {path.count("L") - 1 for path in before.values()}
     assert "CPU seconds" in label(reader.chart("Learning curves on bandit/10-arm"), "x")
+
+
+def test_the_whole_view_is_that_of_the_data(reader: Reader, document: ReportDocument) -> None:
+    """The reference lines at 0 and 1 and the lines' ends are where the figures' limits put them as well."""
+    reader.open(document)
+    chart = reader.chart(f"Learning curves on {TASK}")
+    data = json.loads(reader.run("return arguments[0].querySelector('script').textContent", chart))
+    (left, right), (bottom, top) = data["x"][0]["view"], data["y"][0]["view"]
+    paths = "return [...arguments[0].querySelectorAll(arguments[1])].map((path) => path.getAttribute('d'))"
+    (axis,) = reader.run(paths, chart, "path.axis")
+    (x0, y1, y0, x1) = map(float, re.fullmatch(r"M([\d.]+) ([\d.]+)V([\d.]+)H([\d.]+)", axis).groups())  # type: ignore[union-attr]
+    guides = [float(path.split("H")[0].split()[1]) for path in reader.run(paths, chart, "path.guide")]
+    assert guides == pytest.approx([y0 - (level - bottom) / (top - bottom) * (y0 - y1) for level in (0, 1)], abs=0.1)
+    ends = [float(path.split("L")[-1].split()[0]) for path in drawn(chart).values()]
+    assert ends == pytest.approx([x0 + (50_000 - left) / (right - left) * (x1 - x0)] * len(KINDS), abs=0.1)
 
 
 def test_algorithms_are_hidden_and_singled_out(reader: Reader, document: ReportDocument) -> None:
@@ -217,7 +233,7 @@ def test_the_read_out_has_the_documents_numbers(reader: Reader, document: Report
     ActionChains(reader.driver).move_to_element_with_offset(svg, x, y).perform()
     (task,) = [task for task in document.suites[0].tasks if task.task == TASK]
     rows = [row.text.split() for row in chart.find_elements(By.CSS_SELECTOR, ".readout tr")]
-    assert chart.find_element(By.CSS_SELECTOR, ".readout caption").text == "20,000 training env steps a seed"
+    assert chart.find_element(By.CSS_SELECTOR, ".readout caption").text == "20,000 training env steps per seed"
     expected = []
     for result in task.algorithms:
         assert result.curve is not None

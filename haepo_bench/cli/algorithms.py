@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from haepo_bench import catalogue
 from haepo_bench.errors import UserError
+from haepo_bench.text import markdown_table
 
 if TYPE_CHECKING:
     from haepo_bench.results.record import Information
@@ -110,9 +111,8 @@ def _parameters(parameters: "Iterable[ParameterDescription]") -> str:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+    """Cells are Markdown, but for their strokes."""
+    return markdown_table(head, ([cell.replace("|", "\\|") for cell in row] for row in rows)) + "\n"
 
 
 def _information(definition: "AlgorithmDefinition") -> "Information | None":

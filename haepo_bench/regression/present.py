@@ -9,7 +9,7 @@ from haepo_bench.regression.baseline import Baseline
 from haepo_bench.regression.check import THRESHOLD, CellVerdict, Explanation, Verdict
 from haepo_bench.regression.recording import drop_since_first
 from haepo_bench.regression.verdict import MEANINGS, MIN_EFFECT, Judgement, Mark
-from haepo_bench.text import markdown, plain
+from haepo_bench.text import markdown, markdown_table, plain
 
 #: What needs somebody's attention comes first.
 _ORDER = (
@@ -119,20 +119,20 @@ def as_text(verdict: Verdict) -> str:
 
 def as_markdown(verdict: Verdict) -> str:
     """For a job summary or a comment in a pull request."""
+    rows = []
+    explained = []
+    for cell in in_order(verdict):
+        mark, *rest = _row(cell)
+        rows.append([f"`{mark}`", *map(markdown, rest)])
+        found = details(cell, verdict)
+        explained += [f"- `{mark}` **{markdown(plain(str(cell.key)))}**: {markdown('; '.join(found))}"] if found else []
     lines = [
         f"### {markdown(headline(verdict))}",
         "",
         f"Suite **{markdown(plain(verdict.suite))}** against the baseline of {markdown(verdict.against)}",
         "",
-        "| " + " | ".join(_HEADER) + " |",
-        "|" + "---|" * len(_HEADER),
+        markdown_table(_HEADER, rows),
     ]
-    explained = []
-    for cell in in_order(verdict):
-        mark, *rest = _row(cell)
-        lines.append("| " + " | ".join([f"`{mark}`", *map(markdown, rest)]) + " |")
-        found = details(cell, verdict)
-        explained += [f"- `{mark}` **{markdown(plain(str(cell.key)))}**: {markdown('; '.join(found))}"] if found else []
     if explained:
         lines += ["", *explained]
     return "\n".join([*lines, "", *(f"{markdown(line)}  " for line in _remarks(verdict)), ""])

@@ -10,19 +10,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from haepo_bench.report.document import (
-    CONFIDENCE,
-    Aggregate,
-    AggregateValue,
-    Band,
-    Basis,
-    Improvement,
-    LeftOut,
-    MissingRange,
-    Profile,
-    RunCount,
-    WithoutTask,
-)
+from haepo_bench.report.document import Aggregate, AggregateValue, Basis, Improvement, LeftOut, Profile, WithoutTask
+from haepo_bench.report.document_numbers import CONFIDENCE, Band, MissingRange, RunCount
 from haepo_bench.report.measured import (
     CONTROL_REASON,
     Extremes,

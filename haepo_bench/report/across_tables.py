@@ -2,20 +2,13 @@
 
 from collections.abc import Sequence
 
-from haepo_bench.report.document import (
-    AggregateValue,
-    AlgorithmResult,
-    Improvement,
-    Profile,
-    RunCount,
-    SuiteResult,
-    TaskResult,
-)
+from haepo_bench.report.document import AggregateValue, AlgorithmResult, Improvement, Profile, SuiteResult, TaskResult
+from haepo_bench.report.document_numbers import RunCount
 from haepo_bench.report.tables import (
     UNDEFINED,
-    Cell,
     Footnotes,
     Table,
+    TableCell,
     absences,
     absences_of,
     fixed,
@@ -76,7 +69,7 @@ def _aggregates(suite: SuiteResult) -> Table:
         rows.append(
             [
                 name_cell(results[name], footnotes),
-                Cell(_runs(values[0].runs)),
+                TableCell(_runs(values[0].runs)),
                 *(_value_cell(value) for value in values),
             ]
         )
@@ -113,7 +106,7 @@ def _without_tasks(suite: SuiteResult) -> Table:
     rows = [
         [
             name_cell(results[name], footnotes),
-            Cell(_runs(suite.aggregates[0].values[place].runs)),
+            TableCell(_runs(suite.aggregates[0].values[place].runs)),
             *(_without_cell(aggregate.values[place]) for aggregate in suite.aggregates),
         ]
         for place, name in enumerate(suite.basis.algorithms)
@@ -138,7 +131,7 @@ def _profiles(suite: SuiteResult) -> Table:
     rows = [
         [
             name_cell(results[profile.algorithm], footnotes),
-            Cell(_runs(profile.runs)),
+            TableCell(_runs(profile.runs)),
             *(_share_cell(profile, threshold) for threshold in SHOWN_THRESHOLDS),
         ]
         for profile in suite.profiles
@@ -210,40 +203,40 @@ def _improvement_table(
     )
 
 
-def _improvement_cell(found: Improvement | None) -> Cell:
+def _improvement_cell(found: Improvement | None) -> TableCell:
     if found is None or found.probability is None:
-        return Cell(UNDEFINED)
+        return TableCell(UNDEFINED)
     details = (
         [f"[{fixed(found.low, 2)}, {fixed(found.high, 2)}]"] if found.low is not None and found.high is not None else []
     )
     if found.lowest is not None and found.highest is not None:
         details.append(f"runs: {_runs(found.candidate_runs)} and {_runs(found.baseline_runs)}")
         details.append(f"{fixed(found.lowest, 2)} to {fixed(found.highest, 2)} had none been missing")
-    return Cell(fixed(found.probability, 2), "; ".join(details))
+    return TableCell(fixed(found.probability, 2), "; ".join(details))
 
 
-def _value_cell(value: AggregateValue) -> Cell:
+def _value_cell(value: AggregateValue) -> TableCell:
     if value.value is None:
-        return Cell(UNDEFINED)
+        return TableCell(UNDEFINED)
     if value.low is None or value.high is None:
-        return Cell(fixed(value.value, 2), "[none]")
-    return Cell(fixed(value.value, 2), f"[{fixed(value.low, 2)}, {fixed(value.high, 2)}]")
+        return TableCell(fixed(value.value, 2), "[none]")
+    return TableCell(fixed(value.value, 2), f"[{fixed(value.low, 2)}, {fixed(value.high, 2)}]")
 
 
-def _without_cell(value: AggregateValue) -> Cell:
+def _without_cell(value: AggregateValue) -> TableCell:
     low, high = value.lowest_without, value.highest_without
     if low is None or high is None:
-        return Cell(UNDEFINED)
-    return Cell(f"{fixed(low.value, 2)} to {fixed(high.value, 2)}", f"without {low.task}; without {high.task}")
+        return TableCell(UNDEFINED)
+    return TableCell(f"{fixed(low.value, 2)} to {fixed(high.value, 2)}", f"without {low.task}; without {high.task}")
 
 
-def _share_cell(profile: Profile, threshold: float) -> Cell:
+def _share_cell(profile: Profile, threshold: float) -> TableCell:
     place = profile.thresholds.index(min(profile.thresholds, key=lambda each: abs(each - threshold)))
     share, low, high = (ends[place] for ends in (profile.band.mean, profile.band.low, profile.band.high))
     if share is None:
-        return Cell(UNDEFINED)
+        return TableCell(UNDEFINED)
     detail = "[n = 1]" if low is None or high is None else f"[{fixed(low, 2)}, {fixed(high, 2)}]"
-    return Cell(fixed(share, 2), detail)
+    return TableCell(fixed(share, 2), detail)
 
 
 def _basis_notes(suite: SuiteResult) -> list[str]:

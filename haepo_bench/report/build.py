@@ -13,22 +13,21 @@ from haepo_bench.report.across import across, improvements
 from haepo_bench.report.claims import scorecard
 from haepo_bench.report.damaged import damaged_files
 from haepo_bench.report.document import (
+    AlgorithmInformation,
     AlgorithmResult,
     Curve,
     DiagnosticColumn,
     DivergedRun,
-    Estimate,
     Improvement,
-    Information,
-    MissingRange,
-    MissingRun,
     NotShownRuns,
     ReportDocument,
     RunRow,
+    RunWithoutResult,
     Seeds,
     SuiteResult,
     TaskResult,
 )
+from haepo_bench.report.document_numbers import MeanEstimate, MissingRange
 from haepo_bench.report.estimates import band, estimate_of
 from haepo_bench.report.measured import Columns, extremes, family, measure, number, numbers
 from haepo_bench.report.overoptimisation import overoptimisation
@@ -168,7 +167,7 @@ def _algorithm(
     done = runs["status"] == "done"
     scored = sample is not None and sample.references is not None
 
-    def estimate(name: str) -> Estimate:
+    def estimate(name: str) -> MeanEstimate:
         return estimate_of(runs[name][shown])
 
     return AlgorithmResult(
@@ -177,7 +176,7 @@ def _algorithm(
         label=plain(known.label if known else cell.uses),
         footnote=plain(known.footnote) if known else "",
         notes=[plain(note) for note in sample.notes] if sample else [],
-        information=Information(
+        information=AlgorithmInformation(
             told=known.told if known else None,
             critic=known.critic if known else None,
             discount=known.discount if known else None,
@@ -191,7 +190,9 @@ def _algorithm(
                 DivergedRun(seed=int(runs["seed"][i]), reason=plain(str(runs["reason"][i])))
                 for i in np.flatnonzero(runs["status"] == "diverged")
             ],
-            missing=[MissingRun(seed=run.seed, status=run.status, reason=plain(run.reason)) for run in cell.absent],
+            missing=[
+                RunWithoutResult(seed=run.seed, status=run.status, reason=plain(run.reason)) for run in cell.absent
+            ],
             exploratory=list(cell.added),
         ),
         final_score=estimate("final_score") if scored else None,

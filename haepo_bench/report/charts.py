@@ -1,161 +1,22 @@
 """Line charts for pages, which static/chart.js draws: data as JSON beside a picture for readers without a script.
 
-A chart is told everything here; it fetches nothing. Charts of one group share which series are shown and which axes.
+The script gets everything here and fetches nothing. Charts of one group share which lines are shown and which axes.
 """
 
 import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any, NamedTuple
 
 from markupsafe import Markup, escape
 
-from haepo_bench.report.document import AlgorithmResult, Band, SuiteResult, TaskResult
-from haepo_bench.report.styles import COLOURS, DARK_COLOURS, DASHES, MARKERS, Look, Styles
-from haepo_bench.report.tables import Footnotes, kind, return_decimals
-
-BAND = "95 % skewness-corrected t interval at each mark (none for one seed)"
+from haepo_bench.report.chart_description import ChartAxis, Limits, LineChart
+from haepo_bench.report.styles import COLOURS, DARK_COLOURS, DASHES, MARKERS
 
 _SCRIPTS = ("scales.js", "drawing.js", "group.js", "picture.js", "chart.js", "page.js")
 _SHEETS = ("page.css", "chart.css")
-
-
-class Axis(NamedTuple):
-    """What can be drawn along an axis.
-
-    Args:
-        key: under which series hold it.
-        button: one or two words for the switch between axes.
-        label: with unit.
-        decimals: of its numbers when they are read off; None: as many as distinguish them.
-        guides: levels that get a line.
-        limits: what is always in view; None: what the series need.
-        log: of an x axis: it starts at 0, and may be shown logarithmically without what lies there.
-    """
-
-    key: str
-    button: str
-    label: str
-    decimals: int | None = None
-    guides: Sequence[float] = ()
-    limits: tuple[float, float] | None = None
-    log: bool = False
-
-
-class Series(NamedTuple):
-    """One line with its band.
-
-    Args:
-        name: in legend and labels, there followed by `mark`, which points to one of the chart's notes.
-        detail: what else the legend says of it.
-        x: for each x axis that it has, its position at every mark; None where undefined.
-        y: for each y axis that it has, its mean and interval at every mark.
-    """
-
-    name: str
-    detail: str
-    look: Look
-    x: Mapping[str, Sequence[float | None]]
-    y: Mapping[str, Band]
-    mark: str = ""
-
-
-class LineChart(NamedTuple):
-    """A chart; the first x and y axis are shown first.
-
-    Args:
-        notes: lines below it.
-        ends: whether the lines' right ends carry their names; no help where all lines end at one place, or far from
-            the right edge.
-    """
-
-    title: str
-    x: Sequence[Axis]
-    y: Sequence[Axis]
-    series: Sequence[Series]
-    notes: Sequence[str] = ()
-    ends: bool = True
-
-
-def curve_chart(task: TaskResult, styles: Styles) -> LineChart | None:
-    """Learning curves of all algorithms on a task; None where no run has a result."""
-    results = [(result, result.curve) for result in task.algorithms if result.curve]
-    if not results:
-        return None
-    footnotes = Footnotes(result for result, _ in results)
-    series = []
-    for result, curve in results:
-        times: dict[str, Sequence[float | None]] = {
-            "env_steps": curve.env_steps,
-            "wall_seconds": curve.wall_seconds,
-            "cpu_seconds": curve.cpu_seconds,
-        }
-        bands = {"score": curve.score, "eval_return": curve.eval_return}
-        series.append(
-            Series(
-                name=result.algorithm,
-                detail=kind_and_seeds(result),
-                look=styles.of(result.algorithm),
-                x={key: values for key, values in times.items() if any(value is not None for value in values)},
-                y={key: band for key, band in bands.items() if band is not None},
-                mark=footnotes.marker(result),
-            )
-        )
-    decimals = return_decimals([result.final_return for result, _ in results])
-    x_axes = [
-        Axis("env_steps", "Env steps", "training env steps a seed", 0, log=True),
-        Axis("wall_seconds", "Wall seconds", "wall-clock seconds of training a seed", log=True),
-        Axis("cpu_seconds", "CPU seconds", "CPU seconds of training a seed", log=True),
-    ]
-    y_axes = [
-        Axis("score", "Score", "score (0: random, 1: solved)", 3, (0, 1), (0, 1)),
-        Axis("eval_return", "Return", "evaluation return", decimals),
-    ]
-    return LineChart(
-        title=f"Learning curves on {task.task}",
-        x=[axis for axis in x_axes if any(axis.key in each.x for each in series)],
-        y=[axis for axis in y_axes if any(axis.key in each.y for each in series)],
-        series=series,
-        notes=[f"Sampled policy. Line: mean over seeds. Band: {BAND}.", *footnotes.lines],
-    )
-
-
-def kind_and_seeds(result: AlgorithmResult) -> str:
-    """What the legend says of an algorithm on a task beside its name."""
-    seeds = f"{len(result.seeds.shown)}/{len(result.seeds.planned)} seeds"
-    return ", ".join(filter(None, (kind(result), seeds)))
-
-
-def profile_chart(suite: SuiteResult, styles: Styles) -> LineChart | None:
-    """Performance profiles of all algorithms over a suite's tasks; None where there are none."""
-    if not suite.profiles:
-        return None
-    results = {result.algorithm: result for task in suite.tasks for result in task.algorithms}
-    footnotes = Footnotes(results[profile.algorithm] for profile in suite.profiles)
-    series = [
-        Series(
-            name=profile.algorithm,
-            detail=f"{profile.runs.shown}/{profile.runs.planned} runs",
-            look=styles.of(profile.algorithm),
-            x={"threshold": profile.thresholds},
-            y={"share": profile.band},
-            mark=footnotes.marker(results[profile.algorithm]),
-        )
-        for profile in suite.profiles
-    ]
-    return LineChart(
-        title="Performance profiles: the share of runs whose final score is above each threshold",
-        x=[Axis("threshold", "Score", "final score τ (0: random, 1: solved)", 2)],
-        y=[Axis("share", "Share", "share of runs with a final score above τ", 3, limits=(0, 1))],
-        series=series,
-        notes=[
-            "Tasks weighted by family. Band: pointwise 95 % interval (Wilson's, combined over tasks).",
-            *footnotes.lines,
-        ],
-        ends=False,
-    )
 
 
 def chart_fragment(chart: LineChart, *, group: str, fallback: Markup | None = None) -> Markup:
@@ -171,21 +32,21 @@ def chart_fragment(chart: LineChart, *, group: str, fallback: Markup | None = No
 
 
 def chart_data(chart: LineChart) -> dict[str, Any]:
-    """What the script is told: axes, and for each series its look, positions and [mean, low, high, n] by axis."""
-    return {
-        "title": chart.title,
-        "ends": chart.ends,
-        "x": [_axis(axis) for axis in chart.x],
-        "y": [_axis(axis) for axis in chart.y],
-        "series": [
+    """What the script gets for a chart of one panel: axes, and each line's look, positions and [mean, low, high, n]."""
+    (panel,) = chart.panels
+    algorithms = {each.name: each for each in chart.algorithms}
+    series = []
+    for line in panel.lines:
+        algorithm = algorithms[line.algorithm]
+        series.append(
             {
-                "name": each.name,
-                "mark": each.mark,
-                "detail": each.detail,
-                "colour": each.look.colour,
-                "dash": DASHES[each.look.dash],
-                "marker": MARKERS[each.look.marker],
-                "x": {key: _rounded(values) for key, values in each.x.items()},
+                "name": algorithm.name,
+                "mark": algorithm.mark,
+                "detail": ", ".join(filter(None, (algorithm.kind, algorithm.counted))),
+                "colour": algorithm.look.colour,
+                "dash": DASHES[algorithm.look.dash],
+                "marker": MARKERS[algorithm.look.marker],
+                "x": {key: _rounded(values) for key, values in line.x.items()},
                 "y": {
                     key: {
                         "mean": _rounded(band.mean),
@@ -193,22 +54,28 @@ def chart_data(chart: LineChart) -> dict[str, Any]:
                         "high": _rounded(band.high),
                         "n": list(band.n),
                     }
-                    for key, band in each.y.items()
+                    for key, band in line.y.items()
                 },
             }
-            for each in chart.series
-        ],
+        )
+    return {
+        "title": chart.title,
+        "ends": chart.end_labels,
+        "x": [_axis(axis, panel.x_view(axis)) for axis in panel.x],
+        "y": [_axis(axis, panel.y_view(axis)) for axis in panel.y],
+        "series": series,
     }
 
 
-def _axis(axis: Axis) -> dict[str, Any]:
+def _axis(axis: ChartAxis, view: Limits) -> dict[str, Any]:
     return {
         "key": axis.key,
         "button": axis.button,
-        "label": axis.label,
+        "label": axis.title,
         "decimals": axis.decimals,
         "guides": list(axis.guides),
         "limits": axis.limits,
+        "view": view,
         "log": axis.log,
     }
 

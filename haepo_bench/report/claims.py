@@ -7,15 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from haepo_bench.report.document import (
-    ClaimResult,
-    Comparison,
-    LeftOutTask,
-    Reading,
-    RunCount,
-    Scorecard,
-    SecondLook,
-)
+from haepo_bench.report.document_numbers import RunCount
+from haepo_bench.report.document_scorecard import ClaimResult, Comparison, LeftOutTask, Reading, Scorecard, SecondLook
 from haepo_bench.report.measured import (
     CONTROL_REASON,
     Extremes,
@@ -39,7 +32,7 @@ Array = NDArray[Any]
 STATUS = "provisional (untuned)"
 
 
-class Look(NamedTuple):
+class SecondaryMeasure(NamedTuple):
     """A measure beside the primary one.
 
     Args:
@@ -66,35 +59,35 @@ class Claim(NamedTuple):
     name: str
     measure: str
     absent: str
-    looks: tuple[Look, ...] = ()
+    looks: tuple[SecondaryMeasure, ...] = ()
     at_par: bool = False
 
 
 _NO_SCORE = "it has no reference returns, so no score"
 CLAIMS = (
-    Claim("converges fast", "area", _NO_SCORE, (Look("time_to_threshold", "time_to_threshold"),)),
+    Claim("converges fast", "area", _NO_SCORE, (SecondaryMeasure("time_to_threshold", "time_to_threshold"),)),
     Claim(
         "explores thoroughly",
         "relative_coverage",
         "no coverage relative to a uniform policy is counted there",
         (
-            Look("goals_retained", "goals_retained"),
-            Look("first_success_sooner_than_uniform", "first_success_sooner", rate=True),
+            SecondaryMeasure("goals_retained", "goals_retained"),
+            SecondaryMeasure("first_success_sooner_than_uniform", "first_success_sooner", rate=True),
         ),
     ),
     Claim(
         "aligns with true rewards",
         "reward_alignment",
         "it has no probe set",
-        (Look("clean_score_under_noise_and_proxy", "final_score", ("noise", "proxy")),),
+        (SecondaryMeasure("clean_score_under_noise_and_proxy", "final_score", ("noise", "proxy")),),
     ),
     Claim(
         "robust",
         "cvar",
         _NO_SCORE,
         (
-            Look("collapse_rate", "collapse", rate=True),
-            Look("final_score_under_noise_and_scale", "final_score", ("noise", "scale")),
+            SecondaryMeasure("collapse_rate", "collapse", rate=True),
+            SecondaryMeasure("final_score_under_noise_and_scale", "final_score", ("noise", "scale")),
         ),
     ),
     Claim("better or at par", "final_score", _NO_SCORE, at_par=True),
@@ -281,7 +274,9 @@ def _looks(claim: Claim, table: Table, seen: Extremes, pair: tuple[str, str], ta
     return [look for each in claim.looks if (look := _look(each, table, seen, pair, tasks)) is not None]
 
 
-def _look(look: Look, table: Table, seen: Extremes, pair: tuple[str, str], tasks: Sequence[str]) -> SecondLook | None:
+def _look(
+    look: SecondaryMeasure, table: Table, seen: Extremes, pair: tuple[str, str], tasks: Sequence[str]
+) -> SecondLook | None:
     """A second measure over those of the tasks that have it; None where none has."""
     own = [
         task

@@ -24,7 +24,7 @@ from haepo_bench.report.compare_document import (
 )
 from haepo_bench.report.compare_tests import adjusted, compare_measure
 from haepo_bench.report.damaged import damaged_files
-from haepo_bench.report.document import DamagedFile, DivergedRun, MissingRun, NotShownRuns
+from haepo_bench.report.document import DamagedFile, DivergedRun, NotShownRuns, RunWithoutResult
 from haepo_bench.report.estimates import band, estimate_of
 from haepo_bench.report.measured import Columns, number, numbers
 from haepo_bench.results.declared_columns import clocks
@@ -223,7 +223,7 @@ def _cell_side(side: _Side, cost: Mapping[str, float | None], scored: bool) -> C
             DivergedRun(seed=int(runs["seed"][i]), reason=plain(str(runs["reason"][i])))
             for i in np.flatnonzero(runs["status"] == "diverged")
         ],
-        missing=[MissingRun(seed=run.seed, status=run.status, reason=plain(run.reason)) for run in cell.absent],
+        missing=[RunWithoutResult(seed=run.seed, status=run.status, reason=plain(run.reason)) for run in cell.absent],
         cost=dict(cost),
         curve=_curve(side, scored) if cell.runs else None,
     )

@@ -5,9 +5,10 @@ The classes are the schema; docs/how-to/compare.md describes it in words. Number
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from haepo_bench.report.document import CONFIDENCE, Band, DamagedFile, DivergedRun, Estimate, MissingRun, NotShownRuns
+from haepo_bench.report.document import DamagedFile, DivergedRun, NotShownRuns, RunWithoutResult
+from haepo_bench.report.document_numbers import CONFIDENCE, Band, DocumentModel, MeanEstimate
 
 #: Raised when a reader of the JSON would have to change.
 COMPARE_FORMAT_VERSION = 1
@@ -18,11 +19,7 @@ POWER = 0.8
 Outcome = Literal["better", "worse", "no difference shown", "identical", "not tested"]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Change(_Model):
+class Change(DocumentModel):
     """A setting that is not the same on both sides."""
 
     key: str = Field(description="keys joined by dots")
@@ -30,7 +27,7 @@ class Change(_Model):
     b: str | None
 
 
-class ComparedCurve(_Model):
+class ComparedCurve(DocumentModel):
     """One side's learning curve."""
 
     env_steps: list[float]
@@ -38,7 +35,7 @@ class ComparedCurve(_Model):
     values: Band = Field(description="scores where both sides have the same references, else returns")
 
 
-class CellSide(_Model):
+class CellSide(DocumentModel):
     """What one side has of a cell."""
 
     settings_hash: str
@@ -46,17 +43,17 @@ class CellSide(_Model):
     planned: int
     shown: int = Field(description="runs with a result: done or diverged")
     diverged: list[DivergedRun]
-    missing: list[MissingRun]
+    missing: list[RunWithoutResult]
     cost: dict[str, float | None] = Field(description="mean over the runs shown")
     curve: ComparedCurve | None = Field(description="null where no run has a result")
 
 
-class MeasureComparison(_Model):
+class MeasureComparison(DocumentModel):
     """One number of a cell, on both sides."""
 
     measure: str
-    a: Estimate
-    b: Estimate
+    a: MeanEstimate
+    b: MeanEstimate
     difference: float | None = Field(description="mean of B less mean of A; 0 where identical")
     low: float | None = Field(description="95 % skewness-corrected t interval of the difference")
     high: float | None
@@ -72,7 +69,7 @@ class MeasureComparison(_Model):
     outcome: Outcome
 
 
-class CostRatios(_Model):
+class CostRatios(DocumentModel):
     """B over A of means over runs; null where either is unknown or zero."""
 
     wall_seconds: float | None
@@ -80,7 +77,7 @@ class CostRatios(_Model):
     peak_memory_bytes: float | None
 
 
-class CellComparison(_Model):
+class CellComparison(DocumentModel):
     """One algorithm on one task, on both sides."""
 
     task: str
@@ -98,7 +95,7 @@ class CellComparison(_Model):
     cost_ratios: CostRatios
 
 
-class OneSided(_Model):
+class OneSided(DocumentModel):
     """A cell that only one side has."""
 
     task: str
@@ -107,7 +104,7 @@ class OneSided(_Model):
     planned: int
 
 
-class SideInformation(_Model):
+class SideInformation(DocumentModel):
     """Where the runs of one side come from: each distinct value among the runs shown."""
 
     label: str = Field(description="the folder as it was named")
@@ -118,7 +115,7 @@ class SideInformation(_Model):
     imported: int = Field(description="runs that were imported")
 
 
-class SuiteComparison(_Model):
+class SuiteComparison(DocumentModel):
     """One suite on both sides."""
 
     suite_a: str
@@ -132,7 +129,7 @@ class SuiteComparison(_Model):
     not_shown_b: list[NotShownRuns]
 
 
-class CompareDocument(_Model):
+class CompareDocument(DocumentModel):
     """The whole comparison."""
 
     format_version: int = COMPARE_FORMAT_VERSION

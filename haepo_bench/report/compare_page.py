@@ -1,16 +1,20 @@
 """A comparison as one HTML page that needs no network: style, program and data all inside."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from haepo_bench.report import compare_tables as words
-from haepo_bench.report.charts import Axis, LineChart, Series, assets, chart_fragment
+from haepo_bench.report.chart_building import ENV_STEPS, RETURN, SCORE, WALL_SECONDS
+from haepo_bench.report.chart_description import ChartAlgorithm, ChartLine, LineChart, LinePanel
+from haepo_bench.report.charts import assets, chart_fragment
 from haepo_bench.report.compare_document import CellComparison, CompareDocument
 from haepo_bench.report.compare_writers import cost_row, row
 from haepo_bench.report.styles import COLOURS, Look
-from haepo_bench.report.tables import Cell, Table, return_decimals
+from haepo_bench.report.tables import Table, TableCell, return_decimals
 
 #: Algorithms in one chart: each has two lines, and more than eight cannot be told apart.
 _TOGETHER = 4
@@ -63,53 +67,47 @@ def _table(task: str, cells: list[CellComparison]) -> Table:
     return Table(task, columns, [[_cell(text) for text in row(cell)[1:]] for cell in cells], [])
 
 
-def _cell(text: str) -> Cell:
+def _cell(text: str) -> TableCell:
     """A number with what stands behind it in brackets, smaller."""
     for bracket in (" [", " ("):
         head, found, tail = text.partition(bracket)
         if found:
-            return Cell(head, bracket.strip() + tail)
-    return Cell(text)
+            return TableCell(head, bracket.strip() + tail)
+    return TableCell(text)
 
 
 def _cost_table(task: str, cells: list[CellComparison]) -> Table:
     columns = ["Algorithm", *(f"{title}, B / A" for title in words.COST_RATIOS.values()), "Detectable final difference"]
-    return Table(f"{task}: cost", columns, [[Cell(text) for text in cost_row(cell)[1:]] for cell in cells], [])
+    return Table(f"{task}: cost", columns, [[TableCell(text) for text in cost_row(cell)[1:]] for cell in cells], [])
 
 
 def _chart(task: str, cells: list[CellComparison], group: str) -> Markup:
     scored = cells[0].final.measure == "final_score"
-    series = [
-        Series(
-            name=f"{cell.algorithm} ({side})",
-            detail=f"{words.seeds(own)} seeds",
-            look=Look(number % len(COLOURS), _DASHES[side], _DASHES[side]),
-            x={
-                name: values
-                for name, values in (("env_steps", own.curve.env_steps), ("wall_seconds", own.curve.wall_seconds))
-                if any(value is not None for value in values)
-            },
-            y={"value": own.curve.values},
-        )
-        for number, cell in enumerate(cells)
-        for side, own in (("A", cell.a), ("B", cell.b))
-        if own.curve
-    ]
-    x = [
-        Axis("env_steps", "Env steps", "training env steps a seed", 0),
-        Axis("wall_seconds", "Wall seconds", "wall-clock seconds of training a seed"),
-    ]
+    algorithms, lines = [], []
+    for number, cell in enumerate(cells):
+        for side, own in (("A", cell.a), ("B", cell.b)):
+            if own.curve is None:
+                continue
+            name, look = f"{cell.algorithm} ({side})", Look(number % len(COLOURS), _DASHES[side], _DASHES[side])
+            times: dict[str, Sequence[float | None]] = {
+                "env_steps": own.curve.env_steps,
+                "wall_seconds": own.curve.wall_seconds,
+            }
+            algorithms.append(ChartAlgorithm(name, look, counted=f"{words.seeds(own)} seeds"))
+            lines.append(
+                ChartLine(
+                    name,
+                    x={key: values for key, values in times.items() if any(value is not None for value in values)},
+                    y={"value": own.curve.values},
+                )
+            )
     decimals = return_decimals([estimate for cell in cells for estimate in (cell.final.a, cell.final.b)])
-    y = (
-        Axis("value", "Score", "score (0: random, 1: solved)", 3, (0, 1), (0, 1))
-        if scored
-        else Axis("value", "Return", "evaluation return", decimals)
-    )
+    y = replace(SCORE, key="value") if scored else replace(RETURN, key="value", decimals=decimals)
+    x = tuple(axis for axis in (ENV_STEPS, WALL_SECONDS) if any(axis.key in each.x for each in lines))
     chart = LineChart(
         title=f"Learning curves on {task}: A whole, B dashed; bands are 95 % intervals",
-        x=[axis for axis in x if any(axis.key in each.x for each in series)],
-        y=[y],
-        series=series,
+        algorithms=tuple(algorithms),
+        panels=(LinePanel(task, x, (y,), tuple(lines)),),
     )
     missing = Markup("<p>Without JavaScript this chart is not shown; the table has its numbers.</p>")
     return chart_fragment(chart, group=group, fallback=missing)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from haepo_bench.report import compare_tables as words
 from haepo_bench.report.compare_document import CellComparison, CompareDocument
-from haepo_bench.text import markdown
+from haepo_bench.text import markdown, markdown_list, markdown_table
 from haepo_bench.wording import many
 
 #: GitHub takes 65,536 characters a comment.
@@ -24,14 +24,14 @@ def to_markdown(document: CompareDocument) -> str:
     blocks.append(_table(first) if first else "Nothing is better or worse.")
     omissions = words.omission_lines(document)
     if omissions:
-        blocks.append(_list(_first(omissions, 20)))
+        blocks.append(markdown_list(_first(omissions, 20)))
     blocks += _folded(many(len(rest), "other cell"), _table(rest)) if rest else []
     lines = [line for cell in words.cells(document) for line in words.cell_lines(cell)]
-    blocks += _folded("Settings, missing and diverged runs", _list(_first(lines, 100))) if lines else []
+    blocks += _folded("Settings, missing and diverged runs", markdown_list(_first(lines, 100))) if lines else []
     blocks += _folded("Cost", _cost_table(words.cells(document)))
     blocks += _folded(
         "Where this comes from, and how to read it",
-        _list([*words.source_lines(document), *words.method_lines(document)]),
+        markdown_list([*words.source_lines(document), *words.method_lines(document)]),
     )
     text = "\n\n".join(blocks) + "\n"
     if len(text) <= MAX_CHARACTERS:
@@ -39,7 +39,7 @@ def to_markdown(document: CompareDocument) -> str:
     short = [*blocks[:2], _table(first[:60]) if first else blocks[2]]
     left = many(len(words.cells(document)) - min(len(first), 60), "more cell")
     left += " left out here: see --format json or html."
-    return "\n\n".join([*short, left, _list(words.source_lines(document))]) + "\n"
+    return "\n\n".join([*short, left, markdown_list(words.source_lines(document))]) + "\n"
 
 
 def _first(lines: list[str], n: int) -> list[str]:
@@ -50,17 +50,8 @@ def _folded(title: str, content: str) -> list[str]:
     return [f"<details><summary>{markdown(title)}</summary>", content, "</details>"]
 
 
-def _list(lines: Sequence[str]) -> str:
-    return "\n".join(f"- {markdown(line)}" for line in lines)
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
 def _table(cells: Sequence[CellComparison]) -> str:
-    lines = [_row(_COLUMNS), _row(["---", "---", *["---:"] * 8, "---"])]
-    return "\n".join([*lines, *(_row([markdown(text) for text in row(cell)]) for cell in cells)])
+    return markdown_table(_COLUMNS, [[*map(markdown, row(cell))] for cell in cells], right=range(2, len(_COLUMNS) - 1))
 
 
 def row(cell: CellComparison) -> list[str]:
@@ -83,8 +74,7 @@ def row(cell: CellComparison) -> list[str]:
 
 def _cost_table(cells: Sequence[CellComparison]) -> str:
     titles = ["Task", "Algorithm", *(f"{title} B / A" for title in words.COST_RATIOS.values()), "Detectable, final"]
-    lines = [_row(titles), _row(["---", "---", *["---:"] * (len(titles) - 2)])]
-    return "\n".join([*lines, *(_row([markdown(text) for text in cost_row(cell)]) for cell in cells)])
+    return markdown_table(titles, [[*map(markdown, cost_row(cell))] for cell in cells], right=range(2, len(titles)))
 
 
 def cost_row(cell: CellComparison) -> list[str]:

@@ -5,15 +5,9 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from haepo_bench.report.document import (
-    AlgorithmResult,
-    Comparison,
-    Estimate,
-    Improvement,
-    ReportDocument,
-    SuiteResult,
-    TaskResult,
-)
+from haepo_bench.report.document import AlgorithmResult, Improvement, ReportDocument, SuiteResult, TaskResult
+from haepo_bench.report.document_numbers import MeanEstimate
+from haepo_bench.report.document_scorecard import Comparison
 from haepo_bench.report.tables import absences, omissions
 from haepo_bench.results.columns import COLUMNS, MEASURED
 from haepo_bench.results.declared_columns import in_order
@@ -89,7 +83,7 @@ def _result_row(suite: SuiteResult, task: TaskResult, result: AlgorithmResult, d
     ]
 
 
-def _estimate(estimate: Estimate | None) -> list[Any]:
+def _estimate(estimate: MeanEstimate | None) -> list[Any]:
     return [estimate.mean, estimate.low, estimate.high, estimate.n] if estimate else [None] * 4
 
 

@@ -1,44 +1,21 @@
 """The report as data: what every output format shows, and what `--format json` prints.
 
-The classes are the schema; docs/reference/results-format.md describes it in words. Numbers that are undefined are null.
+The classes are the schema; docs/reference/report-format.md describes it in words. Numbers that are undefined are null.
 """
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from haepo_bench.report.document_numbers import CONFIDENCE, Band, DocumentModel, MeanEstimate, MissingRange, RunCount
+from haepo_bench.report.document_scorecard import Scorecard
 from haepo_bench.results.record import References
-from haepo_bench.statistics.verdicts import ALPHA, Verdict
 
 #: Raised when a reader of the JSON would have to change.
 REPORT_FORMAT_VERSION = 2
 
-CONFIDENCE = 0.95
 
-
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Estimate(_Model):
-    """A mean over seeds with its 95 % skewness-corrected t interval."""
-
-    mean: float | None
-    low: float | None = Field(description="null where fewer than two seeds have a value")
-    high: float | None = Field(description="null where fewer than two seeds have a value")
-    n: int = Field(description="seeds that the mean rests on")
-
-
-class Band(_Model):
-    """An estimate at every mark; lists of equal length."""
-
-    mean: list[float | None]
-    low: list[float | None]
-    high: list[float | None]
-    n: list[int]
-
-
-class Curve(_Model):
+class Curve(DocumentModel):
     """A learning curve over seeds."""
 
     env_steps: list[float] = Field(description="the marks: training env steps a seed")
@@ -50,16 +27,16 @@ class Curve(_Model):
     eval_return: Band = Field(description="of the sampled policy")
 
 
-class Rewards(_Model):
+class Rewards(DocumentModel):
     """Gold and proxy reward at one mark."""
 
     env_steps: float
     sqrt_kl: float | None
-    gold: Estimate
-    proxy: Estimate
+    gold: MeanEstimate
+    proxy: MeanEstimate
 
 
-class Overoptimisation(_Model):
+class Overoptimisation(DocumentModel):
     """Gold and proxy reward by the distance from the initial policy; lists are as long as the curve."""
 
     sqrt_kl: list[float | None] = Field(
@@ -71,21 +48,16 @@ class Overoptimisation(_Model):
     start: Rewards
     peak: Rewards = Field(description="where the mean gold reward is highest")
     end: Rewards
-    fall: Estimate | None = Field(description="gold reward at the peak less that at the end; null where they are one")
-    gap: Estimate = Field(
+    fall: MeanEstimate | None = Field(
+        description="gold reward at the peak less that at the end; null where they are one"
+    )
+    gap: MeanEstimate = Field(
         description="rise of the proxy from start to end less that of gold, each in standard deviations over the "
         "initial policy's responses; of no seed where one of these is 0 or not recorded"
     )
 
 
-class MissingRange(_Model):
-    """What a mean would be if all runs without a value had the lowest, or the highest, seen on the task."""
-
-    lowest: float
-    highest: float
-
-
-class MissingRun(_Model):
+class RunWithoutResult(DocumentModel):
     """A run that was asked for and has no result."""
 
     seed: int
@@ -93,27 +65,27 @@ class MissingRun(_Model):
     reason: str
 
 
-class DivergedRun(_Model):
+class DivergedRun(DocumentModel):
     """A run that became non-finite: a result, with score 0 from then on."""
 
     seed: int
     reason: str
 
 
-class Seeds(_Model):
+class Seeds(DocumentModel):
     """What an algorithm's numbers on a task rest on."""
 
     planned: list[int]
     shown: list[int] = Field(description="done or diverged")
     diverged: list[DivergedRun]
-    missing: list[MissingRun]
+    missing: list[RunWithoutResult]
     exploratory: list[int] = Field(
         description="of those shown, the seeds made under another declaration than the first ones here: added after a "
         "look at results was possible"
     )
 
 
-class Information(_Model):
+class AlgorithmInformation(DocumentModel):
     """What the algorithm was told and needs; null where no record could be read."""
 
     told: str | None
@@ -121,7 +93,7 @@ class Information(_Model):
     discount: float | None = Field(description="null where returns are not discounted")
 
 
-class RunRow(_Model):
+class RunRow(DocumentModel):
     """One run that has a result."""
 
     seed: int
@@ -131,7 +103,7 @@ class RunRow(_Model):
     exploratory: bool = Field(description="as in `Seeds`")
 
 
-class AlgorithmResult(_Model):
+class AlgorithmResult(DocumentModel):
     """One algorithm on one task."""
 
     algorithm: str = Field(description="name in the suite")
@@ -139,28 +111,32 @@ class AlgorithmResult(_Model):
     label: str = Field(description="what kind of algorithm it is; for HAEPO which reading")
     footnote: str = Field(description="caveat that every table and figure with this algorithm carries; may be empty")
     notes: list[str]
-    information: Information
+    information: AlgorithmInformation
     settings_hash: str
     code_hash: str
     seeds: Seeds
-    final_score: Estimate | None = Field(description="sampled policy at the budget; null on tasks without references")
-    final_score_greedy: Estimate | None = Field(description="greedy policy at the budget")
-    area: Estimate | None = Field(description="area under the score curve of the sampled policy, divided by the budget")
-    final_return: Estimate
-    final_return_greedy: Estimate
-    area_return: Estimate = Field(description="area under the return curve, divided by the budget")
-    score_in_time: Estimate | None = Field(
+    final_score: MeanEstimate | None = Field(
+        description="sampled policy at the budget; null on tasks without references"
+    )
+    final_score_greedy: MeanEstimate | None = Field(description="greedy policy at the budget")
+    area: MeanEstimate | None = Field(
+        description="area under the score curve of the sampled policy, divided by the budget"
+    )
+    final_return: MeanEstimate
+    final_return_greedy: MeanEstimate
+    area_return: MeanEstimate = Field(description="area under the return curve, divided by the budget")
+    score_in_time: MeanEstimate | None = Field(
         description="score of the sampled policy after the task's `common_seconds`; null on tasks without references"
     )
-    area_in_time: Estimate | None = Field(
+    area_in_time: MeanEstimate | None = Field(
         description="area under the score curve over [0, `common_seconds`] of training, divided by it"
     )
-    return_in_time: Estimate = Field(description="return of the sampled policy after the task's `common_seconds`")
+    return_in_time: MeanEstimate = Field(description="return of the sampled policy after the task's `common_seconds`")
     if_missing: dict[str, MissingRange] = Field(
         description="for each of the estimates above that lacks seeds; empty where none does"
     )
     cost: dict[str, float | None] = Field(description="mean over the seeds shown, units as in the run record")
-    diagnostics: dict[str, Estimate] = Field(
+    diagnostics: dict[str, MeanEstimate] = Field(
         description="of every column but progress and returns the last value, mean over the seeds that are done; by "
         "name, described in the task's `diagnostic_columns`"
     )
@@ -171,14 +147,7 @@ class AlgorithmResult(_Model):
     runs: list[RunRow]
 
 
-class RunCount(_Model):
-    """How many runs a number rests on."""
-
-    shown: int
-    planned: int
-
-
-class Improvement(_Model):
+class Improvement(DocumentModel):
     """The probability that a run of a candidate ends better than a run of a baseline, ties counted half."""
 
     candidate: str
@@ -197,7 +166,7 @@ class Improvement(_Model):
     highest: float | None = Field(description="the same the other way round")
 
 
-class DiagnosticColumn(_Model):
+class DiagnosticColumn(DocumentModel):
     """What a diagnostic is: as the registry of columns has it, else as what recorded it declares it."""
 
     name: str = Field(description="in the run record, and in `diagnostics`")
@@ -206,7 +175,7 @@ class DiagnosticColumn(_Model):
     meaning: str = Field(description="empty where nothing is known")
 
 
-class TaskResult(_Model):
+class TaskResult(DocumentModel):
     """All algorithms on one task."""
 
     task: str
@@ -224,14 +193,14 @@ class TaskResult(_Model):
     improvement: list[Improvement] = Field(description="of each candidate of the claims over each baseline")
 
 
-class LeftOut(_Model):
+class LeftOut(DocumentModel):
     """A task or an algorithm that a number over all tasks does not rest on."""
 
     name: str
     reason: str
 
 
-class Basis(_Model):
+class Basis(DocumentModel):
     """What aggregates and profiles rest on: the same tasks for every algorithm."""
 
     tasks: list[str]
@@ -240,14 +209,14 @@ class Basis(_Model):
     algorithms_left_out: list[LeftOut]
 
 
-class WithoutTask(_Model):
+class WithoutTask(DocumentModel):
     """An aggregate without one of its tasks, the rest weighted anew."""
 
     task: str = Field(description="the one left out")
     value: float
 
 
-class AggregateValue(_Model):
+class AggregateValue(DocumentModel):
     """An algorithm's aggregate."""
 
     algorithm: str
@@ -260,7 +229,7 @@ class AggregateValue(_Model):
     if_missing: MissingRange | None = Field(description="null where no run is missing")
 
 
-class Aggregate(_Model):
+class Aggregate(DocumentModel):
     """A statistic over all tasks of the basis, one value an algorithm."""
 
     statistic: Literal["mean", "iqm", "optimality_gap", "cvar", "collapse_rate"]
@@ -268,7 +237,7 @@ class Aggregate(_Model):
     values: list[AggregateValue]
 
 
-class Profile(_Model):
+class Profile(DocumentModel):
     """A performance profile: the share of runs whose final score is above each threshold."""
 
     algorithm: str
@@ -280,93 +249,7 @@ class Profile(_Model):
     runs: RunCount
 
 
-class SecondLook(_Model):
-    """What a claim's other measures say; nothing is decided by it."""
-
-    measure: str
-    tasks: list[str]
-    candidate: float | None
-    baseline: float | None
-    difference: float | None
-    low: float | None = Field(description="95 % interval of the difference, uncorrected")
-    high: float | None
-    lowest: float | None = Field(
-        description="the difference if the missing runs of both sides had the values seen on their tasks that make it "
-        "smallest; null where none is missing"
-    )
-    highest: float | None = Field(description="the same, largest")
-    candidate_runs: RunCount
-    baseline_runs: RunCount
-
-
-class Comparison(_Model):
-    """A candidate against a baseline, on one task or over several (families of tasks weigh alike)."""
-
-    baseline: str
-    tasks: list[str] = Field(description="what it rests on; empty where no task measures both")
-    verdict: Verdict | None = Field(description="null where no task measures both")
-    candidate: float | None = Field(description="mean over seeds (or CVaR), mean over tasks")
-    against: float | None = Field(description="the same of the baseline")
-    difference: float | None
-    low: float | None = Field(description="one-sided 95 % lower bound of the difference, uncorrected")
-    high: float | None = Field(description="one-sided 95 % upper bound, uncorrected")
-    p_supported: float | None = Field(description="of the claim, Holm-adjusted")
-    p_not_supported: float | None = Field(description="of what rules the claim out, Holm-adjusted")
-    better: bool | None = Field(description="claim 'better or at par' where at par: whether better too; else null")
-    seeds_needed: int | None = Field(description="for a verdict with power 0.8; null where decided or not foreseeable")
-    if_missing_worst: Verdict | None = Field(
-        description="the verdict if the candidate's missing runs were the worst seen on the task and the baseline's "
-        "the best; null where none is missing"
-    )
-    if_missing_best: Verdict | None = Field(description="the same the other way round")
-    lowest: float | None = Field(description="the difference under `if_missing_worst`; null where none is missing")
-    highest: float | None = Field(description="the difference under `if_missing_best`")
-    candidate_runs: RunCount
-    baseline_runs: RunCount
-    looks: list[SecondLook]
-
-
-class Reading(_Model):
-    """A claim for one candidate."""
-
-    algorithm: str
-    verdict: Verdict | None = Field(description="against every baseline at once; null where nothing measures it")
-    overall: list[Comparison] = Field(description="over all tasks, one a baseline")
-    by_task: list[Comparison] = Field(description="one a baseline and task that measures both")
-
-
-class LeftOutTask(_Model):
-    """A task that says nothing about a claim."""
-
-    task: str
-    reason: str
-
-
-class ClaimResult(_Model):
-    """A claim for all candidates."""
-
-    claim: str
-    measure: str = Field(description="the primary endpoint: the one measure that decides")
-    supported: int = Field(description="readings for which it is supported")
-    tested: int = Field(description="readings for which anything here measures it")
-    readings: list[Reading]
-    left_out: list[LeftOutTask]
-
-
-class Scorecard(_Model):
-    """Verdicts on what was claimed."""
-
-    candidates: list[str]
-    baselines: list[str]
-    margin: float
-    threshold: float
-    alpha: float = ALPHA
-    status: str = Field(description="what all verdicts are marked with")
-    exploratory: str = Field(description="why the claims are not those that stood before the runs; empty where they do")
-    claims: list[ClaimResult]
-
-
-class NotShownRuns(_Model):
+class NotShownRuns(DocumentModel):
     """Readable runs that are left out, by folder."""
 
     folder: str
@@ -374,7 +257,7 @@ class NotShownRuns(_Model):
     reason: str
 
 
-class DamagedFile(_Model):
+class DamagedFile(DocumentModel):
     """A file or folder that cannot be used."""
 
     file: str = Field(description="relative to the suite's folder")
@@ -384,7 +267,7 @@ class DamagedFile(_Model):
     reason: str
 
 
-class SuiteResult(_Model):
+class SuiteResult(DocumentModel):
     """All that a suite's folder holds."""
 
     suite: str
@@ -404,7 +287,7 @@ class SuiteResult(_Model):
     provenance: dict[str, list[str]] = Field(description="each distinct value among the runs shown")
 
 
-class ReportDocument(_Model):
+class ReportDocument(DocumentModel):
     """The whole report."""
 
     format_version: int = REPORT_FORMAT_VERSION

@@ -1,32 +1,32 @@
-"""Dot-and-interval plots as HTML: a dot for the mean, a bar for its interval, a thin stroke for each seed.
+"""Charts of dots with intervals as HTML: a dot for the mean, a bar for its interval, a thin stroke for each seed.
 
-Each row is a small SVG that stretches with the page, so that the plot needs no script and reads well on a phone.
+Each row is a small SVG that stretches with the page, so that the chart needs no script and reads well on a phone.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from matplotlib.ticker import MaxNLocator
 
-from haepo_bench.report.across_tables import STATISTIC_TITLES
-from haepo_bench.report.document import AlgorithmResult, Estimate, SuiteResult, TaskResult
-from haepo_bench.report.styles import Styles
-from haepo_bench.report.tables import UNDEFINED, fixed, return_decimals, seeds_cell
+from haepo_bench.report.chart_description import ChartAlgorithm, IntervalChart, IntervalPanel, IntervalRow, tame
+from haepo_bench.report.tables import UNDEFINED, fixed
 
 #: Width of a row's drawing in its own units.
 _WIDTH = 1000
 
 
-class Row(NamedTuple):
+class DotRow(NamedTuple):
     """One algorithm.
 
     Args:
+        label: name with its footnote's mark.
         number: mean as text; `interval` in brackets; `runs` as n/N.
         value: to sort by.
-        whisker, dot, rug: SVG paths in a box of 1000 x 24; empty where there is nothing to draw.
+        whisker, dot, strokes: SVG paths in a box of 1000 x 24; empty where there is nothing to draw.
     """
 
     name: str
+    label: str
     runs: str
     colour: int
     number: str
@@ -34,145 +34,71 @@ class Row(NamedTuple):
     value: float
     whisker: str
     dot: str
-    rug: str
+    strokes: str
 
 
 class DotPlot(NamedTuple):
-    """One measure.
+    """One panel.
 
     Args:
         button: short name; `label` with unit.
         ticks: (percent from the left, text).
-        rules: SVG path of the vertical lines at the ticks.
+        rules: SVG path of the vertical lines at the ticks; `guides` of the reference lines.
     """
 
     button: str
     label: str
     ticks: list[tuple[float, str]]
     rules: str
-    rows: list[Row]
+    guides: str
+    rows: list[DotRow]
 
 
-class Interval(NamedTuple):
-    """What a row shows: `values` of single seeds may be empty."""
-
-    name: str
-    runs: str
-    mean: float | None
-    low: float | None
-    high: float | None
-    values: Sequence[float]
+def dot_plots(chart: IntervalChart) -> list[DotPlot]:
+    """A chart's panels."""
+    algorithms = {each.name: each for each in chart.algorithms}
+    return [_plot(panel, algorithms) for panel in chart.panels]
 
 
-_MEASURES = (
-    ("final_score", "Final score", "final score, sampled policy (0: random, 1: solved)"),
-    ("final_score_greedy", "Greedy", "final score, greedy policy (0: random, 1: solved)"),
-    ("area", "Area", "area under the score curve (1: solved at once)"),
-    ("final_return", "Final return", "final return, sampled policy"),
-)
-
-
-def interval_plots(task: TaskResult, styles: Styles) -> list[DotPlot]:
-    """A task's measures; without references only the return. Empty where no run has a result."""
-    plots = []
-    for measure, button, label in _MEASURES:
-        shown = [(result, estimate) for result in task.algorithms if (estimate := _estimate(result, measure))]
-        if not shown:
-            continue
-        score = not measure.endswith("return")
-        rows = [
-            Interval(
-                result.algorithm,
-                seeds_cell(result).text,
-                estimate.mean,
-                estimate.low,
-                estimate.high,
-                [value for run in result.runs if (value := run.measures[measure]) is not None],
-            )
-            for result, estimate in shown
-        ]
-        decimals = 2 if score else return_decimals([estimate for _, estimate in shown])
-        plots.append(_plot(button, label, rows, styles, decimals, (0.0, 1.0) if score else None))
-    return plots
-
-
-def aggregate_plots(suite: SuiteResult, styles: Styles) -> list[DotPlot]:
-    """The statistics over all tasks, side by side."""
-    plots = []
-    for aggregate in suite.aggregates:
-        rows = [
-            Interval(each.algorithm, f"{each.runs.shown}/{each.runs.planned}", each.value, each.low, each.high, ())
-            for each in aggregate.values
-        ]
-        title = STATISTIC_TITLES[aggregate.statistic]
-        plots.append(_plot(title.split(" (")[0].split(":")[0], title, rows, styles, 2, (0.0, 1.0)))
-    return plots
-
-
-def _estimate(result: AlgorithmResult, measure: str) -> Estimate | None:
-    estimate: Estimate | None = getattr(result, measure)
-    return estimate if estimate is not None and estimate.mean is not None else None
-
-
-def in_view(shown: Sequence[float], edges: Sequence[float], limits: tuple[float, float] | None) -> tuple[float, float]:
-    """The part of an axis to show: means and limits whole, while wide intervals may leave it by half its length."""
-    shown = [*shown, *(limits or ())]
-    if not shown:
-        return 0.0, 1.0
-    low, high = min(shown), max(shown)
-    reach = 0.5 * (high - low) or 0.5 * abs(high) or 0.5
-    bottom, top = max(min([low, *edges]), low - reach), min(max([high, *edges]), high + reach)
-    margin = 0.03 * (top - bottom) or 0.5
-    return bottom - margin, top + margin
-
-
-def _plot(
-    button: str,
-    label: str,
-    rows: Sequence[Interval],
-    styles: Styles,
-    decimals: int,
-    limits: tuple[float, float] | None,
-) -> DotPlot:
-    # Beyond some 1e300 differences overflow.
-    shown = [_tame(v) for row in rows for v in (row.mean, *row.values) if v is not None]
-    edges = [_tame(v) for row in rows for v in (row.low, row.high) if v is not None]
-    low, high = in_view(shown, edges, limits)
+def _plot(panel: IntervalPanel, algorithms: dict[str, ChartAlgorithm]) -> DotPlot:
+    low, high = panel.view
 
     def place(value: float) -> int:
-        return round(min(max((_tame(value) - low) / (high - low), 0.0), 1.0) * _WIDTH)
+        return round(min(max((tame(value) - low) / (high - low), 0.0), 1.0) * _WIDTH)
 
     ticks = [float(tick) for tick in MaxNLocator(5).tick_values(low, high) if low <= tick <= high]
     digits = next((d for d in range(6) if all(abs(tick - round(tick, d)) < 1e-9 * (high - low) for tick in ticks)), 6)
     return DotPlot(
-        button=button,
-        label=label,
+        button=panel.axis.button,
+        label=panel.axis.title,
         ticks=[(100 * (tick - low) / (high - low), fixed(tick, digits)) for tick in ticks],
-        rules="".join(f"M{place(tick)} 0v24" for tick in ticks),
-        rows=[_row(row, styles, place, decimals) for row in rows],
+        rules=_verticals(map(place, ticks), 0, 24),
+        guides=_verticals(map(place, panel.axis.guides), 0, 24),
+        rows=[_row(row, algorithms[row.algorithm], place, panel.axis.decimals or 0) for row in panel.rows],
     )
 
 
-def _row(row: Interval, styles: Styles, place: Callable[[float], int], decimals: int) -> Row:
+def _row(row: IntervalRow, algorithm: ChartAlgorithm, place: Callable[[float], int], decimals: int) -> DotRow:
     interval, whisker = "", ""
-    if row.low is not None and row.high is not None:
-        interval = f"[{fixed(row.low, decimals)}, {fixed(row.high, decimals)}]"
-        whisker = f"M{place(row.low)} 12H{place(row.high)}"
+    if row.interval:
+        low, high = row.interval
+        interval = f"[{fixed(low, decimals)}, {fixed(high, decimals)}]"
+        whisker = f"M{place(low)} 12H{place(high)}"
     elif row.mean is not None:
-        interval = "one seed" if len(row.values) == 1 else "no interval"
-    seeds = sorted({place(value) for value in row.values}) if len(row.values) > 1 else []
-    return Row(
-        name=row.name,
-        runs=row.runs,
-        colour=styles.of(row.name).colour,
+        interval = "one seed" if len(row.seeds) == 1 else "no interval"
+    return DotRow(
+        name=row.algorithm,
+        label=row.algorithm + algorithm.mark,
+        runs=row.counted,
+        colour=algorithm.look.colour,
         number=UNDEFINED if row.mean is None else fixed(row.mean, decimals),
         interval=interval,
         value=-1e300 if row.mean is None else row.mean,
         whisker=whisker,
         dot="" if row.mean is None else f"M{place(row.mean)} 12h0",
-        rug="".join(f"M{at} 4v16" for at in seeds),
+        strokes=_verticals(sorted({place(value) for value in row.strokes}), 4, 16),
     )
 
 
-def _tame(value: float) -> float:
-    return min(max(value, -1e100), 1e100)
+def _verticals(places: Iterable[int], top: int, length: int) -> str:
+    return "".join(f"M{at} {top}v{length}" for at in places)

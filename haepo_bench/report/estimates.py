@@ -4,17 +4,17 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from haepo_bench.report.document import CONFIDENCE, Band, Estimate
+from haepo_bench.report.document_numbers import CONFIDENCE, Band, MeanEstimate
 from haepo_bench.report.measured import number, numbers
 from haepo_bench.statistics.intervals import corrected_mean_interval
 
 Array = NDArray[Any]
 
 
-def estimate_of(values: Array) -> Estimate:
+def estimate_of(values: Array) -> MeanEstimate:
     """values: [seed]."""
     mean, low, high, n = corrected_mean_interval(values, confidence=CONFIDENCE)
-    return Estimate(mean=number(mean), low=number(low), high=number(high), n=int(n))
+    return MeanEstimate(mean=number(mean), low=number(low), high=number(high), n=int(n))
 
 
 def band(values: Array) -> Band:

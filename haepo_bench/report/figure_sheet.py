@@ -3,7 +3,7 @@
 import io
 import textwrap
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -14,11 +14,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
-from numpy.typing import NDArray
 
-from haepo_bench.report.document import AlgorithmResult, Band
-from haepo_bench.report.styles import COLOURS, DASHES, FAINT, INK, MARKERS, Styles
-from haepo_bench.report.tables import Footnotes, kind
+from haepo_bench.report.chart_description import ChartAlgorithm, IntervalChart, LineChart
+from haepo_bench.report.styles import COLOURS, DASHES, FAINT, INK, MARKERS, Look
 from haepo_bench.text import shorten
 
 _SHAPES = dict(zip(MARKERS, ("o", "s", "^", "D", "P"), strict=True))
@@ -59,7 +57,7 @@ _STYLE: Any = {
 }
 
 
-class Picture(NamedTuple):
+class SavedFigure(NamedTuple):
     """A figure in both formats.
 
     Args:
@@ -73,13 +71,6 @@ class Picture(NamedTuple):
     svg: bytes
 
 
-class Drawn(NamedTuple):
-    """What should be in view of lines, and of their bands as far as they are not too wide."""
-
-    shown: list[float]
-    edges: list[float]
-
-
 @contextmanager
 def drawing() -> Iterator[None]:
     """Figures drawn within look the same whatever the user's matplotlibrc says."""
@@ -91,9 +82,8 @@ def drawing() -> Iterator[None]:
         yield
 
 
-def line_style(styles: Styles, algorithm: str) -> dict[str, Any]:
+def line_style(look: Look) -> dict[str, Any]:
     """Colour, dashes and marker of an algorithm's line."""
-    look = styles.of(algorithm)
     dashes = DASHES[look.dash]
     return {
         "color": COLOURS[look.colour],
@@ -103,48 +93,19 @@ def line_style(styles: Styles, algorithm: str) -> dict[str, Any]:
     }
 
 
-def draw_band(
-    axes: Axes, x: Sequence[float | None] | NDArray[Any], band: Band, style: dict[str, Any], number: int
-) -> Drawn:
-    """A line with its band; of the `number`-th one the markers stand elsewhere than those of the others.
-
-    Args:
-        x: [mark].
-        style: of `line_style`.
-    """
-    # Beyond some 1e300 matplotlib overflows.
-    position, mean, low, high = (
-        np.clip(np.array(values, dtype=float), -1e100, 1e100) for values in (x, band.mean, band.low, band.high)
-    )
-    every = max(1, len(position) // 5)
-    axes.plot(position, mean, markevery=(number % every, every), **style)
-    axes.fill_between(position, low, high, color=style["color"], alpha=0.13, linewidth=0)
-    edges = [*low[np.isfinite(low)].tolist(), *high[np.isfinite(high)].tolist()]
-    return Drawn(mean[np.isfinite(mean)].tolist(), edges)
-
-
 def sheet(
-    width: float,
-    height: float,
-    rows: int,
-    columns: int,
-    labels: Mapping[str, str],
-    caption: Sequence[str],
-    styles: Styles,
+    chart: LineChart | IntervalChart, width: float, height: float, rows: int, columns: int, *, legend: bool
 ) -> tuple[Figure, list[Axes]]:
-    """A figure with rows x columns axes of `width` x `height` inches in all, the legend and the caption below.
-
-    Args:
-        labels: algorithms and their text in the legend; none for a figure without one.
-    """
-    texts = list(labels.values())
-    legend_columns = max(1, min(len(labels), int(width // 3.1)))
+    """A figure with rows x columns axes of `width` x `height` inches in all, the legend and the chart's notes below."""
+    algorithms = chart.algorithms if legend else ()
+    texts = [_label(algorithm) for algorithm in algorithms]
+    legend_columns = max(1, min(len(texts), int(width // 3.1)))
     # The legend's columns are filled one after the other; lines and gaps in inches at 8 points.
     columns_of_labels = np.array_split(np.array(texts, dtype=object), legend_columns)
     legend_inches = 0.15 + max(
         (sum(0.135 * (label.count("\n") + 1) + 0.06 for label in column) for column in columns_of_labels), default=0
     )
-    lines = [part for line in caption for part in textwrap.wrap(line, int(width * 16))]
+    lines = [part for line in chart.notes for part in textwrap.wrap(line, int(width * 16))]
     caption_inches = 0.135 * len(lines) + 0.08
     total = height + legend_inches + caption_inches
     edge = (legend_inches + caption_inches) / total
@@ -152,9 +113,9 @@ def sheet(
         figsize=(width, total), layout=ConstrainedLayoutEngine(rect=(0.005, edge, 0.985, 1 - edge - 0.04 / total))
     )
     grid = figure.subplots(rows, columns, squeeze=False)
-    if labels:
+    if algorithms:
         figure.legend(
-            [Line2D([], [], **line_style(styles, name)) for name in labels],
+            [Line2D([], [], **line_style(algorithm.look)) for algorithm in algorithms],
             texts,
             loc="upper left",
             bbox_to_anchor=(0, edge),
@@ -164,23 +125,11 @@ def sheet(
     return figure, list(grid.flat)
 
 
-def legend_labels(results: Sequence[AlgorithmResult], footnotes: Footnotes, *, n_of_seeds: bool) -> dict[str, str]:
-    """Name, seeds and kind of each algorithm."""
-    labels = {}
-    for result in results:
-        first = shorten(result.algorithm, 34) + footnotes.marker(result)
-        if n_of_seeds:
-            first += f"  (n = {len(result.seeds.shown)} of {len(result.seeds.planned)})"
-        labels[result.algorithm] = "\n".join([first, *textwrap.wrap(shorten(kind(result), 80), 40)])
-    return labels
-
-
-def seed_counts(results: Sequence[AlgorithmResult]) -> str:
-    """On how many seeds the results of a figure rest, fewest and most."""
-    counts = [len(result.seeds.shown) for result in results], [len(result.seeds.planned) for result in results]
-    shown, planned = (f"{min(own)}" if min(own) == max(own) else f"{min(own)} to {max(own)}" for own in counts)
-    asked = "all that were asked for" if counts[0] == counts[1] else f"of {planned} asked for"
-    return f"Seeds with a result, for each algorithm on each task: {shown}, {asked}."
+def _label(algorithm: ChartAlgorithm) -> str:
+    """Name, what it rests on and kind, as the legend has them."""
+    first = shorten(algorithm.name, 34) + algorithm.mark
+    first += f"  ({algorithm.counted})" if algorithm.counted else ""
+    return "\n".join([first, *textwrap.wrap(shorten(algorithm.kind, 80), 40)])
 
 
 def grid_shape(n: int) -> tuple[int, int]:
@@ -189,7 +138,7 @@ def grid_shape(n: int) -> tuple[int, int]:
     return -(-n // columns), columns
 
 
-def save(figure: Figure, name: str, title: str) -> Picture:
+def save(figure: Figure, name: str, title: str) -> SavedFigure:
     """The figure in both formats."""
     FigureCanvasAgg(figure)
     # Lay it out once, not again for each format. The layout's solver is not exact to the last bit: rounded, the same
@@ -209,4 +158,4 @@ def save(figure: Figure, name: str, title: str) -> Picture:
         transparent=True,
         metadata={"Date": None, "Creator": None},
     )
-    return Picture(name, title, png.getvalue(), svg.getvalue())
+    return SavedFigure(name, title, png.getvalue(), svg.getvalue())

@@ -45,17 +45,17 @@ def write_report(document: ReportDocument, form: Format, out: Path) -> list[Path
         UserError: the folder cannot be written or the disk is full.
     """
     from haepo_bench.report import csv_files, figures, page, writers
-    from haepo_bench.report.figure_sheet import Picture
+    from haepo_bench.report.figure_sheet import SavedFigure
 
     folders = dict(zip(map(id, document.suites), figures.file_names([s.suite for s in document.suites]), strict=True))
     pictures = [figures.suite_pictures(suite) for suite in document.suites]
     by_suite = dict(zip(folders, pictures, strict=True))
 
-    def address(suite: SuiteResult, picture: Picture, suffix: str) -> str:
+    def address(suite: SuiteResult, picture: SavedFigure, suffix: str) -> str:
         return f"{FIGURE_FOLDER}/{folders[id(suite)]}/{picture.name}.{suffix}"
 
     def links(suite: SuiteResult, task: str) -> list[writers.Link]:
-        own: Mapping[str, Sequence[Picture]] = by_suite[id(suite)]
+        own: Mapping[str, Sequence[SavedFigure]] = by_suite[id(suite)]
         return [(picture.title, address(suite, picture, "png")) for picture in own.get(task, [])]
 
     if form == "html":

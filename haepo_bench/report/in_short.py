@@ -2,7 +2,8 @@
 
 from typing import NamedTuple
 
-from haepo_bench.report.document import ClaimResult, Reading, SuiteResult, TaskResult
+from haepo_bench.report.document import SuiteResult, TaskResult
+from haepo_bench.report.document_scorecard import ClaimResult, Reading
 from haepo_bench.report.measured import is_control
 from haepo_bench.report.tables import UNDEFINED, fixed, heading, return_decimals, seeds_cell
 from haepo_bench.report.verdict_text import MEASURE_TITLES
@@ -14,7 +15,7 @@ _NAMED_TASKS = 8
 _LEARNED = 0.1
 
 
-class Verdict(NamedTuple):
+class ScorecardCell(NamedTuple):
     """One cell of the scorecard: `state` is also its style."""
 
     state: str
@@ -31,7 +32,7 @@ class ClaimMatrix(NamedTuple):
     """
 
     columns: list[tuple[str, str]]
-    rows: list[tuple[str, list[Verdict]]]
+    rows: list[tuple[str, list[ScorecardCell]]]
 
 
 class Glance(NamedTuple):
@@ -139,13 +140,13 @@ def claim_matrix(suite: SuiteResult) -> ClaimMatrix | None:
     return ClaimMatrix(columns, rows)
 
 
-def _verdict(claim: ClaimResult, reading: Reading) -> Verdict:
+def _verdict(claim: ClaimResult, reading: Reading) -> ScorecardCell:
     if reading.verdict is None:
-        return Verdict("not-tested", "not tested", "")
+        return ScorecardCell("not-tested", "not tested", "")
     compared = [each for each in reading.overall if each.verdict]
     same = sum(each.verdict == reading.verdict for each in compared)
     against = f"against {same} of {len(compared)} baselines" if len(compared) > 1 else f"against {compared[0].baseline}"
-    return Verdict(reading.verdict.replace(" ", "-"), reading.verdict, against)
+    return ScorecardCell(reading.verdict.replace(" ", "-"), reading.verdict, against)
 
 
 def decided_by(suite: SuiteResult) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from haepo_bench.report.document import Band, Estimate, Overoptimisation, Rewards
+from haepo_bench.report.document import Overoptimisation, Rewards
+from haepo_bench.report.document_numbers import Band, MeanEstimate
 from haepo_bench.report.estimates import band, estimate_of
 from haepo_bench.report.measured import Columns, numbers
 from haepo_bench.statistics.intervals import mean_interval
@@ -73,5 +74,5 @@ def _rise(rewards: Array, deviations: Array) -> Array:
     return np.asarray((rewards[:, -1] - rewards[:, 0]) / unit)
 
 
-def _entry(band: Band, mark: int) -> Estimate:
-    return Estimate(mean=band.mean[mark], low=band.low[mark], high=band.high[mark], n=band.n[mark])
+def _entry(band: Band, mark: int) -> MeanEstimate:
+    return MeanEstimate(mean=band.mean[mark], low=band.low[mark], high=band.high[mark], n=band.n[mark])

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from haepo_bench.report.document import AlgorithmResult, Overoptimisation, TaskResult
 from haepo_bench.report.tables import (
     UNDEFINED,
-    Cell,
     Footnotes,
     Table,
+    TableCell,
     absences,
     count,
     estimate_cell,
@@ -64,7 +64,7 @@ def overoptimisation_table(task: TaskResult) -> Table | None:
             estimate_cell(found.peak.gold, gold),
             _distance(found.peak.sqrt_kl, f"at {count(found.peak.env_steps)} steps"),
             estimate_cell(found.end.gold, gold),
-            estimate_cell(found.fall, gold) if found.fall else Cell("none", "highest at the end"),
+            estimate_cell(found.fall, gold) if found.fall else TableCell("none", "highest at the end"),
             _distance(found.end.sqrt_kl),
             estimate_cell(found.gap, 2),
             *(estimate_cell(at.proxy, proxy) for at in (found.start, found.peak, found.end)),
@@ -87,5 +87,5 @@ def divergence_notes(results: Sequence[tuple[AlgorithmResult, Overoptimisation]]
     return [DIVERGED_NOTE] if any(result.seeds.diverged for result, _ in results) else []
 
 
-def _distance(value: float | None, detail: str = "") -> Cell:
-    return Cell(UNDEFINED if value is None else fixed(value, 2), detail)
+def _distance(value: float | None, detail: str = "") -> TableCell:
+    return TableCell(UNDEFINED if value is None else fixed(value, 2), detail)

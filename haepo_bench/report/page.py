@@ -9,12 +9,19 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from haepo_bench.report.across_tables import across_tables, improvement_table
-from haepo_bench.report.charts import LineChart, assets, chart_fragment, curve_chart, profile_chart
+from haepo_bench.report.chart_building import (
+    aggregates,
+    end_of_training,
+    learning_curves,
+    overoptimisation,
+    performance_profiles,
+)
+from haepo_bench.report.chart_description import IntervalChart, LineChart
+from haepo_bench.report.charts import assets, chart_fragment
 from haepo_bench.report.document import ReportDocument, SuiteResult, TaskResult
-from haepo_bench.report.dots import aggregate_plots, interval_plots
-from haepo_bench.report.figure_sheet import Picture
+from haepo_bench.report.dots import dot_plots
+from haepo_bench.report.figure_sheet import SavedFigure
 from haepo_bench.report.in_short import claim_matrix, decided_by, glance, leaders, mishaps
-from haepo_bench.report.overoptimisation_chart import overoptimisation_chart
 from haepo_bench.report.overoptimisation_table import overoptimisation_table
 from haepo_bench.report.styles import COLOURS, DARK_COLOURS, DARK_FAINT, DARK_INK, FAINT, INK, Styles, suite_styles
 from haepo_bench.report.tables import (
@@ -35,7 +42,7 @@ _DARK = {INK: DARK_INK, FAINT: DARK_FAINT, **dict(zip(COLOURS, DARK_COLOURS, str
 _PICTURE_BYTES = 3_000_000
 
 
-def to_html(document: ReportDocument, pictures: Sequence[Mapping[str, Sequence[Picture]]]) -> str:
+def to_html(document: ReportDocument, pictures: Sequence[Mapping[str, Sequence[SavedFigure]]]) -> str:
     """The page; `pictures` holds for each suite those of each task, and under the empty name those of all tasks."""
     environment = Environment(
         loader=PackageLoader("haepo_bench.report"),
@@ -59,7 +66,7 @@ class _Fallbacks:
     def __init__(self) -> None:
         self._left = _PICTURE_BYTES
 
-    def of(self, pictures: Sequence[Picture], name: str) -> Markup:
+    def of(self, pictures: Sequence[SavedFigure], name: str) -> Markup:
         """The picture whose name ends so; a line of text where there is no room for it or no such picture."""
         picture = next((each for each in pictures if each.name.endswith(name)), None)
         if picture is None:
@@ -72,7 +79,7 @@ class _Fallbacks:
 
 
 def _suite(
-    suite: SuiteResult, pictures: Mapping[str, Sequence[Picture]], key: str, fallbacks: _Fallbacks
+    suite: SuiteResult, pictures: Mapping[str, Sequence[SavedFigure]], key: str, fallbacks: _Fallbacks
 ) -> dict[str, Any]:
     styles = suite_styles(suite)
     algorithms = {result.algorithm: result for task in suite.tasks for result in task.algorithms}
@@ -93,8 +100,10 @@ def _suite(
         "claim_notes": scorecard_notes(suite.scorecard) if suite.scorecard else [],
         "claim_tables": scorecard_tables(suite),
         "glance": glance(suite),
-        "aggregates": aggregate_plots(suite, styles),
-        "profiles": _fragment(profile_chart(suite, styles), f"{key}p", fallbacks, pictures.get("", []), "profiles"),
+        "aggregates": _dots(aggregates(suite, styles)),
+        "profiles": _fragment(
+            performance_profiles(suite, styles), f"{key}p", fallbacks, pictures.get("", []), "profiles"
+        ),
         "across": across_tables(suite),
         "mishaps": mishaps(suite),
         "omissions": omissions(suite),
@@ -106,31 +115,35 @@ def _suite(
 
 
 def _task(
-    task: TaskResult, pictures: Sequence[Picture], key: str, group: str, styles: Styles, fallbacks: _Fallbacks
+    task: TaskResult, pictures: Sequence[SavedFigure], key: str, group: str, styles: Styles, fallbacks: _Fallbacks
 ) -> dict[str, Any]:
     return {
         "key": key,
         "result": task,
         "heading": heading(task),
-        "intervals": interval_plots(task, styles),
-        "curves": _fragment(curve_chart(task, styles), group, fallbacks, pictures, "-steps"),
+        "intervals": _dots(end_of_training(task, styles)),
+        "curves": _fragment(learning_curves(task, styles), group, fallbacks, pictures, "-steps"),
         "table": result_table(task),
         "diagnostics": diagnostics_table(task),
         "optimised": overoptimisation_table(task),
-        "optimised_chart": _fragment(overoptimisation_chart(task, styles), f"{group}o", fallbacks, pictures, "-kl"),
+        "optimised_chart": _fragment(overoptimisation(task, styles), f"{group}o", fallbacks, pictures, "-kl"),
         "improvement": improvement_table(task),
     }
 
 
 def _fragment(
-    chart: LineChart | None, group: str, fallbacks: _Fallbacks, pictures: Sequence[Picture], name: str
+    chart: LineChart | None, group: str, fallbacks: _Fallbacks, pictures: Sequence[SavedFigure], name: str
 ) -> Markup:
     if chart is None:
         return Markup("")
     return chart_fragment(chart, group=group, fallback=fallbacks.of(pictures, name))
 
 
-def data_address(picture: Picture) -> str:
+def _dots(chart: IntervalChart | None) -> dict[str, Any] | None:
+    return {"plots": dot_plots(chart), "notes": chart.notes} if chart else None
+
+
+def data_address(picture: SavedFigure) -> str:
     """A picture as a `data:` address that follows the reader's light or dark scheme."""
     return "data:image/svg+xml;base64," + base64.b64encode(adaptive(picture.svg.decode()).encode()).decode()
 

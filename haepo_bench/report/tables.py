@@ -4,7 +4,8 @@ import math
 from collections.abc import Container, Iterable, Sequence
 from typing import NamedTuple
 
-from haepo_bench.report.document import AlgorithmResult, DiagnosticColumn, Estimate, SuiteResult, TaskResult
+from haepo_bench.report.document import AlgorithmResult, DiagnosticColumn, SuiteResult, TaskResult
+from haepo_bench.report.document_numbers import MeanEstimate
 from haepo_bench.results.columns import COLUMNS, Column
 from haepo_bench.results.record import TINY_MODEL
 from haepo_bench.wording import many, named_seeds
@@ -34,7 +35,7 @@ SCORE_NOTE = "Score: 0 is the random policy, 1 a solved task. Area: score averag
 DIVERGED_NOTE = "A diverged run counts with the random policy's return (score 0) from the mark on at which it diverged."
 
 
-class Cell(NamedTuple):
+class TableCell(NamedTuple):
     """One table cell: `text`, and smaller `detail` below or behind it."""
 
     text: str
@@ -46,7 +47,7 @@ class Table(NamedTuple):
 
     title: str
     columns: list[str]
-    rows: list[list[Cell]]
+    rows: list[list[TableCell]]
     notes: list[str]
 
 
@@ -112,11 +113,11 @@ def diagnostics_table(task: TaskResult) -> Table | None:
     if not columns:
         return None
     footnotes = Footnotes(results)
-    decimals = {column.name: _decimals(column, results) for column in columns}
+    decimals = {column.name: diagnostic_decimals(column, results) for column in columns}
     rows = [
         [
             name_cell(result, footnotes),
-            Cell(f"{len(result.seeds.shown) - len(result.seeds.diverged)}/{len(result.seeds.planned)}"),
+            TableCell(f"{len(result.seeds.shown) - len(result.seeds.diverged)}/{len(result.seeds.planned)}"),
             *(estimate_cell(result.diagnostics.get(name), places) for name, places in decimals.items()),
         ]
         for result in results
@@ -134,7 +135,8 @@ def column_heading(column: DiagnosticColumn) -> str:
     return Column(column.name, column.title, column.unit).heading
 
 
-def _decimals(column: DiagnosticColumn, results: Sequence[AlgorithmResult]) -> int:
+def diagnostic_decimals(column: DiagnosticColumn, results: Sequence[AlgorithmResult]) -> int:
+    """Decimals of a diagnostic in tables and charts."""
     known = COLUMNS.get(column.name)
     if known is not None and known.decimals is not None:
         return known.decimals
@@ -184,9 +186,9 @@ def reading_notes(suite: SuiteResult) -> list[str]:
     return [*notes, COST_NOTE]
 
 
-def name_cell(result: AlgorithmResult, footnotes: Footnotes) -> Cell:
+def name_cell(result: AlgorithmResult, footnotes: Footnotes) -> TableCell:
     """The algorithm's name with its kind, which for HAEPO is its reading."""
-    return Cell(result.algorithm + footnotes.marker(result), kind(result))
+    return TableCell(result.algorithm + footnotes.marker(result), kind(result))
 
 
 def kind(result: AlgorithmResult) -> str:
@@ -194,46 +196,48 @@ def kind(result: AlgorithmResult) -> str:
     return result.label if result.label.casefold() != result.algorithm.casefold() else ""
 
 
-def seeds_cell(result: AlgorithmResult) -> Cell:
+def seeds_cell(result: AlgorithmResult) -> TableCell:
     """n/N, and how many of the n diverged or were added after a look."""
     counts = {"diverged": len(result.seeds.diverged), "exploratory": len(result.seeds.exploratory)}
     detail = ", ".join(f"{n} {what}" for what, n in counts.items() if n)
-    return Cell(f"{len(result.seeds.shown)}/{len(result.seeds.planned)}", detail)
+    return TableCell(f"{len(result.seeds.shown)}/{len(result.seeds.planned)}", detail)
 
 
-def cost_cells(result: AlgorithmResult) -> list[Cell]:
+def cost_cells(result: AlgorithmResult) -> list[TableCell]:
     """Steps, seconds and memory: what the result cost, means over the seeds shown."""
     cost = result.cost
     memory = cost["peak_memory_bytes"]
     return [
-        Cell(count(cost["env_steps_collected"])),
-        Cell(count(cost["gradient_steps"])),
-        Cell(seconds(cost["wall_seconds"])),
-        Cell(seconds(cost["cpu_seconds"])),
-        Cell(UNDEFINED if memory is None else fixed(memory / 2**20, 0)),
+        TableCell(count(cost["env_steps_collected"])),
+        TableCell(count(cost["gradient_steps"])),
+        TableCell(seconds(cost["wall_seconds"])),
+        TableCell(seconds(cost["cpu_seconds"])),
+        TableCell(UNDEFINED if memory is None else fixed(memory / 2**20, 0)),
     ]
 
 
-def information_cell(result: AlgorithmResult) -> Cell:
+def information_cell(result: AlgorithmResult) -> TableCell:
     """What the algorithm was told, whether it learns a critic, whether it discounts."""
     information = result.information
     if information.told is None and information.critic is None:
-        return Cell(UNDEFINED)
+        return TableCell(UNDEFINED)
     critic = {True: "critic", False: "no critic", None: "critic unknown"}[information.critic]
     discount = "no discount" if information.discount is None else f"discount {information.discount:g}"
-    return Cell(information.told or UNDEFINED, f"{critic}, {discount}")
+    return TableCell(information.told or UNDEFINED, f"{critic}, {discount}")
 
 
-def estimate_cell(estimate: Estimate | None, decimals: int) -> Cell:
+def estimate_cell(estimate: MeanEstimate | None, decimals: int) -> TableCell:
     """Mean, and the interval as detail."""
     if estimate is None or estimate.mean is None:
-        return Cell(UNDEFINED)
+        return TableCell(UNDEFINED)
     if estimate.low is None or estimate.high is None:
-        return Cell(fixed(estimate.mean, decimals), "[n = 1]")
-    return Cell(fixed(estimate.mean, decimals), f"[{fixed(estimate.low, decimals)}, {fixed(estimate.high, decimals)}]")
+        return TableCell(fixed(estimate.mean, decimals), "[n = 1]")
+    return TableCell(
+        fixed(estimate.mean, decimals), f"[{fixed(estimate.low, decimals)}, {fixed(estimate.high, decimals)}]"
+    )
 
 
-def return_decimals(estimates: Iterable[Estimate]) -> int:
+def return_decimals(estimates: Iterable[MeanEstimate]) -> int:
     """Decimals that show about three digits of the largest of some returns."""
     return decimals_of(e.mean for e in estimates)
 

@@ -3,8 +3,10 @@
 from collections.abc import Container, Sequence
 from typing import NamedTuple, get_args
 
-from haepo_bench.report.document import ClaimResult, Comparison, Reading, RunCount, Scorecard, SuiteResult
-from haepo_bench.report.tables import UNDEFINED, Cell, Footnotes, Table, absences_of, fixed, kind, resting_on
+from haepo_bench.report.document import SuiteResult
+from haepo_bench.report.document_numbers import RunCount
+from haepo_bench.report.document_scorecard import ClaimResult, Comparison, Reading, Scorecard
+from haepo_bench.report.tables import UNDEFINED, Footnotes, Table, TableCell, absences_of, fixed, kind, resting_on
 from haepo_bench.statistics.aggregates import TAIL_SEEDS
 from haepo_bench.statistics.verdicts import POWER, Verdict
 from haepo_bench.wording import many
@@ -127,7 +129,7 @@ def _overall_table(claim: ClaimResult, suite: SuiteResult, card: Scorecard) -> T
     footnotes = _footnotes(suite, card)
     rows = []
     for reading in claim.readings:
-        verdict = Cell(reading.verdict or UNDEFINED, card.status if reading.verdict else "")
+        verdict = TableCell(reading.verdict or UNDEFINED, card.status if reading.verdict else "")
         cells = [_comparison_cell(claim, each) for each in reading.overall]
         rows.append([_name(suite, reading.algorithm, footnotes), verdict, *cells])
     notes = [f"Decided by: {MEASURE_TITLES[claim.measure]}.", *_coverage_notes(claim)]
@@ -149,9 +151,10 @@ def _task_tables(claim: ClaimResult, suite: SuiteResult, card: Scorecard) -> lis
         for task in tasks:
             found = {each.baseline: each for each in reading.by_task if each.tasks == [task]}
             cells = [
-                _comparison_cell(claim, found[name]) if name in found else Cell(UNDEFINED) for name in card.baselines
+                _comparison_cell(claim, found[name]) if name in found else TableCell(UNDEFINED)
+                for name in card.baselines
             ]
-            rows.append([Cell(_marked(suite, reading.algorithm, footnotes), task), *cells])
+            rows.append([TableCell(_marked(suite, reading.algorithm, footnotes), task), *cells])
     if len({row[0].detail for row in rows}) < 2:
         return []
     return [
@@ -180,7 +183,7 @@ def _look_tables(claim: ClaimResult, suite: SuiteResult, card: Scorecard) -> lis
             for each in reading.overall:
                 look = next((look for look in each.looks if look.measure == measure), None)
                 if look is None or look.candidate is None or look.baseline is None:
-                    cells.append(Cell(UNDEFINED))
+                    cells.append(TableCell(UNDEFINED))
                     continue
                 tasks.add(len(look.tasks))
                 looks.append(look)
@@ -189,7 +192,7 @@ def _look_tables(claim: ClaimResult, suite: SuiteResult, card: Scorecard) -> lis
                     details.append(_runs(look.candidate_runs, look.baseline_runs))
                     details += _range(look.lowest, look.highest)
                 text = f"{fixed(look.candidate, 2)} against {fixed(look.baseline, 2)}"
-                cells.append(Cell(text, "; ".join(details)))
+                cells.append(TableCell(text, "; ".join(details)))
             rows.append([_name(suite, reading.algorithm, footnotes), *cells])
         on = f"{min(tasks)} to {max(tasks)}" if len(tasks) > 1 else str(max(tasks, default=0))
         notes = [
@@ -208,9 +211,9 @@ def _look_tables(claim: ClaimResult, suite: SuiteResult, card: Scorecard) -> lis
     return tables
 
 
-def _comparison_cell(claim: ClaimResult, comparison: Comparison) -> Cell:
+def _comparison_cell(claim: ClaimResult, comparison: Comparison) -> TableCell:
     if comparison.verdict is None:
-        return Cell(UNDEFINED)
+        return TableCell(UNDEFINED)
     text: str = comparison.verdict
     if comparison.better is not None:
         text = "at par and better" if comparison.better else "at par"
@@ -224,7 +227,7 @@ def _comparison_cell(claim: ClaimResult, comparison: Comparison) -> Cell:
         for verdict, case in ((comparison.if_missing_worst, "worst"), (comparison.if_missing_best, "best")):
             if verdict != comparison.verdict:
                 details.append(f"{verdict} if the missing were the {case}")
-    return Cell(text, "; ".join(details))
+    return TableCell(text, "; ".join(details))
 
 
 def _coverage_notes(claim: ClaimResult) -> list[str]:
@@ -290,9 +293,9 @@ def _footnotes(suite: SuiteResult, card: Scorecard) -> Footnotes:
     return Footnotes(result for task in suite.tasks for result in task.algorithms if result.algorithm in named)
 
 
-def _name(suite: SuiteResult, algorithm: str, footnotes: Footnotes) -> Cell:
+def _name(suite: SuiteResult, algorithm: str, footnotes: Footnotes) -> TableCell:
     result = next((each for task in suite.tasks for each in task.algorithms if each.algorithm == algorithm), None)
-    return Cell(_marked(suite, algorithm, footnotes), kind(result) if result else "")
+    return TableCell(_marked(suite, algorithm, footnotes), kind(result) if result else "")
 
 
 def _marked(suite: SuiteResult, algorithm: str, footnotes: Footnotes) -> str:

@@ -7,8 +7,8 @@ from haepo_bench.report.across_tables import across_tables, improvement_table
 from haepo_bench.report.document import ReportDocument, SuiteResult, TaskResult
 from haepo_bench.report.overoptimisation_table import overoptimisation_table
 from haepo_bench.report.tables import (
-    Cell,
     Table,
+    TableCell,
     diagnostics_table,
     heading,
     omissions,
@@ -17,7 +17,7 @@ from haepo_bench.report.tables import (
     summary,
 )
 from haepo_bench.report.verdict_text import scorecard_lines, scorecard_notes, scorecard_tables
-from haepo_bench.text import latex, markdown
+from haepo_bench.text import latex, markdown, markdown_list, markdown_table
 
 #: Title and address of a picture.
 Link = tuple[str, str]
@@ -32,7 +32,7 @@ def _markdown_suite(suite: SuiteResult, links: Callable[[SuiteResult, str], Sequ
     blocks = [f"# {markdown(suite.suite)}"]
     if suite.description:
         blocks.append(markdown(suite.description))
-    blocks.append(_markdown_list([summary(suite), *reading_notes(suite)]))
+    blocks.append(markdown_list([summary(suite), *reading_notes(suite)]))
     blocks += _markdown_scorecard(suite)
     across = across_tables(suite)
     if across:
@@ -47,7 +47,7 @@ def _markdown_suite(suite: SuiteResult, links: Callable[[SuiteResult, str], Sequ
             blocks += [f"### {markdown(table.title)}", *_markdown_table(table)]
     left_out = omissions(suite)
     if left_out:
-        blocks += ["## Not in this report", _markdown_list(left_out)]
+        blocks += ["## Not in this report", markdown_list(left_out)]
     return blocks
 
 
@@ -55,28 +55,18 @@ def _markdown_scorecard(suite: SuiteResult) -> list[str]:
     if suite.scorecard is None:
         return []
     card = suite.scorecard
-    blocks = ["## Claims", _markdown_list([" ".join(line) for line in scorecard_lines(card)]), "How to read them:"]
-    blocks.append(_markdown_list(scorecard_notes(card)))
+    blocks = ["## Claims", markdown_list([" ".join(line) for line in scorecard_lines(card)]), "How to read them:"]
+    blocks.append(markdown_list(scorecard_notes(card)))
     for overall, details in scorecard_tables(suite):
         for table in (overall, *details):
             blocks += [f"### Claim: {markdown(table.title)}", *_markdown_table(table)]
     return blocks
 
 
-def _markdown_list(lines: Sequence[str]) -> str:
-    return "\n".join(f"- {markdown(line)}" for line in lines)
-
-
 def _markdown_table(table: Table) -> list[str]:
-    def row(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cells) + " |"
-
-    lines = [row([markdown(column) for column in table.columns]), row(["---", *["---:"] * (len(table.columns) - 1)])]
-    lines += [row([markdown(_joined(cell, first=i == 0)) for i, cell in enumerate(cells)]) for cells in table.rows]
-    blocks = ["\n".join(lines)]
-    if table.notes:
-        blocks.append(_markdown_list(table.notes))
-    return blocks
+    rows = [[markdown(_joined(cell, first=i == 0)) for i, cell in enumerate(cells)] for cells in table.rows]
+    text = markdown_table([*map(markdown, table.columns)], rows, right=range(1, len(table.columns)))
+    return [text, markdown_list(table.notes)] if table.notes else [text]
 
 
 def _markdown_picture(link: Link) -> str:
@@ -135,7 +125,7 @@ def _latex_table(suite: SuiteResult, table: Table, title: str, reading: Sequence
     return "\n".join(lines)
 
 
-def _joined(cell: Cell, *, first: bool) -> str:
+def _joined(cell: TableCell, *, first: bool) -> str:
     if not cell.detail:
         return cell.text
     if first:

@@ -1,4 +1,4 @@
-// A line chart with bands, drawn as SVG from the JSON inside its figure; see charts.py for the data.
+// A line chart with bands, drawn as SVG from the JSON inside its figure; see charts.py for the data and chart_description.py for what it means.
 
 /** Controls, lines and labels; `LineChart` adds what a reader does with them. */
 class ChartPicture {
@@ -148,15 +148,18 @@ class ChartPicture {
 
   /** The whole of the x axis, whatever is hidden, so that hiding does not move what stays. */
   wholeX(axis) {
+    if (!this.logarithmic) return axis.view;
     const values = this.data.series.flatMap((series) => this.positions(series, axis)).filter((value) => value !== null);
-    const [low, high] = values.length ? extent(values) : [0, 1];
-    const start = this.logarithmic || !axis.log ? low : Math.min(low, 0);
-    return [start, high > start ? high : start + 1];
+    const [low, high] = values.length ? extent(values) : [1, 10];
+    return [low, high > low ? high : low + 1];
   }
 
   domains(x, y) {
     const [left, right] = this.zoom?.x ?? this.wholeX(x);
     if (this.zoom?.y) return [[left, right], this.zoom.y];
+    // What is hidden, or has no place on a logarithmic axis, leaves its room to the rest.
+    const whole = !this.zoom && !this.logarithmic && this.group.bands && this.data.series.every((series) => !this.group.hidden.has(series.name));
+    if (whole) return [[left, right], y.view];
     const [means, edges] = [[], []];
     for (const line of this.lines) {
       line.x.forEach((at, i) => {

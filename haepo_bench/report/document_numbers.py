@@ -1,0 +1,43 @@
+"""Numbers of the report's and the comparison's documents, as both write them in JSON; undefined ones are null."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+CONFIDENCE = 0.95
+
+
+class DocumentModel(BaseModel):
+    """Part of a document: it does not change once it is made, and has no fields but its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class MeanEstimate(DocumentModel):
+    """A mean over seeds with its 95 % skewness-corrected t interval."""
+
+    mean: float | None
+    low: float | None = Field(description="null where fewer than two seeds have a value")
+    high: float | None = Field(description="null where fewer than two seeds have a value")
+    n: int = Field(description="seeds that the mean rests on")
+
+
+class Band(DocumentModel):
+    """An estimate at every mark; lists of equal length."""
+
+    mean: list[float | None]
+    low: list[float | None]
+    high: list[float | None]
+    n: list[int]
+
+
+class MissingRange(DocumentModel):
+    """What a mean would be if all runs without a value had the lowest, or the highest, seen on the task."""
+
+    lowest: float
+    highest: float
+
+
+class RunCount(DocumentModel):
+    """How many runs a number rests on."""
+
+    shown: int
+    planned: int
