@@ -101,8 +101,8 @@ def run_plan(plan: Plan, store: Store, options: Options) -> Outcome:
             full, or what was written was deleted before the end.
     """
     with store.lock() as held:
-        store.sweep()
         todo = forecast(plan, store, retry_failed=options.retry_failed)
+        store.sweep()
         session = _Session(plan, store, options, todo.survey, held)
         store.prepare(session.files(todo.jobs))
         store.write_plan(_plan_document(plan))
