@@ -102,9 +102,10 @@ def run_plan(plan: Plan, store: Store, options: Options) -> Outcome:
     """
     with store.lock() as held:
         todo = forecast(plan, store, retry_failed=options.retry_failed)
-        store.sweep()
         session = _Session(plan, store, options, todo.survey, held)
         store.prepare(session.files(todo.jobs))
+        # Nothing was changed until here, where all that could stop this has been looked at.
+        store.sweep()
         store.write_plan(_plan_document(plan))
         signalled = session.run(todo.jobs) if todo.jobs else False
         session.leave(signalled=signalled)

@@ -138,8 +138,7 @@ class Store:
         Raises:
             UserError: one cannot, or is of a newer format.
         """
-        plan = self.read_plan()
-        found: list[Any] = [plan]
+        found: list[Any] = [self.read_plan()]
         for folder in (self.root / name for name in cell_folders):
             try:
                 names = [entry.name for entry in list_folder(folder)]
@@ -271,7 +270,7 @@ class Store:
         return hold(self.root)
 
     def _listing(self) -> tuple[list[Path], list[Unusable]]:
-        """The folders in this one; and this one where it cannot be listed, and what is in the place of cells' folders."""
+        """The folders in this one; and this one where it cannot be listed, and what is in a cell's place."""
         folders, problems = [], []
         try:
             entries = list_folder(self.root)
