@@ -195,6 +195,8 @@ class _Session:
         Raises:
             UserError: runs or logs were deleted meanwhile, and no signal ended the session anyway.
         """
+        if not signalled:
+            self.held.check()
         if self.store.read_plan() is None:
             self.store.write_plan(_plan_document(self.plan))
         files = (*(self.store.path(*key) for key in self.runs), *sorted(self.logs))

@@ -9,7 +9,7 @@ from haepo_bench.files import list_folder, reason_of
 from haepo_bench.report.document import DamagedFile
 from haepo_bench.report.text import plain
 from haepo_bench.results.selection import Selection, select
-from haepo_bench.results.store import PLAN_FILE, Store
+from haepo_bench.results.store import PLAN_FILE, REPORT_FOLDER, Store
 
 
 def open_results(results: Path, *, to: str = "report") -> list[Selection]:
@@ -82,7 +82,7 @@ def _may_be_suite(path: Path) -> bool:
             return False
         entries = list_folder(path)
     except OSError:
-        return not path.name.startswith(".")
+        return not path.name.startswith(".") and path.name != REPORT_FOLDER
     if _is_suite(path):
         return True
     return not path.name.startswith(".") and (any(path.glob("*/*.json")) or not entries)
