@@ -87,6 +87,20 @@ def list_folder(path: Path) -> list[os.DirEntry[str]]:
         raise NotRegular(str(error)) from None
 
 
+def files_below(folder: Path) -> list[Path]:
+    """All that a folder and the folders in it hold, folders apart, in the order of their paths.
+
+    Raises:
+        OSError: one of the folders cannot be listed: what is in it would be left out without a word.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    walked = os.walk(folder, onerror=refuse)
+    return sorted(Path(place, name) for place, _, names in walked for name in names)
+
+
 def refuse_special(path: Path) -> None:
     """Refuses all but a regular file, a link to one, or nothing at all, before it is replaced or left to a library.
 

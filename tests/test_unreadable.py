@@ -221,6 +221,33 @@ def test_permissions(tmp_path: Path) -> None:
     assert "no file" not in done.out
 
 
+def test_an_import_leaves_out_no_folder_that_it_cannot_read(tmp_path: Path) -> None:
+    for seed in range(2):
+        (tmp_path / "runs" / f"seed_{seed}").mkdir(parents=True)
+        (tmp_path / "runs" / f"seed_{seed}" / "run.csv").write_text("step,eval_return\n0,1\n10,2\n")
+    (tmp_path / "runs" / "seed_1").chmod(0)
+    said = ["--suite", "s", "--task", "t", "--algorithm", "a"]
+    for path in ("runs", "runs/seed_1/run.csv"):
+        done = without_rights(tmp_path, "import", path, *said)
+        assert done.code == 4, done.err
+        assert "runs/seed_1" in done.err
+        assert "Permission denied" in done.err or "does not exist" in done.err
+    assert not (tmp_path / "results").exists()
+
+
+def test_an_import_stops_at_what_it_cannot_compare_with(store: Store, tmp_path: Path) -> None:
+    tables = str(tmp_path / "tables")
+    assert without_rights(tmp_path, "export", str(store.root), "--out", tables).code == 0
+    imported = ["import", f"{tables}/runs.csv", "--results", "copy"]
+    assert without_rights(tmp_path, *imported).code == 0
+    (again,) = (tmp_path / "copy").glob(f"made-up/{FOLDER.rpartition('--')[0]}--*/seed-1.json")
+    make(again, "loop")
+    done = without_rights(tmp_path, *imported)
+    assert done.code == 4, done.err
+    assert "seed-1.json: cannot be read: Too many levels of symbolic links" in done.err
+    assert again.is_symlink()
+
+
 def test_a_results_folder_that_cannot_be_listed(tmp_path: Path) -> None:
     suite(tmp_path / "results")
     (tmp_path / "results").chmod(0)

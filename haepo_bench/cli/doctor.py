@@ -117,7 +117,7 @@ def _git() -> Finding:
 
 def _writable(results: Path) -> Finding:
     # The folder need not exist yet: what counts is the nearest one that does.
-    folder = next(path for path in (results, *results.absolute().parents) if path.exists())
+    folder = next(path for path in (results, *results.absolute().parents) if os.path.exists(path))  # noqa: PTH110  # Path.exists raises
     try:
         with tempfile.TemporaryFile(dir=folder):
             pass

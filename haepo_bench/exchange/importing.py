@@ -16,6 +16,7 @@ from haepo_bench.exchange.records import run_record, task_marks
 from haepo_bench.exchange.series import ALGORITHM_IN_FILE, Series, logged_runs, parts_of_runs, series
 from haepo_bench.exchange.sources import Found, find, together
 from haepo_bench.exchange.storing import Imported, MissingRun, store_runs
+from haepo_bench.files import files_below, reason_of
 from haepo_bench.results.record import RunRecord
 from haepo_bench.suite.document import SuiteError
 from haepo_bench.suite.problems import problems_of
@@ -107,9 +108,14 @@ def _recognised(paths: Sequence[Path], said: Said) -> tuple[list[Path], list[Fou
     found: list[Found] = []
     settings = _settings(said)
     for path in paths:
-        if not path.exists():
-            raise UserError("there is no such file or folder", where=str(path))
-        inside = sorted(p for p in path.rglob("*") if not p.is_dir()) if path.is_dir() else [path]
+        try:
+            inside = files_below(path) if path.is_dir() else [path]
+            path.stat()
+        except FileNotFoundError:
+            raise UserError("there is no such file or folder", where=str(path)) from None
+        except OSError as error:
+            place = str(error.filename or path)
+            raise UserError(f"cannot be read: {reason_of(error)}", where=place, remedy="make it readable") from None
         tables = [file for file in inside if is_own(file)]
         if path.is_file() and path.stem == "curves" and is_own(path.with_name(f"runs{path.suffix}")):
             tables = [path.with_name(f"runs{path.suffix}")]

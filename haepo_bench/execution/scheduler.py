@@ -96,6 +96,7 @@ def survey(plan: Plan, store: Store, *, retry_failed: bool) -> Survey:
     Raises:
         UserError: a file holds another run than its name says, is of a newer format, or cannot be read.
     """
+    store.check_readable(())
     stored: dict[RunKey, Stored] = {}
     missing: list[tuple[Cell, tuple[int, ...]]] = []
     waiting: list[RunKey] = []

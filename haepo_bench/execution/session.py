@@ -121,10 +121,11 @@ def run_plan(plan: Plan, store: Store, options: Options) -> Outcome:
             full, or what was written was deleted before the end.
     """
     with store.lock() as held:
-        store.sweep()
         todo = forecast(plan, store, retry_failed=options.retry_failed)
         session = _Session(plan, store, options, todo.survey, held)
         store.prepare(session.files(todo.jobs))
+        # Nothing was changed until here, where all that could stop this has been looked at.
+        store.sweep()
         store.write_plan(_plan_document(plan))
         for cell, _ in todo.survey.missing:
             write_code(store, cell.folder, cell.code)
@@ -219,6 +220,8 @@ class _Session:
         Raises:
             UserError: runs or logs were deleted meanwhile, and no signal ended the session anyway.
         """
+        if not signalled:
+            self.held.check()
         if self.store.read_plan() is None:
             self.store.write_plan(_plan_document(self.plan))
         files = (*(self.store.path(*key) for key in self.runs), *sorted(self.logs))

@@ -7,7 +7,7 @@ from pathlib import Path
 from haepo_bench.errors import ExitCode, UserError
 from haepo_bench.files import list_folder, reason_of
 from haepo_bench.results.selection import TRASH_FOLDER, Selection, select
-from haepo_bench.results.store import PLAN_FILE, Store
+from haepo_bench.results.store import PLAN_FILE, REPORT_FOLDER, Store
 from haepo_bench.text import plain
 
 
@@ -76,7 +76,7 @@ def _may_be_suite(path: Path) -> bool:
             return False
         entries = list_folder(path)
     except OSError:
-        return not path.name.startswith(".")
+        return not path.name.startswith(".") and path.name != REPORT_FOLDER
     if _is_suite(path):
         return True
     return not path.name.startswith(".") and (any(path.glob("*/*.json")) or not entries)

@@ -139,8 +139,7 @@ class Store:
         Raises:
             UserError: one cannot, or is of a newer format.
         """
-        plan = self.read_plan()
-        found: list[Any] = [plan]
+        found: list[Any] = [self.read_plan()]
         for folder in (self.root / name for name in cell_folders):
             try:
                 names = [entry.name for entry in list_folder(folder)]
@@ -272,7 +271,7 @@ class Store:
         return hold(self.root)
 
     def _listing(self) -> tuple[list[Path], list[Unusable]]:
-        """The folders in this one; and this one where it cannot be listed, and cells' folders that lead nowhere."""
+        """The folders in this one; and this one where it cannot be listed, and what is in a cell's place."""
         folders, problems = [], []
         try:
             entries = list_folder(self.root)
@@ -285,8 +284,8 @@ class Store:
             try:
                 if entry.is_dir():
                     folders.append(path)
-                elif entry.is_symlink() and not path.exists():
-                    list_folder(path)
+                elif not entry.is_file():
+                    list_folder(path)  # raises what is wrong with it
             except OSError as error:
                 if _is_cell(entry.name):
                     problems.append(Unusable(path, reason_of(error), FileState.UNREADABLE))

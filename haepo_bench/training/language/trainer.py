@@ -224,7 +224,7 @@ class LanguageTrainer:
     def _restore(self, data: bytes) -> None:
         # Without weights_only a file could run code.
         state: dict[str, Any] = torch.load(io.BytesIO(data), map_location=self.policy.device, weights_only=True)
-        self.iteration, self.tokens, self.renewed = state["iteration"], state["tokens"], state["renewed"]
+        self.iteration, self.tokens, self.renewed = int(state["iteration"]), int(state["tokens"]), state["renewed"]
         self.policy.parameters.copy_(state["parameters"])
         self.policy.publish()
         self.optimiser.restore(state["optimiser"])
