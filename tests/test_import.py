@@ -343,7 +343,7 @@ def test_returns_that_are_not_finite(tmp_path: Path, take: Any) -> None:
 BAD_FILES = {
     "empty": ("", "is empty"),
     "header only": ("env_steps,eval_return\n", "is empty: it has a header and no rows"),
-    "unequal columns": ("env_steps,eval_return\n0,1\n5\n", "file.csv:3: has 1 cells, but the header names 2"),
+    "unequal columns": ("env_steps,eval_return\n0,1\n5\n", "file.csv:3: has 1 cell, but the header names 2 columns"),
     "no number": ("env_steps,eval_return\n0,1\n5,much\n", "file.csv:3: 'much' in the column 'eval_return'"),
     "steps go back": ("env_steps,eval_return\n0,1\n9,2\n5,3\n", "file.csv:4: steps go back from 9 to 5"),
     "a step twice": ("env_steps,eval_return\n0,1\n5,2\n5,3\n", "file.csv:4: two returns at 5 env steps"),

@@ -44,10 +44,12 @@ def prints(path: Path) -> list[str]:
     """Every way to a stream that a file names."""
     found = []
     for node in ast.walk(ast.parse(path.read_text())):
-        name = ast.unparse(node.func if isinstance(node, ast.Call) else node) if hasattr(node, "lineno") else ""
-        called = isinstance(node, ast.Call) and re.fullmatch(r"print|input|Console|(\w+\.)*(s?echo|print_exc\w*)", name)
-        if (called and name != "echo") or re.fullmatch(r"sys\.(__)?std(out|err)(__)?", name):
-            found.append(name)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
+            name = ast.unparse(node.func)
+            if name != "echo" and re.fullmatch(r"print|input|Console|(\w+\.)*(s?echo|print_exc\w*)", name):
+                found.append(name)
+        elif isinstance(node, ast.Attribute) and re.fullmatch(r"sys\.(__)?std(out|err)(__)?", ast.unparse(node)):
+            found.append(ast.unparse(node))
     return found
 
 
