@@ -40,7 +40,7 @@ WORDS = {
 }
 #: Where a word is meant as it says: the end of the page's path, and the line's text.
 MEANT = [
-    ("CODE_OF_CONDUCT.md", "somebody"),
+    ("CODE_OF_CONDUCT.md", ""),  # about people, in everyday words
     ("reference/tasks.md", "Are contexts told apart?"),
     ("reference/tasks.md", "explore rooms that it sees"),
     # The tables of faults are those of the script that plants them.
