@@ -14,14 +14,14 @@ from haepo_bench.suite.shipped import list_suites
 
 ISSUE_EXAMPLE = """\
 name: quickstart
-description: both default readings of HAEPO against REINFORCE, PPO, GRPO and DPO
+description: both default variants of HAEPO against REINFORCE, PPO, GRPO and DPO
 seeds: 5                        # 0..4, or an explicit list
 evaluation: {every: 5_000, episodes: 20}
 tasks:
   - {id: bandit/10-arm, budget: {env_steps: 5_000}, evaluation: {every: 500}}
   - {id: gym/CartPole-v1, budget: {env_steps: 50_000}}
 algorithms:
-  - haepo                       # a family: expands to its readings
+  - haepo                       # a family: expands to its variants
   - {use: grpo, name: grpo-wide, params: {trajectories: 32, learning_rate: 3e-3}}
   - {use: ppo, seeds: 3}
 execution: {workers: auto, device: auto, timeout: 30m}
