@@ -29,8 +29,8 @@ from haepo_bench.objectives.base import Objective, TrajectoryBatch
 from haepo_bench.objectives.haepo import HaepoListwise, HaepoWeighted
 from haepo_bench.objectives.reinforce import Reinforce
 from haepo_bench.tasks.base import Array
-from haepo_bench.tasks.corridor import LONG, SHORT
-from haepo_bench.tasks.tabular import Tabular
+from haepo_bench.tasks.finite.corridor import LONG, SHORT
+from haepo_bench.tasks.finite.tabular import Tabular
 
 BATCH = 8
 WAYS = ("short", "long", "dead end")

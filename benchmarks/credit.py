@@ -20,7 +20,7 @@ import torch
 from haepo_bench import catalogue
 from haepo_bench.policies.mlp import Network
 from haepo_bench.tasks.base import Array
-from haepo_bench.tasks.tabular import Tabular
+from haepo_bench.tasks.finite.tabular import Tabular
 from haepo_bench.training.heads import make_head
 from haepo_bench.training.recorder import Recorder
 from haepo_bench.training.settings import TrainerSettings

@@ -28,9 +28,13 @@ class Fault(NamedTuple):
 _HAEPO, _GRPO, _DPO = "objectives/haepo.py", "objectives/grpo.py", "objectives/dpo.py"
 _RATIOS, _PAIRS = "objectives/ratios.py", "objectives/pairs.py"
 _REINFORCE, _PPO, _BASE = "objectives/reinforce.py", "objectives/ppo.py", "objectives/base.py"
-_TRAINER, _UPDATE, _ROLLOUT = "training/trainer.py", "training/update.py", "training/rollout.py"
+_TRAINER, _UPDATE, _ROLLOUT = (
+    "training/episodes/trainer.py",
+    "training/episodes/update.py",
+    "training/episodes/rollout.py",
+)
 _ADVANTAGES = "training/advantages.py"
-_SEGMENTS, _ADAPTER, _EVALUATION = "training/segments.py", "training/ppo_sb3_run.py", "training/evaluation.py"
+_SEGMENTS, _ADAPTER, _EVALUATION = "training/segments/collector.py", "training/sb3/run.py", "training/evaluation.py"
 
 FAULTS = (
     Fault(

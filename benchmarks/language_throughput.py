@@ -148,7 +148,8 @@ def train_ours(algorithm: str, size: Size, model: str, steps: int) -> list[float
     import numpy as np
 
     from haepo_bench import catalogue
-    from haepo_bench.tasks.language import Example, LanguageTask, Pair
+    from haepo_bench.tasks.lm.base import LanguageTask
+    from haepo_bench.tasks.lm.examples import Example, Pair
     from haepo_bench.training.recorder import Recorder, SeedResult
 
     class Benchmark(LanguageTask):

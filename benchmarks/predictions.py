@@ -2,8 +2,8 @@
 
     python benchmarks/predictions.py [--seeds 5] [--updates 300] [--trajectories 4096] [--out FILE.png]
 
-Theory: haepo_bench/tasks/pi_squared.py. `haepo-weighted` and `reinforce` are run without entropy and KL terms, one
-gradient step a batch. Three comparisons, the last two from three starting policies each:
+Theory: haepo_bench/tasks/bandit/pi_squared.py. `haepo-weighted` and `reinforce` are run without entropy and KL terms,
+one gradient step per batch. Three comparisons, the last two from three starting policies each:
 
 Gradient. The objectives' own gradient by the logits, on batches sampled from random policies, against the closed form:
 distances in standard errors (found from many batches each), which for a right prediction have standard deviation 1.
@@ -28,11 +28,11 @@ from numpy.typing import NDArray
 
 from haepo_bench import catalogue
 from haepo_bench.objectives.base import Objective, TrajectoryBatch
-from haepo_bench.tasks.pi_squared import ARMS, Prediction, reinforce, weighted_reading
+from haepo_bench.tasks.bandit.pi_squared import ARMS, Prediction, reinforce, weighted_reading
 from haepo_bench.training.adam import Adam
+from haepo_bench.training.episodes.trainer import Trainer
 from haepo_bench.training.recorder import Recorder, SeedResult
 from haepo_bench.training.settings import TrainerSettings
-from haepo_bench.training.trainer import Trainer
 
 Array = NDArray[Any]
 Start = tuple[float, ...]

@@ -20,13 +20,13 @@ from gymnasium import spaces
 from haepo_bench import catalogue
 from haepo_bench.objectives.reinforce import Reinforce
 from haepo_bench.tasks.base import Array, Task
+from haepo_bench.tasks.finite.tabular import Tabular
 from haepo_bench.tasks.probes import FOLDER, ProbeSet, probe_file
-from haepo_bench.tasks.tabular import Tabular
+from haepo_bench.training.episodes.rollout import action_bounds, clip_actions
+from haepo_bench.training.episodes.trainer import Trainer
 from haepo_bench.training.recorder import Recorder
-from haepo_bench.training.rollout import action_bounds, clip_actions
 from haepo_bench.training.settings import TrainerSettings
 from haepo_bench.training.streams import stream
-from haepo_bench.training.trainer import Trainer
 
 TASKS = (
     "bandit/10-arm", "bandit/1000-arm", "bandit/deceptive", "bandit/contextual", "bandit/pi-squared",

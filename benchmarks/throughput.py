@@ -27,11 +27,11 @@ from haepo_bench import catalogue
 from haepo_bench.policies.mlp import Network
 from haepo_bench.results.store import Store
 from haepo_bench.training.adam import Adam
+from haepo_bench.training.episodes.rollout import Collector, Rollout
+from haepo_bench.training.episodes.update import Update
 from haepo_bench.training.heads import make_head
 from haepo_bench.training.recorder import Recorder
-from haepo_bench.training.rollout import Collector, Rollout
 from haepo_bench.training.streams import stream
-from haepo_bench.training.update import Update
 
 SEEDS = 10
 NATIVE = ("haepo-listwise", "grpo", "dpo")

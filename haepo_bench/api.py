@@ -30,10 +30,10 @@ from haepo_bench.tasks.base import Step, Task, VectorEnvironment
 from haepo_bench.training.algorithm import Algorithm, AlgorithmDefinition
 
 if TYPE_CHECKING:
+    from haepo_bench.compare.document import CompareDocument
     from haepo_bench.exchange.storing import Imported
     from haepo_bench.execution.session import Outcome
     from haepo_bench.regression.check import Verdict
-    from haepo_bench.report.compare_document import CompareDocument
     from haepo_bench.report.document import ReportDocument
     from haepo_bench.results.frames import Frames
 
@@ -134,7 +134,7 @@ def report(results: Folder = "results") -> "ReportDocument":
     Raises:
         UserError: no results there, or none that can be read.
     """
-    from haepo_bench.report.build import build_report
+    from haepo_bench.report.numbers.build import build_report
 
     return build_report(Path(results))
 
@@ -154,7 +154,7 @@ def compare(a: Folder, b: Folder) -> "CompareDocument":
     Raises:
         UserError: one of them holds no results.
     """
-    from haepo_bench.report.compare import compare_results
+    from haepo_bench.compare.build import compare_results
 
     return compare_results(Path(a), Path(b))
 

@@ -174,7 +174,7 @@ ALGORITHMS = {
             "high",
             "DPO on the fixed preferences of a language task",
         ),
-        ("ppo", "training.ppo_sb3:PPO", "high", "PPO of Stable-Baselines3"),
+        ("ppo", "training.sb3.algorithm:PPO", "high", "PPO of Stable-Baselines3"),
         (
             "ppo-batched",
             "objectives.ppo:Ppo",
@@ -186,12 +186,12 @@ ALGORITHMS = {
 
 #: What makes an algorithm of an objective class: by what the objective collects, and for all on language tasks.
 DEFINITIONS = {
-    "episodes": "haepo_bench.training.native:NativeDefinition",
-    "segments": "haepo_bench.training.ppo_batched:SegmentDefinition",
+    "episodes": "haepo_bench.training.episodes.algorithm:NativeDefinition",
+    "segments": "haepo_bench.training.segments.algorithm:SegmentDefinition",
     "language": "haepo_bench.training.language.algorithm:LanguageDefinition",
 }
 #: Instead, for algorithms with settings of their own where no language model is trained.
-OWN_DEFINITIONS = {"ppo-batched": "haepo_bench.training.ppo_batched:PPOBatched"}
+OWN_DEFINITIONS = {"ppo-batched": "haepo_bench.training.segments.algorithm:PPOBatched"}
 
 FAMILIES: dict[str, tuple[str, ...]] = {"haepo": ("haepo-weighted", "haepo-listwise")}
 
@@ -202,29 +202,45 @@ TASKS = {
         Listed(
             "bandit/10-arm",
             "one pull an episode; also 1000-arm, deceptive, contextual, pi-squared",
-            "haepo_bench.tasks.bandit:make",
+            "haepo_bench.tasks.bandit.arms:make",
         ),
         Listed(
             "random-walk/<states>",
             "walk to the far goal past a small near reward",
-            "haepo_bench.tasks.random_walk:make",
+            "haepo_bench.tasks.finite.random_walk:make",
         ),
         Listed(
             "corridor/<horizon>",
             "independent choices along a corridor; corridor/equal: a short and a long way to the same reward",
-            "haepo_bench.tasks.corridor:make",
+            "haepo_bench.tasks.finite.corridor:make",
         ),
-        Listed("deep-sea/<size>", "bsuite's treasure behind a row of costly moves", "haepo_bench.tasks.deep_sea:make"),
-        Listed("multi-goal/<n>", "n equal goals: found, and kept?", "haepo_bench.tasks.multi_goal:make"),
-        Listed("key-door/<size>", "fetch the key, open the door, reach the goal", "haepo_bench.tasks.key_door:make"),
-        Listed("umbrella/<delay>", "the first action decides a reward much later", "haepo_bench.tasks.umbrella:make"),
-        Listed("t-maze/<length>", "turn as a hint said at the start", "haepo_bench.tasks.t_maze:make"),
-        Listed("gym/<gymnasium id>", "any gymnasium environment with flat observations", "haepo_bench.tasks.gym:make"),
-        Listed("envpool/<id>", "any such environment of EnvPool, stepped in C++", "haepo_bench.tasks.envpool:make"),
+        Listed(
+            "deep-sea/<size>",
+            "bsuite's treasure behind a row of costly moves",
+            "haepo_bench.tasks.finite.deep_sea:make",
+        ),
+        Listed("multi-goal/<n>", "n equal goals: found, and kept?", "haepo_bench.tasks.finite.multi_goal:make"),
+        Listed(
+            "key-door/<size>", "fetch the key, open the door, reach the goal", "haepo_bench.tasks.finite.key_door:make"
+        ),
+        Listed(
+            "umbrella/<delay>", "the first action decides a reward much later", "haepo_bench.tasks.finite.umbrella:make"
+        ),
+        Listed("t-maze/<length>", "turn as a hint said at the start", "haepo_bench.tasks.finite.t_maze:make"),
+        Listed(
+            "gym/<gymnasium id>",
+            "any gymnasium environment with flat observations",
+            "haepo_bench.tasks.environments.gym:make",
+        ),
+        Listed(
+            "envpool/<id>",
+            "any such environment of EnvPool, stepped in C++",
+            "haepo_bench.tasks.environments.envpool:make",
+        ),
         Listed(
             "lm/arithmetic",
             "language models; also synthetic-summary, long-horizon/<length>, preferences/<data>; @<model> at the end",
-            "haepo_bench.tasks.lm:make",
+            "haepo_bench.tasks.lm.family:make",
             options=("reward_model", "gold_model"),
         ),
     )

@@ -1,5 +1,6 @@
 """How numbers are put into words, the same everywhere."""
 
+import math
 from collections.abc import Iterable
 
 
@@ -43,3 +44,18 @@ def named_seeds(seeds: Iterable[int]) -> str:
     """`seed 3`, `seeds 0-4` or `seeds 0, 2, 7`."""
     listed = list(seeds)
     return f"seed {listed[0]}" if len(listed) == 1 else f"seeds {seed_ranges(listed)}"
+
+
+def decimals_of(means: Iterable[float | None]) -> int:
+    """Decimals that show about three digits of the largest of some mean returns."""
+    largest = max((abs(mean) for mean in means if mean is not None), default=0.0)
+    exponent = math.floor(math.log10(largest)) if largest else 0
+    return max(0, min(6, (3 if exponent > 0 else 2) - exponent))
+
+
+def fixed(value: float, decimals: int) -> str:
+    """A number with fixed decimals, thousands apart, without a negative zero; very large ones in powers of ten."""
+    if abs(value) >= 1e9:
+        return f"{value:.3g}"
+    text = f"{value:,.{decimals}f}"
+    return text.lstrip("-") if not text.strip("-0.,") else text

@@ -10,7 +10,8 @@ from haepo_bench.policies.language import LanguagePolicy
 from haepo_bench.policies.tiny import tiny_tokenizer
 from haepo_bench.results.record import References
 from haepo_bench.tasks.base import Array
-from haepo_bench.tasks.language import Example, LanguageTask, Pair
+from haepo_bench.tasks.lm.base import LanguageTask
+from haepo_bench.tasks.lm.examples import Example, Pair
 from haepo_bench.training.language.texts import Texts
 
 LETTERS = "abcd"

@@ -11,7 +11,7 @@ from cli_support import ROOT, run_here
 import haepo_bench
 from haepo_bench import catalogue
 from haepo_bench.cli.algorithms import algorithms_page, facts
-from haepo_bench.training.native import NativeDefinition
+from haepo_bench.training.episodes.algorithm import NativeDefinition
 
 PUBLISHED = ROOT / "docs" / "reference" / "algorithms.md"
 OBJECTIVES = sorted((Path(haepo_bench.__file__).parent / "objectives").glob("*.py"))

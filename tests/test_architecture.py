@@ -29,6 +29,7 @@ ARROWS: dict[str, set[str]] = {
         "exchange",
         "regression",
         "report",
+        "compare",
         "objectives",
         "tasks",
         "results",
@@ -41,18 +42,20 @@ ARROWS: dict[str, set[str]] = {
         "exchange",
         "regression",
         "report",
+        "compare",
         "objectives",
         "tasks",
         "results",
     },
-    "execution": {"suite", "catalogue", "training", "regression", "report", "tasks", "results", "statistics"},
+    "execution": {"suite", "catalogue", "training", "regression", "tasks", "results", "statistics"},
     "suite": {"catalogue", "training", "tasks", "results"},
     "catalogue": {"training", "objectives", "tasks"},
     "registration": {"catalogue"},
     "pytest_plugin": set(),
     "training": {"objectives", "policies", "tasks", "results", "statistics"},
-    "exchange": {"suite", "report", "tasks", "results"},
-    "regression": {"report", "results", "statistics"},
+    "exchange": {"suite", "tasks", "results"},
+    "regression": {"results", "statistics"},
+    "compare": {"report", "results", "statistics"},
     "report": {"results", "statistics"},
     "objectives": set(),
     "policies": set(),
@@ -86,6 +89,7 @@ EXCEPTIONS = {
 FORBIDDEN = {
     "regression": {"torch", "stable_baselines3", "gymnasium"},
     "report": {"torch", "stable_baselines3", "gymnasium"},
+    "compare": {"torch", "stable_baselines3", "gymnasium"},
     "statistics": {"torch", "stable_baselines3", "gymnasium", "pathlib", "os", "json"},
     "results": {"torch", "stable_baselines3", "gymnasium"},
     "objectives": {"gymnasium", "stable_baselines3", "pathlib", "os", "json"},
@@ -146,10 +150,46 @@ def test_arrows(path: Path) -> None:
 def test_no_arrow_leads_back() -> None:
     """The allowed arrows have an order; a room allowed to import a room that may import it would have none."""
     order = ["__main__", "cli", "api", "exchange", "execution", "suite", "registration", "catalogue", "training"]
-    order += ["regression", "report"]
+    order += ["regression", "compare", "report"]
     for room, targets in ARROWS.items():
         for target in targets:
             assert target not in order or order.index(target) > order.index(room), (room, target)
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def graph() -> dict[str, set[str]]:
+    """Module to the modules that it imports, inside functions and for types alone included."""
+    names = {module_name(path): path for path in SOURCES}
+    return {
+        name: {
+            target
+            for module, imported, _ in imports(path)
+            if (target := f"{module}.{imported}" if f"{module}.{imported}" in names else module) in names
+        }
+        - {name}
+        for name, path in names.items()
+    }
+
+
+def test_no_circles() -> None:
+    """Modules can be put in an order: taking away those that import none of the rest, nothing is left."""
+    rest = graph()
+    while ready := {name for name, targets in rest.items() if not targets & rest.keys()}:
+        rest = {name: targets for name, targets in rest.items() if name not in ready}
+    assert not rest, "circles among: " + ", ".join(sorted(rest))
+
+
+def test_class_names_are_unique() -> None:
+    found: dict[str, list[str]] = {}
+    for path in SOURCES:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found.setdefault(node.name, []).append(module_name(path))
+    assert not {name: modules for name, modules in found.items() if len(modules) > 1}
 
 
 def test_an_objective_is_a_small_file() -> None:

@@ -11,7 +11,7 @@ from training_support import train
 from haepo_bench import catalogue
 from haepo_bench.errors import TaskError
 from haepo_bench.objectives.base import normalise_returns
-from haepo_bench.tasks.bandit import RARE, SAFE, TEN_ARMS
+from haepo_bench.tasks.bandit.arms import RARE, SAFE, TEN_ARMS
 from haepo_bench.tasks.base import Task
 
 #: Variant to (mean of all arms, best mean, best arm of each context, share of arms that are good).

@@ -16,7 +16,7 @@ from haepo_bench.objectives.base import Objective
 from haepo_bench.objectives.ppo import Ppo
 from haepo_bench.objectives.ratios import k3
 from haepo_bench.tasks.base import Task
-from haepo_bench.training.native import NativeDefinition
+from haepo_bench.training.episodes.algorithm import NativeDefinition
 
 DEFINITIONS = {name: catalogue.algorithm(name) for name in catalogue.ALGORITHMS}
 CLASSES = {name: d.objective for name, d in DEFINITIONS.items() if isinstance(d, NativeDefinition)}

@@ -13,16 +13,16 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from synthetic_runs import overoptimised, put, record, showcase
 
-from haepo_bench.report import chart_building
-from haepo_bench.report.build import build_report
-from haepo_bench.report.chart_description import MARGIN, ChartAxis, ChartLine, IntervalChart, LineChart, LinePanel
-from haepo_bench.report.charts import chart_data
+from haepo_bench.report.charts import building as chart_building
+from haepo_bench.report.charts.description import MARGIN, ChartAxis, ChartLine, IntervalChart, LineChart, LinePanel
 from haepo_bench.report.document import SuiteResult, TaskResult
-from haepo_bench.report.dots import dot_plots
-from haepo_bench.report.figure_sheet import drawing
-from haepo_bench.report.figures import drawn_figures
-from haepo_bench.report.interval_figures import diagnostics_figure, results_figure
-from haepo_bench.report.line_figures import line_figure, overview_figure
+from haepo_bench.report.figures.intervals import diagnostics_figure, results_figure
+from haepo_bench.report.figures.lines import line_figure, overview_figure
+from haepo_bench.report.figures.sheet import drawing
+from haepo_bench.report.figures.suite import drawn_figures
+from haepo_bench.report.numbers.build import build_report
+from haepo_bench.report.page.charts import chart_data
+from haepo_bench.report.page.dots import dot_plots
 from haepo_bench.report.styles import COLOURS, Styles, suite_styles
 
 LANGUAGE = "lm/synthetic-summary"

@@ -12,13 +12,13 @@ import pytest
 from scipy import optimize, stats
 from synthetic_runs import FOOTNOTE, KINDS, put, put_plan, record
 
-from haepo_bench.report.build import build_report
-from haepo_bench.report.claims import CLAIMS
 from haepo_bench.report.document_scorecard import ClaimResult, Comparison, Scorecard
 from haepo_bench.report.files import render
-from haepo_bench.report.measured import family, innermost, weights_of, wrappers
-from haepo_bench.report.page import to_html
-from haepo_bench.report.verdict_text import MEASURE_TITLES, scorecard_lines, scorecard_tables
+from haepo_bench.report.numbers.build import build_report
+from haepo_bench.report.numbers.claims import CLAIMS
+from haepo_bench.report.numbers.measured import family, innermost, weights_of, wrappers
+from haepo_bench.report.page.html import to_html
+from haepo_bench.report.tables.verdicts import MEASURE_TITLES, scorecard_lines, scorecard_tables
 from haepo_bench.results.claims import DeclaredClaims, declaration_hash
 from haepo_bench.results.record import RunRecord
 from haepo_bench.results.store import Store

@@ -14,9 +14,9 @@ from cli_support import ROOT, run_apart
 from synthetic_runs import put, record
 
 from haepo_bench import catalogue
-from haepo_bench.report.build import build_report
-from haepo_bench.report.compare import compare_results
+from haepo_bench.compare.build import compare_results
 from haepo_bench.report.files import render, write_report
+from haepo_bench.report.numbers.build import build_report
 from haepo_bench.results.columns import CLOCK_COLUMNS, COLUMNS, MEASURED
 from haepo_bench.results.declared_columns import clocks, declared
 from haepo_bench.results.store import Store

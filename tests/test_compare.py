@@ -11,9 +11,10 @@ from cli_support import run_apart, run_here
 from scipy import stats
 from synthetic_runs import MARKS, put, put_plan, record, showcase
 
-from haepo_bench.report import compare_page, compare_tables
-from haepo_bench.report.compare import compare_results
-from haepo_bench.report.compare_document import CompareDocument
+from haepo_bench.compare import page as compare_page
+from haepo_bench.compare import tables as compare_tables
+from haepo_bench.compare.build import compare_results
+from haepo_bench.compare.document import CompareDocument
 from haepo_bench.results.store import Store
 
 SEEDS = 6
@@ -215,7 +216,7 @@ def test_suites_go_together_by_name(tmp_path: Path) -> None:
 
 def test_clear_differences_survive_hundreds_of_tests() -> None:
     """Thirty seeds against thirty without any overlap: the p-value of drawn rearrangements has no high floor."""
-    from haepo_bench.report.compare_tests import compare_measure
+    from haepo_bench.compare.differences import compare_measure
 
     rng = np.random.default_rng(3)
     x, y = rng.normal(size=30), rng.normal(size=30) + 5
@@ -235,7 +236,7 @@ def test_false_alarms_are_as_rare_as_promised() -> None:
 
     With 200 trials a rate of 5 % stays below 9 % with probability 0.99.
     """
-    from haepo_bench.report.compare_tests import compare_measure
+    from haepo_bench.compare.differences import compare_measure
 
     rng = np.random.default_rng(5)
     found = 0
@@ -264,7 +265,7 @@ def test_formats_on_the_command_line(
 
 
 def test_markdown_is_short_and_shows_what_changed_first(folders: tuple[Path, Path]) -> None:
-    from haepo_bench.report.compare_writers import to_markdown
+    from haepo_bench.compare.writers import to_markdown
 
     text = to_markdown(compare_results(*folders))
     head, *folds = text.split("<details>")
@@ -278,7 +279,7 @@ def test_markdown_is_short_and_shows_what_changed_first(folders: tuple[Path, Pat
 
 
 def test_a_large_comparison_fits_a_comment(folders: tuple[Path, Path]) -> None:
-    from haepo_bench.report.compare_writers import MAX_CHARACTERS, to_markdown
+    from haepo_bench.compare.writers import MAX_CHARACTERS, to_markdown
 
     document = compare_results(*folders)
     suite = document.suites[0]

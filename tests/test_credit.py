@@ -12,7 +12,7 @@ from training_support import train
 from haepo_bench import catalogue
 from haepo_bench.objectives.credit import implicit_value
 from haepo_bench.objectives.qrpo import Qrpo, quantiles
-from haepo_bench.tasks.tabular import Tabular
+from haepo_bench.tasks.finite.tabular import Tabular
 
 credit = load("credit")
 

@@ -10,13 +10,13 @@ import pytest
 from cli_support import ROOT, run_apart, run_here
 
 from haepo_bench.cli import installation, probes
-from haepo_bench.cli.probes import PROBES, Outcome
+from haepo_bench.cli.probes import PROBES, ProbeOutcome
 
 
 @pytest.fixture
 def untried(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if every probe did what it should."""
-    monkeypatch.setattr(probes, "make", lambda chosen: [(probe, Outcome("")) for probe in chosen])
+    monkeypatch.setattr(probes, "make", lambda chosen: [(probe, ProbeOutcome("")) for probe in chosen])
 
 
 def line(out: str, subject: str) -> str:
@@ -66,13 +66,13 @@ def test_a_package_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     (tmp_path / "datasets.py").write_text("import time; time.sleep(600)")
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{ROOT}")
     (probe,) = (probe for probe in PROBES if probe.packages == ("datasets",))
-    assert probes.make([probe], 1.0) == [(probe, Outcome("no answer within 1 s"))]
+    assert probes.make([probe], 1.0) == [(probe, ProbeOutcome("no answer within 1 s"))]
 
 
 def test_the_versions_that_are_known_to_work(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(probes, "make", lambda chosen: [(probe, Outcome("it broke")) for probe in chosen[:1]])
+    monkeypatch.setattr(probes, "make", lambda chosen: [(probe, ProbeOutcome("it broke")) for probe in chosen[:1]])
     monkeypatch.setattr(installation, "_locked", lambda: {"torch": ["2.12.0", "2.13.0"]})
     code, out, _ = run_here(capsys, "doctor")
     assert code == 4

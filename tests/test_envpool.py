@@ -14,7 +14,7 @@ from training_support import train, without_clocks
 
 from haepo_bench import catalogue
 from haepo_bench.errors import TaskError
-from haepo_bench.tasks.gym import REFERENCES
+from haepo_bench.tasks.environments.gym import REFERENCES
 
 needs_envpool = pytest.mark.skipif(
     importlib.util.find_spec("envpool") is None, reason="EnvPool is not installed (extra envpool)"

@@ -14,8 +14,8 @@ from haepo_bench.errors import UserError
 from haepo_bench.execution import executor as executor_module
 from haepo_bench.execution.estimate import total_seconds
 from haepo_bench.execution.executor import LocalExecutor
-from haepo_bench.execution.scheduler import Job, make_jobs
 from haepo_bench.execution.session import Options, forecast, run_plan
+from haepo_bench.execution.survey import Job, make_jobs
 from haepo_bench.results import store as store_module
 from haepo_bench.results.record import RunRecord
 from haepo_bench.results.store import Store

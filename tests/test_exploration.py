@@ -9,8 +9,8 @@ from gymnasium import spaces
 from training_support import train
 
 from haepo_bench.tasks.base import Array, Step, Task, Uniform, VectorEnvironment
+from haepo_bench.training.episodes.rollout import Rollout
 from haepo_bench.training.exploration import Exploration, uniform_coverage
-from haepo_bench.training.rollout import Rollout
 
 
 class Doors(Task):

@@ -13,7 +13,7 @@ from special_files import KINDS, make, within
 import haepo_bench
 from haepo_bench.errors import UserError
 from haepo_bench.files import NotRegular, list_folder, open_in_place, open_regular, read_regular, reason_of
-from haepo_bench.results.store import write_atomically
+from haepo_bench.results.writing import write_atomically
 
 PACKAGE = Path(haepo_bench.__file__).parent
 SOURCES = sorted(PACKAGE.rglob("*.py"))
@@ -91,7 +91,7 @@ OTHERWISE = {
     "files.py": "the one place",
     "exchange/bounded.py": "members of an archive that is open",
     "terminal.py": "/dev/null, to be written to",
-    "report/charts.py": "own package data, through importlib.resources",
+    "report/page/charts.py": "own package data, through importlib.resources",
     "suite/identity.py": "sources that the interpreter has imported",
     "execution/provenance.py": "/proc",
     "cli/main.py": "/dev/null, to be written to",

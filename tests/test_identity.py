@@ -336,7 +336,7 @@ def test_a_plugin_counts_where_it_is_used(tmp_path: Path, monkeypatch: pytest.Mo
     assert {"source picky_module", "source picky_beside", "package numpy"} <= set(before)
     assert "module haepo_bench.objectives.credit" in before
     assert "package torch" in before  # which that one imports
-    assert "module haepo_bench.training.trainer" not in before
+    assert "module haepo_bench.training.episodes.trainer" not in before
 
     def changed() -> list[str]:
         forget()

@@ -21,14 +21,14 @@ from haepo_bench.objectives.soup import Soup
 from haepo_bench.policies.language import LanguagePolicy
 from haepo_bench.policies.responses import Responses
 from haepo_bench.policies.sampling import uniforms
-from haepo_bench.tasks.language import Example
-from haepo_bench.training.history import Prefixes
+from haepo_bench.tasks.lm.examples import Example
+from haepo_bench.training.episodes.algorithm import NativeDefinition
+from haepo_bench.training.episodes.history import Prefixes
 from haepo_bench.training.language.models import find_source
 from haepo_bench.training.language.settings import LanguageSettings
 from haepo_bench.training.language.start import starting_model
 from haepo_bench.training.language.trainer import LanguageTrainer
 from haepo_bench.training.language.update import LanguageUpdate
-from haepo_bench.training.native import NativeDefinition
 from haepo_bench.training.recorder import Recorder, SeedResult
 from haepo_bench.training.streams import stream
 

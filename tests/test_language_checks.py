@@ -18,7 +18,7 @@ from test_language_data import ROWS, WORDS, save_reward_model, write_lines
 from haepo_bench import catalogue
 from haepo_bench.errors import TaskError
 from haepo_bench.policies.tiny import tiny_tokenizer
-from haepo_bench.tasks.language import Example
+from haepo_bench.tasks.lm.examples import Example
 from haepo_bench.tasks.lm.reward_model import RewardModel
 from haepo_bench.training.language.models import find_source, load_model, load_texts
 from haepo_bench.training.language.settings import LanguageSettings

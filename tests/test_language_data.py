@@ -12,8 +12,8 @@ import torch
 
 from haepo_bench import catalogue
 from haepo_bench.errors import TaskError
-from haepo_bench.tasks.language import Example
 from haepo_bench.tasks.lm import preference_data
+from haepo_bench.tasks.lm.examples import Example
 from haepo_bench.tasks.lm.preference_data import Row, as_text, read
 from haepo_bench.tasks.lm.reward_model import RewardModel
 

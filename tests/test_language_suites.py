@@ -10,7 +10,7 @@ from test_language_data import ROWS, save_reward_model, write_lines
 from haepo_bench import catalogue
 from haepo_bench.errors import UserError
 from haepo_bench.suite.resolve import load_plan
-from haepo_bench.tasks.lm import make
+from haepo_bench.tasks.lm.family import make
 
 SUITE = """\
 name: small

@@ -16,7 +16,7 @@ from training_support import without_clocks
 from haepo_bench import catalogue
 from haepo_bench.errors import TaskError
 from haepo_bench.tasks.base import Array
-from haepo_bench.tasks.language import Pair
+from haepo_bench.tasks.lm.examples import Pair
 from haepo_bench.training.language.evaluation import distinct, pass_at
 from haepo_bench.training.language.models import find_source
 from haepo_bench.training.language.settings import LanguageSettings

@@ -21,13 +21,13 @@ from haepo_bench.objectives.dpo import Dpo
 from haepo_bench.objectives.qrpo import Qrpo
 from haepo_bench.objectives.reinforce import Reinforce
 from haepo_bench.policies.heads import Categorical, DiagonalGaussian
-from haepo_bench.tasks.tabular import Tabular
-from haepo_bench.training.expert import Expert
-from haepo_bench.training.native import NativeAlgorithm
+from haepo_bench.tasks.finite.tabular import Tabular
+from haepo_bench.training.episodes.algorithm import NativeAlgorithm
+from haepo_bench.training.episodes.expert import Expert
+from haepo_bench.training.episodes.trainer import Trainer
 from haepo_bench.training.recorder import Recorder
 from haepo_bench.training.settings import TrainerSettings
 from haepo_bench.training.streams import stream
-from haepo_bench.training.trainer import Trainer
 
 SEEDS = 3
 #: Tasks that draw their start states, by how they are stepped: arrays, one gymnasium environment each, tables.

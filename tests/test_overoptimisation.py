@@ -13,14 +13,14 @@ from cli_support import run_apart
 from scipy import stats
 from synthetic_runs import overoptimised, put, put_plan, record
 
-from haepo_bench.report.build import build_report
-from haepo_bench.report.chart_building import overoptimisation
+from haepo_bench.report.charts.building import overoptimisation
 from haepo_bench.report.csv_files import more_csv
 from haepo_bench.report.document import Overoptimisation, ReportDocument
-from haepo_bench.report.figures import suite_pictures
+from haepo_bench.report.figures.suite import suite_pictures
 from haepo_bench.report.files import render
-from haepo_bench.report.overoptimisation_table import overoptimisation_table
+from haepo_bench.report.numbers.build import build_report
 from haepo_bench.report.styles import suite_styles
+from haepo_bench.report.tables.overoptimisation import overoptimisation_table
 from haepo_bench.results.record import RunRecord
 from haepo_bench.results.store import Store
 

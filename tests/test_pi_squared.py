@@ -9,7 +9,7 @@ from scipy.integrate import solve_ivp
 from haepo_bench.objectives.base import TrajectoryBatch
 from haepo_bench.objectives.haepo import HaepoWeighted
 from haepo_bench.objectives.reinforce import Reinforce
-from haepo_bench.tasks.pi_squared import ARMS, reinforce, weighted_reading
+from haepo_bench.tasks.bandit.pi_squared import ARMS, reinforce, weighted_reading
 
 REWARDS = np.array(ARMS)
 POLICIES = ([0.25, 0.25, 0.25, 0.25], [0.6, 0.25, 0.1, 0.05], [0.05, 0.8, 0.1, 0.05], [0.2, 0.1, 0.1, 0.6])

@@ -21,12 +21,12 @@ from haepo_bench.objectives.ppo import Ppo, normalised_advantages
 from haepo_bench.policies.actor_critic import ActorCritic
 from haepo_bench.policies.heads import Categorical, DiagonalGaussian
 from haepo_bench.training.heads import make_head
-from haepo_bench.training.minibatches import Minibatches
-from haepo_bench.training.ppo_batched import SegmentDefinition
 from haepo_bench.training.ppo_settings import SegmentSettings
 from haepo_bench.training.recorder import Recorder
-from haepo_bench.training.segment_trainer import SegmentTrainer, _means
-from haepo_bench.training.segments import Segments
+from haepo_bench.training.segments.algorithm import SegmentDefinition
+from haepo_bench.training.segments.collector import Segments
+from haepo_bench.training.segments.minibatches import Minibatches
+from haepo_bench.training.segments.trainer import SegmentTrainer, _means
 from haepo_bench.training.streams import stream
 
 

@@ -11,8 +11,8 @@ from training_support import train, without_clocks
 
 from haepo_bench import catalogue
 from haepo_bench.errors import ParameterError
-from haepo_bench.training import ppo_sb3_run
 from haepo_bench.training.ppo_settings import zoo_settings
+from haepo_bench.training.sb3 import run as ppo_sb3_run
 
 
 def test_ppo_is_reproducible_and_leaves_global_random_states_alone():

@@ -13,9 +13,9 @@ import pytest
 import recomputation
 from synthetic_runs import put, put_plan, record
 
-from haepo_bench.report.build import build_report
 from haepo_bench.report.csv_files import more_csv
 from haepo_bench.report.files import render
+from haepo_bench.report.numbers.build import build_report
 from haepo_bench.results.claims import DeclaredClaims, declaration_hash
 from haepo_bench.results.store import Store
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import benchmark_scripts
 
-from haepo_bench.report.build import build_report
+from haepo_bench.report.numbers.build import build_report
 
 
 def test_the_made_up_store_is_what_it_says(tmp_path: Path) -> None:

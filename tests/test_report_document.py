@@ -12,9 +12,9 @@ from scipy import optimize, stats
 from synthetic_runs import FOOTNOTE, put, put_plan, record, showcase
 
 from haepo_bench.errors import ExitCode, UserError
-from haepo_bench.report.build import build_report
 from haepo_bench.report.document import AlgorithmResult, ReportDocument, SuiteResult, TaskResult
 from haepo_bench.report.document_numbers import MeanEstimate
+from haepo_bench.report.numbers.build import build_report
 from haepo_bench.results.store import Store
 
 

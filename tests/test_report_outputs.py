@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from synthetic_runs import FOOTNOTE, KINDS, put, record, showcase
 
-from haepo_bench.report.build import build_report
 from haepo_bench.report.document import ReportDocument
-from haepo_bench.report.figure_sheet import SavedFigure, line_style
-from haepo_bench.report.figures import file_names, suite_pictures
+from haepo_bench.report.figures.sheet import SavedFigure, line_style
+from haepo_bench.report.figures.suite import file_names, suite_pictures
 from haepo_bench.report.files import Format, render, write_report
-from haepo_bench.report.page import adaptive, to_html
+from haepo_bench.report.numbers.build import build_report
+from haepo_bench.report.page.html import adaptive, to_html
 from haepo_bench.report.styles import suite_styles
-from haepo_bench.report.tables import fixed, return_decimals
+from haepo_bench.report.tables.per_task import return_decimals
 from haepo_bench.results.store import Store
 from haepo_bench.text import (
     csv_text,
@@ -29,6 +29,7 @@ from haepo_bench.text import (
     plain_lines,
     shorten,
 )
+from haepo_bench.wording import fixed
 
 SCRIPT = "<script>alert(1)</script>"
 NASTY = f'{SCRIPT} $x^2$ & 50% #1 _u_ *b* `c` | \\cmd{{~}} [a](b) "q" 😀 \x1b[31m \u202e ' + "very long " * 30

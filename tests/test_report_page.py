@@ -11,17 +11,17 @@ import pytest
 from markupsafe import escape
 from synthetic_runs import FOOTNOTE, KINDS, put, put_plan, record, showcase
 
-from haepo_bench.report.build import build_report
-from haepo_bench.report.chart_building import end_of_training
-from haepo_bench.report.chart_description import ChartAlgorithm, ChartAxis, ChartLine, LineChart, LinePanel, in_view
-from haepo_bench.report.charts import assets, chart_fragment, script_json
+from haepo_bench.report.charts.building import end_of_training
+from haepo_bench.report.charts.description import ChartAlgorithm, ChartAxis, ChartLine, LineChart, LinePanel, in_view
 from haepo_bench.report.document import ReportDocument, TaskResult
 from haepo_bench.report.document_numbers import Band
-from haepo_bench.report.dots import DotPlot, dot_plots
-from haepo_bench.report.figures import suite_pictures
-from haepo_bench.report.in_short import glance, leaders, mishaps
-from haepo_bench.report.page import to_html
+from haepo_bench.report.figures.suite import suite_pictures
+from haepo_bench.report.numbers.build import build_report
+from haepo_bench.report.page.charts import assets, chart_fragment, script_json
+from haepo_bench.report.page.dots import DotPlot, dot_plots
+from haepo_bench.report.page.html import to_html
 from haepo_bench.report.styles import COLOURS, DASHES, Look, Styles, suite_styles
+from haepo_bench.report.tables.in_short import glance, leaders, mishaps
 from haepo_bench.results.store import Store
 
 HOSTILE = "</script><script>alert(1)</script><!-- \u2028 & ' \""

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from synthetic_runs import KINDS, overoptimised, put, put_plan, record, showcase
 
-from haepo_bench.report.build import build_report
 from haepo_bench.report.document import ReportDocument
-from haepo_bench.report.page import to_html
+from haepo_bench.report.numbers.build import build_report
+from haepo_bench.report.page.html import to_html
 from haepo_bench.results.store import Store
 
 pytest.importorskip("selenium", reason="selenium is not installed (extra: test)")

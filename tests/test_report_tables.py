@@ -5,16 +5,17 @@ from pathlib import Path
 import pytest
 from synthetic_runs import put, put_plan, record, showcase
 
-from haepo_bench.report.across_tables import across_tables, improvement_table
-from haepo_bench.report.build import build_report
 from haepo_bench.report.document import SuiteResult
 from haepo_bench.report.files import render
-from haepo_bench.report.in_short import glance, leaders
-from haepo_bench.report.page import to_html
-from haepo_bench.report.tables import Table, diagnostics_table, fixed, heading, result_table
-from haepo_bench.report.verdict_text import scorecard_tables
+from haepo_bench.report.numbers.build import build_report
+from haepo_bench.report.page.html import to_html
+from haepo_bench.report.tables.across import across_tables, improvement_table
+from haepo_bench.report.tables.in_short import glance, leaders
+from haepo_bench.report.tables.per_task import Table, diagnostics_table, heading, result_table
+from haepo_bench.report.tables.verdicts import scorecard_tables
 from haepo_bench.results.claims import DeclaredClaims, declaration_hash
 from haepo_bench.results.store import Store
+from haepo_bench.wording import fixed
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,8 @@ from synthetic_runs import folder_of, put, record
 
 from haepo_bench.errors import UserError
 from haepo_bench.results.record import RunRecord
-from haepo_bench.results.store import FileState, Store, Unusable, read_record, write_atomically
+from haepo_bench.results.store import FileState, Store, Unusable, read_record
+from haepo_bench.results.writing import write_atomically
 
 
 def test_written_runs_are_read_back(tmp_path: Path) -> None:

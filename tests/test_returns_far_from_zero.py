@@ -16,12 +16,12 @@ from haepo_bench.objectives.base import Objective, TrajectoryBatch, normalise_re
 from haepo_bench.policies.mlp import Network
 from haepo_bench.policies.sampling import uniforms
 from haepo_bench.policies.shapes import Array
+from haepo_bench.training.episodes.rollout import Collector
+from haepo_bench.training.episodes.trainer import make_head
+from haepo_bench.training.episodes.update import Update
 from haepo_bench.training.language.update import LanguageUpdate
 from haepo_bench.training.returns import comparable
-from haepo_bench.training.rollout import Collector
 from haepo_bench.training.streams import stream
-from haepo_bench.training.trainer import make_head
-from haepo_bench.training.update import Update
 
 OFFSET, SPREAD = 1e5, 3.0
 #: Whose loss depends on where zero is, by definition.

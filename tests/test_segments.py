@@ -13,9 +13,9 @@ from haepo_bench.policies.heads import Categorical
 from haepo_bench.tasks.base import Step, Task, VectorEnvironment
 from haepo_bench.training.advantages import generalised_advantages
 from haepo_bench.training.exploration import Exploration
-from haepo_bench.training.normalisation import Normalisation
 from haepo_bench.training.ppo_settings import SegmentSettings
-from haepo_bench.training.segments import SegmentCollector
+from haepo_bench.training.segments.collector import SegmentCollector
+from haepo_bench.training.segments.normalisation import Normalisation
 from haepo_bench.training.streams import stream
 
 

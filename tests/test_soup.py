@@ -16,15 +16,15 @@ from haepo_bench.objectives.grpo import Grpo
 from haepo_bench.objectives.soup import Soup
 from haepo_bench.policies.heads import Categorical
 from haepo_bench.policies.mlp import Network
+from haepo_bench.training.episodes.algorithm import NativeAlgorithm, NativeDefinition
+from haepo_bench.training.episodes.history import History, Prefixes
+from haepo_bench.training.episodes.rollout import Collector, Opening, Rollout
+from haepo_bench.training.episodes.trainer import Trainer
+from haepo_bench.training.episodes.update import Update
 from haepo_bench.training.heads import make_head
-from haepo_bench.training.history import History, Prefixes
-from haepo_bench.training.native import NativeAlgorithm, NativeDefinition
 from haepo_bench.training.recorder import Recorder
-from haepo_bench.training.rollout import Collector, Opening, Rollout
 from haepo_bench.training.settings import TrainerSettings
 from haepo_bench.training.streams import stream
-from haepo_bench.training.trainer import Trainer
-from haepo_bench.training.update import Update
 
 
 def test_the_loss_has_two_denominators() -> None:

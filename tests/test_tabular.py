@@ -14,8 +14,8 @@ from training_support import train, without_clocks
 
 from haepo_bench import catalogue
 from haepo_bench.errors import TaskError
-from haepo_bench.tasks.random_walk import RandomWalk
-from haepo_bench.tasks.tabular import Tabular, fixed_bits
+from haepo_bench.tasks.finite.random_walk import RandomWalk
+from haepo_bench.tasks.finite.tabular import Tabular, fixed_bits
 
 FAMILIES = [
     "random-walk/8",

@@ -9,11 +9,11 @@ from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
 from haepo_bench import catalogue
 from haepo_bench.errors import TaskError, UnknownName
-from haepo_bench.tasks.bandit import VARIANTS
+from haepo_bench.tasks.bandit.arms import VARIANTS
 from haepo_bench.tasks.base import Task
-from haepo_bench.tasks.classic_control import ARRAY_ENVIRONMENTS
-from haepo_bench.tasks.gym import REFERENCES
-from haepo_bench.tasks.random_walk import uniform_return
+from haepo_bench.tasks.environments.classic_control import ARRAY_ENVIRONMENTS
+from haepo_bench.tasks.environments.gym import REFERENCES
+from haepo_bench.tasks.finite.random_walk import uniform_return
 
 BANDITS = [f"bandit/{variant}" for variant in VARIANTS]
 OWN = [*BANDITS, "random-walk/20", "gym/CartPole-v1", "gym/Pendulum-v1", "gym/MountainCarContinuous-v0"]

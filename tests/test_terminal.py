@@ -60,9 +60,9 @@ def test_nothing_is_printed_past_the_terminal_module() -> None:
         if name not in {"terminal.py", *WORKERS} and prints(path):
             found[name] = prints(path)
     # Flushed before the program ends; a document as text.
-    assert found.keys() == {"cli/main.py", "report/compare_writers.py"}
+    assert found.keys() == {"cli/main.py", "compare/writers.py"}
     assert found["cli/main.py"] == ["sys.stdout"]
-    assert found["report/compare_writers.py"] == ["Console"]
+    assert found["compare/writers.py"] == ["Console"]
     assert prints(PACKAGE / "terminal.py")
 
 

@@ -14,15 +14,15 @@ from haepo_bench.objectives.base import Objective, ObjectiveOutput, TrajectoryBa
 from haepo_bench.objectives.reinforce import Reinforce
 from haepo_bench.policies.mlp import Network
 from haepo_bench.training import evaluation
-from haepo_bench.training import update as update_module
+from haepo_bench.training.episodes import update as update_module
+from haepo_bench.training.episodes.algorithm import NativeAlgorithm
+from haepo_bench.training.episodes.rollout import Collector
+from haepo_bench.training.episodes.trainer import Trainer
+from haepo_bench.training.episodes.update import Update
 from haepo_bench.training.heads import make_head
-from haepo_bench.training.native import NativeAlgorithm
 from haepo_bench.training.recorder import Evaluation, Recorder, SeedResult, marks
-from haepo_bench.training.rollout import Collector
 from haepo_bench.training.settings import TrainerSettings
 from haepo_bench.training.streams import hashed_seed, stream
-from haepo_bench.training.trainer import Trainer
-from haepo_bench.training.update import Update
 
 #: All but those that need an expert (test_objective_needs.py) or fixed preferences (test_language_training.py).
 APART = ("ppo", "ppo-batched", "calibrl", "dpo-offline")

@@ -94,7 +94,7 @@ def test_only(pattern: str) -> None:
 
 def test_code_of_a_plugin_inside_wrappers_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = tmp_path / "maze.py"
-    source.write_text("from haepo_bench.tasks.random_walk import make\n")
+    source.write_text("from haepo_bench.tasks.finite.random_walk import make\n")
     monkeypatch.syspath_prepend(tmp_path)
     plugin = Listed("maze/<states>", "from mazes", "maze:make", "mazes")
     monkeypatch.setitem(catalogue.TASKS, "maze", plugin)
@@ -110,7 +110,11 @@ def test_code_of_a_plugin_inside_wrappers_counts(tmp_path: Path, monkeypatch: py
     wrapped = "noise(delayed(maze/20),0.5)"
     before = document(wrapped)
     assert set(document("maze/20")) < set(before)
-    assert {"source maze", "module haepo_bench.tasks.random_walk", "module haepo_bench.tasks.corruption"} <= set(before)
+    assert {
+        "source maze",
+        "module haepo_bench.tasks.finite.random_walk",
+        "module haepo_bench.tasks.wrappers.rewards",
+    } <= set(before)
     source.write_text(source.read_text() + "x = 1\n")
     assert changes(before, document(wrapped)) == ["maze"]
     sys.modules.pop("maze", None)

@@ -62,8 +62,8 @@ def facts(definition: "AlgorithmDefinition") -> list[tuple[str, str]]:
 
 def algorithms_page() -> str:
     """All algorithms of the package as Markdown."""
+    from haepo_bench.training.episodes.algorithm import NativeDefinition
     from haepo_bench.training.language.settings import LanguageSegmentSettings
-    from haepo_bench.training.native import NativeDefinition
     from haepo_bench.training.parameters import describe_fields
     from haepo_bench.training.settings import TrainerSettings
 

@@ -37,7 +37,7 @@ def baseline(
     from haepo_bench.regression.folder import runs_in
     from haepo_bench.regression.present import recording_lines
     from haepo_bench.regression.recording import SEEDS, record_baseline
-    from haepo_bench.report.damaged import damaged_files
+    from haepo_bench.report.numbers.damaged import damaged_files
     from haepo_bench.text import plain
 
     before = load_baseline(out) if os.path.lexists(out) else None

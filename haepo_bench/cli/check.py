@@ -49,7 +49,7 @@ def check(
     from haepo_bench.regression.baseline import load_baseline
     from haepo_bench.regression.check import check as judge
     from haepo_bench.regression.folder import runs_in
-    from haepo_bench.report.damaged import damaged_files
+    from haepo_bench.report.numbers.damaged import damaged_files
     from haepo_bench.text import plain
 
     files = check_writable(write)

@@ -31,9 +31,9 @@ def compare(
 ) -> None:
     """Two results folders side by side: another commit, another setting. Differences are B less A."""
     from haepo_bench.cli.omissions import conclude
-    from haepo_bench.report.compare import compare_results
-    from haepo_bench.report.compare_files import HTML_FILE, render
-    from haepo_bench.results.store import write_atomically
+    from haepo_bench.compare.build import compare_results
+    from haepo_bench.compare.files import HTML_FILE, render
+    from haepo_bench.results.writing import write_atomically
 
     document = compare_results(a, b)
     text = render(document, form.value)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gymnasium import spaces
 
     from haepo_bench.tasks.base import Task
-    from haepo_bench.tasks.language import LanguageTask
+    from haepo_bench.tasks.lm.base import LanguageTask
     from haepo_bench.training.algorithm import AlgorithmDefinition, ParameterDescription
 
 
@@ -138,7 +138,7 @@ def _language_rows(task: "LanguageTask") -> list[tuple[str, str]]:
 
 
 def _describe_task(task: "Task") -> None:
-    from haepo_bench.tasks.language import LanguageTask
+    from haepo_bench.tasks.lm.base import LanguageTask
 
     references = task.references
     rows = [("tags", ", ".join(task.tags) or "none")]

@@ -64,7 +64,7 @@ def _packages() -> Iterator[Finding]:
         yield _group(group, [(probe, outcome) for probe, outcome in tried if probe.subject == group.subject])
 
 
-def _group(group: installation.Group, tried: Sequence[tuple[probes.Probe, probes.Outcome]]) -> Finding:
+def _group(group: installation.Group, tried: Sequence[tuple[probes.Probe, probes.ProbeOutcome]]) -> Finding:
     missing = [name for name in group.wanted if installation.version(name) is None]
     if missing and group.required:
         return Finding(False, group.subject, f"missing: {group.remedy}")

@@ -31,7 +31,7 @@ def export(
     from haepo_bench.cli.omissions import conclude, name_omissions
     from haepo_bench.exchange.export import EXPORT_FOLDER
     from haepo_bench.exchange.export import export as write_tables
-    from haepo_bench.report.damaged import damaged_files
+    from haepo_bench.report.numbers.damaged import damaged_files
     from haepo_bench.text import plain
 
     done = write_tables(results, form.value, out if out is not None else results / EXPORT_FOLDER, force=force)

@@ -44,7 +44,7 @@ class Probe(NamedTuple):
     run: Callable[[], str | None]
 
 
-class Outcome(NamedTuple):
+class ProbeOutcome(NamedTuple):
     """What became of a probe.
 
     Args:
@@ -144,24 +144,24 @@ PROBES = (
 )
 
 
-def make(probes: Sequence[Probe], seconds: float = SECONDS) -> list[tuple[Probe, Outcome]]:
+def make(probes: Sequence[Probe], seconds: float = SECONDS) -> list[tuple[Probe, ProbeOutcome]]:
     """What becomes of each.
 
     Args:
         seconds: that one may take.
     """
     numbers = [PROBES.index(probe) for probe in probes]
-    found: dict[int, Outcome] = {}
+    found: dict[int, ProbeOutcome] = {}
     while waiting := [number for number in numbers if number not in found]:
         reached, ended = _some(waiting, seconds)
         # The one that was being made when the process ended is to blame; the others get another process.
-        found |= reached if len(reached) == len(waiting) else {**reached, waiting[len(reached)]: Outcome(ended)}
+        found |= reached if len(reached) == len(waiting) else {**reached, waiting[len(reached)]: ProbeOutcome(ended)}
     return [(probe, found[number]) for probe, number in zip(probes, numbers, strict=True)]
 
 
-def _some(numbers: Sequence[int], seconds: float) -> tuple[dict[int, Outcome], str]:
+def _some(numbers: Sequence[int], seconds: float) -> tuple[dict[int, ProbeOutcome], str]:
     """What one process finds, in this order, before it ends, and how it ended."""
-    found: dict[int, Outcome] = {}
+    found: dict[int, ProbeOutcome] = {}
     command = [sys.executable, "-P", "-m", "haepo_bench.cli.probes", *map(str, numbers)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     child = subprocess.Popen(
@@ -176,7 +176,7 @@ def _some(numbers: Sequence[int], seconds: float) -> tuple[dict[int, Outcome], s
                 break
             *lines, rest = (rest + data).split(b"\n")
             for number, *outcome in map(json.loads, lines):
-                found[number] = Outcome(*outcome)
+                found[number] = ProbeOutcome(*outcome)
                 deadline = time.monotonic() + seconds
         else:
             child.kill()

@@ -36,8 +36,8 @@ def report(
 ) -> None:
     """Tables and learning curves of the runs that lie in RESULTS."""
     from haepo_bench.cli.omissions import conclude
-    from haepo_bench.report.build import build_report
     from haepo_bench.report.files import render, write_report
+    from haepo_bench.report.numbers.build import build_report
     from haepo_bench.results.store import REPORT_FOLDER
 
     document = build_report(results)

@@ -83,7 +83,7 @@ def check_writable(files: Sequence[Path] | None) -> list[tuple[Path, str]]:
         UserError: no format is known for a file's name, or it cannot be written.
     """
     from haepo_bench.regression.formats import format_of
-    from haepo_bench.results.store import translate_os_errors
+    from haepo_bench.results.writing import translate_os_errors
 
     found = [(file, format_of(file.suffix, f"--write {file}")) for file in files or ()]
     for file, _ in found:
@@ -98,7 +98,7 @@ def deliver(verdict: "Verdict", form: str, files: Sequence[tuple[Path, str]]) ->
     """Writes and prints a verdict; its exit code."""
     from haepo_bench.regression.formats import render
     from haepo_bench.regression.present import headline
-    from haepo_bench.results.store import write_atomically
+    from haepo_bench.results.writing import write_atomically
 
     print_document(render(verdict, form))
     for path, each in files:

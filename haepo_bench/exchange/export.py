@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from haepo_bench.errors import UserError
 from haepo_bench.results.opening import open_results
 from haepo_bench.results.selection import Selection
-from haepo_bench.results.store import translate_os_errors, write_atomically
+from haepo_bench.results.writing import translate_os_errors, write_atomically
 from haepo_bench.text import csv_text
 
 if TYPE_CHECKING:

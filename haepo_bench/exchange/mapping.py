@@ -58,7 +58,7 @@ class _Section(BaseModel):
         return {key: value for key, value in data.items() if value is not None or key not in cls.model_fields}
 
 
-class ReferenceReturns(_Section):
+class ReferenceOptions(_Section):
     """Fixed returns that a task's score is made with."""
 
     random: float = Field(allow_inf_nan=False, description="return of the uniformly random policy, score 0")
@@ -66,7 +66,7 @@ class ReferenceReturns(_Section):
     source: str = Field(min_length=1, description="where the two numbers come from")
 
     @validates(mode="after")
-    def _apart(self) -> "ReferenceReturns":
+    def _apart(self) -> "ReferenceOptions":
         self.references()
         return self
 
@@ -80,7 +80,7 @@ class TaskOptions(_Section):
 
     budget: Steps | None = Field(default=None, description="env steps a run; the mapping's budget where left out")
     every: Steps | None = Field(default=None, description="env steps between marks; the mapping's where left out")
-    references: ReferenceReturns | None = Field(
+    references: ReferenceOptions | None = Field(
         default=None, description="random and solved returns; without them there are returns and no score"
     )
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from haepo_bench.errors import UserError
 from haepo_bench.files import read_regular, reason_of
 from haepo_bench.results.sealing import BrokenSeal, seal, unseal
-from haepo_bench.results.store import put_aside, unreadable, write_atomically
+from haepo_bench.results.store import put_aside, unreadable
+from haepo_bench.results.writing import write_atomically
 from haepo_bench.training.recorder import BadCheckpoint
 
 #: Where a checkpoint takes long to write, at most this fraction of the time is spent on it.

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean
 from typing import NamedTuple
 
-from haepo_bench.execution.scheduler import Job, seconds_of
+from haepo_bench.execution.survey import Job, seconds_of
 from haepo_bench.results.record import RunRecord
 from haepo_bench.results.store import Store, read_record
 from haepo_bench.suite.plan import Cell

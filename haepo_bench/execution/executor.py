@@ -19,11 +19,11 @@ from typing import IO, Any
 
 from haepo_bench import interruption
 from haepo_bench.errors import UserError
-from haepo_bench.execution.scheduler import Job
+from haepo_bench.execution.survey import Job
 from haepo_bench.execution.worker import Message, Request
 from haepo_bench.files import open_in_place, reason_of
 from haepo_bench.results.record import Failure
-from haepo_bench.results.store import translate_os_errors
+from haepo_bench.results.writing import translate_os_errors
 
 JOBS_A_WORKER = 50
 BYTES_A_WORKER = 1 << 30

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from haepo_bench.execution.executor import Ended, Event, Failed, Finished, Progressed, Started
-from haepo_bench.execution.scheduler import Job
+from haepo_bench.execution.survey import Job
 from haepo_bench.results.record import Failure
 from haepo_bench.terminal import console, echo, is_terminal
 from haepo_bench.text import visible

@@ -16,7 +16,7 @@ from haepo_bench.execution.obsolete import Obsolete, obsolete
 from haepo_bench.execution.progress import Display, display_for
 from haepo_bench.execution.provenance import provenance, reference_seconds
 from haepo_bench.execution.records import failure_record, utc_now
-from haepo_bench.execution.scheduler import FAILED, Job, RunKey, Stored, Survey, make_jobs, survey
+from haepo_bench.execution.survey import FAILED, Job, RunKey, Stored, Survey, make_jobs, survey
 from haepo_bench.execution.worker import Request
 from haepo_bench.results.claims import PROVENANCE_KEY
 from haepo_bench.results.code import write_code

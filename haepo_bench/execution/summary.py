@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 from haepo_bench.execution.estimate import total_seconds
 from haepo_bench.execution.obsolete import Obsolete
 from haepo_bench.execution.progress import remedy_lines
-from haepo_bench.execution.scheduler import RunKey, Stored
 from haepo_bench.execution.session import Forecast
-from haepo_bench.report.tables import decimals_of, fixed
+from haepo_bench.execution.survey import RunKey, Stored
 from haepo_bench.results.record import FINISHED, TINY_MODEL
 from haepo_bench.suite.plan import Cell, Plan
 from haepo_bench.text import visible
-from haepo_bench.wording import duration, many, named_seeds
+from haepo_bench.wording import decimals_of, duration, fixed, many, named_seeds
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from haepo_bench import interruption
 from haepo_bench.files import open_in_place
-from haepo_bench.results.store import translate_os_errors
+from haepo_bench.results.writing import translate_os_errors
 from haepo_bench.suite.plan import Cell
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ def _accelerator(device: str) -> dict[str, str]:
 def _store_policy(path: Path, state: Mapping[str, Any]) -> None:
     import numpy as np
 
-    from haepo_bench.results.store import write_atomically
+    from haepo_bench.results.writing import write_atomically
 
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **state)

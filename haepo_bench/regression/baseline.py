@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from haepo_bench.errors import ExitCode, UserError
 from haepo_bench.files import read_regular, reason_of
-from haepo_bench.results.store import write_atomically
+from haepo_bench.results.writing import write_atomically
 
 Array = NDArray[Any]
 
@@ -47,7 +47,7 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class Scale(_Model):
+class ReturnScale(_Model):
     """What turns returns into units of the task's span: (return - zero) / (one - zero).
 
     Args:
@@ -62,7 +62,7 @@ class Scale(_Model):
     source: Literal["references", "learned"]
 
     @model_validator(mode="after")
-    def _apart(self) -> "Scale":
+    def _apart(self) -> "ReturnScale":
         if self.zero == self.one:
             raise ValueError("a scale needs two numbers that differ")
         return self
@@ -113,7 +113,7 @@ class BaselineCell(_Model):
     settings_hash: Name
     code_hash: Name
     settings: dict[str, Any]
-    scale: Scale
+    scale: ReturnScale
     marks: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2)]
     columns: list[Name] = []
     runs: Annotated[list[BaselineRun], Field(min_length=2)]
@@ -169,7 +169,7 @@ class First(_Model):
     mean: Finite
     sd: Finite
     seeds: Annotated[int, Field(ge=1)]
-    scale: Scale
+    scale: ReturnScale
 
     @property
     def key(self) -> CellKey:

@@ -15,7 +15,7 @@ from haepo_bench.regression.baseline import (
     BaselineCell,
     BaselineRun,
     CellKey,
-    Scale,
+    ReturnScale,
     rounded,
 )
 from haepo_bench.results.columns import COST_COLUMNS
@@ -105,22 +105,22 @@ def _numbers_of(run: Run) -> dict[str, Any]:
     }
 
 
-def curves_of(runs: Sequence[Run], scale: Scale) -> Array:
+def curves_of(runs: Sequence[Run], scale: ReturnScale) -> Array:
     """[run, mark] returns; from the mark on at which a run diverged that of the random policy."""
     returns = np.array([run.curve["eval_return"] for run in runs], dtype=float)
     return np.where(np.isnan(returns), scale.zero, returns)
 
 
-def areas_of(runs: Sequence[Run], scale: Scale) -> Array:
+def areas_of(runs: Sequence[Run], scale: ReturnScale) -> Array:
     """[run] returns: the areas under the curves, divided by the budget, rounded as in the baseline."""
     areas = area_under_curve(curves_of(runs, scale), runs[0].curve["env_steps"])
     return np.array(rounded(areas, AREA_DIGITS), dtype=float)
 
 
-def scale_of(runs: Sequence[Run], references: References | None) -> Scale:
+def scale_of(runs: Sequence[Run], references: References | None) -> ReturnScale:
     """The task's references, else a scale learned from the runs that are to be the baseline."""
     if references is not None:
-        return Scale(zero=references.random, one=references.solved, source="references")
+        return ReturnScale(zero=references.random, one=references.solved, source="references")
     curves = np.array([run.curve["eval_return"] for run in runs], dtype=float)
     alive = curves[:, ~np.isnan(curves).all(axis=0)]
     means = np.nanmean(alive, axis=0)
@@ -129,10 +129,10 @@ def scale_of(runs: Sequence[Run], references: References | None) -> Scale:
     zero, one = rounded([means[0], means[0] + span])
     if zero is None or one is None or zero == one:
         zero, one = float(means[0]), float(means[0]) + span
-    return Scale(zero=zero, one=one, source="learned")
+    return ReturnScale(zero=zero, one=one, source="learned")
 
 
-def baseline_run(run: Run, scale: Scale, columns: Sequence[str]) -> BaselineRun:
+def baseline_run(run: Run, scale: ReturnScale, columns: Sequence[str]) -> BaselineRun:
     """A stored run as a line of a baseline; `columns`: of all runs of its cell."""
     cost, relative = run.record.cost, relative_cost(run)
     steps = cost.get("env_steps_collected")

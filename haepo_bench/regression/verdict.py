@@ -72,7 +72,7 @@ DEFAULT_RULE = Rule()
 
 
 @dataclass(frozen=True)
-class Evidence:
+class CellEvidence:
     """What two samples say of one cell; NaN where it is undefined.
 
     Args:
@@ -113,7 +113,7 @@ class Judgement:
     """
 
     mark: Mark
-    evidence: Evidence
+    evidence: CellEvidence
     p_worse: float
     p_better: float
     smallest_drop: float
@@ -121,7 +121,7 @@ class Judgement:
 
 def compare(
     baseline: Sequence[ArrayLike], current: Sequence[ArrayLike], *, rule: Rule = DEFAULT_RULE
-) -> list[Evidence]:
+) -> list[CellEvidence]:
     """baseline, current: [seed] a cell each -> what they say of each cell; seeds that are NaN are left out.
 
     The test is the unpaired permutation test of the difference of means: exact up to 200,000 rearrangements, beyond
@@ -134,7 +134,7 @@ def compare(
         return _compared(samples, rule)
 
 
-def judge(evidence: Sequence[Evidence], rule: Rule = DEFAULT_RULE) -> list[Judgement]:
+def judge(evidence: Sequence[CellEvidence], rule: Rule = DEFAULT_RULE) -> list[Judgement]:
     """Marks on cells that are judged together, in their order.
 
     `-`: the adjusted p-value is at most alpha and the drop at least min_effect; `+` the same upwards; `?` where no data
@@ -185,7 +185,7 @@ def seeds_needed(baseline: int, tests: int, rule: Rule) -> int | None:
     return None
 
 
-def smallest_drop(evidence: Evidence, tests: int, rule: Rule) -> float:
+def smallest_drop(evidence: CellEvidence, tests: int, rule: Rule) -> float:
     """The smallest true drop that is called worse with power 0.8, at the first step of Holm's method.
 
     Student's t with the pooled spread, to which the permutation test is close: the noncentrality at which the test at
@@ -204,7 +204,7 @@ def smallest_drop(evidence: Evidence, tests: int, rule: Rule) -> float:
     return max(shift * error, rule.min_effect + float(special.ndtri(POWER)) * error)
 
 
-def _judgement(evidence: Evidence, p_worse: float, p_better: float, tests: int, rule: Rule) -> Judgement:
+def _judgement(evidence: CellEvidence, p_worse: float, p_better: float, tests: int, rule: Rule) -> Judgement:
     # What differs from the least drop that matters by rounding alone is as large.
     least = rule.min_effect - 1e-9
     if p_worse <= rule.alpha and -evidence.effect >= least:
@@ -222,7 +222,7 @@ def _judgement(evidence: Evidence, p_worse: float, p_better: float, tests: int, 
     return Judgement(mark, evidence, p_worse, p_better, smallest_drop(evidence, tests, rule))
 
 
-def _compared(samples: Sequence[tuple[Array, Array]], rule: Rule) -> list[Evidence]:
+def _compared(samples: Sequence[tuple[Array, Array]], rule: Rule) -> list[CellEvidence]:
     """samples: [current seed], [baseline seed] a cell."""
     draws = draws_for(len(samples), rule.alpha)
     p_values = np.full((2, len(samples)), nan)
@@ -238,14 +238,14 @@ def _compared(samples: Sequence[tuple[Array, Array]], rule: Rule) -> list[Eviden
     ]
 
 
-def _evidence(x: Array, y: Array, p_worse: float, p_better: float, draws: int, rule: Rule) -> Evidence:
+def _evidence(x: Array, y: Array, p_worse: float, p_better: float, draws: int, rule: Rule) -> CellEvidence:
     """x: [current seed], y: [baseline seed]."""
     n, m = len(x), len(y)
     baseline_mean, current_mean = (float(values.mean()) if len(values) else nan for values in (y, x))
     interval = difference_interval(x, y, confidence=1 - 2 * rule.alpha)
     freedom = n + m - 2
     squares = sum(float(((values - values.mean()) ** 2).sum()) for values in (x, y) if len(values))
-    return Evidence(
+    return CellEvidence(
         baseline_mean=baseline_mean,
         current_mean=current_mean,
         effect=current_mean - baseline_mean,

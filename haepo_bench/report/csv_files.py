@@ -8,7 +8,7 @@ from typing import Any
 from haepo_bench.report.document import AlgorithmResult, Improvement, ReportDocument, SuiteResult, TaskResult
 from haepo_bench.report.document_numbers import MeanEstimate
 from haepo_bench.report.document_scorecard import Comparison
-from haepo_bench.report.tables import absences, omissions
+from haepo_bench.report.tables.per_task import absences, omissions
 from haepo_bench.results.columns import COLUMNS, MEASURED
 from haepo_bench.results.declared_columns import in_order
 from haepo_bench.results.frames import COSTS, MEASURES

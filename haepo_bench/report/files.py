@@ -6,7 +6,7 @@ from typing import Literal
 
 from haepo_bench import interruption
 from haepo_bench.report.document import ReportDocument, SuiteResult
-from haepo_bench.results.store import write_atomically
+from haepo_bench.results.writing import write_atomically
 
 Format = Literal["html", "md", "csv", "json", "latex"]
 
@@ -44,8 +44,10 @@ def write_report(document: ReportDocument, form: Format, out: Path) -> list[Path
     Raises:
         UserError: the folder cannot be written or the disk is full.
     """
-    from haepo_bench.report import csv_files, figures, page, writers
-    from haepo_bench.report.figure_sheet import SavedFigure
+    from haepo_bench.report import csv_files, writers
+    from haepo_bench.report.figures import suite as figures
+    from haepo_bench.report.figures.sheet import SavedFigure
+    from haepo_bench.report.page import html as page
 
     folders = dict(zip(map(id, document.suites), figures.file_names([s.suite for s in document.suites]), strict=True))
     pictures = [figures.suite_pictures(suite) for suite in document.suites]

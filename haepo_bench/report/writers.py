@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from urllib.parse import quote
 
-from haepo_bench.report.across_tables import across_tables, improvement_table
 from haepo_bench.report.document import ReportDocument, SuiteResult, TaskResult
-from haepo_bench.report.overoptimisation_table import overoptimisation_table
-from haepo_bench.report.tables import (
+from haepo_bench.report.tables.across import across_tables, improvement_table
+from haepo_bench.report.tables.overoptimisation import overoptimisation_table
+from haepo_bench.report.tables.per_task import (
     Table,
     TableCell,
     diagnostics_table,
@@ -16,7 +16,7 @@ from haepo_bench.report.tables import (
     result_table,
     summary,
 )
-from haepo_bench.report.verdict_text import scorecard_lines, scorecard_notes, scorecard_tables
+from haepo_bench.report.tables.verdicts import scorecard_lines, scorecard_notes, scorecard_tables
 from haepo_bench.text import latex, markdown, markdown_list, markdown_table
 
 #: Title and address of a picture.

@@ -14,15 +14,8 @@ from typing import Literal
 
 from haepo_bench.results.opening import find_suites
 from haepo_bench.results.selection import TRASH_FOLDER, SelectedCell, select
-from haepo_bench.results.store import (
-    LOG_FOLDER,
-    FileState,
-    Store,
-    Unusable,
-    cell_folder,
-    read_record,
-    translate_os_errors,
-)
+from haepo_bench.results.store import LOG_FOLDER, FileState, Store, Unusable, cell_folder, read_record
+from haepo_bench.results.writing import translate_os_errors
 
 Kind = Literal["obsolete", "damaged", "checkpoint"]
 KINDS: tuple[Kind, ...] = ("obsolete", "damaged", "checkpoint")

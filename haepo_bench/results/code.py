@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from itertools import chain
 
 from haepo_bench.files import read_regular
-from haepo_bench.results.store import Store, write_atomically
+from haepo_bench.results.store import Store
+from haepo_bench.results.writing import write_atomically
 
 CODE_FILE = "code.txt"
 #: A folder's file has a few thousand bytes; what is larger is not one of ours.

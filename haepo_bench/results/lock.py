@@ -8,7 +8,7 @@ from pathlib import Path
 
 from haepo_bench.errors import UserError
 from haepo_bench.files import open_in_place
-from haepo_bench.results.store import translate_os_errors
+from haepo_bench.results.writing import translate_os_errors
 
 LOCK_FILE = ".lock"
 

@@ -43,9 +43,10 @@ APART = {
     "haepo_bench.results": "the format of records and where they lie: numbers pass through as they are",
     "haepo_bench.regression": "reads stored runs",
     "haepo_bench.report": "reads stored runs",
+    "haepo_bench.compare": "reads stored runs",
 }
 #: Modules whose functions import one of several tasks: a task says itself which module it is from.
-CHOOSERS = {"haepo_bench.tasks.lm"}
+CHOOSERS = {"haepo_bench.tasks.lm.family"}
 #: Imported by modules that every gym/ task executes, for the sake of its own environments alone: it counts where one
 #: of them is the task's, as the package that holds the environment.
 BY_ENVIRONMENT = {"minigrid"}

@@ -9,7 +9,7 @@ from haepo_bench.tasks.address import Address, parse
 
 #: Of the part of a folder's name that is the task's; file systems take 255 bytes, and the algorithm needs some.
 MAX_FOLDER_NAME = 160
-#: The language model that is made from a config (tasks/language.py, which this module must not load).
+#: The language model that is made from a config (tasks/lm/base.py, which this module must not load).
 TINY = "tiny"
 
 

@@ -7,8 +7,8 @@ import numpy as np
 from haepo_bench.policies.heads import Head
 from haepo_bench.policies.shapes import Array
 from haepo_bench.tasks.base import Task
+from haepo_bench.training.episodes.rollout import Actor, Collector
 from haepo_bench.training.recorder import Evaluation, Recorder
-from haepo_bench.training.rollout import Actor, Collector
 from haepo_bench.training.streams import stream
 
 

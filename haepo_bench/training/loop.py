@@ -14,10 +14,10 @@ from haepo_bench.tasks.base import Task
 from haepo_bench.tasks.probes import ProbeSet
 from haepo_bench.training.adam import Adam
 from haepo_bench.training.alignment import LogProbs, Policy, RewardAlignment, network_log_probs
+from haepo_bench.training.episodes.rollout import Actor
 from haepo_bench.training.evaluation import Evaluator
 from haepo_bench.training.exploration import Episodes, Exploration
 from haepo_bench.training.recorder import Recorder
-from haepo_bench.training.rollout import Actor
 
 
 class Collected(Protocol):

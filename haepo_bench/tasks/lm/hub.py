@@ -10,7 +10,7 @@ from haepo_bench.errors import TaskError
 SECONDS = 10.0
 
 
-class Found(NamedTuple):
+class FoundModel(NamedTuple):
     """What is known of a name.
 
     Args:
@@ -26,7 +26,7 @@ class Found(NamedTuple):
 
 
 @cache
-def look_up(name: str, what: str, kind: Literal["model", "dataset"] = "model") -> Found:
+def look_up(name: str, what: str, kind: Literal["model", "dataset"] = "model") -> FoundModel:
     """What the hub has under a name.
 
     Args:
@@ -40,7 +40,7 @@ def look_up(name: str, what: str, kind: Literal["model", "dataset"] = "model") -
 
     ask = HfApi().model_info if kind == "model" else HfApi().dataset_info
     try:
-        return Found(str(ask(name, timeout=SECONDS).sha))
+        return FoundModel(str(ask(name, timeout=SECONDS).sha))
     except (RepositoryNotFoundError, HFValidationError) as error:
         raise TaskError(
             f"there is no {what} '{name}': no such {'folder' if kind == 'model' else 'file'} here, and none on the "
@@ -50,9 +50,9 @@ def look_up(name: str, what: str, kind: Literal["model", "dataset"] = "model") -
     except Exception as error:  # no network, a proxy, a hub that is out of order
         cached = try_to_load_from_cache(name, "config.json") if kind == "model" else None
         if not isinstance(cached, str):
-            return Found(None, type(error).__name__)
+            return FoundModel(None, type(error).__name__)
         folder = Path(cached).parent
-        return Found(folder.name, type(error).__name__, str(folder))
+        return FoundModel(folder.name, type(error).__name__, str(folder))
 
 
 def model_of(name: str, what: str) -> tuple[str, str]:

@@ -13,8 +13,9 @@ import numpy as np
 
 from haepo_bench.errors import TaskError, blamed_on
 from haepo_bench.tasks.base import Array
-from haepo_bench.tasks.language import TINY, Example, LanguageTask, Pair, characters
 from haepo_bench.tasks.lm import preference_data
+from haepo_bench.tasks.lm.base import TINY, LanguageTask, characters
+from haepo_bench.tasks.lm.examples import Example, Pair
 from haepo_bench.tasks.lm.reward_model import RewardModel
 
 #: One of this many prompts is held out.

@@ -14,7 +14,7 @@ import numpy as np
 
 from haepo_bench.errors import TaskError
 from haepo_bench.files import open_regular
-from haepo_bench.tasks.language import Example, Floats
+from haepo_bench.tasks.lm.examples import Example, Floats
 from haepo_bench.tasks.lm.hub import first_line, model_of, quiet_transformers
 from haepo_bench.tasks.lm.paths import refuse_path
 from haepo_bench.tasks.lm.weights import check_finite, files_in, is_small, load_whole

@@ -8,11 +8,11 @@ from haepo_bench.errors import ParameterError, blamed_on
 from haepo_bench.objectives.base import Objective
 from haepo_bench.results.record import TINY_MODEL, Information
 from haepo_bench.tasks.base import Task
-from haepo_bench.tasks.language import TINY, LanguageTask
+from haepo_bench.tasks.lm.base import TINY, LanguageTask
 from haepo_bench.training.algorithm import Algorithm, ParameterDescription
 from haepo_bench.training.definition import ObjectiveDefinition, control_without
 from haepo_bench.training.language.checks import check_task, try_rewards
-from haepo_bench.training.language.models import Source, check_extra, find_source, load_texts
+from haepo_bench.training.language.models import ModelSource, check_extra, find_source, load_texts
 from haepo_bench.training.language.settings import LanguageSegmentSettings, LanguageSettings
 from haepo_bench.training.parameters import check_comparison, check_overrides, describe_fields, validated
 from haepo_bench.training.recorder import Recorder
@@ -46,7 +46,7 @@ class LanguageAlgorithm(Algorithm):
         self,
         objective: Objective,
         settings: LanguageSettings,
-        source: Source,
+        source: ModelSource,
         information: Information,
         *,
         offline: bool = False,

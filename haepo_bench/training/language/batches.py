@@ -13,8 +13,9 @@ from haepo_bench.policies.responses import Responses
 from haepo_bench.policies.sampling import uniforms
 from haepo_bench.policies.shapes import Array
 from haepo_bench.tasks.base import CLEAN_RETURN
-from haepo_bench.tasks.language import Example, LanguageTask
-from haepo_bench.training.history import History, Prefixes
+from haepo_bench.tasks.lm.base import LanguageTask
+from haepo_bench.tasks.lm.examples import Example
+from haepo_bench.training.episodes.history import History, Prefixes
 from haepo_bench.training.language.settings import LanguageSettings
 from haepo_bench.training.language.texts import Texts
 from haepo_bench.training.streams import stream
@@ -172,7 +173,7 @@ class Sampled(Batches):
         return Responses.of([self._prompts[i] for i in prompts], cut, self._texts.pad).to(self._policy.device)
 
 
-class Preferences(Batches):
+class PreferenceBatch(Batches):
     """Pairs of a task's fixed preference set as groups of two: 1 for the chosen response, 0 for the rejected one."""
 
     def __init__(self, task: LanguageTask, policy: LanguagePolicy, texts: Texts, settings: LanguageSettings) -> None:

@@ -7,15 +7,16 @@ from functools import lru_cache
 import numpy as np
 
 from haepo_bench.errors import TaskError, UserError, blamed_on
-from haepo_bench.tasks.language import TINY, Example, LanguageTask
-from haepo_bench.training.language.models import Source, check_weights, context_of, load_texts
+from haepo_bench.tasks.lm.base import TINY, LanguageTask
+from haepo_bench.tasks.lm.examples import Example
+from haepo_bench.training.language.models import ModelSource, check_weights, context_of, load_texts
 
 #: Prompts of each kind, trained on and held out, that rewards are tried on.
 _TRIED = 2
 
 
 @lru_cache(maxsize=8)  # a suite asks for each task once an algorithm
-def check_task(task: LanguageTask, source: Source, *, chat: bool) -> None:
+def check_task(task: LanguageTask, source: ModelSource, *, chat: bool) -> None:
     """Refuses a task that cannot be learnt by its model or paid by its rewards, as far as is known without training.
 
     Raises:
@@ -54,7 +55,7 @@ def check_texts(task: LanguageTask) -> None:
         _check_vocabulary(task)
 
 
-def check_prompts(task: LanguageTask, source: Source, *, chat: bool) -> None:
+def check_prompts(task: LanguageTask, source: ModelSource, *, chat: bool) -> None:
     """Refuses prompts that do not fit into the model's context with the longest response.
 
     Raises:
@@ -119,7 +120,7 @@ def _check_vocabulary(task: LanguageTask) -> None:
         if not known.issuperset(text) and (rest := cut.sub("", text)):
             raise TaskError(
                 f"the vocabulary of {task.id} has no token for {rest[0]!r} of its own text {text[:60]!r}",
-                remedy="mend the task: `characters` and `words` of tasks/language.py make a vocabulary of texts",
+                remedy="mend the task: `characters` and `words` of tasks/lm/base.py make a vocabulary of texts",
             )
 
 

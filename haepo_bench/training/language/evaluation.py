@@ -11,7 +11,8 @@ from haepo_bench.policies.responses import Responses
 from haepo_bench.policies.sampling import uniforms
 from haepo_bench.policies.shapes import Array
 from haepo_bench.statistics.association import kendall_tau_b
-from haepo_bench.tasks.language import Example, LanguageTask
+from haepo_bench.tasks.lm.base import LanguageTask
+from haepo_bench.tasks.lm.examples import Example
 from haepo_bench.training.language.batches import drawn
 from haepo_bench.training.language.texts import Texts
 from haepo_bench.training.recorder import Evaluation

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from haepo_bench.errors import TaskError, UserError
 from haepo_bench.files import open_regular, read_regular
-from haepo_bench.tasks.language import TINY, LanguageTask
+from haepo_bench.tasks.lm.base import TINY, LanguageTask
 from haepo_bench.tasks.lm.hub import first_line, model_of, quiet_transformers
 from haepo_bench.tasks.lm.paths import refuse_path
 from haepo_bench.tasks.lm.weights import check_finite, files_in, is_small, load_whole
@@ -22,7 +22,7 @@ _RANDOM = ("drop", "jitter")
 _WEIGHTS = ("model.safetensors.index.json", "model.safetensors", "pytorch_model.bin.index.json", "pytorch_model.bin")
 
 
-class Source(NamedTuple):
+class ModelSource(NamedTuple):
     """What a model is loaded from.
 
     Args:
@@ -56,23 +56,23 @@ def check_extra(*, adapters: bool) -> None:
         )
 
 
-def find_source(model: str) -> Source:
+def find_source(model: str) -> ModelSource:
     """Where `model` comes from, checked as far as is possible without loading it.
 
     Raises:
         TaskError: no such folder or model, an incomplete or corrupt folder, a hub that cannot be reached.
     """
     if model == TINY:
-        return Source(TINY, None, "", "")
+        return ModelSource(TINY, None, "", "")
     folder = Path(model).expanduser()
     if folder.is_dir():
         return _checked_folder(str(folder.resolve()), tuple(_stamps(folder)))
     refuse_path(model, "model")
     commit, files = model_of(model, "model")
-    return Source(model, commit, commit, files)
+    return ModelSource(model, commit, commit, files)
 
 
-def load_texts(source: Source, task: LanguageTask, *, chat: bool) -> Texts:
+def load_texts(source: ModelSource, task: LanguageTask, *, chat: bool) -> Texts:
     """The tokenizer of a model.
 
     Raises:
@@ -107,7 +107,7 @@ def load_texts(source: Source, task: LanguageTask, *, chat: bool) -> Texts:
     return texts
 
 
-def load_model(source: Source, task: LanguageTask, *, dtype: str, device: str) -> Any:
+def load_model(source: ModelSource, task: LanguageTask, *, dtype: str, device: str) -> Any:
     """The model as it is stored, or the tiny one with its first weights; without dropout, as policies need it.
 
     Raises:
@@ -129,7 +129,7 @@ def load_model(source: Source, task: LanguageTask, *, dtype: str, device: str) -
 
 
 @cache
-def check_weights(source: Source) -> None:
+def check_weights(source: ModelSource) -> None:
     """Refuses a folder whose weights are not those of its configuration, or are no numbers where they are few.
 
     Those of models from the hub are checked when they are loaded.
@@ -147,7 +147,7 @@ def check_weights(source: Source) -> None:
         check_finite(model, source.name, "model")
 
 
-def config_of(source: Source) -> Any:
+def config_of(source: ModelSource) -> Any:
     """The model's configuration, of the part that reads texts.
 
     Raises:
@@ -156,7 +156,7 @@ def config_of(source: Source) -> Any:
     return _whole_config(source).get_text_config()
 
 
-def _whole_config(source: Source) -> Any:
+def _whole_config(source: ModelSource) -> Any:
     quiet_transformers()
     from transformers import AutoConfig
 
@@ -180,7 +180,7 @@ def _as_policy(config: Any) -> Any:
     return config
 
 
-def context_of(source: Source) -> int | None:
+def context_of(source: ModelSource) -> int | None:
     """Tokens that fit in the model's context; None where its configuration does not say.
 
     Raises:
@@ -199,7 +199,7 @@ def _stamps(folder: Path) -> list[tuple[str, int, int]]:
 
 
 @cache
-def _checked_folder(name: str, stamps: tuple[tuple[str, int, int], ...]) -> Source:
+def _checked_folder(name: str, stamps: tuple[tuple[str, int, int], ...]) -> ModelSource:
     """The folder as a source; `stamps` only tell when it must be looked at again."""
     folder, present = Path(name), {file for file, _, _ in stamps}
     if "config.json" not in present:
@@ -219,7 +219,7 @@ def _checked_folder(name: str, stamps: tuple[tuple[str, int, int], ...]) -> Sour
     for path in (folder / "config.json", *weights):
         with open_regular(path) as file:
             hashing.update(hashlib.file_digest(file, "sha256").digest())
-    return Source(name, None, hashing.hexdigest(), name)
+    return ModelSource(name, None, hashing.hexdigest(), name)
 
 
 def _shards(index: Path) -> list[Path]:

@@ -7,7 +7,7 @@ from typing import Any
 from haepo_bench.errors import ParameterError
 from haepo_bench.objectives.dpo import Dpo
 from haepo_bench.tasks.base import Task
-from haepo_bench.tasks.language import LanguageTask
+from haepo_bench.tasks.lm.base import LanguageTask
 from haepo_bench.training.algorithm import Algorithm, AlgorithmDefinition, ParameterDescription
 from haepo_bench.training.definition import control_without, information
 from haepo_bench.training.language.algorithm import describe_language_parameters, language_algorithm

@@ -23,10 +23,11 @@ from haepo_bench.errors import TaskError, UserError
 from haepo_bench.files import open_in_place, read_regular, reason_of
 from haepo_bench.policies.language import LanguagePolicy
 from haepo_bench.results.sealing import BrokenSeal, seal, unseal
-from haepo_bench.results.store import put_aside, translate_os_errors, write_atomically
-from haepo_bench.tasks.language import TINY, LanguageTask
+from haepo_bench.results.store import put_aside
+from haepo_bench.results.writing import translate_os_errors, write_atomically
+from haepo_bench.tasks.lm.base import TINY, LanguageTask
 from haepo_bench.training.language.fine_tuning import BATCH, fine_tune
-from haepo_bench.training.language.models import Source, context_of, load_model
+from haepo_bench.training.language.models import ModelSource, context_of, load_model
 from haepo_bench.training.language.settings import LanguageSettings
 from haepo_bench.training.language.texts import Texts
 from haepo_bench.training.streams import stream
@@ -43,7 +44,9 @@ _PACKAGES = ("torch", "transformers", "tokenizers", "numpy")
 _CACHE = "the environment variable XDG_CACHE_HOME"
 
 
-def starting_model(task: LanguageTask, source: Source, texts: Texts, settings: LanguageSettings, device: str) -> Any:
+def starting_model(
+    task: LanguageTask, source: ModelSource, texts: Texts, settings: LanguageSettings, device: str
+) -> Any:
     """The model that training starts from.
 
     Raises:
@@ -129,7 +132,7 @@ def _within(
     return pairs
 
 
-def _content_hash(task: LanguageTask, source: Source, settings: LanguageSettings, steps: int, device: str) -> str:
+def _content_hash(task: LanguageTask, source: ModelSource, settings: LanguageSettings, steps: int, device: str) -> str:
     document = {
         "model": [source.identity or source.name, list(task.vocabulary) if source.name == TINY else []],
         "demonstrations": hashlib.sha256(json.dumps(list(task.demonstrations)).encode()).hexdigest(),

@@ -12,13 +12,13 @@ from torch import Tensor
 from haepo_bench.objectives.base import Objective
 from haepo_bench.policies.language import LanguagePolicy
 from haepo_bench.policies.responses import Responses
-from haepo_bench.tasks.language import LanguageTask
+from haepo_bench.tasks.lm.base import LanguageTask
 from haepo_bench.tasks.lm.hub import quiet_transformers
 from haepo_bench.training.adam import Adam, clip_long_gradient
-from haepo_bench.training.history import History
-from haepo_bench.training.language.batches import Batch, Batches, Preferences, Sampled
+from haepo_bench.training.episodes.history import History
+from haepo_bench.training.language.batches import Batch, Batches, PreferenceBatch, Sampled
 from haepo_bench.training.language.evaluation import LanguageEvaluator
-from haepo_bench.training.language.models import Source
+from haepo_bench.training.language.models import ModelSource
 from haepo_bench.training.language.reference import ReferenceReturns
 from haepo_bench.training.language.settings import LanguageSegmentSettings, LanguageSettings
 from haepo_bench.training.language.start import starting_model
@@ -40,7 +40,7 @@ class LanguageTrainer:
         task: LanguageTask,
         objective: Objective,
         settings: LanguageSettings,
-        source: Source,
+        source: ModelSource,
         texts: Texts,
         seed: int,
         recorder: Recorder,
@@ -74,7 +74,7 @@ class LanguageTrainer:
         self.reference_returns: ReferenceReturns | None = None
         self.history = None if objective.prefixes is None else History(objective.prefixes)
         if offline:
-            self.batches = Preferences(task, policy, texts, settings)
+            self.batches = PreferenceBatch(task, policy, texts, settings)
         else:
             self.batches = sampled = Sampled(training, policy, texts, settings, self.history)  # type: ignore[arg-type]
             if objective.wants_expert:

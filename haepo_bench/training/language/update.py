@@ -19,7 +19,7 @@ from haepo_bench.policies.responses import Responses
 from haepo_bench.policies.shapes import Array
 from haepo_bench.training.advantages import generalised_advantages
 from haepo_bench.training.diagnostics import update_diagnostics
-from haepo_bench.training.history import Prefixes
+from haepo_bench.training.episodes.history import Prefixes
 from haepo_bench.training.returns import comparable
 
 

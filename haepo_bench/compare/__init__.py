@@ -1,0 +1,1 @@
+"""Two or more results side by side."""

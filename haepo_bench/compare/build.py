@@ -1,0 +1,300 @@
+"""From two results folders to the document of their comparison."""
+
+import json
+from collections.abc import Container, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haepo_bench import __version__
+from haepo_bench.compare.differences import adjusted, compare_measure
+from haepo_bench.compare.document import (
+    CellComparison,
+    CellSide,
+    Change,
+    ComparedCurve,
+    CompareDocument,
+    CostRatios,
+    OneSided,
+    SideInformation,
+    SuiteComparison,
+)
+from haepo_bench.errors import ExitCode, UserError
+from haepo_bench.report.document import DamagedFile, DivergedRun, NotShownRuns, RunWithoutResult
+from haepo_bench.report.numbers.build import by_cell
+from haepo_bench.report.numbers.damaged import damaged_files
+from haepo_bench.report.numbers.estimates import band, estimate_of
+from haepo_bench.report.numbers.measured import Columns, number, numbers
+from haepo_bench.results.declared_columns import clocks
+from haepo_bench.results.frames import COSTS, frames
+from haepo_bench.results.opening import open_results
+from haepo_bench.results.selection import Run, SelectedCell, Selection
+from haepo_bench.statistics.intervals import mean_interval
+from haepo_bench.text import plain
+
+Array = NDArray[Any]
+
+_CHANGES_SHOWN = 200
+
+
+class _Side(NamedTuple):
+    """A cell with its rows of both frames."""
+
+    cell: SelectedCell
+    runs: Columns
+    curves: Columns
+
+
+def compare_results(a: Path, b: Path) -> CompareDocument:
+    """Compares what lies in two folders, each a suite's or a folder of such.
+
+    Suites go together by name; where each side has just one, these two, whatever they are called.
+
+    Raises:
+        UserError: a folder is not there, or no algorithm on a task has results on both sides (exit code 2).
+    """
+    left, right = (open_results(folder, to="compare") for folder in (a, b))
+    if len(left) == len(right) == 1:
+        pairs = [(left[0], right[0])]
+    else:
+        named = {selection.name: selection for selection in right}
+        pairs = [(selection, named[selection.name]) for selection in left if selection.name in named]
+    with np.errstate(over="ignore", invalid="ignore"):
+        suites = [_suite(*pair) for pair in pairs]
+    if not any(cell.a.shown and cell.b.shown for suite in suites for cell in suite.cells):
+        raise _nothing_in_common(a, b, left, right, suites)
+    suites, tests = adjusted(suites)
+    paired = {id(selection) for pair in pairs for selection in pair}
+    sides = [_information(folder, selections) for folder, selections in ((a, left), (b, right))]
+    return CompareDocument(
+        haepo_bench_version=__version__,
+        tests=tests,
+        a=sides[0],
+        b=sides[1],
+        same_machine=sides[0].machines == sides[1].machines and len(sides[0].machines) == 1,
+        suites=suites,
+        suites_only_a=[plain(selection.name) for selection in left if id(selection) not in paired],
+        suites_only_b=[plain(selection.name) for selection in right if id(selection) not in paired],
+        damaged_only_a=_unpaired_files(left, paired),
+        damaged_only_b=_unpaired_files(right, paired),
+    )
+
+
+def _nothing_in_common(
+    a: Path, b: Path, left: Sequence[Selection], right: Sequence[Selection], suites: Sequence[SuiteComparison]
+) -> UserError:
+    if suites:
+        remedy = "algorithms go together by task and name in the suite: `haepo-bench report` shows what a folder has"
+    else:
+        names = [", ".join(plain(selection.name) for selection in side) for side in (left, right)]
+        remedy = f"suites go together by name: {a} has {names[0]}; {b} has {names[1]}"
+    lines = [
+        plain(f"unreadable: {selection.name}/{file.path}: {file.reason}")
+        for selection in (*left, *right)
+        for file in selection.unreadable
+    ]
+    remedy = "\n  ".join([remedy, *lines])
+    error = UserError("nothing to compare: no algorithm has results on one task on both sides", remedy=remedy)
+    error.exit_code = ExitCode.USAGE if lines else ExitCode.RUN_FAILED
+    return error
+
+
+def _suite(a: Selection, b: Selection) -> SuiteComparison:
+    left, right = _sides(a), _sides(b)
+    return SuiteComparison(
+        suite_a=plain(a.name),
+        suite_b=plain(b.name),
+        cells=[_cell(side, right[key]) for key, side in left.items() if key in right],
+        only_a=[_one_sided(side.cell) for key, side in left.items() if key not in right],
+        only_b=[_one_sided(side.cell) for key, side in right.items() if key not in left],
+        damaged_a=damaged_files(a),
+        damaged_b=damaged_files(b),
+        not_shown_a=_not_shown(a),
+        not_shown_b=_not_shown(b),
+    )
+
+
+def _sides(selection: Selection) -> dict[tuple[str, str], _Side]:
+    data = frames(selection.cells)
+    rows = zip(selection.cells, *by_cell(selection.cells, data), strict=True)
+    return {(cell.task, cell.algorithm): _Side(cell, runs, curves) for cell, runs, curves in rows}
+
+
+def _one_sided(cell: SelectedCell) -> OneSided:
+    return OneSided(
+        task=plain(cell.task), algorithm=plain(cell.algorithm), shown=len(cell.runs), planned=len(cell.seeds)
+    )
+
+
+def _unpaired_files(selections: Sequence[Selection], paired: Container[int]) -> list[DamagedFile]:
+    """What cannot be used of the suites that only one side has."""
+    return [
+        file.model_copy(update={"file": f"{plain(selection.name)}/{file.file}"})
+        for selection in selections
+        if id(selection) not in paired
+        for file in damaged_files(selection)
+    ]
+
+
+def _not_shown(selection: Selection) -> list[NotShownRuns]:
+    return [
+        NotShownRuns(folder=plain(left.folder), runs=left.runs, reason=plain(left.reason))
+        for left in selection.not_shown
+    ]
+
+
+def _cell(a: _Side, b: _Side) -> CellComparison:
+    samples = a.cell.sample, b.cell.sample
+    references = [sample.references for sample in samples if sample]
+    scored = bool(references) and references[0] is not None and references[0] == references[-1]
+    measures = ("final_score", "area") if scored else ("final_return", "area_return")
+    shared, identical = _shared(a.cell.runs, b.cell.runs)
+    same = identical == shared > 0
+    final, area = (
+        compare_measure(name, *(_by_seed(side, name) for side in (a, b)), identical=same) for name in measures
+    )
+    cost = [_cost(side) for side in (a, b)]
+    return CellComparison(
+        task=plain(a.cell.task),
+        algorithm=plain(a.cell.algorithm),
+        settings_same=a.cell.settings_hash == b.cell.settings_hash,
+        settings_changes=_changes(*(sample.settings if sample else {} for sample in samples)),
+        code_same=a.cell.code_hash == b.cell.code_hash,
+        a=_cell_side(a, cost[0], scored),
+        b=_cell_side(b, cost[1], scored),
+        shared_seeds=shared,
+        identical_runs=identical,
+        warnings=_warnings(a, b, scored),
+        final=final,
+        area=area,
+        cost_ratios=CostRatios(
+            **{name: _ratio(cost[0][name], cost[1][name]) for name in CostRatios.model_fields},
+        ),
+    )
+
+
+def _shared(a: Sequence[Run], b: Sequence[Run]) -> tuple[int, int]:
+    """Seeds with a result on both sides, and those among them whose runs are the same but for the clock."""
+    other = {run.record.seed: run for run in b}
+    pairs = [(run, other[run.record.seed]) for run in a if run.record.seed in other]
+    return len(pairs), sum(_identical(*pair) for pair in pairs)
+
+
+def _identical(a: Run, b: Run) -> bool:
+    """Whether two runs have the same bytes in every column but the clock's."""
+    names = _filled(a)
+    return (
+        a.record.status == b.record.status
+        and names == _filled(b)
+        and all(a.curve[name].tobytes() == b.curve[name].tobytes() for name in names)
+    )
+
+
+def _filled(run: Run) -> set[str]:
+    """Columns that say something; one that is null throughout is as good as absent."""
+    return {name for name in run.curve.keys() - clocks(run.record.provenance) if not np.isnan(run.curve[name]).all()}
+
+
+def _by_seed(side: _Side, measure: str) -> dict[int, float]:
+    """A measure of each run that has it."""
+    values = zip(side.runs["seed"].tolist(), side.runs[measure].tolist(), strict=True)
+    return {seed: value for seed, value in values if np.isfinite(value)}
+
+
+def _cost(side: _Side) -> dict[str, float | None]:
+    shown = np.isin(side.runs["status"], ["done", "diverged"])
+    return {name: estimate_of(side.runs[name][shown]).mean for name in COSTS}
+
+
+def _ratio(a: float | None, b: float | None) -> float | None:
+    return number(b / a) if a and b is not None else None
+
+
+def _cell_side(side: _Side, cost: Mapping[str, float | None], scored: bool) -> CellSide:
+    cell, runs = side.cell, side.runs
+    return CellSide(
+        settings_hash=plain(cell.settings_hash),
+        code_hash=plain(cell.code_hash),
+        planned=len(cell.seeds),
+        shown=len(cell.runs),
+        diverged=[
+            DivergedRun(seed=int(runs["seed"][i]), reason=plain(str(runs["reason"][i])))
+            for i in np.flatnonzero(runs["status"] == "diverged")
+        ],
+        missing=[RunWithoutResult(seed=run.seed, status=run.status, reason=plain(run.reason)) for run in cell.absent],
+        cost=dict(cost),
+        curve=_curve(side, scored) if cell.runs else None,
+    )
+
+
+def _curve(side: _Side, scored: bool) -> ComparedCurve:
+    n = len(side.cell.runs)
+    values = side.curves["score" if scored else "return_filled"].reshape(n, -1)
+    clock = side.curves.get("wall_seconds", np.full(values.size, np.nan)).reshape(n, -1)
+    done = side.curves["status"].reshape(n, -1)[:, 0] == "done"
+    seconds = clock[done] if done.any() else clock
+    return ComparedCurve(
+        env_steps=side.curves["env_steps"].reshape(n, -1)[0].tolist(),
+        wall_seconds=numbers(mean_interval(seconds).mean),
+        values=band(values),
+    )
+
+
+def _warnings(a: _Side, b: _Side, scored: bool) -> list[str]:
+    warnings = []
+    samples = a.cell.sample, b.cell.sample
+    if not scored and all(samples) and any(sample and sample.references for sample in samples):
+        warnings.append("the references differ, so that scores cannot be compared: returns are")
+    marks = [side.cell.runs[0].curve["env_steps"] if side.cell.runs else None for side in (a, b)]
+    if marks[0] is not None and marks[1] is not None:
+        if marks[0][-1] != marks[1][-1]:
+            warnings.append(f"the budgets differ: {marks[0][-1]:,.0f} and {marks[1][-1]:,.0f} env steps")
+        elif not np.array_equal(marks[0], marks[1]):
+            warnings.append("the marks differ, and with them what an area rests on")
+    versions = [sample.settings.get("task", {}) if sample else {} for sample in samples]
+    known = [version.get("version") if isinstance(version, dict) else None for version in versions]
+    if None not in known and known[0] != known[1]:
+        warnings.append(f"the task's versions differ: {plain(str(known[0]))} and {plain(str(known[1]))}")
+    return warnings
+
+
+def _changes(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[Change]:
+    """Settings that differ, key by key."""
+    left, right = dict(_leaves(a)), dict(_leaves(b))
+    changed = [key for key in dict.fromkeys([*left, *right]) if left.get(key) != right.get(key)]
+    return [Change(key=plain(key), a=left.get(key), b=right.get(key)) for key in changed[:_CHANGES_SHOWN]]
+
+
+def _leaves(document: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    leaves: list[tuple[str, str]] = []
+    for key, value in document.items():
+        if isinstance(value, Mapping) and value:
+            leaves += _leaves(value, f"{prefix}{key}.")
+        else:
+            leaves.append((f"{prefix}{key}", plain(json.dumps(value, sort_keys=True, ensure_ascii=False))))
+    return leaves
+
+
+def _information(folder: Path, selections: Sequence[Selection]) -> SideInformation:
+    found = [run.record.provenance for selection in selections for cell in selection.cells for run in cell.runs]
+
+    def distinct(values: Sequence[object]) -> list[str]:
+        return sorted({plain(str(value)) for value in values if value})
+
+    gits = [provenance.get("git") for provenance in found]
+    commits = [
+        f"{git.get('commit')}{' with changes' if git.get('dirty') else ''}" for git in gits if isinstance(git, dict)
+    ]
+    machines = [
+        ", ".join(str(provenance[key]) for key in ("cpu", "device") if provenance.get(key)) for provenance in found
+    ]
+    return SideInformation(
+        label=plain(str(folder)),
+        suites=[plain(selection.name) for selection in selections],
+        git_commits=distinct(commits),
+        versions=distinct([provenance.get("package_version") for provenance in found]),
+        machines=distinct(machines),
+        imported=sum("imported" in provenance for provenance in found),
+    )

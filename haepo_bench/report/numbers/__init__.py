@@ -1,0 +1,1 @@
+"""From stored runs to the numbers of a report."""

@@ -1,0 +1,276 @@
+"""From stored runs to the report document."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haepo_bench import __version__
+from haepo_bench.report.document import (
+    AlgorithmInformation,
+    AlgorithmResult,
+    Curve,
+    DiagnosticColumn,
+    DivergedRun,
+    Improvement,
+    NotShownRuns,
+    ReportDocument,
+    RunRow,
+    RunWithoutResult,
+    Seeds,
+    SuiteResult,
+    TaskResult,
+)
+from haepo_bench.report.document_numbers import MeanEstimate, MissingRange
+from haepo_bench.report.numbers.across import across, improvements
+from haepo_bench.report.numbers.claims import scorecard
+from haepo_bench.report.numbers.damaged import damaged_files
+from haepo_bench.report.numbers.estimates import band, estimate_of
+from haepo_bench.report.numbers.measured import Columns, extremes, family, measure, number, numbers
+from haepo_bench.report.numbers.overoptimisation import overoptimisation
+from haepo_bench.results.claims import DEFAULT_THRESHOLD
+from haepo_bench.results.columns import Column
+from haepo_bench.results.declared_columns import PROVENANCE_KEY, declared, described, in_order
+from haepo_bench.results.frames import COSTS, MEASURES, Frames, common_seconds, diagnostics, frames, shown_name
+from haepo_bench.results.opening import open_results
+from haepo_bench.results.selection import SelectedCell, Selection
+from haepo_bench.statistics.intervals import mean_interval
+from haepo_bench.text import plain, plain_lines
+
+Array = NDArray[Any]
+
+#: Provenance that differs from run to run or from job to job, and what the tables say of columns.
+_NOT_PROVENANCE = frozenset(
+    {"started", "seeds", "log", "file", "sha256", "resumed", "checkpoints_put_aside", PROVENANCE_KEY}
+)
+
+
+def build_report(results: Path) -> ReportDocument:
+    """The report on everything that lies in `results`: a suite's folder, or a folder of such.
+
+    Raises:
+        UserError: no such folder, or nothing in it has a result.
+    """
+    selections = open_results(results)
+    # Returns near the largest float overflow in means and scores; such numbers are shown as undefined.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return ReportDocument(haepo_bench_version=__version__, suites=[_suite(selection) for selection in selections])
+
+
+def _suite(selection: Selection) -> SuiteResult:
+    data = frames(selection.cells)
+    rows = by_cell(selection.cells, data)
+    claims = selection.claims
+    table = measure(selection.cells, *rows, claims.threshold if claims else DEFAULT_THRESHOLD)
+    seen = extremes(table)
+    overall = across(table, seen, claims)
+    seconds = common_seconds(selection.cells)
+    tasks: dict[str, list[tuple[SelectedCell, Columns, Columns]]] = defaultdict(list)
+    for cell, runs, curves in zip(selection.cells, *rows, strict=True):
+        tasks[cell.task].append((cell, runs, curves))
+    return SuiteResult(
+        suite=plain(selection.name),
+        description=plain(selection.description),
+        plan=selection.plan,
+        source=plain_lines(selection.source),
+        runs_planned=sum(len(cell.seeds) for cell in selection.cells),
+        runs_shown=sum(len(cell.runs) for cell in selection.cells),
+        scorecard=scorecard(selection, table, seen),
+        basis=overall.basis,
+        aggregates=overall.aggregates,
+        profiles=overall.profiles,
+        improvement=overall.improvement,
+        tasks=[
+            _task(task, cells, seconds.get(task), improvements(table, seen, claims, [task]))
+            for task, cells in tasks.items()
+        ],
+        not_shown=[
+            NotShownRuns(folder=plain(left.folder), runs=left.runs, reason=plain(left.reason))
+            for left in selection.not_shown
+        ],
+        damaged=damaged_files(selection),
+        provenance=_provenance(selection.cells),
+    )
+
+
+def by_cell(cells: Sequence[SelectedCell], data: Frames) -> tuple[list[Columns], list[Columns]]:
+    """The frames' rows of each cell as arrays; both frames are in the order of the cells."""
+    lengths = (
+        (data.runs, [len(cell.seeds) for cell in cells]),
+        (data.curves, [sum(len(run.curve["env_steps"]) for run in cell.runs) for cell in cells]),
+    )
+    parts: list[list[Columns]] = []
+    for frame, counts in lengths:
+        columns = {name: frame[name].to_numpy() for name in frame.columns}
+        stops = np.cumsum(counts).tolist()
+        parts.append(
+            [
+                {name: column[stop - count : stop] for name, column in columns.items()}
+                for stop, count in zip(stops, counts, strict=True)
+            ]
+        )
+    return parts[0], parts[1]
+
+
+def _task(
+    task: str,
+    cells: Sequence[tuple[SelectedCell, Columns, Columns]],
+    seconds: float | None,
+    improvement: list[Improvement],
+) -> TaskResult:
+    samples = [cell.sample for cell, _, _ in cells]
+    seen = {}
+    for name in MEASURES:
+        values = np.concatenate([runs[name] for _, runs, _ in cells])
+        values = values[np.isfinite(values)]
+        if values.size:
+            seen[name] = (float(values.min()), float(values.max()))
+    results = [_algorithm(*cell, seen) for cell in cells]
+    return TaskResult(
+        task=plain(task),
+        family=plain(family(task)),
+        references=next((sample.references for sample in samples if sample and sample.references), None),
+        budget=next((result.curve.env_steps[-1] for result in results if result.curve), None),
+        common_seconds=seconds,
+        algorithms=results,
+        diagnostic_columns=_diagnostic_columns(results, [cell for cell, _, _ in cells]),
+        improvement=improvement,
+    )
+
+
+def _diagnostic_columns(results: Sequence[AlgorithmResult], cells: Sequence[SelectedCell]) -> list[DiagnosticColumn]:
+    """What the diagnostics of a task are; where runs declare one differently, the first declaration holds."""
+    declarations: dict[str, Column] = {}
+    for run in (run for cell in cells for run in cell.runs):
+        for name, column in declared(run.record.provenance).items():
+            declarations.setdefault(plain(shown_name(name)), column)
+    columns = []
+    for name in in_order(name for result in results for name in result.diagnostics):
+        column = described(name, declarations)
+        columns.append(
+            DiagnosticColumn(
+                name=name, title=plain(column.title) or name, unit=plain(column.unit), meaning=plain(column.meaning)
+            )
+        )
+    return columns
+
+
+def _algorithm(
+    cell: SelectedCell, runs: Columns, curves: Columns, seen: Mapping[str, tuple[float, float]]
+) -> AlgorithmResult:
+    """Args: seen: {measure: the lowest and the highest value that any run of the task has}."""
+    sample, known = cell.sample, cell.information
+    shown = np.isin(runs["status"], ["done", "diverged"])
+    done = runs["status"] == "done"
+    scored = sample is not None and sample.references is not None
+
+    def estimate(name: str) -> MeanEstimate:
+        return estimate_of(runs[name][shown])
+
+    return AlgorithmResult(
+        algorithm=plain(cell.algorithm),
+        uses=plain(cell.uses),
+        label=plain(known.label if known else cell.uses),
+        footnote=plain(known.footnote) if known else "",
+        notes=[plain(note) for note in sample.notes] if sample else [],
+        information=AlgorithmInformation(
+            told=known.told if known else None,
+            critic=known.critic if known else None,
+            discount=known.discount if known else None,
+        ),
+        settings_hash=plain(cell.settings_hash),
+        code_hash=plain(cell.code_hash),
+        seeds=Seeds(
+            planned=list(cell.seeds),
+            shown=runs["seed"][shown].tolist(),
+            diverged=[
+                DivergedRun(seed=int(runs["seed"][i]), reason=plain(str(runs["reason"][i])))
+                for i in np.flatnonzero(runs["status"] == "diverged")
+            ],
+            missing=[
+                RunWithoutResult(seed=run.seed, status=run.status, reason=plain(run.reason)) for run in cell.absent
+            ],
+            exploratory=list(cell.added),
+        ),
+        final_score=estimate("final_score") if scored else None,
+        final_score_greedy=estimate("final_score_greedy") if scored else None,
+        area=estimate("area") if scored else None,
+        final_return=estimate("final_return"),
+        final_return_greedy=estimate("final_return_greedy"),
+        area_return=estimate("area_return"),
+        score_in_time=estimate("score_in_time") if scored else None,
+        area_in_time=estimate("area_in_time") if scored else None,
+        return_in_time=estimate("return_in_time"),
+        if_missing=_if_missing(runs, seen),
+        cost={name: estimate(name).mean for name in COSTS},
+        diagnostics={
+            plain(name): estimate_of(runs[name][done])
+            for name in diagnostics(runs)
+            if not np.isnan(runs[name][done]).all()
+        },
+        curve=_curve(curves, len(cell.runs), scored) if cell.runs else None,
+        overoptimisation=overoptimisation(curves, len(cell.runs)),
+        runs=[
+            RunRow(
+                seed=int(runs["seed"][i]),
+                status=runs["status"][i],
+                measures={name: number(runs[name][i]) for name in MEASURES},
+                cost={name: number(runs[name][i]) for name in COSTS},
+                exploratory=int(runs["seed"][i]) in cell.added,
+            )
+            for i in np.flatnonzero(shown)
+        ],
+    )
+
+
+def _if_missing(runs: Columns, seen: Mapping[str, tuple[float, float]]) -> dict[str, MissingRange]:
+    """Where each measure's mean would lie with the extremes of the task in place of what is undefined."""
+    ranges = {}
+    for name, ends in seen.items():
+        undefined = ~np.isfinite(runs[name])
+        if undefined.any():
+            low, high = (float(np.where(undefined, end, runs[name]).mean()) for end in ends)
+            ranges[name] = MissingRange(lowest=low, highest=high)
+    return ranges
+
+
+def _curve(curves: Columns, runs: int, scored: bool) -> Curve:
+    """curves: {column: [run * mark]}, runs major."""
+    block = {name: column.reshape(runs, -1) for name, column in curves.items() if name != "task"}
+    # A diverged run's clock stops. Averaging it in up to there would make the mean run backwards where it drops out.
+    done = block["status"][:, 0] == "done"
+
+    def clock(name: str) -> list[float | None]:
+        times = block.get(name, np.full(block["env_steps"].shape, np.nan))
+        return numbers(mean_interval(times[done] if done.any() else times).mean)
+
+    return Curve(
+        env_steps=block["env_steps"][0].tolist(),
+        wall_seconds=clock("wall_seconds"),
+        cpu_seconds=clock("cpu_seconds"),
+        score=band(block["score"]) if scored else None,
+        eval_return=band(block["return_filled"]),
+    )
+
+
+def _provenance(cells: Sequence[SelectedCell]) -> dict[str, list[str]]:
+    """Each distinct value among the runs shown, nested keys joined by a dot."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for cell in cells:
+        for run in cell.runs:
+            for key, value in _flat(run.record.provenance):
+                found[plain(key)].add(plain(str(value)))
+    return {key: sorted(values) for key, values in sorted(found.items())}
+
+
+def _flat(document: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    flat: list[tuple[str, Any]] = []
+    for key, value in document.items():
+        if isinstance(value, Mapping):
+            flat += _flat(value, f"{prefix}{key}.")
+        elif value is not None and key not in _NOT_PROVENANCE:
+            flat.append((prefix + key, value))
+    return flat

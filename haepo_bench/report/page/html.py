@@ -1,0 +1,161 @@
+"""The report as one HTML page that needs no network: style, program, data and pictures all inside."""
+
+import base64
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from haepo_bench.report.charts.building import (
+    aggregates,
+    end_of_training,
+    learning_curves,
+    overoptimisation,
+    performance_profiles,
+)
+from haepo_bench.report.charts.description import IntervalChart, LineChart
+from haepo_bench.report.document import ReportDocument, SuiteResult, TaskResult
+from haepo_bench.report.figures.sheet import SavedFigure
+from haepo_bench.report.page.charts import assets, chart_fragment
+from haepo_bench.report.page.dots import dot_plots
+from haepo_bench.report.styles import COLOURS, DARK_COLOURS, DARK_FAINT, DARK_INK, FAINT, INK, Styles, suite_styles
+from haepo_bench.report.tables.across import across_tables, improvement_table
+from haepo_bench.report.tables.in_short import claim_matrix, decided_by, glance, leaders, mishaps
+from haepo_bench.report.tables.overoptimisation import overoptimisation_table
+from haepo_bench.report.tables.per_task import (
+    Footnotes,
+    diagnostics_table,
+    heading,
+    omissions,
+    reading_notes,
+    result_table,
+    summary,
+)
+from haepo_bench.report.tables.verdicts import scorecard_lines, scorecard_notes, scorecard_tables
+
+#: What the figures' colours become on a dark ground.
+_DARK = {INK: DARK_INK, FAINT: DARK_FAINT, **dict(zip(COLOURS, DARK_COLOURS, strict=True))}
+
+#: Bytes of pictures for readers without a script; the pictures of further tasks lie beside the page only.
+_PICTURE_BYTES = 3_000_000
+
+
+def to_html(document: ReportDocument, pictures: Sequence[Mapping[str, Sequence[SavedFigure]]]) -> str:
+    """The page; `pictures` holds for each suite those of each task, and under the empty name those of all tasks."""
+    environment = Environment(
+        loader=PackageLoader("haepo_bench.report.page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    fallbacks = _Fallbacks()
+    suites = [
+        _suite(suite, own, f"s{number}", fallbacks)
+        for number, (suite, own) in enumerate(zip(document.suites, pictures, strict=True), 1)
+    ]
+    page = environment.get_template("report.html.j2")
+    return page.render(document=document, suites=suites, assets=assets()) + "\n"
+
+
+class _Fallbacks:
+    """Pictures for readers without a script, as long as there is room for them."""
+
+    def __init__(self) -> None:
+        self._left = _PICTURE_BYTES
+
+    def of(self, pictures: Sequence[SavedFigure], name: str) -> Markup:
+        """The picture whose name ends so; a line of text where there is no room for it or no such picture."""
+        picture = next((each for each in pictures if each.name.endswith(name)), None)
+        if picture is None:
+            return Markup("<p>Without JavaScript this chart is not shown; the table has its numbers.</p>")
+        address = data_address(picture)
+        self._left -= len(address)
+        if self._left < 0:
+            return Markup("<p>Without JavaScript this chart is not shown; it lies in the folder figures.</p>")
+        return Markup(f'<img alt="{escape(picture.title)}" src="{address}">')
+
+
+def _suite(
+    suite: SuiteResult, pictures: Mapping[str, Sequence[SavedFigure]], key: str, fallbacks: _Fallbacks
+) -> dict[str, Any]:
+    styles = suite_styles(suite)
+    algorithms = {result.algorithm: result for task in suite.tasks for result in task.algorithms}
+    footnotes = Footnotes(algorithms.values())
+    return {
+        "key": key,
+        "result": suite,
+        "summary": summary(suite),
+        "leaders": leaders(suite),
+        "algorithms": list(algorithms),
+        "marks": {name: footnotes.marker(result) for name, result in algorithms.items()},
+        "footnotes": footnotes.lines,
+        "colours": {name: styles.of(name).colour for name in algorithms},
+        "reading": reading_notes(suite),
+        "matrix": claim_matrix(suite),
+        "claims": scorecard_lines(suite.scorecard) if suite.scorecard else [],
+        "decided_by": decided_by(suite),
+        "claim_notes": scorecard_notes(suite.scorecard) if suite.scorecard else [],
+        "claim_tables": scorecard_tables(suite),
+        "glance": glance(suite),
+        "aggregates": _dots(aggregates(suite, styles)),
+        "profiles": _fragment(
+            performance_profiles(suite, styles), f"{key}p", fallbacks, pictures.get("", []), "profiles"
+        ),
+        "across": across_tables(suite),
+        "mishaps": mishaps(suite),
+        "omissions": omissions(suite),
+        "tasks": [
+            _task(task, pictures.get(task.task, []), f"{key}t{number}", key, styles, fallbacks)
+            for number, task in enumerate(suite.tasks, 1)
+        ],
+    }
+
+
+def _task(
+    task: TaskResult, pictures: Sequence[SavedFigure], key: str, group: str, styles: Styles, fallbacks: _Fallbacks
+) -> dict[str, Any]:
+    return {
+        "key": key,
+        "result": task,
+        "heading": heading(task),
+        "intervals": _dots(end_of_training(task, styles)),
+        "curves": _fragment(learning_curves(task, styles), group, fallbacks, pictures, "-steps"),
+        "table": result_table(task),
+        "diagnostics": diagnostics_table(task),
+        "optimised": overoptimisation_table(task),
+        "optimised_chart": _fragment(overoptimisation(task, styles), f"{group}o", fallbacks, pictures, "-kl"),
+        "improvement": improvement_table(task),
+    }
+
+
+def _fragment(
+    chart: LineChart | None, group: str, fallbacks: _Fallbacks, pictures: Sequence[SavedFigure], name: str
+) -> Markup:
+    if chart is None:
+        return Markup("")
+    return chart_fragment(chart, group=group, fallback=fallbacks.of(pictures, name))
+
+
+def _dots(chart: IntervalChart | None) -> dict[str, Any] | None:
+    return {"plots": dot_plots(chart), "notes": chart.notes} if chart else None
+
+
+def data_address(picture: SavedFigure) -> str:
+    """A picture as a `data:` address that follows the reader's light or dark scheme."""
+    return "data:image/svg+xml;base64," + base64.b64encode(adaptive(picture.svg.decode()).encode()).decode()
+
+
+def adaptive(svg: str) -> str:
+    """An SVG of ours with its colours as variables, which a dark scheme changes, and its paths in hundredths."""
+    names = {colour: f"--c{i}" for i, colour in enumerate(_DARK)}
+    known = "|".join(map(re.escape, names))
+    svg = re.sub(rf"(fill|stroke): ({known})", lambda match: f"{match[1]}: var({names[match[2]]})", svg)
+    svg = re.sub(r' d="[^"]*"', lambda match: re.sub(r"(\.\d\d)\d+", r"\1", match[0]), svg)
+    light = "".join(f"{name}:{colour};" for colour, name in names.items())
+    dark = "".join(f"{name}:{_DARK[colour]};" for colour, name in names.items())
+    style = f"<style>:root{{{light}}}@media (prefers-color-scheme:dark){{:root{{{dark}}}}}</style>"
+    start = svg.index("<svg")
+    return svg[start:].replace(">", f">{style}", 1)

@@ -1,0 +1,195 @@
+"""What a suite found, in plain words and in two small tables, for a reader with one minute."""
+
+from typing import NamedTuple
+
+from haepo_bench.report.document import SuiteResult, TaskResult
+from haepo_bench.report.document_scorecard import ClaimResult, Reading
+from haepo_bench.report.numbers.measured import is_control
+from haepo_bench.report.tables.per_task import UNDEFINED, heading, return_decimals, seeds_cell
+from haepo_bench.report.tables.verdicts import MEASURE_TITLES
+from haepo_bench.wording import fixed, named_seeds
+
+#: With more tasks than this the leaders are counted instead of named task by task.
+_NAMED_TASKS = 8
+#: A task on which nobody's mean score gets so far tells nothing of who leads.
+_LEARNED = 0.1
+
+
+class ScorecardCell(NamedTuple):
+    """One cell of the scorecard: `state` is also its style."""
+
+    state: str
+    text: str
+    detail: str
+
+
+class ClaimMatrix(NamedTuple):
+    """Readings by claims.
+
+    Args:
+        columns: claim, and in how many readings it is supported.
+        rows: reading and its verdicts.
+    """
+
+    columns: list[tuple[str, str]]
+    rows: list[tuple[str, list[ScorecardCell]]]
+
+
+class Glance(NamedTuple):
+    """Final scores (returns where a task has no score), algorithms by tasks.
+
+    Args:
+        rows: algorithm, and for each task text, interval with n/N, and shade from 0 to 1 (None without a score).
+    """
+
+    tasks: list[str]
+    rows: list[tuple[str, list[tuple[str, str, float | None]]]]
+
+
+class Mishap(NamedTuple):
+    """Runs of one cell that have no result, or diverged, for one reason."""
+
+    task: str
+    algorithm: str
+    seeds: str
+    status: str
+    reason: str
+
+
+class _Leader(NamedTuple):
+    """Who has the highest mean on a task; `text` has interval and n/N, `reaching` counts others' intervals that do."""
+
+    task: TaskResult
+    name: str
+    mean: float
+    text: str
+    reaching: int
+
+
+def leaders(suite: SuiteResult) -> list[str]:
+    """Sentences on who reached most on which task; controls are not for winning."""
+    found = [leader for task in suite.tasks if not is_control(task.task) and (leader := _leader(task))]
+    lines = []
+    learned = [leader for leader in found if leader.task.references is None or leader.mean >= _LEARNED]
+    if len(learned) <= _NAMED_TASKS:
+        lines += [_leader_sentence(leader) for leader in learned]
+    else:
+        clear = [leader.name for leader in learned if not leader.reaching]
+        counts = sorted(((clear.count(name), name) for name in dict.fromkeys(clear)), key=lambda each: -each[0])
+        listed = ", ".join(f"{name} on {n}" for n, name in counts)
+        lines.append(
+            f"On {len(clear)} of {len(learned)} tasks one algorithm's mean at the end of training lies above every "
+            f"other's interval{f' ({listed})' if listed else ''}; on the others the best are within each other's noise."
+        )
+    unlearned = [leader.task.task for leader in found if leader not in learned]
+    if unlearned:
+        lines.append(f"No algorithm reaches a mean final score of {_LEARNED:g} on {', '.join(unlearned)}.")
+    return lines
+
+
+def _leader(task: TaskResult) -> _Leader | None:
+    scored = task.references is not None
+    known = [
+        (result, estimate, estimate.mean)
+        for result in task.algorithms
+        if (estimate := result.final_score if scored else result.final_return) and estimate.mean is not None
+    ]
+    if len(known) < 2:
+        return None
+    decimals = 2 if scored else return_decimals([estimate for _, estimate, _ in known])
+    leader, best, mean = max(known, key=lambda item: item[2])
+    text = fixed(mean, decimals)
+    if best.low is not None and best.high is not None:
+        text += f" [{fixed(best.low, decimals)}, {fixed(best.high, decimals)}]"
+    # As far as the numbers are shown: what reads 1.00 reaches 1.00.
+    reaching = sum(
+        round(estimate.high if estimate.high is not None else other, decimals) >= round(mean, decimals)
+        for result, estimate, other in known
+        if result is not leader
+    )
+    return _Leader(task, leader.algorithm, mean, f"{text} ({seeds_cell(leader).text} seeds)", reaching)
+
+
+def _leader_sentence(leader: _Leader) -> str:
+    task, name, _, text, reaching = leader
+    measure = "final score" if task.references is not None else "final return"
+    others = (
+        "no other interval reaches it"
+        if not reaching
+        else f"the interval{'s' if reaching > 1 else ''} of {reaching} other{'s' if reaching > 1 else ''} "
+        f"reach{'' if reaching > 1 else 'es'} it"
+    )
+    return f"{task.task}: {name} has the highest mean {measure}, {text}; {others}."
+
+
+def claim_matrix(suite: SuiteResult) -> ClaimMatrix | None:
+    """The scorecard as a grid; None where nothing is claimed."""
+    card = suite.scorecard
+    if card is None:
+        return None
+    columns = [
+        (
+            claim.claim[0].upper() + claim.claim[1:],
+            f"{claim.supported} of {claim.tested} readings" if claim.tested else "nothing measures it",
+        )
+        for claim in card.claims
+    ]
+    rows = []
+    for i, name in enumerate(card.candidates):
+        rows.append((name, [_verdict(claim, claim.readings[i]) for claim in card.claims]))
+    return ClaimMatrix(columns, rows)
+
+
+def _verdict(claim: ClaimResult, reading: Reading) -> ScorecardCell:
+    if reading.verdict is None:
+        return ScorecardCell("not-tested", "not tested", "")
+    compared = [each for each in reading.overall if each.verdict]
+    same = sum(each.verdict == reading.verdict for each in compared)
+    against = f"against {same} of {len(compared)} baselines" if len(compared) > 1 else f"against {compared[0].baseline}"
+    return ScorecardCell(reading.verdict.replace(" ", "-"), reading.verdict, against)
+
+
+def decided_by(suite: SuiteResult) -> str:
+    """By which measure each claim is decided."""
+    claims = suite.scorecard.claims if suite.scorecard else []
+    listed = "; ".join(f"{claim.claim}: {MEASURE_TITLES[claim.measure]}" for claim in claims)
+    return f"Decided by: {listed}."
+
+
+def glance(suite: SuiteResult) -> Glance:
+    """All final scores in one grid."""
+    names = list(dict.fromkeys(result.algorithm for task in suite.tasks for result in task.algorithms))
+    cells: dict[str, list[tuple[str, str, float | None]]] = {name: [] for name in names}
+    for task in suite.tasks:
+        scored = task.references is not None
+        estimates = {r.algorithm: (r, r.final_score if scored else r.final_return) for r in task.algorithms}
+        decimals = 2 if scored else return_decimals([each for _, each in estimates.values() if each])
+        for name in names:
+            result, estimate = estimates.get(name, (None, None))
+            seeds = seeds_cell(result).text if result else ""
+            if estimate is None or estimate.mean is None:
+                cells[name].append((UNDEFINED, seeds, None))
+                continue
+            interval = seeds
+            if estimate.low is not None and estimate.high is not None:
+                interval = f"[{fixed(estimate.low, decimals)}, {fixed(estimate.high, decimals)}] {seeds}"
+            shade = min(max(estimate.mean, 0.0), 1.0) if scored else None
+            cells[name].append((fixed(estimate.mean, decimals), interval, shade))
+    return Glance([heading(task) for task in suite.tasks], list(cells.items()))
+
+
+def mishaps(suite: SuiteResult) -> list[Mishap]:
+    """All runs without a result and all that diverged, grouped by cell and reason."""
+    found = []
+    for task in suite.tasks:
+        for result in task.algorithms:
+            groups: dict[tuple[str, str], list[int]] = {}
+            for run in result.seeds.missing:
+                groups.setdefault((run.status.replace("_", " "), run.reason), []).append(run.seed)
+            for stray in result.seeds.diverged:
+                groups.setdefault(("diverged", stray.reason), []).append(stray.seed)
+            found += [
+                Mishap(task.task, result.algorithm, named_seeds(seeds), status, reason)
+                for (status, reason), seeds in groups.items()
+            ]
+    return found

@@ -1,0 +1,1 @@
+"""Tasks whose environments others wrote."""

@@ -1,0 +1,1 @@
+"""Finite tasks as tables, from which references follow exactly."""

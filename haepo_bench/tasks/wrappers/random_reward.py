@@ -1,0 +1,82 @@
+"""`random-reward(<task>)`: the control. Training is paid by the toss of a coin, whatever was done.
+
+Some language models get better at a benchmark by any training at all, with rewards that mean nothing (Shao et al.
+2025, Spurious Rewards, arXiv 2506.10947): a gain counts only beside what the same training gains from such rewards. A
+response is paid 0 or 1 with probability one half each, from a stream of its own, so that nothing of its text can be
+learnt from it, not even by heart; an episode of another task likewise, at its last step, so that its length does not
+matter to its return (under a discount, and to losses that divide by the length, it does, and what that gains is no gain
+from the reward). Nothing else tells of the task: a control has no fixed preferences and no expert. The starting policy,
+evaluation, gold rewards and references are those of the task itself.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from haepo_bench.tasks.address import Layer
+from haepo_bench.tasks.base import CONTROL, Array, Step, Task
+from haepo_bench.tasks.lm.base import LanguageTask
+from haepo_bench.tasks.lm.examples import Example
+from haepo_bench.tasks.wrappers.rewards import CorruptedTask, Corruption, split
+
+SUMMARY = "training is paid 0 or 1 at random"
+TAGS = (CONTROL,)
+
+
+class RandomRewards(LanguageTask):
+    """A language task whose training rewards are tosses of a coin, without its preferences and right responses."""
+
+    def __init__(self, inner: LanguageTask, layer: Layer) -> None:
+        described = {**Task.__annotations__, **LanguageTask.__annotations__}
+        spaces = ("observation_space", "action_space")
+        vars(self).update({name: getattr(inner, name) for name in described if name not in spaces})
+        self.id = layer.around(inner.id)
+        self.summary = f"{inner.summary}; {SUMMARY}"
+        self.tags = tuple(dict.fromkeys((*inner.tags, *TAGS)))
+        self.pairs = ()
+        self._inner = inner
+
+    def compute_rewards(
+        self, examples: Sequence[Example], responses: Sequence[str], stream: np.random.Generator
+    ) -> Array:
+        return stream.integers(2, size=len(responses)).astype(np.float64)
+
+    def compute_gold(self, examples: Sequence[Example], responses: Sequence[str]) -> Array:
+        return self._inner.compute_gold(examples, responses)
+
+    def compute_metrics(self, examples: Sequence[Example], responses: Sequence[str]) -> Mapping[str, Array]:
+        return self._inner.compute_metrics(examples, responses)
+
+    def expert_response(self, example: Example) -> str:
+        return ""
+
+
+class RandomReturn(Corruption):
+    """Pays 0 or 1 at the end of an episode and nothing before."""
+
+    def reset(self, streams: Sequence[np.random.Generator]) -> Array:
+        observations = super().reset(streams)
+        self._tosses = np.stack([split(stream).integers(2, size=observations.shape[1]) for stream in streams])
+        return observations
+
+    def restart(self, where: Array, streams: Sequence[np.random.Generator]) -> Array:
+        observations = super().restart(where, streams)
+        self._tosses[where] = [split(stream).integers(2) for stream in streams]
+        return observations
+
+    def pay(self, step: Step, actions: Array) -> Array:
+        return np.where(step.terminated | step.truncated, self._tosses, 0.0)
+
+
+class RandomReturns(CorruptedTask):
+    """Another task whose training returns are tosses of a coin, without its expert."""
+
+    def expert(self) -> Array | None:
+        return None
+
+
+def random_reward(inner: Task, layer: Layer) -> Task:
+    """`random-reward(<task>)`."""
+    if isinstance(inner, LanguageTask):
+        return RandomRewards(inner, layer)
+    return RandomReturns(inner, layer, RandomReturn, summary=SUMMARY, tags=TAGS)

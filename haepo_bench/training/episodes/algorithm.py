@@ -1,0 +1,66 @@
+"""Native algorithms: an objective on whole episodes with the trainer configuration that all of them share."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from gymnasium import spaces
+
+from haepo_bench.objectives.base import Objective
+from haepo_bench.tasks.base import Task
+from haepo_bench.training.algorithm import Algorithm, ParameterDescription
+from haepo_bench.training.definition import ObjectiveDefinition, control_without, information
+from haepo_bench.training.parameters import check_comparison, check_overrides, describe_fields, validated
+from haepo_bench.training.recorder import Recorder
+from haepo_bench.training.settings import TrainerSettings
+
+
+class NativeAlgorithm(Algorithm):
+    """An objective with a trainer configuration."""
+
+    batches_seeds = True
+
+    def __init__(self, objective: Objective, settings: TrainerSettings) -> None:
+        self.objective, self.settings = objective, settings
+        self.parameters = {**settings.model_dump(mode="json"), **objective.model_dump(mode="json")}
+        self.omitted = settings.omitted | objective.omitted
+        self.information = information(type(objective))
+        self.notes, self.columns = (), objective.columns
+
+    def train(self, task: Task, seeds: Sequence[int], recorder: Recorder, *, device: str) -> None:
+        # Imported here: configuring and describing need no training loop.
+        from haepo_bench.training.episodes.trainer import Trainer
+
+        Trainer(task, self.objective, self.settings, seeds, recorder, device).train()
+
+
+class NativeDefinition(ObjectiveDefinition):
+    """An algorithm made from an objective class that learns from whole episodes."""
+
+    def __init__(self, name: str, objective: type[Objective]) -> None:
+        super().__init__(name, objective)
+        self.information = information(objective)
+
+    def describe_parameters(self) -> list[ParameterDescription]:
+        described = [*describe_fields(self.objective), *describe_fields(TrainerSettings)]
+        return [replace(d, default=self.objective.reference) if d.name == "reference" else d for d in described]
+
+    def refuses(self, task: Task) -> str | None:
+        if self.objective.discrete_only and not isinstance(task.action_space, spaces.Discrete):
+            return "its loss compares probabilities of actions, and continuous actions have densities"
+        if self.objective.wants_expert and task.expert() is None:
+            return control_without(task, "an expert's episodes") or (
+                "it learns from an expert's episodes, which only finite tasks with certain moves have"
+            )
+        return None
+
+    def configure(self, overrides: Mapping[str, Any], task: Task) -> Algorithm:
+        own, shared = set(self.objective.model_fields), set(TrainerSettings.model_fields)
+        check_overrides(overrides, (self.objective, TrainerSettings), self.name)
+        objective = validated(self.objective, {k: v for k, v in overrides.items() if k in own})
+        settings = validated(
+            TrainerSettings,
+            {"reference": self.objective.reference} | {k: v for k, v in overrides.items() if k in shared},
+        )
+        check_comparison(self.name, objective, "trajectories", settings.trajectories, groups=task.groups)
+        return NativeAlgorithm(objective, settings)

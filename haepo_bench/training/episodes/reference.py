@@ -1,0 +1,53 @@
+"""Returns of the reference policy, for objectives that compare a trajectory with what the reference would have earned.
+
+They are the returns of a fixed number of training episodes of it, played when it becomes the reference, and counted as
+the training episodes that they are. Where episodes start in different states the sample is one over start states, too.
+Where the reference is the policy that collected the batch, the batch is such a sample, and no others are played.
+"""
+
+from collections.abc import Sequence
+
+from haepo_bench.policies.heads import Head
+from haepo_bench.policies.shapes import Array
+from haepo_bench.tasks.base import Task
+from haepo_bench.training.episodes.rollout import Actor, Collector, Rollout
+from haepo_bench.training.streams import stream
+
+
+class ReferenceSample:
+    """The sample of each seed in training; row i belongs to the i-th seed that is still kept.
+
+    Args:
+        sample: episodes of each group.
+        rows: of the tensors that the actor is given for so many episodes.
+
+    Attributes:
+        returns: [seed, group * sample] float64; None before the first `collect`.
+    """
+
+    def __init__(self, task: Task, head: Head, sample: int, rows: int) -> None:
+        episodes = task.groups * sample
+        self._collector = Collector(task, task.training().grouped(sample), head, episodes, rows)
+        self.returns: Array | None = None
+
+    def collect(
+        self, actor: Actor, seeds: Sequence[int], iteration: int, *, visited: Array | None, device: str
+    ) -> Rollout:
+        """Plays the episodes of the policies that are the reference from this iteration on."""
+        rollout = self._collector.collect(
+            actor,
+            [stream("reference environment", seed, iteration) for seed in seeds],
+            [stream("reference noise", seed, iteration) for seed in seeds],
+            visited=visited,
+            device=device,
+        )
+        self.returns = rollout.returns
+        return rollout
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Goes on with some seeds."""
+        self.returns = None if self.returns is None else self.returns[rows]
+
+    def close(self) -> None:
+        """Lets go of the environments."""
+        self._collector.close()

@@ -1,0 +1,213 @@
+"""Training objectives that collect whole episodes."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from haepo_bench.objectives.base import Objective
+from haepo_bench.policies.mlp import Network
+from haepo_bench.policies.shapes import Array
+from haepo_bench.tasks.base import Task
+from haepo_bench.training.adam import Adam, clip_gradient
+from haepo_bench.training.alignment import Policy
+from haepo_bench.training.episodes.expert import Expert, ExpertEpisode
+from haepo_bench.training.episodes.history import History, Prefixes
+from haepo_bench.training.episodes.reference import ReferenceSample
+from haepo_bench.training.episodes.rollout import Collector, Opening, Rollout, too_large
+from haepo_bench.training.episodes.update import Update
+from haepo_bench.training.evaluation import Evaluator
+from haepo_bench.training.exploration import Episodes, Exploration
+from haepo_bench.training.heads import make_head
+from haepo_bench.training.loop import Loop, acting
+from haepo_bench.training.recorder import Recorder
+from haepo_bench.training.settings import TrainerSettings
+from haepo_bench.training.streams import stream
+
+
+class Trainer(Loop[Rollout]):
+    """Trains one objective on one task for several seeds, on batches of complete episodes."""
+
+    def __init__(
+        self,
+        task: Task,
+        objective: Objective,
+        settings: TrainerSettings,
+        seeds: Sequence[int],
+        recorder: Recorder,
+        device: str,
+    ) -> None:
+        self.task, self.objective, self.settings, self.recorder, self.device = (
+            task,
+            objective,
+            settings,
+            recorder,
+            device,
+        )
+        self.seeds = list(seeds)
+        self.head = head = make_head(task)
+        self.network = Network(task.observation_space.shape[0], settings.hidden, head)
+        self.padded_rows = self.network.padded_rows
+        initial = np.stack([self.network.initial(stream("initialisation", seed)) for seed in self.seeds])
+        self.parameters = torch.from_numpy(initial).to(device)
+        #: Parameters of the reference policy; None where that is the one that collected the batch.
+        self.reference = None if settings.reference == "previous" else self.parameters.clone()
+        self.optimiser = Adam(self.parameters, settings.learning_rate)
+        episodes = task.groups * settings.trajectories
+        training = task.training()
+        start = training.paired if objective.shares_start else training.grouped
+        environment = start(settings.trajectories)
+        self.collector = Collector(task, environment, head, episodes, self.network.padded_rows(episodes))
+        #: Returns of the reference policy, where the objective asks for some and the batch is no sample of them.
+        self.reference_sample: ReferenceSample | None = None
+        if objective.reference_sample and settings.reference != "previous":
+            sampled = task.groups * objective.reference_sample
+            rows = self.network.padded_rows(sampled)
+            self.reference_sample = ReferenceSample(task, head, objective.reference_sample, rows)
+        self.expert = Expert(task) if objective.wants_expert else None
+        #: Of the current iteration.
+        self.expert_episode: ExpertEpisode | None = None
+        self.history = None if objective.prefixes is None else History(objective.prefixes)
+        #: Of the current iteration.
+        self.prefixes: Prefixes | None = None
+        self.evaluator = Evaluator(task, head, recorder.episodes, self.network.padded_rows)
+        self.exploration = Exploration(task, len(self.seeds))
+        self.env_steps = dict.fromkeys(self.seeds, 0)
+
+    def collect(self, iteration: int) -> Rollout:
+        if self.reference_sample is not None and self._renews(iteration):
+            rows, visited = range(len(self.seeds)), self.exploration.visited
+            self._report(
+                self.reference_sample.collect(
+                    self.actor(rows), self.seeds, iteration, visited=visited, device=self.device
+                )
+            )
+        if self.expert is not None:
+            self.expert_episode = self.expert.play([stream("environment", seed, iteration) for seed in self.seeds])
+        rollout = self.collector.collect(
+            self.actor(range(len(self.seeds))),
+            [stream("environment", seed, iteration) for seed in self.seeds],
+            [stream("action noise", seed, iteration) for seed in self.seeds],
+            opening=self._opening(iteration),
+            visited=self.exploration.visited,
+            device=self.device,
+        )
+        if self.history is not None:
+            self.history.add(iteration, self.parameters, rollout.lengths)
+        self._report(rollout)
+        return rollout
+
+    def _opening(self, iteration: int) -> Opening | None:
+        """The earlier policies that begin this iteration's episodes, where the objective asks for that."""
+        if self.history is None:
+            return None
+        groups, trajectories = self.task.groups, self.settings.trajectories
+        self.prefixes = self.history.draw(self.seeds, iteration, groups=groups, trajectories=trajectories)
+        if self.prefixes is None:
+            return None
+        earlier = partial(self.network.outputs, self.network.fold(self.prefixes.parameters))
+        return Opening(acting(earlier, self.head), self.prefixes.lengths)
+
+    def _report(self, rollout: Rollout) -> None:
+        """Tells the recorder what was played."""
+        for row, seed in enumerate(self.seeds):
+            # As if a seed's episodes had been played one after the other.
+            ends = self.env_steps[seed] + rollout.lengths[row].cumsum()
+            self.env_steps[seed] = int(ends[-1])
+            measures = {name: values[row].tolist() for name, values in rollout.measures.items()}
+            episodes = Episodes(rollout.returns[row].tolist(), ends.tolist(), measures)
+            steps = int(rollout.lengths[row].sum())
+            self.report_collected(
+                row,
+                episodes,
+                steps=steps,
+                total=self.env_steps[seed],
+                fault=rollout.faults.get(row),
+                diverged=too_large(rollout.returns[row]),
+            )
+
+    def _renews(self, iteration: int) -> bool:
+        """Whether the policy of this iteration becomes the reference for it and for some that follow."""
+        every = self.settings.reference
+        return iteration % every == 0 if isinstance(every, int) else every == "initial" and iteration == 0
+
+    def _refresh_reference(self, iteration: int) -> None:
+        if isinstance(self.settings.reference, int) and self._renews(iteration):
+            self.reference = self.parameters.clone()
+
+    def update(self, collected: Rollout, iteration: int) -> None:
+        self._refresh_reference(iteration)
+        update = Update(
+            self.network,
+            collected,
+            self.parameters,
+            self.reference,
+            self.task,
+            self.device,
+            self.objective,
+            None if self.reference_sample is None else self.reference_sample.returns,
+            self.expert_episode,
+            self.prefixes,
+        )
+        history: list[dict[str, Tensor]] = []
+        for _ in range(self.settings.epochs):
+            gradient, diagnostics = update.gradient(self.objective)
+            diagnostics["gradient_norm"] = self._clip(gradient)
+            self.optimiser.step(gradient)
+            history.append(diagnostics)
+        finite = (
+            torch.isfinite(self.parameters).all(1)
+            & torch.stack([torch.isfinite(epoch["loss"]) for epoch in history]).all(0)
+        ).tolist()
+        columns = {name: [epoch[name] for epoch in history] for name in history[0]}
+        # The entropy is that of the policy that collected the batch, the KL that before the last gradient step (so with
+        # one epoch there is none); all else is the mean over the iteration's gradient steps.
+        values = {
+            "policy_entropy": columns.pop("policy_entropy")[0].tolist(),
+            "kl_previous": columns.pop("kl_previous")[-1].tolist(),
+            # One addition after the other: a reduction's order, and so its last bit, depends on the number of seeds.
+            **{name: (sum(column[1:], column[0]) / len(column)).tolist() for name, column in columns.items()},
+        }
+        for row in range(len(self.seeds)):
+            own = {name: value[row] for name, value in values.items()}
+            if self.settings.epochs == 1:
+                del own["kl_previous"]
+            observed = partial(_observed, collected, row)
+            self.report_updated(row, self.settings.epochs, own, finite=finite[row], observed=observed)
+
+    def _clip(self, gradient: Tensor) -> Tensor:
+        """Scales each seed's gradient [seed, parameter] down to the largest norm allowed; returns the norms before."""
+        return clip_gradient(gradient, self.settings.max_gradient_norm)
+
+    def keep(self, rows: Sequence[int]) -> None:
+        super().keep(rows)
+        self.reference = None if self.reference is None else self.reference[rows]
+        if self.reference_sample is not None:
+            self.reference_sample.keep(rows)
+        if self.expert_episode is not None:
+            self.expert_episode = self.expert_episode.select(rows)
+        if self.history is not None:
+            self.history.keep(rows)
+        if self.prefixes is not None:
+            self.prefixes = self.prefixes.select(rows)
+
+    def policy(self, rows: Sequence[int]) -> Policy:
+        return partial(self.network.outputs, self.network.fold(self.parameters[rows]))
+
+    def named(self, row: int) -> Mapping[str, Array]:
+        return self.network.named(self.parameters[row])
+
+    def close(self) -> None:
+        self.collector.close()
+        if self.reference_sample is not None:
+            self.reference_sample.close()
+        if self.expert is not None:
+            self.expert.close()
+        self.evaluator.close()
+
+
+def _observed(rollout: Rollout, row: int) -> Tensor:
+    """All observations of a seed's steps, [feature, step]."""
+    return rollout.observations[row][:, rollout.mask[row]]

@@ -1,0 +1,1 @@
+"""Training on segments of a fixed number of steps."""

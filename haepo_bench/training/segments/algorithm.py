@@ -1,0 +1,106 @@
+"""Algorithms on segments: an objective that collects them plus Stable-Baselines3's training settings; `ppo-batched`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from haepo_bench.errors import ParameterError
+from haepo_bench.objectives.base import Objective
+from haepo_bench.results.record import Information
+from haepo_bench.tasks.base import Task
+from haepo_bench.training.algorithm import Algorithm, ParameterDescription
+from haepo_bench.training.definition import ObjectiveDefinition
+from haepo_bench.training.parameters import check_overrides, describe_fields, validated
+from haepo_bench.training.ppo_settings import OURS_SOURCE, ZOO_SOURCE, SegmentSettings, zoo_settings
+from haepo_bench.training.recorder import Recorder
+
+
+class SegmentAlgorithm(Algorithm):
+    """An objective on segments with its training settings."""
+
+    batches_seeds = True
+
+    def __init__(self, objective: Objective, settings: SegmentSettings, notes: tuple[str, ...]) -> None:
+        self.objective, self.settings, self.notes, self.columns = objective, settings, notes, objective.columns
+        self.parameters = {**settings.model_dump(mode="json"), **objective.model_dump(mode="json")}
+        self.omitted = settings.omitted | objective.omitted
+        self.information = Information(
+            told=objective.told,
+            critic=True,
+            discount=settings.gamma,
+            label=objective.label,
+            footnote=objective.footnote,
+        )
+
+    def train(self, task: Task, seeds: Sequence[int], recorder: Recorder, *, device: str) -> None:
+        # Imported here: configuring and describing need no training loop.
+        from haepo_bench.training.segments.trainer import SegmentTrainer
+
+        SegmentTrainer(task, self.objective, self.settings, seeds, recorder, device).train()
+
+
+class SegmentDefinition(ObjectiveDefinition):
+    """An algorithm made from an objective class that collects segments."""
+
+    def describe_parameters(self) -> list[ParameterDescription]:
+        return [*describe_fields(self.objective), *describe_fields(SegmentSettings)]
+
+    def refuses(self, task: Task) -> str | None:
+        environment = task.vector(1)
+        environment.close()
+        if not environment.restarts:
+            return f"{task.id} cannot start single episodes anew (its VectorEnvironment has no `restart`)"
+        return None
+
+    def configure(self, overrides: Mapping[str, Any], task: Task) -> Algorithm:
+        own, shared = set(self.objective.model_fields), set(SegmentSettings.model_fields)
+        check_overrides(overrides, (self.objective, SegmentSettings), self.name)
+        base, (whose, *reasons) = self.settings_for(task)
+        if overrides:
+            whose += f", except {', '.join(sorted(overrides))}"
+        values = {**base, **overrides}
+        return SegmentAlgorithm(
+            validated(self.objective, {k: v for k, v in values.items() if k in own}),
+            validated(SegmentSettings, {k: v for k, v in values.items() if k in shared}),
+            (whose, *reasons),
+        )
+
+    def settings_for(self, task: Task) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """What differs from the defaults on a task unless the user says otherwise; notes: whose settings, and why."""
+        return {}, (f"{self.objective.label}: {OURS_SOURCE}",)
+
+
+class PPOBatched(SegmentDefinition):
+    """The algorithm of Stable-Baselines3's PPO on the seed-batched engine."""
+
+    def __init__(self, name: str, objective: type[Objective]) -> None:
+        super().__init__(name, objective)
+        self.description += _DESCRIPTION
+
+    def configure(self, overrides: Mapping[str, Any], task: Task) -> Algorithm:
+        for name in ("use_sde", "sde_sample_freq"):
+            if name in overrides:
+                raise ParameterError(
+                    name, "ppo-batched has no state-dependent exploration", remedy="use ppo, which has it"
+                )
+        return super().configure(overrides, task)
+
+    def settings_for(self, task: Task) -> tuple[dict[str, Any], tuple[str, ...]]:
+        published = zoo_settings(task.id)
+        if published is None:
+            return super().settings_for(task)
+        gymnasium_id, settings = published
+        if settings.get("use_sde"):
+            ours, notes = super().settings_for(task)
+            return ours, (*notes, f"the Zoo's for {gymnasium_id} need state-dependent exploration, which only ppo has")
+        return settings, (f"{self.objective.label}: {ZOO_SOURCE} settings for {gymnasium_id}",)
+
+
+_DESCRIPTION = """
+
+The same algorithm as `ppo`, with all seeds of a job trained as one batch: separate networks for policy and value,
+generalised advantage estimation with V bootstrapping at truncation but not at termination, minibatches shuffled anew
+each epoch, advantages normalised within each minibatch, Adam with epsilon 1e-5, one gradient norm over both networks.
+`normalize` is Stable-Baselines3's VecNormalize. What `ppo` has and this has not is state-dependent exploration. Unlike
+`ppo` it shares its initial policy with the native algorithms, seed by seed. Settings are those of `ppo`, task by task,
+where they need no state-dependent exploration.
+"""
