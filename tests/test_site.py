@@ -32,7 +32,7 @@ WORDS = {
     r"\b(?:[AB]|candidate|gold) less (?:[AB]|baseline|gold)\b|\bless (?:gold's|that at)\b": "minus",
     r"\bmend(?:s|ed|ing)?\b": "fix",
     r"[Nn]obody said|nothing is said|\b[Ss]omebody\b|\b[Ww]hoever\b": "not stated; name the subject",
-    r"\bstands? (?:in for|beside|in a|in the)\b|\bstand beside\b|\bbeside\b": "is in, is next to",
+    r"\bstands? (?:in for|beside|in a|in the)\b|\bstand beside\b": "is in, is next to",
     r"\b(?:runs|results|files|figures|it) (?:lie|lies)\b|\blies? (?:there|beside|together)\b": "are in",
     r"\b(?:pays?|paid)\b": "rewards, receives, costs",
     r"\b[Pp]rovisional": "untuned, or with default hyper-parameters",
