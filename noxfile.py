@@ -125,13 +125,13 @@ def baseline(session: nox.Session) -> None:
 
 @nox.session
 def drills(session: nox.Session) -> None:
-    """Plants faults and gates each; arguments go to benchmarks/drills.py."""
+    """Plants faults and gates each; arguments go to trials/drills.py."""
     session.install("-c", LOCK, "-e", ".")
-    session.run("python", "benchmarks/drills.py", *session.posargs)
+    session.run("python", "trials/drills.py", *session.posargs)
 
 
 @nox.session
 def calibration(session: nox.Session) -> None:
-    """Measures the gate's false alarms and power; arguments go to benchmarks/calibration.py."""
+    """Measures the gate's false alarms and power; arguments go to trials/calibration.py."""
     session.install("-c", LOCK, "-e", ".")
-    session.run("python", "benchmarks/calibration.py", *session.posargs)
+    session.run("python", "trials/calibration.py", *session.posargs)

@@ -1,13 +1,16 @@
-"""Programs of benchmarks/ as modules, for tests."""
+"""Programs of benchmarks/, studies/, trials/ and tools/ as modules, for tests."""
 
 import importlib.util
 from pathlib import Path
 from types import ModuleType
 
+ROOT = Path(__file__).parent.parent
+FOLDERS = ("benchmarks", "studies", "trials", "tools")
+
 
 def load(name: str) -> ModuleType:
-    path = Path(__file__).parent.parent / "benchmarks" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"benchmarks_{name}", path)
+    (path,) = (file for folder in FOLDERS if (file := ROOT / folder / f"{name}.py").is_file())
+    spec = importlib.util.spec_from_file_location(f"program_{name}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -8,7 +8,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-_FOLDERS = {Path(__file__).parent, Path(__file__).parent.parent / "benchmarks"}
+_ROOT = Path(__file__).parent.parent
+_FOLDERS = {_ROOT / name for name in ("tests", "benchmarks", "studies", "trials", "tools")}
 _DEPRECATIONS = (DeprecationWarning, PendingDeprecationWarning, FutureWarning)
 
 
@@ -60,4 +61,4 @@ def _within(frame: FrameType, package: str) -> bool:
 
 
 def _is_ours(frame: FrameType) -> bool:
-    return _within(frame, "haepo_bench") or Path(frame.f_code.co_filename).parent in _FOLDERS
+    return _within(frame, "haepo_bench") or not _FOLDERS.isdisjoint(Path(frame.f_code.co_filename).parents)

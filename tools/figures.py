@@ -35,16 +35,16 @@ class Figure(NamedTuple):
 FIGURES = {
     "quickstart.png": Figure("quickstart", of_report="overview-steps.png"),
     "report.png": Figure("paper", of_report="page#gym/CartPole-v1"),
-    "paper.png": Figure("paper", ("benchmarks/findings.py", "RUNS", "--heatmap", "OUT")),
-    "exploration.png": Figure("exploration", ("benchmarks/findings.py", "RUNS", "--heatmap", "OUT")),
-    "neighbours.png": Figure("neighbours", ("benchmarks/neighbours.py", "RUNS", "--map", "OUT")),
+    "paper.png": Figure("paper", ("studies/findings.py", "RUNS", "--heatmap", "OUT")),
+    "exploration.png": Figure("exploration", ("studies/findings.py", "RUNS", "--heatmap", "OUT")),
+    "neighbours.png": Figure("neighbours", ("studies/neighbours.py", "RUNS", "--map", "OUT")),
     "neighbours-cartpole.png": Figure(
-        "neighbours", ("benchmarks/neighbours.py", "RUNS", "--curves", "gym/CartPole-v1", "--curves-out", "OUT")
+        "neighbours", ("studies/neighbours.py", "RUNS", "--curves", "gym/CartPole-v1", "--curves-out", "OUT")
     ),
     "overoptimisation.png": Figure("language", of_report="lm_synthetic-summary-kl.png"),
-    "corridors.png": Figure(script=("benchmarks/corridor_predictions.py", "--out", "OUT")),
-    "pi-squared.png": Figure(script=("benchmarks/predictions.py", "--out", "OUT")),
-    "credit.png": Figure(script=("benchmarks/credit.py", "--out", "OUT")),
+    "corridors.png": Figure(script=("studies/corridor_predictions.py", "--out", "OUT")),
+    "pi-squared.png": Figure(script=("studies/predictions.py", "--out", "OUT")),
+    "credit.png": Figure(script=("studies/credit.py", "--out", "OUT")),
 }
 
 

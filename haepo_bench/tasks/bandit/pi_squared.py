@@ -38,7 +38,7 @@ likely arms of middling reward lead one after the other. From these policies, in
 From the second policy V = .2425 where J = .33, and the arm whose logit rises fastest is the second for the weighted
 reading, the best for REINFORCE. With batches of M the limit holds while M pi_b is large: once the best arm is not
 pulled any more, neither finds it. Adam divides steps by their own recent size, which hides most of the difference in
-speed (benchmarks/predictions.py shows both).
+speed (studies/predictions.py shows both).
 """
 
 from typing import NamedTuple

@@ -1,6 +1,7 @@
 """Gymnasium's classic control environments stepped as arrays: all episodes of all seeds in one operation.
 
-Dynamics, rewards and ends are those of gymnasium's own files; tests/test_tasks.py steps both side by side. Start states
+Dynamics, rewards and ends are those of gymnasium's own files; tests/tasks/test_tasks.py steps both side by side. Start
+states
 come from the seed's stream with gymnasium's distributions.
 """
 

@@ -25,7 +25,8 @@ from haepo_bench.tasks.environments.foreign import (
 
 _MEASURED = "random: mean of 10,000 episodes of the uniform policy; solved: the environment's reward threshold"
 
-#: Fixed reference returns, by gymnasium id; `tests/test_tasks.py` compares the random ones with a fresh measurement.
+#: Fixed reference returns, by gymnasium id; `tests/tasks/test_tasks.py` compares the random ones with a fresh
+#: measurement.
 REFERENCES = {
     "CartPole-v1": References(random=22.2, solved=475.0, source=_MEASURED),
     "Acrobot-v1": References(random=-498.9, solved=-100.0, source=_MEASURED),

@@ -1,0 +1,79 @@
+"""Hyper-parameters that came later: at the value that changes nothing they are no part of a run's identity."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from haepo_bench import catalogue
+from haepo_bench.objectives.hyperparameters import Hyperparameters, hyper
+from haepo_bench.results.hashing import digest
+from haepo_bench.suite.resolve import load_plan
+
+ROOT = Path(__file__).parent.parent.parent
+BASELINE = json.loads((ROOT / "baselines" / "regression.json").read_text())["cells"]
+#: Every later hyper-parameter, by the algorithms that have it, with another value than that of before.
+LATER: list[tuple[str, str, str, Any]] = [
+    ("ppo", "gym/CartPole-v1", "clip_range_vf", 0.2),
+    ("ppo", "gym/CartPole-v1", "normalize_advantage", False),
+    ("ppo", "gym/CartPole-v1", "activation", "relu"),
+    ("ppo-batched", "gym/CartPole-v1", "clip_range_vf", 0.2),
+    ("ppo-batched", "gym/CartPole-v1", "normalize_advantage", False),
+    ("ppo-batched", "gym/CartPole-v1", "activation", "relu"),
+    ("bapo", "corridor/16", "high_step", 0.1),
+    *((name, "corridor/16", "dual_clip", 3.0) for name in ("grpo", "dr-grpo", "dapo", "soup", "reinforce-pp")),
+    ("ipo", "corridor/16", "length_norm", True),
+]
+
+
+def suite(folder: Path, algorithm: str, task: str, parameters: dict[str, Any]) -> Path:
+    path = folder / f"{algorithm}.yaml"
+    entry = {"use": algorithm, "params": parameters}
+    path.write_text(
+        json.dumps({"name": "one", "seeds": 1, "budget": {"env_steps": 100}, "tasks": [task], "algorithms": [entry]})
+    )
+    return path
+
+
+def test_the_cells_of_the_baseline_keep_their_settings() -> None:
+    now = {(cell.task, cell.algorithm): cell for cell in load_plan(ROOT / "suites" / "regression.yaml").cells}
+    assert set(now) == {(cell["task"], cell["algorithm"]) for cell in BASELINE}
+    for cell in BASELINE:
+        found = now[cell["task"], cell["algorithm"]]
+        assert found.settings == cell["settings"]
+        assert found.settings_hash == cell["settings_hash"] == digest(cell["settings"])
+
+
+@pytest.mark.parametrize(("algorithm", "task", "name", "value"), LATER)
+def test_a_later_hyper_parameter_counts_where_it_does_something(
+    tmp_path: Path, algorithm: str, task: str, name: str, value: Any
+) -> None:
+    (before,) = load_plan(suite(tmp_path, algorithm, task, {})).cells
+    same = {name: before.parameters[name]}  # said aloud, and complete in the run record
+    (said,) = load_plan(suite(tmp_path, algorithm, task, same)).cells
+    (other,) = load_plan(suite(tmp_path, algorithm, task, {name: value})).cells
+    assert name not in before.settings["algorithm"]["parameters"]
+    assert said.settings_hash == before.settings_hash != other.settings_hash
+    assert other.settings["algorithm"]["parameters"][name] == other.parameters[name] == value
+
+
+def test_the_list_above_is_complete() -> None:
+    declared = set()
+    for name in catalogue.ALGORITHMS:
+        definition = catalogue.algorithm(name)
+        if name == "dpo-offline":
+            continue  # of language tasks alone; its loss is that of dpo
+        made = definition.configure({}, catalogue.task("corridor/16"))
+        declared |= {(name, omitted) for omitted in made.omitted}
+    assert declared == {(algorithm, name) for algorithm, _, name, _ in LATER}
+
+
+def test_values_are_compared_as_json_has_them() -> None:
+    class Later(Hyperparameters):
+        old: int = hyper(1, "as ever")
+        layers: tuple[int, ...] = hyper((64, 64), "later", omit_at=[64, 64])
+        share: float | None = hyper(None, "later", omit_at=None)
+
+    assert Later().omitted == {"layers", "share"}
+    assert Later(old=2, layers=(64,), share=0.0).omitted == set()
