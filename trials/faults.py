@@ -1,8 +1,8 @@
 """Faults to plant into the program's own source: what the regression gate must see, and what it must not mind.
 
 Each replaces one piece of text, which must stand in its file exactly once: a table that no longer fits the source fails
-loudly (tests/regression/test_drills.py). `harmless` changes move bits, as another machine or a refactoring does, and nothing
-else.
+loudly (tests/regression/test_drills.py). `harmless` changes move bits, as another machine or a refactoring does, and
+nothing else.
 """
 
 from pathlib import Path
