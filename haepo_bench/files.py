@@ -26,6 +26,17 @@ _KINDS = {
 }
 
 
+_HINTS = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space",
+    errno.EFBIG: "raise `ulimit -f`",
+    errno.EMFILE: "raise `ulimit -n`",
+    errno.ENFILE: "close other programs",
+    errno.ENOMEM: "close other programs, or raise `ulimit -v`",
+    errno.EAGAIN: "raise `ulimit -u`",
+}
+
+
 class NotRegular(OSError):
     """Something stands under that name, and it is not a regular file."""
 
@@ -115,6 +126,11 @@ def refuse_special(path: Path) -> None:
 def reason_of(error: OSError) -> str:
     """Why a file cannot be opened, without its name."""
     return error.strerror or str(error) or type(error).__name__
+
+
+def hint_for(error: OSError) -> str:
+    """What to do where a limit of the system was reached; empty for any other error."""
+    return _HINTS.get(error.errno or 0, "")
 
 
 def _open(path: Path, flags: int) -> int:

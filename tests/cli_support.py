@@ -91,3 +91,14 @@ def write_plugin(folder: Path) -> None:
     (information / "entry_points.txt").write_text(
         "[haepo_bench.algorithms]\npicky = picky_module:Picky\nbroken = broken_module:Broken\n"
     )
+
+
+GOOD = """\
+name: good
+seeds: 2
+budget: {env_steps: 100}
+tasks:
+  - bandit/10-arm
+algorithms:
+  - reinforce
+"""

@@ -285,8 +285,8 @@ UNSEEN = (
         "backward-tanh",
         "the backward pass forgets the derivative of tanh",
         "policies/mlp.py",
-        "gradient = torch.ops.aten.sigmoid_backward(torch.bmm(back, gradient), x)",
-        "gradient = torch.bmm(back, gradient)",
+        "gradient = torch.ops.aten.sigmoid_backward(_back(doubled, gradient, x), x)",
+        "gradient = _back(doubled, gradient, x)",
     ),
     Fault(
         "ppo-adapter-entropy-sign",

@@ -10,20 +10,12 @@ from pathlib import Path
 
 import haepo_bench
 from haepo_bench.errors import UserError
+from haepo_bench.files import hint_for
 
 #: What the operating system says only to a program that asks for something wrong.
 _OURS = frozenset({errno.EBADF, errno.EINVAL, errno.EFAULT, errno.ENOTSOCK, errno.EDOM, errno.ERANGE})
 _PACKAGE = f"{Path(haepo_bench.__file__).parent}{os.sep}"
 _DEBUG = "--debug shows where that was"
-_HINTS = {
-    errno.ENOSPC: "free some space; ",
-    errno.EDQUOT: "free some space; ",
-    errno.EFBIG: "raise `ulimit -f`; ",
-    errno.EMFILE: "raise `ulimit -n`; ",
-    errno.ENFILE: "close other programs; ",
-    errno.ENOMEM: "close other programs, or raise `ulimit -v`; ",
-    errno.EAGAIN: "raise `ulimit -u`; ",
-}
 
 
 def fault_of_the_machine(error: BaseException) -> UserError | None:
@@ -36,8 +28,8 @@ def fault_of_the_machine(error: BaseException) -> UserError | None:
         return UserError("there is not enough memory", remedy=f"close other programs, or raise `ulimit -v`; {_DEBUG}")
     if isinstance(error, OSError) and error.errno not in {None, *_OURS}:
         where = str(error.filename) if error.filename is not None else ""
-        said, hint = error.strerror or _one_line(error), _HINTS.get(error.errno or 0, "")
-        return UserError(f"the system refused: {said}", where=where, remedy=f"{hint}{_DEBUG}")
+        said, hint = error.strerror or _one_line(error), hint_for(error)
+        return UserError(f"the system refused: {said}", where=where, remedy=f"{hint}; {_DEBUG}" if hint else _DEBUG)
     if isinstance(error, ImportError) or _while_loading(error):
         return UserError(
             f"a library cannot be loaded: {_one_line(error)}",

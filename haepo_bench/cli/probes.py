@@ -194,7 +194,7 @@ def _train(name: str, address: str, settings: dict[str, object]) -> None:
     found: list[SeedResult] = []
     # What reaches the budget is not learnt from any more.
     recorder = Recorder([0], budget=_STEPS, every=_STEPS, episodes=1, on_finished=found.append)
-    catalogue.algorithm(name).configure(settings, task).train(task, [0], recorder, device="cpu")
+    catalogue.algorithm_on(task, name).configure(settings, task).train(task, [0], recorder, device="cpu")
     _expect(found[0].status, "done")
     if not found[0].cost["gradient_steps"]:
         raise RuntimeError("it took no gradient step")

@@ -21,7 +21,7 @@ from haepo_bench import interruption
 from haepo_bench.errors import UserError
 from haepo_bench.execution.survey import Job
 from haepo_bench.execution.worker import Message, Request
-from haepo_bench.files import open_in_place, reason_of
+from haepo_bench.files import hint_for, open_in_place, reason_of
 from haepo_bench.results.record import Failure
 from haepo_bench.results.writing import translate_os_errors
 
@@ -289,9 +289,9 @@ def _for_a_process() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(
-            f"cannot start a worker process: {reason_of(error)}", remedy="try fewer with --workers"
-        ) from error
+        hint = hint_for(error)
+        remedy = f"{hint}, or try fewer with --workers" if hint else "try fewer with --workers"
+        raise UserError(f"cannot start a worker process: {reason_of(error)}", remedy=remedy) from error
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from haepo_bench import interruption
 from haepo_bench.errors import UserError
-from haepo_bench.files import reason_of, refuse_special
+from haepo_bench.files import hint_for, reason_of, refuse_special
 
 
 def write_atomically(path: Path, content: str | bytes, *, option: str = "--results") -> None:
@@ -51,6 +51,5 @@ def translate_os_errors(path: Path, *, option: str = "--results") -> Iterator[No
             raise UserError(
                 "the disk is full", where=str(path), remedy="free some space and run again: finished runs are kept"
             ) from error
-        raise UserError(
-            f"cannot write: {reason_of(error)}", where=str(path), remedy=f"choose another folder with {option}"
-        ) from error
+        remedy = hint_for(error) or f"choose another folder with {option}"
+        raise UserError(f"cannot write: {reason_of(error)}", where=str(path), remedy=remedy) from error

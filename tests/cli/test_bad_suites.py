@@ -4,17 +4,7 @@ import time
 from pathlib import Path
 
 import pytest
-from cli_support import run_apart, run_here, write_plugin
-
-GOOD = """\
-name: good
-seeds: 2
-budget: {env_steps: 100}
-tasks:
-  - bandit/10-arm
-algorithms:
-  - reinforce
-"""
+from cli_support import GOOD, run_apart, run_here, write_plugin
 
 
 def changed(old: str, new: str) -> str:

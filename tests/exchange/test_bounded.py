@@ -123,7 +123,9 @@ def test_gunzip_stops_at_the_bound() -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"a,b\n", gzip.compress(b"a,b\n1,2\n")[:-3], gzip.compress(b"x")[:8] + b"Z" * 9]
+    "content",
+    [b"", b"a,b\n", gzip.compress(b"a,b\n1,2\n")[:-3], gzip.compress(b"x")[:8] + b"Z" * 9],
+    ids=["empty", "text", "cut off", "damaged"],
 )
 def test_gunzip_names_what_is_no_gzip_file(content: bytes) -> None:
     with pytest.raises(UserError, match=r"f\.csv\.gz: is not a whole gzip file"):

@@ -111,7 +111,7 @@ class Breaking(FileCheckpoints):
 
 def run(checkpoints: Any = None) -> SeedResult:
     task = Vowels()
-    made = catalogue.algorithm("grpo").configure({"prompts": 4, "completions": 4, "learning_rate": 1e-2}, task)
+    made = catalogue.algorithm_on(task, "grpo").configure({"prompts": 4, "completions": 4, "learning_rate": 1e-2}, task)
     results: list[SeedResult] = []
     recorder = Recorder([7], budget=360, every=120, episodes=6, on_finished=results.append, checkpoints=checkpoints)
     made.train(task, [7], recorder, device="cpu")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from cli_support import run_apart
-from test_language_data import ROWS, save_reward_model, write_lines
+from preference_support import ROWS, save_reward_model, write_lines
 
 from haepo_bench import catalogue
 from haepo_bench.errors import UserError

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_support import ROOT, run_here
+from cli_support import GOOD, ROOT, run_here
 from jsonschema import Draft202012Validator
-from test_bad_suites import GOOD
 from test_identity import leaves
 from test_plan import ISSUE_EXAMPLE
 

@@ -1,6 +1,5 @@
 """Preference data and reward models: every format, every way in which they can be of no use."""
 
-import json
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from preference_support import ROWS, WORDS, save_reward_model, write_lines
 
 from haepo_bench import catalogue
 from haepo_bench.errors import TaskError
@@ -17,9 +17,6 @@ from haepo_bench.tasks.lm.examples import Example
 from haepo_bench.tasks.lm.preference_data import Row, as_text, read
 from haepo_bench.tasks.lm.reward_model import RewardModel
 
-WORDS = [f"w{i}" for i in range(20)]
-ROWS = [{"prompt": f"w{i} ", "chosen": f"w{i} w1", "rejected": "w2", "source": "made"} for i in range(20)]
-
 
 def user(text: str) -> dict[str, str]:
     return {"role": "user", "content": text}
@@ -27,32 +24,6 @@ def user(text: str) -> dict[str, str]:
 
 def assistant(text: str) -> dict[str, str]:
     return {"role": "assistant", "content": text}
-
-
-def write_lines(path: Path, rows: list[Any]) -> str:
-    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-    return str(path)
-
-
-def save_reward_model(folder: Path, *, labels: int = 1, seed: int = 0, pad: bool = True, template: str = "") -> str:
-    """A random classifier over `WORDS`."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import GPT2Config, GPT2ForSequenceClassification, PreTrainedTokenizerFast
-
-    words = Tokenizer(models.WordLevel({word: i for i, word in enumerate(["?", "_", *WORDS])}, unk_token="?"))
-    words.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, unk_token="?", **({"pad_token": "_"} if pad else {}))
-    if template:
-        tokenizer.chat_template = template
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        config = GPT2Config(
-            vocab_size=len(WORDS) + 2, n_positions=32, n_embd=16, n_layer=1, n_head=2, num_labels=labels,
-            pad_token_id=1 if pad else None, bos_token_id=None, eos_token_id=None, initializer_range=0.5,
-        )  # fmt: skip
-        GPT2ForSequenceClassification(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return str(folder)
 
 
 @pytest.fixture(scope="module")

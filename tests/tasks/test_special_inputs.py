@@ -96,7 +96,7 @@ def test_a_model_folder(here: Path) -> None:
     task = Vowels()
     task.model = str(here / "model")
     with within(60), pytest.raises(TaskError, match=rf"tokenizer\.json: {PIPE}"):
-        catalogue.algorithm("grpo").configure({}, task)
+        catalogue.algorithm_on(task, "grpo").configure({}, task)
     make(here / "reward" / "model.safetensors", "fifo")
     with within(60), pytest.raises(TaskError, match=rf"model\.safetensors: {PIPE}"):
         RewardModel(str(here / "reward"))

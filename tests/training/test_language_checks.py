@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 from language_support import LETTERS, Vowels, small_model
+from preference_support import ROWS, WORDS, save_reward_model, write_lines
 from safetensors.torch import load_file, save_file
-from test_language_data import ROWS, WORDS, save_reward_model, write_lines
 
 from haepo_bench import catalogue
 from haepo_bench.errors import TaskError
