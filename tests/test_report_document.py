@@ -173,7 +173,7 @@ def test_nothing_left_says_what_there_was(tmp_path: Path) -> None:
     with pytest.raises(UserError) as error:
         build_report(tmp_path)
     assert error.value.exit_code == ExitCode.RUN_FAILED
-    for text in ("no run here has a result", "boom", "seed-1.json: not JSON", "seed 2: missing"):
+    for text in ("no run here has a result", "boom", "seed-1.json: damaged: not JSON", "seed 2: missing"):
         assert text in str(error.value)
 
 
