@@ -234,7 +234,7 @@ def test_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for path, fragment in (
         (str(tmp_path / "none.yaml"), "neither a file nor the name of a suite"),
         (str(tmp_path), "is a folder, not a suite file"),
-        ("/dev/null", "not a regular file"),
+        ("/dev/null", "it is a device, not a regular file"),
         ("", "is a folder"),
         ("x" * 5000, "neither a file nor"),
     ):

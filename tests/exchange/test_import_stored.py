@@ -162,7 +162,7 @@ def test_a_plan_that_cannot_be_read_stops_an_import(tmp_path: Path, capsys: pyte
     newer = {"format_version": 99, "suite": "elsewhere", "cells": []}
     for text, says in [
         ("{", "cannot be read"),
-        (json.dumps({**newer, "cells": [1]}), "cells.0"),
+        (json.dumps({**newer, "format_version": 1, "cells": [1]}), "cells.0"),
         (json.dumps(newer), "newer version"),
     ]:
         plan.write_text(text)
