@@ -8,6 +8,7 @@ from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 from haepo_bench.results.columns import CLOCK_COLUMNS, COLUMNS, Column
+from haepo_bench.text import plain
 
 #: Where a run's provenance holds the declarations of columns that the registry does not name.
 PROVENANCE_KEY = "columns"
@@ -49,8 +50,8 @@ def declared(provenance: Mapping[str, Any]) -> dict[str, Column]:
     columns = {}
     for name, fields in found.items() if isinstance(found, Mapping) else ():
         if isinstance(name, str) and isinstance(fields, Mapping) and name not in COLUMNS:
-            words = {key: fields[key][:_LONGEST] for key in _STORED[:3] if _is_text(fields.get(key))}
-            columns[name] = Column(name, **words, clock=fields.get("clock") is True)
+            title, unit, meaning = (_words(fields.get(key)) for key in _STORED[:3])
+            columns[name] = Column(name, title, unit=unit, meaning=meaning, clock=fields.get("clock") is True)
     return columns
 
 
@@ -64,5 +65,5 @@ def described(name: str, declarations: Mapping[str, Column]) -> Column:
     return COLUMNS.get(name) or declarations.get(name) or Column(name)
 
 
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and bool(value.strip())
+def _words(value: object) -> str:
+    return plain(value[:_LONGEST])[:_LONGEST] if isinstance(value, str) else ""

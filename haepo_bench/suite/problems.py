@@ -60,10 +60,12 @@ def _problem(details: ErrorDetails, model: type[BaseModel]) -> Problem:
         section = _section(model, path[:-1])
         return Problem(path, "unknown key", _unknown_key(str(path[-1]), section, model))
     if kind == "string_pattern_mismatch":
-        is_task = path[0] == "tasks"
+        is_task = path[:1] == ("tasks",)
         problem = f"{_show(got)} cannot be {'an address of a task' if is_task else 'a name'}"
         return Problem(path, problem, _TASK_REMEDY if is_task else _NAME_REMEDY)
     template = _TEXTS.get(kind)
+    if kind == "value_error":  # raised by a validator of ours, whose words say it all
+        return Problem(path, str(details["msg"]).removeprefix("Value error, "), _remedy(model, kind, path, got))
     text = template.format(**context, got=_show(got)) if template else f"{details['msg']}, got {_show(got)}"
     return Problem(path, text, context.get("remedy") or _remedy(model, kind, path, got))
 
@@ -71,6 +73,8 @@ def _problem(details: ErrorDetails, model: type[BaseModel]) -> Problem:
 def _remedy(model: type[BaseModel], kind: str, path: KeyPath, got: Any) -> str:
     if kind in {"model_type", "dict_type"} and isinstance(got, str) and (glued := GLUED.fullmatch(got)):
         return f"a space is missing behind the colon: write {glued[1]}: {glued[2]}"
+    if not path:  # a problem of the whole, which says itself what to do
+        return ""
     key = str(path[-1])
     if kind == "tuple_type" and isinstance(got, str) and re.fullmatch(r"[ -~]{1,60}", got):
         quoted = f"'{got}'" if set(got) & set(",:#[]{}'\"") else got

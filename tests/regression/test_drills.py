@@ -68,7 +68,14 @@ def test_names_are_unique_and_every_part_has_its_faults() -> None:
     files = {fault.file for fault in faults.FAULTS}
     for part in ("haepo", "ratios", "dpo", "reinforce", "ppo"):
         assert f"objectives/{part}.py" in files
-    for part in ("ppo_sb3_run", "segments", "rollout", "evaluation", "trainer", "update"):
+    for part in (
+        "sb3/run",
+        "segments/collector",
+        "episodes/rollout",
+        "evaluation",
+        "episodes/trainer",
+        "episodes/update",
+    ):
         assert f"training/{part}.py" in files
 
 
