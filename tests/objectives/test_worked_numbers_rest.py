@@ -128,7 +128,7 @@ def test_summed_log_probabilities_favour_short_episodes(lengths: list[int]) -> N
 def test_no_worked_number_is_left_out() -> None:
     """Each key stands in a test file as text, or as text with fields where a test goes through several."""
     files = ("test_objectives.py", "test_worked_numbers.py", "test_worked_numbers_rest.py")
-    sources = [(Path(__file__).parent.parent / name).read_text(encoding="utf-8") for name in files]
+    sources = [(Path(__file__).parent / name).read_text(encoding="utf-8") for name in files]
     patterns = []
     for node in (node for source in sources for node in ast.walk(ast.parse(source))):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value:

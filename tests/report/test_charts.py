@@ -245,6 +245,6 @@ def test_a_positions_view() -> None:
 
 def test_the_script_leaves_the_same_margin() -> None:
     """Where lines are hidden the page's script computes the view again."""
-    script = (files("haepo_bench.report") / "static" / "scales.js").read_text(encoding="utf-8")
+    script = (files("haepo_bench.report.page") / "static" / "scales.js").read_text(encoding="utf-8")
     (margin,) = re.findall(r"const margin = ([\d.]+) \*", script)
     assert float(margin) == MARGIN
