@@ -160,7 +160,9 @@ def _contents(trial: Path, cells: list[Path], rng: random.Random, taken: Taken) 
 
 
 def _special(trial: Path, cells: list[Path], rng: random.Random, taken: Taken) -> Damage | None:
-    path = rng.choice((rng.choice(sorted(rng.choice(cells).glob("seed-*.json"))), trial / "plan.json"))
+    # A cell that was damaged before may hold no run any more.
+    runs = sorted(rng.choice(cells).glob("seed-*.json"))
+    path = rng.choice((*([rng.choice(runs)] if runs else []), trial / "plan.json"))
     if taken(path):
         return None
     what = rng.choice(sorted(SPECIAL))
