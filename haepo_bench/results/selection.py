@@ -11,13 +11,13 @@ from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from haepo_bench.results.claims import PROVENANCE_KEY, DeclaredClaims, declaration_hash, default_claims
+from haepo_bench.results.claims import PROVENANCE_KEY, DeclaredClaims, default_claims
+from haepo_bench.results.plan_file import PlanFile, PlannedCell
 from haepo_bench.results.record import FINISHED, Information, RunRecord
 from haepo_bench.results.store import PLAN_FILE, FileState, Store, Unusable
 
@@ -122,42 +122,6 @@ class Selection:
         return tuple(file for file in self.damaged if file.state is FileState.UNREADABLE)
 
 
-class PlannedCell(BaseModel):
-    """A cell in plan.json; fields beyond these are for other readers."""
-
-    model_config = ConfigDict(strict=True)
-
-    folder: str
-    task: str
-    algorithm: str
-    uses: str
-    seeds: list[Annotated[int, Field(ge=0, lt=2**63)]]
-    settings_hash: str
-    code_hash: str
-    information: Information | None = None
-
-
-class PlanDocument(BaseModel):
-    """plan.json: what the last `run` asked for."""
-
-    model_config = ConfigDict(strict=True)
-
-    format_version: int = Field(ge=1)
-    suite: str
-    description: str = ""
-    source: str = ""
-    claims: DeclaredClaims | None = None
-    declaration: str = ""
-    cells: list[PlannedCell]
-
-    @model_validator(mode="after")
-    def _each_cell_once(self) -> "PlanDocument":
-        twice = [key for key, n in Counter((cell.task, cell.algorithm) for cell in self.cells).items() if n > 1]
-        if twice:
-            raise ValueError(f"names {twice[0][1]} on {twice[0][0]} twice")
-        return self
-
-
 def select(store: Store) -> Selection:
     """Reads a store and sorts out which runs belong together."""
     runs: list[Run] = []
@@ -172,9 +136,9 @@ def select(store: Store) -> Selection:
 
     for path, found in store.records():
         take(path.relative_to(store.root), found)
-    plan = _read_plan(store)
+    plan = store.read_plan()
     hidden: dict[Path, Unusable] = {}
-    if isinstance(plan, PlanDocument):
+    if isinstance(plan, PlanFile):
         for path, found in _unlisted(store, plan.cells, {run.path for run in runs} | {file.path for file in damaged}):
             if isinstance(found, Unusable):
                 hidden[path] = found
@@ -191,19 +155,19 @@ def select(store: Store) -> Selection:
     if isinstance(plan, Unusable) and Path() not in {file.path for file in damaged}:  # of the whole it is said already
         damaged.append(replace(plan, path=Path(PLAN_FILE)))
     unusable = {file.path: file for file in damaged} | hidden
-    name = plan.suite if isinstance(plan, PlanDocument) else _suite_name(kept, _name_of(store.root))
-    planned = plan.cells if isinstance(plan, PlanDocument) else _plan_from(kept, unusable, name)
+    name = plan.suite if isinstance(plan, PlanFile) else _suite_name(kept, _name_of(store.root))
+    planned = plan.cells if isinstance(plan, PlanFile) else _plan_from(kept, unusable, name)
     by_cell: dict[_Key, list[Run]] = defaultdict(list)
     for run in kept:
         by_cell[_key(run.path.parts[0], run.record)].append(run)
     cells = tuple(_cell(cell, by_cell[_key(cell.folder, cell)], unusable) for cell in planned)
     shown = {run.path for cell in cells for run in (*cell.runs, *cell.unfinished)}
-    claims, exploratory = _claims(plan if isinstance(plan, PlanDocument) else None, cells)
+    claims, exploratory = _claims(plan if isinstance(plan, PlanFile) else None, cells)
     return Selection(
         name=name,
-        plan=isinstance(plan, PlanDocument),
-        description=plan.description if isinstance(plan, PlanDocument) else "",
-        source=plan.source if isinstance(plan, PlanDocument) else "",
+        plan=isinstance(plan, PlanFile),
+        description=plan.description if isinstance(plan, PlanFile) else "",
+        source=plan.source if isinstance(plan, PlanFile) else "",
         claims=claims,
         exploratory=exploratory,
         cells=cells,
@@ -235,31 +199,17 @@ def _folders_of(hidden: Mapping[Path, Unusable], named: Iterable[Unusable]) -> l
     return [replace(file, path=folder) for folder, file in first.items() if not known & {folder, *folder.parents}]
 
 
-def _claims(plan: PlanDocument | None, cells: Iterable[SelectedCell]) -> tuple[DeclaredClaims | None, str]:
+def _claims(plan: PlanFile | None, cells: Iterable[SelectedCell]) -> tuple[DeclaredClaims | None, str]:
     """The claims, and why they are exploratory."""
     if plan is None or not plan.declaration:
         uses = {cell.algorithm: cell.uses for cell in cells}
         return default_claims(uses), "no claims were declared before the runs were made"
-    if plan.declaration != declaration_hash(
-        plan.claims, [(cell.task, cell.algorithm, cell.seeds) for cell in plan.cells]
-    ):
+    if plan.declaration != plan.declared:
         return plan.claims, "the plan was edited by hand"
     made_under = {str(run.record.provenance.get(PROVENANCE_KEY)) for cell in cells for run in cell.runs}
     if made_under - {plan.declaration}:
         return plan.claims, "claims, algorithms, tasks or seeds were changed after some of the runs had been made"
     return plan.claims, ""
-
-
-def _read_plan(store: Store) -> PlanDocument | Unusable | None:
-    document = store.read_plan()
-    if document is None or isinstance(document, Unusable):
-        return document
-    try:
-        return PlanDocument.model_validate(document)
-    except ValidationError as error:
-        first = error.errors()[0]
-        reason = ": ".join([".".join(map(str, first["loc"])), first["msg"]]).lstrip(": ")
-        return Unusable(store.plan_path, reason, FileState.DAMAGED)
 
 
 def _common_marks(runs: Iterable[Run]) -> tuple[list[Run], list[Unusable]]:
