@@ -8,21 +8,19 @@ from typing import Any, NamedTuple
 
 from haepo_bench import interruption
 from haepo_bench.errors import UserError
+from haepo_bench.results.identity import CellIdentity, CellKey, cell_folder
 from haepo_bench.results.plan_file import PlanFile, PlannedCell
 from haepo_bench.results.record import FINISHED, FORMAT_VERSION, Information, RunRecord
-from haepo_bench.results.store import PLAN_FILE, FileState, Store, Unusable, cell_folder
+from haepo_bench.results.store import PLAN_FILE, FileState, Store, Unusable
 
 
 class MissingRun(NamedTuple):
-    """A run that was asked for where the others were made, and has no record; and the cell that it belongs to."""
+    """A run that was asked for where the others were made, and has no record; and what is known of its cell."""
 
     suite: str
-    task: str
-    algorithm: str
+    cell: CellIdentity
     seed: int
     uses: str
-    settings_hash: str
-    code_hash: str
     information: Information
 
 
@@ -83,7 +81,7 @@ def store_runs(
 
 
 def _folder(record: RunRecord) -> str:
-    return cell_folder(record.task, record.algorithm, record.settings_hash, record.code_hash)
+    return cell_folder(record.identity)
 
 
 def _lies_there(store: Store, record: RunRecord) -> bool:
@@ -135,15 +133,15 @@ def _with_imported(
     )
     if plan is None:  # nothing was declared before these runs were made
         return imported, []
-    cells = {(cell.task, cell.algorithm): cell for cell in plan.cells}
+    cells = {cell.identity.key: cell for cell in plan.cells}
     replaced = []
     for cell in imported.cells:
-        key = (cell.task, cell.algorithm)
+        key = cell.identity.key
         known = cells.get(key)
         if known is not None and known.folder == cell.folder:
             cell = cell.model_copy(update={"seeds": sorted({*known.seeds, *cell.seeds})})
         elif known is not None:
-            replaced.append(f"{cell.algorithm} on {cell.task}")
+            replaced.append(str(key))
         cells[key] = cell
     text = plan.source
     if imported.source and imported.source not in text:
@@ -153,50 +151,35 @@ def _with_imported(
 
 
 def _cells(records: Sequence[RunRecord], missing: Sequence[MissingRun]) -> list[PlannedCell]:
-    groups: dict[tuple[str, str], list[RunRecord]] = defaultdict(list)
+    groups: dict[CellKey, list[RunRecord]] = defaultdict(list)
     for record in records:
-        groups[record.task, record.algorithm].append(record)
-    absent: dict[tuple[str, str], list[MissingRun]] = defaultdict(list)
+        groups[record.identity.key].append(record)
+    absent: dict[CellKey, list[MissingRun]] = defaultdict(list)
     for run in missing:
-        absent[run.task, run.algorithm].append(run)
+        absent[run.cell.key].append(run)
     cells = []
-    for (task, algorithm), group in groups.items():
+    for key, group in groups.items():
         sample = group[0]
         others = {_folder(record) for record in group} - {_folder(sample)}
         if others:
             raise UserError(
-                f"{algorithm} on {task} has runs with different settings; nothing was imported",
+                f"{key} has runs with different settings; nothing was imported",
                 remedy="give them different names: a name stands for one setting of an algorithm",
             )
-        seeds = absent.pop((task, algorithm), [])
+        seeds = absent.pop(key, [])
         marks = sample.curve.get("env_steps") or [0]
         cells.append(
-            PlannedCell(
-                folder=_folder(sample),
-                task=task,
-                algorithm=algorithm,
+            PlannedCell.of(
+                sample.identity,
                 uses=sample.uses,
                 seeds=sorted({*(run.seed for run in seeds), *(record.seed for record in group)}),
-                settings_hash=sample.settings_hash,
-                code_hash=sample.code_hash,
                 information=sample.information,
                 budget=marks[-1],
                 evaluation_every=marks[1] if len(marks) > 1 else marks[-1],
             )
         )
     # Cells of which no run was made: what they were to cost is not in the tables.
-    for (task, algorithm), runs in absent.items():
-        first = runs[0]
-        cells.append(
-            PlannedCell(
-                folder=cell_folder(task, algorithm, first.settings_hash, first.code_hash),
-                task=task,
-                algorithm=algorithm,
-                uses=first.uses,
-                seeds=sorted({run.seed for run in runs}),
-                settings_hash=first.settings_hash,
-                code_hash=first.code_hash,
-                information=first.information,
-            )
-        )
+    for runs in absent.values():
+        first, asked = runs[0], sorted({run.seed for run in runs})
+        cells.append(PlannedCell.of(first.cell, uses=first.uses, seeds=asked, information=first.information))
     return cells

@@ -305,14 +305,10 @@ def _plan_file(plan: Plan) -> PlanFile:
 
 
 def _planned(cell: Cell) -> PlannedCell:
-    return PlannedCell(
-        folder=cell.folder,
-        task=cell.task,
-        algorithm=cell.algorithm,
+    return PlannedCell.of(
+        cell,
         uses=cell.uses,
-        seeds=list(cell.seeds),
-        settings_hash=cell.settings_hash,
-        code_hash=cell.code_hash,
+        seeds=cell.seeds,
         information=cell.information,
         budget=cell.budget,
         evaluation_every=cell.evaluation_every,

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from haepo_bench.errors import ExitCode, UserError
 from haepo_bench.files import read_regular, reason_of
+from haepo_bench.results.identity import CellKey
 from haepo_bench.results.writing import write_atomically
 
 Array = NDArray[Any]
@@ -31,16 +32,6 @@ COLUMN_DIGITS, NO_COLUMN = 6, "0" * 6
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
-
-
-class CellKey(NamedTuple):
-    """One algorithm on one task."""
-
-    task: str
-    algorithm: str
-
-    def __str__(self) -> str:
-        return f"{self.algorithm} on {self.task}"
 
 
 class _Model(BaseModel):

@@ -14,7 +14,6 @@ from haepo_bench.regression.baseline import (
     NO_COLUMN,
     BaselineCell,
     BaselineRun,
-    CellKey,
     ReturnScale,
     rounded,
 )
@@ -22,7 +21,7 @@ from haepo_bench.results.columns import COST_COLUMNS
 from haepo_bench.results.declared_columns import clocks
 from haepo_bench.results.hashing import digest
 from haepo_bench.results.record import References
-from haepo_bench.results.selection import Run, SelectedCell
+from haepo_bench.results.selection import Run
 from haepo_bench.statistics.curves import area_under_curve
 
 Array = NDArray[Any]
@@ -33,11 +32,6 @@ COUNTS = tuple(name for name, column in COST_COLUMNS.items() if not column.clock
 REFERENCE_KEY, JOB_KEY = "reference_seconds", "seeds"
 
 _SHOWN = 6
-
-
-def key_of(cell: SelectedCell) -> CellKey:
-    """A stored cell's name."""
-    return CellKey(cell.task, cell.algorithm)
 
 
 #: Columns without which two runs are not called the same.

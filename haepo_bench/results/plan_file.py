@@ -2,11 +2,13 @@
 
 import json
 from collections import Counter
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from haepo_bench.results.claims import DeclaredClaims, declaration_hash
+from haepo_bench.results.identity import CellIdentity, cell_folder
 from haepo_bench.results.record import FORMAT_VERSION, Information, NewerFormat, Number
 
 
@@ -42,6 +44,37 @@ class PlannedCell(_Model):
     budget: Number = None
     evaluation_every: Number = None
 
+    @classmethod
+    def of(
+        cls,
+        cell: CellIdentity,
+        *,
+        uses: str,
+        seeds: Iterable[int],
+        folder: str = "",
+        information: Information | None = None,
+        budget: Number = None,
+        evaluation_every: Number = None,
+    ) -> "PlannedCell":
+        """Args: folder: where its runs lie, unless where they are stored."""
+        return cls(
+            folder=folder or cell_folder(cell),
+            task=cell.task,
+            algorithm=cell.algorithm,
+            uses=uses,
+            seeds=list(seeds),
+            settings_hash=cell.settings_hash,
+            code_hash=cell.code_hash,
+            information=information,
+            budget=budget,
+            evaluation_every=evaluation_every,
+        )
+
+    @property
+    def identity(self) -> CellIdentity:
+        """Whose runs belong to the cell."""
+        return CellIdentity(self.task, self.algorithm, self.settings_hash, self.code_hash)
+
 
 class PlanFile(_Model):
     """What the last `run` asked for, and what was imported since.
@@ -64,9 +97,9 @@ class PlanFile(_Model):
 
     @model_validator(mode="after")
     def _each_cell_once(self) -> "PlanFile":
-        twice = [key for key, n in Counter((cell.task, cell.algorithm) for cell in self.cells).items() if n > 1]
+        twice = [key for key, n in Counter(cell.identity.key for cell in self.cells).items() if n > 1]
         if twice:
-            raise ValueError(f"names {twice[0][1]} on {twice[0][0]} twice")
+            raise ValueError(f"names {twice[0]} twice")
         return self
 
     @property

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haepo_bench.results.claims import PROVENANCE_KEY, DeclaredClaims, default_claims
+from haepo_bench.results.identity import CellIdentity, CellKey
 from haepo_bench.results.plan_file import PlanFile, PlannedCell
 from haepo_bench.results.record import FINISHED, Information, RunRecord
 from haepo_bench.results.store import PLAN_FILE, FileState, Store, Unusable
@@ -53,10 +54,12 @@ class AbsentRun:
 
 
 @dataclass(frozen=True)
-class SelectedCell:
-    """One algorithm on one task: the runs that have a result, and those that have none.
+class SelectedCell(CellIdentity):
+    """The runs of a cell that have a result, and those that have none.
 
     Args:
+        folder: where they lie.
+        uses: catalogue name of the algorithm.
         seeds: asked for.
         runs: done or diverged, by seed, all with the same marks.
         unfinished: readable records of runs without a result.
@@ -66,11 +69,7 @@ class SelectedCell:
     """
 
     folder: str
-    task: str
-    algorithm: str
     uses: str
-    settings_hash: str
-    code_hash: str
     seeds: tuple[int, ...]
     runs: tuple[Run, ...]
     absent: tuple[AbsentRun, ...]
@@ -157,10 +156,10 @@ def select(store: Store) -> Selection:
     unusable = {file.path: file for file in damaged} | hidden
     name = plan.suite if isinstance(plan, PlanFile) else _suite_name(kept, _name_of(store.root))
     planned = plan.cells if isinstance(plan, PlanFile) else _plan_from(kept, unusable, name)
-    by_cell: dict[_Key, list[Run]] = defaultdict(list)
+    by_cell: dict[_Place, list[Run]] = defaultdict(list)
     for run in kept:
-        by_cell[_key(run.path.parts[0], run.record)].append(run)
-    cells = tuple(_cell(cell, by_cell[_key(cell.folder, cell)], unusable) for cell in planned)
+        by_cell[_place(run)].append(run)
+    cells = tuple(_cell(cell, by_cell[cell.folder, cell.identity], unusable) for cell in planned)
     shown = {run.path for cell in cells for run in (*cell.runs, *cell.unfinished)}
     claims, exploratory = _claims(plan if isinstance(plan, PlanFile) else None, cells)
     return Selection(
@@ -214,11 +213,11 @@ def _claims(plan: PlanFile | None, cells: Iterable[SelectedCell]) -> tuple[Decla
 
 def _common_marks(runs: Iterable[Run]) -> tuple[list[Run], list[Unusable]]:
     """Runs of one cell share their marks: sets apart those with results whose marks are not their cell's usual ones."""
-    cells: dict[tuple[str, str, str], list[Run]] = defaultdict(list)
+    cells: dict[_Place, list[Run]] = defaultdict(list)
     kept: list[Run] = []
     for run in runs:
         if run.record.status in FINISHED:
-            cells[run.path.parts[0], run.record.settings_hash, run.record.code_hash].append(run)
+            cells[_place(run)].append(run)
         else:
             kept.append(run)
     strange: list[Unusable] = []
@@ -231,6 +230,14 @@ def _common_marks(runs: Iterable[Run]) -> tuple[list[Run], list[Unusable]]:
                 reason = "its marks are not those of the other runs of its cell"
                 strange.append(Unusable(run.path, reason, FileState.DAMAGED))
     return kept, strange
+
+
+#: Folder and cell: what the runs of a cell share that lie together.
+_Place = tuple[str, CellIdentity]
+
+
+def _place(run: Run) -> _Place:
+    return run.path.parts[0], run.record.identity
 
 
 def _started(run: Run) -> str:
@@ -253,28 +260,18 @@ def _suite_name(runs: list[Run], folder: str) -> str:
 
 def _plan_from(runs: list[Run], unusable: Mapping[Path, Unusable], suite: str) -> list[PlannedCell]:
     """The newest settings and code of each algorithm on each task."""
-    groups: dict[tuple[str, str, str], list[Run]] = defaultdict(list)
+    groups: dict[_Place, list[Run]] = defaultdict(list)
     for run in runs:
         if run.record.suite == suite:
-            groups[run.path.parts[0], run.record.settings_hash, run.record.code_hash].append(run)
-    newest: dict[tuple[str, str], list[Run]] = {}
+            groups[_place(run)].append(run)
+    newest: dict[CellKey, list[Run]] = {}
     for group in sorted(groups.values(), key=lambda group: (max(map(_started, group)), str(group[0].path))):
-        newest[group[0].record.task, group[0].record.algorithm] = group
+        newest[group[0].record.identity.key] = group
     cells = []
-    for (task, algorithm), group in sorted(newest.items()):
+    for _, group in sorted(newest.items()):
         record, folder = group[0].record, group[0].path.parts[0]
         seeds = {run.record.seed for run in group} | set(_unusable_seeds(unusable, folder))
-        cells.append(
-            PlannedCell(
-                folder=folder,
-                task=task,
-                algorithm=algorithm,
-                uses=record.uses,
-                seeds=sorted(seeds),
-                settings_hash=record.settings_hash,
-                code_hash=record.code_hash,
-            )
-        )
+        cells.append(PlannedCell.of(record.identity, folder=folder, uses=record.uses, seeds=sorted(seeds)))
     return cells
 
 
@@ -305,12 +302,12 @@ def _cell(planned: PlannedCell, runs: list[Run], unusable: Mapping[Path, Unusabl
     information = next((run.record.information for run in order), planned.information)
     shown = tuple(run for run in order if run.record.status in FINISHED)
     return SelectedCell(
-        folder=planned.folder,
         task=planned.task,
         algorithm=planned.algorithm,
-        uses=planned.uses,
         settings_hash=planned.settings_hash,
         code_hash=planned.code_hash,
+        folder=planned.folder,
+        uses=planned.uses,
         seeds=tuple(seeds),
         runs=shown,
         absent=tuple(absent),
@@ -337,23 +334,15 @@ def failure_reason(record: RunRecord) -> str:
     return "; ".join(part for part in (reason, record.error.remedy) if part)
 
 
-#: Folder, task, algorithm, settings and code: what the runs of a cell share.
-_Key = tuple[str, str, str, str, str]
-
-
-def _key(folder: str, of: RunRecord | PlannedCell) -> _Key:
-    return folder, of.task, of.algorithm, of.settings_hash, of.code_hash
-
-
 def _not_shown(runs: list[Run], planned: list[PlannedCell], suite: str) -> tuple[NotShown, ...]:
-    cells = {(cell.task, cell.algorithm): cell for cell in planned}
+    cells = {cell.identity.key: cell for cell in planned}
     counts = Counter((run.path.parts[0], _why_not_shown(run, cells, suite)) for run in runs)
     return tuple(NotShown(folder, n, reason) for (folder, reason), n in sorted(counts.items()))
 
 
-def _why_not_shown(run: Run, cells: dict[tuple[str, str], PlannedCell], suite: str) -> str:
+def _why_not_shown(run: Run, cells: Mapping[CellKey, PlannedCell], suite: str) -> str:
     record = run.record
-    cell = cells.get((record.task, record.algorithm))
+    cell = cells.get(record.identity.key)
     if cell is None:
         return f"of the suite '{record.suite}'" if record.suite != suite else "not asked for by the plan"
     if record.settings_hash != cell.settings_hash:

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from haepo_bench.errors import UserError
 from haepo_bench.files import list_folder, open_regular, read_regular, reason_of, refuse_special
@@ -285,11 +284,6 @@ class Store:
                 if _is_cell(entry.name):
                     problems.append(Unusable(path, reason_of(error), FileState.UNREADABLE))
         return folders, problems
-
-
-def cell_folder(task: str, algorithm: str, settings_hash: str, code_hash: str) -> str:
-    """Name of the folder of a cell's runs inside the suite's folder."""
-    return f"{quote(task, safe='')}--{algorithm}--{settings_hash[:8]}-{code_hash[:8]}"
 
 
 def read_record(path: Path) -> RunRecord | Unusable | None:
