@@ -20,6 +20,7 @@ from haepo_bench.errors import ExitCode, UserError
 from haepo_bench.files import read_regular, reason_of
 from haepo_bench.results.identity import CellKey
 from haepo_bench.results.writing import write_atomically
+from haepo_bench.statistics.curves import random_once_diverged
 
 Array = NDArray[Any]
 
@@ -125,8 +126,9 @@ class BaselineCell(_Model):
 
     def curves(self) -> Array:
         """[seed, mark] in units of the span, 0 where a run had diverged."""
-        values = np.array([run.curve for run in self.runs], dtype=float)
-        return self.scale.units(np.where(np.isnan(values), self.scale.zero, values))
+        returns = np.array([run.curve for run in self.runs], dtype=float)
+        diverged = [[run.status == "diverged"] for run in self.runs]
+        return self.scale.units(random_once_diverged(returns, diverged, self.scale.zero))
 
     @model_validator(mode="after")
     def _consistent(self) -> "BaselineCell":

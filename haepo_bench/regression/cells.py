@@ -22,7 +22,7 @@ from haepo_bench.results.declared_columns import clocks
 from haepo_bench.results.hashing import digest
 from haepo_bench.results.record import References
 from haepo_bench.results.selection import Run
-from haepo_bench.statistics.curves import area_under_curve
+from haepo_bench.statistics.curves import area_under_curve, random_once_diverged
 
 Array = NDArray[Any]
 
@@ -100,9 +100,10 @@ def _numbers_of(run: Run) -> dict[str, Any]:
 
 
 def curves_of(runs: Sequence[Run], scale: ReturnScale) -> Array:
-    """[run, mark] returns; from the mark on at which a run diverged that of the random policy."""
+    """[run, mark] returns, also of runs that diverged (`random_once_diverged`)."""
     returns = np.array([run.curve["eval_return"] for run in runs], dtype=float)
-    return np.where(np.isnan(returns), scale.zero, returns)
+    diverged = [[run.record.status == "diverged"] for run in runs]
+    return random_once_diverged(returns, diverged, scale.zero)
 
 
 def areas_of(runs: Sequence[Run], scale: ReturnScale) -> Array:
