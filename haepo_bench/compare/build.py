@@ -29,6 +29,7 @@ from haepo_bench.report.numbers.estimates import band, estimate_of
 from haepo_bench.report.numbers.measured import Columns, number, numbers
 from haepo_bench.results.declared_columns import clocks
 from haepo_bench.results.frames import COSTS, frames
+from haepo_bench.results.identity import CellKey
 from haepo_bench.results.opening import open_results
 from haepo_bench.results.selection import Run, SelectedCell, Selection
 from haepo_bench.statistics.intervals import mean_interval
@@ -116,10 +117,10 @@ def _suite(a: Selection, b: Selection) -> SuiteComparison:
     )
 
 
-def _sides(selection: Selection) -> dict[tuple[str, str], _Side]:
+def _sides(selection: Selection) -> dict[CellKey, _Side]:
     data = frames(selection.cells)
     rows = zip(selection.cells, *by_cell(selection.cells, data), strict=True)
-    return {(cell.task, cell.algorithm): _Side(cell, runs, curves) for cell, runs, curves in rows}
+    return {cell.key: _Side(cell, runs, curves) for cell, runs, curves in rows}
 
 
 def _one_sided(cell: SelectedCell) -> OneSided:

@@ -18,6 +18,7 @@ from haepo_bench.exchange.rows import Rows, read_csv
 from haepo_bench.exchange.storing import MissingRun
 from haepo_bench.results.columns import COLUMNS, COST_COLUMNS, MEASURED, WHOLE
 from haepo_bench.results.hashing import digest
+from haepo_bench.results.identity import CellIdentity
 from haepo_bench.results.record import Failure, Information, Number, References, RunRecord
 from haepo_bench.text import unquoted_csv_text
 
@@ -204,8 +205,9 @@ def _missing(row: Mapping[str, Any], key: _Key, suite: str, place: str) -> Missi
         information = Information.model_validate(_information(row, place))
     except ValidationError as error:
         raise UserError(f"is no run as exported: {_first_line(error)}", where=place, remedy=_REMEDY) from None
-    hashes = _text(row, "settings_hash"), _code_hash(row)
-    return MissingRun(suite, *key[1:], _text(row, "uses") or key[2], *hashes, information)
+    _, task, algorithm, seed = key
+    cell = CellIdentity(task, algorithm, _text(row, "settings_hash"), _code_hash(row))
+    return MissingRun(suite, cell, seed, _text(row, "uses") or algorithm, information)
 
 
 def _code_hash(row: Mapping[str, Any]) -> str:

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from haepo_bench.execution.provenance import tree_state
 from haepo_bench.execution.session import Options, run_plan
-from haepo_bench.regression.baseline import Baseline, BaselineCell, CellKey
-from haepo_bench.regression.cells import key_of, why_not_comparable
+from haepo_bench.regression.baseline import Baseline, BaselineCell
+from haepo_bench.regression.cells import why_not_comparable
 from haepo_bench.regression.check import (
     CellVerdict,
     Verdict,
@@ -33,6 +33,7 @@ from haepo_bench.regression.check import (
 from haepo_bench.regression.seeds import fresh_seeds
 from haepo_bench.regression.verdict import DEFAULT_RULE, Mark, Rule
 from haepo_bench.results.hashing import digest
+from haepo_bench.results.identity import CellKey
 from haepo_bench.results.selection import SelectedCell, select
 from haepo_bench.results.store import Store
 from haepo_bench.suite.plan import Cell, Plan
@@ -86,7 +87,7 @@ class _Interrupted(Exception):
 class _Gate:
     def __init__(self, plan: Plan, baseline: Baseline, root: Path, rule: Rule, options: GateOptions) -> None:
         self._plan, self._baseline, self._root, self._rule, self._options = plan, baseline, root, rule, options
-        self._cells = {CellKey(cell.task, cell.algorithm): cell for cell in (*plan.cells, *plan.unselected)}
+        self._cells = {cell.key: cell for cell in (*plan.cells, *plan.unselected)}
         self._verdicts: dict[CellKey, CellVerdict] = {}
         self._asked, self._kept = 0, 0  # runs
 
@@ -207,7 +208,7 @@ class _Gate:
         if outcome.signalled:
             self._options.say(f"{stage}: {outcome.after_interruption}")
             raise _Interrupted
-        found = {key_of(cell): cell for cell in select(store).cells}
+        found = {cell.key: cell for cell in select(store).cells}
         return {key: found[key] for key in seeds}
 
     def _new(self) -> dict[CellKey, Cell]:

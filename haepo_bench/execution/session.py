@@ -21,6 +21,7 @@ from haepo_bench.execution.worker import Request
 from haepo_bench.results.claims import PROVENANCE_KEY
 from haepo_bench.results.code import write_code
 from haepo_bench.results.lock import Held
+from haepo_bench.results.plan_file import PlanFile, PlannedCell
 from haepo_bench.results.record import FINISHED, FORMAT_VERSION, Failure, RunRecord
 from haepo_bench.results.store import Store
 from haepo_bench.suite.plan import Cell, Plan
@@ -126,7 +127,7 @@ def run_plan(plan: Plan, store: Store, options: Options) -> Outcome:
         store.prepare(session.files(todo.jobs))
         # Nothing was changed until here, where all that could stop this has been looked at.
         store.sweep()
-        store.write_plan(_plan_document(plan))
+        store.write_plan(_plan_file(plan))
         for cell, _ in todo.survey.missing:
             write_code(store, cell.folder, cell.code)
         signalled = session.run(todo.jobs) if todo.jobs else False
@@ -223,7 +224,7 @@ class _Session:
         if not signalled:
             self.held.check()
         if self.store.read_plan() is None:
-            self.store.write_plan(_plan_document(self.plan))
+            self.store.write_plan(_plan_file(self.plan))
         files = (*(self.store.path(*key) for key in self.runs), *sorted(self.logs))
         gone = [str(file.relative_to(self.store.root)) for file in files if not _is_there(file)]
         if gone and not signalled:
@@ -289,31 +290,26 @@ def _signals(executor: LocalExecutor) -> Iterator[list[str]]:
             signal.signal(number, handler)
 
 
-def _plan_document(plan: Plan) -> dict[str, Any]:
+def _plan_file(plan: Plan) -> PlanFile:
     """What reports need to know: every cell of the suite as it now is, whether this run selects it or not."""
-    return {
-        "format_version": FORMAT_VERSION,
-        "suite": plan.suite,
-        "description": plan.description,
-        "written": utc_now(),
-        "source": plan.source,
-        "claims": plan.claims.model_dump(mode="json") if plan.claims else None,
-        "declaration": plan.declaration,
-        "cells": [_cell_document(cell) for cell in (*plan.cells, *plan.unselected)],
-    }
+    return PlanFile(
+        format_version=FORMAT_VERSION,
+        suite=plan.suite,
+        description=plan.description,
+        written=utc_now(),
+        source=plan.source,
+        claims=plan.claims,
+        declaration=plan.declaration,
+        cells=[_planned(cell) for cell in (*plan.cells, *plan.unselected)],
+    )
 
 
-def _cell_document(cell: Cell) -> dict[str, Any]:
-    return {
-        "folder": cell.folder,
-        "task": cell.task,
-        "algorithm": cell.algorithm,
-        "uses": cell.uses,
-        "seeds": list(cell.seeds),
-        "settings_hash": cell.settings_hash,
-        "code_hash": cell.code_hash,
-        # A report must say what an algorithm is even where none of its runs can be read.
-        "information": cell.information.model_dump(mode="json"),
-        "budget": cell.budget,
-        "evaluation_every": cell.evaluation_every,
-    }
+def _planned(cell: Cell) -> PlannedCell:
+    return PlannedCell.of(
+        cell,
+        uses=cell.uses,
+        seeds=cell.seeds,
+        information=cell.information,
+        budget=cell.budget,
+        evaluation_every=cell.evaluation_every,
+    )

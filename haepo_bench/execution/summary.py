@@ -1,6 +1,7 @@
 """What `run` prints: at the end a table of results, before a dry run a table of what is to do."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import isnan, nan
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from haepo_bench.execution.progress import remedy_lines
 from haepo_bench.execution.session import Forecast
 from haepo_bench.execution.survey import RunKey, Stored
 from haepo_bench.results.record import FINISHED, TINY_MODEL
+from haepo_bench.statistics.curves import random_once_diverged
 from haepo_bench.suite.plan import Cell, Plan
 from haepo_bench.text import visible
 from haepo_bench.wording import decimals_of, duration, fixed, many, named_seeds
@@ -135,15 +137,22 @@ class _Footnotes:
 
 
 def _score(cell: Cell, run: Stored) -> float | None:
-    if cell.references is None:
-        return None
-    return 0.0 if run.status == "diverged" else run.final.get("score")
+    return None if cell.references is None else _counted(run, "score", 0.0)
 
 
 def _return(cell: Cell, run: Stored, column: str) -> float | None:
-    if run.status == "diverged":
-        return None if cell.references is None else cell.references.random
-    return run.final.get(column)
+    return _counted(run, column, nan if cell.references is None else cell.references.random)
+
+
+def _counted(run: Stored, column: str, random: float) -> float | None:
+    """A number of the final evaluation; where the run diverged, the random policy's."""
+    value, sampled = (_number(run.final.get(name)) for name in (column, "eval_return"))
+    counted = float(random_once_diverged(value, run.status == "diverged", random, sampled=sampled))
+    return None if isnan(counted) else counted
+
+
+def _number(value: float | None) -> float:
+    return nan if value is None else float(value)
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

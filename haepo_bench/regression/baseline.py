@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from haepo_bench.errors import ExitCode, UserError
 from haepo_bench.files import read_regular, reason_of
+from haepo_bench.results.identity import CellKey
 from haepo_bench.results.writing import write_atomically
+from haepo_bench.statistics.curves import random_once_diverged
 
 Array = NDArray[Any]
 
@@ -31,16 +33,6 @@ COLUMN_DIGITS, NO_COLUMN = 6, "0" * 6
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
-
-
-class CellKey(NamedTuple):
-    """One algorithm on one task."""
-
-    task: str
-    algorithm: str
-
-    def __str__(self) -> str:
-        return f"{self.algorithm} on {self.task}"
 
 
 class _Model(BaseModel):
@@ -134,8 +126,9 @@ class BaselineCell(_Model):
 
     def curves(self) -> Array:
         """[seed, mark] in units of the span, 0 where a run had diverged."""
-        values = np.array([run.curve for run in self.runs], dtype=float)
-        return self.scale.units(np.where(np.isnan(values), self.scale.zero, values))
+        returns = np.array([run.curve for run in self.runs], dtype=float)
+        diverged = [[run.status == "diverged"] for run in self.runs]
+        return self.scale.units(random_once_diverged(returns, diverged, self.scale.zero))
 
     @model_validator(mode="after")
     def _consistent(self) -> "BaselineCell":

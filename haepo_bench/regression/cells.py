@@ -14,7 +14,6 @@ from haepo_bench.regression.baseline import (
     NO_COLUMN,
     BaselineCell,
     BaselineRun,
-    CellKey,
     ReturnScale,
     rounded,
 )
@@ -22,8 +21,8 @@ from haepo_bench.results.columns import COST_COLUMNS
 from haepo_bench.results.declared_columns import clocks
 from haepo_bench.results.hashing import digest
 from haepo_bench.results.record import References
-from haepo_bench.results.selection import Run, SelectedCell
-from haepo_bench.statistics.curves import area_under_curve
+from haepo_bench.results.selection import Run
+from haepo_bench.statistics.curves import area_under_curve, random_once_diverged
 
 Array = NDArray[Any]
 
@@ -33,11 +32,6 @@ COUNTS = tuple(name for name, column in COST_COLUMNS.items() if not column.clock
 REFERENCE_KEY, JOB_KEY = "reference_seconds", "seeds"
 
 _SHOWN = 6
-
-
-def key_of(cell: SelectedCell) -> CellKey:
-    """A stored cell's name."""
-    return CellKey(cell.task, cell.algorithm)
 
 
 #: Columns without which two runs are not called the same.
@@ -106,9 +100,10 @@ def _numbers_of(run: Run) -> dict[str, Any]:
 
 
 def curves_of(runs: Sequence[Run], scale: ReturnScale) -> Array:
-    """[run, mark] returns; from the mark on at which a run diverged that of the random policy."""
+    """[run, mark] returns, also of runs that diverged (`random_once_diverged`)."""
     returns = np.array([run.curve["eval_return"] for run in runs], dtype=float)
-    return np.where(np.isnan(returns), scale.zero, returns)
+    diverged = [[run.record.status == "diverged"] for run in runs]
+    return random_once_diverged(returns, diverged, scale.zero)
 
 
 def areas_of(runs: Sequence[Run], scale: ReturnScale) -> Array:

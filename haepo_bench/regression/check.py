@@ -9,19 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haepo_bench.errors import ExitCode
-from haepo_bench.regression.baseline import Baseline, BaselineCell, CellKey, NotComparable
+from haepo_bench.regression.baseline import Baseline, BaselineCell, NotComparable
 from haepo_bench.regression.cells import (
     areas_of,
     compared,
     curves_of,
     job_seeds,
-    key_of,
     relative_cost,
     why_not_comparable,
 )
 from haepo_bench.regression.recording import drop_since_first
 from haepo_bench.regression.verdict import DEFAULT_RULE, Judgement, Mark, Rule, compare, judge, seeds_needed
 from haepo_bench.results.claims import DEFAULT_THRESHOLD
+from haepo_bench.results.identity import CellKey
 from haepo_bench.results.selection import SelectedCell, Selection
 from haepo_bench.statistics.survival import restricted_mean, time_to_threshold
 from haepo_bench.text import plain
@@ -148,7 +148,7 @@ def check(
         NotComparable: the runs are of another suite.
     """
     check_suite(selection.name, baseline)
-    found = {key_of(cell): cell for cell in selection.cells}
+    found = {cell.key: cell for cell in selection.cells}
     new = {key: cell.settings_hash for key, cell in found.items() if baseline.cell(key) is None}
     settled: dict[CellKey, CellVerdict] = {}
     open_cells: list[tuple[BaselineCell, SelectedCell]] = []

@@ -16,7 +16,7 @@ from haepo_bench.regression.baseline import (
     Recording,
     rounded,
 )
-from haepo_bench.regression.cells import baseline_run, columns_of, key_of, scale_of
+from haepo_bench.regression.cells import baseline_run, columns_of, scale_of
 from haepo_bench.results.selection import Run, SelectedCell, Selection
 from haepo_bench.text import plain
 from haepo_bench.wording import many
@@ -108,11 +108,11 @@ def _check_complete(selection: Selection) -> None:
     lost = [cell for cell in selection.cells if all(run.record.status == "diverged" for run in cell.runs)]
     if lost:
         raise _unmeasured(
-            "every run diverged, so that nothing could be worse", plain(str(key_of(lost[0]))), "mend it first"
+            "every run diverged, so that nothing could be worse", plain(str(lost[0].key)), "mend it first"
         )
     short = [cell for cell in selection.cells if len(cell.runs[0].curve["env_steps"]) < 2]
     if short:
-        raise _unmeasured("a curve with fewer than two marks has no area", plain(str(key_of(short[0]))), "")
+        raise _unmeasured("a curve with fewer than two marks has no area", plain(str(short[0].key)), "")
 
 
 def _unmeasured(problem: str, where: str, remedy: str, code: ExitCode = ExitCode.RUN_FAILED) -> UserError:
@@ -127,7 +127,7 @@ def _check_seeds(cells: Sequence[SelectedCell], least: int) -> None:
         raise UserError(
             f"{many(len(few[0].runs), 'seed')}, {max(least, 2)} are asked for"
             + (f" (and {many(len(few) - 1, 'more cell')})" if len(few) > 1 else ""),
-            where=plain(str(key_of(few[0]))),
+            where=plain(str(few[0].key)),
             remedy=f"run more (haepo-bench run SUITE --set seeds={max(least, 2)}): they are paid once, and few seeds "
             "can show little; or say with --min-seeds how many are enough",
         )
@@ -153,7 +153,7 @@ def _commits(runs: Iterable[Run]) -> list[str]:
 
 def _cell(cell: SelectedCell, before: Baseline | None) -> BaselineCell:
     record = cell.runs[0].record
-    old = before.cell(key_of(cell)) if before else None
+    old = before.cell(cell.key) if before else None
     scale = scale_of(cell.runs, record.references)
     if old is not None and old.settings_hash == cell.settings_hash and old.scale.source == scale.source == "learned":
         scale = old.scale  # units must not wander with each recording

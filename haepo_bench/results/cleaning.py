@@ -12,9 +12,10 @@ from itertools import count
 from pathlib import Path
 from typing import Literal
 
+from haepo_bench.results.identity import CellIdentity, cell_folder
 from haepo_bench.results.opening import find_suites
 from haepo_bench.results.selection import TRASH_FOLDER, SelectedCell, select
-from haepo_bench.results.store import LOG_FOLDER, FileState, Store, Unusable, cell_folder, read_record
+from haepo_bench.results.store import LOG_FOLDER, FileState, Store, Unusable, read_record
 from haepo_bench.results.writing import translate_os_errors
 
 Kind = Literal["obsolete", "damaged", "checkpoint"]
@@ -117,7 +118,7 @@ def _obsolete_folders(store: Store, names: list[str]) -> dict[str, str]:
 
 
 def _why_obsolete(cell: SelectedCell, folder: str) -> str:
-    start = cell_folder(cell.task, cell.algorithm, "", "").removesuffix("-")
+    start = cell_folder(CellIdentity(*cell.key, settings_hash="", code_hash="")).removesuffix("-")
     hashes = _HASHES.fullmatch(folder.removeprefix(start)) if folder.startswith(start) else None
     if hashes is None:
         return ""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from haepo_bench.results.columns import COLUMNS, COST_COLUMNS, MEASURED
 from haepo_bench.results.declared_columns import apart, in_order
 from haepo_bench.results.selection import Run, SelectedCell, failure_reason
-from haepo_bench.statistics.curves import area_under_curve, area_until, last_defined, value_at
+from haepo_bench.statistics.curves import area_under_curve, area_until, last_defined, random_once_diverged, value_at
 
 Array = NDArray[Any]
 
@@ -103,10 +103,9 @@ def curve_frame(cells: Sequence[SelectedCell]) -> pd.DataFrame:
     random = repeated(lambda _, run: run.record.references.random if run.record.references else np.nan, float)
     solved = repeated(lambda _, run: run.record.references.solved if run.record.references else np.nan, float)
     diverged = (frame["status"] == "diverged").to_numpy()
-    # A diverged run is evaluated no more: its sampled return is undefined from then on.
-    gone = diverged & frame["eval_return"].isna().to_numpy()
+    sampled = frame["eval_return"].to_numpy()
     for suffix in ("", "_greedy"):
-        filled = np.where(gone, random, frame[f"eval_return{suffix}"].to_numpy())
+        filled = random_once_diverged(frame[f"eval_return{suffix}"].to_numpy(), diverged, random, sampled=sampled)
         frame[f"return{suffix}_filled"] = filled
         frame[f"score{suffix}"] = (filled - random) / (solved - random)
     return frame

@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from haepo_bench.results.identity import CellIdentity
+
 FORMAT_VERSION = 1
 
 Status = Literal["done", "failed", "diverged", "timed_out", "interrupted"]
@@ -97,6 +99,11 @@ class RunRecord(_Model):
     provenance: dict[str, Any]
     error: Failure | None = None
     attempts: list[Failure] = Field(default_factory=list, description="earlier attempts that failed, oldest first")
+
+    @property
+    def identity(self) -> CellIdentity:
+        """Of the cell that the run is one of."""
+        return CellIdentity(self.task, self.algorithm, self.settings_hash, self.code_hash)
 
     @field_validator("format_version")
     @classmethod

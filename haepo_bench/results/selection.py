@@ -11,13 +11,14 @@ from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from haepo_bench.results.claims import PROVENANCE_KEY, DeclaredClaims, declaration_hash, default_claims
+from haepo_bench.results.claims import PROVENANCE_KEY, DeclaredClaims, default_claims
+from haepo_bench.results.identity import CellIdentity, CellKey
+from haepo_bench.results.plan_file import PlanFile, PlannedCell
 from haepo_bench.results.record import FINISHED, Information, RunRecord
 from haepo_bench.results.store import PLAN_FILE, FileState, Store, Unusable
 
@@ -53,10 +54,12 @@ class AbsentRun:
 
 
 @dataclass(frozen=True)
-class SelectedCell:
-    """One algorithm on one task: the runs that have a result, and those that have none.
+class SelectedCell(CellIdentity):
+    """The runs of a cell that have a result, and those that have none.
 
     Args:
+        folder: where they lie.
+        uses: catalogue name of the algorithm.
         seeds: asked for.
         runs: done or diverged, by seed, all with the same marks.
         unfinished: readable records of runs without a result.
@@ -66,11 +69,7 @@ class SelectedCell:
     """
 
     folder: str
-    task: str
-    algorithm: str
     uses: str
-    settings_hash: str
-    code_hash: str
     seeds: tuple[int, ...]
     runs: tuple[Run, ...]
     absent: tuple[AbsentRun, ...]
@@ -122,42 +121,6 @@ class Selection:
         return tuple(file for file in self.damaged if file.state is FileState.UNREADABLE)
 
 
-class PlannedCell(BaseModel):
-    """A cell in plan.json; fields beyond these are for other readers."""
-
-    model_config = ConfigDict(strict=True)
-
-    folder: str
-    task: str
-    algorithm: str
-    uses: str
-    seeds: list[Annotated[int, Field(ge=0, lt=2**63)]]
-    settings_hash: str
-    code_hash: str
-    information: Information | None = None
-
-
-class PlanDocument(BaseModel):
-    """plan.json: what the last `run` asked for."""
-
-    model_config = ConfigDict(strict=True)
-
-    format_version: int = Field(ge=1)
-    suite: str
-    description: str = ""
-    source: str = ""
-    claims: DeclaredClaims | None = None
-    declaration: str = ""
-    cells: list[PlannedCell]
-
-    @model_validator(mode="after")
-    def _each_cell_once(self) -> "PlanDocument":
-        twice = [key for key, n in Counter((cell.task, cell.algorithm) for cell in self.cells).items() if n > 1]
-        if twice:
-            raise ValueError(f"names {twice[0][1]} on {twice[0][0]} twice")
-        return self
-
-
 def select(store: Store) -> Selection:
     """Reads a store and sorts out which runs belong together."""
     runs: list[Run] = []
@@ -172,9 +135,9 @@ def select(store: Store) -> Selection:
 
     for path, found in store.records():
         take(path.relative_to(store.root), found)
-    plan = _read_plan(store)
+    plan = store.read_plan()
     hidden: dict[Path, Unusable] = {}
-    if isinstance(plan, PlanDocument):
+    if isinstance(plan, PlanFile):
         for path, found in _unlisted(store, plan.cells, {run.path for run in runs} | {file.path for file in damaged}):
             if isinstance(found, Unusable):
                 hidden[path] = found
@@ -191,19 +154,19 @@ def select(store: Store) -> Selection:
     if isinstance(plan, Unusable) and Path() not in {file.path for file in damaged}:  # of the whole it is said already
         damaged.append(replace(plan, path=Path(PLAN_FILE)))
     unusable = {file.path: file for file in damaged} | hidden
-    name = plan.suite if isinstance(plan, PlanDocument) else _suite_name(kept, _name_of(store.root))
-    planned = plan.cells if isinstance(plan, PlanDocument) else _plan_from(kept, unusable, name)
-    by_cell: dict[_Key, list[Run]] = defaultdict(list)
+    name = plan.suite if isinstance(plan, PlanFile) else _suite_name(kept, _name_of(store.root))
+    planned = plan.cells if isinstance(plan, PlanFile) else _plan_from(kept, unusable, name)
+    by_cell: dict[_Place, list[Run]] = defaultdict(list)
     for run in kept:
-        by_cell[_key(run.path.parts[0], run.record)].append(run)
-    cells = tuple(_cell(cell, by_cell[_key(cell.folder, cell)], unusable) for cell in planned)
+        by_cell[_place(run)].append(run)
+    cells = tuple(_cell(cell, by_cell[cell.folder, cell.identity], unusable) for cell in planned)
     shown = {run.path for cell in cells for run in (*cell.runs, *cell.unfinished)}
-    claims, exploratory = _claims(plan if isinstance(plan, PlanDocument) else None, cells)
+    claims, exploratory = _claims(plan if isinstance(plan, PlanFile) else None, cells)
     return Selection(
         name=name,
-        plan=isinstance(plan, PlanDocument),
-        description=plan.description if isinstance(plan, PlanDocument) else "",
-        source=plan.source if isinstance(plan, PlanDocument) else "",
+        plan=isinstance(plan, PlanFile),
+        description=plan.description if isinstance(plan, PlanFile) else "",
+        source=plan.source if isinstance(plan, PlanFile) else "",
         claims=claims,
         exploratory=exploratory,
         cells=cells,
@@ -235,14 +198,12 @@ def _folders_of(hidden: Mapping[Path, Unusable], named: Iterable[Unusable]) -> l
     return [replace(file, path=folder) for folder, file in first.items() if not known & {folder, *folder.parents}]
 
 
-def _claims(plan: PlanDocument | None, cells: Iterable[SelectedCell]) -> tuple[DeclaredClaims | None, str]:
+def _claims(plan: PlanFile | None, cells: Iterable[SelectedCell]) -> tuple[DeclaredClaims | None, str]:
     """The claims, and why they are exploratory."""
     if plan is None or not plan.declaration:
         uses = {cell.algorithm: cell.uses for cell in cells}
         return default_claims(uses), "no claims were declared before the runs were made"
-    if plan.declaration != declaration_hash(
-        plan.claims, [(cell.task, cell.algorithm, cell.seeds) for cell in plan.cells]
-    ):
+    if plan.declaration != plan.declared:
         return plan.claims, "the plan was edited by hand"
     made_under = {str(run.record.provenance.get(PROVENANCE_KEY)) for cell in cells for run in cell.runs}
     if made_under - {plan.declaration}:
@@ -250,25 +211,13 @@ def _claims(plan: PlanDocument | None, cells: Iterable[SelectedCell]) -> tuple[D
     return plan.claims, ""
 
 
-def _read_plan(store: Store) -> PlanDocument | Unusable | None:
-    document = store.read_plan()
-    if document is None or isinstance(document, Unusable):
-        return document
-    try:
-        return PlanDocument.model_validate(document)
-    except ValidationError as error:
-        first = error.errors()[0]
-        reason = ": ".join([".".join(map(str, first["loc"])), first["msg"]]).lstrip(": ")
-        return Unusable(store.plan_path, reason, FileState.DAMAGED)
-
-
 def _common_marks(runs: Iterable[Run]) -> tuple[list[Run], list[Unusable]]:
     """Runs of one cell share their marks: sets apart those with results whose marks are not their cell's usual ones."""
-    cells: dict[tuple[str, str, str], list[Run]] = defaultdict(list)
+    cells: dict[_Place, list[Run]] = defaultdict(list)
     kept: list[Run] = []
     for run in runs:
         if run.record.status in FINISHED:
-            cells[run.path.parts[0], run.record.settings_hash, run.record.code_hash].append(run)
+            cells[_place(run)].append(run)
         else:
             kept.append(run)
     strange: list[Unusable] = []
@@ -281,6 +230,14 @@ def _common_marks(runs: Iterable[Run]) -> tuple[list[Run], list[Unusable]]:
                 reason = "its marks are not those of the other runs of its cell"
                 strange.append(Unusable(run.path, reason, FileState.DAMAGED))
     return kept, strange
+
+
+#: Folder and cell: what the runs of a cell share that lie together.
+_Place = tuple[str, CellIdentity]
+
+
+def _place(run: Run) -> _Place:
+    return run.path.parts[0], run.record.identity
 
 
 def _started(run: Run) -> str:
@@ -303,28 +260,18 @@ def _suite_name(runs: list[Run], folder: str) -> str:
 
 def _plan_from(runs: list[Run], unusable: Mapping[Path, Unusable], suite: str) -> list[PlannedCell]:
     """The newest settings and code of each algorithm on each task."""
-    groups: dict[tuple[str, str, str], list[Run]] = defaultdict(list)
+    groups: dict[_Place, list[Run]] = defaultdict(list)
     for run in runs:
         if run.record.suite == suite:
-            groups[run.path.parts[0], run.record.settings_hash, run.record.code_hash].append(run)
-    newest: dict[tuple[str, str], list[Run]] = {}
+            groups[_place(run)].append(run)
+    newest: dict[CellKey, list[Run]] = {}
     for group in sorted(groups.values(), key=lambda group: (max(map(_started, group)), str(group[0].path))):
-        newest[group[0].record.task, group[0].record.algorithm] = group
+        newest[group[0].record.identity.key] = group
     cells = []
-    for (task, algorithm), group in sorted(newest.items()):
+    for _, group in sorted(newest.items()):
         record, folder = group[0].record, group[0].path.parts[0]
         seeds = {run.record.seed for run in group} | set(_unusable_seeds(unusable, folder))
-        cells.append(
-            PlannedCell(
-                folder=folder,
-                task=task,
-                algorithm=algorithm,
-                uses=record.uses,
-                seeds=sorted(seeds),
-                settings_hash=record.settings_hash,
-                code_hash=record.code_hash,
-            )
-        )
+        cells.append(PlannedCell.of(record.identity, folder=folder, uses=record.uses, seeds=sorted(seeds)))
     return cells
 
 
@@ -355,12 +302,12 @@ def _cell(planned: PlannedCell, runs: list[Run], unusable: Mapping[Path, Unusabl
     information = next((run.record.information for run in order), planned.information)
     shown = tuple(run for run in order if run.record.status in FINISHED)
     return SelectedCell(
-        folder=planned.folder,
         task=planned.task,
         algorithm=planned.algorithm,
-        uses=planned.uses,
         settings_hash=planned.settings_hash,
         code_hash=planned.code_hash,
+        folder=planned.folder,
+        uses=planned.uses,
         seeds=tuple(seeds),
         runs=shown,
         absent=tuple(absent),
@@ -387,23 +334,15 @@ def failure_reason(record: RunRecord) -> str:
     return "; ".join(part for part in (reason, record.error.remedy) if part)
 
 
-#: Folder, task, algorithm, settings and code: what the runs of a cell share.
-_Key = tuple[str, str, str, str, str]
-
-
-def _key(folder: str, of: RunRecord | PlannedCell) -> _Key:
-    return folder, of.task, of.algorithm, of.settings_hash, of.code_hash
-
-
 def _not_shown(runs: list[Run], planned: list[PlannedCell], suite: str) -> tuple[NotShown, ...]:
-    cells = {(cell.task, cell.algorithm): cell for cell in planned}
+    cells = {cell.identity.key: cell for cell in planned}
     counts = Counter((run.path.parts[0], _why_not_shown(run, cells, suite)) for run in runs)
     return tuple(NotShown(folder, n, reason) for (folder, reason), n in sorted(counts.items()))
 
 
-def _why_not_shown(run: Run, cells: dict[tuple[str, str], PlannedCell], suite: str) -> str:
+def _why_not_shown(run: Run, cells: Mapping[CellKey, PlannedCell], suite: str) -> str:
     record = run.record
-    cell = cells.get((record.task, record.algorithm))
+    cell = cells.get(record.identity.key)
     if cell is None:
         return f"of the suite '{record.suite}'" if record.suite != suite else "not asked for by the plan"
     if record.settings_hash != cell.settings_hash:

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from haepo_bench.errors import UserError
 from haepo_bench.files import list_folder, open_regular, read_regular, reason_of, refuse_special
-from haepo_bench.results.record import FINISHED, FORMAT_VERSION, NewerFormat, RunRecord
+from haepo_bench.results.plan_file import PlanFile
+from haepo_bench.results.record import FINISHED, NewerFormat, RunRecord
 from haepo_bench.results.writing import translate_os_errors, write_atomically
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ class Store:
             _remove(self.checkpoint_path(cell_folder, record.seed), "the checkpoint of a finished run")
         return path
 
-    def write_plan(self, document: dict[str, Any]) -> None:
+    def write_plan(self, plan: PlanFile) -> None:
         """Stores what the last `run` asked for, so that reports know what is missing; a damaged plan is kept beside.
 
         Raises:
@@ -199,31 +199,26 @@ class Store:
         before = self.read_plan()
         if isinstance(before, Unusable):
             _put_aside(before)
-        write_atomically(self.plan_path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+        write_atomically(self.plan_path, plan.to_json())
 
     @property
     def plan_path(self) -> Path:
         """The file of the plan."""
         return self.root / PLAN_FILE
 
-    def read_plan(self) -> dict[str, Any] | Unusable | None:
+    def read_plan(self) -> PlanFile | Unusable | None:
         """What the last `run` asked for; None where nothing says so."""
         path = self.plan_path
         try:
-            document = json.loads(read_regular(path))
+            return PlanFile.from_json(read_regular(path))
         except FileNotFoundError:
             return None
         except OSError as error:
             return Unusable(path, reason_of(error), FileState.UNREADABLE)
+        except NewerFormat as error:
+            return Unusable(path, str(error), FileState.NEWER)
         except (ValueError, RecursionError) as error:
             return Unusable(path, str(error), FileState.DAMAGED)
-        version = document.get("format_version") if isinstance(document, dict) else None
-        if isinstance(version, int) and not isinstance(version, bool) and version > FORMAT_VERSION:
-            # Before anything else is looked at: a newer format may have any fields.
-            return Unusable(path, f"written by a newer version of haepo-bench (format {version})", FileState.NEWER)
-        if not isinstance(document, dict) or not isinstance(document.get("cells"), list):
-            return Unusable(path, "not a plan", FileState.DAMAGED)
-        return document
 
     def records(self) -> Iterator[tuple[Path, RunRecord | Unusable]]:
         """Every JSON file one folder below, reports apart, read as a run; in the order of their paths.
@@ -289,11 +284,6 @@ class Store:
                 if _is_cell(entry.name):
                     problems.append(Unusable(path, reason_of(error), FileState.UNREADABLE))
         return folders, problems
-
-
-def cell_folder(task: str, algorithm: str, settings_hash: str, code_hash: str) -> str:
-    """Name of the folder of a cell's runs inside the suite's folder."""
-    return f"{quote(task, safe='')}--{algorithm}--{settings_hash[:8]}-{code_hash[:8]}"
 
 
 def read_record(path: Path) -> RunRecord | Unusable | None:

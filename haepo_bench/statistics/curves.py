@@ -3,9 +3,29 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[Any]
+
+
+def random_once_diverged(
+    returns: ArrayLike, diverged: ArrayLike, random: ArrayLike, *, sampled: ArrayLike | None = None
+) -> Array:
+    """The rule for runs that diverged: from there on they count as the random policy.
+
+    Args:
+        returns: [...] at marks, or at the budget alone, or scores of such; NaN where undefined.
+        diverged: [...] bool, whether the run did, at some mark.
+        random: [...] the random policy's, NaN where nobody knows it.
+        sampled: [...] returns of the sampled policy where `returns` are another's. A run that diverged is evaluated no
+            more: these are undefined from then on.
+
+    Returns:
+        [...] returns.
+    """
+    returns = np.asarray(returns, dtype=float)
+    gone = np.asarray(diverged, dtype=bool) & np.isnan(returns if sampled is None else np.asarray(sampled, dtype=float))
+    return np.where(gone, random, returns)
 
 
 def area_under_curve(values: Array, marks: Array) -> Array:

@@ -8,19 +8,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from haepo_bench.results.claims import DeclaredClaims, declaration_hash
+from haepo_bench.results.identity import CellIdentity, cell_folder
 from haepo_bench.results.record import Information, References
-from haepo_bench.results.store import cell_folder
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One algorithm on one task, with the seeds asked for.
+class Cell(CellIdentity):
+    """A cell with all that it takes to run it, and the seeds asked for.
 
     Args:
-        task: task address, such as `gym/CartPole-v1`.
         time_limit: steps after which an episode is truncated; None where the task says it itself.
         options: what else the task is made with (`catalogue.task`).
-        algorithm: name in the suite, unique there.
         uses: catalogue name of the algorithm.
         overrides: hyper-parameters that the suite sets, as given to `AlgorithmDefinition.configure`.
         parameters: every hyper-parameter, resolved.
@@ -33,10 +31,8 @@ class Cell:
         code: what a run executes (`suite/identity.py`); `code_hash` is its hash.
     """
 
-    task: str
     time_limit: int | None
     options: dict[str, str]
-    algorithm: str
     uses: str
     overrides: dict[str, Any]
     parameters: dict[str, Any]
@@ -49,14 +45,12 @@ class Cell:
     information: Information
     notes: tuple[str, ...]
     settings: dict[str, Any]
-    settings_hash: str
     code: dict[str, str] = field(repr=False)
-    code_hash: str
 
     @property
     def folder(self) -> str:
         """Folder name of the cell's runs inside the suite's results folder."""
-        return cell_folder(self.task, self.algorithm, self.settings_hash, self.code_hash)
+        return cell_folder(self)
 
 
 @dataclass(frozen=True)

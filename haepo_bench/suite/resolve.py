@@ -42,12 +42,12 @@ def load_plan(suite: str | Path, sets: Sequence[str] = (), only: Sequence[str] =
     claims = resolver.claims({cell.algorithm: cell.uses for cell in cells})
     if resolver.problems:
         raise loaded.document.error(resolver.problems)
-    check_filters(only, [(cell.task, cell.algorithm) for cell in cells])
+    check_filters(only, [cell.key for cell in cells])
     return Plan(
         suite=loaded.suite.name,
         description=loaded.suite.description,
-        cells=tuple(cell for cell in cells if selected(cell.task, cell.algorithm, only)),
-        unselected=tuple(cell for cell in cells if not selected(cell.task, cell.algorithm, only)),
+        cells=tuple(cell for cell in cells if selected(*cell.key, only)),
+        unselected=tuple(cell for cell in cells if not selected(*cell.key, only)),
         execution=resolver.execution,
         claims=claims,
         source=loaded.text + "".join(f"\n# run with --set {assignment}" for assignment in sets),

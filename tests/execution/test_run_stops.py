@@ -254,9 +254,9 @@ def program(place: Workplace, *arguments: str) -> Outcome:
 
 def test_an_unreadable_result_outweighs_every_verdict() -> None:
     from haepo_bench.errors import ExitCode
-    from haepo_bench.regression.baseline import CellKey
     from haepo_bench.regression.check import CellVerdict
     from haepo_bench.regression.verdict import DEFAULT_RULE, Mark
+    from haepo_bench.results.identity import CellKey
 
     cells = (CellVerdict(CellKey("task", "algorithm"), Mark.WORSE),)
     assert Verdict("suite", DEFAULT_RULE, "", cells).exit_code == ExitCode.REGRESSION

@@ -82,6 +82,7 @@ EXCEPTIONS = {
     ("results", "haepo_bench.statistics.curves", "area_under_curve"),
     ("results", "haepo_bench.statistics.curves", "area_until"),
     ("results", "haepo_bench.statistics.curves", "last_defined"),
+    ("results", "haepo_bench.statistics.curves", "random_once_diverged"),
     ("results", "haepo_bench.statistics.curves", "value_at"),
 }
 

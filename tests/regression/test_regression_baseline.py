@@ -10,6 +10,7 @@ from cli_support import Outcome, run_here
 from synthetic_runs import MARKS, put, put_plan, record
 
 from haepo_bench.regression.baseline import load_baseline
+from haepo_bench.results.plan_file import PlanFile
 from haepo_bench.results.record import RunRecord
 from haepo_bench.results.store import Store
 
@@ -45,7 +46,7 @@ def results(root: Path, *cells: list[RunRecord]) -> Path:
     plan = put_plan(store, every, [])
     for planned, cell in zip(plan["cells"], cells, strict=True):
         planned["seeds"] = [run.seed for run in cell]
-    store.write_plan(plan)
+    store.write_plan(PlanFile.model_validate(plan))
     put(store, *every)
     return store.root
 

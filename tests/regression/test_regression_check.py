@@ -12,10 +12,10 @@ from scipy import stats
 from synthetic_runs import put, put_plan, record
 from test_regression_baseline import TASK, baseline, results, runs
 
-from haepo_bench.regression.baseline import CellKey
 from haepo_bench.regression.check import DEFAULT_RULE, CellVerdict, Explanation, Verdict
 from haepo_bench.regression.present import details
 from haepo_bench.regression.verdict import Mark
+from haepo_bench.results.identity import CellKey
 from haepo_bench.results.record import References, RunRecord
 from haepo_bench.results.store import Store
 

@@ -14,6 +14,7 @@ from synthetic_runs import folder_of, put, put_plan, record
 
 from haepo_bench.regression import baseline
 from haepo_bench.results import claims
+from haepo_bench.results.plan_file import PlanFile
 from haepo_bench.results.record import FORMAT_VERSION, RunRecord
 from haepo_bench.results.store import FileState, Store, Unusable, read_record
 
@@ -99,7 +100,10 @@ def test_a_newer_run_and_a_newer_plan_are_known_as_such_and_left_alone(tmp_path:
     assert isinstance(run, Unusable)
     assert isinstance(plan, Unusable)
     assert run.state is plan.state is FileState.NEWER
-    for write in (lambda: store.write(path.parent.name, record()), lambda: store.write_plan({"cells": []})):
+    for write in (
+        lambda: store.write(path.parent.name, record()),
+        lambda: store.write_plan(PlanFile(format_version=1, suite="made-up", cells=[])),
+    ):
         with pytest.raises(Exception, match=r"newer version(.|\n)*install that version"):
             write()
     assert json.loads(path.read_text()) == json.loads(store.plan_path.read_text()) == newer

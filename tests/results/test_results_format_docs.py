@@ -14,8 +14,8 @@ from haepo_bench.report.csv_files import more_csv
 from haepo_bench.report.document import ReportDocument
 from haepo_bench.results.columns import COLUMNS, COST_COLUMNS
 from haepo_bench.results.frames import MEASURES
+from haepo_bench.results.plan_file import PlanFile, PlannedCell
 from haepo_bench.results.record import Failure, Information, References, RunRecord
-from haepo_bench.results.selection import PlanDocument, PlannedCell
 
 DOCS = Path(__file__).parent.parent.parent / "docs" / "reference"
 TEXT = "".join((DOCS / name).read_text(encoding="utf-8") for name in ("results-format.md", "report-format.md"))
@@ -24,7 +24,7 @@ NAMED = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`\n]+)`", PROSE))))
 
 
 def test_every_field_of_the_record_and_the_plan_is_described() -> None:
-    for model in (RunRecord, References, Information, Failure, PlanDocument, PlannedCell):
+    for model in (RunRecord, References, Information, Failure, PlanFile, PlannedCell):
         assert set(model.model_fields) <= NAMED, model.__name__
 
 

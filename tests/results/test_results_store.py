@@ -8,6 +8,7 @@ import pytest
 from synthetic_runs import folder_of, put, record
 
 from haepo_bench.errors import UserError
+from haepo_bench.results.plan_file import PlanFile
 from haepo_bench.results.record import RunRecord
 from haepo_bench.results.store import FileState, Store, Unusable, read_record
 from haepo_bench.results.writing import write_atomically
@@ -109,8 +110,9 @@ def test_a_second_run_is_kept_out(tmp_path: Path) -> None:
 def test_plans(tmp_path: Path) -> None:
     store = Store(tmp_path)
     assert store.read_plan() is None
-    store.write_plan({"format_version": 1, "cells": []})
-    assert store.read_plan() == {"format_version": 1, "cells": []}
+    plan = PlanFile(format_version=1, suite="made-up", cells=[])
+    store.write_plan(plan)
+    assert store.read_plan() == plan
     for damage in ('{"cells"', "[]", '{"cells": 3}', "[" * 100_000):
         (tmp_path / "plan.json").write_text(damage)
         assert isinstance(store.read_plan(), Unusable)

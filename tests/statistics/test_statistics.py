@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from haepo_bench.statistics.curves import area_under_curve, area_until, last_defined, value_at
+from haepo_bench.statistics.curves import area_under_curve, area_until, last_defined, random_once_diverged, value_at
 from haepo_bench.statistics.intervals import mean_interval
 
 
@@ -40,6 +40,21 @@ def test_last_defined() -> None:
     values = np.array([[1.0, 2.0, np.nan], [np.nan, np.nan, np.nan], [3.0, np.nan, 4.0]])
     assert last_defined(values).tolist()[::2] == [2.0, 4.0]
     assert np.isnan(last_defined(values)[1])
+
+
+def test_a_run_that_diverged_is_random_from_there_on_and_gaps_of_others_stay() -> None:
+    nan = math.nan
+    returns = np.array([[1.0, nan, nan], [1.0, nan, 3.0]])
+    counted = random_once_diverged(returns, [[True], [False]], -2.0)
+    assert counted.tolist() == [[1.0, -2.0, -2.0], [1.0, pytest.approx(nan, nan_ok=True), 3.0]]
+    assert np.isnan(random_once_diverged(returns[0], True, nan)[1:]).all()
+
+
+def test_another_policys_returns_count_as_long_as_the_sampled_one_was_evaluated() -> None:
+    sampled, greedy = np.array([1.0, 2.0, math.nan]), np.array([4.0, math.nan, 5.0])
+    counted = random_once_diverged(greedy, True, 0.5, sampled=sampled)
+    assert counted[[0, 2]].tolist() == [4.0, 0.5]
+    assert math.isnan(counted[1])
 
 
 def test_values_at_a_common_time_are_those_of_the_last_mark_reached() -> None:
