@@ -1,4 +1,4 @@
-"""Imported runs into a results folder: all of them or none, and never over what lies there."""
+"""Imported runs into a results folder: all of them or none, and never over what is there."""
 
 import json
 from collections import defaultdict
@@ -62,7 +62,7 @@ def store_runs(
         dry: look only.
 
     Raises:
-        UserError: one of them lies there already with other numbers, the plan cannot be read, the folder not be
+        UserError: one of them is there already with other numbers, the plan cannot be read, the folder not be
             written. Nothing is stored then.
     """
     store = Store(root)
@@ -72,7 +72,7 @@ def store_runs(
     reason = plan.reason if isinstance(plan, Unusable) else _no_plan(plan) if plan is not None else ""
     if isinstance(plan, Unusable) or reason:
         path = str(store.root / PLAN_FILE)
-        raise UserError(f"cannot be read: {reason}", where=path, remedy="mend or move it, then import")
+        raise UserError(f"cannot be read: {reason}", where=path, remedy="fix or move it, then import")
     new = [record for record in records if not _lies_there(store, record)]
     document, replaced = _plan(plan, records, missing, description, source)
     if not dry:
@@ -86,7 +86,7 @@ def store_runs(
 
 
 def _no_plan(document: dict[str, Any]) -> str:
-    """Why a document is no plan; empty where it is one."""
+    """Why a document is not a plan; empty where it is one."""
     try:
         PlanDocument.model_validate(document)
     except ValidationError as error:
@@ -193,7 +193,7 @@ def _cells(records: Sequence[RunRecord], missing: Sequence[MissingRun]) -> list[
         if others:
             raise UserError(
                 f"{algorithm} on {task} has runs with different settings; nothing was imported",
-                remedy="give them different names: a name stands for one setting of an algorithm",
+                remedy="give them different names: a name means one setting of an algorithm",
             )
         seeds = absent.pop((task, algorithm), [])
         marks = sample.curve.get("env_steps") or [0]

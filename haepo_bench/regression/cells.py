@@ -106,7 +106,7 @@ def _numbers_of(run: Run) -> dict[str, Any]:
 
 
 def curves_of(runs: Sequence[Run], scale: ReturnScale) -> Array:
-    """[run, mark] returns; from the mark on at which a run diverged that of the random policy."""
+    """[run, point] returns; where a run has diverged, that of the random policy."""
     returns = np.array([run.curve["eval_return"] for run in runs], dtype=float)
     return np.where(np.isnan(returns), scale.zero, returns)
 
