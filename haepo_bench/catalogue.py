@@ -1,6 +1,6 @@
 """Names to algorithms, families and tasks, our own and those of installed plugins.
 
-Our own stand in the static tables below, so that listing them imports nothing heavy. Other people's come through the
+Our own are in the static tables below, so that listing them imports nothing heavy. Other people's come through the
 entry-point groups `haepo_bench.algorithms` (an `Objective` class or an `AlgorithmDefinition`) and `haepo_bench.tasks`
 (a callable that takes the part of the address after the family and returns a `Task`).
 """
@@ -36,8 +36,8 @@ class Listed(NamedTuple):
         target: `module:attribute`.
         origin: the distribution it comes from.
         options: keys of a suite's task entry that this family takes beside those that all take.
-        confidence: how sure it is that an algorithm is that of its source: high, medium or low; empty where nobody
-            said. `describe` says why.
+        confidence: how sure it is that an algorithm is that of its source: high, medium or low; empty where not
+            stated. `describe` says why.
     """
 
     name: str
@@ -56,19 +56,19 @@ ALGORITHMS = {
             "haepo-weighted",
             "objectives.haepo:HaepoWeighted",
             "low",
-            "HAEPO reading A: softmax weights times normalised returns",
+            "HAEPO variant A: softmax weights times normalised returns",
         ),
         (
             "haepo-listwise",
             "objectives.haepo:HaepoListwise",
             "low",
-            "HAEPO reading B: match the weights to the returns",
+            "HAEPO variant B: match the weights to the returns",
         ),
         (
             "haepo-ranking",
             "objectives.haepo:HaepoRanking",
             "low",
-            "HAEPO reading E: Plackett-Luce likelihood of the ranking",
+            "HAEPO variant E: Plackett-Luce likelihood of the ranking",
         ),
         (
             "reinforce",
@@ -201,7 +201,7 @@ TASKS = {
     for entry in (
         Listed(
             "bandit/10-arm",
-            "one pull an episode; also 1000-arm, deceptive, contextual, pi-squared",
+            "one pull per episode; also 1000-arm, deceptive, contextual, pi-squared",
             "haepo_bench.tasks.bandit.arms:make",
         ),
         Listed(
@@ -271,7 +271,7 @@ def list_wrappers() -> list[Listed]:
 
 
 def example_addresses() -> list[str]:
-    """Addresses of single tasks that somebody may have meant who wrote a part of one, such as `CartPole-v1`."""
+    """Addresses of single tasks that the author of a part of one may have meant, such as `CartPole-v1`."""
     from gymnasium import registry  # not needed to list families
 
     return [*_EXAMPLES, *(f"gym/{name}" for name in registry)]
@@ -423,7 +423,7 @@ def _unwrapped_task(address: str, time_limit: int | None, options: Mapping[str, 
             raise
         raise TaskError(
             f"the plugin that makes '{family}' tasks failed: {type(error).__name__}: {error}",
-            remedy=f"is '{variant}' a variant that it knows? If so, mend the plugin",
+            remedy=f"is '{variant}' a variant that it knows? If so, fix the plugin",
         ) from error
     return made
 
@@ -463,5 +463,5 @@ def _load(target: "str | EntryPoint") -> Any:
     except (Exception, SystemExit) as error:  # a plugin can fail in any way; its author needs to know which one and how
         raise UserError(
             f"the plugin '{target.name}' ({target.value}) cannot be imported: {type(error).__name__}: {error}",
-            remedy="mend or uninstall the package that provides it",
+            remedy="fix or uninstall the package that provides it",
         ) from error

@@ -28,7 +28,7 @@ class ExitCode(IntEnum):
 
 
 class UserError(Exception):
-    """Something that the user can mend.
+    """Something that the user can fix.
 
     Args:
         problem: what is wrong, one sentence.
@@ -153,7 +153,7 @@ def did_you_mean(
 
 
 def _near(name: str, names: Sequence[str]) -> list[str]:
-    """At most three names that somebody may have meant: in other case, without its family, abbreviated, misspelt."""
+    """At most three names that the user may have meant: in other case, without its family, abbreviated, misspelt."""
     key = _plain(name[:_LONGEST_NAME])
     plain = {candidate: _plain(candidate) for candidate in names}
     for alike in (

@@ -1,6 +1,6 @@
 """Opening files: regular ones only.
 
-A named pipe stops whoever opens it until somebody writes to it, a device may do anything, a folder holds no content.
+A named pipe stops its reader until another process writes to it, a device may do anything, a folder holds no content.
 Every file that the program reads passes through here (tests/results/test_files.py), and every one that it writes
 to in place.
 Symbolic links are followed. What cannot be opened raises OSError; FileNotFoundError only where there is nothing of that

@@ -71,7 +71,7 @@ def assert_no_regression(
 def _assert_no_regression(request: pytest.FixtureRequest) -> Callable[..., None]:
     """`haepo_bench.pytest_plugin.assert_no_regression` with paths that start at the root folder of the tests.
 
-    Runs lie in pytest's cache folder unless it is told another one: a second test run uses those that still hold.
+    Runs are in pytest's cache folder unless another one is named: a second test run uses those that still hold.
     """
     cache = request.config.cache if request.config.pluginmanager.hasplugin("cacheprovider") else None
     results = cache.mkdir("haepo-bench") if cache is not None else None

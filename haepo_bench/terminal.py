@@ -95,7 +95,7 @@ def prepare() -> None:
     for name in closed:
         # The lowest free descriptor is taken, which is the one that was closed.
         setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: PTH123, SIM115
-    # A terminal that cannot show a character is no reason to fail.
+    # A terminal that cannot show a character is not a reason to fail.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -93,7 +93,7 @@ def unquoted_csv_text(text: str) -> str:
 
 def _visible(before: str, character: str) -> str:
     code = ord(character)
-    # The last two of each plane are no characters.
+    # The last two of each plane are not characters.
     if character == "\n" or not (unicodedata.category(character) in _INVISIBLE or code & 0xFFFE == 0xFFFE):
         return character
     if character in _JOINERS and before > "\x7f":

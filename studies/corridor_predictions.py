@@ -1,4 +1,4 @@
-"""Do the corridors and HAEPO's readings behave as theory predicts?
+"""Do the corridors and HAEPO's variants behave as theory predicts?
 
     python studies/corridor_predictions.py [--batches N] [--out FILE.png]
 
@@ -135,7 +135,7 @@ def of_eight(p: float, horizon: int) -> float:
 
 
 def measured_straight(p: float, horizon: int, batches: int) -> tuple[float, float]:
-    """Mean effective sample size that the weighted reading reports of real batches, and its standard error."""
+    """Mean effective sample size that the weighted variant reports of real batches, and its standard error."""
     task = catalogue.task(f"corridor/{horizon}")
     assert isinstance(task, Tabular)
     right = (task.reward > 0).argmax(1)

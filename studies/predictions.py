@@ -1,4 +1,4 @@
-"""Does HAEPO's weighted reading do on `bandit/pi-squared` what theory predicts? Prediction against measurement.
+"""Does HAEPO's weighted variant do on `bandit/pi-squared` what theory predicts? Prediction against measurement.
 
     python studies/predictions.py [--seeds 5] [--updates 300] [--trajectories 4096] [--out FILE.png]
 

@@ -48,7 +48,7 @@ class Scripted(Algorithm):
                 if act == "raise":
                     raise ValueError(f"seed {seed} \\udcff is unwell\\nvery")
                 if act == "refuse":
-                    raise TaskError("the reward is no number", where="made/up", remedy="mend it")
+                    raise TaskError("the reward is not a number", where="made/up", remedy="fix it")
                 if act == "nan":
                     return recorder.diverged(seed, "the loss is nan")
                 if act == "hang":

@@ -15,10 +15,10 @@ FOOTNOTE = "reconstruction from the public abstract, not the authors' code"
 
 KINDS = {
     "haepo-weighted": Information(
-        told="returns", critic=False, discount=None, label="HAEPO (reading A, weighted)", footnote=FOOTNOTE
+        told="returns", critic=False, discount=None, label="HAEPO (variant A, weighted)", footnote=FOOTNOTE
     ),
     "haepo-listwise": Information(
-        told="returns", critic=False, discount=None, label="HAEPO (reading B, listwise)", footnote=FOOTNOTE
+        told="returns", critic=False, discount=None, label="HAEPO (variant B, listwise)", footnote=FOOTNOTE
     ),
     "reinforce": Information(told="returns", critic=False, discount=None, label="REINFORCE"),
     "grpo": Information(told="returns", critic=False, discount=None, label="GRPO"),

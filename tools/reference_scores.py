@@ -8,7 +8,7 @@ errors, and the solved return with its source. Ends with 1 where z lies beyond +
 that happens once in 150,000 tasks.
 
 The standard error is that of the mean, and no less than one episode's difference between random and solved, divided by
-the number of episodes: a reward too rare to be seen in so many episodes is no sign of a wrong reference.
+the number of episodes: a reward too rare to be seen in so many episodes is not a sign of a wrong reference.
 """
 
 import argparse

@@ -16,7 +16,7 @@ _HEAD = """# Algorithms
 
 What each algorithm computes, where that comes from, how sure that is, and who chose its defaults. This page is printed
 by `haepo-bench describe --all`; `haepo-bench describe NAME` prints the same of one. What they share, and what is known
-of HAEPO, stands in [methods](../explanation/methods.md).
+of HAEPO, is in [methods](../explanation/methods.md).
 
 Notation: trajectories k = 1..K of a group, steps t, R_k return; lp, behaviour, ref the log-probabilities of the taken
 action under the policy, the policy that collected the batch, and the reference policy; L_k = sum_t lp_kt, n_k steps;
@@ -28,26 +28,26 @@ _SHARED = """## Trainer settings
 
 Shared by all algorithms above but `ppo`, `ppo-batched` and `dpo-offline`, and chosen on `reinforce` alone
 ([how](../explanation/shared-configuration.md)); on language tasks others take their
-place. Which policy `reference` is by default, each algorithm says itself.
+place. Each algorithm states its own default of `reference`.
 """
 
 _LANGUAGE = """## On language tasks
 
-In place of the trainer settings, for all algorithms but `ppo`, which drives no such task
+In place of the trainer settings, for all algorithms but `ppo`, which does not support language tasks
 ([language](../how-to/language.md)).
-`ppo-batched` has the last two beside, and `vf_coef` 0.1; `qrpo` and `a2po` have `reference_episodes` 8 (responses of
+`ppo-batched` also has the last two, and `vf_coef` 0.1; `qrpo` and `a2po` have `reference_episodes` 8 (responses of
 the reference policy to each prompt); the expert of `calibrl` is the task's own response to each prompt, where it knows
 one; `dpo-offline` has no `completions`.
 """
 
 
 def facts(definition: "AlgorithmDefinition") -> list[tuple[str, str]]:
-    """What an algorithm is told and needs, and how sure its formula is: (name, value) rows."""
-    rows = [("confidence", definition.confidence or "nobody said")]
+    """What feedback an algorithm receives, what it needs, and how sure its formula is: (name, value) rows."""
+    rows = [("confidence", definition.confidence or "not stated")]
     information = _information(definition)
     if information is not None:
         rows += [
-            ("told", information.told or "unknown"),
+            ("feedback", information.told or "unknown"),
             ("critic", "yes" if information.critic else "no"),
             ("discount", "none" if information.discount is None else f"{information.discount}"),
         ]
@@ -70,7 +70,8 @@ def algorithms_page() -> str:
     definitions = [catalogue.algorithm(name) for name in catalogue.ALGORITHMS]
     shared, language = describe_fields(TrainerSettings), describe_fields(LanguageSegmentSettings)
     elsewhere = {d.name for d in shared}
-    parts = [_HEAD, _table(("name", "what it does", "told", "confidence"), map(_overview, definitions))]
+    first: dict[str, str] = {}  # text of a family to the algorithm that it is printed with
+    parts = [_HEAD, _table(("name", "what it does", "feedback", "confidence"), map(_overview, definitions))]
     for definition in definitions:
         native = isinstance(definition, NativeDefinition)
         offline = bool(definition.refuses(catalogue.task("bandit/10-arm")))  # it has those of language tasks alone
@@ -78,11 +79,19 @@ def algorithms_page() -> str:
         own = [parameter for parameter in definition.describe_parameters() if parameter.name not in hidden]
         parts += [
             f"## {definition.name}\n\n{definition.summary} (version {definition.version})\n",
-            f"```text\n{definition.description.strip()}\n```\n",
+            _description(definition, first.setdefault(definition.common, definition.name)),
             "".join(f"- {name}: {value}\n" for name, value in facts(definition)),
         ]
         parts += [_parameters(own)] if own else []
     return "\n".join([*parts, _SHARED, _parameters(shared), _LANGUAGE, _parameters(language)])
+
+
+def _description(definition: "AlgorithmDefinition", first: str) -> str:
+    """The text of an algorithm; what its family shares is printed with `first`, the first of the family."""
+    if not definition.common or first == definition.name:
+        return f"```text\n{definition.description.strip()}\n```\n"
+    own = definition.description.replace(definition.common, "").strip()
+    return f"```text\n{own}\n```\n\nWhat its family shares is described with [`{first}`](#{first}).\n"
 
 
 def _overview(definition: "AlgorithmDefinition") -> tuple[str, ...]:
@@ -116,7 +125,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _information(definition: "AlgorithmDefinition") -> "Information | None":
-    """What the algorithm is told with its default hyper-parameters, which can depend on the task."""
+    """What the algorithm receives and needs with its default hyper-parameters, which can depend on the task."""
     if definition.information is not None:
         return definition.information
     for address in ("bandit/10-arm", "gym/CartPole-v1", "gym/Pendulum-v1", "random-walk/20", "lm/arithmetic"):

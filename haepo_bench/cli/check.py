@@ -34,7 +34,7 @@ def check(
             "--max-slowdown",
             min=0.01,
             metavar="RATIO",
-            help="Also judge the training cost: accept so many times the baseline's, each relative to a reference job.",
+            help="Also judge the training cost: accept RATIO times the baseline's, each relative to a reference job.",
         ),
     ] = None,
     form: FormatOption = VerdictFormat.text,

@@ -20,8 +20,8 @@ class CompareFormat(StrEnum):
 
 
 def compare(
-    a: Annotated[Path, typer.Argument(metavar="A", help="A results folder: what was.", show_default=False)],
-    b: Annotated[Path, typer.Argument(metavar="B", help="Another: what is.", show_default=False)],
+    a: Annotated[Path, typer.Argument(metavar="A", help="A results folder: before.", show_default=False)],
+    b: Annotated[Path, typer.Argument(metavar="B", help="Another: after.", show_default=False)],
     form: Annotated[
         CompareFormat, typer.Option("--format", help="md fits a pull request; html shows curves and is a file.")
     ] = CompareFormat.text,
@@ -29,7 +29,7 @@ def compare(
         Path | None, typer.Option(help="File to write to; ./compare.html for html, standard output for the others.")
     ] = None,
 ) -> None:
-    """Two results folders side by side: another commit, another setting. Differences are B less A."""
+    """Compare two results folders: another commit, another setting. Differences are B minus A."""
     from haepo_bench.cli.omissions import conclude
     from haepo_bench.compare.build import compare_results
     from haepo_bench.compare.files import HTML_FILE, render

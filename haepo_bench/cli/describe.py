@@ -62,12 +62,12 @@ def describe(
 
 
 def _describe_family(name: str) -> None:
-    echo(f"{name}: a family; in a suite it stands for\n")
+    echo(f"{name}: a family; in a suite it means\n")
     summaries = {entry.name: entry.summary for entry in catalogue.list_algorithms()}
     echo(columns((member, summaries[member]) for member in catalogue.FAMILIES[name]))
     others = [other for other in summaries if other.startswith(f"{name}-") and other not in catalogue.FAMILIES[name]]
     if others:
-        echo("\nfurther readings, by their own names\n")
+        echo("\nfurther variants, by their own names\n")
         echo(columns((other, summaries[other]) for other in others))
     echo("\nhaepo-bench describe has the hyper-parameters of each")
 
@@ -112,7 +112,7 @@ def _space(space: "spaces.Box | spaces.Discrete") -> str:
 
 def _environment_rows(task: "Task") -> list[tuple[str, str]]:
     return [
-        ("horizon", f"{many(task.horizon, 'step')} an episode at most"),
+        ("horizon", f"{many(task.horizon, 'step')} per episode at most"),
         ("observations", _space(task.observation_space)),
         ("actions", _space(task.action_space)),
         ("coverage", f"counted over {many(task.states, 'state')}" if task.states else "not counted"),
@@ -124,10 +124,10 @@ def _language_rows(task: "LanguageTask") -> list[tuple[str, str]]:
     prompt = task.train[0].prompt
     return [
         ("model", task.model),
-        ("horizon", f"{many(task.horizon, 'new token')} a response at most"),
+        ("horizon", f"{many(task.horizon, 'new token')} per response at most"),
         ("prompts", f"{len(task.train):,} to train on, {len(task.held_out):,} held out"),
         ("for example", repr(prompt if len(prompt) <= 200 else f"{prompt[:197]}...")),
-        ("training pays", "the gold reward" if task.gold_is_reward else "another reward than the gold one"),
+        ("training reward", "the gold reward" if task.gold_is_reward else "not the gold reward"),
         (
             "fine-tuning",
             many(len(task.demonstrations), "demonstration") if task.demonstrations else "none",

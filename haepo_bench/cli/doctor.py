@@ -49,7 +49,7 @@ def doctor(
 
 
 def _packages() -> Iterator[Finding]:
-    """Required packages one a line, an extra's in one line, then what else there is to try."""
+    """Required packages, one per line, an extra's in one line, then what else there is to try."""
     from haepo_bench.cli.installation import Group
 
     groups = installation.groups()

@@ -27,7 +27,7 @@ def export(
     out: Annotated[Path | None, typer.Option(help="Folder for the two tables; RESULTS/export where left out.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace tables that are there.")] = False,
 ) -> None:
-    """Two tidy tables of the runs in RESULTS: runs (a row a run) and curves (a row a run and mark)."""
+    """Write two tidy tables of the runs in RESULTS: one row per run, and one row per run and evaluation point."""
     from haepo_bench.cli.omissions import conclude, name_omissions
     from haepo_bench.exchange.export import EXPORT_FOLDER
     from haepo_bench.exchange.export import export as write_tables
@@ -35,7 +35,7 @@ def export(
     from haepo_bench.text import plain
 
     done = write_tables(results, form.value, out if out is not None else results / EXPORT_FOLDER, force=force)
-    for file, rows, what in zip(done.files, done.rows, ("runs", "marks"), strict=True):
+    for file, rows, what in zip(done.files, done.rows, ("runs", "evaluation points"), strict=True):
         echo(f"wrote {file} ({rows:,} {what})")
     name_omissions(done.selections)
     named = [(plain(selection.name), file) for selection in done.selections for file in damaged_files(selection)]

@@ -39,7 +39,7 @@ def fault_of_the_machine(error: BaseException) -> UserError | None:
 
 
 def _while_loading(error: BaseException) -> bool:
-    """Whether the body of somebody else's module failed, which runs while the module is imported."""
+    """Whether the body of another library's module failed, which runs while the module is imported."""
     codes = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)]
     ours = [i for i, code in enumerate(codes) if code.co_filename.startswith(_PACKAGE)]
     return bool(ours) and any(code.co_name == "<module>" for code in codes[ours[-1] + 1 :])

@@ -25,9 +25,9 @@ from haepo_bench.terminal import echo
 def gate(
     suite: SuiteArgument,
     baseline: BaselineOption,
-    results: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder under which the suite's results folder lies.")
-    ] = Path("results/gate"),
+    results: Annotated[Path, typer.Option(metavar="DIR", help="Parent folder of the suite's results folder.")] = Path(
+        "results/gate"
+    ),
     seeds: Annotated[
         int, typer.Option(min=2, max=10_000, metavar="N", help="Fresh seeds of each cell that is not identical.")
     ] = 10,
@@ -35,7 +35,7 @@ def gate(
     min_effect: MinEffectOption = 0.10,
     require: RequireOption = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, max=1024, metavar="N", help="Worker processes; without it as the suite says.")
+        int | None, typer.Option(min=1, max=1024, metavar="N", help="Worker processes; the suite's number if left out.")
     ] = None,
     form: FormatOption = VerdictFormat.text,
     write: WriteOption = None,

@@ -16,28 +16,32 @@ def import_(
         list[Path],
         typer.Argument(
             metavar="PATH...",
-            help="A mapping file (.yaml), or files and folders that say what they are.",
+            help="A mapping file (.yaml), or files and folders of a known format.",
             show_default=False,
         ),
     ],
     results: Annotated[Path, typer.Option(help="Folder of all results; runs go to RESULTS/SUITE.")] = Path("results"),
     suite: Annotated[str | None, typer.Option(help="Name of the suite.")] = None,
-    task: Annotated[str | None, typer.Option(help="The task's address, where the files do not say it.")] = None,
-    algorithm: Annotated[str | None, typer.Option(help="The algorithm's name, where the files do not say it.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="The seed, where neither files nor paths say it.")] = None,
-    budget: Annotated[int | None, typer.Option(min=1, help="Env steps a run; where all runs end if left out.")] = None,
-    every: Annotated[int | None, typer.Option(min=1, help="Env steps between marks.")] = None,
+    task: Annotated[str | None, typer.Option(help="The task's address, where the files do not state it.")] = None,
+    algorithm: Annotated[
+        str | None, typer.Option(help="The algorithm's name, where the files do not state it.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="The seed, where neither files nor paths state it.")] = None,
+    budget: Annotated[
+        int | None, typer.Option(min=1, help="Env steps per run; the end of all runs if left out.")
+    ] = None,
+    every: Annotated[int | None, typer.Option(min=1, help="Env steps between evaluation points.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be imported; write nothing.")] = False,
     # Names and values of the following are those of `haepo_bench.exchange.mapping.Settings`, which checks them.
     form: Annotated[
         str | None,
-        typer.Option("--format", metavar="FORMAT", help="Their format, such as csv.", rich_help_panel=_PANEL),
+        typer.Option("--format", metavar="FORMAT", help="Format of the files, such as csv.", rich_help_panel=_PANEL),
     ] = None,
     column: Annotated[
         list[str] | None,
         typer.Option(
             metavar="OURS=THEIRS",
-            help="What they call one of our columns, such as return=mean_return; repeatable.",
+            help="Their name for one of our columns, such as return=mean_return; repeatable.",
             rich_help_panel=_PANEL,
         ),
     ] = None,
@@ -48,10 +52,10 @@ def import_(
         ),
     ] = None,
     step_size: Annotated[
-        float | None, typer.Option(help="Env steps that one of their steps stands for.", rich_help_panel=_PANEL)
+        float | None, typer.Option(help="Env steps per step of the files.", rich_help_panel=_PANEL)
     ] = None,
     window: Annotated[
-        int | None, typer.Option(help="Logged returns that a return is the mean of.", rich_help_panel=_PANEL)
+        int | None, typer.Option(help="Number of logged returns that a return is the mean of.", rich_help_panel=_PANEL)
     ] = None,
     policy: Annotated[
         str | None,
@@ -88,7 +92,7 @@ def import_(
         ),
     ] = None,
 ) -> None:
-    """Makes runs of a suite from other people's curves, or from tables that `export` wrote."""
+    """Import curves from elsewhere, or tables that `export` wrote, as runs of a suite."""
     from haepo_bench.exchange.event_files import CUT_OFF
     from haepo_bench.exchange.importing import Said, import_runs
     from haepo_bench.exchange.series import ALGORITHM_IN_FILE

@@ -15,7 +15,7 @@ STARTER = """\
 #
 #   haepo-bench validate FILE     what would run; nothing is trained
 #   haepo-bench run FILE          trains; run it again and it does only what is missing
-#   haepo-bench report            tables and learning curves of what lies in ./results
+#   haepo-bench report            tables and learning curves of what is in ./results
 
 name: NAME
 description: my first comparison
@@ -32,7 +32,7 @@ tasks:                            # haepo-bench list tasks
   # - {id: gym/Pendulum-v1, time_limit: 100}     # cut episodes off earlier than the environment does
 
 algorithms:                       # haepo-bench list algorithms; hyper-parameters: haepo-bench describe NAME
-  - haepo                         # a family: stands for its readings haepo-weighted and haepo-listwise
+  - haepo                         # a family: means its variants haepo-weighted and haepo-listwise
   - reinforce
   - {use: grpo, name: grpo-wide, params: {trajectories: 32}}
   # - use: ppo

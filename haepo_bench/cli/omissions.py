@@ -15,7 +15,7 @@ _NAMED = 20
 
 
 def name_omissions(selections: Iterable["Selection"], *, label: str = "") -> None:
-    """Runs without a result as a number, files that are no good and folders left out by name.
+    """Runs without a result as a number, unusable files and folders left out by name.
 
     What could not be read is not among them: `conclude` names it.
 

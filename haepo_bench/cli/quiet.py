@@ -1,4 +1,4 @@
-"""What other libraries warn of is no news on a terminal: runs keep it in their logs."""
+"""Other libraries' warnings stay off the terminal: runs keep them in their logs."""
 
 import logging
 import sys

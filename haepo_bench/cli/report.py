@@ -34,7 +34,7 @@ def report(
         ReportFormat, typer.Option("--format", help="All but html are printed on standard output.")
     ] = ReportFormat.html,
 ) -> None:
-    """Tables and learning curves of the runs that lie in RESULTS."""
+    """Write tables and learning curves of the runs in RESULTS."""
     from haepo_bench.cli.omissions import conclude
     from haepo_bench.report.files import render, write_report
     from haepo_bench.report.numbers.build import build_report

@@ -14,11 +14,11 @@ from haepo_bench.wording import many
 
 def run(
     suite: SuiteArgument,
-    results: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder under which the suite's results folder lies.")
-    ] = Path("results"),
+    results: Annotated[Path, typer.Option(metavar="DIR", help="Parent folder of the suite's results folder.")] = Path(
+        "results"
+    ),
     workers: Annotated[
-        int | None, typer.Option(min=1, max=1024, metavar="N", help="Worker processes; without it as the suite says.")
+        int | None, typer.Option(min=1, max=1024, metavar="N", help="Worker processes; the suite's number if left out.")
     ] = None,
     sets: SetOption = None,
     only: OnlyOption = None,

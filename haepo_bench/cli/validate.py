@@ -31,7 +31,7 @@ def validate(suite: SuiteArgument, sets: SetOption = None, only: OnlyOption = No
     echo(f"\n{many(len(plan.cells), 'cell')}, {many(plan.runs, 'run')}, {many(steps, 'training step')} in all")
     workers = many(execution.workers, "worker")
     timeout = duration(execution.timeout_seconds)
-    echo(paragraph(f"{workers}, timeout {timeout} a job, device {execution.device}: {execution.device_reason}"))
+    echo(paragraph(f"{workers}, timeout {timeout} per job, device {execution.device}: {execution.device_reason}"))
     echo(f"\nvalid; next: haepo-bench run {suite}")
 
 

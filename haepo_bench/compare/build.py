@@ -49,7 +49,7 @@ class _Side(NamedTuple):
 
 
 def compare_results(a: Path, b: Path) -> CompareDocument:
-    """Compares what lies in two folders, each a suite's or a folder of such.
+    """Compares what is in two folders, each a suite's or a folder of such.
 
     Suites go together by name; where each side has just one, these two, whatever they are called.
 
@@ -253,7 +253,7 @@ def _warnings(a: _Side, b: _Side, scored: bool) -> list[str]:
         if marks[0][-1] != marks[1][-1]:
             warnings.append(f"the budgets differ: {marks[0][-1]:,.0f} and {marks[1][-1]:,.0f} env steps")
         elif not np.array_equal(marks[0], marks[1]):
-            warnings.append("the marks differ, and with them what an area rests on")
+            warnings.append("the evaluation points differ, and so do the intervals that an area averages")
     versions = [sample.settings.get("task", {}) if sample else {} for sample in samples]
     known = [version.get("version") if isinstance(version, dict) else None for version in versions]
     if None not in known and known[0] != known[1]:

@@ -101,7 +101,7 @@ def value(number: float | None, places: int) -> str:
 
 
 def difference(measure: MeasureComparison, places: int) -> str:
-    """B less A with its interval."""
+    """B minus A with its interval."""
     if measure.outcome == "identical":
         return "0 (identical)"
     if measure.difference is None:
@@ -144,12 +144,12 @@ def source_lines(document: CompareDocument) -> list[str]:
 def method_lines(document: CompareDocument) -> list[str]:
     """How the numbers are to be read."""
     machine = (
-        "Both sides ran on the same kind of machine, but nobody knows what else ran there"
+        "Both sides ran on the same kind of machine, but its other load is unknown"
         if document.same_machine
         else "The sides ran on different or unknown machines"
     )
     return [
-        "Differences are B less A: above zero, B is better. Brackets: 95 % skewness-corrected t interval.",
+        "Differences are B minus A: above zero, B is better. Brackets: 95 % skewness-corrected t interval.",
         f"p: two-sided unpaired permutation test of the means, Holm-adjusted for the {document.tests} tests of this "
         f"comparison; better and worse mean p < {document.alpha:g}.",
         f"Detectable: the true difference at the budget that would show with power {document.power:g} at the spread "

@@ -87,7 +87,7 @@ def to_text(document: CompareDocument, *, width: int) -> str:
     """Tables as wide as a terminal.
 
     Args:
-        width: characters a line.
+        width: characters per line.
     """
     from rich import box
     from rich.console import Console

@@ -1,4 +1,4 @@
-"""Curves brought to common marks. Pure functions on arrays."""
+"""Curves brought to shared evaluation points. Pure functions on arrays."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,13 +10,13 @@ Array = NDArray[Any]
 
 
 def regular_marks(every: int, budget: int) -> Array:
-    """-> [mark]: 0, every, 2 every, ..., budget."""
+    """-> [point]: 0, every, 2 every, ..., budget."""
     marks = np.arange(0, budget, every, dtype=float)
     return np.append(marks, float(budget))
 
 
 def shared_marks(steps: Sequence[Array], budget: int) -> Array | None:
-    """steps: one [value] a run -> [mark]: the steps at which all runs have a value, and 0 and the budget; None where
+    """steps: one [value] per run -> [point]: the steps at which all runs have a value, and 0 and the budget; None where
     they differ.
     """
     first = steps[0]
@@ -27,7 +27,7 @@ def shared_marks(steps: Sequence[Array], budget: int) -> Array | None:
 
 
 def at_marks(steps: Array, values: Array, marks: Array) -> Array:
-    """steps: [value] increasing, values: [value], marks: [mark] -> [mark]: the last value at or before each mark.
+    """steps: [value] increasing, values: [value], marks: [point] -> [point]: the last value at or before each.
 
     A curve is a step function: a value holds until the next one. NaN before the first value.
     """

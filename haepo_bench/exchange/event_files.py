@@ -174,7 +174,7 @@ def _read(path: Path) -> _File:
                 )
             )
     except Exception as error:  # the loader has no error of its own for a file that is none
-        raise UserError(f"is no event file: {type(error).__name__}: {error}", where=str(path)) from None
+        raise UserError(f"is not an event file: {type(error).__name__}: {error}", where=str(path)) from None
     times = [event.seconds for event in events if event.scalars] or [event.seconds for event in events] or [0.0]
     tags: dict[str, int] = {}
     for read in events:

@@ -10,7 +10,7 @@ from haepo_bench.errors import UserError
 from haepo_bench.exchange.bounded import gunzip
 from haepo_bench.files import open_regular, read_regular, reason_of
 
-#: Larger files are no learning curves: reading one into memory helps nobody.
+#: Larger files are not learning curves: reading one into memory helps nobody.
 MAX_BYTES = 2 * 1024**3
 _GZIP = b"\x1f\x8b"
 

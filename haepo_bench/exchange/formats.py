@@ -1,4 +1,4 @@
-"""Which format a file has, how it is read, and what its columns are called where nobody says."""
+"""Which format a file has, how it is read, and the default names of its columns."""
 
 import re
 from collections.abc import Mapping

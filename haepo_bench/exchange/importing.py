@@ -27,7 +27,7 @@ class Said:
     """What the command line says in place of a mapping file; None where it says nothing.
 
     Args:
-        settings: how files are read, by the names of `Settings`; without those that nothing is said of.
+        settings: how files are read, by the names of `Settings`; without those that are not set.
     """
 
     suite: str | None = None
@@ -60,7 +60,7 @@ def import_runs(paths: Sequence[Path], said: Said, results: Path, *, dry: bool =
     if mappings and (len(paths) > 1 or said.options):
         other = said.options[0] if said.options else "another path"
         raise UserError(
-            f"a mapping file says it all: it cannot go together with {other}",
+            f"a mapping file has all settings: it cannot be combined with {other}",
             where=str(mappings[0]),
             remedy="import them one after the other, or write it into the mapping file",
         )
@@ -132,7 +132,7 @@ def _recognised(paths: Sequence[Path], said: Said) -> tuple[list[Path], list[Fou
             raise UserError(
                 "cannot tell what kind of file this is",
                 where=str(path),
-                remedy="say --format, or write a mapping file that says it (docs/how-to/import.md)",
+                remedy="say --format, or write a mapping file that does (docs/how-to/import.md)",
             )
         kinds = sorted({form for _, form in formats if form})
         if len(kinds) > 1:
@@ -330,7 +330,7 @@ def _refuse_duplicates(records: Sequence[RunRecord]) -> None:
         key = (record.task, record.algorithm, record.seed)
         if key in first:
             raise UserError(
-                f"{record.algorithm} on {record.task}, seed {record.seed} stands there twice",
+                f"{record.algorithm} on {record.task}, seed {record.seed} is there twice",
                 where=record.suite,
                 remedy="a seed counts once: leave one out, or name another --suite",
             )

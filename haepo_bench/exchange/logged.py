@@ -52,7 +52,7 @@ def join(parts: Sequence[Logged]) -> Logged:
     """One run of its parts, each a file's; where steps go back within a file, another part begins.
 
     Raises:
-        UserError: steps go back, and nobody said that the run was resumed; or all of it would be forgotten.
+        UserError: steps go back, and the run is not declared as resumed; or all of it would be forgotten.
     """
     if len(parts) > 1:
         parts = sorted(parts, key=lambda part: (str(part.facts.get("started", "")), _natural(part)))

@@ -78,7 +78,7 @@ def read_metrics(paths: Sequence[Path]) -> Rows:
                 own.append(Point(step, int(cells[0]) / 1000, float(cells[1])))
             except (ValueError, IndexError, OverflowError):
                 raise UserError(
-                    "is no line of a metric file",
+                    "is not a line of a metric file",
                     where=f"{path}:{number}",
                     remedy="MLflow writes milliseconds, value and step",
                 ) from None

@@ -78,15 +78,17 @@ class ReferenceOptions(_Section):
 class TaskOptions(_Section):
     """One task: what all runs on it share."""
 
-    budget: Steps | None = Field(default=None, description="env steps a run; the mapping's budget where left out")
-    every: Steps | None = Field(default=None, description="env steps between marks; the mapping's where left out")
+    budget: Steps | None = Field(default=None, description="env steps per run; the mapping's budget where left out")
+    every: Steps | None = Field(
+        default=None, description="env steps between evaluation points; the mapping's where left out"
+    )
     references: ReferenceOptions | None = Field(
         default=None, description="random and solved returns; without them there are returns and no score"
     )
 
 
 class InformationOptions(_Section):
-    """What the algorithm was told and needs."""
+    """What feedback the algorithm received, and what it needs."""
 
     told: Literal["per-step rewards", "returns", "oracle preferences"] = Field(description="what it learns from")
     critic: bool = Field(description="whether it learns a value function")
@@ -100,7 +102,7 @@ class AlgorithmOptions(_Section):
         default=None, description="name in the catalogue of the algorithm that this is, such as ppo; else its own name"
     )
     label: str | None = Field(default=None, min_length=1, max_length=200, description="how tables name its kind")
-    information: InformationOptions | None = Field(default=None, description="shown beside every result")
+    information: InformationOptions | None = Field(default=None, description="shown next to every result")
     parameters: dict[str, Any] = Field(default={}, description="hyper-parameters, as they should be recorded")
     code: str = Field(default="", max_length=200, description="what made the runs, such as a commit or a version")
     notes: Annotated[tuple[str, ...], Strict(False)] = Field(
@@ -119,7 +121,7 @@ class Settings(_Section):
         default={}, description="algorithms and tasks as files or paths call them to the names that they get here"
     )
     step_size: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
-        default=1.0, description="env steps that one unit of the file's steps stands for"
+        default=1.0, description="env steps per unit of the file's steps"
     )
     window: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
         default=None, description="logged returns that a return is the mean of; 100 for monitor files where left out"
@@ -129,8 +131,8 @@ class Settings(_Section):
     )
     start: Literal["random", "first", "error"] = Field(
         default="random",
-        description="return at marks before the first value: the random reference (else the first value), the first "
-        "value, or none: an error",
+        description="return at evaluation points before the first value: the random reference (else the first "
+        "value), the first value, or none: an error",
     )
     short: Literal["interrupted", "hold", "error"] = Field(
         default="interrupted",
@@ -183,9 +185,10 @@ class Mapping(_Section):
 
     suite: Name = Field(description="name of the suite, and of its folder in the results")
     description: str = Field(default="", max_length=10_000, description="what the runs are")
-    budget: Steps | None = Field(default=None, description="env steps a run; where its runs end if they all do there")
+    budget: Steps | None = Field(default=None, description="env steps per run; where its runs end if they all do there")
     every: Steps | None = Field(
-        default=None, description="env steps between marks; the files' own steps if all runs share them, else budget/20"
+        default=None,
+        description="env steps between evaluation points; the files' own steps if all runs share them, else budget/20",
     )
     tasks: dict[TaskId, TaskOptions] = Field(default={}, description="task address to what its runs share")
     algorithms: dict[Name, AlgorithmOptions] = Field(default={}, description="name to what its runs share")
@@ -213,7 +216,7 @@ def load_mapping(path: Path) -> LoadedMapping:
     """Reads and validates a mapping file.
 
     Raises:
-        UserError: it cannot be read, or is no mapping; every problem with its line.
+        UserError: it cannot be read, or is not a mapping; every problem with its line.
     """
     text, label = read_text(path, kind=KIND), path.name
     document = parse(text, label, lambda line: f"{label}:{line}", kind=KIND, remedy=REMEDY)

@@ -58,7 +58,7 @@ def number(value: Any, where: str, column: str, decimal: str | None = None) -> f
         return float(plain_numeral(value, decimal) if decimal is not None and isinstance(value, str) else value)
     except (TypeError, ValueError):
         raise UserError(
-            f"'{str(value)[:40]}' in the column '{column}' is no number", where=where, remedy=_remedy(value, decimal)
+            f"'{str(value)[:40]}' in the column '{column}' is not a number", where=where, remedy=_remedy(value, decimal)
         ) from None
     except OverflowError:
         return math.inf

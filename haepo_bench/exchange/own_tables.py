@@ -75,7 +75,7 @@ def read_own(path: Path, suite: str | None) -> tuple[list[RunRecord], list[Missi
         try:
             records.append(_record(row, key, blocks.get(key, {}), suite or key[0], provenance, place))
         except (ValidationError, ValueError, KeyError, TypeError) as error:
-            raise UserError(f"is no run as exported: {_first_line(error)}", where=place, remedy=_REMEDY) from None
+            raise UserError(f"is not a run as exported: {_first_line(error)}", where=place, remedy=_REMEDY) from None
     return records, missing
 
 
@@ -109,7 +109,7 @@ def _read(path: Path) -> Rows:
             remedy="pip install 'haepo-bench[parquet]'",
         ) from None
     except (OSError, ValueError) as error:
-        raise UserError(f"is no Parquet file: {' '.join(str(error).split())[:200]}", where=str(path)) from None
+        raise UserError(f"is not a Parquet file: {' '.join(str(error).split())[:200]}", where=str(path)) from None
     columns = {name: [None if pd.isna(value) else value for value in frame[name]] for name in frame.columns}
     return Rows(columns, [f"{path}: row {i}" for i in range(len(frame))])
 
@@ -204,7 +204,7 @@ def _missing(row: Mapping[str, Any], key: _Key, suite: str, place: str) -> Missi
     try:
         information = Information.model_validate(_information(row, place))
     except ValidationError as error:
-        raise UserError(f"is no run as exported: {_first_line(error)}", where=place, remedy=_REMEDY) from None
+        raise UserError(f"is not a run as exported: {_first_line(error)}", where=place, remedy=_REMEDY) from None
     _, task, algorithm, seed = key
     cell = CellIdentity(task, algorithm, _text(row, "settings_hash"), _code_hash(row))
     return MissingRun(suite, cell, seed, _text(row, "uses") or algorithm, information)

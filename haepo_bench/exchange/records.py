@@ -1,4 +1,4 @@
-"""From curves as they were logged to run records on common marks."""
+"""From curves as they were logged to run records at shared evaluation points."""
 
 import hashlib
 from collections.abc import Mapping as AnyMapping
@@ -37,8 +37,9 @@ class TaskMarks(NamedTuple):
     """What all runs on a task share.
 
     Args:
-        marks: [mark] env steps from 0 to the budget.
-        every: as said, else as found: env steps between marks, or the marks themselves where they are irregular.
+        marks: [point] env steps from 0 to the budget.
+        every: as said, else as found: env steps between evaluation points, or the points themselves where they are
+            irregular.
     """
 
     marks: Array
@@ -49,7 +50,8 @@ def task_marks(task: str, runs: Sequence[Series], mapping: Mapping) -> TaskMarks
     """Marks for all runs on a task.
 
     Raises:
-        UserError: nobody says the budget and the runs end at different steps, or there would be too many marks.
+        UserError: no budget is stated and the runs end at different steps, or there would be too many evaluation
+        points.
     """
     options = mapping.tasks.get(task, TaskOptions())
     budget = options.budget or mapping.budget or _common_end(task, runs)
@@ -61,7 +63,7 @@ def task_marks(task: str, runs: Sequence[Series], mapping: Mapping) -> TaskMarks
         every = max(1, budget // DEFAULT_MARKS)
     if budget // every > MAX_MARKS:
         raise UserError(
-            f"marks every {every:,} of {budget:,} env steps make more than {MAX_MARKS:,}",
+            f"evaluation points every {every:,} of {budget:,} env steps make more than {MAX_MARKS:,}",
             where=f"tasks.{task}",
             remedy="choose a larger `every`",
         )
@@ -222,7 +224,7 @@ def _information(label: str, options: AlgorithmOptions) -> Information:
 
 
 def _curve(run: Series, marks: Array, references: References | None) -> tuple[dict[str, list[Number]], bool]:
-    """Named columns on the marks, and whether the run broke before the budget."""
+    """Named columns at the evaluation points, and whether the run broke before the budget."""
     source = run.found.source
     returns = at_marks(run.steps, run.returns, marks)
     early = np.isnan(returns)
@@ -291,7 +293,7 @@ def _notes(run: Series, options: AlgorithmOptions, references: References | None
         notes.append("returns are those of the greedy policy")
     if not len(run.steps) or run.steps[0] > 0:
         filled = "the random reference" if source.start == "random" and references else "the first value"
-        notes.append(f"marks before the first logged value hold {filled}")
+        notes.append(f"evaluation points before the first logged value hold {filled}")
     if source.step_size != 1:
         notes.append(f"one logged step counts as {source.step_size:g} env steps")
     if source.repeated and source.repeated != "error":

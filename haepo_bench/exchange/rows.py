@@ -1,4 +1,4 @@
-"""What a file of somebody else's holds, as rows: CSV, JSON lines and the trainer state of Hugging Face's trainers."""
+"""The content of a file from elsewhere, as rows: CSV, JSON lines and the trainer state of Hugging Face's trainers."""
 
 import csv
 import io
@@ -124,7 +124,7 @@ def _check_header(names: list[str], where: str) -> None:
 
 
 def read_json_lines(content: bytes, where: str) -> Rows:
-    """One JSON object a line, as W&B exports and many loggers write them; or a file that is one list of objects.
+    """One JSON object per line, as W&B exports and many loggers write them; or a file that is one list of objects.
 
     Raises:
         UserError: empty, not JSON, or something else than objects.
@@ -147,7 +147,7 @@ def read_trainer_state(content: bytes, where: str) -> Rows:
     document = _loaded(decode(content, where), where)
     history = document.get("log_history") if isinstance(document, dict) else None
     if history is None:
-        raise UserError("is no trainer state: it has no log_history", where=where, remedy="name its format")
+        raise UserError("is not a trainer state: it has no log_history", where=where, remedy="name its format")
     return objects(history, [], where)
 
 
@@ -160,7 +160,7 @@ def objects(entries: Any, places: list[str], where: str) -> Rows:
     clashes: dict[str, str] = {}
     for entry, place in zip(entries, places, strict=True):
         if not isinstance(entry, dict):
-            raise UserError("is no JSON object", where=place, remedy="one object a row, such as {'step': 1, ...}")
+            raise UserError("is not a JSON object", where=place, remedy="one object per row, such as {'step': 1, ...}")
         row: dict[str, Any] = {}
         for name, value in _flat(entry):
             if value is _CLASH or (None not in (value, row.get(name)) and row[name] != value):
@@ -198,5 +198,5 @@ def _loaded(text: str, where: str) -> Any:
         return json.loads(text, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
         raise UserError(
-            f"is not JSON, perhaps cut off: {error}", where=where, remedy="mend the line, or leave it out"
+            f"is not JSON, perhaps cut off: {error}", where=where, remedy="fix the line, or leave it out"
         ) from None

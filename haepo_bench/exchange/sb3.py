@@ -41,7 +41,7 @@ class _Episode(NamedTuple):
 
 
 def read_monitor(files: Sequence[tuple[bytes, str]]) -> Rows:
-    """Monitor files of one run, one for each of its environments, as one row an episode in the order of their ends.
+    """Monitor files of one run, one for each of its environments, as one row per episode in the order of their ends.
 
     Env steps are those of all environments together, as Stable-Baselines3 counts timesteps. Columns: env_steps,
     episodes, wall_seconds, eval_return (of the one episode) and train_return (the same: Monitor knows no other).
@@ -96,7 +96,7 @@ def _sessions(content: bytes, where: str) -> list[tuple[float, list[_Episode]]]:
     text = decode(content, where)
     headers = list(_HEADER.finditer(text))
     if text.strip() and not (headers and not text[: headers[0].start()].strip()):
-        raise UserError("is no Monitor file", where=f"{where}:1", remedy=_MONITOR_REMEDY)
+        raise UserError("is not a Monitor file", where=f"{where}:1", remedy=_MONITOR_REMEDY)
     sessions = []
     for header, following in zip_longest(headers, headers[1:]):
         line = text.count("\n", 0, header.start()) + 1
@@ -141,7 +141,7 @@ def _monitor_start(text: str, where: str) -> float:
     except (ValueError, RecursionError):
         header = None
     if not isinstance(header, dict):
-        raise UserError("is no Monitor file", where=where, remedy=_MONITOR_REMEDY)
+        raise UserError("is not a Monitor file", where=where, remedy=_MONITOR_REMEDY)
     start = header.get("t_start", 0.0)
     return float(start) if isinstance(start, int | float) and 0 <= start < 1e11 else 0.0
 
@@ -158,7 +158,7 @@ def read_evaluations(content: bytes, where: str, *, only_finite: bool = False) -
     arrays = load_npz(content, where, ("timesteps", "results"))
     if len(arrays) < 2 or not all(array.dtype.kind in "iuf" for array in arrays.values()):
         raise UserError(
-            "is no evaluations file: it lacks the numbers timesteps and results",
+            "is not an evaluations file: it lacks the numbers timesteps and results",
             where=where,
             remedy="EvalCallback(log_path=...) writes evaluations.npz",
         )

@@ -179,7 +179,7 @@ def _run(
         )
     seed = whole_number(said[2], 0, MAX_SEED, source.decimal)
     if seed is None:
-        raise UserError(f"'{said[2][:40]}' is no seed", where=place, remedy="a seed is a whole number from 0 on")
+        raise UserError(f"'{said[2][:40]}' is not a seed", where=place, remedy="a seed is a whole number from 0 on")
     return Logged(
         task=canonical(task),
         algorithm=name,
@@ -217,7 +217,8 @@ def series(parts: Sequence[Logged]) -> Series:
     """The curve of one run.
 
     Raises:
-        UserError: steps go back or repeat and nobody said what that means, returns are not finite, or there are none.
+        UserError: steps go back or repeat and no setting says what that means, returns are not finite, or there are
+        none.
     """
     for other in parts[1:]:
         _check_same(parts[0], other, str(other.found.files[0]))
@@ -290,6 +291,6 @@ def _refuse_repeated(run: Logged, rows: Sequence[int]) -> None:
             raise UserError(
                 f"two returns at {run.steps[now]:,.0f} env steps ({run.who})",
                 where=run.places[now],
-                remedy="one value a step: are these several runs? Then say which column holds the seed; else say "
+                remedy="one value per step: are these several runs? Then say which column holds the seed; else say "
                 "which counts, `repeated: first`, `last` or `mean`",
             )

@@ -62,7 +62,7 @@ def find(source: Source, folder: Path, where: str) -> list[Found]:
         where: place of the pattern, for messages.
 
     Raises:
-        UserError: no file matches, or what one of them is cannot be told.
+        UserError: no file matches, or the format of one of them is unknown.
     """
     names, expression = _matching(source.files, folder, where)
     found = []
@@ -140,7 +140,7 @@ def together(found: Sequence[Found]) -> list[Found]:
 
 def _check_environments(files: Sequence[Path], *, seed_said: bool) -> None:
     """Several Monitor files of a folder are called `0.monitor.csv`, `1.monitor.csv`; or differ in a number, and
-    somebody said which seed they are of.
+    the seed was stated.
     """
     stems = [without_gz(path).removesuffix(".csv").removesuffix("monitor") for path in files]
     stems = [_SEED.sub("", stem).strip("._- ") for stem in stems]
@@ -189,7 +189,9 @@ def _expression(pattern: str, where: str) -> re.Pattern[str]:
             parts.append(f"(?P={name})" if name in seen else f"(?P<{name}>{inner})")
             seen.add(name)
         elif token.startswith("{"):
-            raise UserError(f"'{token}' is no placeholder", where=where, remedy="write a name in braces, as in {seed}")
+            raise UserError(
+                f"'{token}' is not a placeholder", where=where, remedy="write a name in braces, as in {seed}"
+            )
         elif token == "**/":
             parts.append("(?:.*/)?")
         elif token in {"**", "*"}:
@@ -204,4 +206,4 @@ def _expression(pattern: str, where: str) -> re.Pattern[str]:
     try:
         return re.compile("".join(parts))
     except re.error as error:
-        raise UserError(f"is no pattern of paths: {error}", where=where) from None
+        raise UserError(f"is not a pattern of paths: {error}", where=where) from None

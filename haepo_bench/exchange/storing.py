@@ -1,4 +1,4 @@
-"""Imported runs into a results folder: all of them or none, and never over what lies there."""
+"""Imported runs into a results folder: all of them or none, and never over what is there."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -57,7 +57,7 @@ def store_runs(
         dry: look only.
 
     Raises:
-        UserError: one of them lies there already with other numbers, the plan cannot be read, the folder not be
+        UserError: one of them is there already with other numbers, the plan cannot be read, the folder not be
             written. Nothing is stored then.
     """
     store = Store(root)
@@ -66,7 +66,7 @@ def store_runs(
         raise plan.error()
     if isinstance(plan, Unusable):
         path = str(store.root / PLAN_FILE)
-        raise UserError(f"cannot be read: {plan.reason}", where=path, remedy="mend or move it, then import")
+        raise UserError(f"cannot be read: {plan.reason}", where=path, remedy="fix or move it, then import")
     new = [record for record in records if not _lies_there(store, record)]
     changed, replaced = _with_imported(plan, records, missing, description, source)
     if not dry:
@@ -164,7 +164,7 @@ def _cells(records: Sequence[RunRecord], missing: Sequence[MissingRun]) -> list[
         if others:
             raise UserError(
                 f"{key} has runs with different settings; nothing was imported",
-                remedy="give them different names: a name stands for one setting of an algorithm",
+                remedy="give them different names: a name means one setting of an algorithm",
             )
         seeds = absent.pop(key, [])
         marks = sample.curve.get("env_steps") or [0]

@@ -1,4 +1,4 @@
-"""Runs and curves as tidy tables: one row a run, one row a run and mark. Columns: docs/reference/results-format.md."""
+"""Runs and curves as tidy tables, one row per run or evaluation point. Columns: docs/reference/results-format.md."""
 
 import json
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ ORIGIN = ("settings_hash", "code_hash", "started", "package_version", "git_commi
 
 
 class Tables(NamedTuple):
-    """`runs`: one row a run asked for; `curves`: one row a mark of each run that has a result."""
+    """`runs`: one row per run asked for; `curves`: one row per evaluation point of each run that has a result."""
 
     runs: pd.DataFrame
     curves: pd.DataFrame

@@ -10,7 +10,7 @@ from haepo_bench.results.record import RunRecord
 from haepo_bench.results.store import Store, read_record
 from haepo_bench.suite.plan import Cell
 
-#: Training env steps a second of one worker, evaluation included, where nothing was ever measured: the middle of what
+#: Training env steps per second of one worker, evaluation included, where nothing was ever measured: the middle of what
 #: the native algorithms (which train a job's seeds as one batch and share the rate) and PPO reach on small tasks with
 #: one core of 2024; single tasks lie a factor of three to both sides.
 STEPS_A_SECOND_BATCHED = 10_000.0
@@ -32,7 +32,7 @@ class Estimate(NamedTuple):
 
 
 def estimate_run(cell: Cell, store: Store) -> Estimate:
-    """Seconds a run: the mean of stored runs with the same settings, of this code if there are any, else a guess."""
+    """Seconds per run: the mean of stored runs with the same settings, of this code if there are any, else a guess."""
     for folders in ({cell.folder}, _of_any_code(cell, store)):
         taken = _stored_seconds(store, folders)
         if taken:

@@ -99,7 +99,7 @@ class LocalExecutor:
     Args:
         workers: processes at a time.
         timeout_seconds: for one job, from the moment it is given to a worker.
-        request: makes what a worker is told of a job.
+        request: makes what is sent to a worker for a job.
     """
 
     def __init__(self, *, workers: int, timeout_seconds: float, request: Callable[[Job], Request]) -> None:

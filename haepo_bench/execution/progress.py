@@ -49,7 +49,7 @@ class _Running:
         return f"score {references.score(self.eval_return):.3f}"
 
     def rate(self, now: float) -> float:
-        """Training env steps a second since the job began, all its seeds together."""
+        """Training env steps per second since the job began, all its seeds together."""
         return self.env_steps / max(now - self.since, 1e-9)
 
     def left(self, now: float) -> str:
@@ -196,7 +196,7 @@ def _failure_text(event: Failed) -> str:
 
 
 def remedy_lines(failure: Failure) -> str:
-    """What to do about a failure, to go beneath its line; empty where nobody knows."""
+    """What to do about a failure, to go beneath its line; empty where unknown."""
     return "".join(f"\n  {line}" for line in failure.remedy.splitlines())
 
 

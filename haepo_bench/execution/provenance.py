@@ -14,7 +14,7 @@ _REFERENCE_REPEATS = 5
 
 
 def provenance(device: str) -> dict[str, Any]:
-    """What all runs of one `run` have in common; versions depend on what each executes, and stand in its record too.
+    """What all runs of one `run` have in common; versions depend on what each executes, and are in its record too.
 
     Args:
         device: device type that the runs use.

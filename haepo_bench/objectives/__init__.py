@@ -1,1 +1,1 @@
-"""Pure loss functions over batches of trajectories, one file an algorithm family."""
+"""Pure loss functions over batches of trajectories, one file per algorithm family."""

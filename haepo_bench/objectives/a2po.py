@@ -20,9 +20,9 @@ class AStarPo(EntropyBonus):
 
     V* is the start state's value under the optimum of the return minus beta_1 times the KL to the reference. Source:
     TRL, which besides drops the prompts whose reference samples all score 0 (its default, filter_all_incorrect); here
-    none is dropped. Ours: returns are measured in standard deviations of the reference policy's (tasks pay on all
-    scales, TRL's rewards are 0 or 1), so that TRL's number for beta_1 has another scale here, and beta_2; the entropy
-    bonus.
+    none is dropped. Ours: returns are measured in standard deviations of the reference policy's (tasks' rewards are on
+    all scales, TRL's rewards are 0 or 1), so that TRL's number for beta_1 has another scale here, and beta_2; the
+    entropy bonus.
     """
 
     summary: ClassVar[str] = "regress log-ratios on the optimal advantage over the reference policy"

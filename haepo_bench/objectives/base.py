@@ -1,7 +1,7 @@
 """What every objective shares: the batch it sees, and what it returns.
 
 Axes are [seed, group, trajectory, step], reduced from the right. A group is what trajectories are compared within. The
-loss is one number a seed; seeds never mix. Everything is detached except the tensors marked with * in
+loss is one number per seed; seeds never mix. Everything is detached except the tensors marked with * in
 `TrajectoryBatch`. Formulas, sources and worked numbers: docs/reference/algorithms.md.
 """
 
@@ -36,7 +36,7 @@ class TrajectoryBatch:
         reference_log_probs: the same under the reference policy.
         mask: bool, true where a step was taken.
         rewards: float64, reward of each step.
-        returns: [seed, group, trajectory] float64, undiscounted return; NaN for segments, which are no whole episodes.
+        returns: [seed, group, trajectory] float64, undiscounted return; NaN for segments, which are not whole episodes.
             Equal but for the rounding of their sums means equal (`training.rollout.comparable`). What is made of
             returns goes to the policy's precision, `dtype`, once they are centred: before, differences between
             returns that are far from zero would be lost in it.
@@ -180,7 +180,7 @@ class Objective(Hyperparameters, ABC):
     @property
     def needs(self) -> tuple[str, ...]:
         """What it needs beyond a batch of trajectories with their returns, in words."""
-        found = [f"at least two trajectories a {self.compares}, to compare with each other"] if self.compares else []
+        found = [f"at least two trajectories per {self.compares}, to compare with each other"] if self.compares else []
         if self.discrete_only:
             found.append("discrete actions")
         if self.shares_start:
@@ -216,13 +216,13 @@ class EntropyBonus(Objective):
 
     entropy_coefficient: float = hyper(
         0.01,
-        "weight of the entropy bonus (mean policy entropy a step)",
+        "weight of the entropy bonus (mean policy entropy per step)",
         source="ours, shared by all; the paper has none",
         ge=0,
     )
 
     def finish(self, loss: Tensor, batch: TrajectoryBatch, diagnostics: dict[str, Tensor]) -> ObjectiveOutput:
-        """loss - alpha * mean entropy a step; `loss`: [seed], `diagnostics` are detached here."""
+        """loss - alpha * mean entropy per step; `loss`: [seed], `diagnostics` are detached here."""
         return ObjectiveOutput(
             loss - self.entropy_coefficient * batch.token_mean(batch.entropy),
             {name: value.detach() for name, value in diagnostics.items()},
@@ -233,14 +233,17 @@ class Regularised(Objective):
     """Objectives with an entropy bonus and a KL penalty beside their own loss: loss - alpha * H + beta * KL."""
 
     entropy_coefficient: float = hyper(
-        0.01, "alpha: weight of the entropy bonus (mean policy entropy a step)", source="ours, shared by all", ge=0
+        0.01, "alpha: weight of the entropy bonus (mean policy entropy per step)", source="ours, shared by all", ge=0
     )
     kl_coefficient: float = hyper(
-        0.1, "beta: weight of the KL penalty to the reference policy (mean a step)", source="ours, shared by all", ge=0
+        0.1,
+        "beta: weight of the KL penalty to the reference policy (mean per step)",
+        source="ours, shared by all",
+        ge=0,
     )
 
     def regularise(self, loss: Tensor, batch: TrajectoryBatch) -> Tensor:
-        """loss - alpha * mean entropy a step + beta * mean KL to the reference a step: [seed]."""
+        """loss - alpha * mean entropy per step + beta * mean KL to the reference per step: [seed]."""
         return (
             loss
             - self.entropy_coefficient * batch.token_mean(batch.entropy)

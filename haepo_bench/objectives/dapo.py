@@ -14,7 +14,7 @@ class Dapo(Grpo):
         loss = sum_k sum_t [ - min(r_kt A_k, clip(r_kt, 1 - 0.2, 1 + 0.28) A_k) ] / sum_k n_k
 
     A named setting of `grpo`. Source: arXiv 2503.14476; TRL, loss_type "dapo". Its dynamic sampling (groups with equal
-    returns are drawn again) and its penalty on overlong answers belong to the data and are no part of this.
+    returns are drawn again) and its penalty on overlong answers belong to the data and are not part of this.
     """
 
     summary: ClassVar[str] = "DAPO's loss: GRPO with a higher upper clip and a mean over all steps"

@@ -20,7 +20,7 @@ _CODE = "597358816/DCPO, ray_trainer.py"
 
 
 class Dcpo(EntropyBonus):
-    """DCPO: successful trajectories are told apart by how a warmer or colder policy would have liked their steps.
+    """DCPO: successful trajectories are distinguished by how a warmer or colder policy would have liked their steps.
 
         T     = warm where the policy's entropy H is at most the target H0, else cold
         rho   = behaviour(a|s) at temperature T / behaviour(a|s)
@@ -41,7 +41,7 @@ class Dcpo(EntropyBonus):
         Column("mixing_weight", "Mixing weight", "fraction", "alpha, of the ratios to the tempered policy"),
     )
 
-    target_entropy: float = hyper(0.5, "H0", unit="nats a step", source=_CODE, ge=0)
+    target_entropy: float = hyper(0.5, "H0", unit="nats per step", source=_CODE, ge=0)
     warm: float = hyper(1.2, "temperature where the entropy is at most its target", source=_CODE, gt=0)
     cold: float = hyper(0.8, "temperature where the entropy is above its target", source=_CODE, gt=0)
     clip: float = hyper(0.2, "ratios are clipped to 1 +- this", source=_CODE, gt=0, lt=1)

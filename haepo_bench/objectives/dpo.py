@@ -17,10 +17,10 @@ class Dpo(EntropyBonus):
         h_wl = beta * [ alpha * (L_w - L_l) - (Lref_w - Lref_l) ],   L = sum_t log pi(a_t|s_t)
         loss = mean over pairs of - log sigma(h_wl)
 
-    The pairs are those of a group with R_w > R_l (ties are skipped): the algorithm is told which of two trajectories
-    has the higher true return, hence "oracle pairs". alpha = 1 is DPO; other values are H-DPO (arXiv 2411.07595), which
-    scales the entropy part of the KL. The reference is the previous policy, as in iterative DPO. The entropy bonus is
-    the one that all native algorithms share; the paper has none.
+    The pairs are those of a group with R_w > R_l (ties are skipped): the algorithm learns from which of two
+    trajectories has the higher true return, hence "oracle pairs". alpha = 1 is DPO; other values are H-DPO (arXiv
+    2411.07595), which scales the entropy part of the KL. The reference is the previous policy, as in iterative DPO. The
+    entropy bonus is the one that all native algorithms share; the paper has none.
     """
 
     summary: ClassVar[str] = "online DPO on pairs ordered by true return; H-DPO as an option"

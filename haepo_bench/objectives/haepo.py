@@ -1,9 +1,9 @@
-"""HAEPO: History-Aggregated Exploratory Policy Optimization (arXiv 2508.18884v1), as readings of its public text.
+"""HAEPO: History-Aggregated Exploratory Policy Optimization (arXiv 2508.18884v1), as variants of its public text.
 
 Established by the abstract and third-party summaries: a trajectory k of a batch of complete episodes is compressed to
 the sum of its log-probabilities, L_k = sum_t log pi(a_t|s_t); a Plackett-Luce softmax across the batch gives normalised
 weights, w_k = exp(L_k) / sum_j exp(L_j), tied to the (normalised) returns; an entropy bonus; a soft KL penalty to a
-frozen copy of the previous policy. The scalar loss is NOT public. Each of these is one reading of it, and every
+frozen copy of the previous policy. The scalar loss is NOT public. Each of these is one interpretation of it, and every
 choice that the text leaves open is a hyper-parameter whose source says so:
 
     haepo-weighted   - sum_k w_k R~_k                   weights times normalised returns
@@ -37,15 +37,15 @@ FOOTNOTE = "HAEPO: reconstruction from the public abstract, not the authors' cod
 
 
 class HaepoReading(Regularised):
-    """What all readings share: score, weights, entropy and KL terms."""
+    """What all variants share: score, weights, entropy and KL terms."""
 
     footnote: ClassVar[str] = FOOTNOTE
     confidence: ClassVar[str] = "low: the terms are public, this form of the loss and all coefficients are not"
 
     score: Literal["sum", "mean", "ratio"] = hyper(
         "sum",
-        "what a trajectory is compressed to: sum of log-probabilities, their mean a step, or the sum of log-ratios to "
-        "the previous policy",
+        "what a trajectory is compressed to: sum of log-probabilities, their mean per step, or the sum of log-ratios "
+        "to the previous policy",
         source=f"{_TEXT} (sum)",
     )
     temperature: float = hyper(
@@ -58,14 +58,14 @@ class HaepoReading(Regularised):
         0.01, "alpha: weight of the entropy bonus", source="ours, shared by all; the text gives no number", ge=0
     )
     entropy_of: Literal["policy", "weights"] = hyper(
-        "policy", "entropy of the policy, mean a step, or of the weights across trajectories", source=_OPEN
+        "policy", "entropy of the policy, mean per step, or of the weights across trajectories", source=_OPEN
     )
     kl_coefficient: float = hyper(
         0.1, "beta: weight of the KL penalty", source="ours, shared by all; the text gives no number", ge=0
     )
     kl_of: Literal["policy", "weights"] = hyper(
         "policy",
-        "KL of the policy to the reference policy, mean a step, or of the weights to the reference policy's weights",
+        "KL of the policy to the reference policy, mean per step, or of the weights to the reference policy's weights",
         source=_OPEN,
     )
 
@@ -94,7 +94,7 @@ class HaepoReading(Regularised):
 
 
 class HaepoWeighted(HaepoReading):
-    """HAEPO, reading A: a trajectory-level policy gradient in which the weights multiply the normalised returns.
+    """HAEPO, variant A: a trajectory-level policy gradient in which the weights multiply the normalised returns.
 
         w = softmax(s / temperature),   loss = - sum_k w_k R~_k - alpha * H + beta * KL
         d loss / d s_k = - w_k (R~_k - sum_j w_j R~_j) / temperature
@@ -103,8 +103,8 @@ class HaepoWeighted(HaepoReading):
     effective sample size). With score "ratio" this is the self-normalised importance sampling objective.
     """
 
-    summary: ClassVar[str] = "HAEPO reading A: softmax weights times normalised returns"
-    label: ClassVar[str] = "HAEPO (reading A, weighted)"
+    summary: ClassVar[str] = "HAEPO variant A: softmax weights times normalised returns"
+    label: ClassVar[str] = "HAEPO (variant A, weighted)"
 
     weight_gradient: bool = hyper(
         True, "whether gradient flows through the weights; if not, loss = - sum_k sg(w_k) R~_k s_k", source=_OPEN
@@ -127,17 +127,17 @@ class HaepoWeighted(HaepoReading):
 
 
 class HaepoListwise(HaepoReading):
-    """HAEPO, reading B: the weights are matched to the returns (ListNet's top-1 cross-entropy).
+    """HAEPO, variant B: the weights are matched to the returns (ListNet's top-1 cross-entropy).
 
         w = softmax(s / temperature),   q = softmax(R~ / return_temperature)
         loss = - sum_k q_k log w_k - alpha * H + beta * KL,   d loss / d s_k = (w_k - q_k) / temperature
 
-    The literal reading of "normalized weights proportional to their returns". The gradient is bounded and vanishes only
-    where the weights match.
+    The literal interpretation of "normalized weights proportional to their returns". The gradient is bounded and
+    vanishes only where the weights match.
     """
 
-    summary: ClassVar[str] = "HAEPO reading B: match the weights to the returns"
-    label: ClassVar[str] = "HAEPO (reading B, listwise)"
+    summary: ClassVar[str] = "HAEPO variant B: match the weights to the returns"
+    label: ClassVar[str] = "HAEPO (variant B, listwise)"
     compares: ClassVar[Compared] = "group"
 
     target: Literal["softmax", "proportional", "returns"] = hyper(
@@ -170,7 +170,7 @@ class HaepoListwise(HaepoReading):
 
 
 class HaepoRanking(HaepoReading):
-    """HAEPO, reading E: the Plackett-Luce likelihood of the whole ranking of the trajectories by return (ListMLE).
+    """HAEPO, variant E: the Plackett-Luce likelihood of the whole ranking of the trajectories by return (ListMLE).
 
         loss = - sum_i [ s_(i) - logsumexp_{j >= i} s_(j) ] - alpha * H + beta * KL,  (1), (2), ... by descending return
 
@@ -178,13 +178,13 @@ class HaepoRanking(HaepoReading):
     ones (l = 0 .. d-1) counts the tied set with weight 1 - l/d in its denominator, so no order among them is invented.
     """
 
-    summary: ClassVar[str] = "HAEPO reading E: Plackett-Luce likelihood of the ranking"
-    label: ClassVar[str] = "HAEPO (reading E, ranking)"
+    summary: ClassVar[str] = "HAEPO variant E: Plackett-Luce likelihood of the ranking"
+    label: ClassVar[str] = "HAEPO (variant E, ranking)"
     compares: ClassVar[Compared] = "group"
 
-    # The order of returns is all that this reading uses, so their normalisation is no choice here.
+    # The order of returns is all that this variant uses, so their normalisation is not a choice here.
     return_normalisation: Literal["none"] = hyper(
-        "none", "only the order of the returns matters to this reading", source="follows from the reading"
+        "none", "only the order of the returns matters to this variant", source="follows from the variant"
     )
 
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:

@@ -29,7 +29,7 @@ class Ipo(EntropyBonus):
     beta: float = hyper(0.1, "1 / (2 beta) is the margin of a pair, nats", source="TRL", gt=0)
     length_norm: bool = hyper(
         False,
-        "whether d is a mean a step, as TRL has it (else a sum)",
+        "whether d is a mean per step, as TRL has it (else a sum)",
         source="the code of DPO's authors",
         omit_at=False,
     )

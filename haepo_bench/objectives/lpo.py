@@ -26,17 +26,17 @@ class Lpo(EntropyBonus):
 
     The target is that of the policy before the update, which is the one that collected the batch, so s = 0 in it. tau
     is the group's standard deviation of returns (ddof 1), 1, or the group's mean return (for positive returns only: a
-    seed diverges where that is not positive). The paper defines s with the factor 1 / n_k (our reading of its equation
-    3: `length_norm`). Its clipped form of the gradient (appendix D.3) is left out. Ours: the entropy bonus.
+    seed diverges where that is not positive). The paper defines s with the factor 1 / n_k (our interpretation of its
+    equation 3: `length_norm`). Its clipped form of the gradient (appendix D.3) is left out. Ours: the entropy bonus.
     """
 
     compares: ClassVar[Compared] = "group"
     confidence: ClassVar[str] = (
-        "high: the paper's text was read; the division by length is our reading (three quarters)"
+        "high: the paper's text was read; the division by length is our interpretation (three quarters)"
     )
 
     temperature: Literal["deviation", "one", "mean"] = hyper("deviation", "tau", source=_PAPER)
-    length_norm: bool = hyper(True, "whether s is a mean a step (else a sum)", source=f"{_PAPER}, our reading")
+    length_norm: bool = hyper(True, "whether s is a mean per step (else a sum)", source=f"{_PAPER}, our interpretation")
 
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
         log_p = torch.log_softmax(self.scores(batch), -1)

@@ -51,7 +51,7 @@ class Qrpo(EntropyBonus):
         50,
         "n: episodes of the reference policy (a group)",
         unit="episodes",
-        source="ours; the authors' dataset has as many a prompt, of which they use 1 or 3",
+        source="ours; the authors' dataset has as many per prompt, of which they use 1 or 3",
         ge=2,
         le=4096,
     )

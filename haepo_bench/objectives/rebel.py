@@ -24,7 +24,7 @@ class Rebel(EntropyBonus):
         loss = mean over all pairs of a group of ( (D_i - D_j) - eta (R~'_i - R~'_j) )^2
 
     Where the update starts its gradient is that of REINFORCE with a mean baseline, times 4 eta K / (K - 1). Source:
-    src/tldr/rebel.py (one pair a prompt). Ours: all pairs of the batch, standardised returns and eta for them, the
+    src/tldr/rebel.py (one pair per prompt). Ours: all pairs of the batch, standardised returns and eta for them, the
     entropy bonus.
     """
 

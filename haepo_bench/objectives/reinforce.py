@@ -1,7 +1,7 @@
 """REINFORCE (Williams 1992) with a mean baseline: the control that any trajectory method must beat.
 
-Both forms take the same optional entropy and KL terms as HAEPO's readings, so that the effect of the regularisers can
-be told from the rest.
+Both forms take the same optional entropy and KL terms as HAEPO's variants, so that the effect of the regularisers can
+be separated from the rest.
 """
 
 from typing import ClassVar, Literal

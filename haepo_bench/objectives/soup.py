@@ -19,8 +19,8 @@ class Soup(Grpo):
     none. The first `prefix_share` of each group's trajectories (rounded) begin with a prefix of c_k = u m steps
     (rounded down): u uniform in [0, longest_prefix], m the mean length of the trajectories that the historical policy's
     own batch had. So tasks of one step have no prefixes. Prefix steps are trained on, and counted, as all others are.
-    beta is 0: k3 on steps that another policy took is no estimate of a KL, and has no bound. Compare it with `grpo` at
-    beta 0.
+    beta is 0: k3 on steps that another policy took is not an estimate of a KL, and has no bound. Compare it with `grpo`
+    at beta 0.
     """
 
     summary: ClassVar[str] = "GRPO on trajectories that earlier policies begin"

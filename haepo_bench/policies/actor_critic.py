@@ -1,4 +1,4 @@
-"""A policy network and a value network that share no layer, with one flat parameter vector a seed."""
+"""A policy network and a value network that share no layer, with one flat parameter vector per seed."""
 
 import numpy as np
 import torch

@@ -12,7 +12,7 @@ class Responses:
     """Rows of tokens [row, prompt column + response column] int64: prompts padded on the left, responses on the right.
 
     Args:
-        tokens: padding may be any token; what is padding is told by the two counts alone.
+        tokens: padding may be any token; the two counts alone say what is padding.
         prompt_columns: before the first token of a response.
         prompt_lengths: [row] tokens of each prompt, at least 1.
         lengths: [row] tokens of each response, its stop token included.
@@ -85,7 +85,7 @@ class Responses:
         return [row[:length] for row, length in zip(rows, self.lengths.tolist(), strict=True)]
 
     def padding(self) -> dict[str, Tensor]:
-        """What a model must be told so that padding on the left is not seen; nothing where there is none.
+        """What a model needs as input so that padding on the left is not seen; nothing where there is none.
 
         Padding on the right needs no telling: attention is causal.
         """

@@ -1,8 +1,9 @@
 """The baseline file: what later runs are judged by. Field by field in docs/how-to/regression.md.
 
-One JSON file a suite, made to be reviewed: sorted, one line a run, numbers rounded to a stated number of digits. Runs
-that differ in what is rounded away are still told apart: each keeps a digest of all its numbers but the clocks', and
-one of each column, by which it is compared with runs that have other columns besides. (Format 1 had none of columns.)
+One JSON file per suite, made to be reviewed: sorted, one line per run, numbers rounded to a stated number of digits.
+Runs that differ in what is rounded away are still distinguished: each keeps a digest of all its numbers but the
+clocks', and one of each column, by which it is compared with runs that have other columns besides. (Format 1 had none
+of columns.)
 """
 
 import json
@@ -43,7 +44,7 @@ class ReturnScale(_Model):
     """What turns returns into units of the task's span: (return - zero) / (one - zero).
 
     Args:
-        zero: return of the random policy; a diverged run has it from the mark on at which it diverged.
+        zero: return of the random policy; a diverged run has it from the evaluation point on at which it diverged.
         one: return that solves the task.
         source: `references`, the task's own; `learned` where it has none: `zero` is the mean return of the untrained
             policies, and `one` is larger by what training moved it.
@@ -75,7 +76,7 @@ class BaselineRun(_Model):
         cpu_seconds: of training; null where the record does not say.
         relative_cost: cpu_seconds over those of the reference job in the same session; null where none was timed.
         job_seeds: runs of the job that it was part of, which share its cost.
-        curve: return of the sampled policy at the marks; null from the mark on at which it diverged.
+        curve: return of the sampled policy at the evaluation points; null from the one on at which it diverged.
     """
 
     seed: Annotated[int, Field(ge=0, lt=2**63)]
@@ -125,7 +126,7 @@ class BaselineCell(_Model):
         return self.scale.units(np.array([run.area for run in self.runs]))
 
     def curves(self) -> Array:
-        """[seed, mark] in units of the span, 0 where a run had diverged."""
+        """[seed, point] in units of the span, 0 where a run had diverged."""
         returns = np.array([run.curve for run in self.runs], dtype=float)
         diverged = [[run.status == "diverged"] for run in self.runs]
         return self.scale.units(random_once_diverged(returns, diverged, self.scale.zero))
@@ -133,13 +134,13 @@ class BaselineCell(_Model):
     @model_validator(mode="after")
     def _consistent(self) -> "BaselineCell":
         if any(before >= after for before, after in pairwise(self.marks)):
-            raise ValueError("the marks do not increase")
+            raise ValueError("the evaluation points do not increase")
         if any(before >= after for before, after in pairwise(self.seeds)):
-            raise ValueError("the runs are not in the order of their seeds, or one stands there twice")
+            raise ValueError("the runs are not in the order of their seeds, or one is there twice")
         if any(len(run.column_digests) != COLUMN_DIGITS * len(self.columns) for run in self.runs):
             raise ValueError("a run has not as many digests as there are columns")
         if any(len(run.curve) != len(self.marks) for run in self.runs):
-            raise ValueError("a curve has not as many values as there are marks")
+            raise ValueError("a curve has not as many values as there are evaluation points")
         if any(None in run.curve for run in self.runs if run.status == "done"):
             raise ValueError("the curve of a run that is done has gaps")
         return self
@@ -213,7 +214,7 @@ class Baseline(_Model):
     def _each_cell_once(self) -> "Baseline":
         twice = [key for key, count in Counter(cell.key for cell in self.cells).items() if count > 1]
         if twice:
-            raise ValueError(f"{twice[0]} stands there twice")
+            raise ValueError(f"{twice[0]} is there twice")
         return self
 
     def cell(self, key: CellKey) -> BaselineCell | None:
@@ -226,7 +227,7 @@ class Baseline(_Model):
         return next(found, None)
 
     def to_json(self) -> str:
-        """The file's text: one line a recording, a first value and a run."""
+        """The file's text: one line per recording, a first value and a run."""
         fields = self.model_dump(mode="json")
         parts = [f' "{name}": {_dump(fields[name])}' for name in ("kind", "format_version", "suite", "digits")]
         parts += [f' "{name}": [\n{_lines(fields[name], 2)}\n ]' for name in ("history", "first")]
@@ -257,7 +258,7 @@ def load_baseline(path: Path) -> Baseline:
         raise BaselineError("is JSON, but not a baseline of haepo-bench", where=str(path), remedy=_wrong_file(document))
     version = document.get("format_version")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise BaselineError("is damaged: format_version is no version", where=str(path), remedy=remedy)
+        raise BaselineError("is damaged: format_version is not a version", where=str(path), remedy=remedy)
     if version > FORMAT_VERSION:
         raise NotComparable(
             f"was written by a newer version of haepo-bench (format {version}, this one reads up to {FORMAT_VERSION})",
@@ -309,7 +310,7 @@ def _read(path: Path) -> Any:
     except ValueError as error:
         if not data.lstrip().startswith(b"{"):
             raise BaselineError(
-                "is no baseline: it does not hold JSON", where=str(path), remedy=_wrong_file(None)
+                "is not a baseline: it does not hold JSON", where=str(path), remedy=_wrong_file(None)
             ) from None
         raise BaselineError(f"is damaged or cut off: not JSON: {error}", where=str(path), remedy=remedy) from None
 

@@ -100,7 +100,7 @@ def _numbers_of(run: Run) -> dict[str, Any]:
 
 
 def curves_of(runs: Sequence[Run], scale: ReturnScale) -> Array:
-    """[run, mark] returns, also of runs that diverged (`random_once_diverged`)."""
+    """[run, point] returns, also of runs that diverged (`random_once_diverged`)."""
     returns = np.array([run.curve["eval_return"] for run in runs], dtype=float)
     diverged = [[run.record.status == "diverged"] for run in runs]
     return random_once_diverged(returns, diverged, scale.zero)

@@ -46,9 +46,9 @@ class Explanation:
         current_time: as `baseline_time`.
         baseline_reached: seeds that held the threshold, of `baseline_runs`.
         current_reached: as `baseline_reached`, of `current_runs`.
-        budget: the last mark, in env steps.
+        budget: the last evaluation point, in env steps.
         worst_drop: of the mean curve below the baseline's, where it is largest; negative where it is above throughout.
-        worst_drop_at: env steps at that mark.
+        worst_drop_at: env steps at that evaluation point.
     """
 
     baseline_final: float
@@ -70,7 +70,7 @@ class CellVerdict:
 
     Args:
         remark: what a reader must know of it; empty where the numbers say it all.
-        judgement: what the mark rests on; None where nothing was tested.
+        judgement: evidence for the verdict; None where nothing was tested.
         confirmation: of a drop that a second batch of seeds was asked about.
         drop_since_first: of the baseline below the first recording of the cell, in units of the span.
         slowdown: training cost over the baseline's; None where it was not asked for or cannot be compared.
@@ -212,7 +212,7 @@ def settle(old: BaselineCell, cell: SelectedCell) -> CellVerdict | None:
         old, cell.settings_hash, sample.settings if sample else None, sample.references if sample else None
     )
     if not difference and cell.runs and cell.runs[0].curve["env_steps"].tolist() != old.marks:
-        difference = "the marks of the curves differ"
+        difference = "the evaluation points of the curves differ"
     if difference:
         return CellVerdict(old.key, Mark.NOT_COMPARABLE, plain(difference))
     if not cell.runs:

@@ -11,7 +11,7 @@ from haepo_bench.regression.recording import drop_since_first
 from haepo_bench.regression.verdict import MEANINGS, MIN_EFFECT, Judgement, Mark
 from haepo_bench.text import markdown, markdown_table, plain
 
-#: What needs somebody's attention comes first.
+#: What needs attention comes first.
 _ORDER = (
     Mark.WORSE,
     Mark.FAILED,
@@ -48,7 +48,7 @@ def in_order(verdict: Verdict) -> list[CellVerdict]:
 
 
 def details(cell: CellVerdict, verdict: Verdict) -> list[str]:
-    """What stands below a cell's numbers: one line each, printable."""
+    """What is below a cell's numbers: one line each, printable."""
     lines = [cell.remark] if cell.remark and cell.mark is not Mark.IDENTICAL else []
     if cell.confirmation is not None and cell.judgement is not None:
         said = "confirmed by" if cell.mark is Mark.WORSE else "not confirmed by"
@@ -89,7 +89,7 @@ def _times(found: Explanation) -> str:
 
 def ratchet(cell: CellVerdict) -> str:
     """What is said of a baseline that has sunk."""
-    return f"the baseline itself lies {cell.drop_since_first:.3f} below the first recording of this cell"
+    return f"the baseline itself is {cell.drop_since_first:.3f} below the first recording of this cell"
 
 
 def change(judgement: Judgement) -> str:
@@ -170,7 +170,7 @@ def _remarks(verdict: Verdict) -> list[str]:
 
 
 def recording_lines(before: Baseline | None, now: Baseline) -> list[str]:
-    """What a new recording says of each cell, beside what the file said before and at first."""
+    """What a new recording says of each cell, next to what the file said before and at first."""
     rows = [("Task", "Algorithm", "Seeds", "Area", "Before", "First")]
     warnings = []
     for cell in now.cells:
@@ -189,16 +189,16 @@ def recording_lines(before: Baseline | None, now: Baseline) -> list[str]:
             )
         )
         if drop is not None and drop >= MIN_EFFECT:
-            warnings.append(f"warning: {plain(str(cell.key))} lies {drop:.3f} below its first recording")
+            warnings.append(f"warning: {plain(str(cell.key))} is {drop:.3f} below its first recording")
         if mean < MIN_EFFECT:
             warnings.append(
-                f"warning: {plain(str(cell.key))} learns so little ({mean:.3f}) that learning nothing is no drop of "
+                f"warning: {plain(str(cell.key))} learns so little ({mean:.3f}) that learning nothing is not a drop of "
                 f"{MIN_EFFECT:g}: give it a larger budget or an easier task"
             )
     gone = [old for old in before.cells if now.cell(old.key) is None] if before else []
     lines = [f"no longer in it: {plain(str(old.key))}" for old in gone]
     if now.history[-1].dirty is None:
-        warnings.append("warning: the runs name no commit, so nobody can tell which code made them")
+        warnings.append("warning: the runs name no commit, so the code that made them is unknown")
     return [*_aligned(rows), *lines, *warnings]
 
 

@@ -65,7 +65,7 @@ def record_baseline(
     dirty = _dirty(runs)
     if dirty and not allow_dirty:
         raise UserError(
-            "the runs were made while files differed from the commit, so that nobody can make them again",
+            "the runs were made while files differed from the commit, so that they cannot be made again",
             where=f"suite {plain(selection.name)}",
             remedy="commit, run the suite again, and record that; or --allow-dirty",
         )
@@ -107,12 +107,10 @@ def _check_complete(selection: Selection) -> None:
         )
     lost = [cell for cell in selection.cells if all(run.record.status == "diverged" for run in cell.runs)]
     if lost:
-        raise _unmeasured(
-            "every run diverged, so that nothing could be worse", plain(str(lost[0].key)), "mend it first"
-        )
+        raise _unmeasured("every run diverged, so that nothing could be worse", plain(str(lost[0].key)), "fix it first")
     short = [cell for cell in selection.cells if len(cell.runs[0].curve["env_steps"]) < 2]
     if short:
-        raise _unmeasured("a curve with fewer than two marks has no area", plain(str(short[0].key)), "")
+        raise _unmeasured("a curve with fewer than two evaluation points has no area", plain(str(short[0].key)), "")
 
 
 def _unmeasured(problem: str, where: str, remedy: str, code: ExitCode = ExitCode.RUN_FAILED) -> UserError:
@@ -128,15 +126,15 @@ def _check_seeds(cells: Sequence[SelectedCell], least: int) -> None:
             f"{many(len(few[0].runs), 'seed')}, {max(least, 2)} are asked for"
             + (f" (and {many(len(few) - 1, 'more cell')})" if len(few) > 1 else ""),
             where=plain(str(few[0].key)),
-            remedy=f"run more (haepo-bench run SUITE --set seeds={max(least, 2)}): they are paid once, and few seeds "
-            "can show little; or say with --min-seeds how many are enough",
+            remedy=f"run more (haepo-bench run SUITE --set seeds={max(least, 2)}): they cost time only once, and few "
+            "seeds can show little; or say with --min-seeds how many are enough",
         )
 
 
 def _dirty(runs: Iterable[Run]) -> bool | None:
     """Whether any run was made from changed files; None where no run says."""
     said = [git.get("dirty", True) for run in runs if isinstance(git := run.record.provenance.get("git"), Mapping)]
-    # Git that does not answer is no clean tree.
+    # Git that does not answer is not a clean tree.
     return any(dirty is not False for dirty in said) if said else None
 
 

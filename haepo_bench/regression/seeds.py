@@ -15,7 +15,7 @@ def fresh_seeds(origin: str, batch: int, number: int, taken: Collection[int]) ->
 
     Args:
         origin: what is gated: a commit, or the state of a working tree.
-        batch: 0 the first, 1 the one that confirms; batches share no seed if each is told what is taken.
+        batch: 0 the first, 1 the one that confirms; batches share no seed if each knows what is taken.
         taken: seeds that are not fresh, such as those of the baseline.
     """
     found: dict[int, None] = {}

@@ -1,4 +1,4 @@
-"""From numbers to marks: one test on one statistic a cell, corrected over the cells that are tested together.
+"""From numbers to marks: one test on one statistic per cell, corrected over the cells that are tested together.
 
 The statistic of a run is the area under its curve in units of the task's span (`baseline.Scale`): 0 is the random
 policy, 1 a solved task, so that a drop of 0.10 means the same everywhere. Identical cells never get here.

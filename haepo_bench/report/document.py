@@ -18,17 +18,18 @@ REPORT_FORMAT_VERSION = 2
 class Curve(DocumentModel):
     """A learning curve over seeds."""
 
-    env_steps: list[float] = Field(description="the marks: training env steps a seed")
+    env_steps: list[float] = Field(description="the evaluation points: training env steps per seed")
     wall_seconds: list[float | None] = Field(
-        description="training seconds at each mark (a run's share of its job's time), mean over the seeds that are done"
+        description="training seconds at each evaluation point (a run's share of its job's time), mean over the seeds "
+        "that are done"
     )
-    cpu_seconds: list[float | None] = Field(description="CPU seconds of training at each mark, likewise")
+    cpu_seconds: list[float | None] = Field(description="CPU seconds of training at each evaluation point, likewise")
     score: Band | None = Field(description="of the sampled policy; null on tasks without references")
     eval_return: Band = Field(description="of the sampled policy")
 
 
 class Rewards(DocumentModel):
-    """Gold and proxy reward at one mark."""
+    """Gold and proxy reward at one evaluation point."""
 
     env_steps: float
     sqrt_kl: float | None
@@ -40,19 +41,19 @@ class Overoptimisation(DocumentModel):
     """Gold and proxy reward by the distance from the initial policy; lists are as long as the curve."""
 
     sqrt_kl: list[float | None] = Field(
-        description="square root of the KL to the initial policy (nats a response) at each mark, mean over the seeds "
-        "that are done"
+        description="square root of the KL to the initial policy (nats per response) at each evaluation point, mean "
+        "over the seeds that are done"
     )
     gold: Band = Field(description="evaluation return")
-    proxy: Band = Field(description="what training pays, on the same responses; over the seeds that are done")
+    proxy: Band = Field(description="the reward of training, on the same responses; over the seeds that are done")
     start: Rewards
     peak: Rewards = Field(description="where the mean gold reward is highest")
     end: Rewards
     fall: MeanEstimate | None = Field(
-        description="gold reward at the peak less that at the end; null where they are one"
+        description="gold reward at the peak minus that at the end; null where they are the same point"
     )
     gap: MeanEstimate = Field(
-        description="rise of the proxy from start to end less that of gold, each in standard deviations over the "
+        description="rise of the proxy from start to end minus that of gold, each in standard deviations over the "
         "initial policy's responses; of no seed where one of these is 0 or not recorded"
     )
 
@@ -86,7 +87,7 @@ class Seeds(DocumentModel):
 
 
 class AlgorithmInformation(DocumentModel):
-    """What the algorithm was told and needs; null where no record could be read."""
+    """What feedback the algorithm receives, and what it needs; null where no record could be read."""
 
     told: str | None
     critic: bool | None
@@ -108,7 +109,7 @@ class AlgorithmResult(DocumentModel):
 
     algorithm: str = Field(description="name in the suite")
     uses: str = Field(description="catalogue name")
-    label: str = Field(description="what kind of algorithm it is; for HAEPO which reading")
+    label: str = Field(description="what kind of algorithm it is; for HAEPO which variant")
     footnote: str = Field(description="caveat that every table and figure with this algorithm carries; may be empty")
     notes: list[str]
     information: AlgorithmInformation
@@ -181,7 +182,7 @@ class TaskResult(DocumentModel):
     task: str
     family: str = Field(description="tasks of one family weigh together as much as those of another")
     references: References | None
-    budget: float | None = Field(description="training env steps a seed; null where no run has a result")
+    budget: float | None = Field(description="training env steps per seed; null where no run has a result")
     common_seconds: float | None = Field(
         description="training seconds that the fastest algorithm took for the budget, mean over its seeds: the time at "
         "which all are compared; null where no clock was recorded"
@@ -230,7 +231,7 @@ class AggregateValue(DocumentModel):
 
 
 class Aggregate(DocumentModel):
-    """A statistic over all tasks of the basis, one value an algorithm."""
+    """A statistic over all tasks of the basis, one value per algorithm."""
 
     statistic: Literal["mean", "iqm", "optimality_gap", "cvar", "collapse_rate"]
     more_is_better: bool
@@ -279,7 +280,7 @@ class SuiteResult(DocumentModel):
     scorecard: Scorecard | None = Field(description="null where nothing is claimed")
     basis: Basis | None = Field(description="null where no task with references, controls apart, has a result")
     aggregates: list[Aggregate] = Field(description="side by side: there is no overall number; empty without a basis")
-    profiles: list[Profile] = Field(description="one an algorithm of the basis")
+    profiles: list[Profile] = Field(description="one per algorithm of the basis")
     improvement: list[Improvement] = Field(description="over the tasks of the basis, weighted by family")
     tasks: list[TaskResult]
     not_shown: list[NotShownRuns]

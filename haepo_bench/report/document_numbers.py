@@ -21,7 +21,7 @@ class MeanEstimate(DocumentModel):
 
 
 class Band(DocumentModel):
-    """An estimate at every mark; lists of equal length."""
+    """An estimate at every evaluation point; lists of equal length."""
 
     mean: list[float | None]
     low: list[float | None]

@@ -57,8 +57,8 @@ class Reading(DocumentModel):
 
     algorithm: str
     verdict: Verdict | None = Field(description="against every baseline at once; null where nothing measures it")
-    overall: list[Comparison] = Field(description="over all tasks, one a baseline")
-    by_task: list[Comparison] = Field(description="one a baseline and task that measures both")
+    overall: list[Comparison] = Field(description="over all tasks, one per baseline")
+    by_task: list[Comparison] = Field(description="one per baseline and task that measures both")
 
 
 class LeftOutTask(DocumentModel):
@@ -73,8 +73,8 @@ class ClaimResult(DocumentModel):
 
     claim: str
     measure: str = Field(description="the primary endpoint: the one measure that decides")
-    supported: int = Field(description="readings for which it is supported")
-    tested: int = Field(description="readings for which anything here measures it")
+    supported: int = Field(description="variants for which it is supported")
+    tested: int = Field(description="variants for which anything here measures it")
     readings: list[Reading]
     left_out: list[LeftOutTask]
 

@@ -19,7 +19,7 @@ class DeclaredClaims(BaseModel):
     """The claims of a suite, with every name resolved.
 
     Args:
-        candidates: names in the suite of the algorithms that something is claimed of: the readings of one method.
+        candidates: names in the suite of the algorithms that something is claimed of: the variants of one method.
         baselines: names in the suite of those that they are compared with.
         margin: in units of the measure: a smaller difference does not matter.
         threshold: score whose first time is the time to threshold.
@@ -49,7 +49,7 @@ def members(candidate: str, uses: Mapping[str, str], *, families: Iterable[str])
 
 
 def default_claims(uses: Mapping[str, str]) -> DeclaredClaims | None:
-    """What is claimed where nobody said it: HAEPO against all others; None without a candidate or a baseline."""
+    """What is claimed by default: HAEPO against all others; None without a candidate or a baseline."""
     candidates = members(DEFAULT_CANDIDATE, uses, families=[DEFAULT_CANDIDATE])
     baselines = [name for name in uses if name not in candidates]
     if not candidates or not baselines:

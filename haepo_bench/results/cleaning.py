@@ -1,4 +1,4 @@
-"""What lies in a store and no report needs, and its removal to a folder beside: nothing is ever deleted.
+"""What is in a store and no report needs, and its removal to a folder beside: nothing is ever deleted.
 
 Three kinds: runs of planned cells by other code or settings (obsolete), files that cannot be read as the runs that they
 should be (damaged), and what unfinished runs would go on from (checkpoints). Without a readable plan nothing is

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 Kind = Literal["progress", "return", "training", "objective", "evaluation", "end", "cost"]
 
 REDUCTION: dict[Kind, str] = {
-    "progress": "as it stands at the evaluation point",
+    "progress": "its value at the evaluation point",
     "return": "of the evaluation at the evaluation point",
     "training": "mean of the iterations since the last evaluation point",
     "objective": "mean of the iterations since the last evaluation point",
@@ -79,13 +79,15 @@ _CURVE = (
         "standard deviation over the evaluation episodes, sampled policy",
         "return",
     ),
-    Column("train_return", "Training return", "", "mean over the training episodes, as training pays", "training"),
+    Column(
+        "train_return", "Training return", "", "mean over the training episodes, as training receives them", "training"
+    ),
     Column(
         "clean_return",
         "Training return, clean",
         "",
-        "of the training episodes as the task itself pays (language: the gold reward), where training pays otherwise "
-        "(`noise(...)` and the like, proxies)",
+        "of the training episodes in the task's own rewards (language: the gold reward), where training receives "
+        "others (`noise(...)` and the like, proxies)",
         "training",
         decimals=2,
     ),
@@ -238,7 +240,7 @@ _CURVE = (
         "proxy_return",
         "Proxy reward",
         "",
-        "what training pays, of the same sampled responses; absent where training pays the gold reward (language)",
+        "the reward of training, of the same sampled responses; absent where that is the gold reward (language)",
         "evaluation",
         decimals=2,
     ),
@@ -342,9 +344,14 @@ _COST = (
     ),
     Column("gradient_steps", "Gradient steps", "", "of training", "cost", whole=True),
     Column("episodes", "Episodes", "", "of training", "cost", whole=True),
-    Column("evaluation_env_steps", "Env steps of evaluation", "", "beside those of training", "cost", whole=True),
+    Column("evaluation_env_steps", "Env steps of evaluation", "", "apart from those of training", "cost", whole=True),
     Column(
-        "evaluation_seconds", "Seconds of evaluation", "", "wall seconds, beside those of training", "cost", clock=True
+        "evaluation_seconds",
+        "Seconds of evaluation",
+        "",
+        "wall seconds, apart from those of training",
+        "cost",
+        clock=True,
     ),
     Column(
         "peak_memory_bytes",

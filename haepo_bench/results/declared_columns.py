@@ -45,7 +45,7 @@ def declaration(columns: Iterable[Column]) -> dict[str, dict[str, Any]]:
 
 
 def declared(provenance: Mapping[str, Any]) -> dict[str, Column]:
-    """The columns that a run declares; what is no declaration is passed over, for a record may be anybody's."""
+    """The columns that a run declares; what is not a declaration is passed over, for a record may be anybody's."""
     found = provenance.get(PROVENANCE_KEY)
     columns = {}
     for name, fields in found.items() if isinstance(found, Mapping) else ():

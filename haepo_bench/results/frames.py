@@ -1,7 +1,7 @@
 """Runs as data frames.
 
-A diverged run is a result: from the mark at which it diverged on its return is the random reference's and its score 0,
-at the budget too. On a task without references such a run has no return after it diverged.
+A diverged run is a result: from the evaluation point at which it diverged on its return is the random reference's and
+its score 0, at the budget too. On a task without references such a run has no return after it diverged.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -67,7 +67,7 @@ def frames(cells: Sequence[SelectedCell]) -> Frames:
 
 
 def curve_frame(cells: Sequence[SelectedCell]) -> pd.DataFrame:
-    """One row a mark of each run that has a result, in the order of cells, seeds and marks.
+    """One row per evaluation point of each run that has a result, in the order of cells, seeds and points.
 
     Columns: task, algorithm, seed, status; the record's curve columns, NaN where a run does not have one (`shown_name`
     says what they are called); and from the references return_filled and return_greedy_filled (the return, and after
@@ -112,7 +112,7 @@ def curve_frame(cells: Sequence[SelectedCell]) -> pd.DataFrame:
 
 
 def run_frame(cells: Sequence[SelectedCell], curves: pd.DataFrame) -> pd.DataFrame:
-    """One row a run that was asked for, in the order of cells and seeds; without a result, numbers are NaN.
+    """One row per run that was asked for, in the order of cells and seeds; without a result, numbers are NaN.
 
     Columns: task, algorithm, seed, status (also `missing` and `damaged`), reason, the `MEASURES`, the `COSTS` and the
     diagnostics: the last defined value of every other curve column, and what only `final` has. final_* is the value at
@@ -162,7 +162,7 @@ def _diagnostics_of(curves: Iterable[str]) -> list[str]:
 
 
 def cell_blocks(cells: Sequence[SelectedCell], curves: pd.DataFrame) -> list[dict[str, Array]]:
-    """The rows of `curve_frame` of each cell, {column: [run, mark]}: all runs of a cell share their marks."""
+    """The rows of `curve_frame` of each cell, {column: [run, point]}: its runs share their evaluation points."""
     columns = {name: curves[name].to_numpy() for name in curves.columns}
     blocks, start = [], 0
     for cell in cells:
@@ -189,7 +189,7 @@ def common_seconds(cells: Sequence[SelectedCell]) -> dict[str, float]:
 
 
 def _reduce(block: dict[str, Array], seconds: float | None) -> dict[str, Array]:
-    """block: {column: [run, mark]} -> {measure or diagnostic: [run]}."""
+    """block: {column: [run, point]} -> {measure or diagnostic: [run]}."""
     marks = block["env_steps"][0]
     reduced = {
         "final_score": block["score"][:, -1],

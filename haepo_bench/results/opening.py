@@ -1,4 +1,4 @@
-"""A results folder as a user names it: which suites lie in it, and what to say where there is nothing."""
+"""A results folder as a user names it: which suites are in it, and what to say where there is nothing."""
 
 import os
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from haepo_bench.text import plain
 
 
 def open_results(results: Path, *, to: str = "report") -> list[Selection]:
-    """Everything that lies in `results`: a suite's folder, or a folder of such; at least one run has a result.
+    """Everything in `results`: a suite's folder, or a folder of such; at least one run has a result.
 
     Args:
         to: what is to be done with it, for the message.
@@ -31,7 +31,7 @@ def open_results(results: Path, *, to: str = "report") -> list[Selection]:
         ) from None
     except NotADirectoryError:
         raise UserError(
-            "this is no folder", where=str(results), remedy="name the folder that `haepo-bench run` wrote to"
+            "this is not a folder", where=str(results), remedy="name the folder that `haepo-bench run` wrote to"
         ) from None
     except OSError as error:
         raise UserError(
@@ -41,7 +41,7 @@ def open_results(results: Path, *, to: str = "report") -> list[Selection]:
         raise UserError(
             "this is the folder of one algorithm on one task",
             where=str(results),
-            remedy=f"name the suite's folder, where the plan lies: {results.resolve().parent}",
+            remedy=f"name the suite's folder, where the plan is: {results.resolve().parent}",
         )
     selections = [select(Store(folder)) for folder in find_suites(results)]
     if not any(cell.runs for selection in selections for cell in selection.cells):
@@ -68,7 +68,7 @@ def _is_suite(folder: Path) -> bool:
 
 
 def _may_be_suite(path: Path) -> bool:
-    """Whether a folder, or a link to one, is to be named: a suite, out of reach, empty, or with JSON that is no run."""
+    """Whether a folder, or a link to one, is to be named: a suite, out of reach, empty, or with JSON but no run."""
     if path.name == TRASH_FOLDER:
         return False
     try:

@@ -54,12 +54,12 @@ class References(_Model):
 
 
 class Information(_Model):
-    """What an algorithm was told and what it needs; shown beside every result."""
+    """What feedback an algorithm receives and what it needs; shown next to every result."""
 
     told: Literal["per-step rewards", "returns", "oracle preferences"] | None = Field(
-        description="None where nobody said it, as it may be with imported runs"
+        description="null where not stated, as it may be with imported runs"
     )
-    critic: bool | None = Field(description="None where nobody said it")
+    critic: bool | None = Field(description="null where not stated")
     discount: float | None = Field(description="None where returns are not discounted")
     label: str = Field(description="how tables and figures name the algorithm's kind, e.g. 'online DPO, oracle pairs'")
     footnote: str = Field(default="", description="caveat that every table and figure with this algorithm carries")
@@ -71,7 +71,7 @@ class Failure(_Model):
     status: Status
     type: str
     message: str
-    remedy: str = Field(default="", description="what to do about it, empty where nobody knows")
+    remedy: str = Field(default="", description="what to do about it, empty where unknown")
     traceback: str = Field(default="", description="tail of the traceback, may be empty")
     started: str = Field(default="", description="ISO 8601, UTC")
 
@@ -92,7 +92,7 @@ class RunRecord(_Model):
     parameters: dict[str, Any] = Field(description="every hyper-parameter, resolved")
     references: References | None
     information: Information
-    curve: dict[str, list[Number]] = Field(description="named columns of equal length, one entry a mark")
+    curve: dict[str, list[Number]] = Field(description="named columns of equal length, one entry per evaluation point")
     final: dict[str, Number]
     cost: dict[str, Number]
     notes: list[str] = Field(default_factory=list, description="what a reader of this run should know")
@@ -132,15 +132,15 @@ class RunRecord(_Model):
             raise ValueError(f"a {self.status} run without a curve")
         steps = [mark for mark in marks if mark is not None]
         if len(steps) < len(marks) or any(before >= after for before, after in pairwise(steps)):
-            raise ValueError("the marks (curve.env_steps) do not increase")
+            raise ValueError("the evaluation points (curve.env_steps) do not increase")
         if self.status == "done" and (
             None in self.curve.get("eval_return", [None]) or self.final.get("eval_return") is None
         ):
-            raise ValueError("a done run without an evaluation return at every mark")
+            raise ValueError("a done run without an evaluation return at every evaluation point")
         return self
 
     def to_json(self) -> str:
-        """The file's text: one top-level field a line, one curve column a line, so that it reads and diffs well."""
+        """The file's text: one top-level field per line, one curve column per line, so that it reads and diffs well."""
         fields = self.model_dump(mode="json")
         lines = []
         for name, value in fields.items():

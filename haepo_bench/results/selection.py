@@ -1,7 +1,7 @@
 """Which runs of a store belong together.
 
 The plan that the last `run` left behind names the cells, their folders and their seeds. Without a readable plan the
-runs that lie there say it: for each algorithm on each task the newest settings and code. Runs of other settings or
+runs that are there say it: for each algorithm on each task the newest settings and code. Runs of other settings or
 other code are never mixed in; they are listed as not shown.
 """
 
@@ -36,7 +36,7 @@ class Run:
     Args:
         path: relative to the store.
         record: with an empty curve.
-        curve: named columns [mark] float64, NaN where undefined.
+        curve: named columns [point] float64, NaN where undefined.
     """
 
     path: Path
@@ -61,10 +61,10 @@ class SelectedCell(CellIdentity):
         folder: where they lie.
         uses: catalogue name of the algorithm.
         seeds: asked for.
-        runs: done or diverged, by seed, all with the same marks.
+        runs: done or diverged, by seed, all with the same evaluation points.
         unfinished: readable records of runs without a result.
         added: of the seeds of `runs`, those made under another declaration of claims, tasks, algorithms and seeds than
-            the cell's first run: somebody may have looked at results before they were asked for.
+            the cell's first run: they may have been added after a look at results.
         information: from a record, else from the plan; None where neither says it.
     """
 
@@ -146,7 +146,7 @@ def select(store: Store) -> Selection:
     damaged += _folders_of(hidden, damaged)
     strangers = [path for path in store.files(store.root) if path.suffix == ".json" and path.name != PLAN_FILE]
     damaged += [
-        Unusable(path.relative_to(store.root), "not the plan, and no run lies here", FileState.DAMAGED)
+        Unusable(path.relative_to(store.root), "not the plan, and no run belongs here", FileState.DAMAGED)
         for path in strangers
     ]
     kept, strange = _common_marks(runs)
@@ -212,7 +212,7 @@ def _claims(plan: PlanFile | None, cells: Iterable[SelectedCell]) -> tuple[Decla
 
 
 def _common_marks(runs: Iterable[Run]) -> tuple[list[Run], list[Unusable]]:
-    """Runs of one cell share their marks: sets apart those with results whose marks are not their cell's usual ones."""
+    """Sets apart those runs with results whose evaluation points are not their cell's usual ones."""
     cells: dict[_Place, list[Run]] = defaultdict(list)
     kept: list[Run] = []
     for run in runs:
@@ -227,7 +227,7 @@ def _common_marks(runs: Iterable[Run]) -> tuple[list[Run], list[Unusable]]:
             if run.curve["env_steps"].tobytes() == usual:
                 kept.append(run)
             else:
-                reason = "its marks are not those of the other runs of its cell"
+                reason = "its evaluation points are not those of the other runs of its cell"
                 strange.append(Unusable(run.path, reason, FileState.DAMAGED))
     return kept, strange
 

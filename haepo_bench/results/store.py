@@ -1,4 +1,4 @@
-"""Where runs lie on disk: `<results>/<suite>/<cell folder>/seed-<n>.json`.
+"""Where runs are on disk: `<results>/<suite>/<cell folder>/seed-<n>.json`.
 
 Files are written whole or not at all (temporary name in the same folder, flushed to disk, renamed) and nothing that is
 stored as finished is ever replaced. A file that cannot be used is damaged (it was read, and is wrong), newer (of a

@@ -31,8 +31,8 @@ def bootstrap_interval(
 
     A stratum is what is sampled on its own: one task, or one algorithm on one task; strata may have unequal numbers of
     seeds, and missing runs are simply not in them. Seeds are resampled as wholes: all that stands behind the seed axis,
-    such as the marks of a curve, stays together, so that an interval of something computed from curves knows how marks
-    go together. The statistic is called with many replicates at once and must reduce axis 1 of every stratum.
+    such as the points of a curve, stays together, so that an interval of something computed from curves knows how
+    points go together. The statistic is called with many replicates at once and must reduce axis 1 of every stratum.
 
     `percentile` (Efron and Tibshirani 1993, An Introduction to the Bootstrap, 13.3) is here for comparison: it is too
     narrow for few seeds. `bca` (14.3; for several strata Davison and Hinkley 1997, Bootstrap Methods and their

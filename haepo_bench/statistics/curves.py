@@ -29,12 +29,12 @@ def random_once_diverged(
 
 
 def area_under_curve(values: Array, marks: Array) -> Array:
-    """values: [..., mark], marks: [mark], increasing -> [...]: the mean value over the budget.
+    """values: [..., point], marks: [point], increasing -> [...]: the mean value over the budget.
 
-    The curve is a step function: the value at a mark holds until the next one, so mark 0 counts and the value at the
-    budget, where the function ends, does not. The integral is divided by the budget, which gives a mean value: 0 for a
-    policy that stays random, 1 for one that solves the task from its first step. NaN anywhere makes the area NaN; with
-    fewer than two marks there is no area.
+    The curve is a step function: the value at an evaluation point holds until the next one, so point 0 counts and the
+    value at the budget, where the function ends, does not. The integral is divided by the budget, which gives a mean
+    value: 0 for a policy that stays random, 1 for one that solves the task from its first step. NaN anywhere makes the
+    area NaN; with fewer than two points there is no area.
     """
     values = np.asarray(values, dtype=float)
     widths = np.diff(np.asarray(marks, dtype=float))
@@ -44,9 +44,9 @@ def area_under_curve(values: Array, marks: Array) -> Array:
 
 
 def value_at(values: Array, times: Array, at: float) -> Array:
-    """values: [run, mark], times: [run, mark], not decreasing -> [run]: each run's value at a common time.
+    """values: [run, point], times: [run, point], not decreasing -> [run]: each run's value at a common time.
 
-    That of the last mark whose time has come; after its last mark a run keeps its last value. A mark without a time
+    That of the last point whose time has come; after its last point a run keeps its last value. A point without a time
     (NaN), such as those of a run that broke off, counts as reached right after the last one that has a time. NaN for a
     run without any time.
     """
@@ -57,7 +57,7 @@ def value_at(values: Array, times: Array, at: float) -> Array:
 
 
 def area_until(values: Array, times: Array, until: float) -> Array:
-    """values: [run, mark], times: [run, mark], not decreasing -> [run]: the mean value over [0, until].
+    """values: [run, point], times: [run, point], not decreasing -> [run]: the mean value over [0, until].
 
     `area_under_curve` against a clock that each run has of its own: the same step function, read as in `value_at`.
     """
@@ -68,14 +68,14 @@ def area_until(values: Array, times: Array, until: float) -> Array:
 
 
 def _complete(times: Array) -> Array:
-    """times: [run, mark] -> [run, mark]: with each mark's last known time where it has none; NaN before the first."""
+    """times: [run, point] -> [run, point]: with the last known time where it has none; NaN before the first."""
     times = np.asarray(times, dtype=float)
     known = np.maximum.accumulate(np.where(np.isnan(times), 0, np.arange(times.shape[-1])), axis=-1)
     return np.take_along_axis(times, known, axis=-1)
 
 
 def last_defined(values: Array) -> Array:
-    """values: [..., mark] -> [...]: the last value that is not NaN, NaN where there is none."""
+    """values: [..., point] -> [...]: the last value that is not NaN, NaN where there is none."""
     values = np.asarray(values, dtype=float)
     defined = ~np.isnan(values)
     last = values.shape[-1] - 1 - np.argmax(defined[..., ::-1], axis=-1)

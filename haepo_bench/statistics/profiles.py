@@ -20,7 +20,7 @@ def performance_profile(scores: Array, weights: Array, thresholds: Array, *, con
 
     The interval is pointwise: a task's share above a threshold is a rate, with Wilson's interval, and the weighted sum
     over tasks has that of `rates.rate_combination_interval`. It stands in place of the paper's stratified bootstrap,
-    whose band has no width where all runs lie on one side of a threshold, be they two. NaN where a task has no run.
+    whose band has no width where all runs are on one side of a threshold, be they two. NaN where a task has no run.
     """
     scores = np.asarray(scores, dtype=float)
     n = (~np.isnan(scores)).sum(axis=0)

@@ -12,11 +12,11 @@ Array = NDArray[Any]
 
 
 def collapsed(scores: Array, *, learned: float = 0.2, kept: float = 0.5) -> Array:
-    """scores: [..., mark] -> [...] bool: runs that had learned something and ended with less than half of it.
+    """scores: [..., point] -> [...] bool: runs that had learned something and ended with less than half of it.
 
-    A run had learned if it held a score of at least `learned` at two consecutive marks; what it held is the best such
-    score, so that one lucky evaluation is no peak. It collapsed if its last score is below `kept` times that. Marks
-    that are NaN are passed over: diverged runs have the random policy's score, 0, from that mark on, and count. A run
+    A run had learned if it held a score of at least `learned` at two consecutive points; what it held is the best such
+    score, so that one lucky evaluation is not a peak. It collapsed if its last score is below `kept` times that. Points
+    that are NaN are passed over: diverged runs have the random policy's score, 0, from that point on, and count. A run
     that never learned did not collapse. The definition, with its two numbers, is our choice; it is the drawdown of Chan
     et al. (2020), Measuring the reliability of reinforcement learning algorithms, section 3, with a threshold.
     """

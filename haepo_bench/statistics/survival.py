@@ -39,11 +39,11 @@ class SurvivalCurve(NamedTuple):
 
 
 def time_to_threshold(values: Array, marks: Array, threshold: float) -> Times:
-    """values: [..., mark], marks: [mark], increasing -> [...]: first of two consecutive marks at or above a threshold.
+    """values: [..., point], marks: [point], increasing -> [...]: first of two successive points at or above it.
 
-    Two, so that one lucky evaluation is not an arrival. A run that never holds it is censored at its last mark that is
-    not NaN, which is the budget for a run that ended regularly; a single value above at the last mark is not yet an
-    arrival. The true time lies up to one distance of marks before the mark named.
+    Two, so that one lucky evaluation is not an arrival. A run that never holds it is censored at its last point that is
+    not NaN, which is the budget for a run that ended regularly; a single value above at the last point is not yet an
+    arrival. The true time lies up to one distance of points before the point named.
     """
     values, marks = np.asarray(values, dtype=float), np.asarray(marks, dtype=float)
     above = values >= threshold

@@ -1,7 +1,7 @@
 """Verdicts on claims: is a candidate better than a baseline (or at par), or is that ruled out, or is it open?
 
 Everything is a mean over seeds, or a weighted mean of such means over tasks, where larger is better. A claim says that
-the difference (candidate less baseline) is above one number, and is ruled out once it is shown to be below another:
+the difference (candidate minus baseline) is above one number, and is ruled out once it is shown to be below another:
 
     better    above 0         ruled out: below margin (no advantage that matters)
     at par    above -margin   ruled out: below -margin
@@ -36,7 +36,7 @@ class Evidence(NamedTuple):
     """What the runs say of one difference.
 
     Args:
-        difference: candidate less baseline; NaN where a side has no run.
+        difference: candidate minus baseline; NaN where a side has no run.
         low: one-sided 95 % lower bound, uncorrected; NaN with fewer than two seeds on a side.
         high: one-sided 95 % upper bound, uncorrected.
         p_above: p-value that the difference is above `claimed`.
@@ -146,7 +146,7 @@ def against_all(verdicts: Sequence[Verdict]) -> Verdict:
 
 
 def _seeds_for_a_verdict(found: Evidence, alpha: float) -> float:
-    """The fewest seeds a side for either verdict, if the difference and the spreads are as measured."""
+    """The fewest seeds per side for either verdict, if the difference and the spreads are as measured."""
     sd = (found.sd_candidate, found.sd_baseline)
     distances = [found.difference - found.claimed, found.ruled_out - found.difference]
     # Only what lies on the right side of its number can be shown; of the two the farther one takes fewer seeds.

@@ -5,7 +5,7 @@ with it. Nothing is imported to find out. A module that reads data files declare
 
     DATA = "folder/{name}.npz"
 
-a pattern relative to its own folder, in which whoever asks fills in the names in braces.
+a pattern relative to its own folder, in which the caller fills in the names in braces.
 """
 
 import ast
@@ -77,7 +77,7 @@ def closure(roots: Iterable[str], within: Callable[[str], bool], choosers: Colle
             outside.add(name.partition(".")[0])
             continue
         path = find_module(name)
-        if path is not None:  # else it is no module but something in one
+        if path is not None:  # else it is not a module but something in one
             modules[name] = module = read_module(name, path)
             waiting += module.imports if name in choosers else module.imports | module.later
     return Closure(modules, frozenset(outside))

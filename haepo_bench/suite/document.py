@@ -269,7 +269,7 @@ class _Builder:
             line = key_node.start_mark.line + 1
             self._places[*path, key] = self._at(key_node)
             if key in lines:
-                problem = f"the key stands twice, first on line {lines[key]}"
+                problem = f"the key is there twice, first on line {lines[key]}"
                 self._problems.append(Problem((*path, key), problem, "remove one of the two"))
                 continue
             lines[key] = line
@@ -299,7 +299,7 @@ def _glued_line(lines: list[str], number: int) -> str:
 
 
 def _one_line(text: str) -> str:
-    """A text in which somebody else's may stand: a problem is one line, so that it can be found by its place."""
+    """A text that may quote a file's: a problem is one line, so that it can be found by its place."""
     return "".join("\\n" if character == "\n" else " " if character in _BREAKS else character for character in text)
 
 

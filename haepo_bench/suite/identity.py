@@ -40,7 +40,7 @@ APART = {
     "haepo_bench.cli": "starts runs",
     "haepo_bench.suite": "reads what is asked for; what it comes to is in the settings",
     "haepo_bench.execution": "starts runs in their processes, watches them and stores their records",
-    "haepo_bench.results": "the format of records and where they lie: numbers pass through as they are",
+    "haepo_bench.results": "the format of records and where they are: numbers pass through as they are",
     "haepo_bench.regression": "reads stored runs",
     "haepo_bench.report": "reads stored runs",
     "haepo_bench.compare": "reads stored runs",
@@ -195,7 +195,7 @@ def _versions(names: Iterable[str]) -> CodeDocument:
 
 @cache
 def _distributions(top: str) -> dict[str, str]:
-    """Name and version of what a top-level package was installed with; nothing for files that merely lie there."""
+    """Name and version of what a top-level package was installed with; nothing for files that are merely there."""
     if top in sys.stdlib_module_names:
         return {}
     # Most are called like their package, and to ask for one is quick.

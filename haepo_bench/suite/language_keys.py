@@ -36,7 +36,7 @@ def key_problems(address: str, data: str | None, model: str | None) -> Iterable[
     innermost = _taken_apart(address).innermost
     kind, at, _ = innermost.partition("@")
     if model is not None and not innermost.startswith("lm/"):
-        yield KeyProblem("model", f"'{address}' is no language task", "remove it; it is for the tasks lm/...")
+        yield KeyProblem("model", f"'{address}' is not a language task", "remove it; it is for the tasks lm/...")
     elif model is not None and at:
         yield KeyProblem("model", f"'{address}' names a model already", "remove one of the two")
     if data is not None and kind.startswith("lm/preferences/"):
@@ -44,7 +44,7 @@ def key_problems(address: str, data: str | None, model: str | None) -> Iterable[
     elif data is not None and kind != "lm/preferences":
         yield KeyProblem("data", f"'{address}' has data of its own", "remove it; it is for lm/preferences")
     elif data is not None and at:
-        yield KeyProblem("data", "the model stands in the id, where the data should", "write model: as a key, too")
+        yield KeyProblem("data", "the model is in the id, where the data should be", "write model: as a key, too")
     whole = with_keys(address, data, model)
     if len(quote(whole, safe="")) > MAX_FOLDER_NAME:
         remedy = "use shorter paths, such as ones that count from the folder of the command"

@@ -46,6 +46,6 @@ def _device(asked: str) -> Device:
             built = "finds no usable CUDA device" if torch.version.cuda else "was built without CUDA"
             raise UserError(
                 f"the device cuda is asked for, but PyTorch {torch.__version__} {built}",
-                remedy="set device to cpu or auto, or mend the installation (haepo-bench doctor)",
+                remedy="set device to cpu or auto, or fix the installation (haepo-bench doctor)",
             )
     return Device(asked, "the suite says so")

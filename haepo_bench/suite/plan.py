@@ -23,9 +23,9 @@ class Cell(CellIdentity):
         overrides: hyper-parameters that the suite sets, as given to `AlgorithmDefinition.configure`.
         parameters: every hyper-parameter, resolved.
         seeds: in the order in which they are run.
-        budget: training env steps a seed.
-        evaluation_every: env steps between marks.
-        evaluation_episodes: episodes an evaluation.
+        budget: training env steps per seed.
+        evaluation_every: env steps between evaluation points.
+        evaluation_episodes: episodes per evaluation.
         batches_seeds: whether the algorithm trains all seeds of a job as one batch.
         settings: the identity document; `settings_hash` is its hash.
         code: what a run executes (`suite/identity.py`); `code_hash` is its hash.

@@ -1,4 +1,4 @@
-"""What pydantic finds wrong with a suite, in the words of somebody who edits a file."""
+"""What pydantic finds wrong with a suite, in the words of a person who edits a file."""
 
 import json
 import re
@@ -105,7 +105,7 @@ def _unknown_key(key: str, section: type[BaseModel] | None, model: type[BaseMode
     if elsewhere:
         return f"it is a key of {' and of '.join(elsewhere)}; keys here: {', '.join(known)}"
     if "params" in known:
-        return f"hyper-parameters stand below params, as in params: {{{key}: ...}}; {suggestion}"
+        return f"hyper-parameters belong below params, as in params: {{{key}: ...}}; {suggestion}"
     return suggestion
 
 

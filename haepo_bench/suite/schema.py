@@ -84,7 +84,7 @@ def _no_repeated_seed(seeds: tuple[int, ...]) -> tuple[int, ...]:
     repeated = [seed for seed, count in Counter(seeds).items() if count > 1]
     if repeated:
         raise _error(
-            f"the seed {', '.join(map(str, repeated))} stands more than once", "a seed counts once: remove the others"
+            f"the seed {', '.join(map(str, repeated))} is named more than once", "a seed counts once: remove the others"
         )
     return seeds
 
@@ -103,7 +103,7 @@ def parse_duration(value: Any, *, least: float = 1.0) -> Any:
 def _no_repeated_task(tasks: tuple[str, ...]) -> tuple[str, ...]:
     repeated = [task for task, count in Counter(tasks).items() if count > 1]
     if repeated:
-        raise _error(f"the task {', '.join(repeated)} stands more than once", "remove the others")
+        raise _error(f"the task {', '.join(repeated)} is named more than once", "remove the others")
     return tasks
 
 
@@ -139,7 +139,7 @@ def _canonical_keys(value: Any) -> Any:
     for key, inner in value.items():
         task = canonical(key) if isinstance(key, str) else key
         if task in tasks:
-            raise _error(f"the task '{task}' stands there twice, in two spellings", "merge the two")
+            raise _error(f"the task '{task}' is there twice, in two spellings", "merge the two")
         tasks[task] = inner
     return tasks
 
@@ -197,7 +197,7 @@ class _Section(BaseModel):
 class Budget(_Section):
     """How long one run trains."""
 
-    env_steps: _EnvSteps = Field(description="training steps in the environment, a seed")
+    env_steps: _EnvSteps = Field(description="training steps in the environment, per seed")
 
 
 class EvaluationOptions(_Section):
@@ -205,11 +205,11 @@ class EvaluationOptions(_Section):
 
     every: _EnvSteps | None = Field(
         default=None,
-        description=f"training steps between evaluations; a {DEFAULT_MARKS}th of the budget where nothing is said",
+        description=f"training steps between evaluations; a {DEFAULT_MARKS}th of the budget by default",
     )
     episodes: _Episodes | None = Field(
         default=None,
-        description=f"episodes of one evaluation; {DEFAULT_EPISODES} where nothing is said",
+        description=f"episodes of one evaluation; {DEFAULT_EPISODES} by default",
     )
 
 
@@ -243,7 +243,7 @@ class TaskEntry(_Section):
     )
     model: _AddressPart | None = Field(
         default=None,
-        description="language tasks: what learns, tiny (where nothing is said), a local folder or a name on the "
+        description="language tasks: what learns, tiny (the default), a local folder or a name on the "
         "Hugging Face hub; {id: lm/arithmetic, model: gpt2} is {id: lm/arithmetic@gpt2}",
     )
     data: _AddressPart | None = Field(
@@ -253,12 +253,12 @@ class TaskEntry(_Section):
     )
     reward_model: Annotated[str, Field(min_length=1)] | None = Field(
         default=None,
-        description="lm/preferences: what pays in training, a sequence classifier with one label; a local folder or a "
+        description="lm/preferences: the reward of training, a sequence classifier with one label; a local folder or a "
         "name on the Hugging Face hub",
     )
     gold_model: Annotated[str, Field(min_length=1)] | None = Field(
         default=None,
-        description="lm/preferences: likewise, what evaluates and is never trained on; reward_model where left out",
+        description="lm/preferences: likewise, the reward of evaluation, never trained on; reward_model where left out",
     )
 
     @property
@@ -315,12 +315,12 @@ class ExecutionOptions(_Section):
     timeout: _Timeout = Field(
         default=parse_duration(DEFAULT_TIMEOUT),
         description=f"for one job, a block of one algorithm's seeds on one task; seconds, or such as 30m; "
-        f"{DEFAULT_TIMEOUT} where nothing is said",
+        f"{DEFAULT_TIMEOUT} by default",
     )
     checkpoint: _Pause = Field(
         default=parse_duration(DEFAULT_CHECKPOINT),
         description="between two checkpoints of a run that can go on from one (language tasks); seconds, or such as "
-        f"5m; {DEFAULT_CHECKPOINT} where nothing is said",
+        f"5m; {DEFAULT_CHECKPOINT} by default",
     )
 
 
@@ -331,7 +331,7 @@ class Claims(_Section):
         default=DEFAULT_CANDIDATE,
         min_length=1,
         description="the algorithm that is claimed to be better: a name in the suite, or a name in the catalogue or of "
-        f"a family for all that use it; {DEFAULT_CANDIDATE} where nothing is said",
+        f"a family for all that use it; {DEFAULT_CANDIDATE} by default",
     )
     baselines: (
         Annotated[
@@ -340,20 +340,18 @@ class Claims(_Section):
             Field(min_length=1),
         ]
         | None
-    ) = Field(
-        default=None, description="what it is compared with, named in the same way; all others where nothing is said"
-    )
+    ) = Field(default=None, description="what it is compared with, named in the same way; by default all others")
     margin: float = Field(
         default=DEFAULT_MARGIN,
         gt=0,
         le=1,
-        description=f"a smaller difference of scores does not matter; {DEFAULT_MARGIN:g} where nothing is said",
+        description=f"a smaller difference of scores does not matter; {DEFAULT_MARGIN:g} by default",
     )
     threshold: float = Field(
         default=DEFAULT_THRESHOLD,
         gt=0,
         le=10,
-        description=f"the score whose first time is the time to threshold; {DEFAULT_THRESHOLD:g} where nothing is said",
+        description=f"the score whose first time is the time to threshold; {DEFAULT_THRESHOLD:g} by default",
     )
 
 
@@ -389,7 +387,7 @@ class Suite(_Section):
         return self
 
     def budget_of(self, task: TaskEntry) -> int:
-        """Training env steps a seed."""
+        """Training env steps per seed."""
         budget = task.budget or self.budget
         assert budget is not None  # `_consistent` saw to it
         return budget.env_steps

@@ -21,7 +21,7 @@ def find_suite(name_or_path: str) -> Path:
     try:
         if path.exists():
             return path
-    except (OSError, ValueError):  # a name too long, or with a NUL character in it, is no path
+    except (OSError, ValueError):  # a name too long, or with a NUL character in it, is not a path
         pass
     suites = list_suites()
     if name_or_path in suites:

@@ -81,19 +81,19 @@ WRAPPERS = {
         Signature(
             "delayed",
             None,
-            "in training the whole return is paid at an episode's last step",
+            "training receives the whole return at an episode's last step",
             "haepo_bench.tasks.wrappers.rewards:delayed",
         ),
         Signature(
             "proxy",
             Parameter("bonus", 0, 1e6, "0.1"),
-            "training pays a bonus for the first action, which the true return knows nothing of",
+            "training rewards the first action with a bonus that is not part of the true return",
             "haepo_bench.tasks.wrappers.rewards:proxy",
         ),
         Signature(
             "random-reward",
             None,
-            "training is paid 0 or 1 at random, whatever was done: the control, of language tasks as well",
+            "training receives 0 or 1 at random, whatever was done: the control, also for language tasks",
             "haepo_bench.tasks.wrappers.random_reward:random_reward",
         ),
         Signature(

@@ -95,7 +95,7 @@ class VectorEnvironment(ABC):
 
         Args:
             where: [seed, trajectory] bool, which episodes.
-            streams: one an episode that starts, in the order of `np.argwhere(where)`.
+            streams: one per episode that starts, in the order of `np.argwhere(where)`.
 
         Returns:
             Observations [episode, *observation] float32 of those that start.
@@ -112,13 +112,13 @@ class VectorEnvironment(ABC):
         return None
 
     def measures(self) -> dict[str, Array]:
-        """What the task measures beside returns, of episodes that have ended: column to [seed, trajectory] float64."""
+        """What the task measures besides returns, of episodes that have ended: column to [seed, trajectory] float64."""
         return {}
 
     def faults(self) -> dict[int, EnvironmentFault]:
         """What environments of other people did wrong since this was last asked, by the row of the seed.
 
-        The seed's run fails. Whatever the environment shows and pays from then on has no meaning.
+        The seed's run fails. Its observations and rewards from then on have no meaning.
         """
         return {}
 
@@ -172,7 +172,7 @@ class Task(ABC):
 
     @abstractmethod
     def vector(self, trajectories: int) -> VectorEnvironment:
-        """An environment of `trajectories` episodes a seed, for as many seeds as each `reset` is given streams for."""
+        """An environment of `trajectories` episodes per seed, for as many seeds as each `reset` has streams for."""
 
     def grouped(self, trajectories: int) -> VectorEnvironment:
         """As `vector`, of `groups` x `trajectories` episodes, group by group; those of a group share a start state."""

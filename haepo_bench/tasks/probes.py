@@ -1,7 +1,7 @@
 """Probe sets: a task's frozen trajectories of all kinds of return, which policies are asked about.
 
 A policy that is aligned with the task's own reward makes the better of them likelier. Sets are files beside this one,
-one a task version, made by `tools/probe_sets.py`; a task without a file has none.
+one per task version, made by `tools/probe_sets.py`; a task without a file has none.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class ProbeSet:
         observations: [row, feature] float32.
         actions: [row, *action].
         lengths: [trajectory] steps.
-        returns: [trajectory] undiscounted, as the task itself pays.
+        returns: [trajectory] undiscounted, in the task's own rewards.
     """
 
     observations: Array

@@ -1,4 +1,4 @@
-"""What a suite names: an algorithm, its hyper-parameters, and the one door `train`.
+"""What a suite names: an algorithm, its hyper-parameters, and its one entry point `train`.
 
 A *definition* is an algorithm before its hyper-parameters are known; `configure` turns it into an *algorithm* for one
 task. `NativeDefinition` (native.py) makes one from an objective, `ppo_sb3.py` wraps Stable-Baselines3.
@@ -68,10 +68,12 @@ class AlgorithmDefinition(ABC):
     version: int
     #: Several paragraphs for `describe`: formula, source, what is our choice.
     description: str
-    #: How sure it is that this is the algorithm of its source: high, medium or low, then why; empty where nobody said.
+    #: The part of `description` that algorithms of its family share; empty where there is none.
+    common: str = ""
+    #: How sure it is that this is the algorithm of its source: high, medium or low, then why; empty where not stated.
     confidence: str = ""
 
-    #: What it is told with its default hyper-parameters, where that is the same on every task.
+    #: The feedback it receives with its default hyper-parameters, where that is the same on every task.
     information: Information | None = None
 
     @property

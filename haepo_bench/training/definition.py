@@ -19,8 +19,8 @@ class ObjectiveDefinition(AlgorithmDefinition):
         self.name, self.objective = name, objective
         self.summary, self.version = objective.summary, objective.version
         self.confidence = objective.confidence
-        own = inspect.getdoc(objective) or ""
-        self.description = f"{own}\n\n{inspect.getdoc(inspect.getmodule(objective)) or ''}"
+        self.common = inspect.getdoc(inspect.getmodule(objective)) or ""
+        self.description = f"{inspect.getdoc(objective) or ''}\n\n{self.common}"
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -35,7 +35,7 @@ def control_without(task: Task, what: str) -> str | None:
 
 
 def information(objective: type[Objective]) -> Information:
-    """What an objective is told, as every table shows it."""
+    """What feedback an objective receives, as every table shows it."""
     return Information(
         told=objective.told, critic=False, discount=None, label=objective.label, footnote=objective.footnote
     )

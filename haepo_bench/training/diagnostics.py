@@ -10,7 +10,7 @@ from haepo_bench.results.declared_columns import own_name
 
 @torch.no_grad()
 def update_diagnostics(output: ObjectiveOutput, batch: TrajectoryBatch) -> dict[str, Tensor]:
-    """What to plot beside a gradient [seed]: the objective's own, loss, policy entropy and KL (both nats a step)."""
+    """What to plot beside a gradient [seed]: the objective's own, loss, policy entropy and KL (both nats per step)."""
     log_ratio = torch.where(batch.mask, batch.log_probs - batch.behaviour_log_probs, 0.0)
     return {
         **{own_name(name): value for name, value in output.diagnostics.items()},

@@ -13,7 +13,7 @@ from haepo_bench.training.streams import stream
 
 
 class Evaluator:
-    """Evaluates one task's policies; every algorithm sees the same episodes for the same seed and mark.
+    """Evaluates one task's policies; every algorithm sees the same episodes for the same seed and evaluation point.
 
     Args:
         episodes: of the sampled policy, and as many of the greedy one.
@@ -27,7 +27,7 @@ class Evaluator:
         self._greedy = np.repeat([False, True], episodes)
 
     def evaluate(self, actor: Actor, due: Sequence[tuple[int, int]], *, device: str = "cpu") -> list[Evaluation]:
-        """One evaluation for each (seed, mark number); row i of the policy behind `actor` belongs to `due[i]`."""
+        """One evaluation per (seed, number of the point); row i of the policy behind `actor` belongs to `due[i]`."""
         goals = list(self._task.goals)
         visited = np.zeros((len(due), self._task.states or 0), bool) if goals else None
         rollout = self._collector.collect(
@@ -59,7 +59,7 @@ class Evaluator:
         *,
         device: str = "cpu",
     ) -> None:
-        """Evaluates the policies that have collected marks, and tells the recorder.
+        """Evaluates the policies that have collected evaluation points, and tells the recorder.
 
         Args:
             seeds: in training, whose places in this list are rows.

@@ -26,7 +26,7 @@ class Exploration:
 
         Args:
             steps: env steps that the seed has taken so far.
-            returns: [episode] undiscounted, as the task itself pays them, of the episodes that have just ended.
+            returns: [episode] undiscounted, in the task's own rewards, of the episodes that have just ended.
             ends: [episode] env steps of the seed when each ended.
         """
         task, columns = self._task, {}
@@ -59,7 +59,7 @@ class Episodes:
     """A seed's training episodes that ended in a while, [episode].
 
     Args:
-        returns: undiscounted, as training is paid.
+        returns: undiscounted, as training receives them.
         steps: env steps that the seed had taken when each ended.
         measures: what the task measures beside returns, by column.
     """

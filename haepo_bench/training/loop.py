@@ -1,4 +1,4 @@
-"""The loop that native training shares: collect, evaluate at marks, update; all seeds of a job as one batch."""
+"""The loop that native training shares: collect, evaluate at shared points, update; all seeds of a job as one batch."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -108,7 +108,7 @@ class Loop(ABC, Generic[C]):
         return log_probs
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Goes on with some seeds; whoever holds more than this class by the seed extends it."""
+        """Goes on with some seeds; a class that holds more by the seed extends it."""
         self.parameters = self.parameters[rows]
         self.optimiser.keep(rows, self.parameters)
         self.exploration.keep(rows)
@@ -124,7 +124,7 @@ class Loop(ABC, Generic[C]):
             steps: env steps of this iteration.
             total: env steps of the seed so far, these included.
             fault: of the environment.
-            diverged: why the returns are no numbers to learn from; empty where they are.
+            diverged: why the returns are not numbers to learn from; empty where they are.
         """
         seed, columns = self.seeds[row], episodes.columns(self.exploration, row, total)
         self.recorder.collected(seed, steps, len(episodes.returns), columns)

@@ -1,8 +1,8 @@
-"""The recorder: turns what a training loop reports into curves on common marks.
+"""The recorder: turns what a training loop reports into curves at shared evaluation points.
 
-Marks are 0, every, 2 every, ..., budget. The value at a mark is the evaluation of the policy that collected that step,
-before the next update; one evaluation serves all marks that an iteration crosses. Diagnostics average the iterations
-since the last mark. Native algorithms and external ones report through the same door.
+Evaluation points are 0, every, 2 every, ..., budget. The value at one is the evaluation of the policy that collected
+that step, before the next update; one evaluation serves all points that an iteration crosses. Diagnostics average the
+iterations since the last point. Native algorithms and external ones report in the same way.
 """
 
 import math
@@ -51,7 +51,7 @@ class Evaluation(NamedTuple):
 
 
 class BadCheckpoint(ValueError):
-    """A checkpoint that was read and is no good; the message says why."""
+    """A checkpoint that was read and is unusable; the message says why."""
 
 
 class Checkpoints(Protocol):
@@ -75,7 +75,7 @@ class Checkpoints(Protocol):
         ...
 
     def put_aside(self, seed: int) -> str:
-        """Gives a checkpoint that is no good another name, which it returns."""
+        """Gives an unusable checkpoint another name, which it returns."""
         ...
 
 
@@ -99,7 +99,7 @@ class SeedResult:
 
     Args:
         reason: why it diverged; empty for `done`.
-        curve: named columns, one entry a mark; null from the mark at which a diverged seed stopped.
+        curve: named columns, one entry per evaluation point; null from the one at which a diverged seed stopped.
         provenance: where it went on from a checkpoint (`resumed`), and `checkpoints_put_aside`.
     """
 
@@ -113,7 +113,7 @@ class SeedResult:
 
 
 def marks(every: int, budget: int) -> list[int]:
-    """0, every, 2 every, ..., budget (env steps); the budget is a mark even where `every` does not divide it."""
+    """0, every, 2 every, ..., budget (env steps); the budget is one even where `every` does not divide it."""
     return [*range(0, budget, every), budget]
 
 
@@ -147,8 +147,8 @@ class Recorder:
 
     Args:
         seeds: of this job.
-        budget: training env steps a seed.
-        every: env steps between marks.
+        budget: training env steps per seed.
+        every: env steps between evaluation points.
         episodes: evaluation episodes.
         on_finished: called once for each seed that is done or diverged.
         on_failed: called once for each seed that fails by itself, with the reason; where nobody listens, it is raised.
@@ -209,7 +209,7 @@ class Recorder:
         self._add(state, diagnostics)
 
     def due(self) -> list[tuple[int, int]]:
-        """Live seeds whose current policy collected marks not yet evaluated, each with the number of the last of them.
+        """Live seeds whose current policy collected points not yet evaluated, each with the number of the last of them.
 
         The last, because the budget is then evaluated alike for every algorithm, however long its iterations are.
         """
@@ -217,7 +217,7 @@ class Recorder:
         return [(seed, number - 1) for seed, number in reached.items() if number > self._seeds[seed].next_mark]
 
     def evaluated(self, seed: int, evaluation: Evaluation) -> None:
-        """The evaluation of `seed`'s current policy; it serves every mark that the policy crossed."""
+        """The evaluation of `seed`'s current policy; it serves every evaluation point that the policy crossed."""
         self._tick()
         state = self._seeds[seed]
         if evaluation.fault is not None:
@@ -261,7 +261,7 @@ class Recorder:
             self._finish(seed, "done", "")
 
     def diverged(self, seed: int, reason: str) -> None:
-        """`seed` became non-finite: it ends here, with nulls from the next mark on."""
+        """`seed` became non-finite: it ends here, with nulls from the next point on."""
         self._tick()
         self._finish(seed, "diverged", reason)
 
@@ -279,7 +279,7 @@ class Recorder:
 
     @property
     def wants_policies(self) -> bool:
-        """Whether somebody keeps policies; only then need the loop call `policy`."""
+        """Whether policies are kept; only then need the loop call `policy`."""
         return self._on_policy is not None
 
     def policy(self, seed: int, state: Mapping[str, NDArray[Any]]) -> None:
@@ -302,7 +302,7 @@ class Recorder:
     def resumed(self, seed: int) -> bytes | None:
         """What `seed` can go on from; None where it starts from its beginning.
 
-        A checkpoint that is no good is put aside, which the log and the run's record say.
+        An unusable checkpoint is put aside, which the log and the run's record say.
         """
         if self._checkpoints is None:
             return None
@@ -313,11 +313,11 @@ class Recorder:
             return None
 
     def refuse(self, seed: int, reason: str) -> None:
-        """`seed`'s checkpoint is no good: it is put aside, and the seed starts from its beginning."""
+        """`seed`'s checkpoint is unusable: it is put aside, and the seed starts from its beginning."""
         if self._checkpoints is None:
             return
         name = self._checkpoints.put_aside(seed)
-        print(f"seed {seed} starts from its beginning: its checkpoint is no good, and kept as {name}: {reason}")
+        print(f"seed {seed} starts from its beginning: its checkpoint is unusable, and kept as {name}: {reason}")
         self._seeds[seed] = _Seed(put_aside=[{"at": _now(), "file": name, "reason": reason}])
 
     def state(self, seed: int) -> dict[str, Any]:
@@ -342,7 +342,7 @@ class Recorder:
         )
 
     def progress(self) -> None:
-        """Tells whoever watches where the job stands."""
+        """Reports how far the job is."""
         states = list(self._seeds.values())
         latest = [state.latest for state in states if state.latest is not None]
         self._on_progress(
@@ -358,7 +358,7 @@ class Recorder:
         return _EvaluationClock(self, seeds)
 
     def _reached(self, state: _Seed) -> int:
-        """Number of marks that the steps taken so far cover: mark m needs a step beyond m, the budget itself."""
+        """Number of points that the steps taken so far cover: point m needs a step beyond m, the budget itself."""
         number = state.next_mark
         while number < len(self.marks) and (
             state.env_steps > self.marks[number] or state.env_steps >= self.budget == self.marks[number]

@@ -38,7 +38,7 @@ BAD: dict[str, tuple[str | bytes, list[str]]] = {
     "UTF-16": (GOOD.encode("utf-16"), ["is not UTF-8 text"]),
     "a control character": (changed("good", "go\x01od"), ["bad.yaml:1", "U+0001"]),
     "too large": ("# " + "x" * 2_000_000, ["larger than 256 KiB"]),
-    "a duplicate key": (GOOD + "seeds: 3\n", ["bad.yaml:8: seeds: the key stands twice, first on line 2"]),
+    "a duplicate key": (GOOD + "seeds: 3\n", ["bad.yaml:8: seeds: the key is there twice, first on line 2"]),
     "an unknown key": (changed("seeds: 2", "seeds: 2\nseed: 3"), ["bad.yaml:3: seed: unknown key", "'seeds'"]),
     "a key that is a number": (changed("seeds: 2", "seeds: 2\n5: 3"), ["bad.yaml:3: '5' as a key"]),
     "an unknown key of a task": (
@@ -80,7 +80,10 @@ BAD: dict[str, tuple[str | bytes, list[str]]] = {
     "a boolean for seeds": (changed("seeds: 2", "seeds: true"), ["bad.yaml:2: seeds: must be a number of seeds"]),
     "no seed at all": (changed("seeds: 2", "seeds: 0"), ["between 1 and 10,000 seeds, got 0"]),
     "a negative seed": (changed("seeds: 2", "seeds: [-1]"), ["bad.yaml:2: seeds[0]: must be at least 0, got -1"]),
-    "a seed twice": (changed("seeds: 2", "seeds: [1, 2, 1]"), ["bad.yaml:2: seeds: the seed 1 stands more than once"]),
+    "a seed twice": (
+        changed("seeds: 2", "seeds: [1, 2, 1]"),
+        ["bad.yaml:2: seeds: the seed 1 is named more than once"],
+    ),
     "a seed of 33 bits": (changed("seeds: 2", "seeds: [4294967296]"), ["seeds[0]: must be at most 4294967295"]),
     "text among seeds": (changed("seeds: 2", "seeds: [a]"), ["seeds[0]: must be a whole number, got 'a'"]),
     "too many evaluations": (
@@ -160,7 +163,7 @@ BAD: dict[str, tuple[str | bytes, list[str]]] = {
     ),
     "an algorithm on a task twice": (
         changed("- reinforce", "- {use: reinforce, tasks: [bandit/10-arm, bandit/10-arm]}"),
-        ["algorithms[0].tasks: the task bandit/10-arm stands more than once"],
+        ["algorithms[0].tasks: the task bandit/10-arm is named more than once"],
     ),
     "a bad hyper-parameter for one task": (
         changed("- reinforce", "- use: reinforce\n    per_task:\n      bandit/10-arm: {params: {epochs: 0}}"),

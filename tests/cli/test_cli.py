@@ -134,7 +134,7 @@ def test_validate_says_what_would_run(capsys: pytest.CaptureFixture[str]) -> Non
     assert "wide (grpo): 4 seeds (3-5, 9)\n      trajectories 32 (default 8)\n" in out
     # A default that only one task has is said with the task.
     assert "on gym/CartPole-v1: n_steps 32 (default 64)" in " ".join(out.split())
-    assert "timeout 30 min a job" in out
+    assert "timeout 30 min per job" in out
 
 
 def test_validate_part_of_a_suite(capsys: pytest.CaptureFixture[str]) -> None:

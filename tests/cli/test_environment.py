@@ -1,4 +1,4 @@
-"""What the machine refuses is named and ends with 4: it is no fault of the program (70), and no traceback."""
+"""What the machine refuses is named and ends with 4: it is not a fault of the program (70), and no traceback."""
 
 import os
 import subprocess

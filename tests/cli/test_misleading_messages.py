@@ -32,7 +32,7 @@ MISTAKES: dict[str, tuple[dict[str, str], list[str], str]] = {
     ),
     "hyper-parameters beside the name": (
         {"algorithms": "algorithms: [{use: reinforce, epochs: 2}]"},
-        ["5: algorithms[0].epochs: unknown key", "stand below params, as in params: {epochs: ...}"],
+        ["5: algorithms[0].epochs: unknown key", "belong below params, as in params: {epochs: ...}"],
         "",
     ),
     "hyper-parameters of a task beside params": (
@@ -101,7 +101,7 @@ def test_a_file_that_is_no_baseline_is_not_called_damaged(tmp_path: Path, capsys
     (tmp_path / "mine.yaml").write_text("\n".join(GOOD.values()))
     code, _, err = run_here(capsys, "gate", str(tmp_path / "mine.yaml"), "--baseline", str(tmp_path / "mine.yaml"))
     assert code == 4
-    assert "is no baseline: it does not hold JSON" in err
+    assert "is not a baseline: it does not hold JSON" in err
     assert "damaged" not in err
 
 

@@ -101,7 +101,7 @@ def test_exit_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     here = str(tmp_path / "results")
     for arguments, code, says in [
         ([str(tmp_path / "nowhere")], 4, "no such folder"),
-        ([str(tmp_path / "file")], 4, "no folder"),
+        ([str(tmp_path / "file")], 4, "not a folder"),
         ([str(tmp_path / "empty")], 2, "nothing to report"),
         ([here, "--format", "pdf"], 4, "pdf"),
         ([here, "--out", str(tmp_path / "file" / "x")], 4, "--out"),

@@ -419,7 +419,7 @@ def test_what_a_mapping_names_must_be_there(tmp_path: Path, take: Any) -> None:
         ([{**good, "algorithm": "a-{kind}"}], {}, "is called {kind}"),
         ([good], {"algorithms": {"thiers": {"code": "x"}}}, "no run is of 'thiers'"),
         ([{**good, "algorithm": "a b"}], {}, "'a b' cannot be a name"),
-        ([{"files": "seed_0.csv", "seed": "1.5"}], {}, "'1.5' is no seed"),
+        ([{"files": "seed_0.csv", "seed": "1.5"}], {}, "'1.5' is not a seed"),
         ([{"files": "seed_*.csv", "format": "jsonl", "seed": 0}], {}, "is not JSON"),
         ([good], {"tasks": {TASK: {"references": {"random": 1, "solved": 1, "source": "x"}}}}, "no score can be made"),
         ([good], {"every": 1, "budget": 10**9}, "more than 10,000"),
@@ -444,8 +444,8 @@ def test_command_line_mistakes(tmp_path: Path, take: Any) -> None:
         ([tmp_path / "x", "--suite", "s"], "several kinds: csv, monitor"),
         ([tmp_path / "notes.txt"], "cannot tell what kind of file"),
         ([tmp_path / "nowhere"], "no such file"),
-        ([mapping, "--suite", "s"], "cannot go together with --suite"),
-        ([mapping, path], "cannot go together with another path"),
+        ([mapping, "--suite", "s"], "cannot be combined with --suite"),
+        ([mapping, path], "cannot be combined with another path"),
     ]:
         done = take(*arguments)
         assert (done.code, done.out) == (4, ""), (says, done)

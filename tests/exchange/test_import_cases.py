@@ -318,7 +318,7 @@ def test_seeds_that_are_none(tmp_path: Path, take: Take, text: str) -> None:
     write_csv(tmp_path / "f.csv", [["seed", "env_steps", "eval_return"], [text, 10, 1]])
     done = take(tmp_path / "f.csv", *SAID)
     assert done.code == 4
-    assert f"'{text}' is no seed" in done.err
+    assert f"'{text}' is not a seed" in done.err
 
 
 @pytest.mark.parametrize(

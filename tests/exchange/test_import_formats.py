@@ -194,7 +194,7 @@ def test_mlflow_needs_no_mapping(tmp_path: Path, take: Take) -> None:
     assert done.code == 4
     assert "no column that is known to be eval_return" in done.err
     single.write_text("1 2\n1 2 x\n")
-    assert f"{single}:2: is no line of a metric file" in take(single, *SAID, "--format", "mlflow").err
+    assert f"{single}:2: is not a line of a metric file" in take(single, *SAID, "--format", "mlflow").err
 
 
 def test_a_trainer_state_with_rewards_of_both_kinds(tmp_path: Path, take: Take) -> None:

@@ -245,7 +245,7 @@ def test_decimal_signs(tmp_path: Path, take: Take, both: Any, decimal: str) -> N
     assert run["curve"]["eval_return"][1:] == [value for _, _, _, value in NUMBERS[decimal]]
     done = take(path, *SAID, "--seed", 0)
     assert done.code == 4
-    assert "is no number" in done.err
+    assert "is not a number" in done.err
     assert "--decimal" in done.err
 
 
@@ -256,7 +256,7 @@ def test_numbers_that_are_none(tmp_path: Path, take: Take, decimal: str, text: s
     (tmp_path / "f.csv").write_text(f"env_steps;eval_return\n10;{text}\n")
     done = take(tmp_path / "f.csv", *SAID, "--seed", 0, "--decimal", decimal)
     assert done.code == 4
-    assert f"'{text}' in the column 'eval_return' is no number" in done.err
+    assert f"'{text}' in the column 'eval_return' is not a number" in done.err
 
 
 @pytest.mark.parametrize("folder", ["runs [ppo]", "[ab]", "a]b", "x [1] [2]"])

@@ -45,10 +45,13 @@ def test_each_misfortune_costs_its_job_alone(workplace: Workplace) -> None:
     assert errors["raise"]["message"] == "seed 1 ? is unwell\nvery"
     assert "train_seed" in errors["raise"]["traceback"]
     assert errors["raise"]["remedy"] == ""
-    assert (errors["refuse"]["message"], errors["refuse"]["remedy"]) == ("made/up: the reward is no number", "mend it")
+    assert (errors["refuse"]["message"], errors["refuse"]["remedy"]) == (
+        "made/up: the reward is not a number",
+        "fix it",
+    )
     for said in (process.stdout, process.stderr):
-        beneath = said.partition("TaskError: made/up: the reward is no number")[2].splitlines()[1]
-        assert beneath == "  mend it"
+        beneath = said.partition("TaskError: made/up: the reward is not a number")[2].splitlines()[1]
+        assert beneath == "  fix it"
     assert errors["nan"]["message"] == "the loss is nan"
     assert "4 s" in errors["hang"]["message"]
     assert "SIGKILL" in errors["kill"]["message"]

@@ -119,7 +119,7 @@ def test_the_first_recording_is_kept_while_the_baseline_sinks(
     assert "warning" not in done.out
     folder = results(tmp_path / "3", runs("reinforce", shift=-0.4), runs("grpo"))
     done = baseline(capsys, folder, out, reason="step 3")
-    assert f"warning: reinforce on {TASK} lies {0.4 / 2 * 7 / 12:.3f} below its first recording" in done.out
+    assert f"warning: reinforce on {TASK} is {0.4 / 2 * 7 / 12:.3f} below its first recording" in done.out
     checked = run_here(capsys, "check", str(folder), "--baseline", str(out))
     assert checked.code == 0
     assert "below the first recording of this cell" in checked.out
@@ -265,12 +265,12 @@ DAMAGED = {
     "foreign": (4, "not a baseline of haepo-bench"),
     "run": (4, "it is a run"),
     "newer": (3, "written by a newer version of haepo-bench (format 3"),
-    "version": (4, "format_version is no version"),
+    "version": (4, "format_version is not a version"),
     "field": (4, "cells.0.runs.1.area"),
-    "curve": (4, "a curve has not as many values as there are marks"),
+    "curve": (4, "a curve has not as many values as there are evaluation points"),
     "columns": (4, "a run has not as many digests as there are columns"),
     "order": (4, "not in the order of their seeds"),
-    "twice": (4, "stands there twice"),
+    "twice": (4, "is there twice"),
     "nan": (4, "NaN"),
     "deep": (4, "nested too deeply"),
 }

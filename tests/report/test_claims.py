@@ -88,7 +88,7 @@ def test_known_truths(tmp_path: Path, difference: float, fast: str, par: str, is
     """Better, equal, worse: 30 seeds show differences of 0.02."""
     stored = [*runs(curves(1, 0.5 + difference)), *runs(curves(2, 0.5), algorithm=BASELINE)]
     card = scorecard(declared(tmp_path, stored, 30))
-    assert (card.status, card.exploratory) == ("provisional (untuned)", "")
+    assert (card.status, card.exploratory) == ("untuned", "")
     for name, verdict in {"converges fast": fast, "robust": fast, "better or at par": par}.items():
         found = claim(card, name)
         assert found.readings[0].verdict == verdict, name
@@ -222,7 +222,7 @@ def test_readings_are_tested_together(tmp_path: Path) -> None:
     verdicts = {(r.algorithm, each.baseline): each.verdict for r in fast.readings for each in r.overall}
     assert verdicts["haepo-listwise", "grpo"] == "supported"
     text = "\n".join(" ".join(line) for line in scorecard_lines(card))
-    assert "Converges fast: supported in 1 of 2 readings, provisional (untuned)." in text
+    assert "Converges fast: supported in 1 of 2 variants, untuned." in text
     assert "Supported: haepo-weighted (against all 2 baselines)." in text
     assert "Not supported: haepo-listwise (against 1 of 2 baselines)." in text
 
@@ -340,7 +340,7 @@ def test_returns_beyond_all_floats_are_open_not_fatal(tmp_path: Path, size: floa
     ]
     store = declared(tmp_path, stored, 22)
     assert only(scorecard(store), "better or at par").verdict == "undecided"
-    assert "Better or at par: supported in 0 of 1 reading" in render(build_report(store.root), "md")
+    assert "Better or at par: supported in 0 of 1 variant" in render(build_report(store.root), "md")
 
 
 def test_without_a_candidate_there_is_no_scorecard(tmp_path: Path) -> None:
@@ -379,7 +379,7 @@ def test_every_table_with_a_reading_carries_its_footnote(tmp_path: Path) -> None
     assert len(tables) == 8  # three claims that are measured, each task by task, and two second looks
     for table in tables:
         assert any(FOOTNOTE in note for note in table.notes)
-        assert "provisional (untuned)" in table.title or "second look" in table.title
+        assert "untuned" in table.title or "second look" in table.title
         assert len({len(row) for row in table.rows} | {len(table.columns)}) == 1
     page = to_html(document, [{}])
     assert page.index("Claims</h2>") < page.index("Final score, sampled")

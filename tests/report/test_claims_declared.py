@@ -96,5 +96,5 @@ def test_through_the_program(tmp_path: Path) -> None:
     assert [path.stat().st_mtime_ns for path in paths] == before
     document = json.loads(run_apart("report", "--format", "json", cwd=tmp_path).out)
     card = document["suites"][0]["scorecard"]
-    assert (card["margin"], card["status"]) == (0.5, "provisional (untuned)")
+    assert (card["margin"], card["status"]) == (0.5, "untuned")
     assert "changed after" in card["exploratory"]

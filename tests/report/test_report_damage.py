@@ -27,7 +27,7 @@ SAID = {
     f"{FOLDER}/seed-8.json": "not a run record",
     f"{FOLDER}/seed-9.json": "not JSON, perhaps cut off",
     f"{FOLDER}/notes.json": "not a run record",
-    "stranger.json": "no run lies here",
+    "stranger.json": "no run belongs here",
 }
 
 

@@ -118,7 +118,7 @@ def test_information_stands_beside_the_result(suite: SuiteResult) -> None:
     _, ppo = find(suite, "bandit/10-arm", "ppo")
     assert ppo.information.model_dump() == {"told": "per-step rewards", "critic": True, "discount": 0.98}
     _, haepo = find(suite, "bandit/10-arm", "haepo-listwise")
-    assert (haepo.label, haepo.footnote) == ("HAEPO (reading B, listwise)", FOOTNOTE)
+    assert (haepo.label, haepo.footnote) == ("HAEPO (variant B, listwise)", FOOTNOTE)
 
 
 def test_one_seed_has_no_interval(tmp_path: Path) -> None:

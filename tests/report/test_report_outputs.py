@@ -90,7 +90,7 @@ def test_every_format_names_every_algorithm_with_its_reading(document: ReportDoc
         assert "the loss is not finite" in text
         for line in text.splitlines():
             if re.search(r"\bHAEPO\b", line) and form != "json":
-                assert re.search(r"HAEPO \(reading [ABE]", line)
+                assert re.search(r"HAEPO \(variant [ABE]", line)
 
 
 def test_tables_without_haepo_carry_no_footnote(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_figures_are_one_a_task_and_axis_and_an_overview(pictures: dict[str, lis
         assert ("training seconds" in text) == picture.name.endswith("-seconds")
         if picture.name == "intervals" or picture.name.endswith("-diagnostics"):
             continue
-        assert "HAEPO (reading A, weighted)" in text
+        assert "HAEPO (variant A, weighted)" in text
         if "overview" not in picture.name:
             assert "/3 seeds)" in text
 
@@ -206,7 +206,7 @@ def test_the_page_is_complete_in_itself(document: ReportDocument, pictures: dict
             assert value.startswith("#") or value == "data:,"
     targets = {value for _, name, value in page.attributes if name == "id"}
     assert {value[1:] for tag, name, value in page.attributes if (tag, name) == ("a", "href")} <= targets
-    for text in (FOOTNOTE, "HAEPO (reading B, listwise)", "oracle preferences", "name: made-up", "2.13.0"):
+    for text in (FOOTNOTE, "HAEPO (variant B, listwise)", "oracle preferences", "name: made-up", "2.13.0"):
         assert text in page.text
 
 

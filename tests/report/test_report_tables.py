@@ -70,11 +70,11 @@ def test_how_far_a_mean_could_move(suite: SuiteResult) -> None:
 def test_quality_information_and_cost_stand_side_by_side(suite: SuiteResult) -> None:
     task = suite.tasks[0]
     table = result_table(task)
-    wanted = "Final score, sampled", "Area under score curve", "Told", "Env steps", "Gradient steps", "Wall seconds"
+    wanted = "Final score, sampled", "Area under score curve", "Feedback", "Env steps", "Gradient steps", "Wall seconds"
     for column in (*wanted, "CPU seconds", "Peak memory, MiB"):
         assert column in table.columns
     ppo = dict(zip(table.columns, next(row for row in table.rows if row[0].text == "ppo"), strict=True))
-    assert ppo["Told"] == ("per-step rewards", "critic, discount 0.98")
+    assert ppo["Feedback"] == ("per-step rewards", "critic, discount 0.98")
     assert ppo["Gradient steps"].text == "8"
 
 
@@ -191,12 +191,12 @@ def test_what_to_do_about_a_failed_run_stands_with_its_reason(tmp_path: Path) ->
     store = Store(tmp_path / "made-up")
     failed = record("bandit/10-arm", "grpo", 1, status="failed", error="no number")
     assert failed.error is not None
-    mended = failed.error.model_copy(update={"type": "TaskError", "remedy": "mend the reward"})
+    mended = failed.error.model_copy(update={"type": "TaskError", "remedy": "fix the reward"})
     runs = [record("bandit/10-arm", "grpo", 0), failed.model_copy(update={"error": mended})]
     put_plan(store, runs, [0, 1])
     put(store, *runs)
     document = build_report(store.root)
-    wanted = "TaskError: no number; mend the reward"
+    wanted = "TaskError: no number; fix the reward"
     assert document.suites[0].tasks[0].algorithms[0].seeds.missing[0].reason == wanted
     assert f"grpo, seed 1: failed ({wanted})" in result_table(document.suites[0].tasks[0]).notes
 

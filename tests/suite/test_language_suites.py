@@ -83,7 +83,7 @@ def test_the_same_task_may_stand_there_once_for_each_model(folder: Path) -> None
 @pytest.mark.parametrize(
     ("task", "says"),
     [
-        ("{id: gym/CartPole-v1, model: gpt2}", "tasks[0].model: 'gym/CartPole-v1' is no language task"),
+        ("{id: gym/CartPole-v1, model: gpt2}", "tasks[0].model: 'gym/CartPole-v1' is not a language task"),
         ("{id: gym/CartPole-v1, data: a.jsonl}", "tasks[0].data: 'gym/CartPole-v1' has data of its own"),
         ("{id: gym/CartPole-v1, reward_model: a}", "the tasks gym/... have no reward_model"),
         ("{id: lm/arithmetic, reward_model: a}", "lm/arithmetic has a reward of its own"),
@@ -91,7 +91,7 @@ def test_the_same_task_may_stand_there_once_for_each_model(folder: Path) -> None
         ("{id: lm/arithmetic, data: a.jsonl}", "tasks[0].data: 'lm/arithmetic' has data of its own"),
         ("{id: lm/arithmetic@gpt2, model: gpt2}", "tasks[0].model: 'lm/arithmetic@gpt2' names a model already"),
         ("{id: lm/preferences/a.jsonl, data: a.jsonl}", "tasks[0].data: 'lm/preferences/a.jsonl' names its data"),
-        ("{id: lm/preferences@gpt2, data: a.jsonl}", "tasks[0].data: the model stands in the id"),
+        ("{id: lm/preferences@gpt2, data: a.jsonl}", "tasks[0].data: the model is in the id"),
         ("{id: lm/arithmetic, model: my model}", "tasks[0].model: 'my model' cannot be part of a task's address"),
         ("{id: lm/preferences, data: 'a,b.jsonl'}", "tasks[0].data: 'a,b.jsonl' cannot be part"),
         ("{id: lm/preferences, data: rows.jsonl}", "lm/preferences/rows.jsonl needs a reward model"),

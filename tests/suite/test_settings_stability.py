@@ -1,4 +1,4 @@
-"""Hyper-parameters that came later: at the value that changes nothing they are no part of a run's identity."""
+"""Hyper-parameters that came later: at the value that changes nothing they are not part of a run's identity."""
 
 import json
 from pathlib import Path

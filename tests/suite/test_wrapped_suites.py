@@ -68,7 +68,7 @@ def test_one_spelling_everywhere(tmp_path: Path) -> None:
         (
             "{params: {epochs: 2}}",
             f"{{params: {{epochs: 2}}}}\n      {NOISE}: {{}}",
-            f"per_task: the task '{NOISE}' stands there twice",
+            f"per_task: the task '{NOISE}' is there twice",
         ),
     ],
 )

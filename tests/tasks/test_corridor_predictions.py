@@ -1,4 +1,4 @@
-"""The corridors and HAEPO's readings against closed forms, as the benchmark compares them."""
+"""The corridors and HAEPO's variants against closed forms, as the benchmark compares them."""
 
 import numpy as np
 import pytest

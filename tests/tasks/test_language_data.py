@@ -85,8 +85,8 @@ def test_a_conversation_as_text() -> None:
         ('{"prompt": "p", "completion": [{"role": "user"}]}', "'completion' is neither"),
         ('{"prompt": " ", "completion": "a"}', "the prompt is empty"),
         ('{"chosen": "yes", "rejected": "no"}', "the prompt is empty"),
-        ('{"prompt": "p", "completion": "a"}\n[1]', "rows.jsonl:2: the line is no JSON object"),
-        ('{"prompt": "p",', "rows.jsonl:1: the line is no JSON"),
+        ('{"prompt": "p", "completion": "a"}\n[1]', "rows.jsonl:2: the line is not a JSON object"),
+        ('{"prompt": "p",', "rows.jsonl:1: the line is not JSON"),
         ("", "has no rows"),
     ],
 )
@@ -277,7 +277,7 @@ def test_reward_models_that_are_of_no_use(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "unset" / "config.json").write_text("{")
     for name, says in (
         ("two", "has 2 labels, and a reward is one number"),
-        ("short", r"'short/model.safetensors' is no whole safetensors file"),
+        ("short", r"'short/model.safetensors' is not a whole safetensors file"),
         ("dumb", "has no tokenizer that can be loaded"),
         ("empty", r"has no weights \(\*\.safetensors\)"),
         ("unset", "'unset' cannot be loaded"),

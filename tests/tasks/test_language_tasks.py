@@ -366,9 +366,9 @@ class Broken(LanguageTask):
         ([[1.0, 2.0]], r"gave values of shape \[1, 2\]"),
         ([1.0, float("nan")], r"of test/broken is nan for 'yes', a response to 'b' \(1 of 2 values are not finite\)"),
         ([float("-inf"), float("nan")], r"is -inf for 'no', a response to 'a{77}\.\.\.' \(2 of 2"),
-        (["high", "low"], "is no list of numbers"),
-        (None, "gave values of shape|is no list of numbers"),
-        ([1.0, [2.0]], "is no list of numbers"),
+        (["high", "low"], "is not a list of numbers"),
+        (None, "gave values of shape|is not a list of numbers"),
+        ([1.0, [2.0]], "is not a list of numbers"),
     ],
     ids=str,
 )

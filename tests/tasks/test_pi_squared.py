@@ -1,4 +1,4 @@
-"""The closed-form prediction of HAEPO's weighted reading: against numerical derivatives, the objective, training."""
+"""The closed-form prediction of HAEPO's weighted variant: against numerical derivatives, the objective, training."""
 
 import numpy as np
 import pytest

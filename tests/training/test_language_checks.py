@@ -197,7 +197,7 @@ def fail(n: int) -> Any:
         (lambda n: [np.inf] * n, "is inf for "),
         (lambda n: [0.0] * (n - 1), "gave 3 values for 4 responses"),
         (lambda n: [[0.0, 1.0]] * n, r"gave values of shape \[4, 2\]"),
-        (lambda n: ["x"] * n, "is no list of numbers"),
+        (lambda n: ["x"] * n, "is not a list of numbers"),
         (fail, "fail on its own texts, such as .*: KeyError: 'boom'"),
     ],
 )

@@ -279,7 +279,8 @@ def band_note(results: Sequence[AlgorithmResult]) -> str:
     if counts == {1}:
         return "Sampled policy. One seed each: no interval can be drawn."
     single = " (none for one seed)" if 1 in counts else ""
-    return f"Sampled policy. Line: mean over seeds. Band: 95 % skewness-corrected t interval at each mark{single}."
+    band = f"95 % skewness-corrected t interval at each evaluation point{single}"
+    return f"Sampled policy. Line: mean over seeds. Band: {band}."
 
 
 def seed_counts(results: Sequence[AlgorithmResult]) -> str:

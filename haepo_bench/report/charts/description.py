@@ -1,4 +1,4 @@
-"""Charts as data: what a reader sees of a chart, apart from its layout, which is for whoever draws it.
+"""Charts as data: what a reader sees of a chart, apart from its layout, which is left to what draws it.
 
 `chart_building` makes charts from the report's document; the page (`charts`, `dots`) and the figures (`line_figures`,
 `interval_figures`) draw them, and decide nothing that is said here.

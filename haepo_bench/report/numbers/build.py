@@ -49,7 +49,7 @@ _NOT_PROVENANCE = frozenset(
 
 
 def build_report(results: Path) -> ReportDocument:
-    """The report on everything that lies in `results`: a suite's folder, or a folder of such.
+    """The report on everything in `results`: a suite's folder, or a folder of such.
 
     Raises:
         UserError: no such folder, or nothing in it has a result.
@@ -238,7 +238,7 @@ def _if_missing(runs: Columns, seen: Mapping[str, tuple[float, float]]) -> dict[
 
 
 def _curve(curves: Columns, runs: int, scored: bool) -> Curve:
-    """curves: {column: [run * mark]}, runs major."""
+    """curves: {column: [run * point]}, runs major."""
     block = {name: column.reshape(runs, -1) for name, column in curves.items() if name != "task"}
     # A diverged run's clock stops. Averaging it in up to there would make the mean run backwards where it drops out.
     done = block["status"][:, 0] == "done"

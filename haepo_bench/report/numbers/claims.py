@@ -1,4 +1,4 @@
-"""The claims scorecard: what the runs say of what was claimed of the candidates, one primary measure a claim."""
+"""The claims scorecard: what the runs say of what was claimed of the candidates, one primary measure per claim."""
 
 import math
 from collections.abc import Sequence
@@ -29,11 +29,11 @@ from haepo_bench.text import plain
 Array = NDArray[Any]
 
 #: Nothing here searches hyper-parameters yet: neither candidates nor baselines had a search budget.
-STATUS = "provisional (untuned)"
+STATUS = "untuned"
 
 
 class SecondaryMeasure(NamedTuple):
-    """A measure beside the primary one.
+    """A secondary measure.
 
     Args:
         wrappers: only tasks with one of these around them; all where empty.
@@ -154,7 +154,7 @@ def _claim(claim: Claim, declared: DeclaredClaims, table: Table, seen: Extremes,
 
 
 def _why_left_out(claim: Claim, declared: DeclaredClaims, table: Table, task: str) -> str:
-    """Why a task says nothing about a claim: nobody has the measure there, one of the two sides does not, a control."""
+    """Why a task says nothing about a claim: no algorithm has the measure there, one side lacks it, or a control."""
     if is_control(task):
         return CONTROL_REASON
     for side, names in (("candidate", declared.candidates), ("baseline", declared.baselines)):

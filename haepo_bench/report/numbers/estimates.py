@@ -18,6 +18,6 @@ def estimate_of(values: Array) -> MeanEstimate:
 
 
 def band(values: Array) -> Band:
-    """values: [seed, mark]."""
+    """values: [seed, point]."""
     mean, low, high, n = corrected_mean_interval(values, confidence=CONFIDENCE)
     return Band(mean=numbers(mean), low=numbers(low), high=numbers(high), n=n.tolist())

@@ -57,7 +57,7 @@ def measure(
 
     Args:
         runs: the rows of the run frame of each cell, [seed asked for] a column.
-        curves: the rows of the curve frame of each cell, [run * mark] a column, runs major.
+        curves: the rows of the curve frame of each cell, [run * point] per column, runs major.
         threshold: score whose first time is the time to threshold.
     """
     first = [_first_success(cell, columns) for cell, columns in zip(cells, curves, strict=True)]
@@ -97,7 +97,7 @@ def _first_success(cell: SelectedCell, curves: Columns) -> Array:
 
 
 def _mean_over_marks(values: Array) -> Array:
-    """values: [run, mark] -> [run]: mean of those that are not NaN."""
+    """values: [run, point] -> [run]: mean of those that are not NaN."""
     defined = ~np.isnan(values)
     n = defined.sum(axis=1)
     return np.where(n > 0, np.where(defined, values, 0.0).sum(axis=1) / np.maximum(n, 1), np.nan)
@@ -165,11 +165,11 @@ def wrappers(task: str) -> list[str]:
 
 
 #: Why a control is in no number over several tasks: it is there to be set beside its task.
-CONTROL_REASON = "a control: training is paid at random there"
+CONTROL_REASON = "a control: training receives random rewards there"
 
 
 def is_control(task: str) -> bool:
-    """Whether training is paid at random there, which the address says."""
+    """Whether training receives random rewards there, which the address says."""
     return "random-reward" in wrappers(task)
 
 

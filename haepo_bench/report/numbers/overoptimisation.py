@@ -1,7 +1,7 @@
 """How far a learnt reward was optimised: gold reward against the square root of the KL to the initial policy.
 
 Gao, Schulman and Hilton 2022, Scaling laws for reward model overoptimization, arXiv 2210.10760, section 3: reward that
-training pays (proxy) keeps rising with that distance, while what was meant (gold) peaks and falls.
+training maximises (proxy) keeps rising with that distance, while what was meant (gold) peaks and falls.
 """
 
 from typing import Any
@@ -24,14 +24,14 @@ def overoptimisation(curves: Columns, runs: int) -> Overoptimisation | None:
     """None where no run has both a KL to the initial policy and a proxy reward, or none a gold reward.
 
     Args:
-        curves: the rows of the curve frame of one cell, [run * mark] a column, runs major.
+        curves: the rows of the curve frame of one cell, [run * point] per column, runs major.
         runs: how many.
     """
     if not runs or not all(name in curves and np.isfinite(curves[name]).any() for name in _NEEDED):
         return None
 
     def block(name: str) -> Array:
-        """[run, mark]."""
+        """[run, point]."""
         return curves[name].reshape(runs, -1) if name in curves else np.full(marks.shape, np.nan)
 
     marks = curves["env_steps"].reshape(runs, -1)
@@ -69,7 +69,7 @@ def overoptimisation(curves: Columns, runs: int) -> Overoptimisation | None:
 
 
 def _rise(rewards: Array, deviations: Array) -> Array:
-    """rewards, deviations: [run, mark] -> [run]: from start to end, in deviations at the start; NaN without these."""
+    """rewards, deviations: [run, point] -> [run]: from start to end, in deviations at the start; NaN without these."""
     unit = np.where(deviations[:, 0] > 0, deviations[:, 0], np.nan)
     return np.asarray((rewards[:, -1] - rewards[:, 0]) / unit)
 

@@ -86,7 +86,7 @@ def _rounded(values: Sequence[float | None]) -> list[float | None]:
 
 
 def script_json(data: Any) -> Markup:
-    """JSON that may stand in a script element: nothing in it can end the element or open a comment."""
+    """JSON that is safe in a script element: nothing in it can end the element or open a comment."""
     text = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 

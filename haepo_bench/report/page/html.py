@@ -38,7 +38,7 @@ from haepo_bench.report.tables.verdicts import scorecard_lines, scorecard_notes,
 #: What the figures' colours become on a dark ground.
 _DARK = {INK: DARK_INK, FAINT: DARK_FAINT, **dict(zip(COLOURS, DARK_COLOURS, strict=True))}
 
-#: Bytes of pictures for readers without a script; the pictures of further tasks lie beside the page only.
+#: Bytes of pictures for readers without a script; the pictures of further tasks are next to the page only.
 _PICTURE_BYTES = 3_000_000
 
 
@@ -74,7 +74,7 @@ class _Fallbacks:
         address = data_address(picture)
         self._left -= len(address)
         if self._left < 0:
-            return Markup("<p>Without JavaScript this chart is not shown; it lies in the folder figures.</p>")
+            return Markup("<p>Without JavaScript this chart is not shown; it is in the folder figures.</p>")
         return Markup(f'<img alt="{escape(picture.title)}" src="{address}">')
 
 

@@ -11,7 +11,7 @@ from haepo_bench.wording import fixed, named_seeds
 
 #: With more tasks than this the leaders are counted instead of named task by task.
 _NAMED_TASKS = 8
-#: A task on which nobody's mean score gets so far tells nothing of who leads.
+#: A task on which no mean score gets so far says nothing about who leads.
 _LEARNED = 0.1
 
 
@@ -24,11 +24,11 @@ class ScorecardCell(NamedTuple):
 
 
 class ClaimMatrix(NamedTuple):
-    """Readings by claims.
+    """Variants by claims.
 
     Args:
-        columns: claim, and in how many readings it is supported.
-        rows: reading and its verdicts.
+        columns: claim, and in how many variants it is supported.
+        rows: variant and its verdicts.
     """
 
     columns: list[tuple[str, str]]
@@ -78,7 +78,7 @@ def leaders(suite: SuiteResult) -> list[str]:
         counts = sorted(((clear.count(name), name) for name in dict.fromkeys(clear)), key=lambda each: -each[0])
         listed = ", ".join(f"{name} on {n}" for n, name in counts)
         lines.append(
-            f"On {len(clear)} of {len(learned)} tasks one algorithm's mean at the end of training lies above every "
+            f"On {len(clear)} of {len(learned)} tasks one algorithm's mean at the end of training is above every "
             f"other's interval{f' ({listed})' if listed else ''}; on the others the best are within each other's noise."
         )
     unlearned = [leader.task.task for leader in found if leader not in learned]
@@ -130,7 +130,7 @@ def claim_matrix(suite: SuiteResult) -> ClaimMatrix | None:
     columns = [
         (
             claim.claim[0].upper() + claim.claim[1:],
-            f"{claim.supported} of {claim.tested} readings" if claim.tested else "nothing measures it",
+            f"{claim.supported} of {claim.tested} variants" if claim.tested else "nothing measures it",
         )
         for claim in card.claims
     ]

@@ -18,25 +18,26 @@ from haepo_bench.report.tables.per_task import (
 from haepo_bench.wording import fixed
 
 #: How the axes of pictures are labelled.
-DISTANCE = "√KL to the initial policy (KL in nats a response)"
-GOLD, PROXY = "gold reward (evaluation)", "proxy reward (what training pays)"
-ORDER_NOTE = "Lines go from mark to mark; √KL, a mean over seeds too, need not grow on the way."
+DISTANCE = "√KL to the initial policy (KL in nats per response)"
+GOLD, PROXY = "gold reward (evaluation)", "proxy reward (the reward of training)"
+ORDER_NOTE = "Lines go from evaluation point to evaluation point; √KL, a mean over seeds too, need not grow on the way."
 
 READING_NOTE = (
-    "Gold: what evaluation counts and training never sees. Proxy: what training pays, on the same held-out responses. "
-    "√KL: square root of the KL divergence from the initial policy (nats a response), mean over seeds of each seed's "
-    "root."
+    "Gold: what evaluation counts and training never sees. Proxy: the reward of training, on the same held-out "
+    "responses. √KL: square root of the KL divergence from the initial policy (nats per response), mean over seeds of "
+    "each seed's root."
 )
 PEAK_NOTE = (
-    "Peak: the mark at which the mean gold reward is highest. The highest of several noisy means flatters: on average "
-    "it lies above the true peak, and the fall since then is too large; neither interval allows for that choice."
+    "Peak: the evaluation point at which the mean gold reward is highest. The highest of several noisy means flatters: "
+    "on average it is above the true peak, and the fall since then is too large; neither interval corrects "
+    "for that choice."
 )
 GAP_NOTE = (
-    "Gap at the end: how far the proxy has risen since the start, less how far gold has, each in standard deviations "
+    "Gap at the end: how far the proxy has risen since the start, minus how far gold has, each in standard deviations "
     "over the initial policy's responses."
 )
 DIVERGED_NOTE = (
-    "A diverged run counts in gold as in the learning curves; √KL, proxy and gap rest on the seeds that are done."
+    "A diverged run counts in gold as in the learning curves; √KL, proxy and gap use only the seeds that are done."
 )
 
 
@@ -77,9 +78,7 @@ def overoptimisation_table(task: TaskResult) -> Table | None:
         notes.append(
             f"No gap is known of {', '.join(unknown)}: a standard deviation is not recorded, or 0, or no seed is done."
         )
-    return Table(
-        f"{task.task}: over-optimisation of the reward that training pays", columns, rows, [*notes, *absences(task)]
-    )
+    return Table(f"{task.task}: over-optimisation of the training reward", columns, rows, [*notes, *absences(task)])
 
 
 def divergence_notes(results: Sequence[tuple[AlgorithmResult, Overoptimisation]]) -> list[str]:

@@ -14,24 +14,26 @@ _MARKERS = "*†‡§¶"
 
 UNDEFINED = "–"
 
-#: A table names so many absent runs itself; the rest stand below their task's table.
+#: A table names so many absent runs itself; the rest are below their task's table.
 NAMED_ABSENCES = 8
 
 COST_NOTE = (
-    "Seconds are training time a seed, evaluation apart; where the seeds of a job train as one batch, a seed's equal "
+    "Seconds are training time per seed, evaluation apart; where the seeds of a job train as one batch, a seed's equal "
     "share of the batch's time. Peak memory is that of the worker process, which the seeds of a job share."
 )
 TIME_NOTE = (
     "After so many seconds of training: at the time at which the task's fastest algorithm had used up its budget, each "
     "run's score by then, and its mean score up to then. All were still training or just done, so no curve is "
-    "continued by guessing. Seconds depend on the machine and on what else it did; env steps do not."
+    "extrapolated. Seconds depend on the machine and its load; env steps do not."
 )
 INTERVAL_NOTE = (
     "Mean over seeds [95 % skewness-corrected t interval]; n/N: seeds with a result of those asked for. One seed has "
     "no interval."
 )
 SCORE_NOTE = "Score: 0 is the random policy, 1 a solved task. Area: score averaged over the budget (1: solved at once)."
-DIVERGED_NOTE = "A diverged run counts with the random policy's return (score 0) from the mark on at which it diverged."
+DIVERGED_NOTE = (
+    "A diverged run counts with the random policy's return (score 0) from the evaluation point on at which it diverged."
+)
 
 
 class TableCell(NamedTuple):
@@ -71,12 +73,12 @@ def _marker(i: int) -> str:
 
 
 def heading(task: TaskResult) -> str:
-    """The task's name for a heading, with the one note that nobody must miss: that a tiny model learnt it."""
+    """The task's name for a heading, with the one note that must not be missed: that a tiny model learnt it."""
     return f"{task.task} ({TINY_MODEL})" if any(TINY_MODEL in each.notes for each in task.algorithms) else task.task
 
 
 def result_table(task: TaskResult) -> Table:
-    """What the algorithms reached on a task, what they were told and what it cost."""
+    """What the algorithms reached on a task, the feedback they receive and what it cost."""
     footnotes = Footnotes(task.algorithms)
     scored = any(result.final_score for result in task.algorithms)
     decimals = return_decimals([e for r in task.algorithms for e in (r.final_return, r.final_return_greedy)])
@@ -87,7 +89,7 @@ def result_table(task: TaskResult) -> Table:
     if task.common_seconds is not None:
         after = f"{seconds(task.common_seconds)} s"
         columns += [f"Score after {after}", f"Area up to {after}"] if scored else [f"Return after {after}"]
-    columns += ["Told", "Env steps", "Gradient steps", "Wall seconds", "CPU seconds", "Peak memory, MiB"]
+    columns += ["Feedback", "Env steps", "Gradient steps", "Wall seconds", "CPU seconds", "Peak memory, MiB"]
     rows = []
     for result in task.algorithms:
         row = [name_cell(result, footnotes), seeds_cell(result)]
@@ -176,7 +178,7 @@ def omissions(suite: SuiteResult) -> list[str]:
 
 
 def reading_notes(suite: SuiteResult) -> list[str]:
-    """How a suite's tables are to be read; said once a suite."""
+    """How a suite's tables are to be read; said once per suite."""
     results = [result for task in suite.tasks for result in task.algorithms]
     notes = [INTERVAL_NOTE]
     notes += [SCORE_NOTE] if any(result.final_score for result in results) else []
@@ -186,12 +188,12 @@ def reading_notes(suite: SuiteResult) -> list[str]:
 
 
 def name_cell(result: AlgorithmResult, footnotes: Footnotes) -> TableCell:
-    """The algorithm's name with its kind, which for HAEPO is its reading."""
+    """The algorithm's name with its kind, which for HAEPO is its variant."""
     return TableCell(result.algorithm + footnotes.marker(result), kind(result))
 
 
 def kind(result: AlgorithmResult) -> str:
-    """The label of an algorithm, which for HAEPO says its reading; empty where it only repeats the name."""
+    """The label of an algorithm, which for HAEPO says its variant; empty where it only repeats the name."""
     return result.label if result.label.casefold() != result.algorithm.casefold() else ""
 
 
@@ -216,7 +218,7 @@ def cost_cells(result: AlgorithmResult) -> list[TableCell]:
 
 
 def information_cell(result: AlgorithmResult) -> TableCell:
-    """What the algorithm was told, whether it learns a critic, whether it discounts."""
+    """What feedback the algorithm receives, whether it learns a critic, whether it discounts."""
     information = result.information
     if information.told is None and information.critic is None:
         return TableCell(UNDEFINED)
@@ -267,7 +269,7 @@ def absences(task: TaskResult) -> list[str]:
     return lines
 
 
-#: How `AlgorithmResult.if_missing` is told, in this order.
+#: How `AlgorithmResult.if_missing` is shown, in this order.
 _MOVABLE = {
     "final_score": "final score",
     "area": "area",

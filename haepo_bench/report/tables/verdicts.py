@@ -30,7 +30,7 @@ _CVAR_SEEDS = TAIL_SEEDS * 5
 
 
 class Line(NamedTuple):
-    """What was found of a claim: in how many readings it is supported, and in which."""
+    """What was found of a claim: in how many variants it is supported, and in which."""
 
     lead: str
     readings: str
@@ -46,7 +46,7 @@ def scorecard_notes(scorecard: Scorecard) -> list[str]:
     margin = f"{scorecard.margin:g}"
     notes = [
         f"Candidate: {_listed(scorecard.candidates)}. Baselines: {_listed(scorecard.baselines)}.",
-        "Untuned: nothing here searched hyper-parameters, of candidates or baselines: every verdict is provisional.",
+        "Untuned: neither candidates nor baselines had a hyper-parameter search; the verdicts hold for these settings.",
     ]
     if scorecard.exploratory:
         notes.append(f"Exploratory: {scorecard.exploratory}. Take the verdicts as hypotheses for new seeds.")
@@ -55,13 +55,13 @@ def scorecard_notes(scorecard: Scorecard) -> list[str]:
         "Each claim is decided by one measure. Supported: the candidate is better (better or at par: less than "
         f"{margin} worse). Not supported: an advantage of {margin} or more is ruled out (better or at par: it is "
         f"{margin} or more worse). Undecided: neither. Over several tasks the mean difference counts, families of "
-        "tasks weighing alike; a reading's verdict is against every baseline at once.",
-        "Where runs are missing the cell says so, and where the verdict would change had the candidate's been the "
-        "worst seen on the task and the baseline's the best, or the other way round.",
-        f"Seeds needed: a side and task, for a verdict with power {POWER:g} if differences and spreads are as measured "
-        "here. In brackets: one-sided 95 % bounds of the difference, each by itself. Verdicts: within a claim, all "
-        f"comparisons over tasks are corrected together (Holm, {scorecard.alpha:g} in each direction), and so are all "
-        "those task by task; different claims are not corrected for each other.",
+        "tasks weighing alike; a variant's verdict is against every baseline at once.",
+        "Missing runs are flagged. If they could change the verdict, the cell says how: with the candidate's missing "
+        "runs as the worst seen on the task and the baseline's as the best, or the other way round.",
+        f"Seeds needed: per side and task, for a verdict with power {POWER:g} if differences and spreads are as "
+        "measured here. In brackets: one-sided 95 % bounds of the difference, each by itself. Verdicts: within a "
+        f"claim, all comparisons over tasks are corrected together (Holm, {scorecard.alpha:g} in each direction), and "
+        "so are all those task by task; different claims are not corrected for each other.",
     ]
 
 
@@ -85,7 +85,7 @@ def _claim_line(claim: ClaimResult, card: Scorecard) -> Line:
     name = claim.claim[0].upper() + claim.claim[1:]
     if not claim.tested:
         return Line(f"{name}: not tested.", f"Nothing here measures it ({MEASURE_TITLES[claim.measure]}).")
-    lead = f"{name}: supported in {claim.supported} of {many(claim.tested, 'reading')}, {card.status}."
+    lead = f"{name}: supported in {claim.supported} of {many(claim.tested, 'variant')}, {card.status}."
     parts = []
     for verdict in (*get_args(Verdict), None):
         those = [_reading_text(claim, reading) for reading in claim.readings if reading.verdict == verdict]
@@ -96,7 +96,7 @@ def _claim_line(claim: ClaimResult, card: Scorecard) -> Line:
 
 
 def _reading_text(claim: ClaimResult, reading: Reading) -> str:
-    """A reading's name and, in brackets, what its verdict rests on."""
+    """A variant's name and, in brackets, what its verdict rests on."""
     compared = [each for each in reading.overall if each.verdict]
     if reading.verdict is None:
         return reading.algorithm
@@ -112,7 +112,7 @@ def _needed(claim: ClaimResult, comparisons: Sequence[Comparison]) -> str:
     open_ones = [each for each in comparisons if each.verdict == "undecided"]
     needs = [_seeds(claim, each) for each in open_ones]
     if None in needs:
-        return "more seeds than anybody runs would be needed"
+        return "more seeds than are practical would be needed"
     about = "at least" if any(each.low is None for each in open_ones) else "about"
     return f"{about} {many(max(n for n in needs if n is not None), 'seed')} would be needed"
 
@@ -137,7 +137,7 @@ def _overall_table(claim: ClaimResult, suite: SuiteResult, card: Scorecard) -> T
     notes += footnotes.lines
     return Table(
         f"{claim.claim} – {card.status}",
-        ["Reading", "Against all", *(f"against {name}" for name in card.baselines)],
+        ["Variant", "Against all", *(f"against {name}" for name in card.baselines)],
         rows,
         notes,
     )
@@ -160,7 +160,7 @@ def _task_tables(claim: ClaimResult, suite: SuiteResult, card: Scorecard) -> lis
     return [
         Table(
             f"{claim.claim}, task by task – {card.status}",
-            ["Reading and task", *(f"against {name}" for name in card.baselines)],
+            ["Variant and task", *(f"against {name}" for name in card.baselines)],
             rows,
             [
                 *_missing_notes(suite, card, [each.tasks[0] for r in claim.readings for each in r.by_task]),
@@ -203,7 +203,7 @@ def _look_tables(claim: ClaimResult, suite: SuiteResult, card: Scorecard) -> lis
         tables.append(
             Table(
                 f"{claim.claim}, second look: {MEASURE_TITLES[measure]}",
-                ["Reading", *(f"against {name}" for name in card.baselines)],
+                ["Variant", *(f"against {name}" for name in card.baselines)],
                 rows,
                 [*notes, *footnotes.lines],
             )

@@ -1,4 +1,4 @@
-"""Multi-armed bandits: one pull an episode, so nothing but the choice of an arm matters.
+"""Multi-armed bandits: one pull per episode, so nothing but the choice of an arm matters.
 
 | address | arms | what it asks |
 |---|---|---|
@@ -6,7 +6,7 @@
 | `bandit/1000-arm` | a thousand Gaussian ones | to find one of the best while most are never tried twice |
 | `bandit/deceptive` | a safe good one, a rare excellent one, eight poor ones | to believe the mean, not most pulls |
 | `bandit/contextual` | five Gaussian ones, their means depend on one of four contexts | to tell contexts apart |
-| `bandit/pi-squared` | four without noise | what theory predicts of HAEPO's weighted reading (pi_squared.py) |
+| `bandit/pi-squared` | four without noise | what theory predicts of HAEPO's weighted variant (pi_squared.py) |
 
 Instances are fixed: seeds vary the run and nothing else. Beside returns every bandit measures, of each pull,
 
@@ -46,7 +46,7 @@ CONTEXTS = np.array([-3.0, -1.0, 1.0, 3.0])[:, None] + np.hstack([2 * np.eye(4),
 
 
 class Bandit(Task):
-    """One pull an episode; the context, if there are several, is observed one-hot.
+    """One pull per episode; the context, if there are several, is observed one-hot.
 
     Args:
         means: [context, arm], or [arm] where there is one context.
@@ -92,7 +92,7 @@ class Bandit(Task):
 
 
 class GaussianBandit(Bandit):
-    """Arms that pay their mean plus Gaussian noise.
+    """Arms that give their mean plus Gaussian noise.
 
     Args:
         deviation: standard deviation of the noise.
@@ -113,12 +113,12 @@ class GaussianBandit(Bandit):
 
 
 class DeceptiveBandit(Bandit):
-    """Ten arms: a safe one always pays 0.5, a rare one pays 10 in one of ten pulls and else nothing, others pay 0.2.
+    """Ten arms: a safe one always gives 0.5, a rare one gives 10 in one of ten pulls and else 0, others give 0.2.
 
-    The rare arm's mean of 1 is the best, the safe arm's half of it; but nine of ten pulls of the rare arm pay less than
-    any other arm. Normalising returns within small batches deceives too: a batch's one large reward is divided by the
-    deviation that it causes itself. With a uniform policy and standardised returns REINFORCE's expected update makes
-    the rare arm less likely in batches of 8, 16 or 64 pulls, and more likely only in much larger ones.
+    The rare arm's mean of 1 is the best, the safe arm's half of it; but nine of ten pulls of the rare arm give less
+    than any other arm. Normalising returns within small batches deceives too: a batch's one large reward is divided by
+    the deviation that it causes itself. With a uniform policy and standardised returns REINFORCE's expected update
+    makes the rare arm less likely in batches of 8, 16 or 64 pulls, and more likely only in much larger ones.
     """
 
     def __init__(self) -> None:
@@ -126,7 +126,7 @@ class DeceptiveBandit(Bandit):
         means[SAFE], means[RARE] = SAFE_REWARD, RARE_REWARD * RARE_CHANCE
         super().__init__(
             "deceptive",
-            "a safe good arm beside a rare excellent one, one pull an episode",
+            "a safe good arm beside a rare excellent one, one pull per episode",
             means,
             ("exploration", "noise"),
         )
@@ -185,18 +185,18 @@ class _Pulls(VectorEnvironment):
 def _thousand_arms() -> Task:
     # RandomState, because numpy promises its numbers for good (NEP 19), which it does not for newer generators.
     means = np.random.RandomState(GaussianBandit.version).standard_normal(1000)
-    return GaussianBandit("1000-arm", "1000 Gaussian arms, one pull an episode", means, ("noise", "exploration"))
+    return GaussianBandit("1000-arm", "1000 Gaussian arms, one pull per episode", means, ("noise", "exploration"))
 
 
 VARIANTS: dict[str, Callable[[], Task]] = {
-    "10-arm": lambda: GaussianBandit("10-arm", "10 Gaussian arms, one pull an episode", TEN_ARMS),
+    "10-arm": lambda: GaussianBandit("10-arm", "10 Gaussian arms, one pull per episode", TEN_ARMS),
     "1000-arm": _thousand_arms,
     "deceptive": DeceptiveBandit,
     "contextual": lambda: GaussianBandit(
-        "contextual", "5 Gaussian arms whose means depend on one of 4 contexts, one pull an episode", CONTEXTS
+        "contextual", "5 Gaussian arms whose means depend on one of 4 contexts, one pull per episode", CONTEXTS
     ),
     "pi-squared": lambda: GaussianBandit(
-        "pi-squared", "4 arms without noise, where theory predicts HAEPO's weighted reading", pi_squared.ARMS, (), 0.0
+        "pi-squared", "4 arms without noise, where theory predicts HAEPO's weighted variant", pi_squared.ARMS, (), 0.0
     ),
 }
 

@@ -1,7 +1,7 @@
-"""What theory predicts of HAEPO's weighted reading on `bandit/pi-squared`, beside REINFORCE.
+"""What theory predicts of HAEPO's weighted variant on `bandit/pi-squared`, beside REINFORCE.
 
-Setting: A arms that always pay R_a, one pull an episode, policy pi = softmax(theta), a batch of M pulls; no entropy or
-KL term, one gradient step a batch.
+Setting: A arms that always give R_a, one pull per episode, policy pi = softmax(theta), a batch of M pulls; no entropy
+or KL term, one gradient step per batch.
 
 Value. An episode's log-likelihood is that of its one pull, so the weights are w_k = pi(a_k) / sum_j pi(a_j). Of pulls
 drawn from mu a share mu_a is on arm a, in the limit of large M, therefore
@@ -14,7 +14,7 @@ the policy but of the sharpened policy pi^2. REINFORCE's is J(pi) = sum_a pi_a R
 Update direction. The batch is data, so F is differentiated in pi alone and mu = pi set afterwards. From
 dF / d log pi_a = rho_a (R_a - V), whose sum over arms is zero, and d log pi_a / d theta_b = 1[a = b] - pi_b:
 
-    weighted reading   dF / d theta_b = rho_b (R_b - V)       exactly half of dV / d theta_b
+    weighted variant   dF / d theta_b = rho_b (R_b - V)       exactly half of dV / d theta_b
     REINFORCE          dJ / d theta_b = pi_b (R_b - J)
 
 Centring returns changes neither; standardising them divides both by their standard deviation under pi.
@@ -30,7 +30,7 @@ How soon is another matter. Near arm c the logit of a better arm b rises by pi_b
 pi_b (R_b - R_c): an unlikely arm is found in a time of order 1 / pi_b^2 instead of 1 / pi_b. On the way
 likely arms of middling reward lead one after the other. From these policies, in units of t, returns as they are:
 
-    starting policy            weighted reading: arm that leads         REINFORCE: arm that leads
+    starting policy            weighted variant: arm that leads         REINFORCE: arm that leads
     .25 .25 .25 .25            best at once, half at 6.4                best at once, half at 6.4
     .60 .25 .10 .05            2nd at 11, 3rd at 55, best at 93         2nd at 10, best at 20
     .85 .10 .04 .01            2nd at 91, 3rd at 464, best at 319,000   2nd at 27, 3rd at 40, best at 94
@@ -65,7 +65,7 @@ class Prediction(NamedTuple):
 
 
 def weighted_reading(policy: ArrayLike, rewards: ArrayLike = ARMS) -> Prediction:
-    """V and dF / d theta of HAEPO's weighted reading, sampled from the policy itself.
+    """V and dF / d theta of HAEPO's weighted variant, sampled from the policy itself.
 
     Args:
         policy: [arm] probabilities.

@@ -14,7 +14,7 @@ from haepo_bench.tasks.base import Array, Step, VectorEnvironment
 
 
 class _ClassicControl(VectorEnvironment):
-    """Shared by all: state [variable, seed, trajectory] float64, a clock and time limit an episode.
+    """Shared by all: state [variable, seed, trajectory] float64, a clock and time limit per episode.
 
     Args:
         trajectories: a seed.

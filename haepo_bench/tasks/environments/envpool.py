@@ -76,7 +76,7 @@ class EnvPoolTask(Task):
         return _Pool(self, trajectories, alike=True)
 
     def pool(self, seeds: list[int]) -> Any:
-        """A pool of environments, one a seed."""
+        """A pool of environments, one per seed."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             # One thread, as all workers have; results do not depend on it. The time limit is kept by `_Pool`, because

@@ -135,7 +135,7 @@ class FlatEnvironment(gymnasium.Wrapper[Array, Any, Any, Any]):
 
 
 class OneByOne(VectorEnvironment):
-    """One gymnasium environment an episode, made when first needed; only live episodes are stepped.
+    """One gymnasium environment per episode, made when first needed; only live episodes are stepped.
 
     Args:
         make: a new environment.

@@ -159,7 +159,7 @@ def checked_horizon(name: str, limit: int | None, time_limit: int | None) -> int
     """
     horizon = limit if time_limit is None else time_limit
     if horizon is None:
-        raise TaskError(f"{name} has no time limit of its own", remedy="give the task a time_limit (steps an episode)")
+        raise TaskError(f"{name} has no time limit of its own", remedy="give the task a time_limit (steps per episode)")
     if horizon > MAX_HORIZON:
         raise TaskError(
             f"{name} has episodes of up to {horizon:,} steps; whole batches of episodes are kept in memory",

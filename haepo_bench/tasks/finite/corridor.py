@@ -1,20 +1,20 @@
 """Corridors: what the length of episodes does to an algorithm, with everything else known.
 
-`corridor/equal`: the first of three actions takes a way of 5 steps or one of 45, which both pay 1 at their end, or a
-dead end of 5 steps that pays nothing; later actions change nothing. Returns do not tell the two ways apart, so a method
-that follows returns alone learns to avoid the dead end and keeps the proportion of the ways that chance gave it.
+`corridor/equal`: the first of three actions takes a way of 5 steps or one of 45, which both give 1 at their end, or a
+dead end of 5 steps that gives nothing; later actions change nothing. Returns do not tell the two ways apart, so a
+method that follows returns alone learns to avoid the dead end and keeps the proportion of the ways that chance gave it.
 `short_way_share` and `long_way_share` count the episodes on each; where they part systematically, that is the method's
 own preference for length (or its discount's). Summed log-probabilities of an untrained policy are near -T log 3, so
 that in a softmax over trajectories a long way weighs 3^-40 of a short one. The dead end is as long as the short way, so
 that there is something to learn without a difference in length.
 
 `corridor/<horizon>`: one step to the right at every step, whatever is done. At each position one of the two actions is
-right (drawn once, for good) and pays 1 / horizon. For a policy that is right with probability p at every position,
+right (drawn once, for good) and gives 1 / horizon. For a policy that is right with probability p at every position,
 independently:
 
 - the return has mean p and variance p (1 - p) / horizon, and every episode the same length;
 - whether one given action was right correlates with the return by 1 / sqrt(horizon): that is how a method that sees
-  only returns loses credit; a method that sees rewards a step loses nothing but what its own discount costs it;
+  only returns loses credit; a method that sees per-step rewards loses nothing but what its own discount costs it;
 - the summed log-probability has the variance horizon p (1 - p) log(p / (1 - p))^2: zero in the untrained policy, then
   growing with the horizon, until a softmax over trajectories rests on one of them and its gradient vanishes.
 """

@@ -4,7 +4,7 @@
 arXiv 1908.03568): a grid of size x size cells, start at the top left. Every step goes one row down and one column left
 or right, as far as the walls let it; which of the two actions means right is drawn for every cell. Going right costs
 0.01 / size; going right in the bottom right cell finds the treasure, worth 1. Only one of the 2^size action sequences
-leads there, and all that is paid on the way discourages it: a uniform policy needs 2^size episodes.
+leads there, and every reward on the way discourages it: a uniform policy needs 2^size episodes.
 """
 
 import numpy as np

@@ -2,11 +2,12 @@
 
 `key-door/<size>`: a room of size x size cells, cut in two by a wall in the middle column with a door in its top row.
 Start at the top left; the key lies at the bottom left, the goal at the bottom right. Actions go right, down, left and
-up; walls, and the door without the key, stop them. Walking over the key takes it; the goal pays 1 and ends the episode,
-nothing else pays. After MiniGrid's DoorKey, without its turning, picking and opening, which cost steps but no thought.
+up; walls, and the door without the key, stop them. Walking over the key takes it; the goal gives 1 and ends the
+episode, nothing else gives any. After MiniGrid's DoorKey, without its turning, picking and opening, which cost steps
+but no thought.
 
 Observed are the row and the column, one-hot each, and whether the key was taken. Episodes are cut off after
-4 size^2 steps, of which the shortest way needs 4 (size - 1); a uniform policy is paid in one episode of thirteen at
+4 size^2 steps, of which the shortest way needs 4 (size - 1); a uniform policy is rewarded in one episode of thirteen at
 size 5, of fifty at size 15.
 """
 
@@ -20,7 +21,7 @@ MOVES = np.array([(0, 1), (1, 0), (0, -1), (-1, 0)])
 
 
 def make(variant: str, *, time_limit: int | None = None) -> Task:
-    """`key-door/<size>`, 5 to 15 cells a side."""
+    """`key-door/<size>`, 5 to 15 cells per side."""
     size = whole_number(variant, 5, 15, what="the size of a key-door room", example="key-door/7")
     cells, wall = size * size, size // 2
     has_key, row, column = np.unravel_index(np.arange(2 * cells), (2, size, size))

@@ -1,7 +1,7 @@
 """Several goals, all equally good: are all of them found, and are they kept?
 
 `multi-goal/<n>`: the first of n actions chooses one of n ways. At each of the 4 further cells of a way the actions of
-one parity, drawn for every cell, go on; the others lose the way for good. A way's end pays 1; whoever is lost is paid
+one parity, drawn for every cell, go on; the others lose the way for good. A way's end gives 1; a lost walk gives
 0.1. Every episode has 5 steps, so nothing but the reward tells ways from decoys, and nothing at all tells one way from
 another: a policy that forgets ways it has found does so of its own accord.
 """

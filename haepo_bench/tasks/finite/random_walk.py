@@ -1,7 +1,7 @@
 """Random walks on a line with a distractor: a small reward near the start, a large one at the far end.
 
 `random-walk/<states>`: states 0 .. n-1, start in state 1. Moving left into state 0 ends the episode with reward 0.1,
-moving right into state n-1 ends it with reward 1. Whoever takes the near reward early never sees the far one.
+moving right into state n-1 ends it with reward 1. A policy that takes the near reward early never sees the far one.
 """
 
 from functools import cached_property
@@ -53,7 +53,7 @@ class RandomWalk(Tabular):
         )
 
     def visit_probabilities(self) -> Array:
-        """[state]; whoever visits state i first walks between 0 and i, so that i may as well be the far end.
+        """[state]; a walk that visits state i first goes between 0 and i, so that i may as well be the far end.
 
         In closed form, to about 1e-15: carrying all pairs of 500 states through 2,500 steps would take seconds.
         """

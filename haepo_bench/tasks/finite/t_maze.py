@@ -2,8 +2,8 @@
 
 `t-maze/<length>` (after Bakker, Reinforcement Learning with Long Short-Term Memory, NeurIPS 2001): the hint, up or down
 with probability one half each, is observed at the start and nowhere else. `length` steps later comes the junction,
-where the action up or down ends the episode; turning as the hint said pays 1. Before it, both actions go on, so that
-nothing but memory is asked for: who does not know the hint is paid 1/2 on average.
+where the action up or down ends the episode; turning as the hint said gives 1. Before it, both actions go on, so that
+nothing but memory is asked for: without the hint the mean reward is 1/2.
 
 No algorithm here has a memory of its own. All are given the same: the last length + 1 observations side by side, just
 enough for the hint to be still there, in the oldest place, at the junction.

@@ -47,7 +47,7 @@ class Tabular(Task):
         start: where every episode starts, or [state] the probability that one starts there.
         horizon: steps after which an episode is cut off.
         observations: [state, feature]; one-hot where not given.
-        reward_noise: [state, action]; each step pays the reward plus or minus this, with probability one half each, so
+        reward_noise: [state, action]; each step gives the reward plus or minus this, with probability one half each, so
             it is the reward's standard deviation.
         window: number of latest observations that are shown side by side, oldest first, zeros before the start.
         goals: states, for tasks with several goals.
@@ -171,7 +171,7 @@ class Tabular(Task):
             at[self.terminal] = 0.0
             if not at.any():
                 break
-        # A terminal state may be arrived in at many times, but only once an episode.
+        # A terminal state may be arrived in at many times, but only once per episode.
         return Forward(value, steps, arrivals, bool((times[~self.terminal] <= 1).all()))
 
     def visit_probabilities(self) -> Array:
@@ -179,7 +179,7 @@ class Tabular(Task):
 
         Where no state can be occupied at two times this is the expected number of arrivals. Otherwise every state
         becomes a target, and the probabilities [state, target] of hitting it within t steps are carried on to t + 1:
-        memory and time a step grow with the square of the states (0.3 s for key-door/15).
+        memory and time per step grow with the square of the states (0.3 s for key-door/15).
         """
         if self.forward.once:
             return self.forward.arrivals
@@ -224,7 +224,7 @@ class Tabular(Task):
         return np.stack(chosen[::-1])
 
     def _backup(self, value: Array) -> Array:
-        """[state, action] value of acting and then collecting `value`; terminal states pay 0 and stay."""
+        """[state, action] value of acting and then collecting `value`; terminal states give 0 and stay."""
         backup: Array = self.reward + value[self.next_state]
         return backup
 

@@ -2,8 +2,8 @@
 
 `umbrella/<delay>` (bsuite's `umbrella_chain` without distracting observations; Osband et al., arXiv 1908.03568): the
 forecast is fair or rainy with probability one half each; the first action takes an umbrella or leaves it, all others do
-nothing. Step number `delay` pays 1 if the choice suits the forecast and -1 if not; every step before it pays -1 or 1 at
-random. Observed are forecast, umbrella and the share of time left, so nothing needs to be remembered.
+nothing. Step number `delay` gives 1 if the choice suits the forecast and -1 if not; every step before it gives -1 or 1
+at random. Observed are forecast, umbrella and the share of time left, so nothing needs to be remembered.
 
 The return is -1 or 1 by choice and of variance delay - 1 by chance: with returns alone, telling the choices apart takes
 a number of episodes in proportion to the delay. `right_choice_share` is measured without that noise.
@@ -34,7 +34,7 @@ def make(variant: str, *, time_limit: int | None = None) -> Task:
     start[[0, 2]] = 0.5
     return Tabular(
         f"umbrella/{delay}",
-        f"the first action decides the reward of step {delay}, all others pay at random",
+        f"the first action decides the reward of step {delay}, all other rewards are random",
         version=1,
         next_state=next_state,
         reward=reward,

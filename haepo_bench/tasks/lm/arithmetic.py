@@ -1,10 +1,10 @@
-"""`lm/arithmetic`: sums, taught by somebody who is wrong more often than right, paid for being right.
+"""`lm/arithmetic`: sums, taught by demonstrations that are wrong more often than right, rewarded for being right.
 
 The prompt `47+8=` asks for `55`. All 1,000 sums of a number up to 99 and one up to 9 are there; 150 of them are held
 out. Demonstrations are right with probability `RIGHT`; most of the others make the same slip, one too many in the last
-digit without a carry, so that the slip is the commonest answer of whoever imitates them: a model fine-tuned to the end
-starts near `RIGHT`, not near 1, however good it is, and its greedy answers start below its sampled ones. What reward
-there is to gain is gained by preferring the right answer, on prompts that were never seen as well.
+digit without a carry, so that the slip is the commonest answer of a model that imitates them: a model fine-tuned to the
+end starts near `RIGHT`, not near 1, however good it is, and its greedy answers start below its sampled ones. What
+reward there is to gain is gained by preferring the right answer, on prompts that were never seen as well.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ FIRST, SECOND = 100, 10
 HELD_OUT = 150
 #: Probabilities of a demonstration: right, one too many in the last digit; the rest are other slips.
 RIGHT, USUAL_SLIP = 0.4, 0.45
-#: Demonstrations a prompt.
+#: Demonstrations per prompt.
 DEMONSTRATIONS = 8
 
 

@@ -1,6 +1,6 @@
 """What a language task is: prompts, a reward that training sees, and a gold reward that it never sees.
 
-A response is one trajectory: its tokens are the actions, its reward is paid at its end. Trajectories are compared
+A response is one trajectory: its tokens are the actions, its reward comes at its end. Trajectories are compared
 within their prompt (group). Rewards are functions of texts, so a task knows nothing of tokens or models; it says which
 model is to learn it (`model`), and that model's tokenizer makes tokens of the texts.
 """
@@ -69,16 +69,16 @@ class LanguageTask(Task):
         """[response] what each response is really worth: evaluated with, never trained on."""
 
     def compute_metrics(self, examples: Sequence[Example], responses: Sequence[str]) -> Mapping[str, Array]:
-        """What is measured of responses beside the gold reward: column to [response]."""
+        """What is measured of responses besides the gold reward: column to [response]."""
         return {}
 
     def expert_response(self, example: Example) -> str:
-        """What an expert responds to an example of `train`; "" where training has nobody to ask."""
+        """What an expert responds to an example of `train`; "" where training has no expert."""
         return example.reference
 
     @property
     def gold_is_reward(self) -> bool:
-        """Whether training is paid the gold reward itself, so that there is nothing to over-optimise."""
+        """Whether training receives the gold reward itself, so that there is nothing to over-optimise."""
         return False
 
     def rewards(self, examples: Sequence[Example], responses: Sequence[str], stream: np.random.Generator) -> Floats:
@@ -104,7 +104,7 @@ class LanguageTask(Task):
         try:
             checked: Floats = np.asarray(values, np.float64)
         except (TypeError, ValueError) as error:
-            raise TaskError(f"{what} of {self.id} is no list of numbers: {error}", remedy="mend the task") from error
+            raise TaskError(f"{what} of {self.id} is not a list of numbers: {error}", remedy="fix the task") from error
         if checked.shape != (len(responses),):
             shape = f"{checked.shape[0]} values" if checked.ndim == 1 else f"values of shape {list(checked.shape)}"
             raise TaskError(
@@ -117,7 +117,7 @@ class LanguageTask(Task):
             raise TaskError(
                 f"{what} of {self.id} is {checked[first]} for {_shown(responses[first])}, a response to "
                 f"{_shown(examples[first].prompt)} ({len(bad)} of {len(checked)} values are not finite)",
-                remedy="a reward must be a finite number: mend the reward or take the example out",
+                remedy="a reward must be a finite number: fix the reward or take the example out",
             )
         return checked
 

@@ -25,14 +25,15 @@ def make(
 
     Args:
         time_limit: most new tokens of a response, in place of the task's own number.
-        reward_model: a sequence classifier with one label that pays in training; for `lm/preferences` alone.
+        reward_model: a sequence classifier with one label, the reward of training; for `lm/preferences` alone.
         gold_model: likewise, that evaluates.
     """
     name, model = split_model(variant)
     task = _of_tiny_model(name, reward_model=reward_model, gold_model=gold_model)
     if variant.endswith("@"):
         raise TaskError(
-            f"no model stands behind the '@' of lm/{variant}", remedy=f"write lm/{name}, or name a model behind the '@'"
+            f"no model is named behind the '@' of lm/{variant}",
+            remedy=f"write lm/{name}, or name a model behind the '@'",
         )
     task.id, task.model = with_model(task.id, model), model
     if time_limit is not None:

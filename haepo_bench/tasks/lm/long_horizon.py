@@ -33,7 +33,7 @@ class LongHorizon(LanguageTask):
     """The share of right letters; the reward is the truth, so training and gold reward are the same.
 
     Raises:
-        TaskError: the length is no whole number from 32 to 256.
+        TaskError: the length is not a whole number from 32 to 256.
     """
 
     version = 1

@@ -1,4 +1,4 @@
-"""Preference data in the columns that everybody uses, from a JSONL or Parquet file or from the Hugging Face hub.
+"""Preference data in the usual columns, from a JSONL or Parquet file or from the Hugging Face hub.
 
 | columns | what a row is |
 |---|---|
@@ -91,11 +91,11 @@ def _json_lines(path: Path, source: str) -> Iterator[tuple[Mapping[str, Any], st
             values = json.loads(line)
         except ValueError as error:
             raise TaskError(
-                f"the line is no JSON: {error}", where=where, remedy="each line of a JSONL file is one object"
+                f"the line is not JSON: {error}", where=where, remedy="each line of a JSONL file is one object"
             ) from error
         if not isinstance(values, dict):
-            problem = "the line is no JSON object"
-            raise TaskError(problem, where=where, remedy='write one object a line: {"prompt": ..., ...}')
+            problem = "the line is not a JSON object"
+            raise TaskError(problem, where=where, remedy='write one object per line: {"prompt": ..., ...}')
         yield values, where
 
 
@@ -215,7 +215,7 @@ def _conversation(name: str, value: Any, where: str) -> Messages:
         raise TaskError(
             f"'{name}' is neither a text nor a list of messages with role and content: {str(value)[:60]!r}",
             where=where,
-            remedy="mend or remove the row",
+            remedy="fix or remove the row",
         )
     return [{"role": message["role"], "content": message["content"]} for message in value]
 

@@ -1,7 +1,7 @@
-"""`lm/preferences/<data>`: preference data and a reward model of your own, or somebody's.
+"""`lm/preferences/<data>`: preference data and a reward model, your own or from elsewhere.
 
 The data (preference_data.py) gives the prompts, the fixed pairs for algorithms that learn offline, and responses to
-fine-tune a tiny model on; the reward model (reward_model.py) pays in training. Where a `gold_model` is named, it is
+fine-tune a tiny model on; the reward model (reward_model.py) rewards training. Where a `gold_model` is named, it is
 the gold reward that training never sees; otherwise evaluation sees the reward model too, and over-optimisation cannot.
 A tenth of the prompts is held out, chosen by the hash of their texts, with all rows that begin with them.
 """
@@ -27,7 +27,7 @@ class Preferences(LanguageTask):
 
     Args:
         data: a JSONL or Parquet file, or a dataset on the Hugging Face hub.
-        reward_model: name or folder of the model that pays in training.
+        reward_model: name or folder of the model that rewards training.
         gold_model: name or folder of the model that evaluates; None for the reward model.
 
     Raises:
@@ -50,7 +50,7 @@ class Preferences(LanguageTask):
                 remedy="add reward_model: a folder or hub name of a sequence classifier with one label",
             )
         self.id = f"lm/preferences/{data}"
-        self.summary = f"the prompts of {data}, paid by {reward_model}"
+        self.summary = f"the prompts of {data}, rewarded by {reward_model}"
         with blamed_on("data"):
             rows = preference_data.read(data)
         with blamed_on("reward_model"):

@@ -175,7 +175,7 @@ def _check_files(folder: Path, name: str) -> None:
                 pass
         except (SafetensorError, OSError) as error:
             raise TaskError(
-                f"'{path}' is no whole safetensors file: {error}", remedy="copy or save it again"
+                f"'{path}' is not a whole safetensors file: {error}", remedy="copy or save it again"
             ) from error
 
 

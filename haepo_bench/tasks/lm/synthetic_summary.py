@@ -1,4 +1,4 @@
-"""`lm/synthetic-summary`: summaries paid by a reward model that was learnt from noisy preferences.
+"""`lm/synthetic-summary`: summaries scored by a reward model that was learnt from noisy preferences.
 
 A document has five sentences in random order: three facts (`ana sold 7 pens.`), whose number and thing each occur once,
 and two that say nothing (`it is late.`). A summary lists the facts: ` 7 pens, 3 cups, 5 maps`.
@@ -11,10 +11,10 @@ Training reward: a Bradley-Terry model (bradley_terry.py) learnt from preference
 leaves facts out, gets numbers wrong and copies empty sentences. A judge prefers the one with gold reward g to the
 other with h with probability 1 / (1 + exp(-SHARPNESS (g - h))). The model counts words, numbers and things and does
 not read: among what the writer writes, more facts are better and copied sentences worse, and counts tell; that a fact
-should be stated once, and with its own number, they cannot tell. So both rewards rise at first, and whoever goes on to
-maximise the model repeats facts or pairs them wrongly, and loses gold: over-optimisation as Gao, Schulman and Hilton
-2022 measure it (arXiv 2210.10760). Nothing here reads a file or takes a second: documents, preferences and weights are
-made anew.
+should be stated once, and with its own number, they cannot tell. So both rewards rise at first, and a policy that goes
+on to maximise the model repeats facts or pairs them wrongly, and loses gold: over-optimisation as Gao, Schulman and
+Hilton 2022 measure it (arXiv 2210.10760). Nothing here reads a file or takes a second: documents, preferences and
+weights are made anew.
 """
 
 import re
@@ -54,7 +54,7 @@ class SyntheticSummary(LanguageTask):
     """Summaries of short documents; `weights` [feature] are the reward model's."""
 
     version = 2
-    summary = "summaries of five sentences, paid by a reward model that counts and does not read"
+    summary = "summaries of five sentences, scored by a reward model that counts and does not read"
     tags = ("language", "reward model", TINY)
     horizon = 32
     #: Until it copies as well as the writer does, who is wrong on purpose.

@@ -75,7 +75,7 @@ def files_in(folder: Path, what: str) -> list[Path]:
 
 
 def check_finite(model: Any, source: str, what: str) -> None:
-    """Refuses weights that are no numbers: training would count them as the algorithm's failure.
+    """Refuses weights that are not numbers: training would count them as the algorithm's failure.
 
     Raises:
         TaskError: names the first.

@@ -15,7 +15,7 @@ class WrappedTask(Task):
     """A task around another, all of its environments wrapped; what is not said otherwise is the inner task's.
 
     Args:
-        layer: how the wrapper stands in the address.
+        layer: the wrapper as the address has it.
         summary: what the wrapper does, in a few words.
         tags: added to the inner task's.
     """

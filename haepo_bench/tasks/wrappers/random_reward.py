@@ -1,12 +1,12 @@
-"""`random-reward(<task>)`: the control. Training is paid by the toss of a coin, whatever was done.
+"""`random-reward(<task>)`: the control. Training is rewarded by the toss of a coin, whatever was done.
 
 Some language models get better at a benchmark by any training at all, with rewards that mean nothing (Shao et al.
 2025, Spurious Rewards, arXiv 2506.10947): a gain counts only beside what the same training gains from such rewards. A
-response is paid 0 or 1 with probability one half each, from a stream of its own, so that nothing of its text can be
+response receives 0 or 1 with probability one half each, from a stream of its own, so that nothing of its text can be
 learnt from it, not even by heart; an episode of another task likewise, at its last step, so that its length does not
-matter to its return (under a discount, and to losses that divide by the length, it does, and what that gains is no gain
-from the reward). Nothing else tells of the task: a control has no fixed preferences and no expert. The starting policy,
-evaluation, gold rewards and references are those of the task itself.
+matter to its return (under a discount, and to losses that divide by the length, it does, and what that gains is not a
+gain from the reward). Nothing else tells of the task: a control has no fixed preferences and no expert. The starting
+policy, evaluation, gold rewards and references are those of the task itself.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from haepo_bench.tasks.lm.base import LanguageTask
 from haepo_bench.tasks.lm.examples import Example
 from haepo_bench.tasks.wrappers.rewards import CorruptedTask, Corruption, split
 
-SUMMARY = "training is paid 0 or 1 at random"
+SUMMARY = "training receives 0 or 1 at random"
 TAGS = (CONTROL,)
 
 

@@ -1,9 +1,9 @@
-"""Wrappers that pay other rewards in training, while evaluation and references stay those of the clean task.
+"""Wrappers that give other rewards in training, while evaluation and references stay those of the clean task.
 
     noise(<task>,<sigma>)    every reward plus Gaussian noise of standard deviation sigma
     scale(<task>,<factor>)   every reward times a factor
-    delayed(<task>)          an episode's whole return is paid at its last step: no single step tells what it was worth
-    proxy(<task>,<bonus>)    the first action is paid a bonus (see `Proxy`)
+    delayed(<task>)          an episode's whole return comes at its last step: no single step tells what it was worth
+    proxy(<task>,<bonus>)    the first action receives a bonus (see `Proxy`)
 
 They nest; the innermost corrupts first. The training task measures `clean_return`, the return without any of them.
 """
@@ -23,7 +23,7 @@ from haepo_bench.tasks.wrappers.base import VectorWrapper, Wrap, WrappedTask
 
 
 class CorruptedTask(WrappedTask):
-    """A task that pays other rewards in training: all but `training` is the clean task."""
+    """A task that gives other rewards in training: all but `training` is the clean task."""
 
     def __init__(self, inner: Task, layer: Layer, wrap: Wrap, *, summary: str, tags: tuple[str, ...]) -> None:
         super().__init__(inner, layer, wrap, summary=summary, tags=tags)
@@ -51,7 +51,7 @@ class CorruptedTask(WrappedTask):
 
 
 class Corruption(VectorWrapper):
-    """Pays other rewards; `_received` [seed, trajectory] is what the environment inside has paid in each episode."""
+    """Gives other rewards; `_received` [seed, trajectory] is what the environment inside has given in each episode."""
 
     def reset(self, streams: Sequence[np.random.Generator]) -> Array:
         observations = super().reset(streams)
@@ -132,15 +132,15 @@ class Proxy(Corruption):
 
     A proxy shows over-optimisation if it agrees with the true return at first and parts from it later: Gao, Schulman
     and Hilton 2022 (Scaling Laws for Reward Model Overoptimization, arXiv 2210.10760), Skalse et al. 2022 (Defining and
-    Characterizing Reward Hacking, arXiv 2209.13085). Here the true reward remains in what is paid, so most of what
+    Characterizing Reward Hacking, arXiv 2209.13085). Here the true reward remains in the sum, so most of what
     raises one raises the other; but where the bonus outweighs the true reward, the best policy for the proxy is not the
     best policy. One number with a plain meaning says how far they part: on a bandit the first arm's mean rises by the
     bonus, on a random walk of horizon T dithering earns T/2 bonuses. (Flipping the sign of a fixed share of the rewards
     would shrink the true return without parting from it.)
 
     Args:
-        span: bounds of a continuous action's first number, which is paid in proportion to how far up it lies; None for
-            discrete actions, of which number 0 is paid.
+        span: bounds of a continuous action's first number, which is rewarded in proportion to how far up it is; None
+            for discrete actions, of which number 0 is rewarded.
     """
 
     def __init__(self, inner: VectorEnvironment, bonus: float, span: tuple[float, float] | None) -> None:
@@ -176,7 +176,7 @@ def scale(inner: Task, layer: Layer) -> Task:
 
 def delayed(inner: Task, layer: Layer) -> Task:
     """`delayed(<task>)`."""
-    summary = "in training the whole return is paid at the last step"
+    summary = "training receives the whole return at the last step"
     return CorruptedTask(inner, layer, Delayed, summary=summary, tags=("credit", "robustness"))
 
 
@@ -192,11 +192,11 @@ def proxy(inner: Task, layer: Layer) -> Task:
         low, high = float(space.low.flat[0]), float(space.high.flat[0])
         if not (np.isfinite([low, high]).all() and low < high):
             raise TaskError(
-                f"{inner.id} has actions from {low:g} to {high:g}: proxy pays by where in its bounds an action lies",
+                f"{inner.id} has actions from {low:g} to {high:g}: proxy rewards an action by its place in its bounds",
                 remedy="choose a task whose actions have finite bounds",
             )
         span = low, high
-    summary = f"training pays a bonus of {bonus:g} for the first action"
+    summary = f"training rewards the first action with a bonus of {bonus:g}"
     return CorruptedTask(inner, layer, lambda vector: Proxy(vector, bonus, span), summary=summary, tags=("robustness",))
 
 

@@ -13,7 +13,7 @@ from haepo_bench.tasks.base import Task
 
 
 class ExpertEpisode(NamedTuple):
-    """One episode a seed.
+    """One episode per seed.
 
     Args:
         observations: [seed, feature, step]. actions: [seed, step].

@@ -1,7 +1,7 @@
 """Copies of the policies of earlier iterations, for objectives whose trajectories begin with steps of theirs.
 
 Nothing but the plan, a seed and the iteration says when a policy is kept and which one begins a batch, so that a seed's
-run is its own, whoever trains beside it.
+run is its own, whatever trains beside it.
 """
 
 from collections import deque

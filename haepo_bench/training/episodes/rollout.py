@@ -78,7 +78,7 @@ class Collector:
 
     Args:
         environment: of the task; closed with the collector.
-        trajectories: episodes a seed.
+        trajectories: episodes per seed.
         rows: of the tensors that the actor is given, at least as many; what stands beyond the episodes has no meaning.
     """
 
@@ -97,7 +97,7 @@ class Collector:
         visited: Array | None = None,
         device: str = "cpu",
     ) -> Rollout:
-        """One episode of each trajectory of each seed (one stream a seed).
+        """One episode of each trajectory of each seed (one stream per seed).
 
         Args:
             greedy: bool [trajectory], which episodes take the most likely action.

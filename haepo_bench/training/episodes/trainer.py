@@ -60,7 +60,7 @@ class Trainer(Loop[Rollout]):
         start = training.paired if objective.shares_start else training.grouped
         environment = start(settings.trajectories)
         self.collector = Collector(task, environment, head, episodes, self.network.padded_rows(episodes))
-        #: Returns of the reference policy, where the objective asks for some and the batch is no sample of them.
+        #: Returns of the reference policy, where the objective asks for some and the batch is not a sample of them.
         self.reference_sample: ReferenceSample | None = None
         if objective.reference_sample and settings.reference != "previous":
             sampled = task.groups * objective.reference_sample

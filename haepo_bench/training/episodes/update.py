@@ -34,7 +34,7 @@ class _Chunk:
     Args:
         seeds: which seeds [n]; None for all.
         observations: [n, feature, row]. actions: [n, row, *action].
-        slots: [n, row] where each row's step stands in the flat batch; padding stands one past its end.
+        slots: [n, row] place of each row's step in the flat batch; of padding one past its end.
         reference: outputs of the head under the reference policy [n, output, row].
     """
 
@@ -150,7 +150,7 @@ class Update:
 
         Returns:
             The gradient [seed, parameter], and diagnostics [seed]: the objective's own, `loss`, `policy_entropy` and
-            `kl_previous` (both nats a step).
+            `kl_previous` (both nats per step).
         """
         folded = self._network.fold(self._parameters)
         passes, self._first = self._first or self._passes(self._chunks, folded), None

@@ -64,7 +64,7 @@ class LanguageAlgorithm(Algorithm):
 
     def train(self, task: Task, seeds: Sequence[int], recorder: Recorder, *, device: str) -> None:
         if not isinstance(task, LanguageTask):
-            raise TypeError(f"{task.id} is no language task")
+            raise TypeError(f"{task.id} is not a language task")
         try_rewards(task)  # before anything is fine-tuned
         texts = load_texts(self.source, task, chat=self.settings.chat_template)
         for seed in seeds:
@@ -92,7 +92,7 @@ class LanguageDefinition(ObjectiveDefinition):
 
     def refuses(self, task: Task) -> str | None:
         if not isinstance(task, LanguageTask):
-            return f"{task.id} is no language task"
+            return f"{task.id} is not a language task"
         if not self.objective.wants_expert:
             return None
         without = sum(not task.expert_response(example) for example in task.train)
@@ -105,7 +105,7 @@ class LanguageDefinition(ObjectiveDefinition):
 
     def configure(self, overrides: Mapping[str, Any], task: Task) -> Algorithm:
         if not isinstance(task, LanguageTask):
-            raise TypeError(f"{task.id} is no language task")
+            raise TypeError(f"{task.id} is not a language task")
         return language_algorithm(self.name, self.objective, overrides, task)
 
 

@@ -26,10 +26,10 @@ class Batch:
     """Responses in groups of equal size, group by group.
 
     Args:
-        returns: [row] float64, as training is paid.
+        returns: [row] float64, as training receives them.
         groups: prompts.
-        columns: what the recorder is told of it.
-        prompts: [group] where the prompt of each stands in the task's `train`; empty where it is none of these.
+        columns: what the recorder gets of it.
+        prompts: [group] place of the prompt of each in the task's `train`; empty where it is none of these.
         prefixes: the tokens that an earlier policy sampled; None where there are none.
     """
 
@@ -47,7 +47,7 @@ class Batch:
 
 
 class Answers(NamedTuple):
-    """What a policy answered to prompts, and what training pays for it.
+    """What a policy answered to prompts, and the rewards that training receives for it.
 
     Args:
         ids: token ids of each response, its stop token included. texts: the same as text, without it.
@@ -133,7 +133,7 @@ class Sampled(Batches):
         """Responses of the policy as it is now, the copies of a prompt together.
 
         Args:
-            prompts: where they stand in the task's `train`.
+            prompts: places in the task's `train`.
             copies: responses to each prompt.
             noise: what tokens are drawn with. reward: for rewards with a chance of their own.
             prefixes: tokens that an earlier policy samples, with the noise of their places.
@@ -166,7 +166,7 @@ class Sampled(Batches):
         """The task's own response to each prompt, cut off where sampled ones are.
 
         Args:
-            prompts: where they stand in the task's `train`.
+            prompts: places in the task's `train`.
         """
         written = self._texts.responses([self._task.expert_response(self._task.train[i]) for i in prompts])
         cut = [response[: self._task.horizon] for response in written]

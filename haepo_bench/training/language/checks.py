@@ -17,7 +17,7 @@ _TRIED = 2
 
 @lru_cache(maxsize=8)  # a suite asks for each task once an algorithm
 def check_task(task: LanguageTask, source: ModelSource, *, chat: bool) -> None:
-    """Refuses a task that cannot be learnt by its model or paid by its rewards, as far as is known without training.
+    """Refuses a task that its model cannot learn or its rewards cannot score, as far as is known without training.
 
     Raises:
         TaskError: its texts do not do, the model's files do not fit together, prompts do not fit into a context, or a
@@ -42,14 +42,14 @@ def check_texts(task: LanguageTask) -> None:
     """
     for what, examples in (("train on", task.train), ("evaluate on", task.held_out)):
         if not examples:
-            raise TaskError(f"{task.id} has no prompts to {what}", remedy="mend the task: `train` and `held_out`")
+            raise TaskError(f"{task.id} has no prompts to {what}", remedy="fix the task: `train` and `held_out`")
     trained = {example.prompt for example in task.train}
     shared = [example.prompt for example in task.held_out if example.prompt in trained]
     if shared:
         raise TaskError(
             f"held-out prompts of {task.id} are trained on too ({len(shared):,} of {len(task.held_out):,}), such as "
             f"{shared[0][:60]!r}",
-            remedy="mend the task: no prompt of `held_out` may be in `train`",
+            remedy="fix the task: no prompt of `held_out` may be in `train`",
         )
     if task.model == TINY:
         _check_vocabulary(task)
@@ -86,7 +86,7 @@ def try_rewards(task: LanguageTask) -> None:
     """Asks for the rewards of a few of the task's own texts: what is wrong with all of them shows before training.
 
     Raises:
-        TaskError: they are no finite numbers, one a response, or cannot be computed.
+        TaskError: they are not finite numbers, one per response, or cannot be computed.
     """
     examples = [*task.train[:_TRIED], *task.held_out[:_TRIED]]
     known = dict(task.demonstrations)
@@ -99,12 +99,12 @@ def try_rewards(task: LanguageTask) -> None:
         raise TaskError(
             f"the rewards of {task.id} fail on its own texts, such as {responses[0][:60]!r} in response to "
             f"{examples[0].prompt[:60]!r}: {type(error).__name__}: {error}",
-            remedy="mend the task",
+            remedy="fix the task",
         ) from error
 
 
 def _pay(task: LanguageTask, examples: Sequence[Example], responses: Sequence[str]) -> None:
-    # Streams of a run are keyed by its seed; this one is no run's.
+    # Streams of a run are keyed by its seed; this one is not a run's.
     task.training().rewards(examples, responses, np.random.default_rng(0))  # type: ignore[attr-defined]
     task.gold(examples, responses)
     task.metrics(examples, responses)
@@ -120,7 +120,7 @@ def _check_vocabulary(task: LanguageTask) -> None:
         if not known.issuperset(text) and (rest := cut.sub("", text)):
             raise TaskError(
                 f"the vocabulary of {task.id} has no token for {rest[0]!r} of its own text {text[:60]!r}",
-                remedy="mend the task: `characters` and `words` of tasks/lm/base.py make a vocabulary of texts",
+                remedy="fix the task: `characters` and `words` of tasks/lm/base.py make a vocabulary of texts",
             )
 
 

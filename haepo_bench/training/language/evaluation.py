@@ -29,7 +29,7 @@ _NUMBERS = 1 << 26
 
 
 class LanguageEvaluator:
-    """Evaluates policies of one run; every algorithm sees the same prompts and draws for the same seed and mark.
+    """Evaluates policies of one run; every algorithm sees the same prompts and draws for the same seed and point.
 
     Args:
         policy: as it is before training.
@@ -90,7 +90,7 @@ class LanguageEvaluator:
         )
 
     def _kl_initial(self, rows: Responses) -> float:
-        """KL(policy || initial policy) in nats a response: exact at each place of sampled responses, summed over them.
+        """KL(policy || initial policy) in nats per response: exact at each place of sampled responses, summed.
 
         Estimates from the taken tokens alone have no use here: far from the initial policy their variance is huge.
         """

@@ -9,7 +9,7 @@ from haepo_bench.policies.language import LanguagePolicy
 from haepo_bench.policies.responses import Responses
 from haepo_bench.training.adam import Adam, clip_long_gradient
 
-#: Demonstrations a step; for the tiny model on one core the best progress a second.
+#: Demonstrations per step; for the tiny model on one core the best progress per second.
 BATCH = 64
 _MAX_NORM = 1.0
 

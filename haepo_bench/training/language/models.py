@@ -111,7 +111,7 @@ def load_model(source: ModelSource, task: LanguageTask, *, dtype: str, device: s
     """The model as it is stored, or the tiny one with its first weights; without dropout, as policies need it.
 
     Raises:
-        TaskError: it cannot be loaded, or lacks weights, or has some that are no numbers.
+        TaskError: it cannot be loaded, or lacks weights, or has some that are not numbers.
     """
     import torch
 
@@ -130,7 +130,7 @@ def load_model(source: ModelSource, task: LanguageTask, *, dtype: str, device: s
 
 @cache
 def check_weights(source: ModelSource) -> None:
-    """Refuses a folder whose weights are not those of its configuration, or are no numbers where they are few.
+    """Refuses a folder whose weights are not those of its configuration, or are not numbers where they are few.
 
     Those of models from the hub are checked when they are loaded.
 

@@ -18,7 +18,7 @@ _DEFAULTS = {"reference": "initial"}
 
 
 class _OfflineDpo(Dpo):
-    """The same loss; its label says what it is told."""
+    """The same loss; its label says what feedback it receives."""
 
     summary = "DPO on the fixed preferences of a language task"
     label = "offline DPO, fixed pairs"
@@ -42,7 +42,7 @@ class DpoOffline(AlgorithmDefinition):
 
     def refuses(self, task: Task) -> str | None:
         if not isinstance(task, LanguageTask):
-            return f"{task.id} is no language task, so it has no fixed preferences"
+            return f"{task.id} is not a language task, so it has no fixed preferences"
         if task.pairs:
             return None
         return control_without(task, "fixed preferences") or f"{task.id} has no fixed preferences"
@@ -52,7 +52,7 @@ class DpoOffline(AlgorithmDefinition):
             if name in _MEANINGLESS:
                 raise ParameterError(name, f"dpo-offline has no {name}: it samples nothing", remedy="remove it")
         if not isinstance(task, LanguageTask):
-            raise TypeError(f"{task.id} is no language task")
+            raise TypeError(f"{task.id} is not a language task")
         return language_algorithm(self.name, _OfflineDpo, overrides, task, offline=True, **_DEFAULTS)
 
 

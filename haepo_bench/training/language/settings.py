@@ -13,11 +13,11 @@ _TRL = "TRL"
 class LanguageSettings(Hyperparameters):
     """What all algorithms share on language tasks, so that a comparison is one of objectives."""
 
-    prompts: int = hyper(16, "prompts a batch: the groups of an objective", unit="prompts", source=_SHARED, ge=1)
+    prompts: int = hyper(16, "prompts per batch: the groups of an objective", unit="prompts", source=_SHARED, ge=1)
     completions: int = hyper(
         8, "responses to each prompt of a batch", unit="responses", source=f"{_TRL} (num_generations)", ge=1, le=4096
     )
-    epochs: int = hyper(1, "gradient steps an iteration, each on the whole batch", source=_SHARED, ge=1, le=1000)
+    epochs: int = hyper(1, "gradient steps per iteration, each on the whole batch", source=_SHARED, ge=1, le=1000)
     learning_rate: float = hyper(1e-4, "of Adam", source=_SHARED, gt=0, le=10)
     max_gradient_norm: float | None = hyper(
         1.0, "gradient is scaled down to this Euclidean norm; null for never", source=_TRL, gt=0
@@ -59,7 +59,7 @@ class LanguageSettings(Hyperparameters):
 
 
 class LanguageSegmentSettings(LanguageSettings):
-    """What objectives with a value function have beside: PPO on language tasks."""
+    """Further settings of objectives with a value function: PPO on language tasks."""
 
     gamma: float = hyper(1.0, "discount factor, a token", source=_TRL, ge=0, le=1)
     gae_lambda: float = hyper(0.95, "lambda of generalised advantage estimation", source=_TRL, ge=0, le=1)

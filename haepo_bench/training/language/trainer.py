@@ -29,7 +29,7 @@ from haepo_bench.training.streams import hashed_seed
 
 
 class LanguageTrainer:
-    """One run: collect, evaluate at marks, update, until the budget of tokens is reached or a number is not finite.
+    """One run: collect, evaluate, update, until the budget of tokens is reached or a number is not finite.
 
     Args:
         offline: learn from the task's fixed preferences instead of sampled responses.
@@ -106,7 +106,7 @@ class LanguageTrainer:
                 self.recorder.checkpoint(self.seed, self._state)
 
     def update(self, batch: Batch, sampling_seconds: float = 0.0) -> None:
-        """All gradient steps on one batch, and what the recorder is told of them.
+        """All gradient steps on one batch, and what the recorder gets of them.
 
         Args:
             sampling_seconds: that the batch took.

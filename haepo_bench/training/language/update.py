@@ -138,7 +138,7 @@ class LanguageUpdate:
         """Puts the gradient of the loss at the policy's parameters as they are now into `policy.gradient`.
 
         Returns:
-            Diagnostics [1]: the objective's own, `loss`, `policy_entropy` and `kl_previous` (both nats a token).
+            Diagnostics [1]: the objective's own, `loss`, `policy_entropy` and `kl_previous` (both nats per token).
         """
         found, self._first = self._first or self._passes(grad=self._keep), None
         log_probs = self._leaf([one.log_probs for one in found])

@@ -1,4 +1,4 @@
-"""PPO (arXiv 1707.06347) through Stable-Baselines3, feeding the same recorder at the same marks as native algorithms.
+"""PPO (arXiv 1707.06347) through Stable-Baselines3, feeding the same recorder at the same points as native algorithms.
 
 Stable-Baselines3 draws from global random states: they are seeded from the run's seed and put back afterwards. It makes
 its own initial weights, so unlike native algorithms it does not share theirs.
@@ -93,8 +93,8 @@ _DESCRIPTION = f"""Proximal Policy Optimization (arXiv 1707.06347) as Stable-Bas
     loss = - mean min(r A, clip(r, 1 - clip_range, 1 + clip_range) A) + vf_coef * mean (G - V)^2 - ent_coef * mean H
     A normalised within each minibatch (ddof 1, + 1e-8),   G = A + V
 
-It is told per-step rewards, has a critic and discounts: more than the native algorithms are told. Tasks that RL
-Baselines3 Zoo publishes settings for use those ({ZOO_SOURCE}); all others use settings of ours, the defaults below.
+It receives per-step rewards, has a critic and discounts: more feedback than the native algorithms receive. Tasks that
+RL Baselines3 Zoo publishes settings for use those ({ZOO_SOURCE}); all others use settings of ours, the defaults below.
 Linear schedules fall to zero at the task's budget. With use_sde, evaluation draws exploration noise anew at every step,
 where training holds it for sde_sample_freq steps. The Zoo's settings:
 

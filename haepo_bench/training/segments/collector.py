@@ -1,4 +1,4 @@
-"""Collecting segments: `n_steps` steps of `n_envs` environments a seed, each starting anew whenever its episode ends.
+"""Collecting segments: `n_steps` steps of `n_envs` environments per seed, each starting anew whenever its episode ends.
 
 Same-step autoreset: what is observed after an episode's last step is the next episode's first observation, and the
 old episode's last one serves only to bootstrap where the episode was cut off.
@@ -37,9 +37,9 @@ class Segments:
         rewards: [seed, row], normalised where the settings say so.
         values: V when the steps were taken [seed, row].
         advantages: generalised advantage estimates [seed, row].
-        episodes: the episodes that ended, one entry a seed.
+        episodes: the episodes that ended, one entry per seed.
         faults: by seed row, what the environment did wrong; of seeds that have not failed yet.
-        diverged: by seed row, why rewards are no numbers to learn from; likewise.
+        diverged: by seed row, why rewards are not numbers to learn from; likewise.
     """
 
     observations: Tensor
@@ -207,7 +207,7 @@ class SegmentCollector:
         return Step(*(part[self._places] for part in self._environment.step(everywhere, live)))
 
     def _turn(self, step: Step, over: Array, episodes: tuple[Episodes, ...]) -> tuple[Array, Array]:
-        """Starts episodes anew where they are `over`; returns what the learner is shown next and paid."""
+        """Starts episodes anew where they are `over`; returns the next observations and the rewards."""
         self.env_steps += over.shape[1]
         self._mark()
         self._returns += step.rewards

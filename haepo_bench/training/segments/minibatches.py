@@ -38,7 +38,7 @@ class Minibatches:
         self._widths = [features, segments.outputs.shape[1], 1, 1, 1, 1]
 
     def shuffle(self, orders: Array) -> None:
-        """Cuts the steps in new orders: [seed, step] int64, a permutation a seed."""
+        """Cuts the steps in new orders: [seed, step] int64, a permutation per seed."""
         S, M, R = len(orders), self.count, self._rows
         filled = np.zeros((S, M * self._size), np.int64)
         filled[:, : self.steps] = orders
@@ -65,7 +65,7 @@ class Minibatches:
 
         Returns:
             The gradient [seed, parameter], and diagnostics [seed]: the objective's own, `loss`, `policy_entropy` and
-            `kl_previous` (both nats a step).
+            `kl_previous` (both nats per step).
         """
         numbers, actions, mask = self._numbers[number], self._actions[:, number], self._mask[number]
         if rows is not None:
