@@ -96,6 +96,7 @@ def test_an_unchanged_tree_is_green(runner: Runner) -> None:
     assert Path(outputs["junit"]).read_text().startswith("<?xml")
 
 
+@pytest.mark.slow
 def test_a_regression_fails_the_step_and_is_shown(runner: Runner) -> None:
     done = runner.step(GATE, suite="tiny.yaml", baseline="high.json", python=sys.executable, results="results/high")
     assert done.returncode == 1, done.stdout + done.stderr

@@ -34,6 +34,7 @@ def without_language_clocks(record: dict[str, Any]) -> dict[str, Any]:
     return kept | {"curve": {name: c for name, c in kept["curve"].items() if name not in CLOCK_COLUMNS}}
 
 
+@pytest.mark.slow
 def test_a_killed_worker_goes_on_from_its_checkpoint(workplace: Workplace) -> None:
     suite = workplace.suite(
         [{"use": "grpo", "name": name, "params": PARAMS} for name in ("killed", "whole")], tasks=[TASK], seeds=[4],

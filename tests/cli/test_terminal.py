@@ -141,6 +141,7 @@ def test_suites_cannot_speak_to_the_terminal(
             assert r"\x1b" in out + err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [

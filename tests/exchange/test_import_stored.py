@@ -22,6 +22,7 @@ def numbers(report: str) -> dict[str, Any]:
     return {key: suite[key] for key in kept} | {"tasks": {task["task"]: task for task in suite["tasks"]}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["csv", "parquet"])
 def test_a_round_trip_changes_no_number(tmp_path: Path, form: str, capsys: pytest.CaptureFixture[str]) -> None:
     if form == "parquet":

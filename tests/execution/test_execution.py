@@ -20,6 +20,7 @@ def workplace(tmp_path: Path) -> Iterator[Workplace]:
     place.close()
 
 
+@pytest.mark.slow
 def test_each_misfortune_costs_its_job_alone(workplace: Workplace) -> None:
     batched = ("raise", "nan", "kill")
     suite = workplace.suite(
@@ -89,6 +90,7 @@ def test_each_misfortune_costs_its_job_alone(workplace: Workplace) -> None:
             assert after[file] == content
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_where_it_was(workplace: Workplace) -> None:
     algorithms = [
         {"name": "single", "params": {"pause": 0.04}},

@@ -70,6 +70,7 @@ def test_total_time_is_that_of_the_busiest_worker(plan: Plan) -> None:
     assert total_seconds([], 2) == 0.0
 
 
+@pytest.mark.slow
 def test_workers_and_company_never_show_in_a_curve(tmp_path: Path) -> None:
     workplace = Workplace(tmp_path)
     suite = tmp_path / "native.yaml"

@@ -206,6 +206,7 @@ def test_results_that_are_replaced_meanwhile_fail_the_run(place: Workplace) -> N
     assert sorted(folder.rglob("seed-*.json")) == stored
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gone", ["runs", "logs"])
 def test_so_do_runs_and_logs(place: Workplace, gone: str) -> None:
     folder, process = started(place)

@@ -48,6 +48,7 @@ except api.UserError as error:
 """
 
 
+@pytest.mark.slow
 def test_a_program_does_what_the_command_line_does(tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(SUITE)
     done = subprocess.run(

@@ -32,6 +32,7 @@ def installed(tmp_path: Path) -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join([str(ROOT), str(site)])}
 
 
+@pytest.mark.slow
 def test_it_runs_in_a_suite(installed: dict[str, str], tmp_path: Path) -> None:
     code, out, _ = run_apart("list", "tasks", environment=installed)
     assert code == 0

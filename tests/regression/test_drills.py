@@ -79,6 +79,7 @@ def test_names_are_unique_and_every_part_has_its_faults() -> None:
         assert f"training/{part}.py" in files
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "worse"), [("learning-rate", 2), ("togo-shifted", 1)])
 def test_a_small_gate_sees_a_fault(drills: ModuleType, folder: Path, name: str, worse: int) -> None:
     fault = next(fault for fault in faults.FAULTS if fault.name == name)
@@ -89,6 +90,7 @@ def test_a_small_gate_sees_a_fault(drills: ModuleType, folder: Path, name: str, 
     assert "| red |" in drills.row(result)
 
 
+@pytest.mark.slow
 def test_a_small_gate_does_not_mind_other_bits(drills: ModuleType, folder: Path) -> None:
     """Fresh seeds are fixed by the source, so that this passes or fails for good; of gates like it 1 in 100 is red."""
     fault = next(fault for fault in faults.HARMLESS if fault.name == "evaluation-streams")

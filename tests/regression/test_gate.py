@@ -242,6 +242,7 @@ def test_there_is_no_such_baseline(assert_no_regression):
 """
 
 
+@pytest.mark.slow
 def test_one_line_in_another_test_suite(healthy: Gatehouse) -> None:
     """The fixture arrives through the entry point that pyproject.toml declares."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -271,6 +272,7 @@ def test_one_line_in_another_test_suite(healthy: Gatehouse) -> None:
     assert "Traceback" not in done.stdout
 
 
+@pytest.mark.slow
 def test_a_real_algorithm_with_a_fault_in_its_source(tmp_path: Path) -> None:
     """GRPO and REINFORCE on a bandit; then the same program with the sign of GRPO's loss flipped."""
     suite = {

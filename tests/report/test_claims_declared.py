@@ -79,6 +79,7 @@ def test_wrong_claims(tmp_path: Path, claims: str, says: list[str]) -> None:
         assert text in str(error.value)
 
 
+@pytest.mark.slow
 def test_through_the_program(tmp_path: Path) -> None:
     """What was declared before the runs is confirmatory; claims changed afterwards are not, and cost no run."""
     (tmp_path / "small.yaml").write_text(SUITE)

@@ -106,6 +106,7 @@ def test_only_the_task_with_a_proxy_has_it(document: ReportDocument) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_every_format_shows_it(root: Path, document: ReportDocument, tmp_path: Path) -> None:
     own = found(document, "grpo")
     assert own.fall is not None

@@ -177,6 +177,7 @@ def test_algorithms_look_different_and_the_same_everywhere(document: ReportDocum
     assert len(set.union(*looks.values())) == len(KINDS)
 
 
+@pytest.mark.slow
 def test_the_same_store_gives_the_same_bytes(document: ReportDocument, pictures: dict[str, list[SavedFigure]]) -> None:
     again = suite_pictures(document.suites[0])
     assert again == pictures

@@ -32,6 +32,9 @@ HOSTILE = "<script>window.hit=1</script> </script><img src=x onerror=window.hit=
 TASK = "gym/CartPole-v1"
 
 
+pytestmark = pytest.mark.browser
+
+
 @pytest.fixture(scope="module")
 def document(tmp_path_factory: pytest.TempPathFactory) -> ReportDocument:
     return build_report(showcase(tmp_path_factory.mktemp("results") / "made-up", seeds=3, marks=11).root)

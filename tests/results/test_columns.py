@@ -108,6 +108,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     return Ran(results / "columns", [json.loads(file.read_text()) for file in files], folder / "report")
 
 
+@pytest.mark.slow
 def test_every_objective_reports_what_it_reported_before_in_every_format(ran: Ran) -> None:
     (suite,) = build_report(ran.root).suites
     (task,) = suite.tasks

@@ -16,6 +16,7 @@ import damaged_checkpoints
 import damaged_stores
 
 
+@pytest.mark.slow
 def test_a_few_damaged_stores() -> None:
     done = subprocess.run(
         [sys.executable, str(ROOT / "trials" / "damaged_stores.py"), "--stores", "3"],

@@ -171,6 +171,7 @@ def test_libraries_of_gymnasiums_own_environments() -> None:
     assert not {"mujoco", "Box2D"} & identity._imported_beside("gymnasium.envs.toy_text.frozen_lake")
 
 
+@pytest.mark.slow
 def test_an_edited_environment_is_run_again(site: Path, tmp_path: Path) -> None:
     """As a user meets it: the reward is multiplied by 100, and the stored return is not shown as its own."""
     suite = tmp_path / "suite.yaml"

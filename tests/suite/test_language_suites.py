@@ -163,6 +163,7 @@ def test_the_local_cache_without_the_hub(folder: Path) -> None:
     assert (done.code, done.err) == (0, "")
 
 
+@pytest.mark.slow
 def test_libraries_say_nothing_of_their_own(folder: Path) -> None:
     """transformers warns of these token ids, and of its models before it is asked anything."""
     for file in (folder / "reward" / "config.json",):

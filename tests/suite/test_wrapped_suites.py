@@ -120,6 +120,7 @@ def test_code_of_a_plugin_inside_wrappers_counts(tmp_path: Path, monkeypatch: py
     sys.modules.pop("maze", None)
 
 
+@pytest.mark.slow
 def test_a_whole_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "suite.yaml").write_text(SUITE)
     results = tmp_path / "results"
@@ -150,6 +151,7 @@ def test_a_run_is_the_same_alone_and_among_others(algorithm: str, address: str) 
     assert without_clocks(among[3]) != without_clocks(among[2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["reinforce", "ppo-batched", "ppo"])
 def test_training_is_corrupted_and_evaluation_is_not(algorithm: str) -> None:
     """Training is paid tenfold and knows the clean return; five pulls evaluated pay less than 4 on average."""

@@ -376,6 +376,7 @@ gymnasium.register("Unwell-v0", entry_point=Loud, max_episode_steps=9)
 """
 
 
+@pytest.mark.slow
 def test_what_libraries_warn_of_is_in_the_runs_log_once_and_on_no_terminal(tmp_path: Path) -> None:
     environment = write_environment(tmp_path / "site", LOUD)
     (tmp_path / "mine.yaml").write_text(

@@ -90,6 +90,7 @@ def test_the_hub_is_not_asked_for_files(
     assert caught.value.remedy
 
 
+@pytest.mark.slow
 def test_run_and_report_round_alike(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(
         "name: mine\nseeds: 2\nbudget: {env_steps: 60}\nevaluation: {episodes: 3}\n"

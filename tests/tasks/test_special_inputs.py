@@ -78,6 +78,7 @@ def test_an_exported_table(here: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert done.code == 4, done.err
 
 
+@pytest.mark.slow
 def test_standard_input_is_taken_from_a_file_alone(here: Path) -> None:
     """A suite is kept with its results, and files that it names lie beside it."""
     suite = Path(ROOT / "suites" / "quickstart.yaml")

@@ -86,6 +86,7 @@ def test_array_environments_start_as_gymnasium_does(name):
     np.testing.assert_allclose(ours.max(0), theirs.max(0), atol=float(span.max()) * 0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(REFERENCES))
 def test_random_references(name):
     """The uniform policy's mean return lies within 4 standard errors, of both, of one found from 10,000 episodes.

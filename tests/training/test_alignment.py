@@ -37,6 +37,7 @@ def arms(tmp_path, monkeypatch):
     return task
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "settings"),
     [("reinforce", {}), ("ppo-batched", {"n_envs": 8, "n_steps": 32}), ("ppo", {"n_envs": 8, "n_steps": 32})],

@@ -118,6 +118,7 @@ def test_settings_change_runs_and_all_of_them_work() -> None:
         assert without_clocks(other) != without_clocks(longer)
 
 
+@pytest.mark.slow
 def test_a_broken_off_run_ends_as_one_that_was_not() -> None:
     """At every kind of reference, with several epochs and a value head; the optimiser's state and marks included."""
 

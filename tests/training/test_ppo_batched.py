@@ -316,6 +316,7 @@ def test_a_seed_that_diverges_costs_itself_alone():
         assert without_clocks(results[seed]) == without_clocks(clean[seed])
 
 
+@pytest.mark.slow
 def test_it_learns_to_balance():
     """CartPole with the Zoo's settings: after 20,000 steps both seeds hold far longer than the untrained 20 steps."""
     for result in train("ppo-batched", "gym/CartPole-v1", [0, 1], 20_000, 10_000).values():

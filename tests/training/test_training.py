@@ -50,6 +50,7 @@ def test_learning_to_balance(name):
         assert result.final["eval_return_greedy"] > 100
 
 
+@pytest.mark.slow
 def test_continuous_actions_learn():
     """One step, reward -(a - 0.7)^2: the mean action moves from 0 to 0.7."""
 
@@ -116,6 +117,7 @@ def test_native_counts_honestly():
     assert result.cost["evaluation_env_steps"] == 5 * 2 * 5
 
 
+@pytest.mark.slow
 def test_the_value_at_mark_zero_is_that_of_the_initial_policy():
     """All native algorithms share initial weights and evaluation episodes, so they agree there exactly."""
     # So that a reference policy's episodes, too, end before the second mark, whose evaluation would else serve both.
