@@ -96,7 +96,7 @@ def run(
     """Runs what is missing of a suite; finished runs are kept. What `haepo-bench run` does.
 
     Args:
-        plan: from `load_suite`.
+        plan: plan that `load_suite` made.
         results: folder; runs go to `results/<suite>`.
         workers: processes at a time; None: as the suite says.
         retry_failed: run failed and timed-out runs again.
@@ -236,9 +236,9 @@ def gate(
     """Runs what is needed to say whether the code as it is changed a suite's curves. What `haepo-bench gate` does.
 
     Args:
-        plan: from `load_suite`.
+        plan: plan that `load_suite` made.
         seeds: fresh seeds of each cell that is not identical.
-        alpha: as for `check`; so `min_effect`.
+        alpha: chance of a false alarm, as for `check`; `min_effect` likewise.
 
     Raises:
         UserError: a file that cannot be read, or the baseline is that of another suite.

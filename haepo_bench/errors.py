@@ -31,9 +31,9 @@ class UserError(Exception):
     """Something that the user can fix.
 
     Args:
-        problem: what is wrong, one sentence.
+        problem: one sentence: what is wrong.
         where: the place, such as `suite.yaml:12, tasks[1].budget`; empty where there is none.
-        remedy: what to do about it; empty where the problem says it all.
+        remedy: advice on what to do; empty where the problem says it all.
     """
 
     exit_code: ExitCode = ExitCode.USAGE
@@ -92,7 +92,7 @@ class TaskError(UserError):
     """A task address that cannot be made: a bad variant, a missing extra, no time limit.
 
     Args:
-        key: of the task's entry in a suite that is to blame, such as `reward_model`; empty for the address as a whole.
+        key: key of the suite's task entry that is to blame, such as `reward_model`; empty for the address as a whole.
     """
 
     def __init__(self, problem: str, *, where: str = "", remedy: str = "", key: str = "") -> None:

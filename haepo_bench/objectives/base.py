@@ -41,7 +41,7 @@ class TrajectoryBatch:
             returns goes to the policy's precision, `dtype`, once they are centred: before, differences between
             returns that are far from zero would be lost in it.
         horizon: most steps that an episode of the task has; the step axis may be longer (padding).
-        deterministic: whether a state and an action always lead to the same next state.
+        deterministic: True if a state and an action always lead to the same next state.
         reference_returns: [seed, group, sample] float64, returns of episodes of the reference policy; None where the
             objective asks for none (`Objective.reference_sample`).
         tempered_log_probs: log-probability of the taken action under the policy that took it, at each of the

@@ -17,7 +17,7 @@ def hyper(
     """Declares a hyper-parameter: its default, what it means, its unit, and who chose the default.
 
     Args:
-        omit_at: of a hyper-parameter that came later: the value (as JSON has it) at which runs are those of the time
+        omit_at: value of a hyper-parameter that came later (as JSON has it) at which runs are those of the time
             before. There it is left out of the settings document, so that stored runs and baselines stay the same.
     """
     extra = {"unit": unit, "source": source} | ({} if omit_at is _NEVER else {"omit_at": omit_at})

@@ -77,10 +77,10 @@ class Plan:
     """A suite, resolved.
 
     Args:
-        suite: its name; the results folder's name.
+        suite: name of the suite and of its results folder.
         unselected: cells of the suite that this run leaves out; reports count them all the same.
         source: text of the suite file, and what was set on the command line; kept with the results.
-        claims: what the report is to judge; None where the suite has no candidate or nothing beside it.
+        claims: claims that the report judges; None where the suite has no candidate or no baseline.
     """
 
     suite: str

@@ -147,7 +147,7 @@ def test_long_horizon() -> None:
         ("lm/long-horizon/31", None, "from 32 to 256, not '31'"),
         ("lm/long-horizon/64", 10, "remove time_limit, or write lm/long-horizon/10"),
         ("lm/arithmetics", None, "there is no task 'lm/arithmetics'\n  did you mean 'lm/arithmetic'"),
-        ("lm/arithmetic@", None, "no model stands behind the '@'"),
+        ("lm/arithmetic@", None, "no model is named behind the '@'"),
         ("lm/preferences", None, "lm/preferences needs data"),
         ("lm/preferences/a.jsonl", None, "needs a reward model"),
     ],
