@@ -98,6 +98,7 @@ OTHERWISE = {
     "cli/init.py": "makes a new file",
     "cli/fault.py": "makes a new file",
     "results/store.py": "makes new files",
+    "results/writing.py": "makes new files",
     "results/lock.py": "a folder",
     "tasks/lm/reward_model.py": "a library does, after files_in",
 }

@@ -260,7 +260,7 @@ def test_a_new_module_reruns_nothing_and_data_count(copied: Path) -> None:
         "data haepo_bench.tasks.probes/probe_sets/corridor%2F8@1.npz"
     ]
     assert now("corridor/16") == other
-    base = copied / "tasks" / "corridor.py"
+    base = copied / "tasks" / "finite" / "corridor.py"
     base.write_text("import haepo_bench.objectives.new\n" + base.read_text())
     assert "module haepo_bench.objectives.new" in now("corridor/8")
 
