@@ -27,8 +27,8 @@ from haepo_bench import catalogue
 from haepo_bench.policies.mlp import Network
 from haepo_bench.results.store import Store
 from haepo_bench.training.adam import Adam
+from haepo_bench.training.episodes.packed_batch import PackedBatch
 from haepo_bench.training.episodes.rollout import Collector, Rollout
-from haepo_bench.training.episodes.update import Update
 from haepo_bench.training.heads import make_head
 from haepo_bench.training.recorder import Recorder
 from haepo_bench.training.streams import stream
@@ -146,7 +146,7 @@ def update_efficiency(repeats: int) -> dict[str, float]:
         measures={},
     )
     objective = catalogue.algorithm("haepo-listwise").configure({}, task).objective  # type: ignore[attr-defined]  # a native one has it
-    update = Update(network, rollout, parameters, None, task, "cpu")
+    packed = PackedBatch(network, rollout, parameters, None, task, "cpu")
     adam = Adam(parameters.clone(), 1e-3)
     left, right = torch.randn(SEEDS, 64, 64), torch.randn(SEEDS, 64, 512)
     products = 40
@@ -155,7 +155,7 @@ def update_efficiency(repeats: int) -> dict[str, float]:
     flops = SEEDS * K * T * (6 * weights - 2 * network.widths[0] * network.widths[1])
     updates, rates = [], []
     for _ in range(repeats + 1):
-        updates.append(flops / seconds(lambda: adam.step(update.gradient(objective)[0])))
+        updates.append(flops / seconds(lambda: adam.step(packed.gradient(objective)[0])))
         rates.append(products * 2 * SEEDS * 64 * 64 * 512 / seconds(lambda: [left @ right for _ in range(products)]))
     ratio = statistics.median(a / b for a, b in zip(updates[1:], rates[1:], strict=True))  # the first of each warms up
     return {

@@ -30,7 +30,7 @@ from haepo_bench import catalogue
 from haepo_bench.objectives.base import Objective, TrajectoryBatch
 from haepo_bench.tasks.bandit.pi_squared import ARMS, Prediction, reinforce, weighted_reading
 from haepo_bench.training.adam import Adam
-from haepo_bench.training.episodes.trainer import Trainer
+from haepo_bench.training.episodes.trainer import EpisodeTrainer
 from haepo_bench.training.recorder import Recorder, SeedResult
 from haepo_bench.training.settings import TrainerSettings
 
@@ -123,7 +123,7 @@ def compare_training(name: str, start: Start, seeds: int, updates: int, pulls: i
     settings = TrainerSettings(trajectories=pulls, epochs=1, learning_rate=LEARNING_RATE, hidden=())
     results: list[SeedResult] = []
     recorder = Recorder(range(seeds), budget=updates * pulls, every=pulls, episodes=1, on_finished=results.append)
-    trainer = Trainer(task, plain(name), settings, range(seeds), recorder, "cpu")
+    trainer = EpisodeTrainer(task, plain(name), settings, range(seeds), recorder, "cpu")
     # Parameters are a weight an arm, a bias an arm, padding; the observation is always 1.
     trainer.parameters[:, len(ARMS) : 2 * len(ARMS)] = torch.log(torch.tensor(start))
     predicted = predict(name, trainer, updates)
@@ -133,7 +133,7 @@ def compare_training(name: str, start: Start, seeds: int, updates: int, pulls: i
     return Curves(predicted, np.array([result.curve["train_return"][:-1] for result in results], float))
 
 
-def predict(name: str, trainer: Trainer, updates: int) -> Array:
+def predict(name: str, trainer: EpisodeTrainer, updates: int) -> Array:
     """Expected return of each policy, [seed, update], if every batch had infinitely many pulls."""
     parameters = trainer.parameters.clone()
     optimiser = Adam(parameters, LEARNING_RATE)

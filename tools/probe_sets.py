@@ -23,7 +23,7 @@ from haepo_bench.tasks.base import Array, Task
 from haepo_bench.tasks.finite.tabular import Tabular
 from haepo_bench.tasks.probes import FOLDER, ProbeSet, probe_file
 from haepo_bench.training.episodes.rollout import action_bounds, clip_actions
-from haepo_bench.training.episodes.trainer import Trainer
+from haepo_bench.training.episodes.trainer import EpisodeTrainer
 from haepo_bench.training.recorder import Recorder
 from haepo_bench.training.settings import TrainerSettings
 from haepo_bench.training.streams import stream
@@ -105,7 +105,7 @@ def learners(task: Task) -> list[Behaviour]:
     """REINFORCE's policies in the course of a training run."""
     recorder = Recorder([0], budget=2**31, every=2**31, episodes=1)
     settings = TrainerSettings(learning_rate=3e-3, trajectories=16)
-    trainer = Trainer(task, Reinforce(), settings, [0], recorder, "cpu")
+    trainer = EpisodeTrainer(task, Reinforce(), settings, [0], recorder, "cpu")
     behaviours = []
     for iteration in range(ITERATIONS):
         trainer.update(trainer.collect(iteration), iteration)
@@ -115,7 +115,7 @@ def learners(task: Task) -> list[Behaviour]:
     return behaviours
 
 
-def sampled(trainer: Trainer) -> Behaviour:
+def sampled(trainer: EpisodeTrainer) -> Behaviour:
     folded, head, noise = trainer.network.fold(trainer.parameters.clone()), trainer.head, stream("action noise", 3)
 
     def act(observations: Array, states: Array | None, t: int) -> Array:

@@ -70,7 +70,7 @@ def other_state(data: bytes, rng: random.Random) -> bytes:
     else:
         state[name] = rng.choice((None, [], {"a": 1}, "text", torch.zeros(3)))
     # What may be absent is: then nothing is wrong with it.
-    return data if name in ("renewed", "reference_returns", "history") else sealed(data, saved(state))
+    return data if name in ("renewed", "reference_returns", "prefix_policies") else sealed(data, saved(state))
 
 
 DAMAGES: dict[str, Callable[[bytes, random.Random], bytes]] = {

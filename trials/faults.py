@@ -29,9 +29,9 @@ class Fault(NamedTuple):
 _HAEPO, _GRPO, _DPO = "objectives/haepo.py", "objectives/grpo.py", "objectives/dpo.py"
 _RATIOS, _PAIRS = "objectives/ratios.py", "objectives/pairs.py"
 _REINFORCE, _PPO, _BASE = "objectives/reinforce.py", "objectives/ppo.py", "objectives/base.py"
-_TRAINER, _UPDATE, _ROLLOUT = (
+_TRAINER, _BATCH, _ROLLOUT = (
     "training/episodes/trainer.py",
-    "training/episodes/update.py",
+    "training/episodes/packed_batch.py",
     "training/episodes/rollout.py",
 )
 _ADVANTAGES = "training/advantages.py"
@@ -230,14 +230,14 @@ FAULTS = (
     Fault(
         "stale-behaviour",
         "behaviour log-probabilities are those of the reference policy",
-        _UPDATE,
+        _BATCH,
         "behaviour_log_probs=behaviour_log_probs,",
         "behaviour_log_probs=reference_log_probs,",
     ),
     Fault(
         "mask-first-step",
         "the update leaves out the first step of episodes, where there are longer ones than one step",
-        _UPDATE,
+        _BATCH,
         "seed, trajectory, step = rollout.mask.nonzero(as_tuple=True)",
         "rollout.mask[..., 0] &= rollout.mask.shape[-1] == 1\n"
         "        seed, trajectory, step = rollout.mask.nonzero(as_tuple=True)",
@@ -252,14 +252,14 @@ FAULTS = (
     Fault(
         "actions-shifted",
         "the update sees each action one step late",
-        _UPDATE,
+        _BATCH,
         "a = actions[index[:, None], take].to(self._device)",
         "a = actions[index[:, None], (take - 1).clamp(min=0)].to(self._device)",
     ),
     Fault(
         "returns-shifted",
         "each trajectory is given the return of the one before it",
-        _UPDATE,
+        _BATCH,
         "torch.from_numpy(comparable(rollout.returns))",
         "torch.from_numpy(comparable(rollout.returns)).roll(1, 1)",
     ),
@@ -313,8 +313,8 @@ UNSEEN = (
         "collapse",
         "one seed in five does not learn",
         _TRAINER,
-        "gradient, diagnostics = update.gradient(self.objective)",
-        "gradient, diagnostics = update.gradient(self.objective)\n"
+        "gradient, diagnostics = packed.gradient(self.objective)",
+        "gradient, diagnostics = packed.gradient(self.objective)\n"
         "            gradient[[i for i, s in enumerate(self.seeds) if s % 5 == 0]] = 0.0",
     ),
 )

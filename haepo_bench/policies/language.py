@@ -126,7 +126,7 @@ class LanguagePolicy:
         *,
         copies: int = 1,
         greedy: Array | None = None,
-        begun: Array | None = None,
+        prefix_tokens: Array | None = None,
     ) -> Responses:
         """Responses to prompts; arguments as of `sampling.sample`."""
         return sample(
@@ -139,7 +139,7 @@ class LanguagePolicy:
             temperature=self.temperature,
             top_p=self.top_p,
             greedy=greedy,
-            begun=begun,
+            prefix_tokens=prefix_tokens,
             device=self.device,
         )
 

@@ -92,7 +92,7 @@ def sample(
     temperature: float = 1.0,
     top_p: float = 1.0,
     greedy: Array | None = None,
-    begun: Array | None = None,
+    prefix_tokens: Array | None = None,
     device: str = "cpu",
 ) -> Responses:
     """Responses to prompts, each ending with its first stop token or at the most tokens allowed.
@@ -107,8 +107,8 @@ def sample(
         top_p: drawn from the likeliest tokens that hold this much probability together (nucleus sampling,
             arXiv 1904.09751).
         greedy: [row] bool, which rows take the likeliest token.
-        begun: [row, step] int64, tokens that stand instead of those drawn, -1 where none does; steps beyond its last
-            are drawn.
+        prefix_tokens: [row, step] int64, tokens that stand instead of those drawn, -1 where none does; steps
+            beyond its last are drawn.
     """
     rows, limit = uniforms.shape
     device_type = torch.device(device).type
@@ -135,7 +135,7 @@ def sample(
     stop_tokens = torch.tensor(list(stops), device=device)
     noise = torch.from_numpy(uniforms).to(device)
     greedy_rows = None if greedy is None else torch.from_numpy(greedy).to(device)
-    given = None if begun is None else torch.from_numpy(begun).to(device)
+    given = None if prefix_tokens is None else torch.from_numpy(prefix_tokens).to(device)
     where: Tensor | None = None  # rows that are still in the batch; None: all
     ended = torch.zeros(rows, dtype=torch.bool, device=device)  # of those
     for t in range(limit):

@@ -24,7 +24,7 @@ from haepo_bench.policies.heads import Categorical, DiagonalGaussian
 from haepo_bench.tasks.finite.tabular import Tabular
 from haepo_bench.training.episodes.algorithm import NativeAlgorithm
 from haepo_bench.training.episodes.expert import Expert
-from haepo_bench.training.episodes.trainer import Trainer
+from haepo_bench.training.episodes.trainer import EpisodeTrainer
 from haepo_bench.training.recorder import Recorder
 from haepo_bench.training.settings import TrainerSettings
 from haepo_bench.training.streams import stream
@@ -176,7 +176,7 @@ def test_samples_leave_with_their_seeds() -> None:
     task = catalogue.task("bandit/10-arm")
     recorder = Recorder([0, 1, 2], budget=1000, every=1000, episodes=2)
     settings = TrainerSettings(reference="initial")
-    trainer = Trainer(task, Qrpo(), settings, [0, 1, 2], recorder, "cpu")
+    trainer = EpisodeTrainer(task, Qrpo(), settings, [0, 1, 2], recorder, "cpu")
     trainer._alignment = type("Kept", (), {"keep": lambda self, rows: None})()  # type: ignore[assignment]
     trainer.collect(0)
     assert trainer.reference_sample is not None
@@ -227,7 +227,7 @@ def test_pair_methods_train_where_pairs_start_alike() -> None:
     task = catalogue.task("gym/CartPole-v1")
     recorder = Recorder([0], budget=1000, every=1000, episodes=2)
     for objective, alike in ((Dpo(), True), (Reinforce(), False)):
-        trainer = Trainer(task, objective, TrainerSettings(), [0], recorder, "cpu")
+        trainer = EpisodeTrainer(task, objective, TrainerSettings(), [0], recorder, "cpu")
         starts = trainer.collect(0).observations[0, :, :, 0]
         assert bool((starts == starts[:, :1]).all()) is alike
         trainer.close()
@@ -265,7 +265,7 @@ def test_expert_log_probabilities_are_those_of_the_policy_that_collected() -> No
     """Against the plain network, step by step; NaN beyond the expert's end."""
     task = catalogue.task("random-walk/6")
     recorder = Recorder([0, 1], budget=10_000, every=10_000, episodes=2)
-    trainer = Trainer(task, Calibrl(), TrainerSettings(), [0, 1], recorder, "cpu")
+    trainer = EpisodeTrainer(task, Calibrl(), TrainerSettings(), [0, 1], recorder, "cpu")
     episode = Expert(task).play([stream("environment", seed, 0) for seed in (0, 1)])
     assert episode.lengths.tolist() == [4, 4]  # from state 1 to state 5
     found = episode.log_probs(trainer.network, trainer.parameters, 40)

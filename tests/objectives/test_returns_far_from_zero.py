@@ -16,10 +16,10 @@ from haepo_bench.objectives.base import Objective, TrajectoryBatch, normalise_re
 from haepo_bench.policies.mlp import Network
 from haepo_bench.policies.sampling import uniforms
 from haepo_bench.policies.shapes import Array
+from haepo_bench.training.episodes.packed_batch import PackedBatch
 from haepo_bench.training.episodes.rollout import Collector
 from haepo_bench.training.episodes.trainer import make_head
-from haepo_bench.training.episodes.update import Update
-from haepo_bench.training.language.update import LanguageUpdate
+from haepo_bench.training.language.packed_responses import PackedResponses
 from haepo_bench.training.returns import comparable
 from haepo_bench.training.streams import stream
 
@@ -99,7 +99,7 @@ def test_an_update_is_that_of_returns_beside_zero(name: str) -> None:
         for (seed, k), value in np.ndenumerate(paid):
             rewards[seed, k, collected.lengths[seed, k] - 1] = value
         rollout = replace(collected, returns=paid, rewards=rewards)
-        made = Update(network, rollout, parameters, None, task, "cpu", objective.objective(), paid)
+        made = PackedBatch(network, rollout, parameters, None, task, "cpu", objective.objective(), paid)
         return made.gradient(objective.objective())[0]
 
     near = update(0.0)
@@ -117,7 +117,7 @@ def test_a_language_update_is_that_of_returns_beside_zero(name: str) -> None:
         responses = policy.sample([[1, 3], [1, 3, 4], [1, 6, 6]], uniforms(np.random.default_rng(0), 12, 6), copies=4)
         paid: Array = returns + by
         sampled = paid.reshape(3, 4)
-        made = LanguageUpdate(
+        made = PackedResponses(
             policy, responses, paid, groups=3, horizon=6, objective=objective, reference_returns=sampled
         )
         made.gradient(objective)

@@ -17,10 +17,10 @@ from haepo_bench.objectives.soup import Soup
 from haepo_bench.policies.heads import Categorical
 from haepo_bench.policies.mlp import Network
 from haepo_bench.training.episodes.algorithm import NativeAlgorithm, NativeDefinition
-from haepo_bench.training.episodes.history import History, Prefixes
-from haepo_bench.training.episodes.rollout import Collector, Opening, Rollout
-from haepo_bench.training.episodes.trainer import Trainer
-from haepo_bench.training.episodes.update import Update
+from haepo_bench.training.episodes.packed_batch import PackedBatch
+from haepo_bench.training.episodes.prefixes import Prefixes, PrefixPolicies
+from haepo_bench.training.episodes.rollout import Collector, PrefixActor, Rollout
+from haepo_bench.training.episodes.trainer import EpisodeTrainer
 from haepo_bench.training.heads import make_head
 from haepo_bench.training.recorder import Recorder
 from haepo_bench.training.settings import TrainerSettings
@@ -62,7 +62,7 @@ class Spy(Soup):
         return super().__call__(batch)
 
 
-class Watched(Trainer):
+class Watched(EpisodeTrainer):
     """Keeps what each iteration began with and collected."""
 
     def __init__(self, *args: Any) -> None:
@@ -131,8 +131,8 @@ def test_policies_that_differ_would_be_noticed() -> None:
     task = catalogue.task("gym/CartPole-v1")
     network, rollout, parameters = collected("gym/CartPole-v1")
     prefixes = Prefixes(parameters * 1.5, np.full((2, 6), 4))
-    plain = Update(network, rollout, parameters, None, task, "cpu")._batch
-    mixed = Update(network, rollout, parameters, None, task, "cpu", prefixes=prefixes)._batch
+    plain = PackedBatch(network, rollout, parameters, None, task, "cpu")._batch
+    mixed = PackedBatch(network, rollout, parameters, None, task, "cpu", prefixes=prefixes)._batch
     differ = (plain.behaviour_log_probs != mixed.behaviour_log_probs)[:2, 0]
     taken = rollout.mask[..., :4]
     assert (differ[..., :4] & taken).sum() > 0.9 * taken.sum()
@@ -165,8 +165,8 @@ def test_with_the_current_policy_as_the_historical_one_it_is_grpo(address: str) 
     reference, lengths = parameters * 0.9, np.arange(12).reshape(2, 6)
     for beta in (0.0, 0.5):
         prefixes = Prefixes(parameters.clone(), lengths)
-        own = Update(network, rollout, parameters, reference, task, "cpu", prefixes=prefixes)
-        grpo = Update(network, rollout, parameters, reference, task, "cpu")
+        own = PackedBatch(network, rollout, parameters, reference, task, "cpu", prefixes=prefixes)
+        grpo = PackedBatch(network, rollout, parameters, reference, task, "cpu")
         one, two = own.gradient(Soup(beta=beta))[0], grpo.gradient(Grpo(beta=beta))[0]
         torch.testing.assert_close(one, two, atol=1e-7, rtol=1e-5)
         assert one.abs().max() > 1e-3
@@ -183,7 +183,7 @@ def test_a_collector_changes_actors_where_each_episode_says() -> None:
         return lambda x, noise, greedy: torch.full((2, 8), action)
 
     streams = [[stream(p, s) for s in SEEDS] for p in ("environment", "action noise")]
-    rollout = collector.collect(always(0), *streams, opening=Opening(always(1), lengths))
+    rollout = collector.collect(always(0), *streams, prefix=PrefixActor(always(1), lengths))
     expected = np.arange(rollout.mask.shape[2]) < lengths[..., None]
     assert torch.equal(rollout.actions.bool() & rollout.mask, torch.from_numpy(expected) & rollout.mask)
     assert rollout.lengths.min() == 12
@@ -195,7 +195,7 @@ def marked(seeds: list[int], iteration: int) -> Tensor:
 
 
 def test_the_newest_policies_are_kept_and_all_are_drawn() -> None:
-    history, seeds = History(PrefixPlan(share=0.5, longest=0.4, every=3, kept=2)), [7, 8]
+    history, seeds = PrefixPolicies(PrefixPlan(share=0.5, longest=0.4, every=3, kept=2)), [7, 8]
     assert history.draw(seeds, 0, groups=2, trajectories=5) is None
     chosen: dict[int, set[float]] = {}
     for iteration in range(300):
@@ -215,7 +215,7 @@ def test_the_newest_policies_are_kept_and_all_are_drawn() -> None:
 
 def test_lengths_are_uniform_up_to_the_longest() -> None:
     """3,000 draws below half of a mean length of 40: each of 0 to 19 in a twentieth of all, within 5 deviations."""
-    history = History(PrefixPlan(share=1.0, longest=0.5, every=1, kept=1))
+    history = PrefixPolicies(PrefixPlan(share=1.0, longest=0.5, every=1, kept=1))
     history.add(0, marked([0], 0), np.array([[30, 50]]))
     drawn = [history.draw([0], iteration, groups=1, trajectories=30) for iteration in range(1, 101)]
     counts = np.bincount(np.concatenate([one.lengths[0] for one in drawn if one is not None]), minlength=20)
@@ -226,12 +226,12 @@ def test_lengths_are_uniform_up_to_the_longest() -> None:
 def test_a_history_is_each_seeds_own() -> None:
     """Drawn alike alone and among others, also after others have left; and what comes back from a state is the same."""
     plan = PrefixPlan(share=0.5, longest=1.0, every=1, kept=3)
-    together, alone = History(plan), History(plan)
+    together, alone = PrefixPolicies(plan), PrefixPolicies(plan)
     lengths = {5: [10, 20], 6: [30, 50], 7: [7, 8]}
     for iteration in range(4):
         together.add(iteration, marked([5, 6, 7], iteration), np.array(list(lengths.values())))
         alone.add(iteration, marked([6], iteration), np.array([lengths[6]]))
-    restored = History(plan)
+    restored = PrefixPolicies(plan)
     restored.restore(together.state())
     for history in (together, restored):
         whole = history.draw([5, 6, 7], 9, groups=1, trajectories=4)
@@ -247,7 +247,7 @@ def test_a_history_is_each_seeds_own() -> None:
 
 
 def test_a_history_keeps_copies() -> None:
-    history, parameters = History(PrefixPlan(share=1.0, longest=1.0, every=1, kept=1)), marked([0], 3)
+    history, parameters = PrefixPolicies(PrefixPlan(share=1.0, longest=1.0, every=1, kept=1)), marked([0], 3)
     history.add(0, parameters, np.array([[5]]))
     parameters.zero_()
     drawn = history.draw([0], 1, groups=1, trajectories=1)
@@ -260,9 +260,9 @@ def test_only_soup_keeps_a_history() -> None:
     natives = {name: d.objective() for name, d in definitions.items() if isinstance(d, NativeDefinition)}
     assert [name for name, objective in natives.items() if objective.prefixes is not None] == ["soup"]
     recorder = Recorder([0], budget=1000, every=1000, episodes=2)
-    trainer = Trainer(catalogue.task("bandit/10-arm"), Grpo(), TrainerSettings(), [0], recorder, "cpu")
+    trainer = EpisodeTrainer(catalogue.task("bandit/10-arm"), Grpo(), TrainerSettings(), [0], recorder, "cpu")
     trainer.collect(0)
-    assert trainer.history is trainer.prefixes is None
+    assert trainer.prefix_policies is trainer.prefixes is None
     trainer.close()
 
 

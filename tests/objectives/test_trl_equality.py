@@ -22,7 +22,7 @@ from haepo_bench.objectives.gspo import Gspo
 from haepo_bench.objectives.ipo import Ipo
 from haepo_bench.policies.language import LanguagePolicy
 from haepo_bench.policies.responses import Responses
-from haepo_bench.training.language.update import LanguageUpdate
+from haepo_bench.training.language.packed_responses import PackedResponses
 
 GROUPS, TRAJECTORIES, STEPS = 3, 4, 7
 #: Random batches of each comparison on given log-probabilities.
@@ -323,7 +323,7 @@ def our_gradient(objective: Objective, texts: Texts, groups: int, micro_batch: i
     policy.publish()
     responses = Responses.of(texts.prompts, texts.responses, 0)
     reference = weights(1).float()[None]
-    update = LanguageUpdate(
+    update = PackedResponses(
         policy,
         responses,
         texts.returns.numpy(),

@@ -96,14 +96,14 @@ def test_responses_go_on_from_given_tokens(stops: tuple[int, ...]) -> None:
     policy = small_policy(stops=stops)
     noise = uniforms(np.random.default_rng(7), 12, 9)
     given = [[], [5], [4, 5, 6], [], [6, 6, 5, 5, 6, 6, 5, 5], [2], [5], [6, 2], [5], [], [], [5, 5]]
-    begun = np.array([[*ids, *[-1] * (8 - len(ids))] for ids in given])
-    found = policy.sample(PROMPTS, noise, copies=3, begun=begun).texts()
+    prefix_tokens = np.array([[*ids, *[-1] * (8 - len(ids))] for ids in given])
+    found = policy.sample(PROMPTS, noise, copies=3, prefix_tokens=prefix_tokens).texts()
     for row, ids in enumerate(given):
         cut = next((n + 1 for n, token in enumerate(ids) if token in stops), None)
         rest = drawn_plainly(policy, [*PROMPTS[row // 3], *ids], noise[row][len(ids) :])
         assert found[row] == (ids[:cut] if cut else [*ids, *rest])
     assert (
-        policy.sample(PROMPTS, noise, copies=3, begun=np.full((12, 9), -1)).texts()
+        policy.sample(PROMPTS, noise, copies=3, prefix_tokens=np.full((12, 9), -1)).texts()
         == policy.sample(PROMPTS, noise, copies=3).texts()
     )
 

@@ -23,12 +23,12 @@ from haepo_bench.policies.responses import Responses
 from haepo_bench.policies.sampling import uniforms
 from haepo_bench.tasks.lm.examples import Example
 from haepo_bench.training.episodes.algorithm import NativeDefinition
-from haepo_bench.training.episodes.history import Prefixes
+from haepo_bench.training.episodes.prefixes import Prefixes
 from haepo_bench.training.language.models import find_source
+from haepo_bench.training.language.packed_responses import PackedResponses
 from haepo_bench.training.language.settings import LanguageSettings
 from haepo_bench.training.language.start import starting_model
 from haepo_bench.training.language.trainer import LanguageTrainer
-from haepo_bench.training.language.update import LanguageUpdate
 from haepo_bench.training.recorder import Recorder, SeedResult
 from haepo_bench.training.streams import stream
 
@@ -73,11 +73,11 @@ def collected(policy: LanguagePolicy) -> Responses:
     return policy.sample(PROMPTS, uniforms(np.random.default_rng(0), 12, 6), copies=4)
 
 
-def update_of(policy: LanguagePolicy, objective: Objective, **options: Any) -> LanguageUpdate:
-    return LanguageUpdate(policy, collected(policy), RETURNS, groups=3, horizon=6, objective=objective, **options)
+def update_of(policy: LanguagePolicy, objective: Objective, **options: Any) -> PackedResponses:
+    return PackedResponses(policy, collected(policy), RETURNS, groups=3, horizon=6, objective=objective, **options)
 
 
-def batch_of(update: LanguageUpdate) -> TrajectoryBatch:
+def batch_of(update: PackedResponses) -> TrajectoryBatch:
     """What an objective sees at the first gradient."""
     seen: list[TrajectoryBatch] = []
 
@@ -99,7 +99,7 @@ def test_log_probs_at_other_temperatures_are_those_of_divided_logits(micro_batch
     passes: list[int] = []
     policy.model.register_forward_pre_hook(lambda *_: passes.append(1))
     objective = Dcpo(warm=2.0, cold=0.5)
-    update = LanguageUpdate(policy, rows, RETURNS, groups=3, horizon=6, objective=objective, micro_batch=micro_batch)
+    update = PackedResponses(policy, rows, RETURNS, groups=3, horizon=6, objective=objective, micro_batch=micro_batch)
     assert len(passes) == (1 if micro_batch is None else 3)
     batch = batch_of(update)
     assert batch.tempered_log_probs is not None
@@ -297,7 +297,7 @@ def test_earlier_policies_begin_responses_and_the_current_one_ends_them() -> Non
             if len(response) > cut:
                 with trainer.policy.under(now):
                     opening = np.array([[*response[:cut], -1]])
-                    (whole,) = trainer.policy.sample([prompt], noise[row : row + 1], begun=opening).texts()
+                    (whole,) = trainer.policy.sample([prompt], noise[row : row + 1], prefix_tokens=opening).texts()
                 assert response == whole
             begun, ended = begun + min(cut, len(response)), ended + max(0, len(response) - cut)
     assert begun > 50

@@ -171,9 +171,11 @@ def test_what_a_closure_does_not_hold(executed: dict[str, tuple[Cell, set[str]]]
 
     assert not has("grpo on gym/CartPole-v1", "language", ".lm", "segment", "sb3", "corridor", "objectives.haepo")
     assert not has("ppo on gym/CartPole-v1", "language", ".lm", "trainer", "segments", "objectives.grpo")
-    assert not has("ppo-batched on gym/CartPole-v1", "language", ".lm", "training.trainer", "sb3")
-    assert not has("grpo on lm/arithmetic", "training.trainer", "rollout", "gym", "sb3", "synthetic_summary")
-    assert has("grpo on gym/CartPole-v1", "training.trainer", "training.rollout", "training.recorder")
+    assert not has("ppo-batched on gym/CartPole-v1", "language", ".lm", "episodes.trainer", "sb3")
+    assert not has(
+        "grpo on lm/arithmetic", "training.trainer", "episodes.trainer", "rollout", "gym", "sb3", "synthetic_summary"
+    )
+    assert has("grpo on gym/CartPole-v1", "episodes.trainer", "episodes.rollout", "training.recorder")
     assert "package stable-baselines3" in executed["ppo on gym/CartPole-v1"][0].code
     assert "package stable-baselines3" not in executed["grpo on gym/CartPole-v1"][0].code
     assert {"package transformers", "package tokenizers"} <= set(executed["grpo on lm/arithmetic"][0].code)

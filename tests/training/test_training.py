@@ -14,11 +14,11 @@ from haepo_bench.objectives.base import Objective, ObjectiveOutput, TrajectoryBa
 from haepo_bench.objectives.reinforce import Reinforce
 from haepo_bench.policies.mlp import Network
 from haepo_bench.training import evaluation
-from haepo_bench.training.episodes import update as update_module
+from haepo_bench.training.episodes import packed_batch
 from haepo_bench.training.episodes.algorithm import NativeAlgorithm
+from haepo_bench.training.episodes.packed_batch import PackedBatch
 from haepo_bench.training.episodes.rollout import Collector
-from haepo_bench.training.episodes.trainer import Trainer
-from haepo_bench.training.episodes.update import Update
+from haepo_bench.training.episodes.trainer import EpisodeTrainer
 from haepo_bench.training.heads import make_head
 from haepo_bench.training.recorder import Evaluation, Recorder, SeedResult, marks
 from haepo_bench.training.settings import TrainerSettings
@@ -80,7 +80,7 @@ def test_continuous_actions_learn():
 @pytest.mark.parametrize("task", ["random-walk/20", "gym/CartPole-v1"])
 def test_a_run_is_the_same_alone_and_among_others(name, task, monkeypatch):
     """Byte for byte in every column but the clock's; with an odd batch and odd layers, which kernels like least."""
-    monkeypatch.setattr(update_module, "CHUNK_ROWS", 64)  # so that seeds drop out of later chunks
+    monkeypatch.setattr(packed_batch, "CHUNK_ROWS", 64)  # so that seeds drop out of later chunks
     odd = {"trajectories": 7, "hidden": [9, 5], "epochs": 2}
     if name in ("qrpo", "a2po"):
         odd["reference_episodes"] = 3
@@ -244,17 +244,17 @@ def test_chunks_change_nothing_but_rounding(monkeypatch):
     reference = parameters * 0.9
 
     def gradient() -> Tensor:
-        return Update(network, rollout, parameters, reference, task, "cpu").gradient(objective)[0]
+        return PackedBatch(network, rollout, parameters, reference, task, "cpu").gradient(objective)[0]
 
     whole = gradient()
     own = [
-        Update(network, rollout, parameters, reference, task, "cpu").gradient(objective)[0]
+        PackedBatch(network, rollout, parameters, reference, task, "cpu").gradient(objective)[0]
         for reference in (None, parameters.clone())
     ]
     assert torch.equal(*own)
-    monkeypatch.setattr(update_module, "CHUNK_ROWS", 32)
+    monkeypatch.setattr(packed_batch, "CHUNK_ROWS", 32)
     small = gradient()
-    monkeypatch.setattr(update_module, "_KEPT_ROWS", 0)
+    monkeypatch.setattr(packed_batch, "_KEPT_ROWS", 0)
     assert torch.equal(small, gradient())
     assert torch.allclose(whole, small, atol=1e-5)
 
@@ -307,7 +307,7 @@ def test_rollout_masks_end_where_episodes_end():
 def test_gradient_clipping_is_a_seeds_own():
     task = catalogue.task("bandit/10-arm")
     recorder = Recorder([0, 1], budget=100, every=100, episodes=2)
-    trainer = Trainer(task, Reinforce(), TrainerSettings(max_gradient_norm=1.0), [0, 1], recorder, "cpu")
+    trainer = EpisodeTrainer(task, Reinforce(), TrainerSettings(max_gradient_norm=1.0), [0, 1], recorder, "cpu")
     gradient = torch.zeros_like(trainer.parameters)
     gradient[0, :4], gradient[1, :4] = 3.0, 0.1
     assert trainer._clip(gradient).tolist() == pytest.approx([6.0, 0.2])
@@ -321,7 +321,7 @@ def test_reference_policies(reference, expected):
     """Which iteration's parameters the reference has, iteration by iteration."""
     task = catalogue.task("bandit/10-arm")
     recorder = Recorder([0], budget=100, every=100, episodes=2)
-    trainer = Trainer(task, Reinforce(), TrainerSettings(reference=reference), [0], recorder, "cpu")
+    trainer = EpisodeTrainer(task, Reinforce(), TrainerSettings(reference=reference), [0], recorder, "cpu")
     seen = []
     for iteration in range(4):
         trainer.parameters[:] = iteration

@@ -29,9 +29,9 @@ class NativeAlgorithm(Algorithm):
 
     def train(self, task: Task, seeds: Sequence[int], recorder: Recorder, *, device: str) -> None:
         # Imported here: configuring and describing need no training loop.
-        from haepo_bench.training.episodes.trainer import Trainer
+        from haepo_bench.training.episodes.trainer import EpisodeTrainer
 
-        Trainer(task, self.objective, self.settings, seeds, recorder, device).train()
+        EpisodeTrainer(task, self.objective, self.settings, seeds, recorder, device).train()
 
 
 class NativeDefinition(ObjectiveDefinition):

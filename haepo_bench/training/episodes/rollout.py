@@ -22,8 +22,8 @@ Actor = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 _NOISE_STEPS = 128
 
 
-class Opening(NamedTuple):
-    """Who takes the first steps of episodes.
+class PrefixActor(NamedTuple):
+    """Who takes the prefixes, the first steps of episodes.
 
     Args:
         lengths: [seed, trajectory] how many steps; an episode may end before.
@@ -93,7 +93,7 @@ class Collector:
         noise_streams: Sequence[np.random.Generator],
         *,
         greedy: Array | None = None,
-        opening: Opening | None = None,
+        prefix: PrefixActor | None = None,
         visited: Array | None = None,
         device: str = "cpu",
     ) -> Rollout:
@@ -101,7 +101,7 @@ class Collector:
 
         Args:
             greedy: bool [trajectory], which episodes take the most likely action.
-            opening: another actor for the first steps; None for none. It draws with the noise of those steps.
+            prefix: another actor for the first steps; None for none. It draws with the noise of those steps.
             visited: bool [seed, state], set where a state is visited by an episode that is not greedy.
         """
         S, K, N, horizon = len(environment_streams), self._trajectories, self._rows, self._task.horizon
@@ -118,7 +118,7 @@ class Collector:
             greedy_rows = torch.zeros(N, dtype=torch.bool)
             greedy_rows[:K] = torch.from_numpy(greedy)
             greedy_rows = greedy_rows.to(device)
-        opened = 0 if opening is None else int(opening.lengths.max())
+        opened = 0 if prefix is None else int(prefix.lengths.max())
         noise: Sequence[Tensor] = ()
         current = self._environment.reset(environment_streams)
         steps = 0
@@ -132,9 +132,9 @@ class Collector:
                 observations[t] = current.transpose(0, 2, 1)
                 asked = rows[t].to(device), noise[t % _NOISE_STEPS], greedy_rows
                 taken = actor(*asked)[:, :K].cpu()
-                if opening is not None and t < opened:
-                    where = torch.from_numpy(t < opening.lengths).view(S, K, *(1 for _ in head.action_shape))
-                    taken = torch.where(where, opening.actor(*asked)[:, :K].cpu(), taken)
+                if prefix is not None and t < opened:
+                    where = torch.from_numpy(t < prefix.lengths).view(S, K, *(1 for _ in head.action_shape))
+                    taken = torch.where(where, prefix.actor(*asked)[:, :K].cpu(), taken)
                 actions[t] = taken
                 mask[t] = live
                 step = self._environment.step(clip_actions(taken.numpy(), bounds), live)

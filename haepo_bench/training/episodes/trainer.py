@@ -14,20 +14,20 @@ from haepo_bench.tasks.base import Task
 from haepo_bench.training.adam import Adam, clip_gradient
 from haepo_bench.training.alignment import Policy
 from haepo_bench.training.episodes.expert import Expert, ExpertEpisode
-from haepo_bench.training.episodes.history import History, Prefixes
+from haepo_bench.training.episodes.packed_batch import PackedBatch
+from haepo_bench.training.episodes.prefixes import Prefixes, PrefixPolicies
 from haepo_bench.training.episodes.reference import ReferenceSample
-from haepo_bench.training.episodes.rollout import Collector, Opening, Rollout, too_large
-from haepo_bench.training.episodes.update import Update
+from haepo_bench.training.episodes.rollout import Collector, PrefixActor, Rollout, too_large
 from haepo_bench.training.evaluation import Evaluator
 from haepo_bench.training.exploration import Episodes, Exploration
 from haepo_bench.training.heads import make_head
-from haepo_bench.training.loop import Loop, acting
 from haepo_bench.training.recorder import Recorder
 from haepo_bench.training.settings import TrainerSettings
 from haepo_bench.training.streams import stream
+from haepo_bench.training.trainer import Trainer, acting
 
 
-class Trainer(Loop[Rollout]):
+class EpisodeTrainer(Trainer[Rollout]):
     """Trains one objective on one task for several seeds, on batches of complete episodes."""
 
     def __init__(
@@ -69,7 +69,7 @@ class Trainer(Loop[Rollout]):
         self.expert = Expert(task) if objective.wants_expert else None
         #: Of the current iteration.
         self.expert_episode: ExpertEpisode | None = None
-        self.history = None if objective.prefixes is None else History(objective.prefixes)
+        self.prefix_policies = None if objective.prefixes is None else PrefixPolicies(objective.prefixes)
         #: Of the current iteration.
         self.prefixes: Prefixes | None = None
         self.evaluator = Evaluator(task, head, recorder.episodes, self.network.padded_rows)
@@ -90,25 +90,25 @@ class Trainer(Loop[Rollout]):
             self.actor(range(len(self.seeds))),
             [stream("environment", seed, iteration) for seed in self.seeds],
             [stream("action noise", seed, iteration) for seed in self.seeds],
-            opening=self._opening(iteration),
+            prefix=self._prefix_actor(iteration),
             visited=self.exploration.visited,
             device=self.device,
         )
-        if self.history is not None:
-            self.history.add(iteration, self.parameters, rollout.lengths)
+        if self.prefix_policies is not None:
+            self.prefix_policies.add(iteration, self.parameters, rollout.lengths)
         self._report(rollout)
         return rollout
 
-    def _opening(self, iteration: int) -> Opening | None:
+    def _prefix_actor(self, iteration: int) -> PrefixActor | None:
         """The earlier policies that begin this iteration's episodes, where the objective asks for that."""
-        if self.history is None:
+        if self.prefix_policies is None:
             return None
         groups, trajectories = self.task.groups, self.settings.trajectories
-        self.prefixes = self.history.draw(self.seeds, iteration, groups=groups, trajectories=trajectories)
+        self.prefixes = self.prefix_policies.draw(self.seeds, iteration, groups=groups, trajectories=trajectories)
         if self.prefixes is None:
             return None
         earlier = partial(self.network.outputs, self.network.fold(self.prefixes.parameters))
-        return Opening(acting(earlier, self.head), self.prefixes.lengths)
+        return PrefixActor(acting(earlier, self.head), self.prefixes.lengths)
 
     def _report(self, rollout: Rollout) -> None:
         """Tells the recorder what was played."""
@@ -139,7 +139,7 @@ class Trainer(Loop[Rollout]):
 
     def update(self, collected: Rollout, iteration: int) -> None:
         self._refresh_reference(iteration)
-        update = Update(
+        packed = PackedBatch(
             self.network,
             collected,
             self.parameters,
@@ -153,7 +153,7 @@ class Trainer(Loop[Rollout]):
         )
         history: list[dict[str, Tensor]] = []
         for _ in range(self.settings.epochs):
-            gradient, diagnostics = update.gradient(self.objective)
+            gradient, diagnostics = packed.gradient(self.objective)
             diagnostics["gradient_norm"] = self._clip(gradient)
             self.optimiser.step(gradient)
             history.append(diagnostics)
@@ -188,8 +188,8 @@ class Trainer(Loop[Rollout]):
             self.reference_sample.keep(rows)
         if self.expert_episode is not None:
             self.expert_episode = self.expert_episode.select(rows)
-        if self.history is not None:
-            self.history.keep(rows)
+        if self.prefix_policies is not None:
+            self.prefix_policies.keep(rows)
         if self.prefixes is not None:
             self.prefixes = self.prefixes.select(rows)
 

@@ -15,7 +15,7 @@ from haepo_bench.policies.shapes import Array
 from haepo_bench.tasks.base import CLEAN_RETURN
 from haepo_bench.tasks.lm.base import LanguageTask
 from haepo_bench.tasks.lm.examples import Example
-from haepo_bench.training.episodes.history import History, Prefixes
+from haepo_bench.training.episodes.prefixes import Prefixes, PrefixPolicies
 from haepo_bench.training.language.settings import LanguageSettings
 from haepo_bench.training.language.texts import Texts
 from haepo_bench.training.streams import stream
@@ -80,7 +80,7 @@ class Sampled(Batches):
 
     Args:
         task: as training sees it.
-        history: of the policy, where its earlier ones begin a part of the responses; it grows with each batch.
+        prefix_policies: earlier ones, where these begin a part of the responses; more are kept as batches are drawn.
     """
 
     def __init__(
@@ -89,17 +89,17 @@ class Sampled(Batches):
         policy: LanguagePolicy,
         texts: Texts,
         settings: LanguageSettings,
-        history: History | None = None,
+        prefix_policies: PrefixPolicies | None = None,
     ) -> None:
         self._task, self._policy, self._texts, self._settings = task, policy, texts, settings
-        self._history = history
+        self._prefix_policies = prefix_policies
         self._prompts = texts.prompts([example.prompt for example in task.train])
 
     def batch(self, seed: int, iteration: int) -> Batch:
         chosen = drawn(len(self._prompts), self._settings.prompts, stream("environment", seed, iteration))
         completions, prefixes = self._settings.completions, None
-        if self._history is not None:
-            prefixes = self._history.draw([seed], iteration, groups=len(chosen), trajectories=completions)
+        if self._prefix_policies is not None:
+            prefixes = self._prefix_policies.draw([seed], iteration, groups=len(chosen), trajectories=completions)
         found = self.answers(
             chosen,
             completions,
@@ -107,9 +107,9 @@ class Sampled(Batches):
             reward=stream("reward", seed, iteration),
             prefixes=prefixes,
         )
-        if self._history is not None:
+        if self._prefix_policies is not None:
             lengths = np.array([[len(one) for one in found.ids]])
-            self._history.add(iteration, self._policy.parameters, lengths)
+            self._prefix_policies.add(iteration, self._policy.parameters, lengths)
         stops = set(self._texts.stops)
         columns = {
             "train_return": float(found.returns.mean()),
@@ -140,15 +140,15 @@ class Sampled(Batches):
         """
         draws = uniforms(noise, len(prompts) * copies, self._task.horizon)
         started = time.perf_counter()
-        begun = None if prefixes is None else self._begun(prompts, copies, draws, prefixes)
-        responses = self._policy.sample([self._prompts[i] for i in prompts], draws, copies=copies, begun=begun)
+        tokens = None if prefixes is None else self._prefix_tokens(prompts, copies, draws, prefixes)
+        responses = self._policy.sample([self._prompts[i] for i in prompts], draws, copies=copies, prefix_tokens=tokens)
         ids = responses.texts()
         seconds = time.perf_counter() - started
         texts = self._texts.decode(ids)
         examples = [self._task.train[i] for i in prompts for _ in range(copies)]
         return Answers(responses, ids, texts, examples, self._task.rewards(examples, texts, reward), seconds)
 
-    def _begun(self, prompts: Sequence[int], copies: int, draws: Array, prefixes: Prefixes) -> Array | None:
+    def _prefix_tokens(self, prompts: Sequence[int], copies: int, draws: Array, prefixes: Prefixes) -> Array | None:
         """The tokens of prefixes [row, step], -1 elsewhere; None where all are empty."""
         lengths = prefixes.lengths[0]
         rows, steps = [int(row) for row in np.flatnonzero(lengths)], int(lengths.max())
@@ -156,11 +156,11 @@ class Sampled(Batches):
             return None
         with self._policy.under(prefixes.parameters):
             sampled = self._policy.sample([self._prompts[prompts[row // copies]] for row in rows], draws[rows, :steps])
-        begun = np.full((len(lengths), steps), -1, np.int64)
+        tokens = np.full((len(lengths), steps), -1, np.int64)
         for row, ids in zip(rows, sampled.texts(), strict=True):
             own = ids[: lengths[row]]
-            begun[row, : len(own)] = own
-        return begun
+            tokens[row, : len(own)] = own
+        return tokens
 
     def expert(self, prompts: Sequence[int]) -> Responses:
         """The task's own response to each prompt, cut off where sampled ones are.

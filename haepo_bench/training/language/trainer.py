@@ -15,15 +15,15 @@ from haepo_bench.policies.responses import Responses
 from haepo_bench.tasks.lm.base import LanguageTask
 from haepo_bench.tasks.lm.hub import quiet_transformers
 from haepo_bench.training.adam import Adam, clip_long_gradient
-from haepo_bench.training.episodes.history import History
+from haepo_bench.training.episodes.prefixes import PrefixPolicies
 from haepo_bench.training.language.batches import Batch, Batches, PreferenceBatch, Sampled
 from haepo_bench.training.language.evaluation import LanguageEvaluator
 from haepo_bench.training.language.models import ModelSource
+from haepo_bench.training.language.packed_responses import GeneralisedAdvantages, PackedResponses
 from haepo_bench.training.language.reference import ReferenceReturns
 from haepo_bench.training.language.settings import LanguageSegmentSettings, LanguageSettings
 from haepo_bench.training.language.start import starting_model
 from haepo_bench.training.language.texts import Texts
-from haepo_bench.training.language.update import GeneralisedAdvantages, LanguageUpdate
 from haepo_bench.training.recorder import Recorder
 from haepo_bench.training.streams import hashed_seed
 
@@ -72,11 +72,11 @@ class LanguageTrainer:
         #: An expert's responses to prompts, and returns of the reference policy, where the objective asks for them.
         self.expert: Callable[[Sequence[int]], Responses] | None = None
         self.reference_returns: ReferenceReturns | None = None
-        self.history = None if objective.prefixes is None else History(objective.prefixes)
+        self.prefix_policies = None if objective.prefixes is None else PrefixPolicies(objective.prefixes)
         if offline:
             self.batches = PreferenceBatch(task, policy, texts, settings)
         else:
-            self.batches = sampled = Sampled(training, policy, texts, settings, self.history)  # type: ignore[arg-type]
+            self.batches = sampled = Sampled(training, policy, texts, settings, self.prefix_policies)  # type: ignore[arg-type]
             if objective.wants_expert:
                 self.expert = sampled.expert
             if objective.reference_sample and settings.reference != "previous":
@@ -117,7 +117,7 @@ class LanguageTrainer:
         advantages = None
         if isinstance(settings, LanguageSegmentSettings):
             advantages = GeneralisedAdvantages(settings.gamma, settings.gae_lambda)
-        update = LanguageUpdate(
+        packed = PackedResponses(
             self.policy,
             batch.responses,
             batch.returns,
@@ -133,7 +133,7 @@ class LanguageTrainer:
         )
         seen: list[dict[str, Tensor]] = []
         for _ in range(settings.epochs):
-            diagnostics = update.gradient(objective)
+            diagnostics = packed.gradient(objective)
             diagnostics["gradient_norm"] = clip_long_gradient(self.policy.gradient, settings.max_gradient_norm)
             self.optimiser.step(self.policy.gradient)
             self.policy.publish()
@@ -194,7 +194,7 @@ class LanguageTrainer:
             "optimiser": self.optimiser.state(),
             "renewed": self.renewed,
             "reference_returns": None if self.reference_returns is None else self.reference_returns.state(),
-            "history": None if self.history is None else self.history.state(),
+            "prefix_policies": None if self.prefix_policies is None else self.prefix_policies.state(),
             "recorder": self.recorder.state(self.seed),
         }
         torch.save(state, buffer)
@@ -230,8 +230,8 @@ class LanguageTrainer:
         self.optimiser.restore(state["optimiser"])
         if self.reference_returns is not None:
             self.reference_returns.restore(state["reference_returns"])
-        if self.history is not None:
-            self.history.restore(state["history"])
+        if self.prefix_policies is not None:
+            self.prefix_policies.restore(state["prefix_policies"])
         self.recorder.restore(self.seed, state["recorder"], iteration=self.iteration)
 
 

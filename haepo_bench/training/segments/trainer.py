@@ -20,18 +20,18 @@ from haepo_bench.training.alignment import Policy
 from haepo_bench.training.evaluation import Evaluator
 from haepo_bench.training.exploration import Exploration
 from haepo_bench.training.heads import make_head
-from haepo_bench.training.loop import Loop
 from haepo_bench.training.ppo_settings import SegmentSettings
 from haepo_bench.training.recorder import Recorder
 from haepo_bench.training.segments.collector import SegmentCollector, Segments
 from haepo_bench.training.segments.minibatches import Minibatches
 from haepo_bench.training.streams import stream
+from haepo_bench.training.trainer import Trainer
 
 #: Of Adam, as in Stable-Baselines3.
 _EPSILON = 1e-5
 
 
-class SegmentTrainer(Loop[Segments]):
+class SegmentTrainer(Trainer[Segments]):
     """Trains one objective on one task for several seeds, on minibatches of segments."""
 
     def __init__(

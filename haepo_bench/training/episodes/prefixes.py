@@ -1,7 +1,7 @@
-"""Copies of the policies of earlier iterations, for objectives whose trajectories begin with steps of theirs.
+"""Prefixes: the steps of earlier policies that some objectives have trajectories begin with.
 
-Nothing but the plan, a seed and the iteration says when a policy is kept and which one begins a batch, so that a seed's
-run is its own, whatever trains beside it.
+Nothing but the objective's `PrefixPlan`, a seed and the iteration says when a policy is kept and which one begins a
+batch, so that a seed's run is its own, whatever trains beside it.
 """
 
 from collections import deque
@@ -41,8 +41,8 @@ class _Earlier(NamedTuple):
     mean_lengths: Array
 
 
-class History:
-    """Earlier policies of the seeds in training; row i belongs to the i-th seed that is still kept."""
+class PrefixPolicies:
+    """Copies of earlier policies, which take the prefixes; row i belongs to the i-th seed that is still kept."""
 
     def __init__(self, plan: PrefixPlan) -> None:
         self._plan = plan

@@ -1,4 +1,4 @@
-"""The loop that native training shares: collect, evaluate at shared points, update; all seeds of a job as one batch."""
+"""The trainer that native algorithms share: collect, evaluate at shared points, update; all seeds of a job as one batch."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +31,7 @@ class Collected(Protocol):
 C = TypeVar("C", bound=Collected)
 
 
-class Loop(ABC, Generic[C]):
+class Trainer(ABC, Generic[C]):
     """Trains several seeds on one task until each is done, diverged or failed.
 
     Row i of every [seed, ...] tensor belongs to `self.seeds[i]`; seeds that are over leave by slicing.

@@ -19,8 +19,8 @@ from haepo_bench.objectives.reinforce import Reinforce, ReinforceToGo
 from haepo_bench.policies.language import LanguagePolicy
 from haepo_bench.policies.responses import Responses
 from haepo_bench.policies.sampling import uniforms
+from haepo_bench.training.language.packed_responses import GeneralisedAdvantages, PackedResponses
 from haepo_bench.training.language.trainer import adapted
-from haepo_bench.training.language.update import GeneralisedAdvantages, LanguageUpdate
 
 PROMPTS = [[1, 3], [1, 3, 4, 5, 6, 3], [1, 6, 6]]
 RETURNS = np.array([1.0, 0.0, 0.5, 0.25, 0.0, 0.0, 1.0, 2.0, -1.0, 0.5, 0.5, 1.5])
@@ -39,8 +39,8 @@ def collected(policy: LanguagePolicy) -> Responses:
     return policy.sample(PROMPTS, uniforms(np.random.default_rng(0), 12, 6), copies=4)
 
 
-def updates(policy: LanguagePolicy, **options: Any) -> LanguageUpdate:
-    return LanguageUpdate(policy, collected(policy), RETURNS, groups=3, horizon=6, **options)
+def updates(policy: LanguagePolicy, **options: Any) -> PackedResponses:
+    return PackedResponses(policy, collected(policy), RETURNS, groups=3, horizon=6, **options)
 
 
 def at_once(objective: Objective, model: Any, rows: Responses, behaviour: Tensor, reference: Tensor) -> list[Tensor]:
@@ -119,7 +119,7 @@ def test_bfloat16_keeps_float32_parameters_and_gradients() -> None:
     exact, rounded = small_policy(), LanguagePolicy(small_model().bfloat16(), pad=0, stops=(2,))
     rows = collected(exact)
     for policy in (exact, rounded):
-        LanguageUpdate(policy, rows, RETURNS, groups=3, horizon=6, micro_batch=5).gradient(Reinforce())
+        PackedResponses(policy, rows, RETURNS, groups=3, horizon=6, micro_batch=5).gradient(Reinforce())
     assert rounded.parameters.dtype == rounded.gradient.dtype == torch.float32
     assert next(rounded.model.parameters()).dtype == torch.bfloat16
     assert float(torch.nn.functional.cosine_similarity(exact.gradient, rounded.gradient)) > 0.99
@@ -158,7 +158,7 @@ def test_advantages_of_tokens_are_those_of_the_definition() -> None:
     policy.parameters[0, -17:] = torch.linspace(-0.5, 0.5, 17)
     policy.publish()
     rows, gamma, lam = collected(policy), 0.9, 0.8
-    update = LanguageUpdate(
+    update = PackedResponses(
         policy, rows, RETURNS, groups=3, horizon=6, micro_batch=5, advantages=GeneralisedAdvantages(gamma, lam)
     )
     with torch.no_grad():
@@ -190,7 +190,7 @@ def test_what_stands_beyond_a_response_does_not_matter() -> None:
     other = replace(rows, tokens=torch.where(_beyond(rows), 5, rows.tokens))
     gradients = []
     for same in (rows, other):
-        LanguageUpdate(policy, same, RETURNS, groups=3, horizon=6).gradient(HaepoWeighted())
+        PackedResponses(policy, same, RETURNS, groups=3, horizon=6).gradient(HaepoWeighted())
         gradients.append(policy.gradient.clone())
     assert torch.equal(*gradients)
 

@@ -19,7 +19,7 @@ from haepo_bench.policies.shapes import CHUNK_ROWS, LANES, Array, pad, padded_se
 from haepo_bench.tasks.base import Task
 from haepo_bench.training.diagnostics import update_diagnostics
 from haepo_bench.training.episodes.expert import ExpertEpisode
-from haepo_bench.training.episodes.history import Prefixes
+from haepo_bench.training.episodes.prefixes import Prefixes
 from haepo_bench.training.episodes.rollout import Rollout
 from haepo_bench.training.returns import comparable
 
@@ -52,7 +52,7 @@ class _Pass(NamedTuple):
     inputs: list[Tensor] | None
 
 
-class Update:
+class PackedBatch:
     """The packed batch of one iteration and what is known about it before the first gradient step.
 
     Args:

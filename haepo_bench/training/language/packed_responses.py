@@ -19,7 +19,7 @@ from haepo_bench.policies.responses import Responses
 from haepo_bench.policies.shapes import Array
 from haepo_bench.training.advantages import generalised_advantages
 from haepo_bench.training.diagnostics import update_diagnostics
-from haepo_bench.training.episodes.history import Prefixes
+from haepo_bench.training.episodes.prefixes import Prefixes
 from haepo_bench.training.returns import comparable
 
 
@@ -39,7 +39,7 @@ class _Chunk:
     responses: Responses
 
 
-class LanguageUpdate:
+class PackedResponses:
     """A batch of responses and what is known about it before the first gradient step.
 
     Args:
