@@ -1,4 +1,7 @@
-"""The trainer that native algorithms share: collect, evaluate at shared points, update; all seeds of a job as one batch."""
+"""The trainer that native algorithms share: collect, evaluate at shared points, update.
+
+All seeds of a job train as one batch.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
