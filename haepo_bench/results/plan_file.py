@@ -56,7 +56,11 @@ class PlannedCell(_Model):
         budget: Number = None,
         evaluation_every: Number = None,
     ) -> "PlannedCell":
-        """Args: folder: where its runs lie, unless where they are stored."""
+        """A planned cell.
+
+        Args:
+            folder: its runs', if not the one that their identity names.
+        """
         return cls(
             folder=folder or cell_folder(cell),
             task=cell.task,
@@ -117,7 +121,7 @@ class PlanFile(_Model):
 
         Raises:
             NewerFormat: it is of a later format.
-            ValueError: it is no plan; the message says why.
+            ValueError: it is not a plan; the message says why.
             RecursionError: it is nested too deeply.
         """
         document = json.loads(text)

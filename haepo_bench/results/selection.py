@@ -58,7 +58,7 @@ class SelectedCell(CellIdentity):
     """The runs of a cell that have a result, and those that have none.
 
     Args:
-        folder: where they lie.
+        folder: the one that holds them.
         uses: catalogue name of the algorithm.
         seeds: asked for.
         runs: done or diverged, by seed, all with the same evaluation points.

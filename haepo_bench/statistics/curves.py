@@ -14,9 +14,9 @@ def random_once_diverged(
     """The rule for runs that diverged: from there on they count as the random policy.
 
     Args:
-        returns: [...] at marks, or at the budget alone, or scores of such; NaN where undefined.
-        diverged: [...] bool, whether the run did, at some mark.
-        random: [...] the random policy's, NaN where nobody knows it.
+        returns: [...] at evaluation points, or at the budget alone, or scores of such; NaN where undefined.
+        diverged: [...] bool, whether the run did, at some evaluation point.
+        random: [...] the random policy's, NaN where it is not known.
         sampled: [...] returns of the sampled policy where `returns` are another's. A run that diverged is evaluated no
             more: these are undefined from then on.
 
