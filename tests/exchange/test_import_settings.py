@@ -227,7 +227,7 @@ def test_columns_on_the_command_line(tmp_path: Path, take: Take, both: Any) -> N
         assert (done.code, done.out) == (4, ""), words
         assert says in done.err, done.err
     mapping = tmp_path / "m.yaml"
-    assert "cannot go together with --window" in take(mapping, "--window", 3).err
+    assert "cannot be combined with --window" in take(mapping, "--window", 3).err
 
 
 NUMBERS = {

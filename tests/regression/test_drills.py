@@ -74,7 +74,7 @@ def test_names_are_unique_and_every_part_has_its_faults() -> None:
         "episodes/rollout",
         "evaluation",
         "episodes/trainer",
-        "episodes/update",
+        "episodes/packed_batch",
     ):
         assert f"training/{part}.py" in files
 
