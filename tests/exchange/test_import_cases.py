@@ -9,21 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cli_support import Outcome, run_here
+from cli_support import Outcome
 from import_support import stored, write_csv, write_curve, write_evaluations, write_monitor
 
 TASK = "gym/X-v0"
 SAID = ("--suite", "s", "--task", TASK, "--algorithm", "a")
 
 Take = Callable[..., Outcome]
-
-
-@pytest.fixture
-def take(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Take:
-    def run(*arguments: object) -> Outcome:
-        return run_here(capsys, "import", "--results", str(tmp_path / "results"), *map(str, arguments))
-
-    return run
 
 
 def runs(tmp_path: Path) -> dict[int, dict[str, Any]]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from cli_support import Outcome, run_here
+from cli_support import Outcome
 from import_support import stored, write_evaluations
 
 from haepo_bench.exchange import bounded, files
@@ -19,14 +19,6 @@ TASK = "gym/X-v0"
 SAID = ("--suite", "s", "--task", TASK, "--algorithm", "a")
 
 Take = Callable[..., Outcome]
-
-
-@pytest.fixture
-def take(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Take:
-    def run(*arguments: object) -> Outcome:
-        return run_here(capsys, "import", "--results", str(tmp_path / "results"), *map(str, arguments))
-
-    return run
 
 
 def runs(results: Path) -> dict[tuple[str, int], dict[str, Any]]:

@@ -19,14 +19,6 @@ SAID = ("--suite", "s", "--task", TASK, "--algorithm", "a")
 Take = Callable[..., Outcome]
 
 
-@pytest.fixture
-def take(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Take:
-    def run(*arguments: object) -> Outcome:
-        return run_here(capsys, "import", "--results", str(tmp_path / "results"), *map(str, arguments))
-
-    return run
-
-
 def runs(results: Path) -> dict[tuple[str, int], dict[str, Any]]:
     return stored(results, "s")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_support import Outcome, run_here
+from cli_support import Outcome
 from import_support import stored
 
 pytest.importorskip("tensorboard")
@@ -20,14 +20,6 @@ SAID = ("--suite", "s", "--task", TASK, "--algorithm", "a", "--seed", "0", "--st
 #: tag, step, value
 Scalars = Sequence[tuple[str, int, float]]
 Take = Callable[..., Outcome]
-
-
-@pytest.fixture
-def take(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Take:
-    def run(*arguments: object) -> Outcome:
-        return run_here(capsys, "import", "--results", str(tmp_path / "results"), *map(str, arguments))
-
-    return run
 
 
 def write(
