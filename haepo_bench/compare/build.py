@@ -26,7 +26,6 @@ from haepo_bench.report.document import DamagedFile, DivergedRun, NotShownRuns, 
 from haepo_bench.report.numbers.build import by_cell
 from haepo_bench.report.numbers.damaged import damaged_files
 from haepo_bench.report.numbers.estimates import band, estimate_of
-from haepo_bench.report.numbers.measured import Columns, number, numbers
 from haepo_bench.results.declared_columns import clocks
 from haepo_bench.results.frames import COSTS, frames
 from haepo_bench.results.identity import CellKey
@@ -34,6 +33,7 @@ from haepo_bench.results.opening import open_results
 from haepo_bench.results.selection import Run, SelectedCell, Selection
 from haepo_bench.statistics.intervals import mean_interval
 from haepo_bench.text import plain
+from haepo_bench.verdicts.measured import Columns, number, numbers
 
 Array = NDArray[Any]
 

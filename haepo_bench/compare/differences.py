@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from haepo_bench.compare.document import ALPHA, POWER, MeasureComparison, Outcome, SuiteComparison
 from haepo_bench.report.numbers.estimates import estimate_of
-from haepo_bench.report.numbers.measured import number
 from haepo_bench.statistics.bootstrap import bootstrap_interval
 from haepo_bench.statistics.comparisons import (
     DRAWS,
@@ -22,6 +21,7 @@ from haepo_bench.statistics.comparisons import (
 )
 from haepo_bench.statistics.intervals import difference_interval
 from haepo_bench.statistics.power import smallest_detectable_difference
+from haepo_bench.verdicts.measured import number
 
 Array = NDArray[Any]
 

@@ -30,6 +30,7 @@ ARROWS: dict[str, set[str]] = {
         "regression",
         "report",
         "compare",
+        "verdicts",
         "objectives",
         "tasks",
         "results",
@@ -43,11 +44,12 @@ ARROWS: dict[str, set[str]] = {
         "regression",
         "report",
         "compare",
+        "verdicts",
         "objectives",
         "tasks",
         "results",
     },
-    "execution": {"suite", "catalogue", "training", "regression", "tasks", "results", "statistics"},
+    "execution": {"suite", "catalogue", "training", "regression", "verdicts", "tasks", "results", "statistics"},
     "suite": {"catalogue", "training", "tasks", "results"},
     "catalogue": {"training", "objectives", "tasks"},
     "registration": {"catalogue"},
@@ -55,8 +57,9 @@ ARROWS: dict[str, set[str]] = {
     "training": {"objectives", "policies", "tasks", "results", "statistics"},
     "exchange": {"suite", "tasks", "results"},
     "regression": {"results", "statistics"},
-    "compare": {"report", "results", "statistics"},
-    "report": {"results", "statistics"},
+    "compare": {"report", "verdicts", "results", "statistics"},
+    "report": {"verdicts", "results", "statistics"},
+    "verdicts": {"results", "statistics"},
     "objectives": set(),
     "policies": set(),
     "tasks": set(),
@@ -90,6 +93,7 @@ EXCEPTIONS = {
 FORBIDDEN = {
     "regression": {"torch", "stable_baselines3", "gymnasium"},
     "report": {"torch", "stable_baselines3", "gymnasium"},
+    "verdicts": {"torch", "stable_baselines3", "gymnasium"},
     "compare": {"torch", "stable_baselines3", "gymnasium"},
     "statistics": {"torch", "stable_baselines3", "gymnasium", "pathlib", "os", "json"},
     "results": {"torch", "stable_baselines3", "gymnasium"},
@@ -151,7 +155,7 @@ def test_arrows(path: Path) -> None:
 def test_no_arrow_leads_back() -> None:
     """The allowed arrows have an order; a room allowed to import a room that may import it would have none."""
     order = ["__main__", "cli", "api", "exchange", "execution", "suite", "registration", "catalogue", "training"]
-    order += ["regression", "compare", "report"]
+    order += ["regression", "compare", "report", "verdicts"]
     for room, targets in ARROWS.items():
         for target in targets:
             assert target not in order or order.index(target) > order.index(room), (room, target)

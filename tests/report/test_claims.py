@@ -16,13 +16,13 @@ from haepo_bench.report.document_scorecard import ClaimResult, Comparison, Score
 from haepo_bench.report.files import render
 from haepo_bench.report.numbers.build import build_report
 from haepo_bench.report.numbers.claims import CLAIMS
-from haepo_bench.report.numbers.measured import family, innermost, weights_of, wrappers
 from haepo_bench.report.page.html import to_html
 from haepo_bench.report.tables.verdicts import MEASURE_TITLES, scorecard_lines, scorecard_tables
 from haepo_bench.results.claims import DeclaredClaims, declaration_hash
 from haepo_bench.results.record import RunRecord
 from haepo_bench.results.store import Store
 from haepo_bench.text import plain
+from haepo_bench.verdicts.measured import family, innermost, weights_of, wrappers
 
 NASTY = "<script>alert(1)</script> $x$ & 50% | _u_ *b* `c`"
 

@@ -12,18 +12,6 @@ from numpy.typing import NDArray
 
 from haepo_bench.report.document import Aggregate, AggregateValue, Basis, Improvement, LeftOut, Profile, WithoutTask
 from haepo_bench.report.document_numbers import CONFIDENCE, Band, MissingRange, RunCount
-from haepo_bench.report.numbers.measured import (
-    CONTROL_REASON,
-    Extremes,
-    Measured,
-    Table,
-    family,
-    filled,
-    is_control,
-    number,
-    numbers,
-    weights_of,
-)
 from haepo_bench.results.claims import DeclaredClaims
 from haepo_bench.statistics.aggregates import (
     cvar,
@@ -42,6 +30,18 @@ from haepo_bench.statistics.intervals import Interval, combination_interval
 from haepo_bench.statistics.profiles import performance_profile
 from haepo_bench.statistics.rates import rate_combination_interval
 from haepo_bench.text import plain
+from haepo_bench.verdicts.measured import (
+    CONTROL_REASON,
+    Extremes,
+    Measured,
+    Table,
+    family,
+    filled,
+    is_control,
+    number,
+    numbers,
+    weights_of,
+)
 
 Array = NDArray[Any]
 

@@ -29,7 +29,6 @@ from haepo_bench.report.numbers.across import across, improvements
 from haepo_bench.report.numbers.claims import scorecard
 from haepo_bench.report.numbers.damaged import damaged_files
 from haepo_bench.report.numbers.estimates import band, estimate_of
-from haepo_bench.report.numbers.measured import Columns, extremes, family, measure, number, numbers
 from haepo_bench.report.numbers.overoptimisation import overoptimisation
 from haepo_bench.results.claims import DEFAULT_THRESHOLD
 from haepo_bench.results.columns import Column
@@ -39,6 +38,7 @@ from haepo_bench.results.opening import open_results
 from haepo_bench.results.selection import SelectedCell, Selection
 from haepo_bench.statistics.intervals import mean_interval
 from haepo_bench.text import plain, plain_lines
+from haepo_bench.verdicts.measured import Columns, extremes, family, measure, number, numbers
 
 Array = NDArray[Any]
 

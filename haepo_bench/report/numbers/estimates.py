@@ -5,8 +5,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from haepo_bench.report.document_numbers import CONFIDENCE, Band, MeanEstimate
-from haepo_bench.report.numbers.measured import number, numbers
 from haepo_bench.statistics.intervals import corrected_mean_interval
+from haepo_bench.verdicts.measured import number, numbers
 
 Array = NDArray[Any]
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from haepo_bench.report.document import Overoptimisation, Rewards
 from haepo_bench.report.document_numbers import Band, MeanEstimate
 from haepo_bench.report.numbers.estimates import band, estimate_of
-from haepo_bench.report.numbers.measured import Columns, numbers
 from haepo_bench.statistics.intervals import mean_interval
+from haepo_bench.verdicts.measured import Columns, numbers
 
 Array = NDArray[Any]
 

@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 from haepo_bench.report.document import SuiteResult, TaskResult
 from haepo_bench.report.document_scorecard import ClaimResult, Reading
-from haepo_bench.report.numbers.measured import is_control
 from haepo_bench.report.tables.per_task import UNDEFINED, heading, return_decimals, seeds_cell
 from haepo_bench.report.tables.verdicts import MEASURE_TITLES
+from haepo_bench.verdicts.measured import is_control
 from haepo_bench.wording import fixed, named_seeds
 
 #: With more tasks than this the leaders are counted instead of named task by task.
