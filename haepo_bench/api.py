@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from haepo_bench.regression.check import Verdict
     from haepo_bench.report.document import ReportDocument
     from haepo_bench.results.frames import Frames
+    from haepo_bench.results.merging import Merged
 
 __all__ = [
     "Algorithm",
@@ -57,6 +58,7 @@ __all__ = [
     "hyper",
     "import_curves",
     "load_suite",
+    "merge",
     "read_runs",
     "record_baseline",
     "report",
@@ -91,6 +93,7 @@ def run(
     retry_failed: bool = False,
     fail_fast: bool = False,
     save_policies: bool = False,
+    shard: str | None = None,
     quiet: bool = True,
 ) -> "Outcome":
     """Runs what is missing of a suite; finished runs are kept. What `haepo-bench run` does.
@@ -102,6 +105,7 @@ def run(
         retry_failed: run failed and timed-out runs again.
         fail_fast: stop at the first run that fails.
         save_policies: keep the final policies of the runs made now.
+        shard: share of the runs, such as `3/16`, whose results go to `results/<suite>/shards/3-of-16`; None: all.
         quiet: show no progress on standard error.
 
     Raises:
@@ -109,11 +113,33 @@ def run(
     """
     from haepo_bench.execution.session import Options, run_plan
     from haepo_bench.results.store import Store
+    from haepo_bench.suite.shards import Shard, share
 
+    root = Path(results) / plan.suite
+    if shard is not None:
+        part = Shard.parse(shard)
+        plan, root = share(plan, part), root / part.folder
     if workers is not None:
         plan = replace(plan, execution=replace(plan.execution, workers=workers))
     options = Options(retry_failed=retry_failed, fail_fast=fail_fast, save_policies=save_policies, quiet=quiet)
-    return run_plan(plan, Store(Path(results) / plan.suite), options)
+    return run_plan(plan, Store(root), options)
+
+
+def merge(sources: Sequence[Folder], into: Folder, *, prefer: Folder | None = None) -> "list[Merged]":
+    """Merges results folders of shards or of several machines into one. What `haepo-bench merge` does.
+
+    Args:
+        sources: results folders of one suite, or of several.
+        into: folder of the merged suite.
+        prefer: one of the sources, whose result is kept where two are unequal.
+
+    Raises:
+        UserError: a folder holds no results or cannot be read, or two are of different suites.
+    """
+    from haepo_bench.results.merging import merge as merge_folders
+
+    preferred = None if prefer is None else Path(prefer)
+    return merge_folders([Path(source) for source in sources], Path(into), prefer=preferred)
 
 
 def read_runs(results: Folder = "results") -> list["Frames"]:

@@ -58,3 +58,11 @@ OnlyOption = Annotated[
         help="Keep the cells whose task, algorithm or task:algorithm matches any of these patterns; repeatable.",
     ),
 ]
+ShardOption = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        metavar="K/N",
+        help="Run the K-th of N equal shares, the same on every machine, in DIR/SUITE/shards/K-of-N; then: merge.",
+    ),
+]

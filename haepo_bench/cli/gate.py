@@ -1,12 +1,13 @@
 """`haepo-bench gate`."""
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from haepo_bench.cli.arguments import SuiteArgument
+from haepo_bench.cli.arguments import ShardOption, SuiteArgument
 from haepo_bench.cli.verdicts import (
     AlphaOption,
     BaselineOption,
@@ -19,7 +20,13 @@ from haepo_bench.cli.verdicts import (
     deliver,
     rule_of,
 )
+from haepo_bench.errors import ExitCode, UserError
 from haepo_bench.terminal import echo
+from haepo_bench.wording import many
+
+if TYPE_CHECKING:
+    from haepo_bench.regression.check import Verdict
+    from haepo_bench.suite.shards import Shard
 
 
 def gate(
@@ -37,6 +44,7 @@ def gate(
     workers: Annotated[
         int | None, typer.Option(min=1, max=1024, metavar="N", help="Worker processes; the suite's number if left out.")
     ] = None,
+    shard: ShardOption = None,
     form: FormatOption = VerdictFormat.text,
     write: WriteOption = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only the verdict.")] = False,
@@ -45,12 +53,22 @@ def gate(
 
     Two known seeds first: cells that come out identical are done. The others run fresh seeds, which follow from the
     commit, and what is called worse must be so again on other seeds. Marks and exit codes are those of check.
+
+    With --shard it runs what a share of the cells needs and judges nothing: merge the shards, then gate the whole.
     """
-    from haepo_bench.execution.gate import GateOptions
+    from haepo_bench.execution.gate import GateOptions, gate_root
     from haepo_bench.execution.gate import gate as run_gate
     from haepo_bench.regression.baseline import load_baseline
     from haepo_bench.suite.resolve import load_plan
+    from haepo_bench.suite.shards import Shard
 
+    part = Shard.parse(shard) if shard is not None else None
+    if part is not None and (write or form is not VerdictFormat.text):
+        raise UserError(
+            "a shard does not give a verdict to be written",
+            where="--shard",
+            remedy="merge the shards, and give --format and --write to the gate of the whole",
+        )
     files = check_writable(write)
     loaded = load_baseline(baseline)
     plan = load_plan(suite)
@@ -61,10 +79,26 @@ def gate(
         if not quiet:
             echo(line, err=True)
 
-    options = GateOptions(seeds=seeds, quiet=quiet, say=say)
+    options = GateOptions(seeds=seeds, quiet=quiet, say=say, shard=part)
     verdict = run_gate(plan, loaded, results, rule=rule_of(alpha, min_effect, require), options=options)
-    code = deliver(verdict, form.value, files)
-    say(f"the runs are in {results / plan.suite}")
+    root = gate_root(plan, results, part)
+    code = deliver(verdict, form.value, files) if part is None else _after_shard(verdict, part, root)
+    say(f"the runs are in {root}")
     if verdict.interrupted:
         echo("interrupted", err=True)
     raise typer.Exit(code)
+
+
+def _after_shard(verdict: "Verdict", shard: "Shard", root: Path) -> ExitCode:
+    """Says what to do with the runs of a shard, and what they lack."""
+    from haepo_bench.regression.verdict import Mark
+
+    failed = [cell for cell in verdict.cells if cell.mark is Mark.FAILED]
+    for cell in failed:
+        echo(f"{cell.key}: {cell.remark}", err=True)
+    shards, whole = shlex.quote(str(root.parent)), shlex.quote(str(root.parent.parent))
+    echo(f"shard {shard}: {many(len(verdict.cells), 'cell')} measured; the verdict is that of all shards together")
+    echo(f"next, with all shards: haepo-bench merge {shards} --into {whole}, then the same command without --shard")
+    if verdict.interrupted:
+        return ExitCode.INTERRUPTED
+    return ExitCode.RUN_FAILED if failed else ExitCode.OK

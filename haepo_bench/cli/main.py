@@ -25,6 +25,7 @@ from haepo_bench.cli.gate import gate
 from haepo_bench.cli.import_ import import_
 from haepo_bench.cli.init import init
 from haepo_bench.cli.listing import list_catalogue
+from haepo_bench.cli.merge import merge
 from haepo_bench.cli.report import report
 from haepo_bench.cli.run import run
 from haepo_bench.cli.schema import schema
@@ -45,6 +46,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(run)
+app.command()(merge)
 app.command()(report)
 app.command()(compare)
 app.command()(export)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from haepo_bench.cli.arguments import OnlyOption, SetOption, SuiteArgument
+from haepo_bench.cli.arguments import OnlyOption, SetOption, ShardOption, SuiteArgument
 from haepo_bench.terminal import console, echo
 from haepo_bench.wording import many
 
@@ -22,6 +22,7 @@ def run(
     ] = None,
     sets: SetOption = None,
     only: OnlyOption = None,
+    shard: ShardOption = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed runs again.")] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first run that fails.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be run; write nothing.")] = False,
@@ -39,11 +40,19 @@ def run(
     from haepo_bench.execution.summary import print_forecast, print_results
     from haepo_bench.results.store import Store
     from haepo_bench.suite.resolve import load_plan
+    from haepo_bench.suite.shards import Shard, share
 
+    part = Shard.parse(shard) if shard is not None else None
     plan = load_plan(suite, sets or (), only or ())
     if workers is not None:
         plan = replace(plan, execution=replace(plan.execution, workers=workers))
     store = Store(results / plan.suite)
+    if part is not None:
+        whole, plan = plan, share(plan, part)
+        store = Store(store.root / part.folder)
+        if not plan.runs:
+            echo(f"shard {part} has nothing to do: there are fewer runs ({whole.runs}) than shards")
+            return
     if dry_run:
         print_forecast(plan, forecast(plan, store, retry_failed=retry_failed), console())
         return
@@ -51,7 +60,8 @@ def run(
         execution = plan.execution
         counts = [(len(plan.cells), "cell"), (plan.runs, "run"), (execution.workers, "worker")]
         count = ", ".join(many(*each) for each in counts)
-        echo(f"{plan.suite}: {count}, device {execution.device} ({execution.device_reason})", err=True)
+        of_it = f", shard {part}" if part is not None else ""
+        echo(f"{plan.suite}{of_it}: {count}, device {execution.device} ({execution.device_reason})", err=True)
     options = Options(
         retry_failed=retry_failed,
         fail_fast=fail_fast,
@@ -64,5 +74,11 @@ def run(
         echo(f"interrupted: {outcome.after_interruption}", err=True)
     elif outcome.failed:
         echo(f"{many(outcome.failed, 'run')} failed: run again with --retry-failed", err=True)
-    echo(f"next: haepo-bench report {shlex.quote(str(store.root))}")
+    if part is None:
+        echo(f"next: haepo-bench report {shlex.quote(str(store.root))}")
+    else:
+        shards, suite_root = store.root.parent, store.root.parent.parent
+        echo(
+            f"next, with all shards: haepo-bench merge {shlex.quote(str(shards))} --into {shlex.quote(str(suite_root))}"
+        )
     raise typer.Exit(outcome.exit_code)

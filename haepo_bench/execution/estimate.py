@@ -9,12 +9,7 @@ from haepo_bench.execution.survey import Job, seconds_of
 from haepo_bench.results.record import RunRecord
 from haepo_bench.results.store import Store, read_record
 from haepo_bench.suite.plan import Cell
-
-#: Training env steps per second of one worker, evaluation included, where nothing was ever measured: the middle of what
-#: the native algorithms (which train a job's seeds as one batch and share the rate) and PPO reach on small tasks with
-#: one core of 2024; single tasks lie a factor of three to both sides.
-STEPS_A_SECOND_BATCHED = 10_000.0
-STEPS_A_SECOND_SINGLE = 2_500.0
+from haepo_bench.suite.shards import STEPS_A_SECOND_BATCHED, STEPS_A_SECOND_SINGLE
 
 #: Starting a worker and importing torch.
 START_SECONDS = 3.0

@@ -37,6 +37,7 @@ from haepo_bench.results.identity import CellKey
 from haepo_bench.results.selection import SelectedCell, select
 from haepo_bench.results.store import Store
 from haepo_bench.suite.plan import Cell, Plan
+from haepo_bench.suite.shards import Shard, share_of_cells
 from haepo_bench.text import plain
 from haepo_bench.wording import many
 
@@ -56,17 +57,23 @@ class GateOptions:
         seeds: fresh ones of each cell that changed, and again of each that is called worse.
         quiet: show no progress.
         say: takes a line that says what is done next.
+        shard: the share of the cells that is measured; None for all.
     """
 
     seeds: int = FRESH_SEEDS
     quiet: bool = False
     say: Callable[[str], None] = lambda line: None
+    shard: Shard | None = None
 
 
 def gate(
     plan: Plan, baseline: Baseline, results: Path, *, rule: Rule = DEFAULT_RULE, options: GateOptions = GateOptions()
 ) -> Verdict:
     """Runs what is needed of a plan and judges it. Finished runs are kept and used again.
+
+    A shard runs what its cells need: which of them changed shows in each by itself, and where fewer cells are judged
+    together, more are called worse and run again, so that as a rule nothing is left to be run. Its verdict is not that
+    of the suite: merge the shards, and gate the whole.
 
     Args:
         plan: of the baseline's suite; its seeds do not matter.
@@ -77,7 +84,13 @@ def gate(
         UserError: the results folder cannot be written, something in it cannot be read, or another process holds it.
     """
     check_suite(plan.suite, baseline)
-    return _Gate(plan, baseline, results / plan.suite, rule, options).verdict()
+    return _Gate(plan, baseline, gate_root(plan, results, options.shard), rule, options).verdict()
+
+
+def gate_root(plan: Plan, results: Path, shard: Shard | None) -> Path:
+    """Folder of the stages' results folders."""
+    root = results / plan.suite
+    return root if shard is None else root / shard.folder
 
 
 class _Interrupted(Exception):
@@ -88,6 +101,11 @@ class _Gate:
     def __init__(self, plan: Plan, baseline: Baseline, root: Path, rule: Rule, options: GateOptions) -> None:
         self._plan, self._baseline, self._root, self._rule, self._options = plan, baseline, root, rule, options
         self._cells = {cell.key: cell for cell in (*plan.cells, *plan.unselected)}
+        self._judged = baseline.cells
+        if options.shard is not None:
+            known = [self._cells[old.key] for old in baseline.cells if old.key in self._cells]
+            mine = {cell.key for cell in share_of_cells(known, options.shard)}
+            self._judged = [old for old in baseline.cells if old.key in mine]
         self._verdicts: dict[CellKey, CellVerdict] = {}
         self._asked, self._kept = 0, 0  # runs
 
@@ -97,7 +115,7 @@ class _Gate:
             self._judge()
         except _Interrupted:
             interrupted = True
-        verdicts = [self._final(old.key) for old in self._baseline.cells]
+        verdicts = [self._final(old.key) for old in self._judged]
         return Verdict(
             suite=self._plan.suite,
             rule=self._rule,
@@ -139,7 +157,7 @@ class _Gate:
     def _comparable(self) -> list[CellKey]:
         """Cells of the baseline that the plan has with the same settings; the others are settled."""
         comparable = []
-        for old in self._baseline.cells:
+        for old in self._judged:
             cell = self._cells.get(old.key)
             if cell is None:
                 new = {key: cell.settings_hash for key, cell in self._new().items()}

@@ -22,6 +22,7 @@ def provenance(device: str) -> dict[str, Any]:
     return {
         "package_version": __version__,
         "git": _git(),
+        "node": platform.node(),
         "platform": platform.platform(),
         "cpu": cpu_model(),
         "device": device,

@@ -16,13 +16,13 @@ from haepo_bench.execution.obsolete import Obsolete, obsolete
 from haepo_bench.execution.progress import Display, display_for
 from haepo_bench.execution.provenance import provenance, reference_seconds
 from haepo_bench.execution.records import failure_record, utc_now
-from haepo_bench.execution.survey import FAILED, Job, RunKey, Stored, Survey, make_jobs, survey
+from haepo_bench.execution.survey import Job, RunKey, Stored, Survey, make_jobs, survey
 from haepo_bench.execution.worker import Request
 from haepo_bench.results.claims import PROVENANCE_KEY
 from haepo_bench.results.code import write_code
 from haepo_bench.results.lock import Held
 from haepo_bench.results.plan_file import PlanFile, PlannedCell
-from haepo_bench.results.record import FINISHED, FORMAT_VERSION, Failure, RunRecord
+from haepo_bench.results.record import FAILED, FINISHED, FORMAT_VERSION, Failure, RunRecord
 from haepo_bench.results.store import Store
 from haepo_bench.suite.plan import Cell, Plan
 from haepo_bench.wording import many
@@ -300,7 +300,7 @@ def _plan_file(plan: Plan) -> PlanFile:
         source=plan.source,
         claims=plan.claims,
         declaration=plan.declaration,
-        cells=[_planned(cell) for cell in (*plan.cells, *plan.unselected)],
+        cells=[_planned(cell) for cell in plan.declared_cells],
     )
 
 

@@ -9,12 +9,9 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from haepo_bench.errors import UserError
-from haepo_bench.results.record import FINISHED, Failure, Number, RunRecord, Status
+from haepo_bench.results.record import FAILED, FINISHED, Failure, Number, RunRecord, Status
 from haepo_bench.results.store import FileState, Store, Unusable
 from haepo_bench.suite.plan import Cell, Plan
-
-#: A run in one of these states is run again only on request.
-FAILED: frozenset[Status] = frozenset({"failed", "timed_out"})
 
 
 class RunKey(NamedTuple):

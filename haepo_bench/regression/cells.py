@@ -17,17 +17,15 @@ from haepo_bench.regression.baseline import (
     ReturnScale,
     rounded,
 )
-from haepo_bench.results.columns import COST_COLUMNS
 from haepo_bench.results.declared_columns import clocks
 from haepo_bench.results.hashing import digest
 from haepo_bench.results.record import References
+from haepo_bench.results.sameness import COUNTS
 from haepo_bench.results.selection import Run
 from haepo_bench.statistics.curves import area_under_curve, random_once_diverged
 
 Array = NDArray[Any]
 
-#: Of a record's cost, what is equal in two runs of the same code: no clock, no memory.
-COUNTS = tuple(name for name, column in COST_COLUMNS.items() if not column.clock)
 #: Provenance of a run: CPU seconds of the reference job in its session, and the seeds of its job.
 REFERENCE_KEY, JOB_KEY = "reference_seconds", "seeds"
 

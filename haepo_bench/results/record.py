@@ -21,6 +21,9 @@ Status = Literal["done", "failed", "diverged", "timed_out", "interrupted"]
 #: A run in one of these states has a result and is not run again while its hashes match.
 FINISHED: frozenset[Status] = frozenset({"done", "diverged"})
 
+#: A run in one of these states failed; it is run again only on request.
+FAILED: frozenset[Status] = frozenset({"failed", "timed_out"})
+
 Number = float | int | None
 
 #: Note of language runs whose results say nothing of large models; shown with the task's name.

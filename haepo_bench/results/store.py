@@ -187,8 +187,12 @@ class Store:
             raise FileExistsError(f"{path} holds a finished run")
         write_atomically(path, record.to_json())
         if record.status in FINISHED:
-            _remove(self.checkpoint_path(cell_folder, record.seed), "the checkpoint of a finished run")
+            self.drop_checkpoint(cell_folder, record.seed)
         return path
+
+    def drop_checkpoint(self, cell_folder: str, seed: int) -> None:
+        """Removes the checkpoint of a run that is finished now, where there is one."""
+        _remove(self.checkpoint_path(cell_folder, seed), "the checkpoint of a finished run")
 
     def write_plan(self, plan: PlanFile) -> None:
         """Stores what the last `run` asked for, so that reports know what is missing; a damaged plan is kept beside.
@@ -233,7 +237,7 @@ class Store:
             try:
                 names = [entry.name for entry in list_folder(folder)]
             except OSError as error:
-                if _is_cell(folder.name):
+                if is_cell(folder.name):
                     yield folder, Unusable(folder, reason_of(error), FileState.UNREADABLE)
                 continue
             for name in names:
@@ -281,7 +285,7 @@ class Store:
                 elif not entry.is_file():
                     list_folder(path)  # raises what is wrong with it
             except OSError as error:
-                if _is_cell(entry.name):
+                if is_cell(entry.name):
                     problems.append(Unusable(path, reason_of(error), FileState.UNREADABLE))
         return folders, problems
 
@@ -343,7 +347,7 @@ def _remove(path: Path, what: str) -> None:
         path.unlink(missing_ok=True)
 
 
-def _is_cell(name: str) -> bool:
+def is_cell(name: str) -> bool:
     """Whether a folder is called as cells' folders are."""
     return "--" in name and not name.startswith(".")
 

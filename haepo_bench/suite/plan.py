@@ -81,6 +81,7 @@ class Plan:
         unselected: cells of the suite that this run leaves out; reports count them all the same.
         source: text of the suite file, and what was set on the command line; kept with the results.
         claims: claims that the report judges; None where the suite has no candidate or no baseline.
+        whole: all cells of the suite with all of their seeds, where `cells` are a shard's; else empty.
     """
 
     suite: str
@@ -90,6 +91,12 @@ class Plan:
     unselected: tuple[Cell, ...] = ()
     source: str = field(repr=False, default="")
     claims: DeclaredClaims | None = None
+    whole: tuple[Cell, ...] = field(repr=False, default=())
+
+    @property
+    def declared_cells(self) -> tuple[Cell, ...]:
+        """Every cell of the suite as it now is, whether it is run here and now or not."""
+        return self.whole or (*self.cells, *self.unselected)
 
     @property
     def runs(self) -> int:
@@ -99,5 +106,5 @@ class Plan:
     @property
     def declaration(self) -> str:
         """Hash of the claims and of all that they will be tested on, whether selected or not."""
-        cells = (*self.cells, *self.unselected)
-        return declaration_hash(self.claims, [(cell.task, cell.algorithm, cell.seeds) for cell in cells])
+        cells = [(cell.task, cell.algorithm, cell.seeds) for cell in self.declared_cells]
+        return declaration_hash(self.claims, cells)

@@ -256,6 +256,7 @@ def loaded_by(arguments: list[str], folder: Path) -> set[str]:
         ["check", "--help"],
         ["gate", "--help"],
         ["clean", "--help"],
+        ["merge", "--help"],
     ],
     ids=" ".join,
 )
@@ -295,6 +296,7 @@ def test_recording_and_checking_load_no_training_library(tmp_path: Path) -> None
     assert (tmp_path / "b.json").is_file()
     assert not loaded_by(["check", "made-up", "--baseline", "b.json"], tmp_path) & heavy
     assert not loaded_by(["clean", "made-up"], tmp_path) & heavy
+    assert not loaded_by(["merge", "made-up", "--into", "merged"], tmp_path) & {*HEAVY}
 
 
 def test_the_pytest_plugin_costs_other_test_suites_nothing() -> None:

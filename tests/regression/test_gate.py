@@ -133,6 +133,29 @@ def test_a_planted_fault_is_found_confirmed_and_found_again(healthy: Gatehouse) 
     assert note.startswith("24 of 24 runs had been made before")
 
 
+def test_shards_of_a_gate_leave_nothing_to_run(healthy: Gatehouse) -> None:
+    """Each measures its cells through all stages; the verdict is that of the whole, from their runs."""
+    healthy.plant("mean - 0.6 * parameters['batched']")
+    command = ("gate", str(healthy.trial), "--baseline", "baseline.json", "--results", "gates/shards", "--quiet")
+    measured = []
+    for shard in ("1/2", "2/2"):
+        done = healthy.program(*command, "--shard", shard)
+        assert done.returncode == 0, done.stderr
+        assert f"shard {shard}: 1 cell measured; the verdict is that of all shards together" in done.stdout
+        root = healthy.folder / "gates" / "shards" / "trial" / "shards" / shard.replace("/", "-of-")
+        measured.append({file.parent.name.split("--")[1] for file in root.rglob("seed-*.json")})
+    assert sorted(measured, key=sorted) == [{"one"}, {"two"}]
+    refused = healthy.program(*command, "--shard", "1/2", "--format", "json")
+    assert (refused.returncode, refused.stdout) == (4, "")
+    assert "a shard does not give a verdict" in refused.stderr
+    merged = healthy.program("merge", "gates/shards/trial/shards", "--into", "gates/shards/trial")
+    assert merged.returncode == 0, merged.stderr
+    code, cells = healthy.gate("shards")
+    assert (code, cells["one"]["mark"], cells["two"]["mark"]) == (1, "=", "-")
+    (note,) = healthy.notes
+    assert note.startswith("24 of 24 runs had been made before")
+
+
 def test_a_drop_that_other_seeds_do_not_show_is_none(healthy: Gatehouse) -> None:
     """Only the first batch of fresh seeds is bad; the seeds follow from the commit."""
     # Close around the baseline's mean: what is seen must not hang on which seeds a commit means.

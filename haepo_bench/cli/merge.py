@@ -1,0 +1,75 @@
+"""`haepo-bench merge`."""
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from haepo_bench.errors import ExitCode
+from haepo_bench.terminal import echo
+from haepo_bench.text import plain
+from haepo_bench.wording import many
+
+if TYPE_CHECKING:
+    from haepo_bench.results.merging import Merged
+
+_NAMED = 20
+
+
+def merge(
+    sources: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RESULTS...", help="Results folders of one suite, or a folder of its shards.", show_default=False
+        ),
+    ],
+    into: Annotated[Path, typer.Option(metavar="DIR", help="The suite's folder that they are merged into.")],
+    prefer: Annotated[
+        Path | None,
+        typer.Option(metavar="RESULTS", help="One of the folders: where two results are unequal, keep its result."),
+    ] = None,
+) -> None:
+    """Merge the results of shards, or of several machines, into one folder.
+
+    The folders themselves are left as they are, and merging again changes nothing. Where two machines came to unequal
+    results of the same run, both are kept, the second under DIR/conflicts, and the exit code is 3.
+    """
+    from haepo_bench.results.merging import merge as merge_folders
+
+    merged = merge_folders(sources, into, prefer=prefer)
+    for one in merged:
+        _say(one)
+    echo(f"next: haepo-bench report {shlex.quote(str(into))}")
+    unsettled = any(one.disagreements or not all(conflict.chosen for conflict in one.conflicts) for one in merged)
+    raise typer.Exit(ExitCode.NOT_COMPARABLE if unsettled else ExitCode.OK)
+
+
+def _say(merged: "Merged") -> None:
+    where = plain(str(merged.root))
+    counts = [(merged.added, "added"), (merged.completed, "completed"), (merged.same, "there already")]
+    said = [f"{many(n, 'run')} {what}" for n, what in counts if n]
+    if merged.missing:
+        said.append(f"{many(merged.missing, 'run')} of the plan still missing")
+    echo(f"{where}: {', '.join(said) or 'nothing to merge'}")
+    for conflict in merged.conflicts[:_NAMED]:
+        aside = plain(str(conflict.path.relative_to(merged.root)))
+        echo(
+            f"unequal results: {plain(str(conflict.cell))}, seed {conflict.seed}: kept that of {plain(conflict.kept)}; "
+            f"that of {plain(conflict.aside)} is in {aside}",
+            err=True,
+        )
+    if len(merged.conflicts) > _NAMED:
+        echo(f"... and {len(merged.conflicts) - _NAMED} more", err=True)
+    if any(not conflict.chosen for conflict in merged.conflicts):
+        echo("  nothing says which is right: --prefer RESULTS keeps the results of one folder", err=True)
+    for cell in merged.disagreements[:_NAMED]:
+        echo(
+            f"other {cell.what}: {plain(str(cell.cell))}: the runs of {plain(str(cell.other))} are kept, and not shown "
+            f"with those of {plain(str(cell.kept))}",
+            err=True,
+        )
+    if merged.disagreements:
+        echo("  install the same versions on all machines, or merge these folders apart", err=True)
+    for file in merged.left[:_NAMED]:
+        echo(f"left where it is: {plain(str(file.path))}: {file.state}: {plain(file.reason)}", err=True)
