@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from haepo_bench.report.document_numbers import DocumentModel, RunCount
-from haepo_bench.statistics.verdicts import ALPHA, Verdict
+from haepo_bench.statistics.former_verdicts import ALPHA, Verdict
 
 
 class SecondLook(DocumentModel):

@@ -129,7 +129,7 @@ class Combination(NamedTuple):
         high = self.estimate - self.error * _uncorrected(-quantile, self.skewness)
         return Interval(self.estimate, np.where(self.enough, low, np.nan), np.where(self.enough, high, np.nan))
 
-    def p_above(self, null: float) -> Array:
+    def p_above(self, null: float | Array) -> Array:
         """p-value of the sum being above null; the null hypothesis is that it is at most `null`.
 
         The test that belongs to `interval`: p is below alpha exactly where the lower end at confidence 1 - 2 alpha lies
@@ -144,7 +144,7 @@ class Combination(NamedTuple):
             p = np.where(still, certain, special.stdtr(self.degrees, -g))
         return np.where(self.enough, p, np.nan)
 
-    def p_below(self, null: float) -> Array:
+    def p_below(self, null: float | Array) -> Array:
         """p-value of the sum being below null."""
         return self._replace(estimate=-self.estimate, skewness=-self.skewness).p_above(-null)
 

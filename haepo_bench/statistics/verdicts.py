@@ -1,159 +1,351 @@
-"""Verdicts on claims: is a candidate better than a baseline (or at par), or is that ruled out, or is it open?
+"""Verdicts on one claim about several variants, each against several baselines: supported, not supported, or open.
 
-Everything is a mean over seeds, or a weighted mean of such means over tasks, where larger is better. A claim says that
-the difference (candidate minus baseline) is above one number, and is ruled out once it is shown to be below another:
+With d the mean advantage of a variant over a baseline, and delta the margin:
 
-    better    above 0         ruled out: below margin (no advantage that matters)
-    at par    above -margin   ruled out: below -margin
+    better    supported: d > 0 against every baseline        not supported: d < delta against one
+    at par    supported: d > -delta against every baseline   not supported: d < -delta against one
 
-At par is non-inferiority, with superiority read from the same test: Piaggio et al. (2012), CONSORT's extension for
-non-inferiority trials, JAMA 308(24).
+"Not supported" is *worse* where d < 0 (at par: d < -delta) is shown too, else *no better by the margin*.
 
-What is tested together is corrected by Holm's method, in each direction, so that the chance of any wrong "supported"
-among them stays at alpha, and so does that of any wrong "not supported".
+For one direction, the chance that any variant is ever called what it is not is at most the level, at whatever moment
+one stops: over baselines "supported" takes the largest p-value and needs no correction (Berger 1982, Multiparameter
+hypothesis testing and acceptance sampling, Technometrics 24(4)); "not supported" takes the mean of their evidence at
+one common number of seeds; over variants Holm's method corrects each direction by itself. *Worse*, and *better* beside
+"at par", are families of their own.
 """
 
 from collections.abc import Sequence
-from math import inf, nan, sqrt
+from math import exp, inf, log, nan
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from haepo_bench.statistics.comparisons import holm
-from haepo_bench.statistics.intervals import combine
-from haepo_bench.statistics.power import seeds_needed
+from haepo_bench.statistics.pairs import Pairs
+from haepo_bench.statistics.rules import FIXED_SEEDS, Rule
 
 Array = NDArray[Any]
-Verdict = Literal["supported", "not supported", "undecided"]
+Verdict = Literal["supported", "not supported", "undecided", "not assessable"]
 
-#: One-sided, in each direction.
-ALPHA = 0.05
-POWER = 0.8
+#: Of the first declaration about a candidate in a folder, in each direction.
+LEVEL = 0.05
+
+#: What a verdict promises, in the words of documentation and report.
+PROMISE = (
+    "For one claim and one direction, under the default rule, if declaration, bounds, margin and order of seeds were "
+    "fixed before the first look and the two runs of a seed are not negatively correlated (`dependence: any` needs no "
+    'such condition), the chance that any variant is ever called "supported" whose true mean advantage over some '
+    "declared baseline is not above the threshold is at most 5 %, at whatever moment one stops; likewise "
+    '"not supported". It speaks of new seeds of these settings, tasks, budgets and code; not of other tasks, searches, '
+    "implementations or machines."
+)
 
 
-class Evidence(NamedTuple):
-    """What the runs say of one difference.
+def declaration_level(number: int) -> float:
+    """Level of the `number`-th declaration about a candidate in a folder, from 1; all together at most 10 %."""
+    return LEVEL * 2.0 ** -(number - 1)
+
+
+class Claimed(NamedTuple):
+    """What is claimed of every variant, and by what it is decided.
 
     Args:
-        difference: candidate minus baseline; NaN where a side has no run.
-        low: one-sided 95 % lower bound, uncorrected; NaN with fewer than two seeds on a side.
-        high: one-sided 95 % upper bound, uncorrected.
-        p_above: p-value that the difference is above `claimed`.
-        p_below: p-value that it is below `ruled_out`.
-        p_positive: p-value that it is above zero.
-        sd_candidate: of one seed's weighted mean over tasks.
-        sd_baseline: as `sd_candidate`.
-        claimed: what the claim says it is above.
-        ruled_out: below this the claim is wrong.
-        seeds: most runs that either side has on a task.
+        margin: a smaller difference does not matter; in the unit of the scores.
+        at_par: claimed is "not worse by the margin", not "better".
+        rule: of every comparison.
+        level: chance of a wrong verdict, in each direction.
     """
 
+    margin: float
+    at_par: bool = False
+    rule: Rule = Rule()
+    level: float = LEVEL
+
+    @property
+    def claimed(self) -> float:
+        """What the advantage is above if the claim is right."""
+        return -self.margin if self.at_par else 0.0
+
+    @property
+    def ruled_out(self) -> float:
+        """Below this advantage the claim is wrong."""
+        if self.rule.name == "wins":
+            return 0.0
+        return -self.margin if self.at_par else self.margin
+
+
+class Standing(NamedTuple):
+    """How far one direction of a verdict is; "advantage" is the smallest over the baselines.
+
+    Args:
+        path: [pair] logarithm of the greatest evidence up to each pair: what is compared with the threshold.
+        needed: evidence at which it is decided, so much to 1; 1 over it is the level that decides.
+        pairs: after which it was decided; None where it is not.
+        bound: the advantage is at least ("not supported": at most) so much, at the level that decides.
+    """
+
+    path: Array
+    needed: float
+    pairs: int | None
+    bound: float
+
+    @property
+    def evidence(self) -> float:
+        """So much to 1; infinite beyond all floats."""
+        reached = float(self.path[-1]) if len(self.path) else 0.0
+        return exp(reached) if reached < 700 else inf
+
+
+class Against(NamedTuple):
+    """One comparison within a verdict; none of this is a verdict of its own.
+
+    Args:
+        pairs: seeds that are complete on both sides.
+        difference: mean of candidate minus baseline over these, failed runs at the least score; NaN without a pair.
+        low: the difference is at least so much, at the level of "supported".
+        high: at most so much, at the level of "not supported".
+        supporting: logarithm of the greatest evidence for the claim so far.
+        opposing: against it.
+        named: whether the candidate is shown to lack the claimed advantage over this very baseline.
+    """
+
+    pairs: int
     difference: float
     low: float
     high: float
-    p_above: float
-    p_below: float
-    p_positive: float
-    sd_candidate: float
-    sd_baseline: float
-    claimed: float
-    ruled_out: float
-    seeds: int
+    supporting: float
+    opposing: float
+    named: bool
 
 
 class Decision(NamedTuple):
-    """A verdict with its adjusted p-values.
+    """The verdict on one variant.
 
     Args:
-        p_supported: of the claim, adjusted; NaN where it could not be tested.
-        p_not_supported: of its opposite, adjusted.
-        p_positive: that the difference is above zero, adjusted.
-        seeds_needed: on either side for a verdict with power 0.8 at the smallest adjusted alpha, if differences and
-            spreads are as measured; NaN where there is a verdict or none can be foretold; infinite beyond all numbers.
+        verdict: see the module.
+        worse: "not supported" because it is worse, not only no better by the margin.
+        better: "supported" at par, and shown to be better too.
+        reason: why it is not assessable, or what an undecided one waits for besides more seeds; else empty.
+        supported: how far that direction is.
+        not_supported: as `supported`.
+        against: each baseline, in order.
     """
 
     verdict: Verdict
-    p_supported: float
-    p_not_supported: float
-    p_positive: float
-    seeds_needed: float
+    worse: bool
+    better: bool
+    reason: str
+    supported: Standing
+    not_supported: Standing
+    against: tuple[Against, ...]
 
 
-def evidence(
-    candidate: Sequence[Array], baseline: Sequence[Array], weights: Array, *, claimed: float, ruled_out: float
-) -> Evidence:
-    """candidate, baseline: [seed] a task each, weights: [task] -> what they say of the mean difference over tasks.
-
-    Skewness-corrected Welch, see `combination_interval`. NaN are seeds without a value.
-    """
-    samples = [*candidate, *baseline]
-    signs = np.concatenate([weights, -np.asarray(weights)])
-    found = combine(samples, signs)
-    interval = found.interval(1 - 2 * ALPHA)
-
-    def spread(groups: Sequence[Array]) -> float:
-        if any((~np.isnan(values)).sum() < 2 for values in groups):
-            return nan
-        return sqrt(sum(w**2 * np.nanvar(values, ddof=1) for values, w in zip(groups, weights, strict=True)))
-
-    return Evidence(
-        difference=float(interval.estimate),
-        low=float(interval.low),
-        high=float(interval.high),
-        p_above=float(found.p_above(claimed)),
-        p_below=float(found.p_below(ruled_out)),
-        p_positive=float(found.p_above(0.0)),
-        sd_candidate=spread(candidate),
-        sd_baseline=spread(baseline),
-        claimed=claimed,
-        ruled_out=ruled_out,
-        seeds=max(int((~np.isnan(values)).sum()) for values in samples),
-    )
-
-
-def decide(tested_together: Sequence[Evidence], *, foretell: bool = True) -> list[Decision]:
-    """Verdicts on comparisons that are tested together, in their order; those that cannot be tested do not count.
+def decide(
+    comparisons: Sequence[Sequence[Pairs]], claimed: Claimed, *, insensitive: Sequence[str] = ()
+) -> list[Decision]:
+    """Verdicts on what is tested together, in order.
 
     Args:
-        foretell: whether to work out the seeds needed, which takes longer than all else.
+        comparisons: for each variant (or each variant on each task) its comparisons with the baselines; all that were
+            declared, also those without a run.
+        insensitive: tasks on which no baseline is shown to be above random by the margin (`assay_sensitive`): "at par"
+            is not assessable there, because two that learn nothing are at par.
     """
-    above, below, positive = (
-        holm([getattr(each, name) for each in tested_together]) for name in ("p_above", "p_below", "p_positive")
-    )
-    tests = int((~np.isnan(above)).sum())
+    obstacles = [_obstacle(each, claimed) for each in comparisons]
+    testable = [place for place, obstacle in enumerate(obstacles) if not obstacle]
+
+    def family(theta: float, *, above: bool) -> tuple[list[Array], list[tuple[float, int | None]]]:
+        paths = [np.zeros(0)] * len(comparisons)
+        for place in testable:
+            paths[place] = _path(comparisons[place], claimed.rule, theta, above=above)
+        return paths, holm_over_time(paths, claimed.level)
+
+    supported = family(claimed.claimed, above=True)
+    not_supported = family(claimed.ruled_out, above=False)
+    worse = not_supported if claimed.at_par or not claimed.ruled_out else family(0.0, above=False)
+    better = family(0.0, above=True) if claimed.at_par and claimed.rule.name != "wins" else None
     decisions = []
-    for each, p_above, p_below, p_positive in zip(tested_together, above, below, positive, strict=True):
+    for place, (own, obstacle) in enumerate(zip(comparisons, obstacles, strict=True)):
+        up, down = (
+            _standing(own, claimed, theta, paths[place], *found[place], above=above, assessable=not obstacle)
+            for theta, (paths, found), above in (
+                (claimed.claimed, supported, True),
+                (claimed.ruled_out, not_supported, False),
+            )
+        )
         verdict: Verdict = "undecided"
-        if p_above < ALPHA:
+        reason = obstacle
+        if obstacle:
+            verdict = "not assessable"
+        elif up.pairs is not None and claimed.at_par and insensitive:
+            verdict = "not assessable"
+            reason = "no baseline is shown to be above random by the margin on " + ", ".join(insensitive)
+        elif up.pairs is not None:
             verdict = "supported"
-        elif p_below < ALPHA:
+        elif down.pairs is not None:
             verdict = "not supported"
-        needed = _seeds_for_a_verdict(each, ALPHA / max(tests, 1)) if foretell and verdict == "undecided" else nan
-        decisions.append(Decision(verdict, float(p_above), float(p_below), float(p_positive), needed))
+        else:
+            reason = _waits_for(own, claimed)
+        decisions.append(
+            Decision(
+                verdict=verdict,
+                worse=verdict == "not supported" and worse[1][place][1] is not None,
+                better=verdict == "supported" and better is not None and better[1][place][1] is not None,
+                reason=reason,
+                supported=up,
+                not_supported=down,
+                against=tuple(_against(each, claimed, up, down, len(own), not obstacle) for each in own),
+            )
+        )
     return decisions
 
 
-def against_all(verdicts: Sequence[Verdict]) -> Verdict:
-    """The verdict on a claim that is made against every one of several baselines at once.
+def holm_over_time(paths: Sequence[Array], level: float) -> list[tuple[float, int | None]]:
+    """paths: [pair] greatest log evidence so far, a test each -> evidence needed, and pairs after which it was passed.
 
-    It holds where it holds against each, and fails where it fails against one. Source: Berger (1982), Multiparameter
-    hypothesis testing and acceptance sampling, Technometrics 24(4): an intersection-union test.
+    Needed is the one that each test passed with all seeds there are, or has to pass next. A path that ends
+    earlier than others stays where it is. Source: Holm (1979), A simple sequentially rejective multiple test procedure,
+    Scandinavian Journal of Statistics 6(2), step by step: a test once passed stays passed.
     """
-    if "not supported" in verdicts:
-        return "not supported"
-    return "supported" if set(verdicts) == {"supported"} else "undecided"
+    length = max((len(path) for path in paths), default=0)
+    passed: list[int | None] = [None] * len(paths)
+    needed = [len(paths) / level] * len(paths)
+    for n in range(1, length + 1):
+        waiting = [place for place in range(len(paths)) if passed[place] is None]
+        at = {place: paths[place][min(n, len(paths[place])) - 1] if len(paths[place]) else 0.0 for place in waiting}
+        left = len(waiting)
+        for place in sorted(waiting, key=lambda place: -at[place]):
+            if at[place] < log(left / level):
+                break
+            passed[place], needed[place] = n, left / level
+            left -= 1
+        if not left:
+            break
+    left = passed.count(None)
+    return [(needed[place] if passed[place] else left / level, passed[place]) for place in range(len(paths))]
 
 
-def _seeds_for_a_verdict(found: Evidence, alpha: float) -> float:
-    """The fewest seeds per side for either verdict, if the difference and the spreads are as measured."""
-    sd = (found.sd_candidate, found.sd_baseline)
-    distances = [found.difference - found.claimed, found.ruled_out - found.difference]
-    # Only what lies on the right side of its number can be shown; of the two the farther one takes fewer seeds.
-    distance = max(distances)
-    if np.isnan(found.p_above) or not np.isfinite([distance, *sd]).all():
-        return nan
-    if distance <= 0:
-        return inf
-    # So many there are did not do.
-    return max(seeds_needed(distance, *sd, target=POWER, alpha=alpha, sides="one-sided"), found.seeds + 1)
+def assay_sensitive(
+    baselines: Sequence[Array], random: float, margin: float, low: float, high: float, *, level: float = LEVEL
+) -> bool:
+    """baselines: scores [seed] each of one task -> whether one is shown to be above random by more than the margin.
+
+    Without that, "at par" would be true of two that learn nothing. Evidence is the mean over baselines of the bets
+    against "the mean of this baseline is at most that of a random policy plus the margin".
+
+    Args:
+        random: score of a random policy.
+        low: least possible score.
+        high: greatest possible score.
+    """
+    rule = Rule()
+    length = min((len(scores) for scores in baselines), default=0)
+    if not length or not margin < high - low:
+        return False
+    scores = np.stack([np.asarray(each, dtype=float)[:length] for each in baselines])
+    path = rule.any_of(rule.evidence(scores, np.full(scores.shape, float(random)), margin, low, high))
+    return bool(path.max() >= -log(level))
+
+
+def _obstacle(comparisons: Sequence[Pairs], claimed: Claimed) -> str:
+    if not comparisons:
+        return "there is no baseline to compare with"
+    rule = claimed.rule
+    if rule.name == "wins" and claimed.at_par:
+        return 'the rule `wins` knows no margin, so it cannot show "at par"'
+    if rule.name == "fixed" and rule.look < FIXED_SEEDS:
+        return f"the rule `fixed` needs at least {FIXED_SEEDS} seeds; {rule.look} are declared"
+    for each in comparisons:
+        if each.obstacle:
+            return each.obstacle
+        if rule.needs_bounds and not each.bounded:
+            return "the least and the greatest possible score are not declared"
+        if rule.needs_bounds and not claimed.margin < each.high - each.low:
+            return f"the margin {claimed.margin:g} is not smaller than the range of the scores"
+    return ""
+
+
+def _path(comparisons: Sequence[Pairs], rule: Rule, theta: float, *, above: bool) -> Array:
+    """[pair]: log of the greatest evidence up to each pair that the advantage is above (below) theta."""
+    each = [_evidence(pairs, rule, theta, above=above) for pairs in comparisons]
+    if above:
+        # A comparison that has fewer pairs than others stays where it is.
+        length = max(map(len, each))
+        so_far = [np.maximum.accumulate(np.concatenate([[0.0], path])) for path in each]
+        return np.asarray(
+            np.min([np.pad(path, (0, length + 1 - len(path)), mode="edge") for path in so_far], axis=0)[1:]
+        )
+    length = min(map(len, each))
+    together = rule.any_of(np.stack([path[:length] for path in each]))
+    return np.asarray(np.maximum.accumulate(np.maximum(together, 0.0)))
+
+
+def _evidence(pairs: Pairs, rule: Rule, theta: float, *, above: bool) -> Array:
+    if above:
+        return rule.evidence(pairs.candidate, pairs.baseline_at_most, theta, pairs.low, pairs.high)
+    return rule.evidence(pairs.baseline, pairs.candidate, -theta, pairs.low, pairs.high)
+
+
+def _lower(pairs: Pairs, claimed: Claimed, log_needed: float) -> float:
+    x, y = pairs.candidate, pairs.baseline_at_most
+    return float(claimed.rule.lower_end(x, y, log_needed, pairs.low, pairs.high, claimed.claimed))
+
+
+def _upper(pairs: Pairs, claimed: Claimed, log_needed: float) -> float:
+    x, y = pairs.baseline, pairs.candidate
+    return -float(claimed.rule.lower_end(x, y, log_needed, pairs.low, pairs.high, -claimed.ruled_out))
+
+
+def _standing(
+    comparisons: Sequence[Pairs],
+    claimed: Claimed,
+    theta: float,
+    path: Array,
+    needed: float,
+    passed: int | None,
+    *,
+    above: bool,
+    assessable: bool,
+) -> Standing:
+    bound = nan
+    if assessable and above:
+        bound = min(_lower(each, claimed, log(needed)) for each in comparisons)
+    elif assessable:
+        length = min(len(each.candidate) for each in comparisons)
+        x, y = (
+            np.stack([side[:length] for side in sides])
+            for sides in zip(*((each.baseline, each.candidate) for each in comparisons), strict=True)
+        )
+        low, high = (np.array([getattr(each, name) for each in comparisons]) for name in ("low", "high"))
+        bound = -float(claimed.rule.lower_end_of_greatest(x, y, log(needed), low, high, -theta))
+    return Standing(path, needed, passed, bound)
+
+
+def _against(pairs: Pairs, claimed: Claimed, up: Standing, down: Standing, baselines: int, assessable: bool) -> Against:
+    n = len(pairs.candidate)
+    with np.errstate(invalid="ignore"):
+        difference = float((pairs.candidate - pairs.baseline).mean()) if n else nan
+    if not assessable:
+        return Against(n, difference, nan, nan, 0.0, 0.0, False)
+    supporting, opposing = (
+        float(_evidence(pairs, claimed.rule, theta, above=above).max(initial=0.0))
+        for theta, above in ((claimed.claimed, True), (claimed.ruled_out, False))
+    )
+    return Against(
+        pairs=n,
+        difference=difference,
+        low=_lower(pairs, claimed, log(up.needed)),
+        high=_upper(pairs, claimed, log(down.needed)),
+        supporting=supporting,
+        opposing=opposing,
+        named=opposing >= log(down.needed * baselines),
+    )
+
+
+def _waits_for(comparisons: Sequence[Pairs], claimed: Claimed) -> str:
+    n = min(len(each.candidate) for each in comparisons)
+    if not n:
+        return "no seed is complete on both sides"
+    if claimed.rule.name == "fixed" and n < claimed.rule.look:
+        return f"the rule `fixed` looks once, at {claimed.rule.look} seeds; {n} are complete"
+    return ""

@@ -11,9 +11,9 @@ from haepo_bench.report.document_numbers import RunCount
 from haepo_bench.report.document_scorecard import ClaimResult, Comparison, LeftOutTask, Reading, Scorecard, SecondLook
 from haepo_bench.results.claims import DeclaredClaims
 from haepo_bench.results.selection import Selection
+from haepo_bench.statistics.former_verdicts import ALPHA, Decision, Evidence, against_all, decide, evidence
 from haepo_bench.statistics.intervals import combination_interval
 from haepo_bench.statistics.rates import rate_combination_interval
-from haepo_bench.statistics.verdicts import ALPHA, Decision, Evidence, against_all, decide, evidence
 from haepo_bench.text import plain
 from haepo_bench.verdicts.measured import (
     CONTROL_REASON,

@@ -8,7 +8,7 @@ from haepo_bench.report.document_numbers import RunCount
 from haepo_bench.report.document_scorecard import ClaimResult, Comparison, Reading, Scorecard
 from haepo_bench.report.tables.per_task import UNDEFINED, Footnotes, Table, TableCell, absences_of, kind, resting_on
 from haepo_bench.statistics.aggregates import TAIL_SEEDS
-from haepo_bench.statistics.verdicts import POWER, Verdict
+from haepo_bench.statistics.former_verdicts import POWER, Verdict
 from haepo_bench.wording import fixed, many
 
 #: What each measure is, for a reader who sees it alone.

@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 
 from haepo_bench.statistics.aggregates import cvar, cvar_influences, cvar_interval
+from haepo_bench.statistics.former_verdicts import ALPHA, Evidence, against_all, decide, evidence
 from haepo_bench.statistics.intervals import combination_interval, combine, corrected_mean_interval
-from haepo_bench.statistics.verdicts import ALPHA, Evidence, against_all, decide, evidence
 
 MARGIN = 0.1
 ONE = np.ones(1)
