@@ -62,7 +62,7 @@ class Evidence(NamedTuple):
     seeds: int
 
 
-class Decision(NamedTuple):
+class FormerDecision(NamedTuple):
     """A verdict with its adjusted p-values.
 
     Args:
@@ -112,7 +112,7 @@ def evidence(
     )
 
 
-def decide(tested_together: Sequence[Evidence], *, foretell: bool = True) -> list[Decision]:
+def decide(tested_together: Sequence[Evidence], *, foretell: bool = True) -> list[FormerDecision]:
     """Verdicts on comparisons that are tested together, in their order; those that cannot be tested do not count.
 
     Args:
@@ -130,7 +130,7 @@ def decide(tested_together: Sequence[Evidence], *, foretell: bool = True) -> lis
         elif p_below < ALPHA:
             verdict = "not supported"
         needed = _seeds_for_a_verdict(each, ALPHA / max(tests, 1)) if foretell and verdict == "undecided" else nan
-        decisions.append(Decision(verdict, float(p_above), float(p_below), float(p_positive), needed))
+        decisions.append(FormerDecision(verdict, float(p_above), float(p_below), float(p_positive), needed))
     return decisions
 
 

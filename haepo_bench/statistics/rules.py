@@ -26,7 +26,7 @@ FIXED_SEEDS = 10
 _LEAST_LEVEL, _LEVELS, _ROUNDS = -40.0, 24, 4
 
 
-class Rule(NamedTuple):
+class DecisionRule(NamedTuple):
     """By what a claim's comparisons are decided; fixed before the first look.
 
     Args:

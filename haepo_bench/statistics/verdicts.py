@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haepo_bench.statistics.pairs import Pairs
-from haepo_bench.statistics.rules import FIXED_SEEDS, Rule
+from haepo_bench.statistics.rules import FIXED_SEEDS, DecisionRule
 
 Array = NDArray[Any]
 Verdict = Literal["supported", "not supported", "undecided", "not assessable"]
@@ -58,7 +58,7 @@ class Claimed(NamedTuple):
 
     margin: float
     at_par: bool = False
-    rule: Rule = Rule()
+    rule: DecisionRule = DecisionRule()
     level: float = LEVEL
 
     @property
@@ -74,7 +74,7 @@ class Claimed(NamedTuple):
         return -self.margin if self.at_par else self.margin
 
 
-class Standing(NamedTuple):
+class Direction(NamedTuple):
     """How far one direction of a verdict is; "advantage" is the smallest over the baselines.
 
     Args:
@@ -135,8 +135,8 @@ class Decision(NamedTuple):
     worse: bool
     better: bool
     reason: str
-    supported: Standing
-    not_supported: Standing
+    supported: Direction
+    not_supported: Direction
     against: tuple[Against, ...]
 
 
@@ -167,7 +167,7 @@ def decide(
     decisions = []
     for place, (own, obstacle) in enumerate(zip(comparisons, obstacles, strict=True)):
         up, down = (
-            _standing(own, claimed, theta, paths[place], *found[place], above=above, assessable=not obstacle)
+            _direction(own, claimed, theta, paths[place], *found[place], above=above, assessable=not obstacle)
             for theta, (paths, found), above in (
                 (claimed.claimed, supported, True),
                 (claimed.ruled_out, not_supported, False),
@@ -238,7 +238,7 @@ def assay_sensitive(
         low: least possible score.
         high: greatest possible score.
     """
-    rule = Rule()
+    rule = DecisionRule()
     length = min((len(scores) for scores in baselines), default=0)
     if not length or not margin < high - low:
         return False
@@ -265,7 +265,7 @@ def _obstacle(comparisons: Sequence[Pairs], claimed: Claimed) -> str:
     return ""
 
 
-def _path(comparisons: Sequence[Pairs], rule: Rule, theta: float, *, above: bool) -> Array:
+def _path(comparisons: Sequence[Pairs], rule: DecisionRule, theta: float, *, above: bool) -> Array:
     """[pair]: log of the greatest evidence up to each pair that the advantage is above (below) theta."""
     each = [_evidence(pairs, rule, theta, above=above) for pairs in comparisons]
     if above:
@@ -280,7 +280,7 @@ def _path(comparisons: Sequence[Pairs], rule: Rule, theta: float, *, above: bool
     return np.asarray(np.maximum.accumulate(np.maximum(together, 0.0)))
 
 
-def _evidence(pairs: Pairs, rule: Rule, theta: float, *, above: bool) -> Array:
+def _evidence(pairs: Pairs, rule: DecisionRule, theta: float, *, above: bool) -> Array:
     if above:
         return rule.evidence(pairs.candidate, pairs.baseline_at_most, theta, pairs.low, pairs.high)
     return rule.evidence(pairs.baseline, pairs.candidate, -theta, pairs.low, pairs.high)
@@ -296,7 +296,7 @@ def _upper(pairs: Pairs, claimed: Claimed, log_needed: float) -> float:
     return -float(claimed.rule.lower_end(x, y, log_needed, pairs.low, pairs.high, -claimed.ruled_out))
 
 
-def _standing(
+def _direction(
     comparisons: Sequence[Pairs],
     claimed: Claimed,
     theta: float,
@@ -306,7 +306,7 @@ def _standing(
     *,
     above: bool,
     assessable: bool,
-) -> Standing:
+) -> Direction:
     bound = nan
     if assessable and above:
         bound = min(_lower(each, claimed, log(needed)) for each in comparisons)
@@ -318,10 +318,12 @@ def _standing(
         )
         low, high = (np.array([getattr(each, name) for each in comparisons]) for name in ("low", "high"))
         bound = -float(claimed.rule.lower_end_of_greatest(x, y, log(needed), low, high, -theta))
-    return Standing(path, needed, passed, bound)
+    return Direction(path, needed, passed, bound)
 
 
-def _against(pairs: Pairs, claimed: Claimed, up: Standing, down: Standing, baselines: int, assessable: bool) -> Against:
+def _against(
+    pairs: Pairs, claimed: Claimed, up: Direction, down: Direction, baselines: int, assessable: bool
+) -> Against:
     n = len(pairs.candidate)
     with np.errstate(invalid="ignore"):
         difference = float((pairs.candidate - pairs.baseline).mean()) if n else nan

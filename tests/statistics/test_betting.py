@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from haepo_bench.statistics.betting import Dependence, log_evidence
-from haepo_bench.statistics.rules import Rule, wins_evidence
+from haepo_bench.statistics.rules import DecisionRule, wins_evidence
 
 
 def written_out(x, y, theta, low, high, *, paired_only=False):
@@ -72,8 +72,10 @@ def test_evidence_falls_in_theta_whatever_the_scores() -> None:
         assert (np.diff(path, axis=0) <= 1e-9).all()
 
 
-@pytest.mark.parametrize("rule", [Rule(), Rule(dependence="any"), Rule("wins"), Rule("fixed", look=15)])
-def test_a_bound_is_beyond_theta_exactly_where_the_verdict_says_so(rule: Rule) -> None:
+@pytest.mark.parametrize(
+    "rule", [DecisionRule(), DecisionRule(dependence="any"), DecisionRule("wins"), DecisionRule("fixed", look=15)]
+)
+def test_a_bound_is_beyond_theta_exactly_where_the_verdict_says_so(rule: DecisionRule) -> None:
     rng = np.random.default_rng(5)
     for _ in range(8 if rule.name == "fixed" else 60):
         x, y = scores(rng, 15, 0, 1), scores(rng, 15, 0, 1)
@@ -87,7 +89,7 @@ def test_the_bound_is_where_the_formulas_reach_the_threshold() -> None:
     rng = np.random.default_rng(6)
     for _ in range(20):
         x, y = scores(rng, 20, 0, 1), scores(rng, 20, 0, 1)
-        bound = float(Rule().lower_end(x, y, np.log(40), 0, 1, 0.0))
+        bound = float(DecisionRule().lower_end(x, y, np.log(40), 0, 1, 0.0))
         if bound > -1 + 1e-6:
             assert written_out(x, y, bound - 1e-7, 0, 1).max() >= 40
         if bound < 1 - 1e-6:

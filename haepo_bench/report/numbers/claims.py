@@ -11,7 +11,7 @@ from haepo_bench.report.document_numbers import RunCount
 from haepo_bench.report.document_scorecard import ClaimResult, Comparison, LeftOutTask, Reading, Scorecard, SecondLook
 from haepo_bench.results.claims import DeclaredClaims
 from haepo_bench.results.selection import Selection
-from haepo_bench.statistics.former_verdicts import ALPHA, Decision, Evidence, against_all, decide, evidence
+from haepo_bench.statistics.former_verdicts import ALPHA, Evidence, FormerDecision, against_all, decide, evidence
 from haepo_bench.statistics.intervals import combination_interval
 from haepo_bench.statistics.rates import rate_combination_interval
 from haepo_bench.text import plain
@@ -232,7 +232,7 @@ def _comparison(
     pair: tuple[str, str],
     tasks: Sequence[str],
     found: Evidence | None,
-    decision: Decision | None,
+    decision: FormerDecision | None,
 ) -> Comparison:
     weights = weights_of(tasks)
 
