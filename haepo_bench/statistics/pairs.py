@@ -38,7 +38,7 @@ class Pairs(NamedTuple):
     Args:
         candidate: [pair]; a run that the candidate failed has the least score.
         baseline: [pair]; a run that the baseline failed has the least score, for "not supported".
-        baseline_at_most: [pair]; the same with the greatest, for "supported": a crash of the baseline is no advantage.
+        baseline_at_most: [pair]; the same with the greatest, for "supported": its crashes never help the candidate.
         low: least possible mean score; -inf where not known.
         high: greatest possible mean score; inf where not known.
         failed: runs of either side among these that the algorithm failed.
