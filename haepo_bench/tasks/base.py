@@ -145,6 +145,11 @@ class Task(ABC):
     action_space: spaces.Discrete | spaces.Box
     #: None where no reference returns are known: then there are returns but no score.
     references: References | None = None
+    #: The least and the greatest return that an episode can have; None where they are not known.
+    return_bounds: tuple[float, float] | None = None
+    #: [group, action] expected return of an episode that consists of one action, started in that group; None for all
+    #: other tasks. Policies are then evaluated by their exact expected return instead of by episodes.
+    expected_returns: Array | None = None
     #: Number of states that coverage is counted over; None where it is not counted.
     states: int | None = None
     #: Numbers of the states that are goals, for tasks with several; they are found when visited.

@@ -7,7 +7,9 @@ import numpy as np
 from haepo_bench.policies.heads import Head
 from haepo_bench.policies.shapes import Array
 from haepo_bench.tasks.base import Task
+from haepo_bench.training.alignment import LogProbs
 from haepo_bench.training.episodes.rollout import Actor, Collector
+from haepo_bench.training.exact import ExactEvaluation
 from haepo_bench.training.recorder import Evaluation, Recorder
 from haepo_bench.training.streams import stream
 
@@ -16,7 +18,7 @@ class Evaluator:
     """Evaluates one task's policies; every algorithm sees the same episodes for the same seed and evaluation point.
 
     Args:
-        episodes: of the sampled policy, and as many of the greedy one.
+        episodes: of the sampled policy, and as many of the greedy one; none where the task's returns are known exactly.
         padded: rows to rows of the tensors that the actor is given (`Network.padded_rows`).
     """
 
@@ -25,9 +27,18 @@ class Evaluator:
         self._task = task
         self._collector = Collector(task, task.vector(2 * episodes), head, 2 * episodes, padded(2 * episodes))
         self._greedy = np.repeat([False, True], episodes)
+        self._exact = None if task.expected_returns is None else ExactEvaluation(task)
 
-    def evaluate(self, actor: Actor, due: Sequence[tuple[int, int]], *, device: str = "cpu") -> list[Evaluation]:
-        """One evaluation per (seed, number of the point); row i of the policy behind `actor` belongs to `due[i]`."""
+    def evaluate(
+        self, actor: Actor, due: Sequence[tuple[int, int]], log_probs: LogProbs, *, device: str = "cpu"
+    ) -> list[Evaluation]:
+        """One evaluation per (seed, number of the point); row i of the policy behind `actor` belongs to `due[i]`.
+
+        Args:
+            log_probs: of the same policies.
+        """
+        if self._exact is not None:
+            return self._exact.evaluate(log_probs)
         goals = list(self._task.goals)
         visited = np.zeros((len(due), self._task.states or 0), bool) if goals else None
         rollout = self._collector.collect(
@@ -55,6 +66,7 @@ class Evaluator:
         seeds: Sequence[int],
         actor: Callable[[list[int]], Actor],
         named: Callable[[int], Mapping[str, Array]],
+        log_probs: Callable[[list[int]], LogProbs],
         measured: Callable[[list[int]], list[dict[str, float]]],
         *,
         device: str = "cpu",
@@ -65,6 +77,7 @@ class Evaluator:
             seeds: in training, whose places in this list are rows.
             actor: rows to their policies.
             named: a row to its policy as named arrays.
+            log_probs: rows to those of their policies.
             measured: rows to further columns of theirs.
         """
         due = recorder.due()
@@ -72,7 +85,7 @@ class Evaluator:
             return
         rows = [seeds.index(seed) for seed, _ in due]
         with recorder.evaluating([seed for seed, _ in due]):
-            evaluations = self.evaluate(actor(rows), due, device=device)
+            evaluations = self.evaluate(actor(rows), due, log_probs(rows), device=device)
             columns = measured(rows)
         for (seed, _), row, evaluation, own in zip(due, rows, evaluations, columns, strict=True):
             if recorder.wants_policies and recorder.ending(seed):

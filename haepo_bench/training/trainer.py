@@ -66,6 +66,7 @@ class Trainer(ABC, Generic[C]):
                     self.seeds,
                     self.actor,
                     self.named,
+                    self._log_probs,
                     lambda rows: self._alignment.columns(rows, self._log_probs(rows)),
                     device=self.device,
                 )

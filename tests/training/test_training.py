@@ -114,7 +114,9 @@ def test_native_counts_honestly():
     assert result.curve["gradient_steps"] == [0, 4, 12, 16, 24]
     assert result.curve["episodes"] == [16, 32, 64, 80, 112]
     assert result.cost["env_steps_collected"] == 112
-    assert result.cost["evaluation_env_steps"] == 5 * 2 * 5
+    assert result.cost["evaluation_env_steps"] == 0  # bandits are evaluated exactly
+    (result,) = train("reinforce", "corridor/8", [0], 400, 200).values()
+    assert result.cost["evaluation_env_steps"] == 3 * 2 * 5 * 8
 
 
 @pytest.mark.slow
@@ -162,7 +164,7 @@ def test_every_mark_has_evaluation_episodes_of_its_own(monkeypatch):
 
     monkeypatch.setattr(evaluation, "stream", noted)
     for trajectories in (8, 16):
-        train("reinforce", "bandit/10-arm", [4, 5], 96, 32, trajectories=trajectories)
+        train("reinforce", "corridor/8", [4, 5], 768, 256, trajectories=trajectories)
     environments = [key for key in keys if key[0] == "evaluation"]
     assert sorted(set(environments)) == [("evaluation", seed, mark) for seed in (4, 5) for mark in range(4)]
     assert environments.count(("evaluation", 4, 3)) == 2  # the budget is evaluated alike however long iterations are

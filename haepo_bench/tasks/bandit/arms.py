@@ -8,7 +8,9 @@
 | `bandit/contextual` | five Gaussian ones, their means depend on one of four contexts | to tell contexts apart |
 | `bandit/pi-squared` | four without noise | what theory predicts of HAEPO's weighted variant (pi_squared.py) |
 
-Instances are fixed: seeds vary the run and nothing else. Beside returns every bandit measures, of each pull,
+Instances are fixed: seeds vary the run and nothing else. Policies are evaluated by their exact expected return, not by
+noisy pulls (since version 2; arms and references are those of version 1). Beside returns every bandit measures, of each
+pull,
 
 - `regret`: the best mean of its context minus the mean of the arm pulled (expected, so free of the reward's noise);
 - `good_arm_excess`: 1 if the arm pulled is good, else 0, minus the share of the arms that are good: so the share of
@@ -52,7 +54,7 @@ class Bandit(Task):
         means: [context, arm], or [arm] where there is one context.
     """
 
-    version = 1
+    version = 2
     horizon = 1
     deterministic = True
 
@@ -67,6 +69,9 @@ class Bandit(Task):
         self.good = self.regrets <= GOOD * (best - worst)
         self.observation_space = spaces.Box(0.0, 1.0, (self.groups,), np.float32)
         self.action_space = spaces.Discrete(arms)
+        self.expected_returns = self.means
+        # Of a policy's expected return, which it is evaluated by; contexts are equally likely.
+        self.return_bounds = float(worst.mean()), float(best.mean())
         each = "the mean of all arms, the best arm"
         self.references = References(
             random=float(self.means.mean()),
@@ -184,7 +189,7 @@ class _Pulls(VectorEnvironment):
 
 def _thousand_arms() -> Task:
     # RandomState, because numpy promises its numbers for good (NEP 19), which it does not for newer generators.
-    means = np.random.RandomState(GaussianBandit.version).standard_normal(1000)
+    means = np.random.RandomState(1).standard_normal(1000)
     return GaussianBandit("1000-arm", "1000 Gaussian arms, one pull per episode", means, ("noise", "exploration"))
 
 

@@ -18,7 +18,7 @@ from gymnasium import spaces
 from haepo_bench.errors import TaskError, did_you_mean
 from haepo_bench.tasks.base import Array, Step, Task, VectorEnvironment
 from haepo_bench.tasks.environments.foreign import flat_actions, flat_observations
-from haepo_bench.tasks.environments.gym import REFERENCES, checked_horizon
+from haepo_bench.tasks.environments.gym import REFERENCES, checked_horizon, return_bounds
 
 #: EnvPool's way to say that an environment has no time limit.
 _UNLIMITED = np.iinfo(np.int32).max
@@ -68,6 +68,7 @@ class EnvPoolTask(Task):
         self.summary = f"EnvPool's {name}"
         self.tags = ("continuous",) if isinstance(self.action_space, spaces.Box) else ()
         self.references = REFERENCES.get(name) if self.horizon == limit else None
+        self.return_bounds = return_bounds(name, self.horizon)
 
     def vector(self, trajectories: int) -> VectorEnvironment:
         return _Pool(self, trajectories)

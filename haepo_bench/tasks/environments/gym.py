@@ -3,6 +3,7 @@
 Environments of classic_control.py are stepped as arrays; all others one after the other through gymnasium itself.
 """
 
+import math
 import warnings
 from typing import Any
 
@@ -47,6 +48,26 @@ REFERENCES = {
 }
 
 
+def return_bounds(name: str, horizon: int) -> tuple[float, float] | None:
+    """The least and the greatest return of an episode of at most `horizon` steps; None where they are not known.
+
+    From the reward functions in gymnasium's files, each step at its worst and at its best.
+
+    Args:
+        name: gymnasium's id, or EnvPool's for the same environment.
+    """
+    # One reward per step, the first at least; the costs of Pendulum are largest upside down at full speed and torque.
+    pendulum = math.pi**2 + 0.1 * 8.0**2 + 0.001 * 2.0**2
+    return {
+        "CartPole-v1": (1.0, float(horizon)),
+        "Acrobot-v1": (-float(horizon), 0.0),
+        "MountainCar-v0": (-float(horizon), -1.0),
+        "MountainCarContinuous-v0": (-0.1 * horizon, 100.0),
+        "Pendulum-v1": (-pendulum * horizon, 0.0),
+        "FrozenLake-v1": (0.0, 1.0),
+    }.get(name)
+
+
 class GymTask(Task):
     """A gymnasium environment.
 
@@ -82,6 +103,7 @@ class GymTask(Task):
         self.tags = ("continuous",) if isinstance(self.action_space, spaces.Box) else ()
         # References hold for the environment as it is registered, not for another time limit.
         self.references = REFERENCES.get(gymnasium_id) if self.horizon == limit else None
+        self.return_bounds = return_bounds(gymnasium_id, self.horizon)
         self.backend = "array" if gymnasium_id in ARRAY_ENVIRONMENTS else "gymnasium"
         self.deterministic = gymnasium_id in ARRAY_ENVIRONMENTS
 

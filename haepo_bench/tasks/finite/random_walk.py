@@ -52,6 +52,11 @@ class RandomWalk(Tabular):
             source="exact: the uniform policy's expected return, the far reward",
         )
 
+    @cached_property
+    def return_bounds(self) -> tuple[float, float] | None:  # type: ignore[override]  # as in Tabular
+        """Exact: a walk may stay between the ends. The tables of 10,000 states would take seconds."""
+        return 0.0, NEAR_REWARD if self.references is None else FAR_REWARD
+
     def visit_probabilities(self) -> Array:
         """[state]; a walk that visits state i first goes between 0 and i, so that i may as well be the far end.
 

@@ -147,6 +147,17 @@ class Tabular(Task):
         )
 
     @cached_property
+    def return_bounds(self) -> tuple[float, float] | None:  # type: ignore[override]  # computed once, when asked for
+        """Exact: what the luckiest best and the unluckiest worst of all episodes return."""
+        noise = np.zeros_like(self.reward) if self.reward_noise is None else np.abs(self.reward_noise)
+        least, greatest = np.zeros(len(self.terminal)), np.zeros(len(self.terminal))
+        for _ in range(self.horizon):
+            least = (self.reward - noise + least[self.next_state]).min(1)
+            greatest = (self.reward + noise + greatest[self.next_state]).max(1)
+        starts = self.start > 0
+        return float(least[starts].min()), float(greatest[starts].max())
+
+    @cached_property
     def uniform(self) -> Uniform | None:  # type: ignore[override]  # computed once, when asked for
         """Exact; visits within rounding."""
         visits = np.clip(self.visit_probabilities(), 0.0, 1.0)

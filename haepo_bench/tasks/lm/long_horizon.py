@@ -40,6 +40,7 @@ class LongHorizon(LanguageTask):
     #: Exact match.
     success_return = 1.0
     tags = ("language", "verifiable", "credit", "length", TINY)
+    return_bounds = 0.0, 1.0
 
     def __init__(self, length: str) -> None:
         self.horizon = self.length = whole_number(

@@ -59,6 +59,7 @@ class SyntheticSummary(LanguageTask):
     horizon = 32
     #: Until it copies as well as the writer does, who is wrong on purpose.
     fine_tuning_steps = 1500
+    return_bounds = 0.0, 1.0
     references = References(random=0.0, solved=1.0, source="F1 of claims: none true, the facts and nothing else")
 
     def __init__(self) -> None:

@@ -190,7 +190,7 @@ class _Reporter(BaseCallback):
         if due:
             with self._recorder.evaluating([self._seed]), torch.random.fork_rng():
                 torch.manual_seed(hashed_seed("evaluation noise", *due[0]))
-                (evaluation,) = self._evaluator.evaluate(_actor(self.model), due)
+                (evaluation,) = self._evaluator.evaluate(_actor(self.model), due, self._log_probs)
                 (columns,) = self._alignment.columns([0], self._log_probs)
             if self._recorder.wants_policies and self._recorder.ending(self._seed):
                 state = self.model.policy.state_dict()
