@@ -181,6 +181,7 @@ ALGORITHMS = {
             "high",
             "PPO as Stable-Baselines3 has it, all seeds as one batch",
         ),
+        ("uniform", "training.uniform:UniformControl", "high", "the uniformly random policy, which never learns: a control"),
     )
 }
 

@@ -47,7 +47,7 @@ def facts(definition: "AlgorithmDefinition") -> list[tuple[str, str]]:
     information = _information(definition)
     if information is not None:
         rows += [
-            ("feedback", information.told or "unknown"),
+            ("feedback", _feedback(information)),
             ("critic", "yes" if information.critic else "no"),
             ("discount", "none" if information.discount is None else f"{information.discount}"),
         ]
@@ -96,13 +96,18 @@ def _description(definition: "AlgorithmDefinition", first: str) -> str:
 
 def _overview(definition: "AlgorithmDefinition") -> tuple[str, ...]:
     information = _information(definition)
-    told = (information.told or "unknown") if information is not None else ""
+    told = "" if information is None else _feedback(information)
     return (
         f"[`{definition.name}`](#{definition.name})",
         definition.summary,
         told,
         definition.confidence.partition(":")[0],
     )
+
+
+def _feedback(information: "Information") -> str:
+    """What an algorithm receives, in words: a control that learns nothing is known to have no critic either."""
+    return information.told or ("unknown" if information.critic is None else "nothing")
 
 
 def _parameters(parameters: "Iterable[ParameterDescription]") -> str:

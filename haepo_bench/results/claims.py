@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 DEFAULT_CANDIDATE = "haepo"
 DEFAULT_MARGIN = 0.1
 DEFAULT_THRESHOLD = 0.9
+#: Catalogue names of algorithms that learn nothing: baselines of claims only where a suite names them, never ranked.
+CONTROLS = frozenset({"uniform"})
 
 #: Under this key a run's provenance holds `declaration_hash` as it was when the run was made.
 PROVENANCE_KEY = "declaration"
@@ -48,10 +50,20 @@ def members(candidate: str, uses: Mapping[str, str], *, families: Iterable[str])
     return [name for name, used in uses.items() if used.startswith(f"{candidate}-")]
 
 
+def default_baselines(uses: Mapping[str, str], candidates: Sequence[str]) -> list[str]:
+    """What candidates are compared with where nothing is declared: all other algorithms that learn.
+
+    Args:
+        uses: name in the suite to catalogue name.
+        candidates: names in the suite.
+    """
+    return [name for name, used in uses.items() if name not in candidates and used not in CONTROLS]
+
+
 def default_claims(uses: Mapping[str, str]) -> DeclaredClaims | None:
-    """What is claimed by default: HAEPO against all others; None without a candidate or a baseline."""
+    """What is claimed by default: HAEPO against all others that learn; None without a candidate or a baseline."""
     candidates = members(DEFAULT_CANDIDATE, uses, families=[DEFAULT_CANDIDATE])
-    baselines = [name for name in uses if name not in candidates]
+    baselines = default_baselines(uses, candidates)
     if not candidates or not baselines:
         return None
     return DeclaredClaims(

@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeVar
 
 from haepo_bench import catalogue
 from haepo_bench.errors import ParameterError, TaskError, UserError, did_you_mean
-from haepo_bench.results.claims import DeclaredClaims, members
+from haepo_bench.results.claims import DeclaredClaims, default_baselines, members
 from haepo_bench.results.hashing import digest
 from haepo_bench.suite.document import KeyPath, Problem, render
 from haepo_bench.suite.hushed import hushed
@@ -93,7 +93,7 @@ class _Resolver:
         claims = self._suite.claims
         said = claims.model_fields_set
         candidates = self._members(("claims", "candidate"), claims.candidate, uses, needed="candidate" in said)
-        baselines = [name for name in uses if name not in candidates]
+        baselines = default_baselines(uses, candidates)
         if claims.baselines is not None:
             paths: list[KeyPath] = [("claims", "baselines", index) for index in range(len(claims.baselines))]
             named = [

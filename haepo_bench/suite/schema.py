@@ -340,7 +340,9 @@ class Claims(_Section):
             Field(min_length=1),
         ]
         | None
-    ) = Field(default=None, description="what it is compared with, named in the same way; by default all others")
+    ) = Field(
+        default=None, description="what it is compared with, named in the same way; by default all others that learn"
+    )
     margin: float = Field(
         default=DEFAULT_MARGIN,
         gt=0,

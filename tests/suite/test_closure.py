@@ -118,7 +118,8 @@ def cells() -> dict[str, Cell]:
     pairs = dict.fromkeys([*((name, "corridor/8") for name in by_file.values()), *(("grpo", task) for task in TASKS)])
     pairs |= dict.fromkeys((name, task) for name in ("ppo", "ppo-batched") for task in TASKS[9:11])
     made = {f"{name} on {task}": make_cell(name, task) for name, task in pairs}
-    for name, task in [*(("grpo", task) for task in LANGUAGE_TASKS), ("ppo-batched", "lm/arithmetic")]:
+    once = (("ppo-batched", "lm/arithmetic"), ("uniform", "lm/arithmetic"))
+    for name, task in [*(("grpo", task) for task in LANGUAGE_TASKS), *once]:
         made[f"{name} on {task}"] = make_cell(name, task, steps=100, **SHORT)
     offline = {"prompts": 2, "fine_tuning_steps": 0}
     made["dpo-offline on lm/arithmetic"] = make_cell("dpo-offline", "lm/arithmetic", steps=100, **offline)

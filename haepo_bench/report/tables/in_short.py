@@ -6,6 +6,7 @@ from haepo_bench.report.document import SuiteResult, TaskResult
 from haepo_bench.report.document_scorecard import ClaimResult, Reading
 from haepo_bench.report.tables.per_task import UNDEFINED, heading, return_decimals, seeds_cell
 from haepo_bench.report.tables.verdicts import MEASURE_TITLES
+from haepo_bench.results.claims import CONTROLS
 from haepo_bench.verdicts.measured import is_control
 from haepo_bench.wording import fixed, named_seeds
 
@@ -92,7 +93,9 @@ def _leader(task: TaskResult) -> _Leader | None:
     known = [
         (result, estimate, estimate.mean)
         for result in task.algorithms
-        if (estimate := result.final_score if scored else result.final_return) and estimate.mean is not None
+        if result.uses not in CONTROLS
+        and (estimate := result.final_score if scored else result.final_return)
+        and estimate.mean is not None
     ]
     if len(known) < 2:
         return None

@@ -1,0 +1,109 @@
+"""Playing the uniformly random policy until the budget is spent."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from torch import Tensor
+
+from haepo_bench.policies.heads import Categorical, DiagonalGaussian, Head
+from haepo_bench.policies.shapes import Array
+from haepo_bench.tasks.base import Task
+from haepo_bench.tasks.probes import ProbeSet
+from haepo_bench.training.alignment import LogProbs, Policy
+from haepo_bench.training.episodes.rollout import Actor, Collector, Rollout, too_large
+from haepo_bench.training.evaluation import Evaluator
+from haepo_bench.training.exploration import Episodes, Exploration
+from haepo_bench.training.recorder import Recorder
+from haepo_bench.training.streams import stream
+from haepo_bench.training.trainer import Trainer
+
+#: Episodes per iteration, of each group: how many changes no number but the steps beyond the budget.
+TRAJECTORIES = 16
+
+
+class UniformBox(DiagonalGaussian):
+    """Continuous actions drawn uniformly from within their bounds.
+
+    Args:
+        space: with finite bounds.
+    """
+
+    def __init__(self, space: spaces.Box) -> None:
+        super().__init__(int(np.prod(space.shape)))
+        # Not their difference, which single precision may not hold.
+        self._low, self._high = (
+            torch.from_numpy(bound.astype(np.float32).ravel()) for bound in (space.low, space.high)
+        )
+
+    def noise(self, stream: np.random.Generator, rows: int, steps: int) -> Array:
+        return stream.random((rows, steps, self.dimensions), dtype=np.float32)
+
+    def sample(self, outputs: Tensor, noise: Tensor, greedy: Tensor | None) -> Tensor:
+        return (1 - noise) * self._low + noise * self._high
+
+
+class UniformTrainer(Trainer[Rollout]):
+    """The uniformly random policy on one task for several seeds; `update` changes nothing."""
+
+    def __init__(self, task: Task, seeds: Sequence[int], recorder: Recorder) -> None:
+        self.task, self.seeds, self.recorder, self.device = task, list(seeds), recorder, "cpu"
+        space = task.action_space
+        self.head: Head = UniformBox(space) if isinstance(space, spaces.Box) else Categorical(int(space.n))
+        episodes = task.groups * TRAJECTORIES
+        self.collector = Collector(task, task.training().grouped(TRAJECTORIES), self.head, episodes, episodes)
+        self.evaluator = Evaluator(task, self.head, recorder.episodes)
+        self.exploration = Exploration(task, len(self.seeds))
+        self.env_steps = dict.fromkeys(self.seeds, 0)
+
+    def actor(self, rows: Sequence[int]) -> Actor:
+        policy = self.policy(rows)
+        # Where all actions are equally likely, none is the greedy one.
+        return lambda observations, noise, _: self.head.sample(policy(observations), noise, None)
+
+    def collect(self, iteration: int) -> Rollout:
+        rollout = self.collector.collect(
+            self.actor(range(len(self.seeds))),
+            [stream("environment", seed, iteration) for seed in self.seeds],
+            [stream("action noise", seed, iteration) for seed in self.seeds],
+            visited=self.exploration.visited,
+        )
+        for row, seed in enumerate(self.seeds):
+            ends = self.env_steps[seed] + rollout.lengths[row].cumsum()
+            self.env_steps[seed] = int(ends[-1])
+            measures = {name: values[row].tolist() for name, values in rollout.measures.items()}
+            self.report_collected(
+                row,
+                Episodes(rollout.returns[row].tolist(), ends.tolist(), measures),
+                steps=int(rollout.lengths[row].sum()),
+                total=self.env_steps[seed],
+                fault=rollout.faults.get(row),
+                diverged=too_large(rollout.returns[row]),
+            )
+        return rollout
+
+    def update(self, collected: Rollout, iteration: int) -> None:
+        return
+
+    def policy(self, rows: Sequence[int]) -> Policy:
+        return lambda observations: torch.zeros(len(rows), self.head.outputs, observations.shape[2])
+
+    def _log_probs(self, rows: Sequence[int]) -> LogProbs:
+        def log_probs(probes: ProbeSet) -> Array:
+            """None of them ever changes, whatever they are."""
+            return np.zeros((len(rows), len(probes.actions)))
+
+        return log_probs
+
+    def keep(self, rows: Sequence[int]) -> None:
+        self.exploration.keep(rows)
+        self._alignment.keep(rows)
+        self.seeds = [self.seeds[row] for row in rows]
+
+    def named(self, row: int) -> Mapping[str, Array]:
+        return {}
+
+    def close(self) -> None:
+        self.collector.close()
+        self.evaluator.close()
