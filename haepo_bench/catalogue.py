@@ -6,14 +6,14 @@ entry-point groups `haepo_bench.algorithms` (an `Objective` class or an `Algorit
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from haepo_bench.errors import TaskError, UnknownName, UserError
-from haepo_bench.tasks.address import WRAPPERS, parse
+from haepo_bench.tasks.address import WRAPPERS, Layer, parse
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -181,7 +181,12 @@ ALGORITHMS = {
             "high",
             "PPO as Stable-Baselines3 has it, all seeds as one batch",
         ),
-        ("uniform", "training.uniform:UniformControl", "high", "the uniformly random policy, which never learns: a control"),
+        (
+            "uniform",
+            "training.uniform:UniformControl",
+            "high",
+            "the uniformly random policy, which never learns: a control",
+        ),
     )
 }
 
@@ -299,7 +304,7 @@ def expand(name: str) -> tuple[str, ...]:
     if name not in ALGORITHMS and name not in _plugins(ALGORITHM_GROUP):
         if "/" in name and name.partition("/")[0] in {*TASKS, *_plugins(TASK_GROUP)}:
             raise UserError(f"'{name}' is a task, not an algorithm", remedy="it belongs below tasks:")
-        _refuse_file(name, "algorithm", ALGORITHM_GROUP)
+        _refuse_file(name, "algorithm")
         known = [*ALGORITHMS, *FAMILIES, *_plugins(ALGORITHM_GROUP)]
         raise UnknownName("algorithm", name, known, more="`haepo-bench list algorithms`")
     if not NAME.fullmatch(name):
@@ -329,11 +334,8 @@ def language_algorithm(name: str) -> "AlgorithmDefinition":
         UnknownName: there is none.
         UserError: a plugin that cannot be imported.
     """
-    from haepo_bench.objectives.base import Objective
-
     loaded = _load_algorithm(name)
-    is_objective = isinstance(loaded, type) and issubclass(loaded, Objective)
-    return _made(name, loaded, DEFINITIONS["language"]) if is_objective else algorithm(name)
+    return as_definition(name, loaded, language=True) if isinstance(loaded, type) else algorithm(name)
 
 
 def algorithm_on(task: "Task", name: str) -> "AlgorithmDefinition":
@@ -346,8 +348,12 @@ def algorithm_on(task: "Task", name: str) -> "AlgorithmDefinition":
     return language_algorithm(name) if task.backend == "language" else algorithm(name)
 
 
-def as_definition(name: str, loaded: Any) -> "AlgorithmDefinition":
+def as_definition(name: str, loaded: Any, *, language: bool = False, listed: bool = True) -> "AlgorithmDefinition":
     """What a catalogue entry points to, as a definition: an objective class, a definition, or a definition class.
+
+    Args:
+        language: as it trains on language tasks.
+        listed: whether the name is that of a catalogue entry, which may have settings of its own.
 
     Raises:
         UserError: it is none of these.
@@ -361,7 +367,8 @@ def as_definition(name: str, loaded: Any) -> "AlgorithmDefinition":
     from haepo_bench.objectives.base import Objective
 
     if isinstance(loaded, type) and issubclass(loaded, Objective):
-        return _made(name, loaded, OWN_DEFINITIONS.get(name, DEFINITIONS[loaded.collects]))
+        own = OWN_DEFINITIONS.get(name) if listed else None
+        return _made(name, loaded, DEFINITIONS["language"] if language else own or DEFINITIONS[loaded.collects])
     raise UserError(
         f"the algorithm '{name}' is a {type(loaded).__name__}, neither an Objective nor an AlgorithmDefinition",
         remedy="see docs/how-to/extending.md",
@@ -381,10 +388,18 @@ def task(address: str, *, time_limit: int | None = None, options: Mapping[str, s
             wrapper is not written as it should be or cannot go around that task.
     """
     layers, innermost = parse(address)
-    made = _unwrapped_task(innermost, time_limit, options)
+    return wrapped(_unwrapped_task(innermost, time_limit, options), layers)
+
+
+def wrapped(task: "Task", layers: Sequence[Layer]) -> "Task":
+    """The task within the wrappers of an address, outermost first.
+
+    Raises:
+        TaskError: one of them cannot go around it.
+    """
     for layer in reversed(layers):
-        made = _load(WRAPPERS[layer.wrapper].target)(made, layer)
-    return made
+        task = _load(WRAPPERS[layer.wrapper].target)(task, layer)
+    return task
 
 
 def _load_algorithm(name: str) -> Any:
@@ -403,7 +418,7 @@ def _unwrapped_task(address: str, time_limit: int | None, options: Mapping[str, 
     if family not in TASKS and family not in plugins:
         if address in ALGORITHMS or address in FAMILIES or address in _plugins(ALGORITHM_GROUP):
             raise TaskError(f"'{address}' is an algorithm, not a task", remedy="it belongs below algorithms:")
-        _refuse_file(address, "task", TASK_GROUP)
+        _refuse_file(address, "task")
         families = [entry.name for entry in list_tasks()]
         raise UnknownName("task", address, families, also=example_addresses(), more="`haepo-bench list tasks`")
     if not slash or not variant:
@@ -429,16 +444,16 @@ def _unwrapped_task(address: str, time_limit: int | None, options: Mapping[str, 
     return made
 
 
-def _refuse_file(name: str, kind: str, group: str) -> None:
+def _refuse_file(name: str, kind: str) -> None:
     """Refuses a Python file where a name is needed.
 
     Raises:
         TaskError: it is one.
     """
-    if re.search(r"\.py(:.*)?$", name, re.IGNORECASE):
+    if re.search(r"\.py([:/].*)?$", name, re.IGNORECASE):
         raise TaskError(
-            f"'{name}' is a Python file: {kind}s of your own come as plugins",
-            remedy=f"register it in a package under the entry points {group}",
+            f"'{name}' is a Python file: {kind}s of your own are files in the suite's folder or below it",
+            remedy=f"write ./{name.replace(chr(92), '/').rpartition('/')[2] if ':' in name[:2] else name}",
         )
 
 

@@ -9,6 +9,7 @@ import typer
 from haepo_bench import catalogue
 from haepo_bench.suite.shipped import list_suites
 from haepo_bench.tasks.address import WRAPPERS
+from haepo_bench.terminal import echo
 from haepo_bench.text import visible
 
 
@@ -33,6 +34,11 @@ def known_names() -> list[str]:
     """Algorithms, families of algorithms, tasks (a family whose variants are endless as `gym/`), wrappers."""
     tasks = [entry.name.partition("<")[0] for entry in catalogue.list_tasks()]
     return [*(entry.name for entry in catalogue.list_algorithms()), *catalogue.FAMILIES, *tasks, *WRAPPERS]
+
+
+def say(line: str) -> None:
+    """Prints a line that is not the command's answer."""
+    echo(line, err=True)
 
 
 def _matching(names: Iterable[str], incomplete: str) -> list[str]:

@@ -2,16 +2,18 @@
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from haepo_bench import catalogue
 from haepo_bench.cli.algorithms import algorithms_page, facts
-from haepo_bench.cli.arguments import complete_name, known_names
+from haepo_bench.cli.arguments import complete_name, known_names, say
 from haepo_bench.cli.layout import columns, paragraph
 from haepo_bench.errors import UnknownName, UserError, did_you_mean
 from haepo_bench.suite.hushed import hushed
+from haepo_bench.suite.local.reference import on_the_command_line
 from haepo_bench.suite.shipped import list_suites
 from haepo_bench.tasks.address import WRAPPERS, Signature
 from haepo_bench.terminal import echo
@@ -27,7 +29,11 @@ if TYPE_CHECKING:
 
 def describe(
     name: Annotated[
-        str | None, typer.Argument(help="An algorithm, a family, a task or a wrapper.", autocompletion=complete_name)
+        str | None,
+        typer.Argument(
+            help="An algorithm, a family, a task, a wrapper, or a Python file that defines one.",
+            autocompletion=complete_name,
+        ),
     ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="All algorithms that come with the package, as one Markdown page.")
@@ -39,6 +45,9 @@ def describe(
     if name is None:
         echo(algorithms_page(), nl=False)
         return
+    if (file := on_the_command_line(name)) is not None:
+        _describe_file(*file)
+        return
     algorithms = {entry.name for entry in catalogue.list_algorithms()}
     tasks = {entry.name.partition("/")[0] for entry in catalogue.list_tasks()}
     if name in catalogue.FAMILIES:
@@ -46,7 +55,7 @@ def describe(
     elif name in algorithms:
         with hushed():
             definition = catalogue.algorithm(name)
-        _describe_algorithm(definition)
+        _describe_algorithm(definition, catalogue.language_algorithm(name))
     elif name in WRAPPERS:
         _describe_wrapper(WRAPPERS[name])
     elif catalogue.innermost(name).partition("/")[0] in tasks:
@@ -72,13 +81,33 @@ def _describe_family(name: str) -> None:
     echo("\nhaepo-bench describe has the hyper-parameters of each")
 
 
-def _describe_algorithm(definition: "AlgorithmDefinition") -> None:
+def _describe_file(folder: Path, reference: str) -> None:
+    """Describes what a Python file defines: an algorithm, or else a task."""
+    from haepo_bench.suite.local import objects
+    from haepo_bench.suite.names import Names
+
+    names = Names(folder)
+    code = names.task_code(reference)
+    assert code is not None
+    say(f"runs {code.described}")
+    with hushed():
+        algorithm = objects.defines_algorithm(code)
+        definition = names.algorithm(reference) if algorithm else None
+        language = names.language_algorithm(reference) if algorithm else None
+        task = None if algorithm else names.task(reference, options={})
+    if definition is not None and language is not None:
+        _describe_algorithm(definition, language)
+    elif task is not None:
+        _describe_task(task)
+
+
+def _describe_algorithm(definition: "AlgorithmDefinition", on_language: "AlgorithmDefinition") -> None:
     echo(f"{definition.name} (version {definition.version}): {definition.summary}\n")
     echo(definition.description.strip())
     echo("\nWhat it is")
     echo(columns(facts(definition)))
     general = definition.describe_parameters()
-    language = catalogue.language_algorithm(definition.name).describe_parameters()
+    language = on_language.describe_parameters()
     title = "Hyper-parameters (params: in a suite)"
     _describe_parameters(title, general)
     if language != general:

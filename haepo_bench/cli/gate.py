@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from haepo_bench.cli.arguments import ShardOption, SuiteArgument
+from haepo_bench.cli.arguments import say as print_line
 from haepo_bench.cli.verdicts import (
     AlphaOption,
     BaselineOption,
@@ -71,7 +72,7 @@ def gate(
         )
     files = check_writable(write)
     loaded = load_baseline(baseline)
-    plan = load_plan(suite)
+    plan = load_plan(suite, say=print_line)
     if workers is not None:
         plan = replace(plan, execution=replace(plan.execution, workers=workers))
 

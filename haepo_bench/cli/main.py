@@ -26,6 +26,7 @@ from haepo_bench.cli.import_ import import_
 from haepo_bench.cli.init import init
 from haepo_bench.cli.listing import list_catalogue
 from haepo_bench.cli.merge import merge
+from haepo_bench.cli.new import new
 from haepo_bench.cli.report import report
 from haepo_bench.cli.run import run
 from haepo_bench.cli.schema import schema
@@ -55,6 +56,7 @@ app.command()(baseline)
 app.command()(check)
 app.command()(gate)
 app.command()(init)
+app.command()(new)
 app.command()(validate)
 app.command("list")(list_catalogue)
 app.command()(describe)

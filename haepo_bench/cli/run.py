@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from haepo_bench.cli.arguments import OnlyOption, SetOption, ShardOption, SuiteArgument
+from haepo_bench.cli.arguments import OnlyOption, SetOption, ShardOption, SuiteArgument, say
 from haepo_bench.terminal import console, echo
 from haepo_bench.wording import many
 
@@ -43,7 +43,7 @@ def run(
     from haepo_bench.suite.shards import Shard, share
 
     part = Shard.parse(shard) if shard is not None else None
-    plan = load_plan(suite, sets or (), only or ())
+    plan = load_plan(suite, sets or (), only or (), say=say)
     if workers is not None:
         plan = replace(plan, execution=replace(plan.execution, workers=workers))
     store = Store(results / plan.suite)

@@ -2,10 +2,11 @@
 
 import json
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from haepo_bench import catalogue
-from haepo_bench.cli.arguments import OnlyOption, SetOption, SuiteArgument
+import typer
+
+from haepo_bench.cli.arguments import OnlyOption, SetOption, SuiteArgument, say
 from haepo_bench.cli.layout import columns, paragraph
 from haepo_bench.terminal import echo
 from haepo_bench.wording import duration, many, seed_ranges
@@ -14,11 +15,22 @@ if TYPE_CHECKING:
     from haepo_bench.suite.plan import Cell, Plan
 
 
-def validate(suite: SuiteArgument, sets: SetOption = None, only: OnlyOption = None) -> None:
-    """Check a suite to the last hyper-parameter and print what would run."""
+def validate(
+    suite: SuiteArgument,
+    sets: SetOption = None,
+    only: OnlyOption = None,
+    no_code: Annotated[
+        bool,
+        typer.Option("--no-code", help="Run no Python file of the suite's folder; check all that needs none."),
+    ] = False,
+) -> None:
+    """Check a suite to the last hyper-parameter and print what would run.
+
+    Python files that it names are imported and tried, after their names are printed.
+    """
     from haepo_bench.suite.resolve import load_plan
 
-    plan = load_plan(suite, sets or (), only or ())
+    plan = load_plan(suite, sets or (), only or (), say=say, run_code=not no_code)
     title = f"{plan.suite}: {plan.description}" if plan.description else plan.suite
     echo(paragraph(title))
     echo("\ntasks")
@@ -32,6 +44,9 @@ def validate(suite: SuiteArgument, sets: SetOption = None, only: OnlyOption = No
     workers = many(execution.workers, "worker")
     timeout = duration(execution.timeout_seconds)
     echo(paragraph(f"{workers}, timeout {timeout} per job, device {execution.device}: {execution.device_reason}"))
+    if no_code:
+        echo(f"\nvalid as far as it can be seen without running code; next: haepo-bench validate {suite}")
+        return
     echo(f"\nvalid; next: haepo-bench run {suite}")
 
 
@@ -68,10 +83,13 @@ def _algorithms(plan: "Plan") -> list[str]:
 
 
 def _changes(cell: "Cell") -> str:
-    """Parameters that are not the catalogue's defaults."""
-    described = catalogue.algorithm(cell.uses).describe_parameters()
+    """Parameters that are not the algorithm's defaults."""
+    from haepo_bench.suite.names import Names
+
+    names = Names(cell.lookup.folder)
+    described = names.algorithm(cell.uses).describe_parameters()
     if cell.settings["task"]["backend"] == "language":
-        described = [*described, *catalogue.language_algorithm(cell.uses).describe_parameters()]
+        described = [*described, *names.language_algorithm(cell.uses).describe_parameters()]
     defaults = {d.name: d.default for d in described}
     return ", ".join(
         f"{name} {json.dumps(value)}" + (f" (default {_json(defaults[name])})" if name in defaults else "")

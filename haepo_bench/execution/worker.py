@@ -124,13 +124,13 @@ def _serve(request: Request, connection: Connection) -> None:
 
 
 def _train(request: Request, connection: Connection) -> None:
-    from haepo_bench import catalogue
     from haepo_bench.errors import UserError
     from haepo_bench.execution.checkpoints import FileCheckpoints
     from haepo_bench.execution.records import failure_of, result_record
     from haepo_bench.results.code import changes
     from haepo_bench.results.declared_columns import PROVENANCE_KEY, declaration
     from haepo_bench.suite.identity import code_document
+    from haepo_bench.suite.names import Names
     from haepo_bench.training.recorder import Recorder
 
     cell = request.cell
@@ -159,11 +159,13 @@ def _train(request: Request, connection: Connection) -> None:
     def policy(seed: int, state: Mapping[str, Any]) -> None:
         _store_policy(request.policies[seed], state)
 
-    task = catalogue.task(cell.task, time_limit=cell.time_limit, options=cell.options)
-    definition = catalogue.algorithm_on(task, cell.uses)
+    names = Names(cell.lookup.folder)
+    task = names.task(cell.lookup.address, time_limit=cell.time_limit, options=cell.options)
+    definition = names.algorithm_on(task, cell.uses)
     algorithm = definition.configure(cell.overrides, task)
     columns = declaration((*algorithm.columns, *task.columns))
-    differing = changes(cell.code, code_document(definition, algorithm, task))
+    local = names.parts(cell.uses, cell.lookup.address, cell.lookup.files)
+    differing = changes(cell.code, code_document(definition, algorithm, task, local))
     if differing:
         raise UserError(
             f"what it executes has changed since this run was started: {', '.join(differing)}", remedy="start it again"

@@ -5,9 +5,10 @@ loss is one number per seed; seeds never mix. Everything is detached except the 
 `TrajectoryBatch`. Formulas, sources and worked numbers: docs/reference/algorithms.md.
 """
 
+import inspect
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -130,7 +131,8 @@ class Objective(Hyperparameters, ABC):
     Subclasses read like their equation: the docstring gives formula, source and what is our choice.
     """
 
-    #: One line for `list`, and the kind that tables and figures print.
+    #: One line for `list`, and the kind that tables and figures print; by default the docstring's first line, and the
+    #: class's name.
     summary: ClassVar[str]
     label: ClassVar[str]
     #: Raised when the meaning of the objective changes; part of a run's identity.
@@ -157,6 +159,15 @@ class Objective(Hyperparameters, ABC):
 
     #: Whether the batch must bring along an expert's episode; tasks that have no expert are refused.
     wants_expert: ClassVar[bool] = False
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        # An objective in a file of its own need not say either.
+        super().__pydantic_init_subclass__(**kwargs)
+        if not hasattr(cls, "summary"):
+            cls.summary = (inspect.getdoc(cls) or cls.__name__).partition("\n")[0]
+        if not hasattr(cls, "label"):
+            cls.label = cls.__name__
 
     @abstractmethod
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:

@@ -125,13 +125,21 @@ def _find_package(top: str) -> tuple[tuple[Path, ...], Path | None]:
 def read_module(name: str, path: Path) -> Module:
     """What the file of a module says; where that is not Python as this version reads it, a hash of its bytes."""
     try:
-        source = read_source(path)
-        tree = ast.parse(source)
-        code = code_of(source, tree).encode()
+        return parse_module(name, path, read_source(path))
     except (OSError, SyntaxError, ValueError, RecursionError, tokenize.TokenError):
         return Module(
             path, _digest(read_regular(path, most=None) if path.is_file() else b""), frozenset(), frozenset(), ()
         )
+
+
+def parse_module(name: str, path: Path, source: str) -> Module:
+    """What the text of a module says.
+
+    Raises:
+        SyntaxError, ValueError, RecursionError, tokenize.TokenError: it is not Python as this version reads it.
+    """
+    tree = ast.parse(source)
+    code = code_of(source, tree).encode()
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     found = list(_imports(tree, package, later=False))
     now, later = (frozenset(name for name, later in found if later is kind) for kind in (False, True))

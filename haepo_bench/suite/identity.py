@@ -21,6 +21,8 @@ from haepo_bench.catalogue import Listed
 from haepo_bench.results.hashing import digest
 from haepo_bench.suite.closure import DIGITS, Module, closure, file_hash, find_package, read_module
 from haepo_bench.suite.environments import registered
+from haepo_bench.suite.local.code import NOTHING_LOCAL, LocalParts
+from haepo_bench.suite.local.loading import is_local
 from haepo_bench.tasks.address import WRAPPERS, parse
 from haepo_bench.tasks.base import Task
 from haepo_bench.training.algorithm import Algorithm, AlgorithmDefinition
@@ -29,6 +31,7 @@ from haepo_bench.training.algorithm import Algorithm, AlgorithmDefinition
 APART = {
     "haepo_bench": "holds nothing but the version of the package",
     "haepo_bench.__main__": "starts the program",
+    "haepo_bench.api": "names: every run executes the modules that they stand for as far as it needs them",
     "haepo_bench.catalogue": "names: the modules that they stand for are followed one by one",
     "haepo_bench.tasks.address": "names: how addresses are written; what they come to is in the settings",
     "haepo_bench.errors": "what is said of mistakes: a run that has a result made none",
@@ -67,29 +70,48 @@ def settings_document(
     evaluation_every: int,
     evaluation_episodes: int,
     device: str,
+    local: LocalParts = NOTHING_LOCAL,
 ) -> dict[str, Any]:
-    """The document that `settings_hash` is the hash of; JSON types only."""
+    """The document that `settings_hash` is the hash of; JSON types only.
+
+    Args:
+        local: files of the suite's folder; where they are and what they are called is not part of the document.
+    """
     parameters = {name: value for name, value in algorithm.parameters.items() if name not in algorithm.omitted}
-    described = {"id": task.id, "version": task.version, "time_limit": time_limit, "backend": task.backend}
+    described = {
+        "id": local.task_id or task.id,
+        "version": task.version,
+        "time_limit": time_limit,
+        "backend": task.backend,
+    }
     return {
         "task": described | ({"inputs": dict(task.inputs)} if task.inputs else {}),
-        "algorithm": {"id": definition.name, "version": definition.version, "parameters": parameters},
+        "algorithm": {
+            "id": local.algorithm_id or definition.name,
+            "version": definition.version,
+            "parameters": parameters,
+        },
         "budget": {"env_steps": budget},
         "evaluation": {"every": evaluation_every, "episodes": evaluation_episodes},
         "device": device,
     }
 
 
-def code_document(definition: AlgorithmDefinition, algorithm: Algorithm, task: Task) -> CodeDocument:
+def code_document(
+    definition: AlgorithmDefinition, algorithm: Algorithm, task: Task, local: LocalParts = NOTHING_LOCAL
+) -> CodeDocument:
     """The document that `code_hash` is the hash of."""
     address = parse(task.id)
     family, _, variant = address.innermost.partition("/")
-    entries = [_entry(definition.name, catalogue.list_algorithms()), _entry(family, catalogue.list_tasks())]
+    entries = [] if local.algorithm else [_entry(definition.name, catalogue.list_algorithms())]
+    entries += [] if local.task else [_entry(family, catalogue.list_tasks())]
     targets = [*(entry.target for entry in entries), *(WRAPPERS[layer.wrapper].target for layer in address.layers)]
     roots = {target.partition(":")[0] for target in targets}
     roots |= {type(definition).__module__, type(algorithm).__module__, task.module}
-    document: CodeDocument = {}
-    libraries: set[str] = set()
+    roots |= {name for name in local.imports if _is_own(name) or not _known(_top(name))}
+    roots = {name for name in roots if not is_local(name)}
+    document: CodeDocument = local.hashes
+    libraries = {_top(name) for name in local.imports}
     if family == _GYM and task.backend == _GYMNASIUM:
         environment = registered(variant)
         document |= {f"environment {variant} {name}": text for name, text in environment.facts.items()}
@@ -106,6 +128,11 @@ def packages_of(document: Mapping[str, str]) -> dict[str, str]:
     """The versions in a code document, by distribution."""
     kind = "package "
     return {key.removeprefix(kind): value for key, value in document.items() if key.startswith(kind)}
+
+
+def _known(top: str) -> bool:
+    """Whether a version says what a package is: it is Python's own or was installed."""
+    return top in sys.stdlib_module_names or bool(_distributions(top))
 
 
 def _entry(name: str, entries: list[Listed]) -> Listed:

@@ -5,11 +5,27 @@ missing. Nothing in it refers to the suite file any more.
 """
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from haepo_bench.results.claims import DeclaredClaims, declaration_hash
 from haepo_bench.results.identity import CellIdentity, cell_folder
 from haepo_bench.results.record import Information, References
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """How a cell's algorithm and task are found again in another process.
+
+    Args:
+        address: of the task.
+        folder: of the suite, absolute; None where the cell needs none of its files.
+        files: data files that the suite declares, relative to the folder.
+    """
+
+    address: str
+    folder: Path | None = None
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -19,7 +35,8 @@ class Cell(CellIdentity):
     Args:
         time_limit: steps after which an episode is truncated; None where the task says it itself.
         options: what else the task is made with (`catalogue.task`).
-        uses: catalogue name of the algorithm.
+        uses: catalogue name of the algorithm, or the file that it is in (`./median.py`).
+        lookup: what names the task, which the suite may call otherwise, and files of the suite's folder.
         overrides: hyper-parameters that the suite sets, as given to `AlgorithmDefinition.configure`.
         parameters: every hyper-parameter, resolved.
         seeds: in the order in which they are run.
@@ -34,6 +51,7 @@ class Cell(CellIdentity):
     time_limit: int | None
     options: dict[str, str]
     uses: str
+    lookup: Lookup
     overrides: dict[str, Any]
     parameters: dict[str, Any]
     seeds: tuple[int, ...]

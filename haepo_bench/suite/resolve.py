@@ -1,9 +1,10 @@
 """A suite file to a plan: every name looked up, every hyper-parameter resolved, every error with its line."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from haepo_bench import catalogue
 from haepo_bench.errors import ParameterError, TaskError, UserError, did_you_mean
@@ -13,10 +14,12 @@ from haepo_bench.suite.document import KeyPath, Problem, render
 from haepo_bench.suite.hushed import hushed
 from haepo_bench.suite.identity import code_document, settings_document
 from haepo_bench.suite.loading import load_suite
+from haepo_bench.suite.local.code import LocalCode, data_hashes
 from haepo_bench.suite.machine import resolve_execution
+from haepo_bench.suite.names import Names
 from haepo_bench.suite.overrides import check_filters, selected
-from haepo_bench.suite.plan import Cell, Plan
-from haepo_bench.suite.schema import AlgorithmEntry, Suite, TaskEntry, TaskParameters
+from haepo_bench.suite.plan import Cell, Lookup, Plan
+from haepo_bench.suite.schema import AlgorithmEntry, Suite, TaskEntry
 from haepo_bench.suite.shipped import find_suite
 from haepo_bench.tasks.base import Task
 from haepo_bench.training.algorithm import AlgorithmDefinition
@@ -24,22 +27,34 @@ from haepo_bench.training.algorithm import AlgorithmDefinition
 _T = TypeVar("_T")
 
 
-def load_plan(suite: str | Path, sets: Sequence[str] = (), only: Sequence[str] = ()) -> Plan:
-    """Reads a suite file and resolves it against the catalogue.
+def load_plan(
+    suite: str | Path,
+    sets: Sequence[str] = (),
+    only: Sequence[str] = (),
+    *,
+    say: Callable[[str], None] = lambda line: None,
+    run_code: bool = True,
+) -> Plan:
+    """Reads a suite file and resolves it against the catalogue, and against Python files in its folder.
 
     Args:
         suite: a file, or the name of a shipped suite.
         sets: `KEY=VALUE` assignments, applied in order before validation.
         only: patterns of cells to keep (all where empty); the whole file is validated nevertheless.
+        say: takes a line for each file of the suite's folder, before its code is run.
+        run_code: whether such files are run; otherwise they are only read, and cells that need them are left out.
 
     Raises:
         UserError: the suite cannot be run as it stands; SuiteError holds every problem found.
     """
-    loaded = load_suite(find_suite(str(suite)), sets)
+    path = find_suite(str(suite))
+    loaded = load_suite(path, sets)
+    resolver = _Resolver(loaded.suite, path.absolute().parent, run_code)
+    for line in resolver.files():
+        say(line)
     with hushed():
-        resolver = _Resolver(loaded.suite)
         cells = resolver.cells()
-    claims = resolver.claims({cell.algorithm: cell.uses for cell in cells})
+    claims = resolver.claims({cell.algorithm: cell.uses for cell in cells} | resolver.unread)
     if resolver.problems:
         raise loaded.document.error(resolver.problems)
     check_filters(only, [cell.key for cell in cells])
@@ -60,17 +75,37 @@ class _NamedAlgorithm(NamedTuple):
     entry: AlgorithmEntry
     path: KeyPath
     name: str
+    uses: str
     definition: AlgorithmDefinition
 
 
 class _Resolver:
-    """Resolves a suite; goes on after an error, so that one look finds all of them."""
+    """Resolves a suite; goes on after an error, so that one look finds all of them.
 
-    def __init__(self, suite: Suite) -> None:
-        self._suite = suite
+    Args:
+        folder: the suite's.
+        run_code: whether files of the folder are run, or only read.
+    """
+
+    def __init__(self, suite: Suite, folder: Path, run_code: bool) -> None:
+        self._suite, self._folder, self._run_code = suite, folder, run_code
+        self._names = Names(folder)
+        #: Algorithms of files that are not run: name to file.
+        self.unread: dict[str, str] = {}
         self.problems: list[Problem] = []
         execution = self._located(("execution", "device"), lambda: resolve_execution(suite.execution))
         self.execution = execution or resolve_execution(suite.execution.model_copy(update={"device": "cpu"}))
+
+    def files(self) -> list[str]:
+        """Whose files the suite runs, a line each; what is wrong with them is found later."""
+        uses = [(self._names.algorithm_code, entry.use) for entry in self._suite.algorithms]
+        addresses = [(self._names.task_code, entry.address) for entry in self._suite.tasks]
+        lines = []
+        for find, text in (*uses, *addresses):
+            with contextlib.suppress(UserError):
+                code = find(text)
+                lines += [f"{'runs' if self._run_code else 'reads'} {code.described}"] if code is not None else []
+        return list(dict.fromkeys(lines))
 
     def cells(self) -> list[Cell]:
         """Every algorithm on every task that its entry asks for, the tasks in the outer loop."""
@@ -80,7 +115,7 @@ class _Resolver:
             self._cell(entry, task, algorithm)
             for entry, task in tasks
             for algorithm in algorithms
-            if algorithm.entry.tasks is None or entry.id in algorithm.entry.tasks
+            if algorithm.entry.tasks is None or set(entry.aliases) & set(algorithm.entry.tasks)
         )
         return [cell for cell in cells if cell is not None]
 
@@ -131,48 +166,71 @@ class _Resolver:
         for index, entry in enumerate(self._suite.tasks):
             path = ("tasks", index, "id")
             try:
-                task = catalogue.task(entry.address, time_limit=entry.time_limit, options=entry.options)
-                task.check()
+                if self._left_out(self._names.task_code(entry.address), entry.files):
+                    continue
+                task = self._names.task(entry.address, time_limit=entry.time_limit, options=entry.options)
+                self._names.check(entry.address, task)
             except UserError as error:
                 self.problems.append(_task_problem(index, entry, error))
                 continue
-            if task.id in tasks:
-                problem = f"'{entry.address}' and '{tasks[task.id][0].address}' are the same task"
-                self.problems.append(Problem(path, problem, "remove one of the two"))
-            tasks[task.id] = (entry, task)
+            called = entry.name or task.id
+            if called in tasks:
+                problem = f"'{entry.address}' and '{tasks[called][0].address}' are the same task"
+                self.problems.append(Problem(path, problem, "remove one of the two, or give it a name: of its own"))
+            tasks[called] = (entry, task)
         return list(tasks.values())
 
     def _algorithms(self) -> list[_NamedAlgorithm]:
         algorithms: dict[str, _NamedAlgorithm] = {}
         for index, entry in enumerate(self._suite.algorithms):
             path = ("algorithms", index)
-            members = self._located((*path, "use"), partial(catalogue.expand, entry.use)) or ()
+            members = self._located((*path, "use"), partial(self._members_of, entry)) or ()
             for member in members:
-                definition = self._located((*path, "use"), partial(catalogue.algorithm, member))
+                definition = self._located((*path, "use"), partial(self._names.algorithm, member))
                 if definition is None:
                     continue
-                name = _name(entry, member)
+                name = _name(entry, self._names.name(member))
                 if name in algorithms:
                     other = render(algorithms[name].path)
                     problem = f"the name '{name}' is already that of {other}"
                     key = "use" if entry.name is None else "name"
                     self.problems.append(Problem((*path, key), problem, "give one of the two a name: of its own"))
-                algorithms[name] = _NamedAlgorithm(entry, path, name, definition)
+                algorithms[name] = _NamedAlgorithm(entry, path, name, member, definition)
         return list(algorithms.values())
 
+    def _members_of(self, entry: AlgorithmEntry) -> tuple[str, ...]:
+        code = self._names.algorithm_code(entry.use)
+        if not self._left_out(code, entry.files):
+            return self._names.algorithms(entry.use)
+        self.unread[_name(entry, self._names.name(entry.use))] = entry.use
+        return ()
+
+    def _left_out(self, code: LocalCode | None, files: Sequence[str]) -> bool:
+        """Looks at what a file needs, without running it; whether that is all that is wanted."""
+        data_hashes(files, self._folder)
+        return code is not None and not self._run_code
+
     def _cell(self, entry: TaskEntry, task: Task, named: _NamedAlgorithm) -> Cell | None:
-        definition = catalogue.algorithm_on(task, named.definition.name)
+        try:
+            with self._names.blaming(named.uses):
+                return self._made_cell(entry, task, named)
+        except UserError as error:
+            self.problems.append(_foreign_problem((*named.path, "use"), error))
+            return None
+
+    def _made_cell(self, entry: TaskEntry, task: Task, named: _NamedAlgorithm) -> Cell | None:
+        definition = self._names.algorithm_on(task, named.uses)
         refusal = definition.refuses(task)
         if refusal is not None:
             problem = f"{named.name} cannot be run on {task.id}: {refusal}"
             self.problems.append(Problem(named.path, problem, "take the task or the algorithm out of this suite"))
             return None
-        special = named.entry.per_task.get(entry.address, TaskParameters()).params
+        special = _special(named, entry)
         overrides = {**named.entry.params, **special}
         try:
             algorithm = definition.configure(overrides, task)
         except ParameterError as error:
-            self.problems += [_parameter_problem(one, named, entry.address) for one in (error, *error.also)]
+            self.problems += [_parameter_problem(one, named, entry) for one in (error, *error.also)]
             return None
         except UserError as error:
             # What the task needs is missing: a model, a library. Every algorithm says so; once is enough.
@@ -183,6 +241,8 @@ class _Resolver:
         seeds = named.entry.seeds or self._suite.seeds
         budget = self._suite.budget_of(entry)
         every, episodes = self._suite.evaluation_of(entry)
+        files = tuple(dict.fromkeys((*entry.files, *named.entry.files)))
+        local = self._names.parts(named.uses, entry.address, files)
         settings = settings_document(
             definition,
             algorithm,
@@ -192,14 +252,16 @@ class _Resolver:
             evaluation_every=every,
             evaluation_episodes=episodes,
             device=self.execution.device,
+            local=local,
         )
-        code = code_document(definition, algorithm, task)
+        code = code_document(definition, algorithm, task, local)
         return Cell(
-            task=task.id,
+            task=entry.name or task.id,
             time_limit=entry.time_limit,
             options=entry.options,
             algorithm=named.name,
-            uses=definition.name,
+            uses=named.uses,
+            lookup=Lookup(entry.address, self._folder if local.needed else None, files),
             overrides=overrides,
             parameters=algorithm.parameters,
             seeds=seeds,
@@ -237,11 +299,17 @@ def _task_problem(index: int, entry: TaskEntry, error: UserError) -> Problem:
     return _foreign_problem(("tasks", index, key if key in entry.model_fields_set else "id"), error)
 
 
-def _parameter_problem(error: ParameterError, named: _NamedAlgorithm, task: str) -> Problem:
-    name = error.parameter
-    special = named.entry.per_task.get(task, TaskParameters()).params
-    if name in special:
-        return Problem((*named.path, "per_task", task, "params", name), error.problem, error.remedy)
+def _special(named: _NamedAlgorithm, entry: TaskEntry) -> dict[str, Any]:
+    """The hyper-parameters of an algorithm that hold on one task only."""
+    found = (named.entry.per_task[name].params for name in entry.aliases if name in named.entry.per_task)
+    return next(found, {})
+
+
+def _parameter_problem(error: ParameterError, named: _NamedAlgorithm, entry: TaskEntry) -> Problem:
+    name, task = error.parameter, entry.aliases[0]
+    if name in _special(named, entry):
+        key = next(alias for alias in entry.aliases if alias in named.entry.per_task)
+        return Problem((*named.path, "per_task", key, "params", name), error.problem, error.remedy)
     if name in named.entry.params:
         return Problem((*named.path, "params", name), error.problem, error.remedy)
     # Not a parameter that the suite sets: the algorithm refuses its own default here, or several together.

@@ -27,6 +27,7 @@ from haepo_bench.errors import did_you_mean
 from haepo_bench.results.claims import DEFAULT_CANDIDATE, DEFAULT_MARGIN, DEFAULT_THRESHOLD
 from haepo_bench.suite.document import GLUED
 from haepo_bench.suite.language_keys import key_problems, with_keys
+from haepo_bench.suite.local.reference import is_file, local_name
 from haepo_bench.tasks.address import canonical
 
 #: Evaluation episodes where a suite does not say.
@@ -224,10 +225,26 @@ def _in_an_address(text: str) -> str:
 _AddressPart = Annotated[str, AfterValidator(_in_an_address)]
 
 
+_Files = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=200)], ...], Strict(False)]
+_FILES = (
+    "data files that the code of its Python file reads, relative to the suite's folder; their content is part of a "
+    "run's identity"
+)
+
+
 class TaskEntry(_Section):
     """One task. A bare string stands for `{id: string}`."""
 
-    id: _TaskId = Field(description="address, such as bandit/10-arm or gym/CartPole-v1 (haepo-bench list tasks)")
+    id: _TaskId = Field(
+        description="address, such as bandit/10-arm or gym/CartPole-v1 (haepo-bench list tasks), or a Python file of "
+        "the suite's folder, such as ./maze.py, ./maze.py:make/7 or noise(./maze.py,0.5)"
+    )
+    name: _Name | None = Field(
+        default=None,
+        description="name in the results, unique in the suite; the address where left out, of a file its name without "
+        ".py and what is behind it, such as maze/7",
+    )
+    files: _Files = Field(default=(), description=_FILES)
     budget: Budget | None = Field(
         default=None, description="how long each run on it trains; the suite's budget where left out"
     )
@@ -262,6 +279,14 @@ class TaskEntry(_Section):
     )
 
     @property
+    def aliases(self) -> tuple[str, ...]:
+        """What the rest of the suite may call it, its name in the results first, as far as the suite says it."""
+        if self.name is not None:
+            return (self.name,)
+        own = local_name(self.address)
+        return (self.address,) if own is None else (own, self.address)
+
+    @property
     def address(self) -> str:
         """The id, with `data` and `model` in their places."""
         return with_keys(self.id, self.data, self.model)
@@ -283,13 +308,16 @@ class AlgorithmEntry(_Section):
     """One algorithm, or a family that stands for several. A bare string stands for `{use: string}`."""
 
     use: str = Field(
-        min_length=1, description="name in the catalogue, such as grpo, or a family (haepo-bench list algorithms)"
+        min_length=1,
+        description="name in the catalogue, such as grpo, or a family (haepo-bench list algorithms), or a Python file "
+        "of the suite's folder, such as ./median.py or ./median.py:MedianBaseline",
     )
     name: _Name | None = Field(
         default=None,
-        description="name in the results, unique in the suite; `use` where left out. "
+        description="name in the results, unique in the suite; `use` where left out, of a file its name without .py. "
         "For a family the name takes the family's place: haepo named mine gives mine-weighted and mine-listwise",
     )
+    files: _Files = Field(default=(), description=_FILES)
     params: dict[str, Any] = Field(
         default={}, description="hyper-parameters (haepo-bench describe NAME); for a family, those of all its members"
     )
@@ -403,10 +431,18 @@ class Suite(_Section):
         first: dict[str, int] = {}
         for index, task in enumerate(self.tasks):
             place = ("tasks", index)
-            address = task.address
-            if address in first:
-                yield (*place, "id"), _error(f"the task '{address}' is already tasks[{first[address]}]", "remove one")
-            first.setdefault(address, index)
+            called = task.aliases[0]
+            if called in first:
+                remedy = (
+                    "give one of the two another name:" if task.name else "remove one, or give it a name: of its own"
+                )
+                yield (
+                    (*place, "name" if task.name else "id"),
+                    _error(f"the task '{called}' is already tasks[{first[called]}]", remedy),
+                )
+            first.setdefault(called, index)
+            if task.files and local_name(task.id) is None:
+                yield (*place, "files"), _error("only a Python file of the suite's folder reads files", "remove it")
             for wrong in key_problems(task.id, task.data, task.model):
                 yield (*place, wrong.key), _error(wrong.problem, wrong.remedy)
             if task.budget is None and self.budget is None:
@@ -428,8 +464,13 @@ class Suite(_Section):
                 )
 
     def _algorithm_errors(self) -> Iterable[tuple[tuple[str | int, ...], PydanticCustomError]]:
-        tasks = [task.address for task in self.tasks]
+        tasks = [name for task in self.tasks for name in task.aliases]
         for index, algorithm in enumerate(self.algorithms):
+            if algorithm.files and not is_file(algorithm.use):
+                yield (
+                    ("algorithms", index, "files"),
+                    _error("only a Python file of the suite's folder reads files", "remove it"),
+                )
             places: list[tuple[tuple[str | int, ...], str]] = [
                 *((("per_task", task), task) for task in algorithm.per_task),
                 *((("tasks", number), task) for number, task in enumerate(algorithm.tasks or ())),
@@ -442,6 +483,7 @@ class Suite(_Section):
                     )
         everywhere = any(algorithm.tasks is None for algorithm in self.algorithms)
         asked = {task for algorithm in self.algorithms for task in algorithm.tasks or ()}
-        for index, task in enumerate(tasks):
-            if not everywhere and task not in asked:
-                yield ("tasks", index), _error(f"no algorithm is run on '{task}'", "name it in an algorithm's tasks")
+        for index, entry in enumerate(self.tasks):
+            if not everywhere and not asked & set(entry.aliases):
+                problem = f"no algorithm is run on '{entry.aliases[0]}'"
+                yield ("tasks", index), _error(problem, "name it in an algorithm's tasks")

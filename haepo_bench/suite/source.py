@@ -32,7 +32,11 @@ def read_source(path: Path) -> str:
         SyntaxError: it declares an encoding that there is not.
         UnicodeDecodeError: it is not in the encoding that it declares.
     """
-    content = read_regular(path)
+    return decode_source(read_regular(path))
+
+
+def decode_source(content: bytes) -> str:
+    """As `read_source`, of what was read already."""
     encoding, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
     return io.TextIOWrapper(io.BytesIO(content), encoding).read()
 

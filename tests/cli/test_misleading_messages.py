@@ -64,12 +64,16 @@ MISTAKES: dict[str, tuple[dict[str, str], list[str], str]] = {
         ["is a task, not an algorithm"],
         "known",
     ),
-    "a file for an algorithm": (
+    "a file for an algorithm that is not there": (
         {"algorithms": "algorithms: [./mine.py]"},
-        ["'./mine.py' is a Python file: algorithms of your own come as plugins", "haepo_bench.algorithms"],
+        ["there is no file ./mine.py in the suite's folder", "haepo-bench new"],
         "",
     ),
-    "a file for a task": ({"tasks": "tasks: ['mine.py:Task']"}, ["tasks of your own come as plugins"], ""),
+    "a file for a task": (
+        {"tasks": "tasks: ['mine.py:Task']"},
+        ["tasks of your own are files in the suite's folder", "write ./mine.py:Task"],
+        "",
+    ),
     "a time limit that a task does not take": (
         {"tasks": "tasks: [{id: bandit/10-arm, time_limit: 3}]"},
         ["4: tasks[0].time_limit: a bandit's episode is one pull"],

@@ -96,6 +96,7 @@ OTHERWISE = {
     "execution/provenance.py": "/proc",
     "cli/main.py": "/dev/null, to be written to",
     "cli/init.py": "makes a new file",
+    "cli/new.py": "makes new files",
     "cli/fault.py": "makes a new file",
     "results/store.py": "makes new files",
     "results/writing.py": "makes new files",

@@ -51,6 +51,8 @@ IDENTITY = {
     "tasks.evaluation.every": "tasks[0].evaluation.every=50",
     "tasks.evaluation.episodes": "tasks[0].evaluation.episodes=3",
     "tasks.time_limit": "tasks[0].time_limit=100",
+    "tasks.files": None,  # like those of algorithms in test_local_files.py
+    "algorithms.files": None,
     "tasks.model": None,
     "tasks.data": None,
     "tasks.reward_model": None,
@@ -65,6 +67,7 @@ RUNTIME_ONLY = {
     "description": "description=other",
     "seeds": "seeds=[1, 5]",
     "algorithms.name": "algorithms[0].name=other",
+    "tasks.name": "tasks[0].name=other",
     "algorithms.tasks": "algorithms[0].tasks=[gym/CartPole-v1]",
     "algorithms.seeds": "algorithms[0].seeds=1",
     "claims.candidate": "claims.candidate=grpo",
@@ -88,7 +91,7 @@ CELL_IDENTITY = {
 }
 #: Fields that follow from the identity: overrides from the parameters, the rest from the algorithm and the task.
 CELL_DERIVED = {"options", "overrides", "batches_seeds", "references", "information", "notes"}
-CELL_RUNTIME_ONLY = {"algorithm", "seeds"}
+CELL_RUNTIME_ONLY = {"algorithm", "seeds", "lookup"}
 CELL_HASHES = {"settings", "settings_hash", "code", "code_hash"}
 
 

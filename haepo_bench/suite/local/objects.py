@@ -1,0 +1,149 @@
+"""From a file of a suite's folder to the algorithm or task that it defines."""
+
+import inspect
+from collections.abc import Callable, Iterable
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import gymnasium
+
+from haepo_bench import catalogue
+from haepo_bench.errors import TaskError, UserError
+from haepo_bench.suite.local.code import LocalCode
+from haepo_bench.suite.local.loading import blamed, load
+from haepo_bench.suite.local.reference import MAKE
+from haepo_bench.tasks.base import Task
+from haepo_bench.training.algorithm import AlgorithmDefinition
+
+
+class Definition(NamedTuple):
+    """What a reference means.
+
+    Args:
+        attribute: its name in the file.
+    """
+
+    attribute: str
+    value: Any
+
+
+def find_algorithm(code: LocalCode) -> Definition:
+    """The class of an algorithm.
+
+    Raises:
+        UserError: the file cannot be imported, or does not say which of its classes is meant.
+    """
+    from haepo_bench.objectives.base import Objective
+
+    return _find(code, load(code), (Objective, AlgorithmDefinition), "an Objective or an AlgorithmDefinition")
+
+
+def defines_algorithm(code: LocalCode) -> bool:
+    """Whether what a reference means is an algorithm; else it is a task.
+
+    Raises:
+        UserError: the file cannot be imported, or does not say what in it is meant.
+    """
+    from haepo_bench.objectives.base import Objective
+
+    module, attribute = load(code), code.reference.attribute
+    kinds = (Objective, AlgorithmDefinition)
+    values = [getattr(module, attribute, None)] if attribute else vars(module).values()
+    return any(isinstance(value, kinds) or _is_class_of(value, kinds, module) for value in values)
+
+
+def find_task(code: LocalCode) -> Definition:
+    """The function or class that makes a task.
+
+    Raises:
+        UserError: the file cannot be imported, or does not say what in it is meant.
+    """
+    module = load(code)
+    if not code.reference.attribute and callable(getattr(module, MAKE, None)):
+        return Definition(MAKE, getattr(module, MAKE))
+    return _find(code, module, (Task, gymnasium.Env), f"a function `{MAKE}`, a Task or a gymnasium.Env")
+
+
+def definition(code: LocalCode, *, language: bool = False) -> AlgorithmDefinition:
+    """The algorithm of a file, as it trains on all but language tasks, or on those.
+
+    Raises:
+        UserError: as `find_algorithm`.
+    """
+    with blamed(code):
+        return catalogue.as_definition(code.reference.stem, find_algorithm(code).value, language=language, listed=False)
+
+
+def task(code: LocalCode, *, time_limit: int | None) -> Task:
+    """The task of a file, under the name that results have it under.
+
+    Raises:
+        UserError: the file cannot be imported, or what it defines makes no task.
+    """
+    reference = code.reference
+    found = find_task(code)
+    if reference.stem in catalogue.TASKS:
+        raise TaskError(f"{reference.file} has the name of a task family of haepo-bench", remedy="rename the file")
+    with blamed(code):
+        made = _made(found, reference.variant, time_limit)
+    if not isinstance(made, Task):
+        raise TaskError(
+            f"{reference.file}: {found.attribute} returned a {type(made).__name__}, not a Task",
+            remedy="return an object of a class that is derived from haepo_bench.api.Task",
+        )
+    made.id = reference.name
+    return made
+
+
+def _made(found: Definition, variant: str, time_limit: int | None) -> Any:
+    """Calls a function with what it takes: the variant, and the time limit where it knows of one."""
+    make: Callable[..., Any] = found.value
+    parameters = inspect.signature(make).parameters
+    arguments: list[Any] = [variant] if _takes_variant(parameters.values()) else []
+    if variant and not arguments:
+        raise TaskError(f"{found.attribute} takes no variant, and '{variant}' is given", remedy="leave it out")
+    if "time_limit" in parameters:
+        return make(*arguments, time_limit=time_limit)
+    if time_limit is not None:
+        raise TaskError(
+            f"{found.attribute} takes no time limit", remedy=f"leave it out, or give {found.attribute} a time_limit"
+        )
+    return make(*arguments)
+
+
+def _takes_variant(parameters: Iterable[inspect.Parameter]) -> bool:
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return any(p.kind in kinds and p.name != "time_limit" for p in parameters)
+
+
+def _is_class_of(value: Any, kinds: tuple[type, ...], module: ModuleType) -> bool:
+    """Whether a value is a class of one of the kinds, made in the module, that can have instances."""
+    return (
+        isinstance(value, type)
+        and issubclass(value, kinds)
+        and value.__module__ == module.__name__
+        and not inspect.isabstract(value)
+    )
+
+
+def _find(code: LocalCode, module: ModuleType, kinds: tuple[type, ...], wanted: str) -> Definition:
+    reference = code.reference
+    own = {
+        name: value
+        for name, value in vars(module).items()
+        if not name.startswith("_") and _is_class_of(value, kinds, module)
+    }
+    if reference.attribute:
+        if not hasattr(module, reference.attribute):
+            raise UserError(
+                f"{reference.file} defines no '{reference.attribute}'",
+                remedy=f"it defines {', '.join(own)}" if own else f"define {wanted} in it",
+            )
+        return Definition(reference.attribute, getattr(module, reference.attribute))
+    if len(own) != 1:
+        listed = " or ".join(f"{reference.file}:{name}" for name in own)
+        raise UserError(
+            f"{reference.file} defines {'more than one thing that could be meant' if own else 'nothing of the kind'}",
+            remedy=f"write {listed}" if own else f"define {wanted}; `haepo-bench new` writes a file to start from",
+        )
+    return Definition(*next(iter(own.items())))

@@ -1,0 +1,412 @@
+"""Python files of a suite's folder: what names them, what may be read, what counts, and what is imported."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli_support import run_apart, run_here
+
+from haepo_bench import catalogue
+from haepo_bench.errors import UserError
+from haepo_bench.results.code import changes
+from haepo_bench.suite.local.loading import PREFIX, load
+from haepo_bench.suite.local.reference import parse
+from haepo_bench.suite.names import Names
+from haepo_bench.suite.plan import Cell, Plan
+from haepo_bench.suite.resolve import load_plan
+
+LOSS = """
+from haepo_bench.api import Objective, ObjectiveOutput, hyper
+from .helpers import weigh
+
+class Weighed(Objective):
+    "Policy gradient on weighed returns."
+
+    factor: float = hyper(2.0, "of the returns")
+
+    def __call__(self, batch):
+        weights = weigh(batch.returns, self.factor).to(batch.dtype)
+        return ObjectiveOutput(-(weights * batch.masked_sum(batch.log_probs)).mean((-1, -2)), {})
+"""
+HELPERS = """
+def weigh(returns, factor):
+    return factor * (returns - returns.mean(-1, keepdim=True))
+"""
+#: Says the n-th of the numbers in a file.
+TASK = """
+import json
+from pathlib import Path
+
+import numpy as np
+from gymnasium import spaces
+
+from haepo_bench.api import References, Step, Task, VectorEnvironment
+
+class Guess(Task):
+    version, horizon, summary = 1, 1, "guess a number"
+
+    def __init__(self, numbers):
+        self.id = "whatever"
+        self.observation_space = spaces.Box(0.0, 1.0, (1,), np.float32)
+        self.action_space = spaces.Discrete(numbers)
+        self.references = References(random=1 / numbers, solved=1.0, source="exact")
+        self.right = json.loads(Path(__file__).with_name("right.json").read_text())
+
+    def vector(self, trajectories):
+        return Guesses(trajectories, self.right)
+
+class Guesses(VectorEnvironment):
+    def __init__(self, trajectories, right):
+        self._trajectories, self._right = trajectories, right
+
+    def reset(self, streams):
+        return np.ones((len(streams), self._trajectories, 1), np.float32)
+
+    def step(self, actions, live):
+        over = np.ones_like(live)
+        return Step(np.ones((*live.shape, 1), np.float32), (actions == self._right) * 1.0, over, ~over)
+
+def make(variant, *, time_limit=None):
+    return Guess(int(variant))
+"""
+SUITE = """
+name: own
+seeds: 2
+budget: {{env_steps: 64}}
+evaluation: {{every: 32, episodes: 4}}
+tasks: [{task}]
+algorithms: [{algorithm}]
+execution: {{device: cpu, workers: 2}}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write(tmp_path)
+    return tmp_path
+
+
+def write(folder: Path, loss: str = "median.py", task: str = "maze.py") -> Path:
+    for name, text in ((loss, LOSS), (task, TASK)):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    ((folder / loss).parent / "helpers.py").write_text(HELPERS)
+    ((folder / task).parent / "right.json").write_text("1")
+    return folder
+
+
+def plan(
+    folder: Path, algorithm: str = "./median.py", task: str = "{id: ./maze.py:make/3, files: [right.json]}", **more: Any
+) -> Plan:
+    suite = folder / "suite.yaml"
+    suite.write_text(SUITE.format(task=task, algorithm=algorithm))
+    return load_plan(suite, **more)
+
+
+def cell(
+    folder: Path, algorithm: str = "./median.py", task: str = "{id: ./maze.py:make/3, files: [right.json]}"
+) -> Cell:
+    (only,) = plan(folder, algorithm, task).cells
+    return only
+
+
+def problem(folder: Path, **given: str) -> str:
+    with pytest.raises(UserError) as caught:
+        plan(folder, **given)
+    return str(caught.value)
+
+
+def test_names_and_identity_are_those_of_the_content(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    first = cell(folder)
+    assert (first.task, first.algorithm, first.uses) == ("maze/3", "median", "./median.py")
+    assert {key for key in first.code if key.startswith(("local", "data right"))} == {
+        "local algorithm file", "local algorithm .helpers", "local task file", "data right.json",
+    }  # fmt: skip
+    assert not any(PREFIX in text or str(folder) in text for pair in first.code.items() for text in pair)
+    assert str(folder) not in str(first.settings) + first.folder
+    # Another folder, another file name, another spelling: the same runs.
+    elsewhere = write(tmp_path_factory.mktemp("elsewhere"), "losses/a-b.py", "losses/other.py")
+    second = cell(
+        elsewhere, "{use: './losses/a-b.py:Weighed', name: median}",
+        "{id: ./losses/other.py/3, name: maze, files: [losses/right.json]}",
+    )  # fmt: skip
+    assert (second.settings_hash, second.task) == (first.settings_hash, "maze")
+    assert {key: value for key, value in first.code.items() if key != "data right.json"} == {
+        key: value for key, value in second.code.items() if key != "data losses/right.json"
+    }
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "changed"),
+    [
+        ("median.py", '    factor: float = hyper(2.0, "of the returns")', '    factor: float = hyper(3.0, "x")', True),
+        ("median.py", '"Policy gradient on weighed returns."', '"Another docstring."  # and a comment', False),
+        ("helpers.py", "factor *", "factor +", True),
+        ("helpers.py", "def weigh", "# a comment\n\ndef weigh", False),
+        ("maze.py", "* 1.0", "* 2.0", True),
+        ("right.json", "1", "2", True),
+    ],
+)
+def test_a_change_of_content_makes_other_runs(folder: Path, file: str, old: str, new: str, changed: bool) -> None:
+    before = cell(folder)
+    text = (folder / file).read_text()
+    assert old in text
+    (folder / file).write_text(text.replace(old, new))
+    after = cell(folder)
+    assert (before.code_hash != after.code_hash) is changed
+    assert len(changes(before.code, after.code)) == int(changed)
+
+
+def test_an_edit_is_seen_in_the_same_process(folder: Path) -> None:
+    assert cell(folder).parameters["factor"] == 2.0
+    (folder / "median.py").write_text(LOSS.replace("2.0", "3.0"))
+    assert cell(folder).parameters["factor"] == 3.0
+    (folder / "helpers.py").write_text("weigh = None\nraise RuntimeError('changed')")
+    assert "helpers.py:2" in problem(folder)
+
+
+def test_two_folders_with_files_of_one_name(tmp_path: Path) -> None:
+    for name, factor in (("a", "2.0"), ("b", "5.0")):
+        write(tmp_path / name)
+        (tmp_path / name / "median.py").write_text(LOSS.replace("2.0", factor))
+    path = list(sys.path)
+    definitions = [Names(tmp_path / name).algorithm("./median.py") for name in "ab"]
+    classes = [definition.objective for definition in definitions]  # type: ignore[attr-defined]
+    assert [cls().factor for cls in classes] == [2.0, 5.0]
+    modules = [cls.__module__ for cls in classes]
+    assert len(set(modules)) == 2
+    assert all(name.startswith(PREFIX) for name in modules)
+    assert sys.path == path
+    assert not {"median", "helpers", "maze"} & set(sys.modules)
+    again = Names(tmp_path / "a").algorithm("./median.py")
+    assert again.objective is classes[0]  # type: ignore[attr-defined]
+
+
+def test_a_sibling_takes_no_place_of_the_standard_library(folder: Path) -> None:
+    (folder / "random.py").write_text("raise RuntimeError('shadows')")
+    (folder / "numpy.py").write_text("raise RuntimeError('shadows')")
+    (folder / "helpers.py").write_text("import random\nimport numpy\nrandom.random()\n" + HELPERS)
+    assert cell(folder).algorithm == "median"
+
+
+def test_no_bytecode_is_left(folder: Path) -> None:
+    cell(folder)
+    assert not list(folder.rglob("*.pyc"))
+
+
+@pytest.mark.parametrize(
+    ("use", "said"),
+    [
+        ("../median.py", "not below the suite's folder"),
+        ("./../x/median.py", "not below the suite's folder"),
+        ("./losses/../median.py", "not below the suite's folder"),
+        ("/tmp/median.py", "not below the suite's folder"),
+        ("~/median.py", "not below the suite's folder"),
+        ("'..\\median.py'", "not below the suite's folder"),
+        ("'C:\\losses\\median.py'", "write ./median.py"),
+        ("median.py", "write ./median.py"),
+        ("losses/median.py", "write ./losses/median.py"),
+        ("./gone.py", "there is no file ./gone.py"),
+        ("./median", "names no Python file"),
+        ("./", "names no Python file"),
+        ("./my loss.py", "cannot be imported under that name"),
+        ("./a.b.py", "cannot be imported under that name"),
+        ("./median.PY", "cannot be imported under that name"),
+        ("./__init__.py", "a package's file"),
+        ("./median.py:Gone", "defines no 'Gone'"),
+        ("./median.py:weigh", "neither an Objective nor an AlgorithmDefinition"),
+        ("'./median.py:a b'", "is not the name of a class"),
+        ("./helpers.py", "nothing of the kind"),
+        ("./maze.py", "nothing of the kind"),
+    ],
+)
+def test_what_cannot_be_an_algorithm(folder: Path, use: str, said: str) -> None:
+    message = problem(folder, algorithm=use)
+    assert said in message
+    assert "suite.yaml:7: algorithms[0]" in message
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        ("../maze.py", "not below the suite's folder"),
+        ("noise(../maze.py:make/3,1)", "not below the suite's folder"),
+        ("{id: ./maze.py:make/3, files: [../right.json]}", "not below the suite's folder"),
+        ("{id: ./maze.py:make/3, files: [/etc/passwd]}", "not below the suite's folder"),
+        ("{id: ./maze.py:make/3, files: [gone.json]}", "there is no file 'gone.json'"),
+        ("{id: ./maze.py:make/3, files: ['.']}", "not below the suite's folder"),
+        ("{id: bandit/10-arm, files: [right.json]}", "only a Python file of the suite's folder reads files"),
+        ("./maze.py:make/x", "./maze.py fails: ValueError"),
+        ("./maze.py:Gone/3", "defines no 'Gone'"),
+        ("./maze.py:Guesses/3", "./maze.py fails"),
+        ("{id: ./maze.py:Guess/3, time_limit: 5}", "takes no time limit"),
+        ("./median.py", "nothing of the kind"),
+    ],
+)
+def test_what_cannot_be_a_task(folder: Path, task: str, said: str) -> None:
+    message = problem(folder, task=f"'{task}'" if "(" in task else task)
+    assert said in message
+    assert "suite.yaml:6: tasks[0]" in message
+
+
+def test_links_out_of_the_folder_are_refused(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    outside = write(tmp_path_factory.mktemp("outside"))
+    (folder / "link.py").symlink_to(outside / "median.py")
+    (folder / "linked").symlink_to(outside)
+    (folder / "link.json").symlink_to(outside / "right.json")
+    for use in ("./link.py", "./linked/median.py"):
+        assert "symbolic link that leads out" in problem(folder, algorithm=use)
+    assert "symbolic link that leads out" in problem(folder, task="{id: ./maze.py/3, files: [link.json]}")
+    (folder / "helpers.py").unlink()
+    (folder / "helpers.py").symlink_to(outside / "helpers.py")
+    assert "'helpers.py' is a symbolic link that leads out" in problem(folder)
+    # A link that stays within is a name like another, and so is the folder's own.
+    (folder / "inside.py").symlink_to(folder / "maze.py")
+    assert cell(folder, "reinforce", "{id: ./inside.py:make/3, files: [right.json]}").task == "inside/3"
+
+
+def test_special_files_are_not_opened(folder: Path) -> None:
+    os.mkfifo(folder / "pipe.py")
+    assert "a named pipe" in problem(folder, algorithm="./pipe.py")
+    (folder / "folder.py").mkdir()
+    assert "a folder" in problem(folder, algorithm="./folder.py")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("def f(:\n", ["median.py:1", "is not Python"]),
+        ("\n\n1 / 0\n", ["median.py:3", "ZeroDivisionError"]),
+        ("import sys\nsys.exit(3)\n", ["median.py:2", "SystemExit"]),
+        ("import helpers\n", ["imports helpers as if it were installed", "from . import helpers"]),
+        ("from .gone import x\n", ["median.py:1", "ModuleNotFoundError"]),
+        ("from .. import x\n", ["median.py:1", "ImportError"]),
+        ("import importlib\nimportlib.import_module('.unseen', __package__)\n", ["cannot be seen in the source"]),
+        ("\udcff", ["is not Python"]),
+    ],
+)
+def test_files_that_cannot_be_imported(folder: Path, text: str, said: list[str]) -> None:
+    (folder / "unseen.py").write_text("x = 1\n")
+    (folder / "median.py").write_bytes(text.encode(errors="surrogateescape"))
+    message = problem(folder)
+    assert all(part in message for part in said), message
+    assert "Traceback" not in message
+
+
+def test_several_classes_must_be_told_apart(folder: Path) -> None:
+    (folder / "median.py").write_text(LOSS + "\nclass Other(Weighed):\n    pass\n\nclass _Hidden(Weighed):\n    pass\n")
+    assert "write ./median.py:Weighed or ./median.py:Other" in problem(folder)
+    assert cell(folder, "./median.py:Other").settings["algorithm"]["id"] == "file:Other"
+
+
+def test_an_algorithm_that_fails_when_it_is_configured_is_to_blame(folder: Path) -> None:
+    (folder / "median.py").write_text(LOSS + "\n    @property\n    def compares(self):\n        return 1 / 0\n")
+    assert "./median.py fails: ZeroDivisionError" in problem(folder)
+
+
+def test_a_name_of_the_catalogue_is_no_name_of_a_file_with_tasks(folder: Path) -> None:
+    (folder / "corridor.py").write_text(TASK)
+    assert "rename the file" in problem(folder, task="./corridor.py:make/3")
+
+
+def test_wrapped_and_named_tasks(folder: Path) -> None:
+    tasks = "{id: 'noise(./maze.py:make/3, 0.5)'}, {id: ./maze.py/3}, {id: ./maze.py/3, name: again}"
+    found = plan(folder, "{use: ./median.py, per_task: {maze/3: {params: {factor: 7}}}}", tasks).cells
+    assert [each.task for each in found] == ["noise(maze/3,0.5)", "maze/3", "again"]
+    assert [each.parameters["factor"] for each in found] == [2.0, 7.0, 2.0]
+    assert [each.settings["task"]["id"] for each in found] == ["noise(file:make/3,0.5)", "file:make/3", "file:make/3"]
+    assert "already tasks[0]" in problem(folder, task="./maze.py/3, ./maze.py:make/3")
+
+
+def test_files_below_the_folder_import_from_above(folder: Path) -> None:
+    (folder / "losses").mkdir()
+    (folder / "losses" / "median.py").write_text(LOSS.replace("from .helpers", "from ..helpers"))
+    below = cell(folder, "./losses/median.py")
+    assert "local algorithm ..helpers" in below.code
+
+
+def test_what_is_imported_from_haepo_bench_counts(folder: Path) -> None:
+    (folder / "helpers.py").write_text("from haepo_bench.objectives.base import normalise_returns\n" + HELPERS)
+    assert "module haepo_bench.objectives.base" in cell(folder).code
+    (folder / "helpers.py").write_text("from haepo_bench.objectives.grpo import Grpo\nimport pandas\n" + HELPERS)
+    assert {"module haepo_bench.objectives.grpo", "package pandas"} <= set(cell(folder).code)
+
+
+def test_code_is_run_after_it_is_said_and_only_where_it_is_wanted(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mark = folder / "ran"
+    for name in ("median.py", "maze.py"):
+        (folder / name).write_text((folder / name).read_text() + f"\nopen({str(mark)!r}, 'a').write('x')\n")
+    suite = folder / "suite.yaml"
+    suite.write_text(
+        SUITE.format(task="./maze.py/3, bandit/10-arm", algorithm="./median.py, reinforce")
+        + "claims: {candidate: median}\n"
+    )
+    said: list[tuple[str, bool]] = []
+    load_plan(suite, say=lambda line: said.append((line, mark.exists())), run_code=False)
+    assert not mark.exists()
+    assert [line for line, _ in said] == [
+        f"reads your code: {folder / 'median.py'} (it imports {folder / 'helpers.py'})",
+        f"reads your code: {folder / 'maze.py'}",
+    ]
+    outcome = run_here(capsys, "validate", "--no-code", str(suite))
+    assert outcome.code == 0
+    assert "1 cell, 2 runs" in outcome.out
+    assert not mark.exists()
+    said.clear()
+    load_plan(suite, say=lambda line: said.append((line, mark.exists())))
+    assert [ran for _, ran in said] == [False, False]
+    assert all(line.startswith("runs your code") for line, _ in said)
+    assert mark.exists()
+
+
+def test_what_is_wrong_without_code_is_found_without_code(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    suite = folder / "suite.yaml"
+    suite.write_text(SUITE.format(task="./gone.py/3", algorithm="./median.py, {use: reinforce, params: {x: 1}}"))
+    outcome = run_here(capsys, "validate", "--no-code", str(suite))
+    assert outcome.code == 4
+    assert "there is no file ./gone.py" in outcome.err
+
+
+def test_a_reference_reads_as_it_is_written() -> None:
+    assert parse("./a/b-c.py:make/7/x")[:] == ("a/b-c.py", "make", "7/x")
+    assert parse("./a/b-c.py:make/7").name == "b-c/7"
+    assert parse("./maze.py").name == "maze"
+    assert parse("./maze.py:other/7").name == "maze:other/7"
+
+
+def test_the_catalogue_is_as_it_was(folder: Path) -> None:
+    before = catalogue.list_algorithms(), catalogue.list_tasks()
+    cell(folder)
+    assert (catalogue.list_algorithms(), catalogue.list_tasks()) == before
+    assert load(Names(folder).task_code("./maze.py")).__file__ == str(folder / "maze.py")  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+def test_runs_outlive_the_file(folder: Path) -> None:
+    """Worker processes load it; what they stored is read, compared and exported without it."""
+    suite = folder / "suite.yaml"
+    suite.write_text(SUITE.format(task="{id: ./maze.py/3, files: [right.json]}", algorithm="./median.py, reinforce"))
+    outcome = run_apart("run", "suite.yaml", cwd=folder)
+    assert outcome.code == 0, outcome.err
+    assert f"runs your code: {folder / 'median.py'}" in outcome.err
+    stored = {path.name: path.read_text() for path in (folder / "results" / "own").rglob("seed-*.json")}
+    assert len(stored) == 2
+    assert not any(str(folder) in text or PREFIX in text for text in stored.values())
+    outcome = run_apart("run", "suite.yaml", "--quiet", cwd=folder)
+    assert outcome.code == 0, outcome.err
+    for name in ("median.py", "maze.py", "helpers.py"):
+        (folder / name).write_text("raise RuntimeError('imported')")
+    for command in (
+        ["report", "results", "--format", "json", "--out", "pages"], ["compare", "results", "results"],
+        ["export", "results", "--out", "tables"], ["list"],
+    ):  # fmt: skip
+        outcome = run_apart(*command, cwd=folder)
+        assert outcome.code == 0, (command, outcome.err)
+        assert "RuntimeError" not in outcome.out + outcome.err
+    outcome = run_apart("run", "suite.yaml", cwd=folder)
+    assert outcome.code == 4
+    assert "median.py:1" in outcome.err
