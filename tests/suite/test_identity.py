@@ -153,6 +153,7 @@ def test_every_field_of_a_cell_is_classified(path: Path) -> None:
         "execution",
         "source",
         "claims",
+        "whole",
     }
     cell = load_plan(path, ["tasks[0].time_limit=77"]).cells[0]
     for name, (section, key) in CELL_IDENTITY.items():
