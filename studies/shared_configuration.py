@@ -1,23 +1,18 @@
-"""Chooses the trainer configuration that all native algorithms share, on `reinforce` alone.
+"""Chooses the number of trajectories that all native algorithms share, on `reinforce` alone.
 
     python studies/shared_configuration.py rates --out RATES.json      on an otherwise idle machine
-    python studies/shared_configuration.py search [--out FILE.json] [--rates RATES.json]
+    python studies/shared_configuration.py learn --rates RATES.json [--out FILE.json]
 
-Two stages, both on the tasks and budgets of suites/quickstart.yaml, judged by the area under the curve (mean score
-over the budget, 0 = random policy, 1 = solved), averaged over the tasks:
+8 or 16 trajectories, each with learning rates 1e-3 and 3e-3 (a larger batch may want a larger one), all else as the
+default has it: two numbers of trajectories and two learning rates, 30 fresh seeds, on the tasks and budgets of the
+quickstart suite as they were when the default was first chosen. Judged by the area under the curve (mean score over
+the budget, 0 = random policy, 1 = solved), averaged over the tasks, twice: at equal env steps, and at equal
+seconds, where the budget of each task is multiplied by the configuration's rate (env steps per second of training,
+10 seeds in one batch) over the default's.
 
-1. every trainer configuration of a grid, 10 seeds;
-2. the best three of them, the present default, and the best of those with more trajectories than it, with every pair of
-   regularisers, 30 fresh seeds.
-
-Chosen is, of the configurations whose mean lies within one standard error of the best mean, the one with the fewest
-epochs, and of those that differ in nothing else the regularisers that the search started from.
-
-Without `--rates` every configuration has the same env steps. With them it has the same seconds: the budget of each task
-is multiplied by the configuration's rate (env steps per second of training, 10 seeds in one batch) over the default's.
-
-The default becomes the choice at equal seconds if that choice is within one standard error of the best at equal steps
-as well; otherwise it stays. This was declared before the first run.
+Declared before the run: the default stays if its mean at equal seconds is within one standard error of the best
+there. Else the best at equal seconds replaces it, if that is within one standard error of the best at equal steps
+as well.
 
 Nothing but `reinforce` is run, so no method under test has a say in the configuration.
 """
@@ -42,16 +37,10 @@ Array = NDArray[Any]
 #: Task and budget (env steps a seed), as in suites/quickstart.yaml.
 TASKS = {"bandit/10-arm": 5_000, "random-walk/20": 10_000, "gym/CartPole-v1": 50_000}
 
-TRAINER = {
-    "learning_rate": (1e-3, 3e-3, 1e-2),
-    "trajectories": (8, 16, 32),
-    "epochs": (1, 4, 8),
-}
-REGULARISERS = {"entropy_coefficient": (0.01, 0.1), "kl_coefficient": (0.0, 0.1, 1.0)}
-FINALISTS = 3
+TRAINER = {"learning_rate": (1e-3, 3e-3), "trajectories": (8, 16), "epochs": (4,)}
 DEFAULT = {"learning_rate": 1e-3, "trajectories": 8, "epochs": 4}
-#: Apart from the seeds 0 to 4 and 100 to 109, on which the default of before was chosen.
-FIRST_SEEDS, FRESH_SEEDS = range(200, 210), range(300, 330)
+SEEDS = range(300, 330)
+TIMED_SEEDS = range(200, 210)
 
 #: Interleaved repetitions of every measurement of a rate, of which the median counts.
 REPEATS = 3
@@ -109,7 +98,7 @@ def relative_rates() -> Rates:
     for _ in range(REPEATS):
         for configuration, (address, budget) in itertools.product(configurations, TASKS.items()):
             start = time.process_time()
-            train(address, budget // 2, configuration, FIRST_SEEDS, every=budget // 2, episodes=1)
+            train(address, budget // 2, configuration, TIMED_SEEDS, every=budget // 2, episodes=1)
             seconds.setdefault((key(configuration), address), []).append(time.process_time() - start)
     typical = {where: float(np.median(times)) for where, times in seconds.items()}
     return {
@@ -118,35 +107,32 @@ def relative_rates() -> Rates:
     }
 
 
-def search(configurations: list[dict[str, Any]], seeds: range, rates: Rates | None) -> list[dict[str, Any]]:
-    """One row for each configuration, best mean first; printed as they come and as a table."""
+def learn(rates: Rates | None) -> list[dict[str, Any]]:
+    """One row for each configuration, best mean first; at equal seconds with rates, else at equal env steps."""
     rows = []
-    for chosen in configurations:
-        start = time.perf_counter()
+    for chosen in grid(TRAINER):
         by_task = {}
         for address, budget in TASKS.items():
             scale = rates[key(chosen)][address] if rates else 1.0
-            by_task[address] = areas(address, max(10, round(budget * scale / 10) * 10), chosen, seeds)
+            by_task[address] = areas(address, round(budget * scale / 10) * 10, chosen, SEEDS)
         by_seed = np.mean(list(by_task.values()), axis=0)
         rows.append(
             {
                 **chosen,
                 **{address: float(values.mean()) for address, values in by_task.items()},
                 "mean": float(by_seed.mean()),
-                "standard_error": float(by_seed.std(ddof=1) / len(seeds) ** 0.5),
+                "standard_error": float(by_seed.std(ddof=1) / len(SEEDS) ** 0.5),
             }
         )
-        shown = " ".join(f"{name}={value:.3g}" for name, value in rows[-1].items())
-        print(f"{shown} ({time.perf_counter() - start:.0f} s)", flush=True)
     rows.sort(key=lambda row: -row["mean"])
     table = markdown_table([*rows[0]], [[f"{value:.3g}" for value in row.values()] for row in rows])
-    print(f"\n{table}\n", flush=True)
+    print(f"At equal {'seconds' if rates else 'env steps'}:\n\n{table}\n", flush=True)
     return rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("rates", "search"))
+    parser.add_argument("what", choices=("rates", "learn"))
     parser.add_argument("--out", type=Path)
     parser.add_argument("--rates", type=Path)
     arguments = parser.parse_args()
@@ -155,15 +141,10 @@ def main() -> None:
     if arguments.what == "rates":
         found = relative_rates()
         print(json.dumps(found, indent=1))
+    elif arguments.rates is None:
+        parser.error("learn needs --rates, the file that rates wrote")
     else:
-        rates = json.loads(arguments.rates.read_text()) if arguments.rates else None
-        first = search(grid(TRAINER), FIRST_SEEDS, rates)
-        trainers = [{name: row[name] for name in TRAINER} for row in first]
-        larger = next(each for each in trainers if each["trajectories"] > DEFAULT["trajectories"])
-        finalists = trainers[:FINALISTS]
-        finalists += [each for each in (DEFAULT, larger) if each not in finalists]
-        second = search([{**a, **b} for a in finalists for b in grid(REGULARISERS)], FRESH_SEEDS, rates)
-        found = {"first": first, "second": second}
+        found = {"steps": learn(None), "seconds": learn(json.loads(arguments.rates.read_text()))}
     if arguments.out:
         arguments.out.write_text(json.dumps(found, indent=1) + "\n")
 
