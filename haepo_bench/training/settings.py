@@ -15,7 +15,7 @@ class TrainerSettings(Hyperparameters):
     """What all native algorithms share, so that a comparison is one of objectives."""
 
     trajectories: int = hyper(
-        8,
+        16,
         "episodes per batch (of each group, where a task has several)",
         unit="episodes",
         source=_SHARED,
@@ -23,7 +23,7 @@ class TrainerSettings(Hyperparameters):
         le=4096,
     )
     epochs: int = hyper(4, "gradient steps per iteration, each on the whole batch", source=_SHARED, ge=1, le=1000)
-    learning_rate: float = hyper(1e-3, "of Adam", source=_SHARED, gt=0, le=10)
+    learning_rate: float = hyper(3e-3, "of Adam", source=_SHARED, gt=0, le=10)
     max_gradient_norm: float | None = hyper(
         None, "gradient is scaled down to this Euclidean norm; null for never", source=_SHARED, gt=0
     )
