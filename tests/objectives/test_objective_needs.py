@@ -296,7 +296,7 @@ def test_calibrl_by_hand() -> None:
 
 def test_calibrl_learns_and_its_runs_are_the_same_alone_and_among_others() -> None:
     """Random walk: a policy that takes the near reward is paid 0.1, the far one 1."""
-    options = {"trajectories": 7, "hidden": [9, 5]}
+    options = {"trajectories": 7, "learning_rate": 1e-3, "hidden": [9, 5]}
     among = train("calibrl", "random-walk/5", [0, 1, 2, 3], 4_000, 2_000, **options)
     assert without_clocks(among[3]) == without_clocks(
         train("calibrl", "random-walk/5", [3], 4_000, 2_000, **options)[3]

@@ -66,7 +66,7 @@ def test_quickstart() -> None:
         "random-walk/20": (10_000, 1_000, 20),
         "gym/CartPole-v1": (50_000, 5_000, 20),
     }
-    assert {c.algorithm for c in made.cells} == {"haepo-weighted", "haepo-listwise", "reinforce", "grpo", "dpo", "ppo"}
+    assert {c.algorithm for c in made.cells} == {"haepo-weighted", "haepo-listwise", "reinforce", "grpo", "dpo", "ppo", "uniform"}
     assert made.runs == 90
 
 
@@ -80,7 +80,7 @@ def test_the_suite_for_the_hub_lacks_nothing_but_hub_and_device(monkeypatch: pyt
     # Without the models the first two tasks are the same one.
     here = [f"tasks.{number}.model=tiny" for number in range(3)] + ["tasks.1.id=lm/synthetic-summary"]
     made = load_plan("language-hub", sets=[*here, "execution.device=cpu"])
-    assert len(made.cells) == 15
+    assert len(made.cells) == 18
 
 
 def test_a_named_family(tmp_path: Path) -> None:
