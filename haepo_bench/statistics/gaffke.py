@@ -16,12 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from haepo_bench.statistics.intervals import MeanInterval
+from haepo_bench.statistics.intervals import MeanInterval, corrected_mean_interval
 
 Array = NDArray[Any]
 
-#: Steps of the search for a quantile: the range of the scores over 2^32.
-_HALVINGS = 32
+#: Of the range of the values: so close a bound is found.
+_TOLERANCE = 1e-10
+#: Fewer samples are shown one by one.
+LEAST_SAMPLES = 5
 
 
 def gaffke_lower(values: ArrayLike, level: ArrayLike, low: ArrayLike) -> Array:
@@ -30,6 +32,8 @@ def gaffke_lower(values: ArrayLike, level: ArrayLike, low: ArrayLike) -> Array:
     Args:
         low: least possible value, [...]; no value is below.
     """
+    from scipy.optimize import elementwise
+
     values = np.moveaxis(np.asarray(values, dtype=float), 0, -1)
     shape = np.broadcast_shapes(values.shape[:-1], np.shape(level), np.shape(low))
     n = values.shape[-1]
@@ -38,12 +42,20 @@ def gaffke_lower(values: ArrayLike, level: ArrayLike, low: ArrayLike) -> Array:
     )
     points = np.sort(points, axis=-1).reshape(-1, n + 1)
     target = np.broadcast_to(np.asarray(level, dtype=float), shape).reshape(-1)
-    below, above = points[:, 0].copy(), points[:, -1].copy()
-    for _ in range(_HALVINGS):
-        middle = (below + above) / 2
-        short = weighted_mean_cdf(points, middle) < target
-        below, above = np.where(short, middle, below), np.where(short, above, middle)
-    return np.asarray(below.reshape(shape))
+    below, above = points[:, 0], points[:, -1]
+    found = below.copy()
+    varies = np.flatnonzero(above > below)
+    if len(varies):
+
+        def beyond(at: Array, case: Array) -> Array:
+            return np.asarray(weighted_mean_cdf(points[case], at) - target[case])
+
+        solved = elementwise.find_root(
+            beyond, (below[varies], above[varies]), args=(varies,), tolerances={"xatol": _TOLERANCE * np.ptp(points)}
+        )
+        # Of the last two places around the quantile the one below.
+        found[varies] = solved.bracket[0]
+    return np.asarray(found.reshape(shape))
 
 
 def gaffke_upper(values: ArrayLike, level: ArrayLike, high: ArrayLike) -> Array:
@@ -51,16 +63,37 @@ def gaffke_upper(values: ArrayLike, level: ArrayLike, high: ArrayLike) -> Array:
     return -gaffke_lower(-np.asarray(values, dtype=float), level, -np.asarray(high, dtype=float))
 
 
-def gaffke_interval(values: ArrayLike, low: ArrayLike, high: ArrayLike, *, confidence: float = 0.95) -> MeanInterval:
-    """values: [sample, ...] without NaN -> [...]: mean with Gaffke's bounds at half of what is left on either side."""
+def mean_within_bounds(
+    values: ArrayLike, low: ArrayLike, high: ArrayLike, *, confidence: float = 0.95
+) -> MeanInterval:
+    """values: [sample, ...] -> [...]: mean over the samples that are not NaN, and an interval of what is possible.
+
+    Gaffke's bounds where both bounds of the values are known, the skewness-corrected t interval inside those that are
+    elsewhere. It describes one mean and decides nothing. Never of width zero; undefined below five samples, which are
+    better shown one by one, and where nothing varies and a bound is not known.
+
+    Args:
+        low: least possible value, [...]; -inf or NaN where not known.
+        high: greatest possible value, as `low`.
+    """
     values = np.asarray(values, dtype=float)
-    tail = (1 - confidence) / 2
-    return MeanInterval(
-        mean=values.mean(axis=0),
-        low=gaffke_lower(values, tail, low),
-        high=gaffke_upper(values, tail, high),
-        n=np.full(values.shape[1:], len(values)),
-    )
+    found = corrected_mean_interval(values, confidence=confidence)
+    shape = found.mean.shape
+    least = np.broadcast_to(np.where(np.isnan(low), -np.inf, low), shape)
+    most = np.broadcast_to(np.where(np.isnan(high), np.inf, high), shape)
+    # A bound that a value is beyond, if by rounding alone, is drawn out to it.
+    least, most = np.fmin(least, np.fmin.reduce(values, axis=0)), np.fmax(most, np.fmax.reduce(values, axis=0))
+    varies = found.low < found.high
+    lower, upper = (np.where(varies, np.clip(end, least, most), np.nan) for end in (found.low, found.high))
+    bounded, tail = np.isfinite(most - least) & (most > least), (1 - confidence) / 2
+    first = np.sort(values, axis=0)  # NaN last
+    for n in np.unique(found.n):
+        here = bounded & (found.n == n)
+        if n >= LEAST_SAMPLES and here.any():
+            samples = first[:n, here]
+            lower[here], upper[here] = gaffke_lower(samples, tail, least[here]), gaffke_upper(samples, tail, most[here])
+    enough = found.n >= LEAST_SAMPLES
+    return MeanInterval(found.mean, np.where(enough, lower, np.nan), np.where(enough, upper, np.nan), found.n)
 
 
 def weighted_mean_cdf(points: Array, at: Array) -> Array:

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from haepo_bench.statistics.betting import FRACTIONS, Dependence, log_evidence, log_mean, lower_end
+from haepo_bench.statistics.betting import FRACTIONS, Dependence, log_evidence, log_factors, log_mean, lower_end
 from haepo_bench.statistics.gaffke import gaffke_lower, gaffke_upper
 from haepo_bench.statistics.intervals import combine
 
@@ -58,6 +58,15 @@ class DecisionRule(NamedTuple):
             x, y = x[..., : self.look], y[..., : self.look]
             path[..., self.look - 1 :] = -np.log(fixed_p_value(x, y, theta, low, high))[..., None]
         return path
+
+    def log_factors(self, x: Array, y: Array, theta: float, low: float, high: float) -> Array:
+        """x, y: [pair] -> [component, pair]: what each pair multiplies each bet's capital by, as logarithm.
+
+        `fixed` bets nothing: no components.
+        """
+        if self.name == "betting":
+            return log_factors(x, y, theta, low, high, dependence=self.dependence)
+        return _wins_factors(x, y, theta) if self.name == "wins" else np.zeros((0, len(x)))
 
     def lower_end(
         self, x: ArrayLike, y: ArrayLike, log_threshold: float, low: ArrayLike, high: ArrayLike, pivot: float
@@ -123,11 +132,15 @@ def wins_evidence(x: ArrayLike, y: ArrayLike, theta: ArrayLike = 0.0) -> Array:
     Infinite scores are allowed: both infinite alike is a tie. Source: as `betting`; at theta 0 a sequential sign test.
     """
     x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    return log_mean(np.moveaxis(np.cumsum(_wins_factors(x, y, theta), axis=-1), -2, 0))
+
+
+def _wins_factors(x: Array, y: Array, theta: ArrayLike) -> Array:
+    """x, y: [..., pair], theta: [...] -> [..., component, pair]: as `betting.log_factors`, of signs."""
     theta = np.asarray(theta, dtype=float)[..., None]
     signs = (x > y).astype(float) - (x < y)
     with np.errstate(divide="ignore"):
-        bets = np.log(np.maximum(1 + FRACTIONS[:, None] * ((signs - theta) / (1 + theta))[..., None, :], 0))
-    return log_mean(np.moveaxis(np.cumsum(bets, axis=-1), -2, 0))
+        return np.asarray(np.log(np.maximum(1 + FRACTIONS[:, None] * ((signs - theta) / (1 + theta))[..., None, :], 0)))
 
 
 def fixed_p_value(x: ArrayLike, y: ArrayLike, theta: ArrayLike, low: ArrayLike, high: ArrayLike) -> Array:

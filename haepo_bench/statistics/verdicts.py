@@ -30,6 +30,9 @@ Verdict = Literal["supported", "not supported", "undecided", "not assessable"]
 #: Of the first declaration about a candidate in a folder, in each direction.
 LEVEL = 0.05
 
+#: Why a comparison cannot be assessed by a rule that needs bounds.
+NO_BOUNDS = "the least and the greatest possible score are not known"
+
 #: What a verdict promises, in the words of documentation and report.
 PROMISE = (
     "For one claim and one direction, under the default rule, if declaration, bounds, margin and order of seeds were "
@@ -141,15 +144,15 @@ class Decision(NamedTuple):
 
 
 def decide(
-    comparisons: Sequence[Sequence[Pairs]], claimed: Claimed, *, insensitive: Sequence[str] = ()
+    comparisons: Sequence[Sequence[Pairs]], claimed: Claimed, *, insensitive: Sequence[Sequence[str]] = ()
 ) -> list[Decision]:
     """Verdicts on what is tested together, in order.
 
     Args:
         comparisons: for each variant (or each variant on each task) its comparisons with the baselines; all that were
             declared, also those without a run.
-        insensitive: tasks on which no baseline is shown to be above random by the margin (`assay_sensitive`): "at par"
-            is not assessable there, because two that learn nothing are at par.
+        insensitive: of each variant's tasks, in order, those on which no baseline is shown to be above random by the
+            margin (`assay_sensitive`): "at par" is not assessable there, because two that learn nothing are at par.
     """
     obstacles = [_obstacle(each, claimed) for each in comparisons]
     testable = [place for place, obstacle in enumerate(obstacles) if not obstacle]
@@ -177,9 +180,10 @@ def decide(
         reason = obstacle
         if obstacle:
             verdict = "not assessable"
-        elif up.pairs is not None and claimed.at_par and insensitive:
+        elif up.pairs is not None and claimed.at_par and insensitive and insensitive[place]:
             verdict = "not assessable"
-            reason = "no baseline is shown to be above random by the margin on " + ", ".join(insensitive)
+            where = ", ".join(insensitive[place])
+            reason = f"no baseline is shown to be above random by {claimed.margin:g} on {where}"
         elif up.pairs is not None:
             verdict = "supported"
         elif down.pairs is not None:
@@ -259,7 +263,7 @@ def _obstacle(comparisons: Sequence[Pairs], claimed: Claimed) -> str:
         if each.obstacle:
             return each.obstacle
         if rule.needs_bounds and not each.bounded:
-            return "the least and the greatest possible score are not declared"
+            return NO_BOUNDS
         if rule.needs_bounds and not claimed.margin < each.high - each.low:
             return f"the margin {claimed.margin:g} is not smaller than the range of the scores"
     return ""
@@ -267,7 +271,7 @@ def _obstacle(comparisons: Sequence[Pairs], claimed: Claimed) -> str:
 
 def _path(comparisons: Sequence[Pairs], rule: DecisionRule, theta: float, *, above: bool) -> Array:
     """[pair]: log of the greatest evidence up to each pair that the advantage is above (below) theta."""
-    each = [_evidence(pairs, rule, theta, above=above) for pairs in comparisons]
+    each = [rule.evidence(*question(pairs, theta, above=above)) for pairs in comparisons]
     if above:
         # A comparison that has fewer pairs than others stays where it is.
         length = max(map(len, each))
@@ -280,10 +284,11 @@ def _path(comparisons: Sequence[Pairs], rule: DecisionRule, theta: float, *, abo
     return np.asarray(np.maximum.accumulate(np.maximum(together, 0.0)))
 
 
-def _evidence(pairs: Pairs, rule: DecisionRule, theta: float, *, above: bool) -> Array:
+def question(pairs: Pairs, theta: float, *, above: bool) -> tuple[Array, Array, float, float, float]:
+    """What a rule is given to show that the advantage is above (below) theta: x, y, theta, low and high."""
     if above:
-        return rule.evidence(pairs.candidate, pairs.baseline_at_most, theta, pairs.low, pairs.high)
-    return rule.evidence(pairs.baseline, pairs.candidate, -theta, pairs.low, pairs.high)
+        return pairs.candidate, pairs.baseline_at_most, theta, pairs.low, pairs.high
+    return pairs.baseline, pairs.candidate, -theta, pairs.low, pairs.high
 
 
 def _lower(pairs: Pairs, claimed: Claimed, log_needed: float) -> float:
@@ -330,7 +335,7 @@ def _against(
     if not assessable:
         return Against(n, difference, nan, nan, 0.0, 0.0, False)
     supporting, opposing = (
-        float(_evidence(pairs, claimed.rule, theta, above=above).max(initial=0.0))
+        float(claimed.rule.evidence(*question(pairs, theta, above=above)).max(initial=0.0))
         for theta, above in ((claimed.claimed, True), (claimed.ruled_out, False))
     )
     return Against(
