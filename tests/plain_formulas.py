@@ -140,11 +140,27 @@ def cvar(values: Sequence[float]) -> float:
 
 def tail(values: Sequence[float]) -> Values:
     """Numbers whose mean is the CVaR: everything above the fifth's edge drawn in to it."""
-    if len(values) < 20:
+    if len(values) < 30:
         return [None] * len(values)
     edge = sorted(values)[math.ceil(0.2 * len(values) - 1e-9) - 1]
     drawn = np.minimum(values, edge) / 0.2
     return (drawn - drawn.mean() + cvar(values)).tolist()
+
+
+def mean_of_tails(groups: Sequence[list[float]], weights: Sequence[float]) -> tuple[float | None, float | None]:
+    """95 % limits of a weighted mean of CVaRs, of which only the worst fifth of each group says how it varies."""
+    variance = squares = 0.0
+    for group, w in zip(groups, weights, strict=True):
+        if len(group) < 30:
+            return None, None
+        k = len(group) / 5
+        part = w**2 * float(np.var(np.array(tail(group), dtype=float), ddof=1)) / len(group) * k / (k - 1)
+        variance, squares = variance + part, squares + part**2 / (k - 1)
+    if not variance:
+        return None, None
+    half = student_quantile(0.975, variance**2 / squares) * math.sqrt(variance)
+    found = sum(w * cvar(group) for group, w in zip(groups, weights, strict=True))
+    return found - half, found + half
 
 
 def quantile_mean(values: Sequence[float], weights: Sequence[float], low: float, high: float) -> float:

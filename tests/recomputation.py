@@ -17,6 +17,7 @@ from plain_formulas import (
     estimate,
     holm,
     known,
+    mean_of_tails,
     quantile_mean,
     rates,
     seeds_needed,
@@ -379,8 +380,7 @@ class Suite:
             below = Sum([np.minimum(group, 1).tolist() for group in groups], w).interval(0.95)
             low, high = 1 - below[1], 1 - below[0]
         elif statistic == "cvar":
-            tails = [tail(group) for group in groups]
-            low, high = (None, None) if any(None in each for each in tails) else Sum(tails, w).interval(0.95)
+            low, high = mean_of_tails(groups, w)
         else:
             low, high = Sum(groups, w).interval(0.95)
         without = [value([other for other in tasks if other != task]) for task in tasks]
@@ -466,8 +466,8 @@ class Suite:
                 groups += [self.column((t, y), column, fill[1]) for t in tasks]
                 w = shares(tasks)
                 if measure == "cvar":
-                    each = Sum([tail(g) if len(g) >= 20 else g for g in groups], [*w, *(-s for s in w)])
-                    each.enough = all(len(g) >= 20 for g in groups)
+                    each = Sum([tail(g) if len(g) > 29 else g for g in groups], [*w, *(-s for s in w)])
+                    each.enough = all(len(g) > 29 for g in groups)
                     if not each.enough:
                         each.estimate = math.nan
                     found.append(each)

@@ -33,8 +33,8 @@ FRACTIONS = np.array([0.25, 0.5, 0.75, 1.0])
 SHARES = np.array([1.0, 1.0, 1.0, 3.0]) / 6.0
 #: Share of the capital that is bet on products; the rest on pairs.
 PRODUCT_SHARE = 2 / 3
-#: Steps of the search for a bound: the range of theta over 2^45.
-_HALVINGS = 45
+#: Steps of the search for a bound: the range of theta over 2^34.
+_HALVINGS = 34
 
 
 def shares(dependence: Dependence = "nonnegative") -> Array:
@@ -119,7 +119,7 @@ def lower_end(
     evidence: Callable[..., Array],
     x: Array,
     y: Array,
-    log_threshold: float,
+    log_threshold: ArrayLike,
     low: Array,
     high: Array,
     *,
@@ -133,17 +133,19 @@ def lower_end(
 
     Args:
         evidence: of x, y, theta, low and high, as `log_evidence`.
-        log_threshold: logarithm of 1 / level.
+        log_threshold: logarithm of 1 / level, [...].
         pivot: theta of the verdict beside which the bound is shown.
-        comparisons: whether the evidence puts those of the first axis together, so that one end serves all.
+        comparisons: x and y are [..., comparison, pair], and the evidence puts comparisons together, so that one end
+            serves all.
     """
     shape = np.broadcast_shapes(x.shape[:-1], y.shape[:-1], low.shape, high.shape)
     span = np.broadcast_to(high - low, shape)
     if comparisons:
-        shape, span = shape[1:], span.min(axis=0)
+        shape, span = shape[:-1], span.min(axis=-1)
 
     def ruled_out(theta: Array) -> Array:
-        return np.asarray(evidence(x, y, theta, low, high).max(axis=-1, initial=0.0) >= log_threshold)
+        path = evidence(x, y, theta[..., None] if comparisons else theta, low, high)
+        return np.asarray(path.max(axis=-1, initial=0.0) >= log_threshold)
 
     at = np.full(shape, pivot)
     out = ruled_out(at)
@@ -156,5 +158,6 @@ def lower_end(
 
 
 def log_mean(logs: Array) -> Array:
-    """logs: [comparison, ...] -> [...]: logarithm of the mean."""
-    return np.asarray(np.logaddexp.reduce(logs, axis=0) - np.log(len(logs)))
+    """logs: [..., comparison, pair] -> [..., pair]: logarithm of the mean over comparisons."""
+    most = logs.max(axis=-2, keepdims=True)
+    return np.asarray(most[..., 0, :] + np.log(np.exp(logs - most).mean(axis=-2)))

@@ -63,9 +63,7 @@ def gaffke_upper(values: ArrayLike, level: ArrayLike, high: ArrayLike) -> Array:
     return -gaffke_lower(-np.asarray(values, dtype=float), level, -np.asarray(high, dtype=float))
 
 
-def mean_within_bounds(
-    values: ArrayLike, low: ArrayLike, high: ArrayLike, *, confidence: float = 0.95
-) -> MeanInterval:
+def mean_within_bounds(values: ArrayLike, low: ArrayLike, high: ArrayLike, *, confidence: float = 0.95) -> MeanInterval:
     """values: [sample, ...] -> [...]: mean over the samples that are not NaN, and an interval of what is possible.
 
     Gaffke's bounds where both bounds of the values are known, the skewness-corrected t interval inside those that are

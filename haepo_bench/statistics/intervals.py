@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 Array = NDArray[Any]
@@ -128,6 +128,12 @@ class Combination(NamedTuple):
         low = self.estimate - self.error * _uncorrected(quantile, self.skewness)
         high = self.estimate - self.error * _uncorrected(-quantile, self.skewness)
         return Interval(self.estimate, np.where(self.enough, low, np.nan), np.where(self.enough, high, np.nan))
+
+    def lower(self, level: ArrayLike) -> Array:
+        """level: [...] -> lower end of a one-sided interval; the sum is below it with chance `level`."""
+        quantile = special.stdtrit(self.degrees, 1 - np.asarray(level))
+        low = self.estimate - self.error * _uncorrected(quantile, self.skewness)
+        return np.where(self.enough, low, np.nan)
 
     def p_above(self, null: float | Array) -> Array:
         """p-value of the sum being above null; the null hypothesis is that it is at most `null`.

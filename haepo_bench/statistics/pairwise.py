@@ -1,11 +1,12 @@
 """Who is above whom: comparisons in one direction each that are a family of their own, such as all ordered pairs."""
 
 from collections.abc import Sequence
-from math import log, nan
+from math import nan
 from typing import NamedTuple
 
 import numpy as np
 
+from haepo_bench.statistics.bounds import lower_ends
 from haepo_bench.statistics.pairs import Pairs
 from haepo_bench.statistics.rules import DecisionRule
 from haepo_bench.statistics.verdicts import LEVEL, NO_BOUNDS, holm_over_time, question
@@ -31,31 +32,29 @@ class PairDecision(NamedTuple):
     obstacle: str
 
 
-def decide_pairs(
-    compared: Sequence[Pairs], *, rule: DecisionRule = _RULE, level: float = LEVEL
-) -> list[PairDecision]:
+def decide_pairs(compared: Sequence[Pairs], *, rule: DecisionRule = _RULE, level: float = LEVEL) -> list[PairDecision]:
     """Decisions in the order of the comparisons: the chance that any of them is wrong is at most `level`.
 
     Holm's method over all of them, those that cannot be assessed included; valid at whatever moment one stops where the
     rule is. See `verdicts.decide`.
     """
     asked = [question(each, 0.0, above=True) for each in compared]
-    obstacles = [
-        each.obstacle or (NO_BOUNDS if rule.needs_bounds and not each.bounded else "") for each in compared
-    ]
+    obstacles = [each.obstacle or (NO_BOUNDS if rule.needs_bounds and not each.bounded else "") for each in compared]
     paths = [
         np.zeros(0) if obstacle else np.maximum.accumulate(np.maximum(rule.evidence(*each), 0.0))
         for each, obstacle in zip(asked, obstacles, strict=True)
     ]
+    found = holm_over_time(paths, level)
+    usable = [place for place, obstacle in enumerate(obstacles) if not obstacle]
+    ends = lower_ends(rule, [asked[place] for place in usable], [found[place][0] for place in usable])
+    lows = dict(zip(usable, ends, strict=True))
     return [
         PairDecision(
             decided=decided,
             evidence=nan if obstacle else float(path.max(initial=0.0)),
             needed=needed,
-            low=nan if obstacle else float(rule.lower_end(x, y, log(needed), low, high, theta)),
+            low=lows.get(place, nan),
             obstacle=obstacle,
         )
-        for (x, y, theta, low, high), obstacle, path, (needed, decided) in zip(
-            asked, obstacles, paths, holm_over_time(paths, level), strict=True
-        )
+        for place, (obstacle, path, (needed, decided)) in enumerate(zip(obstacles, paths, found, strict=True))
     ]

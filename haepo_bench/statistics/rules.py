@@ -7,7 +7,7 @@
 Evidence is 1 over a p-value, or better. With `fixed` it is 1 until the look, and stays as it was at the look.
 """
 
-from math import exp, inf, log
+from math import inf, log
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -69,7 +69,7 @@ class DecisionRule(NamedTuple):
         return _wins_factors(x, y, theta) if self.name == "wins" else np.zeros((0, len(x)))
 
     def lower_end(
-        self, x: ArrayLike, y: ArrayLike, log_threshold: float, low: ArrayLike, high: ArrayLike, pivot: float
+        self, x: ArrayLike, y: ArrayLike, log_threshold: ArrayLike, low: ArrayLike, high: ArrayLike, pivot: float
     ) -> Array:
         """x, y: [..., pair] -> [...]: the greatest theta that the evidence has ruled out; see `betting.lower_end`."""
         x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
@@ -79,9 +79,9 @@ class DecisionRule(NamedTuple):
         return lower_end(self.evidence, x, y, log_threshold, low, high, pivot=pivot)
 
     def lower_end_of_greatest(
-        self, x: ArrayLike, y: ArrayLike, log_threshold: float, low: ArrayLike, high: ArrayLike, pivot: float
+        self, x: ArrayLike, y: ArrayLike, log_threshold: ArrayLike, low: ArrayLike, high: ArrayLike, pivot: float
     ) -> Array:
-        """x, y: [comparison, pair] -> scalar: the same for the greatest difference of several comparisons."""
+        """x, y: [..., comparison, pair] -> [...]: the same for the greatest difference of several comparisons."""
 
         def together(*arguments: Any) -> Array:
             return self.any_of(self.evidence(*arguments))
@@ -89,11 +89,15 @@ class DecisionRule(NamedTuple):
         x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
         low, high = self.extent(low, high)
         if self.name == "fixed":
-            return np.asarray(self._lower_end_at_look(x, y, log_threshold + log(len(x)), low, high, pivot).max())
+            return np.asarray(
+                self._lower_end_at_look(
+                    x, y, np.asarray(log_threshold)[..., None] + log(x.shape[-2]), low, high, pivot
+                ).max(axis=-1)
+            )
         return lower_end(together, x, y, log_threshold, low, high, pivot=pivot, comparisons=True)
 
     def _lower_end_at_look(
-        self, x: Array, y: Array, log_threshold: float, low: Array, high: Array, pivot: float
+        self, x: Array, y: Array, log_threshold: ArrayLike, low: Array, high: Array, pivot: float
     ) -> Array:
         """As `lower_end`, for `fixed`: the lower of the two bounds that belong to the p-values of `fixed_p_value`."""
         shape = np.broadcast_shapes(x.shape[:-1], y.shape[:-1])
@@ -101,8 +105,8 @@ class DecisionRule(NamedTuple):
             return np.broadcast_to(low - high, shape)
         reached = self.evidence(x, y, np.full(shape, pivot), low, high).max(axis=-1) >= log_threshold
         x, y = (np.moveaxis(each[..., : self.look], -1, 0) for each in (x, y))
-        level = exp(-log_threshold)
-        welch = combine([x, y], [1.0, -1.0]).interval(1 - 2 * level).low
+        level = np.exp(-np.asarray(log_threshold))
+        welch = combine([x, y], [1.0, -1.0]).lower(level)
         bound = np.clip(np.fmin(welch, _mover(x, y, level, low, high)), low - high, high - low)
         # What p-value and bound differ in by rounding is decided by the p-value.
         return np.asarray(np.where(reached, np.maximum(bound, pivot), np.minimum(bound, np.nextafter(pivot, -inf))))
@@ -115,13 +119,13 @@ class DecisionRule(NamedTuple):
         return low, high
 
     def any_of(self, logs: Array) -> Array:
-        """logs: [comparison, pair] at common numbers of pairs -> [pair]: against that all comparisons' nulls hold.
+        """logs: [..., comparison, pair] of as many pairs -> [..., pair]: evidence that any of the nulls is false.
 
         The mean of evidence from bets is evidence from bets; one over the smallest of several p-values needs the factor
         of their number.
         """
         if self.name == "fixed":
-            return np.asarray(logs.max(axis=0) - log(len(logs)))
+            return np.asarray(logs.max(axis=-2) - log(logs.shape[-2]))
         return log_mean(logs)
 
 
@@ -132,7 +136,7 @@ def wins_evidence(x: ArrayLike, y: ArrayLike, theta: ArrayLike = 0.0) -> Array:
     Infinite scores are allowed: both infinite alike is a tie. Source: as `betting`; at theta 0 a sequential sign test.
     """
     x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
-    return log_mean(np.moveaxis(np.cumsum(_wins_factors(x, y, theta), axis=-1), -2, 0))
+    return log_mean(np.cumsum(_wins_factors(x, y, theta), axis=-1))
 
 
 def _wins_factors(x: Array, y: Array, theta: ArrayLike) -> Array:

@@ -21,6 +21,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from haepo_bench.statistics.bounds import Question, lower_ends, lower_ends_of_greatest
 from haepo_bench.statistics.pairs import Pairs
 from haepo_bench.statistics.rules import FIXED_SEEDS, DecisionRule
 
@@ -167,15 +168,13 @@ def decide(
     not_supported = family(claimed.ruled_out, above=False)
     worse = not_supported if claimed.at_par or not claimed.ruled_out else family(0.0, above=False)
     better = family(0.0, above=True) if claimed.at_par and claimed.rule.name != "wins" else None
+    against = _against(comparisons, claimed, testable, supported[1], not_supported[1])
+    highest = _highest(comparisons, claimed, testable, not_supported[1])
     decisions = []
-    for place, (own, obstacle) in enumerate(zip(comparisons, obstacles, strict=True)):
-        up, down = (
-            _direction(own, claimed, theta, paths[place], *found[place], above=above, assessable=not obstacle)
-            for theta, (paths, found), above in (
-                (claimed.claimed, supported, True),
-                (claimed.ruled_out, not_supported, False),
-            )
-        )
+    for place, obstacle in enumerate(obstacles):
+        lowest = min((each.low for each in against[place]), default=nan)
+        up = Direction(supported[0][place], *supported[1][place], bound=lowest)
+        down = Direction(not_supported[0][place], *not_supported[1][place], bound=highest.get(place, nan))
         verdict: Verdict = "undecided"
         reason = obstacle
         if obstacle:
@@ -189,7 +188,7 @@ def decide(
         elif down.pairs is not None:
             verdict = "not supported"
         else:
-            reason = _waits_for(own, claimed)
+            reason = _waits_for(comparisons[place], claimed)
         decisions.append(
             Decision(
                 verdict=verdict,
@@ -198,7 +197,7 @@ def decide(
                 reason=reason,
                 supported=up,
                 not_supported=down,
-                against=tuple(_against(each, claimed, up, down, len(own), not obstacle) for each in own),
+                against=against[place],
             )
         )
     return decisions
@@ -284,69 +283,68 @@ def _path(comparisons: Sequence[Pairs], rule: DecisionRule, theta: float, *, abo
     return np.asarray(np.maximum.accumulate(np.maximum(together, 0.0)))
 
 
-def question(pairs: Pairs, theta: float, *, above: bool) -> tuple[Array, Array, float, float, float]:
-    """What a rule is given to show that the advantage is above (below) theta: x, y, theta, low and high."""
+def question(pairs: Pairs, theta: float, *, above: bool) -> Question:
+    """What a rule is asked to show that the advantage is above (below) theta."""
     if above:
-        return pairs.candidate, pairs.baseline_at_most, theta, pairs.low, pairs.high
-    return pairs.baseline, pairs.candidate, -theta, pairs.low, pairs.high
-
-
-def _lower(pairs: Pairs, claimed: Claimed, log_needed: float) -> float:
-    x, y = pairs.candidate, pairs.baseline_at_most
-    return float(claimed.rule.lower_end(x, y, log_needed, pairs.low, pairs.high, claimed.claimed))
-
-
-def _upper(pairs: Pairs, claimed: Claimed, log_needed: float) -> float:
-    x, y = pairs.baseline, pairs.candidate
-    return -float(claimed.rule.lower_end(x, y, log_needed, pairs.low, pairs.high, -claimed.ruled_out))
-
-
-def _direction(
-    comparisons: Sequence[Pairs],
-    claimed: Claimed,
-    theta: float,
-    path: Array,
-    needed: float,
-    passed: int | None,
-    *,
-    above: bool,
-    assessable: bool,
-) -> Direction:
-    bound = nan
-    if assessable and above:
-        bound = min(_lower(each, claimed, log(needed)) for each in comparisons)
-    elif assessable:
-        length = min(len(each.candidate) for each in comparisons)
-        x, y = (
-            np.stack([side[:length] for side in sides])
-            for sides in zip(*((each.baseline, each.candidate) for each in comparisons), strict=True)
-        )
-        low, high = (np.array([getattr(each, name) for each in comparisons]) for name in ("low", "high"))
-        bound = -float(claimed.rule.lower_end_of_greatest(x, y, log(needed), low, high, -theta))
-    return Direction(path, needed, passed, bound)
+        return Question(pairs.candidate, pairs.baseline_at_most, theta, pairs.low, pairs.high)
+    return Question(pairs.baseline, pairs.candidate, -theta, pairs.low, pairs.high)
 
 
 def _against(
-    pairs: Pairs, claimed: Claimed, up: Direction, down: Direction, baselines: int, assessable: bool
-) -> Against:
-    n = len(pairs.candidate)
+    comparisons: Sequence[Sequence[Pairs]],
+    claimed: Claimed,
+    testable: Sequence[int],
+    supported: Sequence[tuple[float, int | None]],
+    not_supported: Sequence[tuple[float, int | None]],
+) -> list[tuple[Against, ...]]:
+    """Each variant's comparisons."""
+    rule = claimed.rule
+    cells = [(place, each) for place in testable for each in comparisons[place]]
+    up = [question(each, claimed.claimed, above=True) for _, each in cells]
+    down = [question(each, claimed.ruled_out, above=False) for _, each in cells]
+    lows = lower_ends(rule, up, [supported[place][0] for place, _ in cells])
+    highs = lower_ends(rule, down, [not_supported[place][0] for place, _ in cells])
+    found: list[list[Against]] = [
+        []
+        if place in testable
+        else [Against(len(each.candidate), _difference(each), nan, nan, 0.0, 0.0, False) for each in own]
+        for place, own in enumerate(comparisons)
+    ]
+    for (place, pairs), above, below, low, high in zip(cells, up, down, lows, highs, strict=True):
+        supporting, opposing = (float(rule.evidence(*each).max(initial=0.0)) for each in (above, below))
+        found[place].append(
+            Against(
+                pairs=len(pairs.candidate),
+                difference=_difference(pairs),
+                low=low,
+                high=-high,
+                supporting=supporting,
+                opposing=opposing,
+                named=opposing >= log(not_supported[place][0] * len(comparisons[place])),
+            )
+        )
+    return [tuple(each) for each in found]
+
+
+def _highest(
+    comparisons: Sequence[Sequence[Pairs]],
+    claimed: Claimed,
+    testable: Sequence[int],
+    not_supported: Sequence[tuple[float, int | None]],
+) -> dict[int, float]:
+    """What the smallest advantage over the baselines is at most, of each variant that can be tested."""
+    asked = []
+    for place in testable:
+        length = min(len(each.candidate) for each in comparisons[place])
+        row = [question(each, claimed.ruled_out, above=False) for each in comparisons[place]]
+        asked.append([each._replace(x=each.x[:length], y=each.y[:length]) for each in row])
+    ends = lower_ends_of_greatest(claimed.rule, asked, [not_supported[place][0] for place in testable])
+    return {place: -end for place, end in zip(testable, ends, strict=True)}
+
+
+def _difference(pairs: Pairs) -> float:
     with np.errstate(invalid="ignore"):
-        difference = float((pairs.candidate - pairs.baseline).mean()) if n else nan
-    if not assessable:
-        return Against(n, difference, nan, nan, 0.0, 0.0, False)
-    supporting, opposing = (
-        float(claimed.rule.evidence(*question(pairs, theta, above=above)).max(initial=0.0))
-        for theta, above in ((claimed.claimed, True), (claimed.ruled_out, False))
-    )
-    return Against(
-        pairs=n,
-        difference=difference,
-        low=_lower(pairs, claimed, log(up.needed)),
-        high=_upper(pairs, claimed, log(down.needed)),
-        supporting=supporting,
-        opposing=opposing,
-        named=opposing >= log(down.needed * baselines),
-    )
+        return float((pairs.candidate - pairs.baseline).mean()) if len(pairs.candidate) else nan
 
 
 def _waits_for(comparisons: Sequence[Pairs], claimed: Claimed) -> str:

@@ -13,6 +13,7 @@ from haepo_bench.statistics.aggregates import (
     Aggregate,
     cvar,
     cvar_interval,
+    cvar_mean_interval,
     family_weights,
     interquartile_mean,
     interquartile_mean_interval,
@@ -187,12 +188,42 @@ def test_optimality_gap_interval_contains_it_and_turns_round() -> None:
     np.testing.assert_allclose([gap.low, gap.high], [1 - mean.high, 1 - mean.low], atol=1e-12)
 
 
-def test_cvar_has_no_interval_from_a_tail_of_two_seeds() -> None:
+def test_cvar_has_no_interval_from_a_tail_of_fewer_than_six_seeds() -> None:
     rng = np.random.default_rng(4)
-    few, many = cvar_interval(rng.normal(size=(10, 2))), cvar_interval(rng.normal(size=(20, 2)))
+    few, many = cvar_interval(rng.normal(size=(29, 2))), cvar_interval(rng.normal(size=(30, 2)))
     assert np.isfinite(few.estimate).all()
     assert np.isnan([few.low, few.high]).all()
     assert ((many.low < many.estimate) & (many.estimate < many.high)).all()
+    # Nothing varies: no interval of width zero.
+    assert np.isnan(cvar_interval(np.ones(40))[1:]).all()
+
+
+def test_the_interval_of_cvar_is_that_of_its_tail() -> None:
+    rng = np.random.default_rng(5)
+    one, other = rng.random(30), rng.random(37)
+    found = cvar_mean_interval([one, np.append(other, np.nan)], [0.25, 0.75])
+    variance, squares = 0.0, 0.0
+    for scores, weight in ((one, 0.25), (other, 0.75)):
+        k = len(scores) / 5
+        edge = np.sort(scores)[math.ceil(k - 1e-9) - 1]
+        part = weight**2 * np.minimum(scores, edge).var(ddof=1) * 25 / len(scores) * k / (k - 1)
+        variance, squares = variance + part, squares + part**2 / (k - 1)
+    half = stats.t.ppf(0.975, variance**2 / squares) * math.sqrt(variance)
+    middle = 0.25 * float(cvar(one)) + 0.75 * float(cvar(other))
+    np.testing.assert_allclose([*found], [middle, middle - half, middle + half], rtol=1e-10)
+
+
+@pytest.mark.parametrize("scores", ["normal", "ceiling"])
+def test_a_tail_of_six_is_not_trusted_as_if_it_were_thirty_seeds(scores: str) -> None:
+    """Share of 2,000 one-sided upper bounds at 95 % above which the truth lies: 4.3 standard errors are 0.021."""
+    rng = np.random.default_rng(6)
+
+    def draw(shape: tuple[int, ...]) -> Any:
+        return rng.normal(size=shape) if scores == "normal" else rng.beta(5, 1, shape)
+
+    truth = float(cvar(draw((400_000,))))
+    found = cvar_interval(draw((30, 2000)), confidence=0.9)
+    assert (found.low > truth).mean() < 0.05 + 0.021
 
 
 def test_profile_is_rliables_score_distribution() -> None:

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from haepo_bench.statistics.aggregates import cvar, cvar_influences, cvar_interval
 from haepo_bench.statistics.former_verdicts import ALPHA, Evidence, against_all, decide, evidence
-from haepo_bench.statistics.intervals import combination_interval, combine, corrected_mean_interval
+from haepo_bench.statistics.intervals import combination_interval, combine
 
 MARGIN = 0.1
 ONE = np.ones(1)
@@ -52,16 +51,6 @@ def test_scores_without_spread_are_decided_exactly() -> None:
     assert float(combine([thirds, np.full(3, 0.3)], [1.0, -1.0]).p_above(0.0)) == 1.0
     assert float(combine([np.full(3, 0.3), thirds], [1.0, -1.0]).p_above(0.0)) == 1.0
     assert math.isnan(combine([high, low[:1]], [1.0, -1.0]).p_above(0.0))
-
-
-def test_influences_of_cvar_carry_its_mean_and_its_interval() -> None:
-    for n in (20, 23, 30):
-        scores = np.random.default_rng(n).beta(5, 1, size=n)
-        found = cvar_influences(np.append(scores, np.nan))
-        assert math.isnan(found[-1])
-        assert found[:-1].mean() == pytest.approx(float(cvar(scores)))
-        np.testing.assert_allclose(corrected_mean_interval(found)[:3], cvar_interval(scores), atol=1e-12)
-    assert np.isnan(cvar_influences(scores[:19])).all()
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from haepo_bench.report.document_numbers import CONFIDENCE, Band, MissingRange, 
 from haepo_bench.results.claims import DeclaredClaims
 from haepo_bench.statistics.aggregates import (
     cvar,
-    cvar_influences,
+    cvar_mean_interval,
     interquartile_mean,
     interquartile_mean_interval,
     leave_one_task_out,
@@ -26,7 +26,7 @@ from haepo_bench.statistics.aggregates import (
 )
 from haepo_bench.statistics.bootstrap import rectangle
 from haepo_bench.statistics.comparisons import probability_of_improvement
-from haepo_bench.statistics.intervals import Interval, combination_interval
+from haepo_bench.statistics.intervals import Interval
 from haepo_bench.statistics.profiles import performance_profile
 from haepo_bench.statistics.rates import rate_combination_interval
 from haepo_bench.text import plain
@@ -73,9 +73,7 @@ def _cvar(scores: Array, weights: Array) -> Array:
 
 
 def _cvar_interval(scores: Array, weights: Array) -> Interval:
-    influences = [cvar_influences(column) for column in scores.T]
-    around = combination_interval(influences, weights, confidence=CONFIDENCE)
-    return Interval(_cvar(scores, weights), around.low, around.high)
+    return cvar_mean_interval(list(scores.T), weights, confidence=CONFIDENCE)
 
 
 def _rate_interval(happened: Array, weights: Array) -> Interval:
