@@ -214,16 +214,16 @@ def test_the_interval_of_cvar_is_that_of_its_tail() -> None:
 
 
 @pytest.mark.parametrize("scores", ["normal", "ceiling"])
-def test_a_tail_of_six_is_not_trusted_as_if_it_were_thirty_seeds(scores: str) -> None:
-    """Share of 2,000 one-sided upper bounds at 95 % above which the truth lies: 4.3 standard errors are 0.021."""
+def test_differences_of_cvars_are_no_more_certain_than_their_tails(scores: str) -> None:
+    """Two equal algorithms, 30 seeds: one-sided at 5 %; 2,000 data sets, 3 standard errors are 1.5 %."""
     rng = np.random.default_rng(6)
 
     def draw(shape: tuple[int, ...]) -> Any:
         return rng.normal(size=shape) if scores == "normal" else rng.beta(5, 1, shape)
 
-    truth = float(cvar(draw((400_000,))))
-    found = cvar_interval(draw((30, 2000)), confidence=0.9)
-    assert (found.low > truth).mean() < 0.05 + 0.021
+    found = cvar_mean_interval([draw((30, 2000)), draw((30, 2000))], [1.0, -1.0], confidence=0.9)
+    assert (found.low > 0).mean() <= 0.065
+    assert (found.high < 0).mean() <= 0.065
 
 
 def test_profile_is_rliables_score_distribution() -> None:
