@@ -168,7 +168,7 @@ class Suite:
 
     def __init__(self, root: Path) -> None:
         plan = json.loads((root / "plan.json").read_text())
-        self.claims = plan["claims"]
+        self.claims, self.declaration = plan["claims"], plan["declaration"]
         self.cells = [Cell(root, cell) for cell in plan["cells"]]
         self.tasks = list(dict.fromkeys(cell.task for cell in self.cells))
         # Where training is paid at random nobody is judged.
@@ -242,8 +242,7 @@ class Suite:
         }
 
     def algorithm(self, cell: Cell) -> dict[str, Any]:
-        first = min(cell.runs, key=lambda run: (run["provenance"]["started"], run["seed"]))
-        added = [r["seed"] for r in cell.runs if r["provenance"]["declaration"] != first["provenance"]["declaration"]]
+        added = [run["seed"] for run in cell.runs if run["provenance"]["declaration"] != self.declaration]
         columns = {name for run in cell.done for name in run["curve"]} - NO_DIAGNOSTICS
         diagnostics = {name: estimate([cell.last(run, name) for run in cell.done]) for name in columns}
         passes = {name for run in cell.done for name in run["final"] if "pass_at" in name}

@@ -2,12 +2,16 @@
 
 import json
 import math
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
 import numpy as np
 
+from haepo_bench.results.claims import DeclaredClaims, ScoreBounds, declaration_hash
+from haepo_bench.results.plan_file import PlannedCell
 from haepo_bench.results.record import Failure, Information, References, RunRecord
 from haepo_bench.results.store import Store
 
@@ -146,7 +150,7 @@ def put_plan(store: Store, runs: list[RunRecord], seeds: list[int], **changes: A
         for run in runs
     }
     document = {
-        "format_version": 1,
+        "format_version": 2,
         "suite": "made-up",
         "description": "runs made up for tests",
         "written": "2026-01-01T00:00:00+00:00",
@@ -157,6 +161,17 @@ def put_plan(store: Store, runs: list[RunRecord], seeds: list[int], **changes: A
     store.root.mkdir(parents=True, exist_ok=True)
     (store.root / "plan.json").write_text(json.dumps(document), encoding="utf-8")
     return document
+
+
+def declaration_of(
+    runs: Iterable[RunRecord],
+    seeds: Sequence[int],
+    claims: DeclaredClaims,
+    bounds: Mapping[str, ScoreBounds] = MappingProxyType({}),
+) -> str:
+    """What `put_plan` with these claims declares."""
+    cells = {run.identity: PlannedCell.of(run.identity, uses=run.uses, seeds=seeds) for run in runs}
+    return declaration_hash(claims, bounds, cells.values())
 
 
 def showcase(root: Path, *, seeds: int = 5, marks: int = 21, only: tuple[str, ...] = ()) -> Store:

@@ -10,7 +10,7 @@ from haepo_bench import interruption
 from haepo_bench.errors import UserError
 from haepo_bench.results.identity import CellIdentity, CellKey, cell_folder
 from haepo_bench.results.plan_file import PlanFile, PlannedCell
-from haepo_bench.results.record import FINISHED, FORMAT_VERSION, Information, RunRecord
+from haepo_bench.results.record import FINISHED, Information, RunRecord
 from haepo_bench.results.store import PLAN_FILE, FileState, Store, Unusable
 
 
@@ -125,7 +125,6 @@ def _with_imported(
 ) -> tuple[PlanFile, list[str]]:
     """The plan with the imported cells in it, and the cells that had another place there."""
     imported = PlanFile(
-        format_version=FORMAT_VERSION,
         suite=records[0].suite,
         description=description,
         source=source,

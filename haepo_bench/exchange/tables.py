@@ -129,7 +129,7 @@ def _descriptions(cell: SelectedCell) -> list[dict[str, Any]]:
                 "reference_random": references.random if references else float("nan"),
                 "reference_solved": references.solved if references else float("nan"),
                 "reference_source": references.source if references else None,
-                "exploratory": seed in cell.added,
+                "exploratory": seed in cell.preceding,
                 "settings_hash": cell.settings_hash,
                 "code_hash": cell.code_hash,
                 **(_origin(record) if record else {}),

@@ -20,9 +20,10 @@ from haepo_bench.execution.survey import Job, RunKey, Stored, Survey, make_jobs,
 from haepo_bench.execution.worker import Request
 from haepo_bench.results.claims import PROVENANCE_KEY
 from haepo_bench.results.code import write_code
+from haepo_bench.results.declarations import declare
 from haepo_bench.results.lock import Held
 from haepo_bench.results.plan_file import PlanFile, PlannedCell
-from haepo_bench.results.record import FAILED, FINISHED, FORMAT_VERSION, Failure, RunRecord
+from haepo_bench.results.record import FAILED, FINISHED, Failure, RunRecord
 from haepo_bench.results.store import Store
 from haepo_bench.suite.plan import Cell, Plan
 from haepo_bench.wording import many
@@ -127,7 +128,9 @@ def run_plan(plan: Plan, store: Store, options: Options) -> Outcome:
         store.prepare(session.files(todo.jobs))
         # Nothing was changed until here, where all that could stop this has been looked at.
         store.sweep()
-        store.write_plan(_plan_file(plan))
+        planned = _plan_file(plan)
+        declare(store, planned)
+        store.write_plan(planned)
         for cell, _ in todo.survey.missing:
             write_code(store, cell.folder, cell.code)
         signalled = session.run(todo.jobs) if todo.jobs else False
@@ -293,12 +296,12 @@ def _signals(executor: LocalExecutor) -> Iterator[list[str]]:
 def _plan_file(plan: Plan) -> PlanFile:
     """What reports need to know: every cell of the suite as it now is, whether this run selects it or not."""
     return PlanFile(
-        format_version=FORMAT_VERSION,
         suite=plan.suite,
         description=plan.description,
         written=utc_now(),
         source=plan.source,
         claims=plan.claims,
+        bounds=plan.bounds,
         declaration=plan.declaration,
         cells=[_planned(cell) for cell in plan.declared_cells],
     )

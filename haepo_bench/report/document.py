@@ -81,8 +81,8 @@ class Seeds(DocumentModel):
     diverged: list[DivergedRun]
     missing: list[RunWithoutResult]
     exploratory: list[int] = Field(
-        description="of those shown, the seeds made under another declaration than the first ones here: added after a "
-        "look at results was possible"
+        description="of those shown, the seeds whose run was there before the claims were declared, so that it "
+        "confirms none of them"
     )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from haepo_bench.errors import UserError
 from haepo_bench.files import list_folder, read_regular, reason_of
 from haepo_bench.results.code import CODE_FILE
+from haepo_bench.results.declarations import join
 from haepo_bench.results.hashing import digest
 from haepo_bench.results.identity import CellKey
 from haepo_bench.results.joined_plans import Disagreement, PlanOf, join_plans
@@ -285,6 +286,7 @@ class _Merge:
             return
         if joined != before:
             self._target.write_plan(joined)
+        join(self._target, [source.store for source in self._sources])
         files = (self._target.path(cell.folder, seed) for cell in joined.cells for seed in cell.seeds)
         self._found.missing = sum(not file.is_file() for file in files)
 

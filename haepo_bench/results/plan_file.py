@@ -7,9 +7,12 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from haepo_bench.results.claims import DeclaredClaims, declaration_hash
+from haepo_bench.results.claims import DeclaredClaims, ScoreBounds, declaration_hash
 from haepo_bench.results.identity import CellIdentity, cell_folder
-from haepo_bench.results.record import FORMAT_VERSION, Information, NewerFormat, Number
+from haepo_bench.results.record import Information, NewerFormat, Number
+
+#: Since 2 declarations cover settings, code and bounds, and claims say by which rule they are judged.
+PLAN_FORMAT = 2
 
 
 def _storable(text: Any) -> Any:
@@ -86,16 +89,18 @@ class PlanFile(_Model):
     Args:
         written: ISO 8601, UTC.
         source: text of the suite file, or what says where imported runs came from.
+        bounds: of scores, by task; those of other tasks are not known.
         declaration: `declared` as it was when the plan was written; empty where nothing was declared before the runs.
         cells: of the whole suite, whether the last `run` selected them or not.
     """
 
-    format_version: int = Field(ge=1)
+    format_version: int = Field(default=PLAN_FORMAT, ge=1)
     suite: str
     description: str = ""
     written: str = ""
     source: Annotated[str, BeforeValidator(_storable)] = ""
     claims: DeclaredClaims | None = None
+    bounds: dict[str, ScoreBounds] = Field(default={})
     declaration: str = ""
     cells: list[PlannedCell]
 
@@ -109,7 +114,7 @@ class PlanFile(_Model):
     @property
     def declared(self) -> str:
         """Hash of the claims and of all that they are tested on, as this plan has them now."""
-        return declaration_hash(self.claims, [(cell.task, cell.algorithm, cell.seeds) for cell in self.cells])
+        return declaration_hash(self.claims, self.bounds, self.cells)
 
     def to_json(self) -> str:
         """The file's text."""
@@ -126,7 +131,7 @@ class PlanFile(_Model):
         """
         document = json.loads(text)
         version = document.get("format_version") if isinstance(document, dict) else None
-        if isinstance(version, int) and not isinstance(version, bool) and version > FORMAT_VERSION:
+        if isinstance(version, int) and not isinstance(version, bool) and version > PLAN_FORMAT:
             # Before anything else is looked at: a newer format may have any fields.
             raise NewerFormat(f"written by a newer version of haepo-bench (format {version})")
         if not isinstance(document, dict) or not isinstance(document.get("cells"), list):

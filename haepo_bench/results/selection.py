@@ -16,11 +16,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from haepo_bench.results.claims import PROVENANCE_KEY, DeclaredClaims, default_claims
+from haepo_bench.results.claims import DeclaredClaims, ScoreBounds
+from haepo_bench.results.declarations import Standing, read_declarations
+from haepo_bench.results.history import History, other_settings
 from haepo_bench.results.identity import CellIdentity, CellKey
 from haepo_bench.results.plan_file import PlanFile, PlannedCell
 from haepo_bench.results.record import FINISHED, Information, RunRecord
-from haepo_bench.results.store import PLAN_FILE, FileState, Store, Unusable
+from haepo_bench.results.store import DECLARATIONS_FILE, PLAN_FILE, FileState, Store, Unusable
 
 #: Where `clean` moves things to, in a results folder or a suite's; no command reads it.
 TRASH_FOLDER = ".trash"
@@ -63,8 +65,9 @@ class SelectedCell(CellIdentity):
         seeds: asked for.
         runs: done or diverged, by seed, all with the same evaluation points.
         unfinished: readable records of runs without a result.
-        added: of the seeds of `runs`, those made under another declaration of claims, tasks, algorithms and seeds than
-            the cell's first run: they may have been added after a look at results.
+        preceding: of the seeds of `runs`, those whose run was there before the claims were declared: they may have been
+            looked at, and never confirm a claim.
+        siblings: other settings of this algorithm on this task that were run or declared in this folder.
         information: from a record, else from the plan; None where neither says it.
     """
 
@@ -74,7 +77,8 @@ class SelectedCell(CellIdentity):
     runs: tuple[Run, ...]
     absent: tuple[AbsentRun, ...]
     unfinished: tuple[Run, ...]
-    added: tuple[int, ...]
+    preceding: tuple[int, ...]
+    siblings: int
     information: Information | None
 
     @property
@@ -102,7 +106,9 @@ class Selection:
         source: text of the suite file, empty where unknown.
         damaged: files and folders that cannot be used; paths relative to the store.
         claims: as declared, else the default ones; None where there is nothing to claim.
+        bounds: of scores, by task; those of other tasks are not known.
         exploratory: why the claims are not those that stood before the runs were made; empty where they are.
+        standing: of the declaration among those of the folder; None where nothing was declared.
     """
 
     name: str
@@ -110,7 +116,9 @@ class Selection:
     description: str
     source: str
     claims: DeclaredClaims | None
+    bounds: Mapping[str, ScoreBounds]
     exploratory: str
+    standing: Standing | None
     cells: tuple[SelectedCell, ...]
     not_shown: tuple[NotShown, ...]
     damaged: tuple[Unusable, ...]
@@ -159,16 +167,26 @@ def select(store: Store) -> Selection:
     by_cell: dict[_Place, list[Run]] = defaultdict(list)
     for run in kept:
         by_cell[_place(run)].append(run)
-    cells = tuple(_cell(cell, by_cell[cell.folder, cell.identity], unusable) for cell in planned)
+    declarations = read_declarations(store)
+    if isinstance(declarations, Unusable) and Path() not in {file.path for file in damaged}:
+        damaged.append(replace(declarations, path=Path(DECLARATIONS_FILE)))
+    history = History(plan if isinstance(plan, PlanFile) else None, declarations, tuple(run.record for run in kept))
+    siblings = history.siblings()
+    cells = tuple(
+        _cell(cell, by_cell[cell.folder, cell.identity], unusable, history, other_settings(siblings, cell))
+        for cell in planned
+    )
     shown = {run.path for cell in cells for run in (*cell.runs, *cell.unfinished)}
-    claims, exploratory = _claims(plan if isinstance(plan, PlanFile) else None, cells)
+    claims = history.claims({cell.algorithm: cell.uses for cell in cells})
     return Selection(
         name=name,
         plan=isinstance(plan, PlanFile),
         description=plan.description if isinstance(plan, PlanFile) else "",
         source=plan.source if isinstance(plan, PlanFile) else "",
         claims=claims,
-        exploratory=exploratory,
+        bounds=plan.bounds if isinstance(plan, PlanFile) else {},
+        exploratory=history.undeclared or _preceded(claims, cells),
+        standing=history.standing,
         cells=cells,
         not_shown=_not_shown([run for run in kept if run.path not in shown], planned, name),
         damaged=tuple(sorted(damaged, key=lambda file: str(file.path))),
@@ -198,17 +216,12 @@ def _folders_of(hidden: Mapping[Path, Unusable], named: Iterable[Unusable]) -> l
     return [replace(file, path=folder) for folder, file in first.items() if not known & {folder, *folder.parents}]
 
 
-def _claims(plan: PlanFile | None, cells: Iterable[SelectedCell]) -> tuple[DeclaredClaims | None, str]:
-    """The claims, and why they are exploratory."""
-    if plan is None or not plan.declaration:
-        uses = {cell.algorithm: cell.uses for cell in cells}
-        return default_claims(uses), "no claims were declared before the runs were made"
-    if plan.declaration != plan.declared:
-        return plan.claims, "the plan was edited by hand"
-    made_under = {str(run.record.provenance.get(PROVENANCE_KEY)) for cell in cells for run in cell.runs}
-    if made_under - {plan.declaration}:
-        return plan.claims, "claims, algorithms, tasks or seeds were changed after some of the runs had been made"
-    return plan.claims, ""
+def _preceded(claims: DeclaredClaims | None, cells: Iterable[SelectedCell]) -> str:
+    """Why claims are exploratory whose declaration some of the runs preceded; empty where none did."""
+    named = set() if claims is None else {*claims.candidates, *claims.baselines}
+    if not any(cell.preceding for cell in cells if cell.algorithm in named):
+        return ""
+    return "claims, settings, code, algorithms, tasks or seeds were changed after some of the runs had been made"
 
 
 def _common_marks(runs: Iterable[Run]) -> tuple[list[Run], list[Unusable]]:
@@ -285,7 +298,9 @@ def _unusable_seeds(unusable: Mapping[Path, Unusable], folder: str) -> dict[int,
     return found
 
 
-def _cell(planned: PlannedCell, runs: list[Run], unusable: Mapping[Path, Unusable]) -> SelectedCell:
+def _cell(
+    planned: PlannedCell, runs: list[Run], unusable: Mapping[Path, Unusable], history: History, siblings: int
+) -> SelectedCell:
     seeds = dict.fromkeys(planned.seeds)
     found = {run.record.seed: run for run in runs if run.record.seed in seeds}
     files = _unusable_seeds(unusable, planned.folder)
@@ -312,16 +327,10 @@ def _cell(planned: PlannedCell, runs: list[Run], unusable: Mapping[Path, Unusabl
         runs=shown,
         absent=tuple(absent),
         unfinished=tuple(run for run in order if run.record.status not in FINISHED),
-        added=_added(shown),
+        preceding=history.preceding(run.record for run in shown),
+        siblings=siblings,
         information=information,
     )
-
-
-def _added(runs: Iterable[Run]) -> tuple[int, ...]:
-    """Seeds made under another declaration than the first of some runs of a cell."""
-    ordered = sorted(runs, key=lambda run: (_started(run), run.record.seed))
-    under = [run.record.provenance.get(PROVENANCE_KEY) for run in ordered]
-    return tuple(sorted(run.record.seed for run, made in zip(ordered, under, strict=True) if made != under[0]))
 
 
 def failure_reason(record: RunRecord) -> str:

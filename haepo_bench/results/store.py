@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from haepo_bench.results.lock import Held
 
 PLAN_FILE = "plan.json"
+DECLARATIONS_FILE = "declarations.jsonl"
 LOG_FOLDER = "logs"
 #: Where reports go unless told otherwise; never a cell's folder, whose names contain `--`.
 REPORT_FOLDER = "report"
@@ -104,7 +105,7 @@ class Store:
             UserError: one of them cannot be removed, or is not a file.
         """
         for file in self.files(self.root):
-            if file.name.startswith(f".{PLAN_FILE}."):
+            if file.name.startswith((f".{PLAN_FILE}.", f".{DECLARATIONS_FILE}.")):
                 _remove(file, "a half-written plan")
         for folder in self.folders():
             for file in self.files(folder):
@@ -209,6 +210,11 @@ class Store:
     def plan_path(self) -> Path:
         """The file of the plan."""
         return self.root / PLAN_FILE
+
+    @property
+    def declarations_path(self) -> Path:
+        """The file of what has been claimed in this folder (declarations.py)."""
+        return self.root / DECLARATIONS_FILE
 
     def read_plan(self) -> PlanFile | Unusable | None:
         """What the last `run` asked for; None where nothing says so."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from haepo_bench.results.claims import DeclaredClaims, declaration_hash
+from haepo_bench.results.claims import DeclaredClaims, ScoreBounds, declaration_hash
 from haepo_bench.results.identity import CellIdentity, cell_folder
 from haepo_bench.results.record import Information, References
 
@@ -99,6 +99,7 @@ class Plan:
         unselected: cells of the suite that this run leaves out; reports count them all the same.
         source: text of the suite file, and what was set on the command line; kept with the results.
         claims: claims that the report judges; None where the suite has no candidate or no baseline.
+        bounds: of scores, by task, where they are known or declared.
         whole: all cells of the suite with all of their seeds, where `cells` are a shard's; else empty.
     """
 
@@ -109,6 +110,7 @@ class Plan:
     unselected: tuple[Cell, ...] = ()
     source: str = field(repr=False, default="")
     claims: DeclaredClaims | None = None
+    bounds: dict[str, ScoreBounds] = field(default_factory=dict)
     whole: tuple[Cell, ...] = field(repr=False, default=())
 
     @property
@@ -124,5 +126,4 @@ class Plan:
     @property
     def declaration(self) -> str:
         """Hash of the claims and of all that they will be tested on, whether selected or not."""
-        cells = [(cell.task, cell.algorithm, cell.seeds) for cell in self.declared_cells]
-        return declaration_hash(self.claims, cells)
+        return declaration_hash(self.claims, self.bounds, self.declared_cells)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from haepo_bench import catalogue
 from haepo_bench.errors import ParameterError, TaskError, UserError, did_you_mean
-from haepo_bench.results.claims import DeclaredClaims, default_baselines, members
+from haepo_bench.results.claims import DeclaredClaims, ScoreBounds, default_baselines, members
 from haepo_bench.results.hashing import digest
 from haepo_bench.suite.document import KeyPath, Problem, render
 from haepo_bench.suite.hushed import hushed
@@ -65,6 +65,7 @@ def load_plan(
         unselected=tuple(cell for cell in cells if not selected(*cell.key, only)),
         execution=resolver.execution,
         claims=claims,
+        bounds=resolver.bounds,
         source=loaded.text + "".join(f"\n# run with --set {assignment}" for assignment in sets),
     )
 
@@ -93,6 +94,8 @@ class _Resolver:
         #: Algorithms of files that are not run: name to file.
         self.unread: dict[str, str] = {}
         self.problems: list[Problem] = []
+        #: Of scores, by task; after `cells`.
+        self.bounds: dict[str, ScoreBounds] = {}
         execution = self._located(("execution", "device"), lambda: resolve_execution(suite.execution))
         self.execution = execution or resolve_execution(suite.execution.model_copy(update={"device": "cpu"}))
 
@@ -128,22 +131,39 @@ class _Resolver:
         claims = self._suite.claims
         said = claims.model_fields_set
         candidates = self._members(("claims", "candidate"), claims.candidate, uses, needed="candidate" in said)
-        baselines = default_baselines(uses, candidates)
+        left_out = self._named("left_out", claims.left_out or (), candidates, uses)
+        baselines = [name for name in default_baselines(uses, candidates) if name not in left_out]
         if claims.baselines is not None:
-            paths: list[KeyPath] = [("claims", "baselines", index) for index in range(len(claims.baselines))]
-            named = [
-                self._members(path, name, uses, needed=True) for path, name in zip(paths, claims.baselines, strict=True)
-            ]
-            baselines = list(dict.fromkeys(name for group in named for name in group))
-            for path, group in zip(paths, named, strict=True):
-                if set(group) & set(candidates):
-                    problem = "an algorithm cannot be compared with itself: this is the candidate"
-                    self.problems.append(Problem(path, problem, "name another, or another candidate"))
+            baselines = self._named("baselines", claims.baselines, candidates, uses)
+            for index, name in enumerate(claims.left_out or ()):
+                both = [one for one in self._members((), name, uses, needed=False) if one in baselines]
+                if both:
+                    problem = f"'{both[0]}' is one of the baselines"
+                    self.problems.append(Problem(("claims", "left_out", index), problem, "name it in one of the two"))
         if not candidates or not baselines:
             return None
         return DeclaredClaims(
-            candidates=candidates, baselines=baselines, margin=claims.margin, threshold=claims.threshold
+            candidates=candidates,
+            baselines=baselines,
+            margin=claims.margin,
+            threshold=claims.threshold,
+            margins=claims.margins,
+            rule=claims.rule,
+            dependence=claims.dependence,
+            left_out=left_out,
         )
+
+    def _named(self, key: str, names: Sequence[str], candidates: Sequence[str], uses: dict[str, str]) -> list[str]:
+        """What a list of the claims means, each once; none may be a candidate."""
+        found: list[str] = []
+        for index, name in enumerate(names):
+            path: KeyPath = ("claims", key, index)
+            group = self._members(path, name, uses, needed=True)
+            if set(group) & set(candidates):
+                problem = "an algorithm cannot be compared with itself: this is the candidate"
+                self.problems.append(Problem(path, problem, "name another, or another candidate"))
+            found += group
+        return list(dict.fromkeys(found))
 
     def _members(self, path: KeyPath, name: str, uses: dict[str, str], *, needed: bool) -> list[str]:
         found = members(name, uses, families=catalogue.FAMILIES)
@@ -178,7 +198,26 @@ class _Resolver:
                 problem = f"'{entry.address}' and '{tasks[called][0].address}' are the same task"
                 self.problems.append(Problem(path, problem, "remove one of the two, or give it a name: of its own"))
             tasks[called] = (entry, task)
+            self._bound(index, entry, called, task)
         return list(tasks.values())
+
+    def _bound(self, index: int, entry: TaskEntry, called: str, task: Task) -> None:
+        """The bounds of a task's score: as the suite clips it, else as they follow from those of the return."""
+        if task.references is None:
+            if entry.clip is not None:
+                problem = f"{task.id} has no reference returns, so no score that could be clipped"
+                self.problems.append(Problem(("tasks", index, "clip"), problem, "remove clip"))
+        elif entry.clip is not None:
+            self.bounds[called] = ScoreBounds(low=entry.clip[0], high=entry.clip[1], clipped=True)
+        elif task.return_bounds is not None:
+            try:
+                least, greatest = (float(end) for end in task.return_bounds)
+                low, high = sorted(map(task.references.score, (least, greatest)))
+                self.bounds[called] = ScoreBounds(low=low, high=high)
+            except (TypeError, ValueError):
+                problem = f"{task.id} has return_bounds {task.return_bounds!r}"
+                remedy = "return_bounds of a task are two numbers, the least and the greatest return, or None"
+                self.problems.append(Problem(("tasks", index, "id"), problem, remedy))
 
     def _algorithms(self) -> list[_NamedAlgorithm]:
         algorithms: dict[str, _NamedAlgorithm] = {}

@@ -24,7 +24,14 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from haepo_bench.errors import did_you_mean
-from haepo_bench.results.claims import DEFAULT_CANDIDATE, DEFAULT_MARGIN, DEFAULT_THRESHOLD
+from haepo_bench.results.claims import (
+    CLAIM_NAMES,
+    DEFAULT_CANDIDATE,
+    DEFAULT_MARGIN,
+    DEFAULT_THRESHOLD,
+    Dependence,
+    Rule,
+)
 from haepo_bench.suite.document import GLUED
 from haepo_bench.suite.language_keys import key_problems, with_keys
 from haepo_bench.suite.local.reference import is_file, local_name
@@ -230,6 +237,7 @@ _FILES = (
     "data files that the code of its Python file reads, relative to the suite's folder; their content is part of a "
     "run's identity"
 )
+_Score = Annotated[float, Field(ge=-1e6, le=1e6)]
 
 
 class TaskEntry(_Section):
@@ -276,6 +284,13 @@ class TaskEntry(_Section):
     gold_model: Annotated[str, Field(min_length=1)] | None = Field(
         default=None,
         description="lm/preferences: likewise, the reward of evaluation, never trained on; reward_model where left out",
+    )
+
+    clip: tuple[_Score, _Score] | None = Field(
+        default=None,
+        strict=False,
+        description="[low, high] of the score: scores beyond count as these, so that verdicts on tasks whose returns "
+        "have no known bounds are possible; claims are then about the clipped mean",
     )
 
     @property
@@ -352,6 +367,9 @@ class ExecutionOptions(_Section):
     )
 
 
+_Names = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Strict(False), Field(min_length=1)]
+
+
 class Claims(_Section):
     """What the report is to judge, declared before anything runs. No run depends on it."""
 
@@ -361,21 +379,33 @@ class Claims(_Section):
         description="the algorithm that is claimed to be better: a name in the suite, or a name in the catalogue or of "
         f"a family for all that use it; {DEFAULT_CANDIDATE} by default",
     )
-    baselines: (
-        Annotated[
-            tuple[Annotated[str, Field(min_length=1)], ...],
-            Strict(False),
-            Field(min_length=1),
-        ]
-        | None
-    ) = Field(
+    baselines: _Names | None = Field(
         default=None, description="what it is compared with, named in the same way; by default all others that learn"
+    )
+    left_out: _Names | None = Field(
+        default=None,
+        description="algorithms that are not baselines, named in the same way, such as one with too few seeds to "
+        "decide; the report says that claims leave them out",
     )
     margin: float = Field(
         default=DEFAULT_MARGIN,
         gt=0,
         le=1,
         description=f"a smaller difference of scores does not matter; {DEFAULT_MARGIN:g} by default",
+    )
+    margins: dict[str, Annotated[float, Field(gt=0, le=1)]] = Field(
+        default={}, description=f"the margin of single claims: {', '.join(CLAIM_NAMES)}"
+    )
+    rule: Rule = Field(
+        default="betting",
+        description="how evidence becomes a verdict: betting (holds whenever one looks, within known bounds), wins "
+        "(the candidate has the higher score with more than half of the seeds; no bounds needed) or fixed (one look, "
+        "after all seeds of the suite)",
+    )
+    dependence: Dependence = Field(
+        default="nonnegative",
+        description="what betting takes for granted of the two runs that share a seed: that they are not negatively "
+        "correlated, or nothing (any), which takes more seeds",
     )
     threshold: float = Field(
         default=DEFAULT_THRESHOLD,
@@ -413,7 +443,7 @@ class Suite(_Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Suite":
-        _errors_at([*self._task_errors(), *self._algorithm_errors()])
+        _errors_at([*self._task_errors(), *self._algorithm_errors(), *self._claim_errors()])
         return self
 
     def budget_of(self, task: TaskEntry) -> int:
@@ -443,6 +473,8 @@ class Suite(_Section):
             first.setdefault(called, index)
             if task.files and local_name(task.id) is None:
                 yield (*place, "files"), _error("only a Python file of the suite's folder reads files", "remove it")
+            if task.clip is not None and task.clip[0] >= task.clip[1]:
+                yield (*place, "clip"), _error(f"{task.clip[0]:g} is not below {task.clip[1]:g}", "write [low, high]")
             for wrong in key_problems(task.id, task.data, task.model):
                 yield (*place, wrong.key), _error(wrong.problem, wrong.remedy)
             if task.budget is None and self.budget is None:
@@ -462,6 +494,12 @@ class Suite(_Section):
                         "evaluate less often",
                     ),
                 )
+
+    def _claim_errors(self) -> Iterable[tuple[tuple[str | int, ...], PydanticCustomError]]:
+        for name in self.claims.margins:
+            if name not in CLAIM_NAMES:
+                remedy = did_you_mean(name, CLAIM_NAMES, kind="claim")
+                yield ("claims", "margins", name), _error(f"'{name}' is not a claim", remedy)
 
     def _algorithm_errors(self) -> Iterable[tuple[tuple[str | int, ...], PydanticCustomError]]:
         tasks = [name for task in self.tasks for name in task.aliases]

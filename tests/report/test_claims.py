@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import optimize, stats
-from synthetic_runs import FOOTNOTE, KINDS, put, put_plan, record
+from synthetic_runs import FOOTNOTE, KINDS, declaration_of, put, put_plan, record
 
 from haepo_bench.report.document_scorecard import ClaimResult, Comparison, Scorecard
 from haepo_bench.report.files import render
@@ -18,7 +18,7 @@ from haepo_bench.report.numbers.build import build_report
 from haepo_bench.report.numbers.claims import CLAIMS
 from haepo_bench.report.page.html import to_html
 from haepo_bench.report.tables.verdicts import MEASURE_TITLES, scorecard_lines, scorecard_tables
-from haepo_bench.results.claims import DeclaredClaims, declaration_hash
+from haepo_bench.results.claims import DeclaredClaims
 from haepo_bench.results.record import RunRecord
 from haepo_bench.results.store import Store
 from haepo_bench.text import plain
@@ -51,8 +51,7 @@ def declared(folder: Path, stored: list[RunRecord], seeds: int, **claims: Any) -
     settings = {"margin": 0.1, "threshold": 0.9, "candidates": candidates}
     settings["baselines"] = [name for name in names if name not in candidates]
     document = DeclaredClaims(**{**settings, **claims})
-    cells = dict.fromkeys((run.task, run.algorithm) for run in stored)
-    digest = declaration_hash(document, [(*cell, range(seeds)) for cell in cells])
+    digest = declaration_of(stored, range(seeds), document)
     stored = [run.model_copy(update={"provenance": {**run.provenance, "declaration": digest}}) for run in stored]
     store = Store(folder)
     put_plan(store, stored, list(range(seeds)), claims=document.model_dump(), declaration=digest)
@@ -322,8 +321,9 @@ def test_what_makes_it_exploratory(tmp_path: Path) -> None:
     assert reason("a") == ""
     other = {"candidates": [READING], "baselines": [BASELINE], "margin": 0.3, "threshold": 0.9}
     assert "edited by hand" in reason("b", claims=other)
-    cells = [("bandit/10-arm", name, range(3)) for name in (READING, BASELINE)]
-    assert "changed after" in reason("c", claims=other, declaration=declaration_hash(DeclaredClaims(**other), cells))
+    changed = declaration_of(stored, range(3), DeclaredClaims(**other))
+    assert "changed after" in reason("c", claims=other, declaration=changed)
+    assert "earlier version" in reason("e", format_version=1)
     assert "before the runs" in reason("d", claims=None, declaration="")
     (tmp_path / "a" / "plan.json").unlink()
     card = scorecard(Store(tmp_path / "a"))

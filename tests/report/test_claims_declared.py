@@ -41,7 +41,13 @@ def test_names_in_a_suite(tmp_path: Path, claims: str, candidates: list[str], ba
     assert (found.candidates, found.baselines, found.margin, found.threshold) == (candidates, baselines, 0.1, 0.9)
     # What a run leaves out is declared all the same.
     assert load_plan(path, only=["dpo"]).declaration == load_plan(path).declaration
-    assert load_plan(path, sets=["seeds=3"]).declaration != load_plan(path).declaration
+    # More seeds of the same order are the same declaration; other seeds, settings, margins and rules are not.
+    assert load_plan(path, sets=["seeds=3"]).declaration == declaration
+    named = "claims.margin=0.2", "claims.rule=wins", "claims.dependence=any", "claims.margins={robust: 0.3}"
+    for change in ("seeds=[4, 1]", "seeds=[1, 2]", "budget.env_steps=200", *named):
+        assert load_plan(path, sets=[change]).declaration != declaration, change
+    fixed = [load_plan(path, sets=["claims.rule=fixed", f"seeds={n}"]).declaration for n in (12, 13)]
+    assert fixed[0] != fixed[1]
     lines = path.read_text().splitlines()
     swapped = [*lines[:5], lines[8], lines[9], lines[5], lines[7], lines[6], *lines[10:]]
     path.write_text("\n".join(swapped))
@@ -68,6 +74,13 @@ def test_a_suite_without_the_default_candidate_claims_nothing(tmp_path: Path) ->
         ("{margin: wide}", ["claims.margin", "must be a number, got 'wide'"]),
         ("{threshold: 11}", ["claims.threshold", "must be at most 10"]),
         ("{candidates: haepo}", ["claims.candidates", "did you mean 'candidate'"]),
+        ("{rule: welch}", ["claims.rule", "betting"]),
+        ("{dependence: none}", ["claims.dependence", "nonnegative"]),
+        ("{margins: {robst: 0.2}}", ["claims.margins.robst", "did you mean 'robust'"]),
+        ("{margins: {robust: 2}}", ["claims.margins.robust", "at most 1"]),
+        ("{left_out: [mine]}", ["claims.left_out[0]", "compared with itself"]),
+        ("{left_out: [nobody]}", ["claims.left_out[0]", "no algorithm 'nobody'"]),
+        ("{baselines: [dpo, grpo-a], left_out: [dpo]}", ["claims.left_out[0]", "'dpo' is one of the baselines"]),
     ],
 )
 def test_wrong_claims(tmp_path: Path, claims: str, says: list[str]) -> None:
@@ -77,6 +90,34 @@ def test_wrong_claims(tmp_path: Path, claims: str, says: list[str]) -> None:
         load_plan(path)
     for text in says:
         assert text in str(error.value)
+
+
+def test_an_algorithm_that_is_left_out_is_no_baseline_and_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "small.yaml"
+    path.write_text(f"{SUITE}claims: {{left_out: [grpo]}}\n")
+    claims = load_plan(path).claims
+    assert claims is not None
+    assert (claims.baselines, claims.left_out) == (["dpo"], ["grpo-a", "grpo-b"])
+    # What no claim is about may change without a new declaration.
+    settings = "algorithms[2].params={learning_rate: 0.05}"
+    assert load_plan(path, sets=[settings]).declaration == load_plan(path).declaration
+
+
+def test_bounds_of_scores_follow_from_those_of_returns_unless_the_suite_clips(tmp_path: Path) -> None:
+    path = tmp_path / "small.yaml"
+    path.write_text(SUITE)
+    tasks = 'tasks=[gym/CartPole-v1, "noise(random-walk/20,1)", {id: gym/Pendulum-v1, clip: [-0.5, 1.5]}, gym/Taxi-v4]'
+    bounds = load_plan(path, sets=[tasks]).bounds
+    cartpole, walk, pendulum = bounds.values()
+    assert (cartpole.low, cartpole.high) == pytest.approx(((1 - 22.2) / 452.8, (500 - 22.2) / 452.8))
+    assert walk.high == pytest.approx(1.0)
+    assert walk.low < 0
+    assert (pendulum.low, pendulum.high, pendulum.clipped) == (-0.5, 1.5, True)
+    for clip, says in (("[1, 0]", "1 is not below 0"), ("[0]", "clip"), ("[a, b]", "clip")):
+        with pytest.raises(SuiteError, match=says):
+            load_plan(path, sets=[f"tasks=[{{id: gym/CartPole-v1, clip: {clip}}}]"])
+    with pytest.raises(SuiteError, match="no score that could be clipped"):
+        load_plan(path, sets=["tasks=[{id: gym/Taxi-v4, clip: [0, 1]}]"])
 
 
 @pytest.mark.slow

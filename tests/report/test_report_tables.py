@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from synthetic_runs import put, put_plan, record, showcase
+from synthetic_runs import declaration_of, put, put_plan, record, showcase
 
 from haepo_bench.report.document import SuiteResult
 from haepo_bench.report.files import render
@@ -13,7 +13,7 @@ from haepo_bench.report.tables.across import across_tables, improvement_table
 from haepo_bench.report.tables.in_short import glance, leaders
 from haepo_bench.report.tables.per_task import Table, diagnostics_table, heading, result_table
 from haepo_bench.report.tables.verdicts import scorecard_tables
-from haepo_bench.results.claims import DeclaredClaims, declaration_hash
+from haepo_bench.results.claims import DeclaredClaims
 from haepo_bench.results.store import Store
 from haepo_bench.wording import fixed
 
@@ -141,7 +141,7 @@ def test_a_control_is_shown_and_is_in_no_number_over_tasks(tmp_path: Path) -> No
     for name, own in {"with": (*tasks, *controls), "without": tasks}.items():
         store = Store(tmp_path / name / "made-up")
         cells = [(task, uses) for task in own for uses in ("reinforce", "grpo")]
-        declaration = declaration_hash(DeclaredClaims(**declared), [(*cell, range(4)) for cell in cells])
+        declaration = declaration_of((record(*cell) for cell in cells), range(4), DeclaredClaims(**declared))
         runs = []
         for task, uses in cells:
             end = 0.8 if task in controls else 0.6 if uses == "reinforce" else 0.4

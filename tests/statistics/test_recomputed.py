@@ -11,12 +11,12 @@ import numpy as np
 import plain_formulas
 import pytest
 import recomputation
-from synthetic_runs import put, put_plan, record
+from synthetic_runs import declaration_of, put, put_plan, record
 
 from haepo_bench.report.csv_files import more_csv
 from haepo_bench.report.files import render
 from haepo_bench.report.numbers.build import build_report
-from haepo_bench.results.claims import DeclaredClaims, declaration_hash
+from haepo_bench.results.claims import DeclaredClaims
 from haepo_bench.results.store import Store
 
 SEEDS = 21
@@ -36,7 +36,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     store = Store(tmp_path_factory.mktemp("results") / "made-up")
     rng = np.random.default_rng(7)
     claims = {"candidates": list(NAMES[:2]), "baselines": list(NAMES[2:]), "margin": 0.1, "threshold": 0.7}
-    declaration = declaration_hash(DeclaredClaims(**claims), [(t, n, range(SEEDS)) for t in TASKS for n in NAMES])
+    cells = [record(task, name) for task in TASKS for name in NAMES]
+    declaration = declaration_of(cells, range(SEEDS), DeclaredClaims(**claims))
     runs = []
     for t, (task, references) in enumerate(TASKS.items()):
         low, high = references or (-1300.0, -200.0)
@@ -79,7 +80,7 @@ def _run(
         error=error,
     )
     later = name == "haepo-listwise" and seed >= 19
-    provenance = {"started": f"2026-01-0{2 if later else 1}", "declaration": "earlier" if not later else declaration}
+    provenance = {"started": f"2026-01-0{2 if later else 1}", "declaration": "another" if later else declaration}
     curve = dict(run.curve)
     if status != "failed":
         place = np.arange(9) * (0.5 + 0.2 * NAMES.index(name)) * (1 + 0.1 * rng.random())
@@ -177,7 +178,7 @@ def test_the_exported_tables_are_enough(store: Store) -> None:
             assert float(row["probability"]) == pytest.approx(plain_formulas.beats(*sides)[0])
 
 
-def test_seeds_added_after_a_look_are_labelled_everywhere(store: Store) -> None:
+def test_runs_of_another_declaration_are_labelled_everywhere(store: Store) -> None:
     document = build_report(store.root)
     for task in document.suites[0].tasks:
         for result in task.algorithms:

@@ -193,7 +193,7 @@ def _algorithm(
             missing=[
                 RunWithoutResult(seed=run.seed, status=run.status, reason=plain(run.reason)) for run in cell.absent
             ],
-            exploratory=list(cell.added),
+            exploratory=list(cell.preceding),
         ),
         final_score=estimate("final_score") if scored else None,
         final_score_greedy=estimate("final_score_greedy") if scored else None,
@@ -219,7 +219,7 @@ def _algorithm(
                 status=runs["status"][i],
                 measures={name: number(runs[name][i]) for name in MEASURES},
                 cost={name: number(runs[name][i]) for name in COSTS},
-                exploratory=int(runs["seed"][i]) in cell.added,
+                exploratory=int(runs["seed"][i]) in cell.preceding,
             )
             for i in np.flatnonzero(shown)
         ],

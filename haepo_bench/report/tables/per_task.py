@@ -298,10 +298,10 @@ def missing_ranges(task: TaskResult, decimals: int) -> list[str]:
 
 
 def additions(task: TaskResult) -> list[str]:
-    """One line for each algorithm with seeds that were added after a look."""
+    """One line for each algorithm with runs that precede the declaration."""
     return [
-        f"{result.algorithm}, {named_seeds(result.seeds.exploratory)}: exploratory: made under another declaration "
-        "of claims, tasks, algorithms and seeds than the first runs here, so perhaps added after a look at results"
+        f"{result.algorithm}, {named_seeds(result.seeds.exploratory)}: exploratory: made before the claims were "
+        "declared as they now are, so perhaps looked at: these runs confirm none of them"
         for result in task.algorithms
         if result.seeds.exploratory
     ]
