@@ -234,6 +234,11 @@ TASKS = {
         ),
         Listed("t-maze/<length>", "turn as a hint said at the start", "haepo_bench.tasks.finite.t_maze:make"),
         Listed(
+            "maze/<size>",
+            "find the way out of mazes, evaluated in others than trained in",
+            "haepo_bench.tasks.finite.maze:make",
+        ),
+        Listed(
             "gym/<gymnasium id>",
             "any gymnasium environment with flat observations",
             "haepo_bench.tasks.environments.gym:make",

@@ -42,5 +42,6 @@ class ExactEvaluation:
             probabilities = weights / weights.sum(1, keepdims=True)  # single precision sums to 1 within 1e-6
         mean = float((probabilities * self._expected).sum(1).mean())
         square = float((probabilities * self._expected**2).sum(1).mean())
-        greedy = self._expected[np.arange(len(weights)), probabilities.argmax(1)].mean()
+        likeliest = probabilities == probabilities.max(1, keepdims=True)  # several where it does not prefer any
+        greedy = ((likeliest * self._expected).sum(1) / likeliest.sum(1)).mean()
         return Evaluation(mean, float(np.sqrt(max(square - mean**2, 0.0))), float(greedy), 0)

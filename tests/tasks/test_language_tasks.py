@@ -10,10 +10,10 @@ from scipy.optimize import minimize
 from haepo_bench import catalogue
 from haepo_bench.errors import TaskError
 from haepo_bench.policies.tiny import tiny_tokenizer
+from haepo_bench.tasks.draws import Draws
 from haepo_bench.tasks.lm import bradley_terry
 from haepo_bench.tasks.lm.arithmetic import answer_of
 from haepo_bench.tasks.lm.base import LanguageTask
-from haepo_bench.tasks.lm.draws import Draws
 from haepo_bench.tasks.lm.examples import Example
 from haepo_bench.tasks.lm.synthetic_summary import SHARPNESS, SyntheticSummary, claims_of, f1_of_claims, features
 from haepo_bench.training.language.texts import Texts

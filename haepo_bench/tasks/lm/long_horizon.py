@@ -14,9 +14,9 @@ import numpy as np
 
 from haepo_bench.results.record import References
 from haepo_bench.tasks.base import Array
+from haepo_bench.tasks.draws import Draws
 from haepo_bench.tasks.finite.tabular import whole_number
 from haepo_bench.tasks.lm.base import TINY, LanguageTask, characters
-from haepo_bench.tasks.lm.draws import Draws
 from haepo_bench.tasks.lm.examples import Example, Pair
 
 #: Key of this task's fixed draws.

@@ -24,9 +24,9 @@ import numpy as np
 
 from haepo_bench.results.record import References
 from haepo_bench.tasks.base import Array
+from haepo_bench.tasks.draws import Draws
 from haepo_bench.tasks.lm import bradley_terry
 from haepo_bench.tasks.lm.base import TINY, LanguageTask, words
-from haepo_bench.tasks.lm.draws import Draws
 from haepo_bench.tasks.lm.examples import Example, Floats, Pair
 
 #: Key of this task's fixed draws.

@@ -90,9 +90,11 @@ class UniformTrainer(Trainer[Rollout]):
         return lambda observations: torch.zeros(len(rows), self.head.outputs, observations.shape[2])
 
     def _log_probs(self, rows: Sequence[int]) -> LogProbs:
+        space = self.task.action_space
+        choices = np.log(space.n) if isinstance(space, spaces.Discrete) else np.log(space.high - space.low).sum()
+
         def log_probs(probes: ProbeSet) -> Array:
-            """None of them ever changes, whatever they are."""
-            return np.zeros((len(rows), len(probes.actions)))
+            return np.full((len(rows), len(probes.actions)), -choices)
 
         return log_probs
 
