@@ -47,6 +47,8 @@ class TrajectoryBatch:
             objective asks for none (`Objective.reference_sample`).
         tempered_log_probs: log-probability of the taken action under the policy that took it, at each of the
             objective's `temperatures`; None where it asks for none.
+        flipped: [seed, group, trajectory, trajectory] bool, symmetric: pairs whose order is reported reversed to
+            objectives that learn from pairs; None where none is.
         expert_log_probs: [seed, group, step] log-probability, under the policy that collected the batch, of the actions
             of an expert's episode from the same start, NaN beyond its end; None where the objective asks for none.
 
@@ -73,6 +75,7 @@ class TrajectoryBatch:
     reference_returns: Tensor | None = None
     tempered_log_probs: tuple[Tensor, ...] | None = None
     expert_log_probs: Tensor | None = None
+    flipped: Tensor | None = None
     values: Tensor | None = None
     behaviour_values: Tensor | None = None
     advantages: Tensor | None = None

@@ -49,7 +49,7 @@ class Dpo(EntropyBonus):
         L_reference = batch.masked_sum(batch.reference_log_probs)
         score = self.beta * (self.alpha * L - L_reference)
         h = pairwise(score)
-        pairs = preferred(batch.returns, self.pairs)
+        pairs = preferred(batch, self.pairs)
         # A pair that the policy does not tell apart counts half, as all do in the first epoch after a new reference.
         accuracy = mean_over_pairs((torch.sign(h) + 1) / 2, pairs)
         diagnostics = {"pair_accuracy": accuracy, **implicit_value(batch, batch.returns, score)}

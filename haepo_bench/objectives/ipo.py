@@ -40,7 +40,7 @@ class Ipo(EntropyBonus):
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
         log_ratio = batch.masked_sum(batch.log_probs - batch.reference_log_probs)
         margin = pairwise(log_ratio / batch.lengths if self.length_norm else log_ratio)
-        loss = mean_over_pairs((margin - 1 / (2 * self.beta)).square(), preferred(batch.returns, self.pairs))
+        loss = mean_over_pairs((margin - 1 / (2 * self.beta)).square(), preferred(batch, self.pairs))
         if self.length_norm:  # means do not add up to the credit of a trajectory
             return self.finish(loss, batch, {})
         return self.finish(loss, batch, implicit_value(batch, batch.returns, self.beta * log_ratio))

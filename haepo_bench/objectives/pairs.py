@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from haepo_bench.objectives.base import TrajectoryBatch
+
 PairChoice = Literal["all", "best-worst"]
 
 
@@ -14,15 +16,16 @@ def pairwise(x: Tensor) -> Tensor:
     return x[..., :, None] - x[..., None, :]
 
 
-def preferred(returns: Tensor, which: PairChoice) -> Tensor:
-    """Which pairs count: returns [seed, group, trajectory] to bool [seed, group, winner, loser]; ties never do."""
+def preferred(batch: TrajectoryBatch, which: PairChoice) -> Tensor:
+    """Which pairs count, as they are reported: bool [seed, group, winner, loser]; ties never do."""
+    returns = batch.returns
     better = returns[..., :, None] > returns[..., None, :]
-    if which == "all":
-        return better
-    trajectories = returns.shape[-1]
-    best = one_hot(returns.argmax(-1), trajectories).bool()
-    worst = one_hot(returns.argmin(-1), trajectories).bool()
-    return better & best[..., :, None] & worst[..., None, :]
+    if which == "best-worst":
+        trajectories = returns.shape[-1]
+        best = one_hot(returns.argmax(-1), trajectories).bool()
+        worst = one_hot(returns.argmin(-1), trajectories).bool()
+        better = better & best[..., :, None] & worst[..., None, :]
+    return better if batch.flipped is None else torch.where(batch.flipped, better.transpose(-1, -2), better)
 
 
 def mean_over_pairs(x: Tensor, pairs: Tensor) -> Tensor:

@@ -97,6 +97,12 @@ WRAPPERS = {
             "haepo_bench.tasks.wrappers.random_reward:random_reward",
         ),
         Signature(
+            "flip",
+            Parameter("p", 0, 1, "0.1"),
+            "the order of two returns is reported reversed with probability p to algorithms that learn from pairs",
+            "haepo_bench.tasks.wrappers.flipped_pairs:flip",
+        ),
+        Signature(
             "window",
             Parameter("n", 1, 1000, "4", whole=True),
             "shows the last n observations",

@@ -150,6 +150,8 @@ class Task(ABC):
     #: [group, action] expected return of an episode that consists of one action, started in that group; None for all
     #: other tasks. Policies are then evaluated by their exact expected return instead of by episodes.
     expected_returns: Array | None = None
+    #: Probability with which the order of two returns is reported reversed to algorithms that learn from pairs.
+    flip: float = 0.0
     #: Number of states that coverage is counted over; None where it is not counted.
     states: int | None = None
     #: Numbers of the states that are goals, for tasks with several; they are found when visited.

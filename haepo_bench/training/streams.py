@@ -23,6 +23,7 @@ Purpose = Literal[
     "reference noise",
     "reference reward",
     "prefix",
+    "flip",
 ]
 
 

@@ -137,8 +137,8 @@ class LanguageTask(Task):
     def _refuse_stepping(self) -> NoReturn:
         raise TaskError(
             f"{self.id} is a language task: it has prompts and responses, and no environment to step",
-            remedy="a causal language model learns it, through the native algorithms of a suite; the only wrapper that "
-            "goes around it is random-reward",
+            remedy="a causal language model learns it, through the native algorithms of a suite; the only "
+            "wrappers that go around it are random-reward and flip",
         )
 
 

@@ -9,7 +9,7 @@ gain from the reward). Nothing else tells of the task: a control has no fixed pr
 policy, evaluation, gold rewards and references are those of the task itself.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -17,38 +17,31 @@ from haepo_bench.tasks.address import Layer
 from haepo_bench.tasks.base import CONTROL, Array, Step, Task
 from haepo_bench.tasks.lm.base import LanguageTask
 from haepo_bench.tasks.lm.examples import Example
+from haepo_bench.tasks.wrappers.language import WrappedLanguageTask
 from haepo_bench.tasks.wrappers.rewards import CorruptedTask, Corruption, split
 
 SUMMARY = "training receives 0 or 1 at random"
 TAGS = (CONTROL,)
 
 
-class RandomRewards(LanguageTask):
+class RandomRewards(WrappedLanguageTask):
     """A language task whose training rewards are tosses of a coin, without its preferences and right responses."""
 
     def __init__(self, inner: LanguageTask, layer: Layer) -> None:
-        described = {**Task.__annotations__, **LanguageTask.__annotations__}
-        spaces = ("observation_space", "action_space")
-        vars(self).update({name: getattr(inner, name) for name in described if name not in spaces})
-        self.id = layer.around(inner.id)
-        self.summary = f"{inner.summary}; {SUMMARY}"
-        self.tags = tuple(dict.fromkeys((*inner.tags, *TAGS)))
+        super().__init__(inner, layer, summary=SUMMARY, tags=TAGS)
         self.pairs = ()
-        self._inner = inner
 
     def compute_rewards(
         self, examples: Sequence[Example], responses: Sequence[str], stream: np.random.Generator
     ) -> Array:
         return stream.integers(2, size=len(responses)).astype(np.float64)
 
-    def compute_gold(self, examples: Sequence[Example], responses: Sequence[str]) -> Array:
-        return self._inner.compute_gold(examples, responses)
-
-    def compute_metrics(self, examples: Sequence[Example], responses: Sequence[str]) -> Mapping[str, Array]:
-        return self._inner.compute_metrics(examples, responses)
-
     def expert_response(self, example: Example) -> str:
         return ""
+
+    @property
+    def gold_is_reward(self) -> bool:
+        return False
 
 
 class RandomReturn(Corruption):

@@ -64,6 +64,7 @@ class PackedBatch:
             the batch's own returns, which are such a sample, stand in if the reference collected it.
         expert: an expert's episode of each seed, on a task with one group; None where the objective asks for none.
         prefixes: the steps that earlier policies took; None where the policy that collected took all.
+        flipped: [seed, group, trajectory, trajectory] bool, pairs whose order is reported reversed; None for none.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class PackedBatch:
         reference_returns: Array | None = None,
         expert: ExpertEpisode | None = None,
         prefixes: Prefixes | None = None,
+        flipped: Array | None = None,
     ) -> None:
         self._network, self._parameters, self._device = network, parameters, device
         self._groups, self._horizon = task.groups, task.horizon
@@ -128,6 +130,11 @@ class PackedBatch:
                 earlier = self._log_probs(self._outputs(self._chunks, prefixes.parameters))
             theirs = torch.arange(self._T, device=device) < batch_shaped(torch.from_numpy(prefixes.lengths))[..., None]
             behaviour_log_probs = torch.where(theirs, earlier, behaviour_log_probs)
+        reversed_pairs = None
+        if flipped is not None:
+            reversed_pairs = torch.zeros(len(returns), *flipped.shape[1:], dtype=torch.bool)
+            reversed_pairs[: self._S] = torch.from_numpy(flipped)
+            reversed_pairs = reversed_pairs.to(device)
         # What carries gradient is filled in at each gradient step.
         self._batch = TrajectoryBatch(
             log_probs=behaviour_log_probs,
@@ -143,6 +150,7 @@ class PackedBatch:
             reference_returns=sampled if objective is not None and objective.reference_sample else None,
             tempered_log_probs=tempered or None,
             expert_log_probs=experts,
+            flipped=reversed_pairs,
         )
 
     def gradient(self, objective: Objective) -> tuple[Tensor, dict[str, Tensor]]:

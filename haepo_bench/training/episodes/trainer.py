@@ -20,6 +20,7 @@ from haepo_bench.training.episodes.reference import ReferenceSample
 from haepo_bench.training.episodes.rollout import Collector, PrefixActor, Rollout, too_large
 from haepo_bench.training.evaluation import Evaluator
 from haepo_bench.training.exploration import Episodes, Exploration
+from haepo_bench.training.flips import flips
 from haepo_bench.training.heads import make_head
 from haepo_bench.training.recorder import Recorder
 from haepo_bench.training.settings import TrainerSettings
@@ -150,6 +151,7 @@ class EpisodeTrainer(Trainer[Rollout]):
             None if self.reference_sample is None else self.reference_sample.returns,
             self.expert_episode,
             self.prefixes,
+            self._flipped(iteration),
         )
         history: list[dict[str, Tensor]] = []
         for _ in range(self.settings.epochs):
@@ -176,6 +178,13 @@ class EpisodeTrainer(Trainer[Rollout]):
                 del own["kl_previous"]
             observed = partial(_observed, collected, row)
             self.report_updated(row, self.settings.epochs, own, finite=finite[row], observed=observed)
+
+    def _flipped(self, iteration: int) -> Array | None:
+        """Which pairs of each seed's batch are reported reversed; None where the task reverses none."""
+        if not self.task.flip:
+            return None
+        shape = self.task.groups, self.settings.trajectories
+        return np.stack([flips(self.task.flip, stream("flip", seed, iteration), *shape) for seed in self.seeds])
 
     def _clip(self, gradient: Tensor) -> Tensor:
         """Scales each seed's gradient [seed, parameter] down to the largest norm allowed; returns the norms before."""

@@ -12,10 +12,12 @@ from torch import Tensor
 from haepo_bench.objectives.base import Objective
 from haepo_bench.policies.language import LanguagePolicy
 from haepo_bench.policies.responses import Responses
+from haepo_bench.policies.shapes import Array
 from haepo_bench.tasks.lm.base import LanguageTask
 from haepo_bench.tasks.lm.hub import quiet_transformers
 from haepo_bench.training.adam import Adam, clip_long_gradient
 from haepo_bench.training.episodes.prefixes import PrefixPolicies
+from haepo_bench.training.flips import flips
 from haepo_bench.training.language.batches import Batch, Batches, PreferenceBatch, Sampled
 from haepo_bench.training.language.evaluation import LanguageEvaluator
 from haepo_bench.training.language.models import ModelSource
@@ -25,7 +27,7 @@ from haepo_bench.training.language.settings import LanguageSegmentSettings, Lang
 from haepo_bench.training.language.start import starting_model
 from haepo_bench.training.language.texts import Texts
 from haepo_bench.training.recorder import Recorder
-from haepo_bench.training.streams import hashed_seed
+from haepo_bench.training.streams import hashed_seed, stream
 
 
 class LanguageTrainer:
@@ -48,7 +50,7 @@ class LanguageTrainer:
         *,
         offline: bool = False,
     ) -> None:
-        self.task, self.objective, self.settings, self.seed = task, objective, settings, seed
+        self.task, self.objective, self.settings, self.seed, self.offline = task, objective, settings, seed, offline
         self.recorder = recorder
         model = starting_model(task, source, texts, settings, device)
         if settings.lora_rank is not None:
@@ -128,6 +130,7 @@ class LanguageTrainer:
             reference_returns=None if self.reference_returns is None else self.reference_returns.of(batch.prompts),
             expert=None if self.expert is None else self.expert(batch.prompts),
             prefixes=batch.prefixes,
+            flipped=self._flipped(batch),
             micro_batch=settings.micro_batch,
             advantages=advantages,
         )
@@ -152,6 +155,13 @@ class LanguageTrainer:
             self.recorder.updated(self.seed, settings.epochs, means)
         else:
             self.recorder.diverged(self.seed, "the loss or a parameter is not finite")
+
+    def _flipped(self, batch: Batch) -> Array | None:
+        """Which pairs of the batch are reported reversed; None for none, and offline, once for all."""
+        if not self.task.flip or self.offline:
+            return None
+        trajectories = len(batch.responses) // batch.groups
+        return flips(self.task.flip, stream("flip", self.seed, self.iteration), batch.groups, trajectories)
 
     def _report(self, tokens: int, responses: int, columns: Mapping[str, float]) -> None:
         """Tells the recorder what was sampled."""
