@@ -20,7 +20,7 @@ import numpy as np
 from haepo_bench.errors import ParameterError, TaskError
 from haepo_bench.results.record import Information
 from haepo_bench.training.algorithm import Algorithm, AlgorithmDefinition
-from haepo_bench.training.recorder import Evaluation
+from haepo_bench.training.seed_record import Evaluation
 
 DEFAULTS = {"act": "train", "at": [], "batched": False, "pause": 0.0}
 

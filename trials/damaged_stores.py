@@ -44,7 +44,7 @@ PLUGIN = """
 import numpy as np
 from haepo_bench.results.record import Information
 from haepo_bench.training.algorithm import Algorithm, AlgorithmDefinition
-from haepo_bench.training.recorder import Evaluation
+from haepo_bench.training.seed_record import Evaluation
 
 class Drawn(Algorithm):
     batches_seeds = False

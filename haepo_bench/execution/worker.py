@@ -188,8 +188,8 @@ def _train(request: Request, connection: Connection) -> None:
     algorithm.train(task, request.seeds, recorder, device=request.device)
     last_progress = 0.0
     recorder.progress()
-    if recorder.live:
-        raise RuntimeError(f"the algorithm returned before the budget was reached for seeds {recorder.live}")
+    if recorder.unfinished:
+        raise RuntimeError(f"the algorithm returned before the budget was reached for seeds {recorder.unfinished}")
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ seeds there are (shapes.py).
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -108,6 +109,31 @@ class Network:
     def outputs(self, folded: "Folded", observations: Tensor) -> Tensor:
         """Outputs of the head [seed, output, row] for observations [seed, feature, row]."""
         return self.forward(folded, observations)[0]
+
+    def repeated(self, folded: "Folded") -> Callable[[Tensor], Tensor]:
+        """`outputs` for many calls, in memory that is used again: each call overwrites what the one before returned."""
+        layers = list(zip(folded.weights, folded.biases, strict=True))
+        room: dict[tuple[torch.Size, bool], list[Tensor]] = {}
+
+        def outputs(observations: Tensor) -> Tensor:
+            x = _two_features(observations)
+            # Tensors made in inference mode cannot be written to outside of it.
+            key = x.shape, torch.is_inference_mode_enabled()
+            made = room.get(key)
+            if made is None:
+                room.clear()
+                made = [x.new_empty(len(x), weight.shape[1], x.shape[2]) for weight in folded.weights]
+                room[key] = made
+            last = len(layers) - 1
+            for number, ((weight, bias), out) in enumerate(zip(layers, made, strict=True)):
+                x = torch.baddbmm(bias, weight, _two_features(x), out=out)
+                if number < last:
+                    x = x.sigmoid_() if self.activation == "tanh" else x.relu_()
+            if folded.log_std is not None:
+                x = torch.cat([x, folded.log_std.expand(-1, -1, x.shape[-1])], 1)
+            return x
+
+        return outputs
 
     def forward(self, folded: "Folded", observations: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Outputs of the head [seed, output, row], and the inputs of every layer, which `backward` needs."""

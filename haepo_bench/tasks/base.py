@@ -28,6 +28,9 @@ CLEAN_RETURN = "clean_return"
 #: Backend of tasks that are prompts and responses, not steps: what trains language models trains on these alone.
 LANGUAGE = "language"
 
+#: Backend of tasks whose environments gymnasium steps, one after the other.
+GYMNASIUM = "gymnasium"
+
 #: Steps of the longest episodes that are taken on.
 MAX_HORIZON = 100_000
 

@@ -26,29 +26,29 @@ class RewardAlignment:
     batches would measure length (on CartPole a uniform policy would get exactly -1).
 
     Args:
-        initial: under the initial policies; row i belongs to the i-th seed that is still kept.
+        seeds: row i of `initial` belongs to seed i of these.
+        initial: under the initial policies.
     """
 
-    def __init__(self, task: Task, initial: LogProbs) -> None:
+    def __init__(self, task: Task, seeds: Sequence[int], initial: LogProbs) -> None:
         self._probes = probe_set(task)
-        self._initial = initial(self._probes) if self._probes is not None else None
+        found = () if self._probes is None else initial(self._probes)
+        self._initial = dict(zip(seeds, found, strict=self._probes is not None))
 
-    def columns(self, rows: Sequence[int], current: LogProbs) -> list[dict[str, float]]:
-        """The column for some seeds; none for a task without a probe set, NaN while a policy is still the initial one.
+    def columns(self, seeds: Sequence[int], current: LogProbs) -> list[dict[str, float]]:
+        """The column for some policies; none for a task without a probe set, NaN while a policy is the initial one.
 
         Args:
-            current: under the current policies of those seeds.
+            seeds: that each policy is of.
+            current: under those policies.
         """
-        if self._probes is None or self._initial is None:
-            return [{} for _ in rows]
-        change = (current(self._probes) - self._initial[list(rows)]).astype(np.float64)
+        if self._probes is None:
+            return [{} for _ in seeds]
+        initial = np.stack([self._initial[seed] for seed in seeds])
+        change = (current(self._probes) - initial).astype(np.float64)
         sums = np.add.reduceat(change, self._probes.starts, 1)
         taus = [kendall_tau_b(own / self._probes.lengths, self._probes.returns) for own in sums]
         return [{"reward_alignment": tau} for tau in taus]
-
-    def keep(self, rows: Sequence[int]) -> None:
-        """Goes on with some seeds."""
-        self._initial = None if self._initial is None else self._initial[list(rows)]
 
 
 @torch.no_grad()

@@ -1,17 +1,19 @@
 """Evaluating policies on separate seeded environments: the sampled policy and the greedy one in the same pass."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from haepo_bench.policies.heads import Head
-from haepo_bench.policies.shapes import Array
-from haepo_bench.tasks.base import Task
+from haepo_bench.tasks.base import GYMNASIUM, Task
 from haepo_bench.training.alignment import LogProbs
 from haepo_bench.training.episodes.rollout import Actor, Collector
 from haepo_bench.training.exact import ExactEvaluation
-from haepo_bench.training.recorder import Evaluation, Recorder
+from haepo_bench.training.seed_record import Evaluation
 from haepo_bench.training.streams import stream
+
+#: Rows that are worth a call: fewer take as long, more take longer.
+_ROWS = 320
 
 
 class Evaluator:
@@ -20,12 +22,17 @@ class Evaluator:
     Args:
         episodes: of the sampled policy, and as many of the greedy one; none where the task's returns are known exactly.
         padded: rows to rows of the tensors that the actor is given (`Network.padded_rows`).
+
+    Attributes:
+        together: policies that are worth evaluating at a time.
     """
 
     def __init__(self, task: Task, head: Head, episodes: int, padded: Callable[[int], int] = lambda rows: rows) -> None:
-        self._episodes = episodes
+        self._episodes, rows = episodes, padded(2 * episodes)
+        # Environments that are stepped one by one gain nothing from company, and there would be as many as episodes.
+        self.together = 1 if task.backend == GYMNASIUM else max(1, _ROWS // rows)
         self._task = task
-        self._collector = Collector(task, task.vector(2 * episodes), head, 2 * episodes, padded(2 * episodes))
+        self._collector = Collector(task, task.vector(2 * episodes), head, 2 * episodes, rows)
         self._greedy = np.repeat([False, True], episodes)
         self._exact = None if task.expected_returns is None else ExactEvaluation(task)
 
@@ -41,7 +48,7 @@ class Evaluator:
             return self._exact.evaluate(log_probs)
         goals = list(self._task.goals)
         visited = np.zeros((len(due), self._task.states or 0), bool) if goals else None
-        rollout = self._collector.collect(
+        played = self._collector.play(
             actor,
             [stream("evaluation", *key) for key in due],
             [stream("evaluation noise", *key) for key in due],
@@ -49,48 +56,16 @@ class Evaluator:
             visited=visited,
             device=device,
         )
-        sampled, greedy = rollout.returns[:, : self._episodes], rollout.returns[:, self._episodes :]
-        faults = [rollout.faults.get(row) for row in range(len(due))]
+        sampled, greedy = played.returns[:, : self._episodes], played.returns[:, self._episodes :]
+        faults = [played.faults.get(row) for row in range(len(due))]
         retained = [{}] * len(due) if visited is None else [{"goals_retained": float(v[goals].mean())} for v in visited]
         with np.errstate(over="ignore", invalid="ignore"):  # the recorder sees to it
             return [
                 Evaluation(float(a.mean()), float(a.std()), float(b.mean()), int(steps), measures, fault=fault)
                 for a, b, steps, measures, fault in zip(
-                    sampled, greedy, rollout.lengths.sum(-1), retained, faults, strict=True
+                    sampled, greedy, played.lengths.sum(-1), retained, faults, strict=True
                 )
             ]
-
-    def serve(
-        self,
-        recorder: Recorder,
-        seeds: Sequence[int],
-        actor: Callable[[list[int]], Actor],
-        named: Callable[[int], Mapping[str, Array]],
-        log_probs: Callable[[list[int]], LogProbs],
-        measured: Callable[[list[int]], list[dict[str, float]]],
-        *,
-        device: str = "cpu",
-    ) -> None:
-        """Evaluates the policies that have collected evaluation points, and tells the recorder.
-
-        Args:
-            seeds: in training, whose places in this list are rows.
-            actor: rows to their policies.
-            named: a row to its policy as named arrays.
-            log_probs: rows to those of their policies.
-            measured: rows to further columns of theirs.
-        """
-        due = recorder.due()
-        if not due:
-            return
-        rows = [seeds.index(seed) for seed, _ in due]
-        with recorder.evaluating([seed for seed, _ in due]):
-            evaluations = self.evaluate(actor(rows), due, log_probs(rows), device=device)
-            columns = measured(rows)
-        for (seed, _), row, evaluation, own in zip(due, rows, evaluations, columns, strict=True):
-            if recorder.wants_policies and recorder.ending(seed):
-                recorder.policy(seed, named(row))
-            recorder.evaluated(seed, evaluation._replace(measures={**evaluation.measures, **own}))
 
     def close(self) -> None:
         """Lets go of the environments."""

@@ -6,7 +6,7 @@ from haepo_bench.policies.shapes import Array
 from haepo_bench.tasks.base import Task
 from haepo_bench.tasks.probes import ProbeSet
 from haepo_bench.training.alignment import LogProbs
-from haepo_bench.training.recorder import Evaluation
+from haepo_bench.training.seed_record import Evaluation
 from haepo_bench.training.streams import stream
 
 

@@ -3,9 +3,11 @@
 Evaluation points are 0, every, 2 every, ..., budget. The value at one is the evaluation of the policy that collected
 that step, before the next update; one evaluation serves all points that an iteration crosses. Diagnostics average the
 iterations since the last point. Native algorithms and external ones report in the same way.
+
+An evaluation may be made later than its points are crossed: what is recorded stands still from then on (`Crossing`),
+and a seed's result is the same as if it had been made at once.
 """
 
-import math
 import resource
 import sys
 import time
@@ -13,41 +15,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from numpy.typing import NDArray
 
-from haepo_bench.errors import EnvironmentFault
 from haepo_bench.files import read_regular
-from haepo_bench.results.columns import MEASURED
-from haepo_bench.results.declared_columns import apart
-from haepo_bench.results.record import Number, Status, finite
-
-#: Returns beyond are those of a run that diverged: training computes in single precision.
-MAX_RETURN = 3.4e38
-
-
-class Evaluation(NamedTuple):
-    """Returns of evaluation episodes of one seed.
-
-    Args:
-        sampled: mean return of the sampled policy.
-        sampled_std: its standard deviation over episodes (ddof 0).
-        greedy: mean return of the greedy policy.
-        env_steps: steps that the evaluation took.
-        measures: what else was measured, by column.
-        final: what is measured only at the budget, by its name in the record's `final`.
-        fault: of the environment; what else stands here then has no meaning.
-    """
-
-    sampled: float
-    sampled_std: float
-    greedy: float
-    env_steps: int
-    measures: Mapping[str, float] = MappingProxyType({})
-    final: Mapping[str, float] = MappingProxyType({})
-    fault: EnvironmentFault | None = None
+from haepo_bench.results.record import Number, Status
+from haepo_bench.training.seed_record import End, Evaluation, SeedRecord
 
 
 class BadCheckpoint(ValueError):
@@ -117,33 +91,14 @@ def marks(every: int, budget: int) -> list[int]:
     return [*range(0, budget, every), budget]
 
 
-@dataclass
-class _Seed:
-    env_steps: int = 0
-    episodes: int = 0
-    gradient_steps: int = 0
-    wall_seconds: float = 0.0
-    cpu_seconds: float = 0.0
-    evaluation_env_steps: int = 0
-    evaluation_seconds: float = 0.0
-    next_mark: int = 0
-    latest: float | None = None
-    sums: dict[str, float] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
-    rows: list[dict[str, Number]] = field(default_factory=list)
-    final: dict[str, Number] = field(default_factory=dict)
-    finished: bool = False
-    resumed: list[dict[str, Any]] = field(default_factory=list)
-    put_aside: list[dict[str, Any]] = field(default_factory=list)
-
-
 class Recorder:
     """Collects the curves of a job's seeds.
 
     The loop calls, for each iteration: `collected` (steps taken by the current policy), then `due` for the seeds whose
-    policy must be evaluated, `evaluated` for those, then, for seeds that are not `finished`, updates and `updated`.
-    Clocks run from `begin` on: time inside `evaluating` counts as evaluation, everything else as training, divided
-    equally among the seeds in training that are still live.
+    policy must be evaluated, `evaluated` for those, then, for seeds that are still `live`, updates and `updated`. One
+    that evaluates later calls `crossed` in place of `due`, and `evaluated` when it has. Clocks run from `begin` on:
+    time inside `evaluating` counts as evaluation, everything else as training, divided equally among the seeds in
+    training that are still live.
 
     Args:
         seeds: of this job.
@@ -173,7 +128,7 @@ class Recorder:
         self.budget = budget
         self.episodes = episodes
         self.marks = marks(every, budget)
-        self._seeds = {seed: _Seed() for seed in seeds}
+        self._seeds = {seed: SeedRecord() for seed in seeds}
         self._on_finished = on_finished
         self._on_failed = on_failed
         self._on_progress = on_progress
@@ -190,7 +145,12 @@ class Recorder:
 
     @property
     def live(self) -> list[int]:
-        """Seeds that are neither done, nor diverged, nor failed, in their first order."""
+        """Seeds that train on: neither at the budget, nor diverged, nor failed; in their first order."""
+        return [seed for seed, state in self._seeds.items() if not state.over]
+
+    @property
+    def unfinished(self) -> list[int]:
+        """Seeds of which no result and no failure has been reported, in their first order."""
         return [seed for seed, state in self._seeds.items() if not state.finished]
 
     def collected(
@@ -200,78 +160,54 @@ class Recorder:
         state = self._seeds[seed]
         state.env_steps += env_steps
         state.episodes += episodes
-        self._add(state, diagnostics or {})
+        state.add(diagnostics or {})
 
     def updated(self, seed: int, gradient_steps: int, diagnostics: Mapping[str, float]) -> None:
         """`seed`'s policy was updated."""
         state = self._seeds[seed]
         state.gradient_steps += gradient_steps
-        self._add(state, diagnostics)
+        state.add(diagnostics)
 
     def due(self) -> list[tuple[int, int]]:
         """Live seeds whose current policy collected points not yet evaluated, each with the number of the last of them.
 
         The last, because the budget is then evaluated alike for every algorithm, however long its iterations are.
         """
-        reached = {seed: self._reached(state) for seed, state in self._seeds.items() if not state.finished}
-        return [(seed, number - 1) for seed, number in reached.items() if number > self._seeds[seed].next_mark]
+        reached = {seed: self._seeds[seed].reached(self.marks) for seed in self.live}
+        return [(seed, number - 1) for seed, number in reached.items() if number > self._seeds[seed].crossed]
+
+    def crossed(self) -> list[tuple[int, int]]:
+        """What is `due`, and from now on waits for `evaluated`; seeds at the budget are live no more."""
+        due = self.due()
+        if due:
+            self._tick()
+        for seed, _ in due:
+            self._seeds[seed].cross(self.marks)
+        return due
 
     def evaluated(self, seed: int, evaluation: Evaluation) -> None:
-        """The evaluation of `seed`'s current policy; it serves every evaluation point that the policy crossed."""
+        """The evaluation of `seed`'s current policy, or of the first that waits for one.
+
+        It serves every evaluation point that the policy crossed.
+        """
         self._tick()
         state = self._seeds[seed]
-        if evaluation.fault is not None:
-            self.failed(seed, evaluation.fault)
-            return
-        for value in (evaluation.sampled, evaluation.greedy, evaluation.sampled_std):
-            if not abs(value) <= MAX_RETURN:  # NaN is not, either
-                problem = "is not finite" if not math.isfinite(value) else f"is {value:.3g}, beyond single precision"
-                self.diverged(seed, f"the evaluation return {problem}")
-                return
-        state.latest = evaluation.sampled
-        state.evaluation_env_steps += evaluation.env_steps
-        reached = self._reached(state)
-        means: dict[str, Number] = {
-            # An algorithm's own diagnostics never stand in for what is measured here.
-            apart(name, MEASURED | evaluation.measures.keys()): finite(total / state.counts[name])
-            for name, total in state.sums.items()
-            if state.counts[name]
-        }
-        for number in range(state.next_mark, reached):
-            mark = self.marks[number]
-            state.rows.append(
-                {
-                    "env_steps": mark,
-                    "gradient_steps": state.gradient_steps,
-                    "episodes": state.episodes,
-                    "wall_seconds": round(state.wall_seconds, 6),
-                    "cpu_seconds": round(state.cpu_seconds, 6),
-                    "eval_return": evaluation.sampled,
-                    "eval_return_greedy": evaluation.greedy,
-                    "eval_return_std": evaluation.sampled_std,
-                    **{name: finite(value) for name, value in evaluation.measures.items()},
-                    **means,
-                }
-            )
-        state.final = {name: finite(value) for name, value in evaluation.final.items()}
-        state.next_mark = reached
-        state.sums.clear()
-        state.counts.clear()
-        if state.next_mark == len(self.marks):
-            self._finish(seed, "done", "")
+        if not state.waiting:
+            state.cross(self.marks)
+        state.evaluated(evaluation, self.marks)
+        self._settle(seed)
 
     def diverged(self, seed: int, reason: str) -> None:
         """`seed` became non-finite: it ends here, with nulls from the next point on."""
         self._tick()
-        self._finish(seed, "diverged", reason)
+        self._seeds[seed].end = End(reason)
+        self._settle(seed)
 
     def failed(self, seed: int, reason: Exception) -> None:
         """`seed` has no result for a reason of its own; the other seeds go on."""
         self._tick()
-        self._seeds[seed].finished = True
-        if self._on_failed is None:
-            raise reason
-        self._on_failed(seed, reason)
+        self._seeds[seed].end = End("", reason)
+        self._settle(seed)
 
     def ending(self, seed: int) -> bool:
         """Whether `seed` has reached the budget: its next evaluation finishes it."""
@@ -318,11 +254,14 @@ class Recorder:
             return
         name = self._checkpoints.put_aside(seed)
         print(f"seed {seed} starts from its beginning: its checkpoint is unusable, and kept as {name}: {reason}")
-        self._seeds[seed] = _Seed(put_aside=[{"at": _now(), "file": name, "reason": reason}])
+        self._seeds[seed] = SeedRecord(put_aside=[{"at": _now(), "file": name, "reason": reason}])
 
     def state(self, seed: int) -> dict[str, Any]:
-        """What has been recorded of `seed`, as JSON types; part of a checkpoint."""
-        return asdict(self._seeds[seed])
+        """What has been recorded of `seed`, as JSON types; part of a checkpoint, for which no evaluation may wait."""
+        state = self._seeds[seed]
+        if state.waiting or state.over:
+            raise RuntimeError(f"seed {seed} waits for evaluations or is over: nothing to go on from")
+        return asdict(state)
 
     def restore(self, seed: int, state: Mapping[str, Any], *, iteration: int) -> None:
         """Goes on recording `seed` from a `state`; the clocks run on from there.
@@ -330,8 +269,8 @@ class Recorder:
         Args:
             iteration: of the loop, from which it goes on; for the run's record.
         """
-        self._seeds[seed] = restored = _Seed(**state)
-        before = restored.next_mark - 1
+        self._seeds[seed] = restored = SeedRecord(**state)
+        before = restored.crossed - 1
         restored.resumed.append(
             {
                 "at": _now(),
@@ -347,7 +286,7 @@ class Recorder:
         latest = [state.latest for state in states if state.latest is not None]
         self._on_progress(
             Progress(
-                env_steps=sum(self.budget if s.finished else min(s.env_steps, self.budget) for s in states),
+                env_steps=sum(self.budget if s.over else min(s.env_steps, self.budget) for s in states),
                 total=self.budget * len(states),
                 eval_return=sum(latest) / len(latest) if latest else None,
             )
@@ -357,24 +296,28 @@ class Recorder:
         """Context in which time counts as evaluation, shared equally by `seeds`."""
         return _EvaluationClock(self, seeds)
 
-    def _reached(self, state: _Seed) -> int:
-        """Number of points that the steps taken so far cover: point m needs a step beyond m, the budget itself."""
-        number = state.next_mark
-        while number < len(self.marks) and (
-            state.env_steps > self.marks[number] or state.env_steps >= self.budget == self.marks[number]
-        ):
-            number += 1
-        return number
-
-    def _add(self, state: _Seed, diagnostics: Mapping[str, float]) -> None:
-        for name, value in diagnostics.items():
-            state.sums[name] = state.sums.get(name, 0.0) + value
-            state.counts[name] = state.counts.get(name, 0) + 1
+    def _settle(self, seed: int) -> None:
+        """Tells what became of `seed` once nothing waits any more."""
+        state = self._seeds[seed]
+        if state.end is not None:
+            state.over = True
+        if state.waiting:
+            return
+        if state.end is None:
+            if len(state.rows) == len(self.marks):
+                self._finish(seed, "done", "")
+        elif state.end.failure is None:
+            self._finish(seed, "diverged", state.end.reason)
+        else:
+            state.finished = True
+            if self._on_failed is None:
+                raise state.end.failure
+            self._on_failed(seed, state.end.failure)
 
     def _tick(self) -> None:
         """Charges the time since the last call to the live ones of the seeds in training."""
         wall, cpu = time.perf_counter(), time.process_time()
-        live = [self._seeds[seed] for seed in self._training if not self._seeds[seed].finished]
+        live = [self._seeds[seed] for seed in self._training if not self._seeds[seed].over]
         for state in live:
             state.wall_seconds += (wall - self._wall) / len(live)
             state.cpu_seconds += (cpu - self._cpu) / len(live)
@@ -382,7 +325,7 @@ class Recorder:
 
     def _finish(self, seed: int, status: Status, reason: str) -> None:
         state = self._seeds[seed]
-        state.finished = True
+        state.finished = state.over = True
         names = list(dict.fromkeys(name for row in state.rows for name in row))
         curve: dict[str, list[Number]] = {name: [row.get(name) for row in state.rows] for name in names}
         missing = self.marks[len(state.rows) :]

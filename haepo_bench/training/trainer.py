@@ -16,11 +16,12 @@ from haepo_bench.policies.shapes import Array
 from haepo_bench.tasks.base import Task
 from haepo_bench.tasks.probes import ProbeSet
 from haepo_bench.training.adam import Adam
-from haepo_bench.training.alignment import LogProbs, Policy, RewardAlignment, network_log_probs
+from haepo_bench.training.alignment import Policy, RewardAlignment, network_log_probs
 from haepo_bench.training.episodes.rollout import Actor
 from haepo_bench.training.evaluation import Evaluator
 from haepo_bench.training.exploration import Episodes, Exploration
 from haepo_bench.training.recorder import Recorder
+from haepo_bench.training.waiting import Frozen, Policies, WaitingEvaluations
 
 
 class Collected(Protocol):
@@ -56,26 +57,27 @@ class Trainer(ABC, Generic[C]):
     def train(self) -> None:
         """Runs until every seed is over."""
         iteration = 0
-        self._alignment = RewardAlignment(self.task, self._log_probs(range(len(self.seeds))))
+        alignment = RewardAlignment(self.task, self.seeds, self.policies(self.all()).log_probs)
+        waiting = WaitingEvaluations(
+            self.evaluator, self.recorder, alignment, self.policies, self.named, device=self.device
+        )
         self.recorder.begin(self.seeds)
         try:
             while self.seeds:
                 collected = self.collect(iteration)
-                self.evaluator.serve(
-                    self.recorder,
-                    self.seeds,
-                    self.actor,
-                    self.named,
-                    self._log_probs,
-                    lambda rows: self._alignment.columns(rows, self._log_probs(rows)),
-                    device=self.device,
-                )
+                for seed, number in self.recorder.crossed():
+                    waiting.add(seed, number, self.frozen(self.seeds.index(seed)))
+                waiting.serve()
                 rows = self._stay()
                 if self.seeds:
                     self.update(collected.select(rows), iteration)
                     self._stay()
                 self.recorder.progress()
                 iteration += 1
+            waiting.serve(everything=True)
+        except Exception:
+            waiting.serve(everything=True)  # what others had reached before is theirs
+            raise
         finally:
             self.close()
 
@@ -88,35 +90,39 @@ class Trainer(ABC, Generic[C]):
         """Improves the policies, and tells the recorder with `report_updated`."""
 
     @abstractmethod
-    def policy(self, rows: Sequence[int]) -> Policy:
-        """The current policies of some seeds."""
+    def frozen(self, row: int) -> Frozen:
+        """A copy of one seed's current policy."""
 
     @abstractmethod
-    def named(self, row: int) -> Mapping[str, Array]:
-        """One seed's policy as named arrays."""
+    def policy(self, policies: Sequence[Frozen]) -> Policy:
+        """Several policies at once."""
+
+    @abstractmethod
+    def named(self, policy: Frozen) -> Mapping[str, Array]:
+        """A policy as named arrays."""
 
     @abstractmethod
     def close(self) -> None:
         """Lets go of environments."""
 
-    def actor(self, rows: Sequence[int]) -> Actor:
-        """The current policies of some seeds, as rollouts call them."""
-        return acting(self.policy(rows), self.head)
-
-    def _log_probs(self, rows: Sequence[int]) -> LogProbs:
-        """Asks the policies only where there is a probe set."""
+    def policies(self, policies: Sequence[Frozen]) -> Policies:
+        """Several policies as evaluations ask them; their log-probabilities only where there is a probe set."""
+        policy = self.policy(policies)
 
         def log_probs(probes: ProbeSet) -> Array:
-            return network_log_probs(probes, self.head, self.policy(rows), len(rows), self.padded_rows, self.device)
+            return network_log_probs(probes, self.head, policy, len(policies), self.padded_rows, self.device)
 
-        return log_probs
+        return Policies(acting(policy, self.head), log_probs)
+
+    def all(self) -> list[Frozen]:
+        """Copies of the current policies of all seeds."""
+        return [self.frozen(row) for row in range(len(self.seeds))]
 
     def keep(self, rows: Sequence[int]) -> None:
         """Goes on with some seeds; a class that holds more by the seed extends it."""
         self.parameters = self.parameters[rows]
         self.optimiser.keep(rows, self.parameters)
         self.exploration.keep(rows)
-        self._alignment.keep(rows)
         self.seeds = [self.seeds[row] for row in rows]
 
     def report_collected(

@@ -15,7 +15,7 @@ from haepo_bench.training.advantages import generalised_advantages
 from haepo_bench.training.exploration import Exploration
 from haepo_bench.training.ppo_settings import SegmentSettings
 from haepo_bench.training.segments.collector import SegmentCollector
-from haepo_bench.training.segments.normalisation import Normalisation
+from haepo_bench.training.segments.normalisation import Normalisation, normalise
 from haepo_bench.training.streams import stream
 
 
@@ -69,7 +69,7 @@ def test_normalisation_is_vec_normalizes():
         raw = theirs.get_original_obs()[None]
         ours.observe(raw)
         np.testing.assert_array_equal(ours.observations(raw)[0], shown)
-        frozen = ours.frozen([0], torch.from_numpy(raw).transpose(1, 2))
+        frozen = normalise(ours.frozen(0)[None], torch.from_numpy(raw).transpose(1, 2))
         np.testing.assert_array_equal(frozen[0].T.numpy(), shown)
         shown, rewards, over, infos = theirs.step(rng.integers(2, size=3))
         ends += over.sum()

@@ -20,7 +20,8 @@ from haepo_bench.training.episodes.packed_batch import PackedBatch
 from haepo_bench.training.episodes.rollout import Collector
 from haepo_bench.training.episodes.trainer import EpisodeTrainer
 from haepo_bench.training.heads import make_head
-from haepo_bench.training.recorder import Evaluation, Recorder, SeedResult, marks
+from haepo_bench.training.recorder import Recorder, SeedResult, marks
+from haepo_bench.training.seed_record import Evaluation
 from haepo_bench.training.settings import TrainerSettings
 from haepo_bench.training.streams import hashed_seed, stream
 

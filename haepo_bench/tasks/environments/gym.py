@@ -12,7 +12,7 @@ from gymnasium import spaces
 
 from haepo_bench.errors import TaskError, did_you_mean
 from haepo_bench.results.record import References
-from haepo_bench.tasks.base import MAX_HORIZON, Task, VectorEnvironment
+from haepo_bench.tasks.base import GYMNASIUM, MAX_HORIZON, Task, VectorEnvironment
 from haepo_bench.tasks.environments import minigrid
 from haepo_bench.tasks.environments.classic_control import ARRAY_ENVIRONMENTS
 from haepo_bench.tasks.environments.foreign import (
@@ -104,7 +104,7 @@ class GymTask(Task):
         # References hold for the environment as it is registered, not for another time limit.
         self.references = REFERENCES.get(gymnasium_id) if self.horizon == limit else None
         self.return_bounds = return_bounds(gymnasium_id, self.horizon)
-        self.backend = "array" if gymnasium_id in ARRAY_ENVIRONMENTS else "gymnasium"
+        self.backend = "array" if gymnasium_id in ARRAY_ENVIRONMENTS else GYMNASIUM
         self.deterministic = gymnasium_id in ARRAY_ENVIRONMENTS
 
     def vector(self, trajectories: int) -> VectorEnvironment:
@@ -118,7 +118,7 @@ class GymTask(Task):
         return self._one_by_one(trajectories, alike=True)
 
     def check(self) -> None:
-        if self.backend == "gymnasium":
+        if self.backend == GYMNASIUM:
             environment = self._flat(self._make(self.horizon))
             try:
                 first_step(environment)

@@ -13,7 +13,7 @@ from haepo_bench.errors import EnvironmentFault
 from haepo_bench.policies.heads import Head
 from haepo_bench.policies.shapes import Array
 from haepo_bench.tasks.base import Task, VectorEnvironment
-from haepo_bench.training.recorder import MAX_RETURN
+from haepo_bench.training.seed_record import MAX_RETURN
 
 #: (observations [seed, feature, row], noise [seed, row, *noise], greedy [row] or None) to actions [seed, row, *action].
 Actor = Callable[[Tensor, Tensor, Tensor | None], Tensor]
@@ -73,6 +73,20 @@ class Rollout:
         )
 
 
+@dataclass(frozen=True)
+class Played:
+    """What is known of complete episodes of which no step was kept, [seed, trajectory].
+
+    Args:
+        lengths, returns, measures, faults: as of a `Rollout`.
+    """
+
+    lengths: Array
+    returns: Array
+    measures: dict[str, Array]
+    faults: Mapping[int, EnvironmentFault]
+
+
 class Collector:
     """Runs episodes of one task; keeps its environment and counts what it visits.
 
@@ -92,7 +106,6 @@ class Collector:
         environment_streams: Sequence[np.random.Generator],
         noise_streams: Sequence[np.random.Generator],
         *,
-        greedy: Array | None = None,
         prefix: PrefixActor | None = None,
         visited: Array | None = None,
         device: str = "cpu",
@@ -100,67 +113,109 @@ class Collector:
         """One episode of each trajectory of each seed (one stream per seed).
 
         Args:
-            greedy: bool [trajectory], which episodes take the most likely action.
             prefix: another actor for the first steps; None for none. It draws with the noise of those steps.
+            visited: bool [seed, state], set where a state is visited.
+        """
+        kept = _Steps(
+            self._task, self._head, self._task.horizon, len(environment_streams), self._trajectories, self._rows
+        )
+        played = self._run(
+            kept, actor, environment_streams, noise_streams, prefix=prefix, visited=visited, device=device
+        )
+        steps = int(played.lengths.max())
+        paid = np.where(kept.mask[:steps], kept.rewards[:steps], 0.0)
+        return Rollout(
+            torch.from_numpy(kept.observations[:steps].transpose(1, 2, 3, 0)),
+            kept.actions[:steps].movedim(0, 2),
+            torch.from_numpy(np.ascontiguousarray(paid.transpose(1, 2, 0))),
+            torch.from_numpy(kept.mask[:steps].transpose(1, 2, 0)),
+            played.lengths,
+            played.returns,
+            played.measures,
+            played.faults,
+        )
+
+    def play(
+        self,
+        actor: Actor,
+        environment_streams: Sequence[np.random.Generator],
+        noise_streams: Sequence[np.random.Generator],
+        *,
+        greedy: Array | None = None,
+        visited: Array | None = None,
+        device: str = "cpu",
+    ) -> Played:
+        """As `collect`, for what episodes return alone: the memory of no more than some steps, however long they are.
+
+        Args:
+            greedy: bool [trajectory], which episodes take the most likely action.
             visited: bool [seed, state], set where a state is visited by an episode that is not greedy.
         """
-        S, K, N, horizon = len(environment_streams), self._trajectories, self._rows, self._task.horizon
-        head, bounds = self._head, action_bounds(self._task)
-        # Time stands first, so that a step writes one piece; memory is only taken where something is written.
-        rows = torch.zeros(horizon, S, self._task.observation_space.shape[0], N)  # rows beyond K stay zero
-        observations = rows.numpy()[..., :K]
-        actions = torch.zeros(horizon, S, K, *head.action_shape, dtype=head.action_dtype)
-        rewards = np.zeros((horizon, S, K))
-        mask = np.zeros((horizon, S, K), bool)
+        span = min(_NOISE_STEPS, self._task.horizon)
+        some = self._room(span, len(environment_streams))
+        return self._run(some, actor, environment_streams, noise_streams, greedy=greedy, visited=visited, device=device)
+
+    def _room(self, span: int, S: int) -> "_Steps":
+        return _Steps(self._task, self._head, span, S, self._trajectories, self._rows)
+
+    def _run(
+        self,
+        kept: "_Steps",
+        actor: Actor,
+        environment_streams: Sequence[np.random.Generator],
+        noise_streams: Sequence[np.random.Generator],
+        *,
+        greedy: Array | None = None,
+        prefix: PrefixActor | None = None,
+        visited: Array | None = None,
+        device: str,
+    ) -> Played:
+        """Plays the episodes; `kept` holds their last steps, where it has room for the horizon all of them."""
+        S, K, horizon, environment = len(environment_streams), self._trajectories, self._task.horizon, self._environment
+        head, bounds, elsewhere = self._head, action_bounds(self._task), device != "cpu"
         live = np.ones((S, K), bool)
         greedy_rows, counted = None, True if greedy is None else ~greedy
         if greedy is not None:
-            greedy_rows = torch.zeros(N, dtype=torch.bool)
+            greedy_rows = torch.zeros(self._rows, dtype=torch.bool)
             greedy_rows[:K] = torch.from_numpy(greedy)
             greedy_rows = greedy_rows.to(device)
         opened = 0 if prefix is None else int(prefix.lengths.max())
         noise: Sequence[Tensor] = ()
-        current = self._environment.reset(environment_streams)
-        steps = 0
+        tally = _Tally(self._task, S, K)
+        current = environment.reset(environment_streams)
+        steps = t = 0
         with torch.inference_mode():
-            while steps < horizon and live.any():
-                t = steps
-                if t % _NOISE_STEPS == 0:
+            while steps < horizon and np.count_nonzero(live):
+                if steps % _NOISE_STEPS == 0:
                     noise = self._noise(noise_streams, device)
+                if t == kept.span:
+                    tally.add(kept, t)
+                    t = 0
                 if visited is not None:
                     self._mark(visited, live & counted)
-                observations[t] = current.transpose(0, 2, 1)
-                asked = rows[t].to(device), noise[t % _NOISE_STEPS], greedy_rows
-                taken = actor(*asked)[:, :K].cpu()
-                if prefix is not None and t < opened:
-                    where = torch.from_numpy(t < prefix.lengths).view(S, K, *(1 for _ in head.action_shape))
-                    taken = torch.where(where, prefix.actor(*asked)[:, :K].cpu(), taken)
-                actions[t] = taken
-                mask[t] = live
-                step = self._environment.step(clip_actions(taken.numpy(), bounds), live)
-                rewards[t] = step.rewards
+                kept.observations[t] = current.transpose(0, 2, 1)
+                shown = kept.rows[t].to(device) if elsewhere else kept.rows[t]
+                drawn = noise[steps % _NOISE_STEPS]
+                taken = actor(shown, drawn, greedy_rows)[:, :K]
+                if elsewhere:
+                    taken = taken.cpu()
+                if prefix is not None and steps < opened:
+                    where = torch.from_numpy(steps < prefix.lengths).view(S, K, *(1 for _ in head.action_shape))
+                    taken = torch.where(where, prefix.actor(shown, drawn, greedy_rows)[:, :K].cpu(), taken)
+                acted = taken.numpy()
+                kept.acted[t] = acted
+                kept.mask[t] = live
+                step = environment.step(clip_actions(acted, bounds), live)
+                kept.rewards[t] = step.rewards
                 current = step.observations
                 live = live & ~(step.terminated | step.truncated)
                 steps += 1
+                t += 1
+        tally.add(kept, t)
         if visited is not None:
             self._mark(visited, np.ones_like(live) & counted)
-        taken_steps = mask[:steps]
-        paid = np.where(taken_steps, rewards[:steps], 0.0)
-        with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is looked at by who reads the returns
-            returns = paid.sum(0)
-        faults = self._environment.faults()
-        if not np.isfinite(returns).all():
-            faults = reward_faults(self._task, paid, actions[:steps].numpy()) | faults
-        return Rollout(
-            torch.from_numpy(observations[:steps].transpose(1, 2, 3, 0)),
-            actions[:steps].movedim(0, 2),
-            torch.from_numpy(np.ascontiguousarray(paid.transpose(1, 2, 0))),
-            torch.from_numpy(taken_steps.transpose(1, 2, 0)),
-            taken_steps.sum(0),
-            returns,
-            self._environment.measures(),
-            faults,
-        )
+        faults = tally.faults | environment.faults()
+        return Played(tally.lengths, tally.returns, environment.measures(), faults)
 
     def _noise(self, streams: Sequence[np.random.Generator], device: str) -> Sequence[Tensor]:
         """What the next steps' actions are drawn with, [seed, row, *noise] each."""
@@ -180,18 +235,59 @@ class Collector:
         self._environment.close()
 
 
-def reward_faults(task: Task, rewards: Array, actions: Array) -> dict[int, EnvironmentFault]:
+class _Steps:
+    """Room for `span` steps of S seeds with K trajectories each; memory is only taken where something is written.
+
+    Time stands first, so that a step writes one piece. Rows of the actor's tensors beyond the trajectories stay zero.
+    """
+
+    def __init__(self, task: Task, head: Head, span: int, S: int, K: int, rows: int) -> None:
+        self.span = span
+        self.rows = torch.zeros(span, S, task.observation_space.shape[0], rows)
+        self.observations: Array = self.rows.numpy()[..., :K]
+        self.actions = torch.zeros(span, S, K, *head.action_shape, dtype=head.action_dtype)
+        self.acted: Array = self.actions.numpy()
+        self.rewards = np.zeros((span, S, K))
+        self.mask = np.zeros((span, S, K), bool)
+
+
+class _Tally:
+    """Lengths and returns [seed, trajectory] of episodes, and what was wrong with their rewards, from their steps."""
+
+    def __init__(self, task: Task, S: int, K: int) -> None:
+        self._task, self._steps = task, 0
+        self.lengths = np.zeros((S, K), np.int64)
+        # The zero that changes no sum, not even the sign of another zero.
+        self.returns = np.full((S, K), -0.0)
+        self.faults: dict[int, EnvironmentFault] = {}
+
+    def add(self, kept: _Steps, count: int) -> None:
+        """Counts the next `count` steps."""
+        mask = kept.mask[:count]
+        paid = np.where(mask, kept.rewards[:count], 0.0)
+        with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is looked at by who reads the returns
+            # One step after the other, so that sums do not depend on how many are kept at a time.
+            for step in paid:
+                self.returns += step
+        self.lengths += mask.sum(0)
+        if not np.isfinite(self.returns).all():
+            self.faults = reward_faults(self._task, paid, kept.acted[:count], self._steps) | self.faults
+        self._steps += count
+
+
+def reward_faults(task: Task, rewards: Array, actions: Array, before: int) -> dict[int, EnvironmentFault]:
     """Rewards that are not finite although the actions are, by seed row.
 
     Args:
         rewards: [step, seed, trajectory], zero where no step was taken.
         actions: [step, seed, trajectory, *action].
+        before: steps that the episodes had taken already.
     """
     sane = np.isfinite(actions).reshape(*rewards.shape, -1).all(-1)
     faults: dict[int, EnvironmentFault] = {}
     for step, row, trajectory in np.argwhere(~np.isfinite(rewards) & sane).tolist():
         value = rewards[step, row, trajectory]
-        problem = f"returned the reward {value} at step {step + 1} of an episode"
+        problem = f"returned the reward {value} at step {before + step + 1} of an episode"
         faults.setdefault(row, EnvironmentFault(task.id, problem))
     return faults
 

@@ -26,6 +26,7 @@ from haepo_bench.training.recorder import Recorder
 from haepo_bench.training.settings import TrainerSettings
 from haepo_bench.training.streams import stream
 from haepo_bench.training.trainer import Trainer, acting
+from haepo_bench.training.waiting import Frozen
 
 
 class EpisodeTrainer(Trainer[Rollout]):
@@ -78,17 +79,16 @@ class EpisodeTrainer(Trainer[Rollout]):
         self.env_steps = dict.fromkeys(self.seeds, 0)
 
     def collect(self, iteration: int) -> Rollout:
+        actor = acting(self._acting(self.parameters), self.head)
         if self.reference_sample is not None and self._renews(iteration):
-            rows, visited = range(len(self.seeds)), self.exploration.visited
+            visited = self.exploration.visited
             self._report(
-                self.reference_sample.collect(
-                    self.actor(rows), self.seeds, iteration, visited=visited, device=self.device
-                )
+                self.reference_sample.collect(actor, self.seeds, iteration, visited=visited, device=self.device)
             )
         if self.expert is not None:
             self.expert_episode = self.expert.play([stream("environment", seed, iteration) for seed in self.seeds])
         rollout = self.collector.collect(
-            self.actor(range(len(self.seeds))),
+            actor,
             [stream("environment", seed, iteration) for seed in self.seeds],
             [stream("action noise", seed, iteration) for seed in self.seeds],
             prefix=self._prefix_actor(iteration),
@@ -108,8 +108,7 @@ class EpisodeTrainer(Trainer[Rollout]):
         self.prefixes = self.prefix_policies.draw(self.seeds, iteration, groups=groups, trajectories=trajectories)
         if self.prefixes is None:
             return None
-        earlier = partial(self.network.outputs, self.network.fold(self.prefixes.parameters))
-        return PrefixActor(acting(earlier, self.head), self.prefixes.lengths)
+        return PrefixActor(acting(self._acting(self.prefixes.parameters), self.head), self.prefixes.lengths)
 
     def _report(self, rollout: Rollout) -> None:
         """Tells the recorder what was played."""
@@ -202,11 +201,18 @@ class EpisodeTrainer(Trainer[Rollout]):
         if self.prefixes is not None:
             self.prefixes = self.prefixes.select(rows)
 
-    def policy(self, rows: Sequence[int]) -> Policy:
-        return partial(self.network.outputs, self.network.fold(self.parameters[rows]))
+    def frozen(self, row: int) -> Frozen:
+        return Frozen(self.parameters[row].clone())
 
-    def named(self, row: int) -> Mapping[str, Array]:
-        return self.network.named(self.parameters[row])
+    def policy(self, policies: Sequence[Frozen]) -> Policy:
+        return self._acting(torch.stack([policy.parameters for policy in policies]))
+
+    def _acting(self, parameters: Tensor) -> Policy:
+        """Policies [seed, parameter] as they are now."""
+        return self.network.repeated(self.network.fold(parameters))
+
+    def named(self, policy: Frozen) -> Mapping[str, Array]:
+        return self.network.named(policy.parameters)
 
     def close(self) -> None:
         self.collector.close()

@@ -11,13 +11,14 @@ from haepo_bench.policies.heads import Categorical, DiagonalGaussian, Head
 from haepo_bench.policies.shapes import Array
 from haepo_bench.tasks.base import Task
 from haepo_bench.tasks.probes import ProbeSet
-from haepo_bench.training.alignment import LogProbs, Policy
-from haepo_bench.training.episodes.rollout import Actor, Collector, Rollout, too_large
+from haepo_bench.training.alignment import Policy
+from haepo_bench.training.episodes.rollout import Collector, Rollout, too_large
 from haepo_bench.training.evaluation import Evaluator
 from haepo_bench.training.exploration import Episodes, Exploration
 from haepo_bench.training.recorder import Recorder
 from haepo_bench.training.streams import stream
 from haepo_bench.training.trainer import Trainer
+from haepo_bench.training.waiting import Frozen, Policies
 
 #: Episodes per iteration, of each group: how many changes no number but the steps beyond the budget.
 TRAJECTORIES = 16
@@ -57,14 +58,9 @@ class UniformTrainer(Trainer[Rollout]):
         self.exploration = Exploration(task, len(self.seeds))
         self.env_steps = dict.fromkeys(self.seeds, 0)
 
-    def actor(self, rows: Sequence[int]) -> Actor:
-        policy = self.policy(rows)
-        # Where all actions are equally likely, none is the greedy one.
-        return lambda observations, noise, _: self.head.sample(policy(observations), noise, None)
-
     def collect(self, iteration: int) -> Rollout:
         rollout = self.collector.collect(
-            self.actor(range(len(self.seeds))),
+            self.policies(self.all()).actor,
             [stream("environment", seed, iteration) for seed in self.seeds],
             [stream("action noise", seed, iteration) for seed in self.seeds],
             visited=self.exploration.visited,
@@ -86,24 +82,32 @@ class UniformTrainer(Trainer[Rollout]):
     def update(self, collected: Rollout, iteration: int) -> None:
         return
 
-    def policy(self, rows: Sequence[int]) -> Policy:
-        return lambda observations: torch.zeros(len(rows), self.head.outputs, observations.shape[2])
+    def frozen(self, row: int) -> Frozen:
+        return Frozen(torch.empty(0))
 
-    def _log_probs(self, rows: Sequence[int]) -> LogProbs:
+    def policy(self, policies: Sequence[Frozen]) -> Policy:
+        return lambda observations: torch.zeros(len(policies), self.head.outputs, observations.shape[2])
+
+    def policies(self, policies: Sequence[Frozen]) -> Policies:
+        policy = self.policy(policies)
+
+        def act(observations: Tensor, noise: Tensor, greedy: Tensor | None) -> Tensor:
+            """Where all actions are equally likely, none is the greedy one."""
+            return self.head.sample(policy(observations), noise, None)
+
         space = self.task.action_space
         choices = np.log(space.n) if isinstance(space, spaces.Discrete) else np.log(space.high - space.low).sum()
 
         def log_probs(probes: ProbeSet) -> Array:
-            return np.full((len(rows), len(probes.actions)), -choices)
+            return np.full((len(policies), len(probes.actions)), -choices)
 
-        return log_probs
+        return Policies(act, log_probs)
 
     def keep(self, rows: Sequence[int]) -> None:
         self.exploration.keep(rows)
-        self._alignment.keep(rows)
         self.seeds = [self.seeds[row] for row in rows]
 
-    def named(self, row: int) -> Mapping[str, Array]:
+    def named(self, policy: Frozen) -> Mapping[str, Array]:
         return {}
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ from haepo_bench.tasks.lm.base import LanguageTask
 from haepo_bench.tasks.lm.examples import Example
 from haepo_bench.training.language.batches import drawn
 from haepo_bench.training.language.texts import Texts
-from haepo_bench.training.recorder import Evaluation
+from haepo_bench.training.seed_record import Evaluation
 from haepo_bench.training.streams import stream
 
 #: k of pass@k, and how many responses it is estimated from.

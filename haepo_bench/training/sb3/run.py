@@ -120,7 +120,7 @@ class _Reporter(BaseCallback):
         self._gradient_steps = 0
 
     def _on_training_start(self) -> None:
-        self._alignment = RewardAlignment(self._task, self._log_probs)
+        self._alignment = RewardAlignment(self._task, [self._seed], self._log_probs)
 
         def count(*_: object) -> None:
             self._gradient_steps += 1
@@ -191,7 +191,7 @@ class _Reporter(BaseCallback):
             with self._recorder.evaluating([self._seed]), torch.random.fork_rng():
                 torch.manual_seed(hashed_seed("evaluation noise", *due[0]))
                 (evaluation,) = self._evaluator.evaluate(_actor(self.model), due, self._log_probs)
-                (columns,) = self._alignment.columns([0], self._log_probs)
+                (columns,) = self._alignment.columns([self._seed], self._log_probs)
             if self._recorder.wants_policies and self._recorder.ending(self._seed):
                 state = self.model.policy.state_dict()
                 named = {name: value.cpu().numpy() for name, value in state.items()}

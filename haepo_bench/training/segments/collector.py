@@ -20,7 +20,7 @@ from haepo_bench.training.advantages import generalised_advantages
 from haepo_bench.training.episodes.rollout import action_bounds, clip_actions, unlearnable
 from haepo_bench.training.exploration import Episodes, Exploration
 from haepo_bench.training.ppo_settings import SegmentSettings
-from haepo_bench.training.recorder import MAX_RETURN
+from haepo_bench.training.seed_record import MAX_RETURN
 from haepo_bench.training.segments.normalisation import Normalisation
 from haepo_bench.training.streams import stream
 

@@ -10,6 +10,8 @@ from haepo_bench.policies.shapes import Array
 
 #: VecNormalize's defaults: normalised numbers are cut off here, and this is added to variances.
 _CLIP, _EPSILON = 10.0, 1e-8
+#: Of observations, in the order of `Normalisation.frozen`.
+STATISTICS = ("observation_mean", "observation_variance")
 
 
 class Normalisation:
@@ -44,24 +46,22 @@ class Normalisation:
         scaled: Array = np.clip(rewards / np.sqrt(self._returns.variance + _EPSILON)[:, None], -_CLIP, _CLIP)
         return scaled.astype(np.float32)
 
-    def frozen(self, rows: Sequence[int], observations: Tensor) -> Tensor:
-        """Observations [row, feature, step] of the seeds `rows`, normalised by their statistics as they stand."""
-        mean = torch.from_numpy(self._observations.mean[rows])[:, :, None].to(observations.device)
-        std = torch.from_numpy(np.sqrt(self._observations.variance[rows] + _EPSILON))[:, :, None].to(mean)
-        return ((observations.double() - mean) / std).clamp(-_CLIP, _CLIP).float()
-
-    def named(self, row: int) -> dict[str, Array]:
-        """The statistics that one seed's policy needs."""
-        return {
-            "observation_mean": self._observations.mean[row],
-            "observation_variance": self._observations.variance[row],
-        }
+    def frozen(self, row: int) -> Array:
+        """A copy of the statistics of one seed's observations as they stand, [2, feature]: see `STATISTICS`."""
+        return np.stack([self._observations.mean[row], self._observations.variance[row]])
 
     def keep(self, rows: Sequence[int]) -> None:
         """Goes on with some seeds."""
         self._observations.keep(rows)
         self._returns.keep(rows)
         self._discounted = self._discounted[rows]
+
+
+def normalise(statistics: Array, observations: Tensor) -> Tensor:
+    """Observations [seed, feature, step] of policies, each by its frozen statistics [seed, 2, feature]."""
+    mean = torch.from_numpy(statistics[:, 0])[:, :, None].to(observations.device)
+    std = torch.from_numpy(np.sqrt(statistics[:, 1] + _EPSILON))[:, :, None].to(mean)
+    return ((observations.double() - mean) / std).clamp(-_CLIP, _CLIP).float()
 
 
 class _Moments:

@@ -3,7 +3,7 @@
 The order of things is that of stable_baselines3/common/on_policy_algorithm.py and ppo/ppo.py.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -24,8 +24,10 @@ from haepo_bench.training.ppo_settings import SegmentSettings
 from haepo_bench.training.recorder import Recorder
 from haepo_bench.training.segments.collector import SegmentCollector, Segments
 from haepo_bench.training.segments.minibatches import Minibatches
+from haepo_bench.training.segments.normalisation import STATISTICS, normalise
 from haepo_bench.training.streams import stream
 from haepo_bench.training.trainer import Trainer
+from haepo_bench.training.waiting import Frozen
 
 #: Of Adam, as in Stable-Baselines3.
 _EPSILON = 1e-5
@@ -128,19 +130,22 @@ class SegmentTrainer(Trainer[Segments]):
         super().keep(rows)
         self.collector.keep(rows)
 
-    def policy(self, rows: Sequence[int]) -> Policy:
-        policy, normalisation = self.network.policy, self.collector.normalisation
-        folded, _ = self.network.fold(self.parameters[rows])
-
-        def outputs(observations: Tensor) -> Tensor:
-            shown = observations if normalisation is None else normalisation.frozen(rows, observations)
-            return policy.outputs(folded, shown)
-
-        return outputs
-
-    def named(self, row: int) -> dict[str, Array]:
+    def frozen(self, row: int) -> Frozen:
         normalisation = self.collector.normalisation
-        return self.network.named(self.parameters[row]) | (normalisation.named(row) if normalisation else {})
+        return Frozen(self.parameters[row].clone(), None if normalisation is None else normalisation.frozen(row))
+
+    def policy(self, policies: Sequence[Frozen]) -> Policy:
+        folded, _ = self.network.fold(torch.stack([policy.parameters for policy in policies]))
+        outputs = self.network.policy.repeated(folded)
+        statistics = [policy.normalisation for policy in policies if policy.normalisation is not None]
+        if not statistics:
+            return outputs
+        normalised = partial(normalise, np.stack(statistics))
+        return lambda observations: outputs(normalised(observations))
+
+    def named(self, policy: Frozen) -> Mapping[str, Array]:
+        statistics = {} if policy.normalisation is None else dict(zip(STATISTICS, policy.normalisation, strict=True))
+        return self.network.named(policy.parameters) | statistics
 
     def close(self) -> None:
         self.collector.close()
