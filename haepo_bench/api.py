@@ -94,6 +94,7 @@ def run(
     fail_fast: bool = False,
     save_policies: bool = False,
     shard: str | None = None,
+    max_hours: float | None = None,
     quiet: bool = True,
 ) -> "Outcome":
     """Runs what is missing of a suite; finished runs are kept. What `haepo-bench run` does.
@@ -106,6 +107,7 @@ def run(
         fail_fast: stop at the first run that fails.
         save_policies: keep the final policies of the runs made now.
         shard: share of the runs, such as `3/16`, whose results go to `results/<suite>/shards/3-of-16`; None: all.
+        max_hours: start no job that would not end within so many hours; None: any number.
         quiet: show no progress on standard error.
 
     Raises:
@@ -121,7 +123,13 @@ def run(
         plan, root = share(plan, part), root / part.folder
     if workers is not None:
         plan = replace(plan, execution=replace(plan.execution, workers=workers))
-    options = Options(retry_failed=retry_failed, fail_fast=fail_fast, save_policies=save_policies, quiet=quiet)
+    options = Options(
+        retry_failed=retry_failed,
+        fail_fast=fail_fast,
+        save_policies=save_policies,
+        max_hours=max_hours,
+        quiet=quiet,
+    )
     return run_plan(plan, Store(root), options)
 
 

@@ -25,6 +25,15 @@ def run(
     shard: ShardOption = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed runs again.")] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first run that fails.")] = False,
+    max_hours: Annotated[
+        float | None,
+        typer.Option(
+            "--max-hours",
+            min=0.0,
+            metavar="H",
+            help="Start no job that would not end within H hours; the same command continues.",
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be run; write nothing.")] = False,
     save_policies: Annotated[
         bool, typer.Option("--save-policies", help="Keep the final policy of each run made now as seed-<n>.npz.")
@@ -33,8 +42,8 @@ def run(
 ) -> None:
     """Run what is missing of a suite.
 
-    Finished runs are kept and never run again while settings and code stay the same. Interrupted runs are run again,
-    failed ones with --retry-failed.
+    Finished runs are kept and never run again while settings and code stay the same. Interrupted runs are run again, as
+    are those whose process was killed or out of memory (up to 3 times at once); other failed ones with --retry-failed.
     """
     from haepo_bench.execution.session import Options, forecast, run_plan
     from haepo_bench.execution.summary import print_forecast, print_results
@@ -66,14 +75,22 @@ def run(
         retry_failed=retry_failed,
         fail_fast=fail_fast,
         save_policies=save_policies,
+        max_hours=max_hours,
         quiet=quiet,
     )
     outcome = run_plan(plan, store, options)
     print_results(plan, outcome.runs, store.root, console())
     if outcome.signalled:
         echo(f"interrupted: {outcome.after_interruption}", err=True)
-    elif outcome.failed:
-        echo(f"{many(outcome.failed, 'run')} failed: run again with --retry-failed", err=True)
+    else:
+        if outcome.failed > outcome.lost:
+            echo(f"{many(outcome.failed - outcome.lost, 'run')} failed: run again with --retry-failed", err=True)
+        if outcome.lost:
+            tried = f"{many(outcome.lost, 'run')} failed by the machine's doing, tried again in vain"
+            echo(f"{tried}: the same command runs them again", err=True)
+        if outcome.not_started:
+            left = f"{many(outcome.not_started, 'run')} not started, which would not have ended within"
+            echo(f"{left} {max_hours:g} h: the same command continues", err=True)
     if part is None:
         echo(f"next: haepo-bench report {shlex.quote(str(store.root))}")
     else:

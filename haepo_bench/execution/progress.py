@@ -22,6 +22,15 @@ _HEARTBEAT_SECONDS = 30.0
 _REDRAW_SECONDS = 0.25
 
 
+@dataclass(frozen=True)
+class Retried:
+    """Seeds of a job that are tried again because the machine failed."""
+
+    job: Job
+    seeds: tuple[int, ...]
+    failure: Failure
+
+
 @dataclass
 class _Running:
     job: Job
@@ -81,7 +90,7 @@ class Display:
     def __exit__(self, *exception: object) -> None:
         pass
 
-    def show(self, event: Event) -> None:
+    def show(self, event: Event | Retried) -> None:
         """Takes in what happened."""
         match event:
             case Started(job):
@@ -94,6 +103,10 @@ class Display:
             case Failed(job, seeds):
                 self.failed += len(seeds)
                 self.running[id(job)].failed = True
+            case Retried(job, seeds):
+                self.running[id(job)].failed = True
+                # They are counted when they end.
+                self.steps_over -= job.cell.budget * len(seeds)
             case Ended(job):
                 self.steps_over += self.running.pop(id(job)).total
 
@@ -104,7 +117,7 @@ class Lines(Display):
 
     spoken: float = field(default_factory=time.monotonic)
 
-    def show(self, event: Event) -> None:
+    def show(self, event: Event | Retried) -> None:
         """Takes in what happened and says so where it is news."""
         state = self.running.get(id(getattr(event, "job", None)))
         super().show(event)
@@ -112,7 +125,7 @@ class Lines(Display):
         match event:
             case Started(job):
                 self._say(f"start  {self.running[id(job)].name}")
-            case Failed():
+            case Failed() | Retried():
                 self._say(_failure_text(event))
             case Ended() if state is not None and not state.failed:
                 value = f", {state.value}" if state.value else ""
@@ -151,11 +164,11 @@ class Picture(Display):
     def __exit__(self, *exception: object) -> None:
         self._live.stop()
 
-    def show(self, event: Event) -> None:
+    def show(self, event: Event | Retried) -> None:
         """Takes in what happened, says what failed and redraws at most a few times a second."""
         super().show(event)
         now = time.monotonic()
-        if isinstance(event, Failed):
+        if isinstance(event, Failed | Retried):
             self._live.console.print(_failure_text(event), markup=False, highlight=False, emoji=False)
         if now - self._drawn >= _REDRAW_SECONDS:
             self._drawn = now
@@ -188,10 +201,11 @@ class Picture(Display):
         return Group(head, jobs)
 
 
-def _failure_text(event: Failed) -> str:
+def _failure_text(event: Failed | Retried) -> str:
     cell, failure = event.job.cell, event.failure
-    what, first_line = failure.status.replace("_", " "), failure.message.partition("\n")[0]
+    first_line = failure.message.partition("\n")[0]
     reason = f"{failure.type}: {first_line}{remedy_lines(failure)}"
+    what = "again" if isinstance(event, Retried) else failure.status.replace("_", " ")
     return f"{what}  {cell.task} {cell.algorithm} {named_seeds(event.seeds)}: {reason}"
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from haepo_bench.errors import UserError
-from haepo_bench.results.record import Failure, Number, RunRecord, Status
+from haepo_bench.results.record import OTHER_CODE, OUT_OF_MEMORY, Failure, Number, RunRecord, Status
 from haepo_bench.suite.identity import packages_of
 from haepo_bench.suite.plan import Cell
 from haepo_bench.training.recorder import SeedResult
@@ -28,7 +28,7 @@ def failure_of(error: Exception, started: str) -> Failure:
     lines = "".join(summary.format()).splitlines()[-_TRACEBACK_LINES:]
     return Failure(
         status="failed",
-        type=type(error).__name__,
+        type=_type_of(error),
         message=_storable(message)[:_MESSAGE_CHARACTERS],
         remedy=_storable(remedy)[:_MESSAGE_CHARACTERS],
         traceback=_storable("\n".join(lines)),
@@ -58,9 +58,35 @@ def result_record(suite: str, cell: Cell, result: SeedResult, provenance: Mappin
     return _record(suite, cell, result.seed, result.status, provenance, result.curve, final, dict(result.cost), error)
 
 
-def failure_record(suite: str, cell: Cell, seed: int, failure: Failure, provenance: Mapping[str, Any]) -> RunRecord:
-    """The record of a seed that has no result."""
-    return _record(suite, cell, seed, failure.status, provenance, {}, {}, {}, failure)
+def failure_record(
+    suite: str,
+    cell: Cell,
+    seed: int,
+    failure: Failure,
+    provenance: Mapping[str, Any],
+    curve: dict[str, list[Number]] | None = None,
+) -> RunRecord:
+    """The record of a seed that has no result.
+
+    Args:
+        curve: of the evaluation points that it reached.
+    """
+    return _record(suite, cell, seed, failure.status, provenance, curve or {}, {}, {}, failure)
+
+
+class OtherCode(UserError):
+    """The code here is not the one that the run is of."""
+
+
+def _type_of(error: Exception) -> str:
+    """The exception's type, but for those that the machine is to blame for."""
+    if isinstance(error, OtherCode):
+        return OTHER_CODE
+    # Torch's are RuntimeErrors; that of the processor has a text alone.
+    lost = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    if lost or (isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)):
+        return OUT_OF_MEMORY
+    return type(error).__name__
 
 
 def _record(

@@ -3,20 +3,23 @@
 import contextlib
 import signal
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from haepo_bench import interruption
 from haepo_bench.errors import ExitCode, UserError
-from haepo_bench.execution.estimate import Estimate, estimate_run
-from haepo_bench.execution.executor import Event, Failed, Finished, LocalExecutor, Started
+from haepo_bench.execution.estimate import START_SECONDS, Estimate, estimate_run
+from haepo_bench.execution.executor import Event, Executor, Failed, Finished, Marked, Queue, Started
+from haepo_bench.execution.local import LocalExecutor
 from haepo_bench.execution.obsolete import Obsolete, obsolete
-from haepo_bench.execution.progress import Display, display_for
+from haepo_bench.execution.partial import PartialCurves
+from haepo_bench.execution.progress import Display, Retried, display_for
 from haepo_bench.execution.provenance import provenance, reference_seconds
 from haepo_bench.execution.records import failure_record, utc_now
-from haepo_bench.execution.survey import Job, RunKey, Stored, Survey, make_jobs, survey
+from haepo_bench.execution.survey import Job, RunKey, Stored, Survey, make_jobs, seconds_of, survey
 from haepo_bench.execution.worker import Request
 from haepo_bench.results.claims import PROVENANCE_KEY
 from haepo_bench.results.code import write_code
@@ -27,6 +30,9 @@ from haepo_bench.results.record import FAILED, FINISHED, Failure, RunRecord
 from haepo_bench.results.store import Store
 from haepo_bench.suite.plan import Cell, Plan
 from haepo_bench.wording import many
+
+#: How often a run is tried again at once after a failure of the machine.
+RETRIES = 3
 
 #: Marking runs as interrupted must not keep a person waiting: an unmarked run is missing, and run again all the same.
 _MARKING_SECONDS = 2.0
@@ -40,12 +46,14 @@ class Options:
         retry_failed: run failed and timed-out runs again.
         fail_fast: stop at the first run that fails.
         save_policies: keep the final policies of the runs made now.
+        max_hours: start no job that would probably not have ended by then; None for any number.
         quiet: show nothing meanwhile.
     """
 
     retry_failed: bool = False
     fail_fast: bool = False
     save_policies: bool = False
+    max_hours: float | None = None
     quiet: bool = False
 
 
@@ -60,7 +68,9 @@ class Outcome:
         finished: of those, how many are done or diverged.
         kept: of those, how many were there already.
         failed: runs asked for that failed or timed out, now or earlier.
+        lost: of those, how many failed by the machine's doing, and are run again by the same command.
         resumable: of the others, how many have a checkpoint to go on from.
+        not_started: runs that would not have ended within the time that was given.
         signalled: a signal ended it.
     """
 
@@ -70,7 +80,9 @@ class Outcome:
     finished: int
     kept: int
     failed: int
+    lost: int
     resumable: int
+    not_started: int
     signalled: bool
 
     @property
@@ -145,6 +157,8 @@ def run_plan(plan: Plan, store: Store, options: Options) -> Outcome:
         finished=sum(status in FINISHED for status in statuses.values()),
         kept=len(asked) - sum(len(seeds) for _, seeds in todo.survey.missing),
         failed=sum(status in FAILED for status in statuses.values()),
+        lost=sum(_is_lost(session.runs[key]) for key, status in statuses.items() if status in FAILED),
+        not_started=session.not_started,
         resumable=sum(store.checkpoint_path(*key).is_file() for key in unfinished),
         signalled=signalled,
     )
@@ -160,10 +174,15 @@ class _Session:
     runs: dict[RunKey, Stored] = field(init=False)
     pending: dict[RunKey, Cell] = field(init=False)
     logs: set[Path] = field(init=False, default_factory=set)
+    not_started: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         self.runs = dict(self.survey.stored)
         self.pending = {RunKey(cell.folder, seed): cell for cell, seeds in self.survey.missing for seed in seeds}
+        self._began = time.monotonic()
+        self._partial = PartialCurves()
+        self._losses: Counter[RunKey] = Counter()
+        self._measured: dict[str, list[float]] = {}
         self._provenance = {**provenance(self.plan.execution.device), PROVENANCE_KEY: self.plan.declaration}
         if self.pending:
             # Before any worker runs, so that nothing of ours disturbs it.
@@ -177,46 +196,91 @@ class _Session:
             timeout_seconds=execution.timeout_seconds,
             request=self._request,
         )
+        queue = Queue(jobs, self._in_time)
         with contextlib.closing(executor), _signals(executor) as signals:
             display = display_for(jobs, quiet=self.options.quiet)
-            with contextlib.closing(executor.events(jobs)) as events, display:
+            with contextlib.closing(executor.events(queue)) as events, display:
                 for event in events:
-                    self._take(event, executor, display)
-            if self.pending:
-                self._mark_interrupted(f"stopped by {signals[0]}" if signals else "stopped after another run failed")
+                    self._take(event, executor, queue, display)
+            passed_over = {RunKey(job.cell.folder, seed) for job in queue.passed_over for seed in job.seeds}
+            self.not_started = len(passed_over)
+            unfinished = [key for key in self.pending if key not in passed_over]
+            reason = f"stopped by {signals[0]}" if signals else "stopped after another run failed"
+            self._mark_interrupted(unfinished, reason)
         return bool(signals)
 
-    def _take(self, event: Event, executor: LocalExecutor, display: Display) -> None:
+    def _in_time(self, job: Job) -> bool:
+        """Whether a job that is started now would end in time, as far as is known."""
+        if self.options.max_hours is None:
+            return True
+        measured = self._measured.get(job.cell.folder)
+        seconds = sum(measured) / len(measured) * len(job.seeds) if measured else job.seconds
+        ends = time.monotonic() - self._began + START_SECONDS + seconds
+        return ends <= self.options.max_hours * 3600
+
+    def _take(self, event: Event, executor: Executor, queue: Queue, display: Display) -> None:
         self.held.check()
         match event:
             case Started(job):
                 self.logs.add(self.store.log_path(job.log_name))
-            case Finished(job, _, text):
-                self._store(job.cell, RunRecord.from_json(text))
+            case Marked(job, seed, row):
+                self._partial.add(RunKey(job.cell.folder, seed), row)
+            case Finished(job, seed, text):
+                record = RunRecord.from_json(text)
+                self._partial.take(RunKey(job.cell.folder, seed))
+                self._measured.setdefault(job.cell.folder, []).append(seconds_of(record) or 0.0)
+                self._store(job.cell, record)
             case Failed(job, seeds, failure):
-                about = {**self._about(job), "started": failure.started}
-                for seed in seeds:
-                    self._store(job.cell, failure_record(self.plan.suite, job.cell, seed, failure, about))
+                again = self._fail(job, seeds, failure)
+                for retried in again:
+                    queue.put(retried)
+                lost = tuple(seed for retried in again for seed in retried.seeds)
+                if lost:
+                    display.show(Retried(job, lost, failure))
+                final = tuple(seed for seed in seeds if seed not in lost)
+                if not final:
+                    return
+                event = Failed(job, final, failure)
                 if self.options.fail_fast:
                     executor.stop()
         display.show(event)
 
-    def _store(self, cell: Cell, record: RunRecord) -> None:
+    def _fail(self, job: Job, seeds: tuple[int, ...], failure: Failure) -> list[Job]:
+        """Stores that seeds failed; jobs with those of them that are to be tried again at once."""
+        about = {**self._about(job), "started": failure.started}
+        again = []
+        for seed in seeds:
+            key = RunKey(job.cell.folder, seed)
+            self._losses[key] += failure.of_machine
+            if failure.of_machine and self._losses[key] <= RETRIES:
+                again.append(seed)
+            curve = self._partial.take(key)
+            record = failure_record(self.plan.suite, job.cell, seed, failure, about, curve)
+            self._store(job.cell, record, final=seed not in again)
+        # In halves: what the process was killed for may have been the memory of the batch.
+        half = (len(again) + 1) // 2
+        blocks = [tuple(block) for block in (again[:half], again[half:]) if block]
+        return [replace(job, seeds=block, seconds=job.seconds / len(job.seeds) * len(block)) for block in blocks]
+
+    def _store(self, cell: Cell, record: RunRecord, *, final: bool = True) -> None:
         key = RunKey(cell.folder, record.seed)
-        before = self.survey.stored.get(key)
+        before = self.runs.get(key)
         if before is not None and before.failures:
             record = record.model_copy(update={"attempts": list(before.failures)})
         self.store.write(cell.folder, record)
         self.runs[key] = Stored.of(record)
-        del self.pending[key]
+        if final:
+            del self.pending[key]
 
-    def _mark_interrupted(self, reason: str) -> None:
+    def _mark_interrupted(self, keys: Sequence[RunKey], reason: str) -> None:
         failure = Failure(status="interrupted", type="Interrupted", message=reason)
         deadline = time.monotonic() + _MARKING_SECONDS
-        for key, cell in list(self.pending.items()):
+        for key in keys:
             if time.monotonic() > deadline:
                 break
-            self._store(cell, failure_record(self.plan.suite, cell, key.seed, failure, self._provenance))
+            cell, curve = self.pending[key], self._partial.take(key)
+            record = failure_record(self.plan.suite, cell, key.seed, failure, self._provenance, curve)
+            self._store(cell, record)
 
     def leave(self, *, signalled: bool) -> None:
         """Sees to it that what was written is there; a plan that was deleted is written again.
@@ -266,6 +330,10 @@ class _Session:
         )
 
 
+def _is_lost(run: Stored) -> bool:
+    return run.error is not None and run.error.of_machine
+
+
 def _is_there(path: Path) -> bool:
     try:
         path.lstat()
@@ -277,7 +345,7 @@ def _is_there(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _signals(executor: LocalExecutor) -> Iterator[list[str]]:
+def _signals(executor: Executor) -> Iterator[list[str]]:
     """Ctrl-C, SIGTERM and a closed terminal stop the executor; yields the names of those that came."""
     came: list[str] = []
 

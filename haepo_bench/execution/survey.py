@@ -60,7 +60,7 @@ class Survey:
     Args:
         stored: every run asked for that has a file.
         missing: seeds to be run, by cell in the plan's order; cells without any are left out.
-        waiting: failed runs that only `--retry-failed` runs again.
+        waiting: runs that failed by their own doing, which only `--retry-failed` runs again.
     """
 
     stored: dict[RunKey, Stored]
@@ -112,7 +112,7 @@ def survey(plan: Plan, store: Store, *, retry_failed: bool) -> Survey:
             else:
                 _check_identity(record, cell, seed, store)
                 stored[key] = Stored.of(record)
-                if record.status in FAILED and not retry_failed:
+                if record.status in FAILED and not retry_failed and not _lost(record):
                     waiting.append(key)
                 elif record.status not in FINISHED:
                     seeds.append(seed)
@@ -155,6 +155,11 @@ def seconds_of(record: RunRecord) -> float | None:
     """Seconds that a finished run took, training and evaluation."""
     parts = [record.cost.get("wall_seconds"), record.cost.get("evaluation_seconds")]
     return sum(parts) if all(part is not None for part in parts) else None  # type: ignore[arg-type]  # `all` is not seen to narrow
+
+
+def _lost(record: RunRecord) -> bool:
+    """Whether the machine failed: nothing is known of the run then, and it is run again like one that is missing."""
+    return record.error is not None and record.error.of_machine
 
 
 def _check_identity(record: RunRecord, cell: Cell, seed: int, store: Store) -> None:

@@ -63,11 +63,11 @@ class Message(NamedTuple):
 
     Args:
         kind: `finished` with a run record as JSON text and its seed, `progress` with (env steps, total, return),
-            `failed` with a Failure of one seed, or without a seed for all that have not finished, `ended` with the
-            worker's peak memory in bytes after each job.
+            `marked` with the columns of one evaluation point of a seed, `failed` with a Failure of one seed, or without
+            a seed for all that have not finished, `ended` with the worker's peak memory in bytes after each job.
     """
 
-    kind: Literal["finished", "progress", "failed", "ended"]
+    kind: Literal["finished", "progress", "marked", "failed", "ended"]
     content: Any
     seed: int = -1
 
@@ -124,9 +124,8 @@ def _serve(request: Request, connection: Connection) -> None:
 
 
 def _train(request: Request, connection: Connection) -> None:
-    from haepo_bench.errors import UserError
     from haepo_bench.execution.checkpoints import FileCheckpoints
-    from haepo_bench.execution.records import failure_of, result_record
+    from haepo_bench.execution.records import OtherCode, failure_of, result_record
     from haepo_bench.results.code import changes
     from haepo_bench.results.declared_columns import PROVENANCE_KEY, declaration
     from haepo_bench.suite.identity import code_document
@@ -142,6 +141,9 @@ def _train(request: Request, connection: Connection) -> None:
         provenance |= {PROVENANCE_KEY: own} if own else {}
         record = result_record(request.suite, cell, result, provenance)
         connection.send(Message("finished", record.to_json(), result.seed))
+
+    def marked(seed: int, row: Mapping[str, Any]) -> None:
+        connection.send(Message("marked", dict(row), seed))
 
     def failed(seed: int, error: Exception) -> None:
         print(f"seed {seed} failed:", flush=True)
@@ -167,7 +169,7 @@ def _train(request: Request, connection: Connection) -> None:
     local = names.parts(cell.uses, cell.lookup.address, cell.lookup.files)
     differing = changes(cell.code, code_document(definition, algorithm, task, local))
     if differing:
-        raise UserError(
+        raise OtherCode(
             f"what it executes has changed since this run was started: {', '.join(differing)}", remedy="start it again"
         )
     if "torch" in sys.modules:
@@ -179,6 +181,7 @@ def _train(request: Request, connection: Connection) -> None:
         episodes=cell.evaluation_episodes,
         on_finished=finished,
         on_failed=failed,
+        on_marked=marked,
         on_progress=progress,
         on_policy=policy if request.policies else None,
         checkpoints=FileCheckpoints(

@@ -21,10 +21,14 @@ Status = Literal["done", "failed", "diverged", "timed_out", "interrupted"]
 #: A run in one of these states has a result and is not run again while its hashes match.
 FINISHED: frozenset[Status] = frozenset({"done", "diverged"})
 
-#: A run in one of these states failed; it is run again only on request.
+#: A run in one of these states failed.
 FAILED: frozenset[Status] = frozenset({"failed", "timed_out"})
 
 Number = float | int | None
+
+#: Types of failures: a process that was killed, one that ended by itself, no memory, another code than the run's.
+KILLED, CRASHED, OUT_OF_MEMORY, OTHER_CODE = "WorkerDied", "WorkerCrashed", "OutOfMemory", "OtherCode"
+_OF_THE_MACHINE = frozenset({KILLED, OUT_OF_MEMORY, OTHER_CODE})
 
 #: Note of language runs whose results say nothing of large models; shown with the task's name.
 TINY_MODEL = "a tiny model made here"
@@ -78,6 +82,11 @@ class Failure(_Model):
     traceback: str = Field(default="", description="tail of the traceback, may be empty")
     started: str = Field(default="", description="ISO 8601, UTC")
 
+    @property
+    def of_machine(self) -> bool:
+        """Whether the machine failed, not the algorithm: the same run may well succeed if it is run again."""
+        return self.status == "interrupted" or (self.status == "failed" and self.type in _OF_THE_MACHINE)
+
 
 class RunRecord(_Model):
     """One run as stored in `seed-<n>.json`."""
@@ -95,7 +104,10 @@ class RunRecord(_Model):
     parameters: dict[str, Any] = Field(description="every hyper-parameter, resolved")
     references: References | None
     information: Information
-    curve: dict[str, list[Number]] = Field(description="named columns of equal length, one entry per evaluation point")
+    curve: dict[str, list[Number]] = Field(
+        description="named columns of equal length, one entry per evaluation point; of a run without a result those "
+        "that it reached"
+    )
     final: dict[str, Number]
     cost: dict[str, Number]
     notes: list[str] = Field(default_factory=list, description="what a reader of this run should know")

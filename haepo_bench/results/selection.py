@@ -38,7 +38,7 @@ class Run:
     Args:
         path: relative to the store.
         record: with an empty curve.
-        curve: named columns [point] float64, NaN where undefined.
+        curve: named columns [point] float64, NaN where undefined; empty where the run has no result.
     """
 
     path: Path
@@ -138,7 +138,9 @@ def select(store: Store) -> Selection:
         if isinstance(found, Unusable):
             damaged.append(replace(found, path=path))
         else:
-            curve = {name: np.array(column, dtype=float) for name, column in found.curve.items()}
+            # What a run without a result had reached is for people who read its file: no number is made of it.
+            columns = found.curve.items() if found.status in FINISHED else ()
+            curve = {name: np.array(column, dtype=float) for name, column in columns}
             runs.append(Run(path, found.model_copy(update={"curve": {}}), curve))
 
     for path, found in store.records():

@@ -107,6 +107,8 @@ class Recorder:
         episodes: evaluation episodes.
         on_finished: called once for each seed that is done or diverged.
         on_failed: called once for each seed that fails by itself, with the reason; where nobody listens, it is raised.
+        on_marked: called once for each evaluation point of a seed that has been evaluated, with the curve's columns
+            there; again for those that a checkpoint brings back.
         on_progress: called now and then.
         on_policy: given each seed's final policy; None where nobody keeps policies.
         checkpoints: where runs that can be continued keep their state; None where nobody keeps it.
@@ -121,6 +123,7 @@ class Recorder:
         episodes: int,
         on_finished: Callable[[SeedResult], None] = lambda result: None,
         on_failed: Callable[[int, Exception], None] | None = None,
+        on_marked: Callable[[int, Mapping[str, Number]], None] = lambda seed, row: None,
         on_progress: Callable[[Progress], None] = lambda progress: None,
         on_policy: Callable[[int, Mapping[str, NDArray[Any]]], None] | None = None,
         checkpoints: "Checkpoints | None" = None,
@@ -131,6 +134,7 @@ class Recorder:
         self._seeds = {seed: SeedRecord() for seed in seeds}
         self._on_finished = on_finished
         self._on_failed = on_failed
+        self._on_marked = on_marked
         self._on_progress = on_progress
         self._on_policy = on_policy
         self._checkpoints = checkpoints
@@ -194,7 +198,10 @@ class Recorder:
         state = self._seeds[seed]
         if not state.waiting:
             state.cross(self.marks)
+        before = len(state.rows)
         state.evaluated(evaluation, self.marks)
+        for row in state.rows[before:]:
+            self._on_marked(seed, row)
         self._settle(seed)
 
     def diverged(self, seed: int, reason: str) -> None:
@@ -270,6 +277,8 @@ class Recorder:
             iteration: of the loop, from which it goes on; for the run's record.
         """
         self._seeds[seed] = restored = SeedRecord(**state)
+        for row in restored.rows:
+            self._on_marked(seed, row)
         before = restored.crossed - 1
         restored.resumed.append(
             {

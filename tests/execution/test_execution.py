@@ -37,8 +37,9 @@ def test_each_misfortune_costs_its_job_alone(workplace: Workplace) -> None:
     assert len(records) == 3 * (1 + len(ACTS))
     expected = {(name, seed): "done" for name in ("healthy", *ACTS) for seed in range(3)}
     expected |= {(act, 1): "failed" for act in ACTS}
-    # A batch loses the seeds that had not finished when it broke; NaN costs its own seed only.
-    expected |= {("raise", 2): "failed", ("kill", 2): "failed", ("nan", 1): "diverged", ("hang", 1): "timed_out"}
+    # A batch loses the seeds that had not finished when it broke; NaN costs its own seed only. What was killed is tried
+    # again, in halves, so that it costs no other seed.
+    expected |= {("raise", 2): "failed", ("nan", 1): "diverged", ("hang", 1): "timed_out"}
     expected["hold", 1] = "timed_out"
     assert workplace.statuses() == expected
     errors = {act: records[act, 1]["error"] for act in ACTS}
@@ -56,6 +57,11 @@ def test_each_misfortune_costs_its_job_alone(workplace: Workplace) -> None:
     assert errors["nan"]["message"] == "the loss is nan"
     assert "4 s" in errors["hang"]["message"]
     assert "SIGKILL" in errors["kill"]["message"]
+    assert [attempt["message"] for attempt in records["kill", 1]["attempts"]] == [errors["kill"]["message"]] * 3
+    assert len(records["kill", 2]["attempts"]) == 1
+    assert all(not records[act, 1]["attempts"] for act in ACTS if act != "kill")
+    assert process.stderr.count("again  random-walk/20 kill seeds 1 and 2: WorkerDied: ") == 1, process.stderr
+    assert process.stderr.count("again  random-walk/20 kill seed 1: WorkerDied: ") == 2
     assert "SIGSEGV" in errors["segfault"]["message"]
     assert "code 7" in errors["os_exit"]["message"]
     assert "code 0" in errors["sys_exit"]["message"]
@@ -71,11 +77,14 @@ def test_each_misfortune_costs_its_job_alone(workplace: Workplace) -> None:
     assert "[1] made up for [tests]" in process.stdout
     assert "haepo-bench report results/trial" in process.stdout
 
-    # The same command leaves everything as it is; the failed runs wait.
+    # The same command leaves everything as it is, but for what the machine did: the failed runs wait.
     before = workplace.files()
     again = workplace.run(suite, "--quiet")
-    assert (again.returncode, workplace.files()) == (2, before)
+    changed = {file for file, content in workplace.files().items() if before[file] != content}
+    assert again.returncode == 2
+    assert [json.loads(file.read_bytes())["algorithm"] for file in changed] == ["kill"]
     assert "--retry-failed" in again.stderr
+    assert "1 run failed by the machine's doing, tried again in vain: the same command runs" in again.stderr
 
     workplace.sick.unlink()
     cured = workplace.run(suite, "--retry-failed")
@@ -83,7 +92,9 @@ def test_each_misfortune_costs_its_job_alone(workplace: Workplace) -> None:
     assert set(workplace.statuses().values()) == {"done", "diverged"}
     for act in ACTS:
         attempts = workplace.records()[act, 1]["attempts"]
-        assert attempts == ([] if act == "nan" else [errors[act]])
+        known = [{**attempt, "started": ""} for attempt in attempts]
+        once = [] if act == "nan" else [{**errors[act], "started": ""}]
+        assert known == (once * 8 if act == "kill" else once)
     after = workplace.files()
     for file, content in before.items():
         if json.loads(content[1])["status"] in ("done", "diverged"):
@@ -188,6 +199,7 @@ def test_ctrl_c_while_workers_are_being_born(workplace: Workplace) -> None:
     assert (process.returncode, members(process.pid)) == (130, [])
     assert "Traceback" not in errors
     assert set(workplace.statuses().values()) == {"interrupted"}
+    assert all(not record["curve"] and not record["final"] for record in workplace.records().values())
     logs = (workplace.folder / "results" / "trial" / "logs").rglob("*.log")
     assert "KeyboardInterrupt" not in "".join(log.read_text() for log in logs)
 

@@ -11,9 +11,10 @@ import pytest
 from execution_support import Workplace, timeless
 
 from haepo_bench.errors import UserError
-from haepo_bench.execution import executor as executor_module
+from haepo_bench.execution import local, worker_process
 from haepo_bench.execution.estimate import total_seconds
-from haepo_bench.execution.executor import LocalExecutor
+from haepo_bench.execution.executor import Queue
+from haepo_bench.execution.local import LocalExecutor
 from haepo_bench.execution.session import Options, forecast, run_plan
 from haepo_bench.execution.survey import Job, make_jobs
 from haepo_bench.results import store as store_module
@@ -119,7 +120,7 @@ def run(workplace: Workplace, algorithms: list[dict[str, Any]], **fields: Any) -
 
 
 def test_workers_are_replaced_after_some_jobs(scripted: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(executor_module, "JOBS_A_WORKER", 2)
+    monkeypatch.setattr(local, "JOBS_A_WORKER", 2)
     store, outcome = run(scripted, [{"name": "a"}], seeds=5, execution={"workers": 1, "device": "cpu"})
     assert outcome.exit_code == 0
     headers = [path.read_text().splitlines()[0] for path in (store.root / "logs").rglob("*.log")]
@@ -129,7 +130,7 @@ def test_workers_are_replaced_after_some_jobs(scripted: Workplace, monkeypatch: 
 def test_workers_that_are_dead_on_arrival_end_the_run(scripted: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = load_plan(scripted.suite([{"name": "a"}]))
     store = Store(scripted.folder / "results" / plan.suite)
-    monkeypatch.setattr(executor_module, "_ONE_THREAD", {"PYTHONHOME": "/nonexistent"})
+    monkeypatch.setattr(worker_process, "_ONE_THREAD", {"PYTHONHOME": "/nonexistent"})
     outcome = run_plan(plan, store, Options(quiet=True))
     assert outcome.exit_code == 2
     assert len(outcome.runs) == 3
@@ -154,14 +155,14 @@ def test_a_full_disk_ends_the_run_and_keeps_what_is_stored(
         flush(handle)
 
     pids: list[int] = []
-    take = executor_module._Worker.take
+    take = worker_process.WorkerProcess.take
 
     def note(worker: Any, *arguments: Any) -> None:
         pids.append(worker.process.pid)
         take(worker, *arguments)
 
     monkeypatch.setattr(store_module.os, "fsync", fsync)
-    monkeypatch.setattr(executor_module._Worker, "take", note)
+    monkeypatch.setattr(worker_process.WorkerProcess, "take", note)
     with pytest.raises(UserError, match="the disk is full"):
         run_plan(plan, store, Options(quiet=True))
     monkeypatch.setattr(store_module.os, "fsync", flush)
@@ -199,5 +200,5 @@ def test_code_that_changes_under_a_run_is_noticed(scripted: Workplace) -> None:
 def test_an_executor_that_is_stopped_first_starts_nothing() -> None:
     executor = LocalExecutor(workers=1, timeout_seconds=1.0, request=lambda job: pytest.fail("asked for a job"))
     executor.stop()
-    assert list(executor.events([])) == []
+    assert list(executor.events(Queue([]))) == []
     executor.close()

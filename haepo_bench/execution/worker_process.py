@@ -1,0 +1,158 @@
+"""One worker process, seen from its parent: started, given jobs, listened to, ended."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from multiprocessing.connection import Pipe
+from pathlib import Path
+from typing import IO
+
+from haepo_bench import interruption
+from haepo_bench.errors import UserError
+from haepo_bench.execution.executor import Failed
+from haepo_bench.execution.survey import Job
+from haepo_bench.execution.worker import Message, Request
+from haepo_bench.files import hint_for, open_in_place, reason_of
+from haepo_bench.results.record import CRASHED, KILLED, Failure
+from haepo_bench.results.writing import translate_os_errors
+
+_CLOSE_SECONDS = 2.0
+
+#: Each worker is one thread; set before any library is loaded, because several read them only then.
+_ONE_THREAD = dict.fromkeys(
+    (
+        "OMP_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "NUMEXPR_NUM_THREADS",
+        "VECLIB_MAXIMUM_THREADS",
+    ),
+    "1",
+)
+
+
+#: Signals by which a process ends for what it did itself.
+_OWN_DOING = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP, signal.SIGSYS})
+
+
+class WorkerProcess:
+    """A process that runs `worker.main`, idle until it is given a job.
+
+    Args:
+        log: file that its output goes to until its first job.
+    """
+
+    def __init__(self, log: Path) -> None:
+        with translate_os_errors(log):
+            log.parent.mkdir(parents=True, exist_ok=True)
+            file = open_in_place(log)
+        with file:
+            self._start(file)
+        self.job: Job | None = None
+        self.unfinished: list[int] = []
+        self.started = ""
+        self.deadline = 0.0
+        self.jobs = 0
+        self.peak_bytes = 0
+        self.deaf = False
+
+    def _start(self, log: IO[bytes]) -> None:
+        with for_a_process():
+            self.connection, theirs = Pipe()
+        # Our own sys.path, so that it finds this package and plugins wherever we did.
+        code = (
+            f"import sys; sys.path[:] = {sys.path!r}; "
+            f"from haepo_bench.execution.worker import main; main({theirs.fileno()})"
+        )
+        with theirs, _blocked(), for_a_process():
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", code],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=[theirs.fileno()],
+                env={**os.environ, **_ONE_THREAD},
+            )
+
+    def take(self, job: Job, request: Request, timeout_seconds: float) -> None:
+        """Gives the worker a job."""
+        self.job, self.unfinished, self.jobs = job, list(job.seeds), self.jobs + 1
+        self.started = str(request.provenance["started"])
+        self.deadline = time.monotonic() + timeout_seconds
+        with contextlib.suppress(OSError):  # it is dead, which the next look at it shows
+            self.connection.send(request)
+
+    def received(self) -> Iterator[Message]:
+        """All that the worker has said so far."""
+        try:
+            while self.connection.poll():
+                yield self.connection.recv()
+        except (EOFError, OSError):
+            self.deaf = True
+
+    @property
+    def death(self) -> tuple[str, str]:
+        """What it died of: a failure's type, which says whether it was the machine's doing, and the message."""
+        code = self.process.returncode
+        if code is None:
+            return KILLED, "the worker process does not answer and cannot be killed"
+        if code >= 0:
+            return CRASHED, f"the worker process exited with code {code} in the middle of the job"
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:
+            name = f"signal {-code}"
+        if -code in _OWN_DOING:
+            return CRASHED, f"the worker process crashed with {name}"
+        hint = " (out of memory?)" if -code == signal.SIGKILL else ""
+        return KILLED, f"the worker process was killed by {name}{hint}"
+
+    def fail(self, failure: Failure, seed: int | None = None) -> Iterator[Failed]:
+        """Fails one seed, or all that have not finished."""
+        seeds = [known for known in self.unfinished if seed in (None, known)]
+        if self.job is not None and seeds:
+            yield Failed(self.job, tuple(seeds), failure)
+            self.unfinished = [known for known in self.unfinished if known not in seeds]
+
+    def retire(self) -> None:
+        """Lets an idle worker go: at the pipe's end it exits."""
+        self.connection.close()
+        try:
+            self.process.wait(_CLOSE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        """Ends the worker at once; what it said before can still be received."""
+        if self.deaf:
+            # The pipe broke just now: leave it a moment to die of its own cause, which the record names.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(_CLOSE_SECONDS)
+        self.process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(_CLOSE_SECONDS)
+
+
+@contextlib.contextmanager
+def for_a_process() -> Iterator[None]:
+    """Says what the operating system refuses to give a worker process: files, memory, processes."""
+    try:
+        yield
+    except OSError as error:
+        hint = hint_for(error)
+        remedy = f"{hint}, or try fewer with --workers" if hint else "try fewer with --workers"
+        raise UserError(f"cannot start a worker process: {reason_of(error)}", remedy=remedy) from error
+
+
+@contextlib.contextmanager
+def _blocked() -> Iterator[None]:
+    """Blocks what would end us: a process started meanwhile is born with it blocked, and ours comes in afterwards."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, interruption.NUMBERS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

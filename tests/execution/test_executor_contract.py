@@ -1,0 +1,261 @@
+"""What every executor promises (haepo_bench/execution/executor.py), and every way of spreading a suite.
+
+An executor of another kind joins EXECUTORS, a way of running a whole suite WAYS.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from importlib import invalidate_caches
+from pathlib import Path
+from typing import Any
+
+import pytest
+from execution_support import Workplace, members, timeless, wait_until
+
+from haepo_bench import catalogue
+from haepo_bench.execution.executor import (
+    Ended,
+    Event,
+    Executor,
+    Failed,
+    Finished,
+    Marked,
+    Progressed,
+    Queue,
+    Started,
+    Tick,
+)
+from haepo_bench.execution.local import LocalExecutor
+from haepo_bench.execution.session import Options, _Session
+from haepo_bench.execution.survey import Job, make_jobs, survey
+from haepo_bench.execution.worker import Request
+from haepo_bench.results.columns import CLOCK_COLUMNS
+from haepo_bench.results.record import RunRecord
+from haepo_bench.results.store import Store
+from haepo_bench.suite.resolve import load_plan
+
+EXECUTORS: dict[str, Callable[[Callable[[Job], Request]], Executor]] = {
+    "one worker": lambda request: LocalExecutor(workers=1, timeout_seconds=60, request=request),
+    "two workers": lambda request: LocalExecutor(workers=2, timeout_seconds=60, request=request),
+}
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workplace]:
+    """The plugin within reach of this very process."""
+    place = Workplace(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    monkeypatch.setenv("SICK", str(place.sick))
+    invalidate_caches()
+    for cached in (catalogue._plugins, catalogue.algorithm):
+        cached.cache_clear()
+    yield place
+    place.close()
+    for cached in (catalogue._plugins, catalogue.algorithm):
+        cached.cache_clear()
+
+
+class Prepared:
+    """An executor with the jobs of a suite."""
+
+    def __init__(self, place: Workplace, kind: str, algorithms: list[dict[str, Any]], **fields: Any) -> None:
+        plan = load_plan(place.suite(algorithms, **fields))
+        self.store = Store(place.folder / "results" / plan.suite)
+        found = survey(plan, self.store, retry_failed=False)
+        session = _Session(plan, self.store, Options(quiet=True), found, held=None)  # type: ignore[arg-type]
+        self.jobs = make_jobs(found.missing, 1, {cell.folder: 1.0 for cell in plan.cells})
+        self.executor = EXECUTORS[kind](session._request)
+
+    def events(self) -> list[Event]:
+        with contextlib.closing(self.executor):
+            return list(self.executor.events(Queue(self.jobs)))
+
+
+def children() -> set[int]:
+    """Processes that this one has started and that live."""
+    own = {int(path.name) for path in Path("/proc").glob("[0-9]*") if _parent(path) == os.getpid()}
+    return {number for number in own if number in members(os.getpgid(0)) or number in members(number)}
+
+
+def _parent(folder: Path) -> int:
+    with contextlib.suppress(OSError):
+        return int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+    return -1
+
+
+@pytest.mark.parametrize("kind", EXECUTORS)
+def test_of_each_job_and_seed_the_promised_events_come(workplace: Workplace, kind: str) -> None:
+    acts = ["train", "raise", "nan", "return", "kill", "segfault", "os_exit", "sys_exit"]
+    algorithms = [{"name": act, "params": {"act": act, "at": [1], "batched": True}} for act in acts]
+    before = children()
+    prepared = Prepared(workplace, kind, algorithms)
+    events = prepared.events()
+    assert children() == before
+    assert not list(prepared.store.root.glob("*/seed-*.json"))  # it does not write runs
+    for job in prepared.jobs:
+        own = [event for event in events if not isinstance(event, Tick) and event.job is job]
+        assert isinstance(own[0], Started)
+        assert isinstance(own[-1], Ended)
+        assert all(isinstance(event, Progressed | Marked | Finished | Failed) for event in own[1:-1])
+        ends = [event.seed for event in own if isinstance(event, Finished)]
+        ends += [seed for event in own if isinstance(event, Failed) for seed in event.seeds]
+        assert sorted(ends) == sorted(job.seeds)
+        for event in own:
+            if isinstance(event, Finished):
+                record = RunRecord.from_json(event.record)
+                assert (record.seed, record.code_hash) == (event.seed, job.cell.code_hash)
+                points = [e.row for e in own if isinstance(e, Marked) and e.seed == event.seed]
+                reached = [mark for mark in record.curve["env_steps"] if mark is not None]
+                told = [row["env_steps"] for row in points]
+                assert told == (reached if record.status == "done" else [0])
+                for name, column in record.curve.items():
+                    assert [row.get(name) for row in points] == column[: len(points)]
+    failures = {event.job.cell.algorithm: event for event in events if isinstance(event, Failed)}
+    assert set(failures) == set(acts) - {"train", "nan"}
+    assert {act for act, event in failures.items() if event.failure.of_machine} == {"kill"}
+    # Of the seed that was killed in its middle, the points before are known.
+    assert [e.row["env_steps"] for e in events if isinstance(e, Marked) and e.job.cell.algorithm == "kill"] == [
+        *(0, 50, 100),
+        0,
+    ]
+
+
+@pytest.mark.parametrize("kind", EXECUTORS)
+def test_jobs_may_be_added_until_the_end(workplace: Workplace, kind: str) -> None:
+    prepared = Prepared(workplace, kind, [{"name": "a"}], seeds=4)
+    queue = Queue(prepared.jobs[:1])
+    waiting, finished = prepared.jobs[1:], []
+    with contextlib.closing(prepared.executor):
+        for event in prepared.executor.events(queue):
+            if isinstance(event, Finished):
+                finished.append(event.seed)
+            if isinstance(event, Ended) and waiting:
+                queue.put(waiting.pop(0))
+    assert sorted(finished) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("kind", EXECUTORS)
+def test_what_may_not_be_started_is_passed_over(workplace: Workplace, kind: str) -> None:
+    prepared = Prepared(workplace, kind, [{"name": "a"}], seeds=3)
+    queue = Queue(prepared.jobs, lambda job: job.seeds != (1,))
+    with contextlib.closing(prepared.executor):
+        events = list(prepared.executor.events(queue))
+    assert sorted(event.seed for event in events if isinstance(event, Finished)) == [0, 2]
+    assert [job.seeds for job in queue.passed_over] == [(1,)]
+
+
+@pytest.mark.parametrize("kind", EXECUTORS)
+@pytest.mark.parametrize("act", ["hang", "hold"])
+def test_stopping_takes_seconds_and_leaves_no_process(workplace: Workplace, kind: str, act: str) -> None:
+    before = children()
+    prepared = Prepared(workplace, kind, [{"name": "a", "params": {"act": act, "at": [1], "batched": True}}])
+    events: list[Event] = []
+    with contextlib.closing(prepared.executor):
+        for event in prepared.executor.events(Queue(prepared.jobs)):
+            events.append(event)
+            if isinstance(event, Finished):
+                begun = time.monotonic()
+                prepared.executor.stop()
+    assert time.monotonic() - begun < 10
+    assert [event.seed for event in events if isinstance(event, Finished)] == [0]
+    assert not [event for event in events if isinstance(event, Failed)]  # nobody failed: it was stopped
+    assert children() == before
+
+
+@pytest.mark.parametrize("kind", EXECUTORS)
+def test_an_iteration_that_ends_early_leaves_no_process(workplace: Workplace, kind: str) -> None:
+    before = children()
+    prepared = Prepared(workplace, kind, [{"name": "a", "params": {"pause": 60}}])
+    with contextlib.closing(prepared.executor), contextlib.closing(prepared.executor.events(Queue(prepared.jobs))) as e:
+        assert isinstance(next(e), Started)
+        assert children() > before
+    assert children() == before
+
+
+def program(place: Workplace, *arguments: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "haepo_bench", *arguments],
+        cwd=place.folder, env=place.environment, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def locally(workers: int) -> Callable[[Workplace, Path], Path]:
+    def run(place: Workplace, suite: Path) -> Path:
+        results = f"local-{workers}"
+        program(place, "run", str(suite), "--results", results, "--workers", str(workers), "--quiet")
+        return place.folder / results / "trial"
+
+    return run
+
+
+def in_shards(place: Workplace, suite: Path) -> Path:
+    for shard in ("1/3", "2/3", "3/3"):
+        program(place, "run", str(suite), "--results", "shards", "--shard", shard, "--quiet")
+    program(place, "merge", "shards/trial/shards", "--into", "shards/trial")
+    return place.folder / "shards" / "trial"
+
+
+def under_fire(place: Workplace, suite: Path) -> Path:
+    """A worker is killed four times, whatever it is doing."""
+    process = place.start(suite, "--results", "fire", "--workers", "2", "--quiet")
+    for _ in range(4):
+        wait_until(lambda: len(members(process.pid)) > 1 or process.poll() is not None, "a worker", 120)
+        time.sleep(0.7)
+        for worker in sorted(set(members(process.pid)) - {process.pid})[:1]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    return place.folder / "fire" / "trial"
+
+
+WAYS: dict[str, Callable[[Workplace, Path], Path]] = {
+    "two workers": locally(2),
+    "shards and merge": in_shards,
+    "workers killed": under_fire,
+}
+
+#: What is trained: an own algorithm in batches, one of a plugin, segments, Stable-Baselines3, a language model.
+SMALL = {"hidden": [8], "trajectories": 4, "epochs": 1}
+ALGORITHMS = [
+    {"use": "reinforce", "params": SMALL, "tasks": ["random-walk/20"]},
+    {"use": "scripted", "params": {"pause": 0.02}, "tasks": ["random-walk/20"]},
+    {"use": "ppo-batched", "tasks": ["random-walk/20"]},
+    {"use": "ppo", "tasks": ["random-walk/20"]},
+    {"use": "rloo", "params": {"prompts": 2, "completions": 4, "fine_tuning_steps": 2}, "tasks": ["lm/arithmetic"]},
+]
+TASKS = [
+    {"id": "random-walk/20", "budget": {"env_steps": 300}, "evaluation": {"every": 100, "episodes": 2}},
+    {"id": "lm/arithmetic", "budget": {"env_steps": 400}, "evaluation": {"every": 200, "episodes": 5}},
+]
+
+
+@pytest.mark.slow
+def test_the_bytes_of_results_depend_on_none_of_it(workplace: Workplace) -> None:
+    """Curve, final evaluation and counts of each way are those of one worker; clock columns and provenance apart."""
+    workplace.environment["XDG_CACHE_HOME"] = str(workplace.folder / "cache")
+    workplace.sick.unlink()
+    suite = workplace.suite(ALGORITHMS, tasks=TASKS, seeds=3)
+    expected = results_in(locally(1)(workplace, suite))
+    assert len(expected) == 15
+    for name, way in WAYS.items():
+        assert results_in(way(workplace, suite)) == expected, name
+
+
+def results_in(root: Path) -> dict[tuple[str, int], dict[str, Any]]:
+    records = [json.loads(file.read_bytes()) for file in root.glob("*--*/seed-*.json")]
+    return {(record["algorithm"], record["seed"]): _result(record) for record in records}
+
+
+def _result(record: dict[str, Any]) -> dict[str, Any]:
+    kept = timeless(record)
+    curve = {name: column for name, column in kept["curve"].items() if name not in CLOCK_COLUMNS}
+    counts = {name: value for name, value in record["cost"].items() if "seconds" not in name and "bytes" not in name}
+    return {**kept, "curve": curve, "counts": counts}
