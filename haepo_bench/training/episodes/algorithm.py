@@ -29,9 +29,10 @@ class NativeAlgorithm(Algorithm):
 
     def train(self, task: Task, seeds: Sequence[int], recorder: Recorder, *, device: str) -> None:
         # Imported here: configuring and describing need no training loop.
-        from haepo_bench.training.episodes.trainer import EpisodeTrainer
+        from haepo_bench.training.episodes.trainer import EpisodeTrainer, batch_blocks
 
-        EpisodeTrainer(task, self.objective, self.settings, seeds, recorder, device).train()
+        for block in batch_blocks(task, self.settings, seeds):
+            EpisodeTrainer(task, self.objective, self.settings, block, recorder, device).train()
 
 
 class NativeDefinition(ObjectiveDefinition):

@@ -27,6 +27,11 @@ from haepo_bench.training.returns import comparable
 _KEPT_ROWS = 300_000
 
 
+def padded_horizon(horizon: int) -> int:
+    """Steps of a trajectory as objectives see it."""
+    return pad(horizon, LANES)
+
+
 @dataclass(frozen=True)
 class _Chunk:
     """Rows of the seeds that have any in this chunk.
@@ -85,7 +90,7 @@ class PackedBatch:
         self._groups, self._horizon = task.groups, task.horizon
         self._S, self._K, collected = rollout.mask.shape
         # Of the batch; always as long, whoever's episodes were the longest.
-        self._T = pad(task.horizon, LANES)
+        self._T = padded_horizon(task.horizon)
         self._size = padded_seeds(self._S, self._K) * self._K * self._T
         chunks = list(self._pack(rollout))
         self._slots = torch.cat([chunk.slots.reshape(-1) for chunk in chunks])

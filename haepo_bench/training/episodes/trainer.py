@@ -13,8 +13,9 @@ from haepo_bench.policies.shapes import Array
 from haepo_bench.tasks.base import Task
 from haepo_bench.training.adam import Adam, clip_gradient
 from haepo_bench.training.alignment import Policy
+from haepo_bench.training.blocks import blocks
 from haepo_bench.training.episodes.expert import Expert, ExpertEpisode
-from haepo_bench.training.episodes.packed_batch import PackedBatch
+from haepo_bench.training.episodes.packed_batch import PackedBatch, padded_horizon
 from haepo_bench.training.episodes.prefixes import Prefixes, PrefixPolicies
 from haepo_bench.training.episodes.reference import ReferenceSample
 from haepo_bench.training.episodes.rollout import Collector, PrefixActor, Rollout, too_large
@@ -221,6 +222,14 @@ class EpisodeTrainer(Trainer[Rollout]):
         if self.expert is not None:
             self.expert.close()
         self.evaluator.close()
+
+
+def batch_blocks(task: Task, settings: TrainerSettings, seeds: Sequence[int]) -> list[list[int]]:
+    """The seeds that are trained at a time."""
+    steps = task.groups * settings.trajectories * padded_horizon(task.horizon)
+    head = make_head(task)
+    features = 4 * (task.observation_space.shape[0] + head.outputs)  # as collected, as packed, copies of both
+    return blocks(seeds, steps, features + sum(settings.hidden))
 
 
 def _observed(rollout: Rollout, row: int) -> Tensor:

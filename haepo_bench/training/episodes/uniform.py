@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from haepo_bench.results.record import Information
 from haepo_bench.tasks.base import Task
 from haepo_bench.training.algorithm import Algorithm
+from haepo_bench.training.blocks import blocks
 from haepo_bench.training.recorder import Recorder
 
 
@@ -20,6 +23,8 @@ class UniformAlgorithm(Algorithm):
 
     def train(self, task: Task, seeds: Sequence[int], recorder: Recorder, *, device: str) -> None:
         # Imported here: configuring and describing need no training loop.
-        from haepo_bench.training.episodes.uniform_trainer import UniformTrainer
+        from haepo_bench.training.episodes.uniform_trainer import TRAJECTORIES, UniformTrainer
 
-        UniformTrainer(task, seeds, recorder).train()
+        features = task.observation_space.shape[0] + int(np.prod(task.action_space.shape or 1))
+        for block in blocks(seeds, task.groups * TRAJECTORIES * task.horizon, features):
+            UniformTrainer(task, block, recorder).train()

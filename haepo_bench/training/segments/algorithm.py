@@ -33,9 +33,10 @@ class SegmentAlgorithm(Algorithm):
 
     def train(self, task: Task, seeds: Sequence[int], recorder: Recorder, *, device: str) -> None:
         # Imported here: configuring and describing need no training loop.
-        from haepo_bench.training.segments.trainer import SegmentTrainer
+        from haepo_bench.training.segments.trainer import SegmentTrainer, batch_blocks
 
-        SegmentTrainer(task, self.objective, self.settings, seeds, recorder, device).train()
+        for block in batch_blocks(task, self.settings, seeds):
+            SegmentTrainer(task, self.objective, self.settings, block, recorder, device).train()
 
 
 class SegmentDefinition(ObjectiveDefinition):

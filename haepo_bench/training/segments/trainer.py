@@ -17,6 +17,7 @@ from haepo_bench.policies.shapes import Array
 from haepo_bench.tasks.base import Task
 from haepo_bench.training.adam import Adam, clip_gradient
 from haepo_bench.training.alignment import Policy
+from haepo_bench.training.blocks import blocks
 from haepo_bench.training.evaluation import Evaluator
 from haepo_bench.training.exploration import Exploration
 from haepo_bench.training.heads import make_head
@@ -150,6 +151,12 @@ class SegmentTrainer(Trainer[Segments]):
     def close(self) -> None:
         self.collector.close()
         self.evaluator.close()
+
+
+def batch_blocks(task: Task, settings: SegmentSettings, seeds: Sequence[int]) -> list[list[int]]:
+    """The seeds that are trained at a time."""
+    features = 4 * (task.observation_space.shape[0] + make_head(task).outputs)  # as collected, as shuffled, copies
+    return blocks(seeds, settings.n_envs * settings.n_steps, features + 2 * sum(settings.net_arch))
 
 
 class _Seen(NamedTuple):
