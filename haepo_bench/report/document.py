@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from haepo_bench.report.document_ladders import Ladder
 from haepo_bench.report.document_numbers import CONFIDENCE, Band, DocumentModel, MeanEstimate, MissingRange, RunCount
 from haepo_bench.report.document_scorecard import Scorecard
 from haepo_bench.results.record import References
@@ -282,6 +283,7 @@ class SuiteResult(DocumentModel):
     aggregates: list[Aggregate] = Field(description="side by side: there is no overall number; empty without a basis")
     profiles: list[Profile] = Field(description="one per algorithm of the basis")
     improvement: list[Improvement] = Field(description="over the tasks of the basis, weighted by family")
+    ladders: list[Ladder] = Field(description="one per family of tasks that the suite has in several sizes")
     tasks: list[TaskResult]
     not_shown: list[NotShownRuns]
     damaged: list[DamagedFile]

@@ -29,6 +29,7 @@ from haepo_bench.report.numbers.across import across, improvements
 from haepo_bench.report.numbers.claims import scorecard
 from haepo_bench.report.numbers.damaged import damaged_files
 from haepo_bench.report.numbers.estimates import band, estimate_of
+from haepo_bench.report.numbers.ladders import ladders
 from haepo_bench.report.numbers.overoptimisation import overoptimisation
 from haepo_bench.results.claims import DEFAULT_THRESHOLD
 from haepo_bench.results.columns import Column
@@ -83,6 +84,7 @@ def _suite(selection: Selection) -> SuiteResult:
         aggregates=overall.aggregates,
         profiles=overall.profiles,
         improvement=overall.improvement,
+        ladders=ladders(table, claims.threshold if claims else DEFAULT_THRESHOLD),
         tasks=[
             _task(task, cells, seconds.get(task), improvements(table, seen, claims, [task]))
             for task, cells in tasks.items()

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from haepo_bench.report.document import AggregateValue, AlgorithmResult, Improvement, Profile, SuiteResult, TaskResult
 from haepo_bench.report.document_numbers import RunCount
+from haepo_bench.report.tables.ladders import ladder_tables
 from haepo_bench.report.tables.per_task import (
     UNDEFINED,
     Footnotes,
@@ -28,16 +29,16 @@ SHOWN_THRESHOLDS = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
 
 
 def across_tables(suite: SuiteResult) -> list[Table]:
-    """Aggregates, the same without each task, profiles and probabilities of improvement; empty without a basis."""
+    """Ladders; with a basis, aggregates, the same without each task, profiles and probabilities of improvement."""
     if suite.basis is None:
-        return []
+        return ladder_tables(suite)
     tables = [_aggregates(suite)]
     if len(suite.basis.tasks) > 1:
         tables.append(_without_tasks(suite))
     tables.append(_profiles(suite))
     if suite.improvement:
         tables.append(_improvements("Probability of improvement over all tasks", suite.improvement, suite))
-    return tables
+    return [*tables, *ladder_tables(suite)]
 
 
 def improvement_table(task: TaskResult) -> Table | None:
