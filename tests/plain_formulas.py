@@ -88,7 +88,9 @@ def estimate(values: Values) -> dict[str, Any]:
     found = known(values)
     if not found:
         return {"mean": None, "low": None, "high": None, "n": 0}
-    low, high = Sum([found], [1.0]).interval(0.95)
+    low, high = Sum([found], [1.0]).interval(0.95) if len(found) >= 5 else (None, None)
+    if low is None or high is None or not low < high:
+        low = high = None
     return {"mean": float(np.mean(found)), "low": low, "high": high, "n": len(found)}
 
 

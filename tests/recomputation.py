@@ -15,16 +15,16 @@ from plain_formulas import (
     beats,
     cvar,
     estimate,
-    holm,
     known,
     mean_of_tails,
     quantile_mean,
     rates,
-    seeds_needed,
     shares,
-    tail,
     weighted_quantile,
 )
+from plain_verdicts import bounded_band, bounded_estimate
+from recomputed_claims import pairwise as all_pairs
+from recomputed_claims import scorecard
 
 MEASURES = [
     "final_score",
@@ -70,6 +70,7 @@ class Cell:
             if path.exists():
                 runs.append(json.loads(path.read_text()))
         self.runs = [run for run in runs if run["status"] in ("done", "diverged")]
+        self.failed = {run["seed"] for run in runs if run["status"] in ("failed", "timed_out")}
         self.missing = len(self.seeds) - len(self.runs)
         self.references = runs[0]["references"] if runs else None
         self.scored = self.references is not None
@@ -151,6 +152,7 @@ class Cell:
         if self.scored:
             found["time_to_threshold"] = [self._time(row, threshold) for row in self.scores]
             found["collapse"] = [self._collapsed(row) for row in self.scores]
+            found["not_collapsed"] = [1 - value for value in found["collapse"]]
         return {name: values for name, values in found.items() if known(values)}
 
     def _time(self, row: Values, threshold: float) -> float:
@@ -169,6 +171,7 @@ class Suite:
     def __init__(self, root: Path) -> None:
         plan = json.loads((root / "plan.json").read_text())
         self.claims, self.declaration = plan["claims"], plan["declaration"]
+        self.bounds = {task: (each["low"], each["high"]) for task, each in plan["bounds"].items()}
         self.cells = [Cell(root, cell) for cell in plan["cells"]]
         self.tasks = list(dict.fromkeys(cell.task for cell in self.cells))
         # Where training is paid at random nobody is judged.
@@ -215,12 +218,8 @@ class Suite:
         return {
             "runs_planned": sum(len(cell.seeds) for cell in self.cells),
             "runs_shown": sum(len(cell.runs) for cell in self.cells),
-            "scorecard": {
-                "margin": self.claims["margin"],
-                "threshold": self.claims["threshold"],
-                "alpha": 0.05,
-                "claims": [self.claim(*each) for each in CLAIMS],
-            },
+            "scorecard": scorecard(self),
+            "pairwise": all_pairs(self),
             "aggregates": [
                 {"values": [self.aggregate(statistic, name, tasks) for name in names]}
                 for statistic in ("mean", "iqm", "optimality_gap", "cvar", "collapse_rate")
@@ -235,6 +234,7 @@ class Suite:
         references = next((cell.references for cell in cells if cell.references), None)
         return {
             "references": references and {name: references[name] for name in ("random", "solved")},
+            "score_bounds": list(self.bounds[task]) if task in self.bounds else None,
             "budget": cells[0].marks[-1],
             "common_seconds": self.seconds[task],
             "algorithms": [self.algorithm(cell) for cell in cells],
@@ -244,6 +244,7 @@ class Suite:
     def algorithm(self, cell: Cell) -> dict[str, Any]:
         added = [run["seed"] for run in cell.runs if run["provenance"]["declaration"] != self.declaration]
         columns = {name for run in cell.done for name in run["curve"]} - NO_DIAGNOSTICS
+        bounds = self.bounds.get(cell.task)
         diagnostics = {name: estimate([cell.last(run, name) for run in cell.done]) for name in columns}
         passes = {name for run in cell.done for name in run["final"] if "pass_at" in name}
         diagnostics |= {name: estimate([run["final"][name] for run in cell.done]) for name in passes}
@@ -254,7 +255,12 @@ class Suite:
             if seen and len(own) < len(cell.seeds):
                 ends = [[*own, *[end] * (len(cell.seeds) - len(own))] for end in (min(seen), max(seen))]
                 missing[name] = {"lowest": float(np.mean(ends[0])), "highest": float(np.mean(ends[1]))}
-        estimates: dict[str, Any] = {name: estimate(cell.values[name]) for name in MEASURES}
+        of_returns = bounds and tuple(
+            cell.references["random"] + end * (cell.references["solved"] - cell.references["random"]) for end in bounds
+        )
+        estimates: dict[str, Any] = {
+            name: bounded_estimate(cell.values[name], of_returns if "return" in name else bounds) for name in MEASURES
+        }
         if not cell.scored:
             estimates |= {name: None for name in MEASURES if "score" in name or name in ("area", "area_in_time")}
         clocks = {
@@ -277,8 +283,8 @@ class Suite:
             "curve": {
                 "env_steps": cell.marks,
                 **clocks,
-                "score": band(cell.scores) if cell.scored else None,
-                "eval_return": band(cell.returns),
+                "score": bounded_band(cell.scores, bounds) if cell.scored else None,
+                "eval_return": bounded_band(cell.returns, of_returns),
             },
             "overoptimisation": self.overoptimisation(cell),
             "runs": [
@@ -296,7 +302,11 @@ class Suite:
             return None
         roots = [[math.sqrt(kl) for kl in run["curve"]["kl_initial"]] for run in cell.done]
         root = [float(np.mean(at)) for at in zip(*roots, strict=True)]
-        gold, proxy = band(cell.returns), band([run["curve"]["proxy_return"] for run in cell.done])
+        bounds = self.bounds.get(cell.task)
+        of_returns = bounds and tuple(
+            cell.references["random"] + end * (cell.references["solved"] - cell.references["random"]) for end in bounds
+        )
+        gold, proxy = bounded_band(cell.returns, of_returns), band([run["curve"]["proxy_return"] for run in cell.done])
         peak = max(range(len(cell.marks)), key=lambda mark: gold["mean"][mark])
 
         def at(mark: int) -> dict[str, Any]:
@@ -408,152 +418,9 @@ class Suite:
             "runs": runs,
         }
 
-    def claim(self, measure: str, looks: Sequence[tuple[str, tuple[str, ...]]], at_par: bool) -> dict[str, Any]:
-        column = "final_score" if measure == "cvar" else measure
-        candidates, baselines = self.claims["candidates"], self.claims["baselines"]
-        pairs = [(x, y) for x in candidates for y in baselines]
-        on = {pair: [t for t in self.judged if all(column in self.table[t, n] for n in pair)] for pair in pairs}
-        overall = dict(zip(pairs, self.compare(column, measure, at_par, [(p, on[p]) for p in pairs]), strict=True))
-        single = [(pair, [task]) for pair in pairs for task in on[pair]]
-        by_task = self.compare(column, measure, at_par, single)
-        for pair in pairs:
-            found = [self.look(*look, pair) for look in looks]
-            overall[pair]["looks"] = [each for each in found if each]
-        verdicts = {x: [overall[x, y]["verdict"] for y in baselines if on[x, y]] for x in candidates}
-        return {
-            "supported": sum(bool(v) and set(v) == {"supported"} for v in verdicts.values()),
-            "tested": sum(bool(v) for v in verdicts.values()),
-            "readings": [
-                {
-                    "overall": [overall[x, y] for y in baselines],
-                    "by_task": [each for (pair, _), each in zip(single, by_task, strict=True) if pair[0] == x],
-                }
-                for x in candidates
-            ],
-        }
-
-    def compare(self, column: str, measure: str, at_par: bool, asked: Sequence[Any]) -> list[dict[str, Any]]:
-        """Comparisons tested together."""
-        margin = self.claims["margin"]
-        claimed, ruled_out = (-margin, -margin) if at_par else (0.0, margin)
-        none = dict.fromkeys(
-            [
-                "verdict",
-                "candidate",
-                "against",
-                "difference",
-                "low",
-                "high",
-                "p_supported",
-                "p_not_supported",
-                "better",
-                "seeds_needed",
-                "if_missing_worst",
-                "if_missing_best",
-                "lowest",
-                "highest",
-            ]
-        )
-        zero = {"shown": 0, "planned": 0}
-        made = [{**none, "candidate_runs": zero, "baseline_runs": zero, "looks": []} for _ in asked]
-        tested = [(i, pair, tasks) for i, (pair, tasks) in enumerate(asked) if tasks]
-
-        def sums(fill: tuple[int | None, int | None]) -> list[Sum]:
-            found = []
-            for _, (x, y), tasks in tested:
-                groups = [self.column((t, x), column, fill[0]) for t in tasks]
-                groups += [self.column((t, y), column, fill[1]) for t in tasks]
-                w = shares(tasks)
-                if measure == "cvar":
-                    each = Sum([tail(g) if len(g) > 29 else g for g in groups], [*w, *(-s for s in w)])
-                    each.enough = all(len(g) > 29 for g in groups)
-                    if not each.enough:
-                        each.estimate = math.nan
-                    found.append(each)
-                else:
-                    found.append(Sum(groups, [*w, *(-s for s in w)]))
-            return found
-
-        def decided(found: list[Sum]) -> tuple[list[Any], list[Any], list[Any], list[str]]:
-            above = holm([each.p_above(claimed) for each in found])
-            mirrored = []
-            for each in found:
-                each.estimate, each.a = -each.estimate, -each.a
-                mirrored.append(each.p_above(-ruled_out))
-                each.estimate, each.a = -each.estimate, -each.a
-            below, positive = holm(mirrored), holm([each.p_above(0.0) for each in found])
-            verdicts = [
-                "supported"
-                if a is not None and a < 0.05
-                else "not supported"
-                if b is not None and b < 0.05
-                else "undecided"
-                for a, b in zip(above, below, strict=True)
-            ]
-            return above, below, positive, verdicts
-
-        found = sums((None, None))
-        above, below, positive, verdicts = decided(found)
-        tests = sum(p is not None for p in above)
-        filled = {name: sums(fill) for name, fill in {"worst": (0, 1), "best": (1, 0)}.items()}
-        then = {name: decided(each)[3] for name, each in filled.items()}
-        for k, (i, (x, y), tasks) in enumerate(tested):
-            w = shares(tasks)
-            number: Callable[[Any], Any] = cvar if measure == "cvar" else np.mean
-            means = [
-                sum(s * float(number(self.column((t, n), column))) for s, t in zip(w, tasks, strict=True))
-                for n in (x, y)
-            ]
-            low, high = found[k].interval(0.90)
-            entry = made[i]
-            entry.update(
-                verdict=verdicts[k],
-                candidate=means[0],
-                against=means[1],
-                difference=means[0] - means[1],
-                low=low,
-                high=high,
-                p_supported=above[k],
-                p_not_supported=below[k],
-                better=bool(positive[k] < 0.05) if at_par and verdicts[k] == "supported" else None,
-                candidate_runs=self.count(x, tasks),
-                baseline_runs=self.count(y, tasks),
-            )
-            if verdicts[k] == "undecided" and above[k] is not None:
-                entry["seeds_needed"] = self.needed(column, measure, (x, y), tasks, found[k], claimed, ruled_out, tests)
-            if self.short([x, y], tasks):
-                entry.update({f"if_missing_{case}": of[k] for case, of in then.items()})
-                ends = {case: of[k].estimate for case, of in filled.items()}
-                entry.update(lowest=_finite(ends["worst"]), highest=_finite(ends["best"]))
-        return made
-
-    def needed(
-        self,
-        column: str,
-        measure: str,
-        pair: tuple[str, str],
-        tasks: Sequence[str],
-        found: Sum,
-        claimed: float,
-        ruled_out: float,
-        tests: int,
-    ) -> int | None:
-        spreads, most = [], 0
-        for name in pair:
-            total = 0.0
-            for task, w in zip(tasks, shares(tasks), strict=True):
-                own = self.column((task, name), column)
-                most = max(most, len(own))
-                total += w**2 * float(np.var(tail(own) if measure == "cvar" else own, ddof=1))
-            spreads.append(math.sqrt(total))
-        distance = max(found.estimate - claimed, ruled_out - found.estimate)
-        if distance <= 0:
-            return None
-        needed = seeds_needed(distance, *spreads, alpha=0.05 / tests)
-        return None if needed is None else max(needed, most + 1)
-
     def look(self, measure: str, wrappers: tuple[str, ...], pair: tuple[str, str]) -> dict[str, Any] | None:
-        tasks = [t for t in self.judged if all(measure in self.table[t, n] for n in pair)]
+        column = "final_score" if measure == "cvar" else measure
+        tasks = [t for t in self.judged if all(column in self.table[t, n] for n in pair)]
         tasks = [t for t in tasks if not wrappers or set(t.split("(")[:-1]) & set(wrappers)]
         if not tasks:
             return None
@@ -561,17 +428,21 @@ class Suite:
         signs = [*w, *(-s for s in w)]
 
         def groups(fill: tuple[int | None, int | None]) -> list[list[float]]:
-            return [self.column((t, n), measure, end) for n, end in zip(pair, fill, strict=True) for t in tasks]
+            return [self.column((t, n), column, end) for n, end in zip(pair, fill, strict=True) for t in tasks]
+
+        mean: Callable[[list[float]], Any] = cvar if measure == "cvar" else np.mean
 
         def difference(fill: tuple[int | None, int | None]) -> float:
-            return sum(s * float(np.mean(group)) for s, group in zip(signs, groups(fill), strict=True))
+            return sum(s * float(mean(group)) for s, group in zip(signs, groups(fill), strict=True))
 
         own = groups((None, None))
         means = [
-            sum(s * float(np.mean(g)) for s, g in zip(w, part, strict=True)) for part in (own[: len(w)], own[len(w) :])
+            sum(s * float(mean(g)) for s, g in zip(w, part, strict=True)) for part in (own[: len(w)], own[len(w) :])
         ]
         is_rate = measure in ("collapse", "first_success_sooner")
         low, high = rates(own, signs)[1:] if is_rate else Sum(own, signs).interval(0.95)
+        if measure == "cvar":
+            low, high = mean_of_tails(own, signs)
         ends = sorted([difference((0, 1)), difference((1, 0))]) if self.short(pair, tasks) else [None, None]
         return {
             "candidate": means[0],
@@ -584,17 +455,3 @@ class Suite:
             "candidate_runs": self.count(pair[0], tasks),
             "baseline_runs": self.count(pair[1], tasks),
         }
-
-
-#: Primary measure, second looks (measure and the wrappers that a task must have), and whether at par is claimed.
-CLAIMS: tuple[tuple[str, list[tuple[str, tuple[str, ...]]], bool], ...] = (
-    ("area", [("time_to_threshold", ())], False),
-    ("relative_coverage", [("goals_retained", ()), ("first_success_sooner", ())], False),
-    ("reward_alignment", [("final_score", ("noise", "proxy"))], False),
-    ("cvar", [("collapse", ()), ("final_score", ("noise", "scale"))], False),
-    ("final_score", [], True),
-)
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -23,7 +23,6 @@ from haepo_bench.compare.document import (
 )
 from haepo_bench.errors import ExitCode, UserError
 from haepo_bench.report.document import DamagedFile, DivergedRun, NotShownRuns, RunWithoutResult
-from haepo_bench.report.numbers.build import by_cell
 from haepo_bench.report.numbers.damaged import damaged_files
 from haepo_bench.report.numbers.estimates import band, estimate_of
 from haepo_bench.results.declared_columns import clocks
@@ -33,7 +32,7 @@ from haepo_bench.results.opening import open_results
 from haepo_bench.results.selection import Run, SelectedCell, Selection
 from haepo_bench.statistics.intervals import mean_interval
 from haepo_bench.text import plain
-from haepo_bench.verdicts.measured import Columns, number, numbers
+from haepo_bench.verdicts.measured import Columns, by_cell, number, numbers
 
 Array = NDArray[Any]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from haepo_bench.report.document import AlgorithmResult, Improvement, ReportDocument, SuiteResult, TaskResult
 from haepo_bench.report.document_numbers import MeanEstimate
-from haepo_bench.report.document_scorecard import Comparison
+from haepo_bench.report.document_scorecard import Comparison, Evidence
 from haepo_bench.report.tables.per_task import absences, omissions
 from haepo_bench.results.columns import COLUMNS, MEASURED
 from haepo_bench.results.declared_columns import in_order
@@ -43,6 +43,8 @@ def more_csv(document: ReportDocument) -> dict[str, str]:
         "profiles.csv": _profiles(document),
         "improvement.csv": _improvement(document),
         "claims.csv": _claims(document),
+        "evidence.csv": _evidence(document),
+        "pairs.csv": _pairs(document),
         "overoptimisation.csv": _overoptimisation(document),
     }
 
@@ -169,41 +171,83 @@ def _improvement(document: ReportDocument) -> str:
 
 
 def _claims(document: ReportDocument) -> str:
-    """Every comparison of the scorecard, over all tasks (task empty) and task by task."""
+    """Every comparison with the verdict that it is part of, over all tasks (task empty) and task by task."""
+
+    def side(each: Evidence) -> list[Any]:
+        reached = each.log_evidence[-1] if each.log_evidence else 0.0
+        return [reached, each.needed, each.decided_after, each.bound]
 
     def row(each: Comparison) -> list[Any]:
         runs = (each.candidate_runs, each.baseline_runs)
         return [
-            *(each.baseline, each.verdict, each.candidate, each.against, each.difference, each.low, each.high),
-            *(each.p_supported, each.p_not_supported, each.better, each.seeds_needed),
-            *(each.if_missing_worst, each.if_missing_best, each.lowest, each.highest),
-            *(n for side in runs for n in (side.shown, side.planned)),
-            "; ".join(each.tasks),
+            *(
+                each.baseline,
+                each.counts,
+                each.reason,
+                each.pairs,
+                each.seeds,
+                each.ended_by,
+                each.failed,
+                each.clipped,
+            ),
+            *(each.candidate, each.against, each.difference, each.low, each.high, each.supporting, each.opposing),
+            *(each.named, *(n for side in runs for n in (side.shown, side.planned)), "; ".join(each.tasks)),
         ]
 
-    header = ["suite", "claim", "measure", "status", "exploratory", "reading", "reading_verdict", "task", "baseline"]
-    header += ["verdict", "candidate", "against", "difference", "low", "high", "p_supported", "p_not_supported"]
-    header += ["better", "seeds_needed", "if_missing_worst", "if_missing_best", "if_missing_lowest"]
-    header += [
-        "if_missing_highest",
-        "candidate_runs",
-        "candidate_planned",
-        "baseline_runs",
-        "baseline_planned",
-        "tasks",
-    ]
+    header = ["suite", "claim", "measure", "margin", "rule", "status", "exploratory", "declaration"]
+    header += ["algorithm", "task", "verdict", "state", "better", "verdict_reason", "verdict_pairs", "more_seeds"]
+    for name in ("for", "against"):
+        header += [f"{name}_{part}" for part in ("log_evidence", "needed", "decided_after", "bound")]
+    header += ["baseline", "counts", "reason", "pairs", "seeds", "ended_by", "failed", "clipped"]
+    header += ["candidate", "against", "difference", "low", "high", "supporting", "opposing", "named"]
+    header += ["candidate_runs", "candidate_planned", "baseline_runs", "baseline_planned", "tasks"]
     rows = []
     for suite in document.suites:
-        if suite.scorecard is None:
-            continue
         card = suite.scorecard
-        for claim in card.claims:
-            for reading in claim.readings:
-                start = [suite.suite, claim.claim, claim.measure, card.status, card.exploratory, reading.algorithm]
-                start.append(reading.verdict or "")
-                rows += [[*start, "", *row(each)] for each in reading.overall]
-                rows += [[*start, each.tasks[0], *row(each)] for each in reading.by_task]
+        for claim in card.claims if card else []:
+            start = [suite.suite, claim.claim, claim.measure, claim.margin, claim.rule]
+            start += [card.status, card.exploratory, card.declaration] if card else []
+            for reading, task in [*((r, "") for r in claim.readings), *((r, r.tasks[0]) for r in claim.by_task)]:
+                own: list[Any] = [
+                    reading.algorithm,
+                    task,
+                    reading.verdict,
+                    reading.state,
+                    reading.better,
+                    reading.reason,
+                ]
+                own += [reading.pairs, reading.more_seeds, *side(reading.for_claim), *side(reading.against_claim)]
+                rows += [[*start, *own, *row(each)] for each in reading.comparisons]
     return _text(header, rows)
+
+
+def _evidence(document: ReportDocument) -> str:
+    """The evidence of every verdict after each pair, in either direction."""
+    rows: list[list[Any]] = []
+    for suite in document.suites:
+        for claim in suite.scorecard.claims if suite.scorecard else []:
+            for reading, task in [*((r, "") for r in claim.readings), *((r, r.tasks[0]) for r in claim.by_task)]:
+                for name, each in (("for", reading.for_claim), ("against", reading.against_claim)):
+                    start = [suite.suite, claim.claim, reading.algorithm, task, name]
+                    rows += [[*start, n, value, each.needed] for n, value in enumerate(each.log_evidence, 1)]
+    return _text(["suite", "claim", "algorithm", "task", "direction", "pairs", "log_evidence", "needed"], rows)
+
+
+def _pairs(document: ReportDocument) -> str:
+    header = ["suite", "algorithm", "other", "measure", "pairs", "difference", "low", "log_evidence", "needed"]
+    header += ["decided", "reason", "tasks"]
+    return _text(
+        header,
+        (
+            [
+                *(suite.suite, each.algorithm, each.other, suite.pairwise.measure, each.pairs, each.difference),
+                *(each.low, each.log_evidence, each.needed, each.decided, each.reason, "; ".join(each.tasks)),
+            ]
+            for suite in document.suites
+            if suite.pairwise
+            for each in suite.pairwise.comparisons
+        ),
+    )
 
 
 def _overoptimisation(document: ReportDocument) -> str:

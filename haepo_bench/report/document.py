@@ -9,11 +9,11 @@ from pydantic import Field
 
 from haepo_bench.report.document_ladders import Ladder
 from haepo_bench.report.document_numbers import CONFIDENCE, Band, DocumentModel, MeanEstimate, MissingRange, RunCount
-from haepo_bench.report.document_scorecard import Scorecard
+from haepo_bench.report.document_scorecard import AllPairs, Scorecard
 from haepo_bench.results.record import References
 
 #: Raised when a reader of the JSON would have to change.
-REPORT_FORMAT_VERSION = 2
+REPORT_FORMAT_VERSION = 3
 
 
 class Curve(DocumentModel):
@@ -183,6 +183,9 @@ class TaskResult(DocumentModel):
     task: str
     family: str = Field(description="tasks of one family weigh together as much as those of another")
     references: References | None
+    score_bounds: tuple[float, float] | None = Field(
+        description="least and greatest possible score, as declared; null where not known"
+    )
     budget: float | None = Field(description="training env steps per seed; null where no run has a result")
     common_seconds: float | None = Field(
         description="training seconds that the fastest algorithm took for the budget, mean over its seeds: the time at "
@@ -279,6 +282,7 @@ class SuiteResult(DocumentModel):
     runs_planned: int
     runs_shown: int
     scorecard: Scorecard | None = Field(description="null where nothing is claimed")
+    pairwise: AllPairs | None = Field(description="null with fewer than two algorithms")
     basis: Basis | None = Field(description="null where no task with references, controls apart, has a result")
     aggregates: list[Aggregate] = Field(description="side by side: there is no overall number; empty without a basis")
     profiles: list[Profile] = Field(description="one per algorithm of the basis")

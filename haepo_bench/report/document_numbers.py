@@ -3,6 +3,8 @@
 from pydantic import BaseModel, ConfigDict, Field
 
 CONFIDENCE = 0.95
+#: Fewer seeds are shown one by one, without an interval.
+FEWEST_SEEDS = 5
 
 
 class DocumentModel(BaseModel):
@@ -12,11 +14,14 @@ class DocumentModel(BaseModel):
 
 
 class MeanEstimate(DocumentModel):
-    """A mean over seeds with its 95 % skewness-corrected t interval."""
+    """A mean over seeds with its 95 % interval, which decides nothing.
+
+    Gaffke's interval where the least and the greatest possible value are known, else the skewness-corrected t interval.
+    """
 
     mean: float | None
-    low: float | None = Field(description="null where fewer than two seeds have a value")
-    high: float | None = Field(description="null where fewer than two seeds have a value")
+    low: float | None = Field(description="null where fewer than five seeds have a value, or all have the same")
+    high: float | None = Field(description="null where `low` is")
     n: int = Field(description="seeds that the mean rests on")
 
 
@@ -27,6 +32,9 @@ class Band(DocumentModel):
     low: list[float | None]
     high: list[float | None]
     n: list[int]
+    seeds: list[list[float | None]] = Field(
+        default_factory=list, description="the values of each seed where there are fewer than five; else empty"
+    )
 
 
 class MissingRange(DocumentModel):

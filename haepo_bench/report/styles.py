@@ -29,22 +29,18 @@ class Look(NamedTuple):
 class Styles:
     """Gives each algorithm its look.
 
-    Variants of one algorithm share a colour and differ in dashes and marker, as do algorithms of which one's name
-    continues the other's (`ppo`, `ppo-batched`). Where there are more kinds than colours, colours come again with
-    other dashes.
+    Variants of one algorithm share a colour, as do algorithms of which one's name continues the other's (`ppo`,
+    `ppo-batched`). Dashes and marker tell all of them apart in grey too: no two of the first 25 have both.
     """
 
     def __init__(self, algorithms: Iterable[tuple[str, str]]) -> None:
         """algorithms: name in the suite, and the catalogue name that it uses."""
         uses = dict(algorithms)
         roots = _roots(uses.values())
-        used: dict[int, int] = {}
         self._looks: dict[str, Look] = {}
-        for name, catalogue_name in uses.items():
-            colour = roots[catalogue_name] % len(COLOURS)
-            variant = used.get(colour, 0)
-            used[colour] = variant + 1
-            self._looks[name] = Look(colour, variant % len(DASHES), variant % len(MARKERS))
+        for place, (name, catalogue_name) in enumerate(uses.items()):
+            marker = (place + place // len(DASHES)) % len(MARKERS)
+            self._looks[name] = Look(roots[catalogue_name] % len(COLOURS), place % len(DASHES), marker)
 
     def of(self, algorithm: str) -> Look:
         """How an algorithm looks."""

@@ -5,6 +5,8 @@ from urllib.parse import quote
 
 from haepo_bench.report.document import ReportDocument, SuiteResult, TaskResult
 from haepo_bench.report.tables.across import across_tables, improvement_table
+from haepo_bench.report.tables.claim_words import how_to_declare, scorecard_lines, scorecard_notes
+from haepo_bench.report.tables.in_short import leaders
 from haepo_bench.report.tables.overoptimisation import overoptimisation_table
 from haepo_bench.report.tables.per_task import (
     Table,
@@ -16,7 +18,7 @@ from haepo_bench.report.tables.per_task import (
     result_table,
     summary,
 )
-from haepo_bench.report.tables.verdicts import scorecard_lines, scorecard_notes, scorecard_tables
+from haepo_bench.report.tables.verdicts import pairwise_table, scorecard_tables
 from haepo_bench.text import latex, markdown, markdown_list, markdown_table
 
 #: Title and address of a picture.
@@ -32,7 +34,7 @@ def _markdown_suite(suite: SuiteResult, links: Callable[[SuiteResult, str], Sequ
     blocks = [f"# {markdown(suite.suite)}"]
     if suite.description:
         blocks.append(markdown(suite.description))
-    blocks.append(markdown_list([summary(suite), *reading_notes(suite)]))
+    blocks.append(markdown_list([summary(suite), *leaders(suite), *how_to_declare(suite), *reading_notes(suite)]))
     blocks += _markdown_scorecard(suite)
     across = across_tables(suite)
     if across:
@@ -52,14 +54,21 @@ def _markdown_suite(suite: SuiteResult, links: Callable[[SuiteResult, str], Sequ
 
 
 def _markdown_scorecard(suite: SuiteResult) -> list[str]:
-    if suite.scorecard is None:
-        return []
-    card = suite.scorecard
-    blocks = ["## Claims", markdown_list([" ".join(line) for line in scorecard_lines(card)]), "How to read them:"]
-    blocks.append(markdown_list(scorecard_notes(card)))
-    for overall, details in scorecard_tables(suite):
-        for table in (overall, *details):
-            blocks += [f"### Claim: {markdown(table.title)}", *_markdown_table(table)]
+    blocks = []
+    if suite.scorecard is not None:
+        lines = [" ".join(line) for line in scorecard_lines(suite)]
+        blocks += [
+            "## Claims",
+            markdown_list(lines),
+            "How to read them:",
+            markdown_list(scorecard_notes(suite.scorecard)),
+        ]
+        for overall, details in scorecard_tables(suite):
+            for table in (overall, *details):
+                blocks += [f"### Claim: {markdown(table.title)}", *_markdown_table(table)]
+    pairs = pairwise_table(suite)
+    if pairs:
+        blocks += [f"## {markdown(pairs.title)}", *_markdown_table(pairs)]
     return blocks
 
 
@@ -80,12 +89,15 @@ def to_latex(document: ReportDocument) -> str:
         "% needs: \\usepackage[T1]{fontenc} \\usepackage{booktabs,graphicx}; for emoji and the like a Unicode engine"
     ]
     for suite in document.suites:
-        blocks += [_latex_lines([summary(suite), *omissions(suite)])]
+        blocks += [_latex_lines([summary(suite), *leaders(suite), *how_to_declare(suite), *omissions(suite)])]
         if suite.scorecard:
-            blocks.append(_latex_lines([" ".join(line) for line in scorecard_lines(suite.scorecard)]))
+            blocks.append(_latex_lines([" ".join(line) for line in scorecard_lines(suite)]))
             blocks.append(_latex_lines(scorecard_notes(suite.scorecard)))
         for overall, details in scorecard_tables(suite):
             blocks += [_latex_table(suite, table, f"Claim: {table.title}") for table in (overall, *details)]
+        pairs = pairwise_table(suite)
+        if pairs:
+            blocks.append(_latex_table(suite, pairs, pairs.title))
         blocks += [_latex_table(suite, table, table.title) for table in across_tables(suite)]
         for task in suite.tasks:
             blocks.append(_latex_table(suite, result_table(task), heading(task), reading_notes(suite)))

@@ -80,7 +80,8 @@ def mean_within_bounds(values: ArrayLike, low: ArrayLike, high: ArrayLike, *, co
     least = np.broadcast_to(np.where(np.isnan(low), -np.inf, low), shape)
     most = np.broadcast_to(np.where(np.isnan(high), np.inf, high), shape)
     # A bound that a value is beyond, if by rounding alone, is drawn out to it.
-    least, most = np.fmin(least, np.fmin.reduce(values, axis=0)), np.fmax(most, np.fmax.reduce(values, axis=0))
+    least = np.fmin(least, np.fmin.reduce(values, axis=0, initial=np.inf))
+    most = np.fmax(most, np.fmax.reduce(values, axis=0, initial=-np.inf))
     varies = found.low < found.high
     lower, upper = (np.where(varies, np.clip(end, least, most), np.nan) for end in (found.low, found.high))
     bounded, tail = np.isfinite(most - least) & (most > least), (1 - confidence) / 2

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from haepo_bench.results.frames import Frames
 from haepo_bench.results.selection import SelectedCell
 from haepo_bench.statistics.aggregates import cvar, cvar_influences, family_weights
 from haepo_bench.statistics.curves import last_defined
@@ -23,13 +24,15 @@ class Measured:
     """An algorithm on a task.
 
     Args:
-        values: {measure: [seed]}, NaN where a run does not have one; measures that no run has are absent.
+        values: {measure: [run]}, NaN where a run does not have one; measures that no run has are absent.
         planned: runs asked for.
+        seeds: [run] of the values.
     """
 
     values: Mapping[str, Array]
     shown: int
     planned: int
+    seeds: tuple[int, ...] = ()
 
     def samples(self, measure: str) -> Array:
         """[seed]: numbers whose mean is the estimate, for tests."""
@@ -50,6 +53,25 @@ Table = Mapping[tuple[str, str], Measured]
 Extremes = dict[tuple[str, str], tuple[float, float]]
 
 
+def by_cell(cells: Sequence[SelectedCell], data: Frames) -> tuple[list[Columns], list[Columns]]:
+    """The frames' rows of each cell as arrays; both frames are in the order of the cells."""
+    lengths = (
+        (data.runs, [len(cell.seeds) for cell in cells]),
+        (data.curves, [sum(len(run.curve["env_steps"]) for run in cell.runs) for cell in cells]),
+    )
+    parts: list[list[Columns]] = []
+    for frame, counts in lengths:
+        columns = {name: frame[name].to_numpy() for name in frame.columns}
+        stops = np.cumsum(counts).tolist()
+        parts.append(
+            [
+                {name: column[stop - count : stop] for name, column in columns.items()}
+                for stop, count in zip(stops, counts, strict=True)
+            ]
+        )
+    return parts[0], parts[1]
+
+
 def measure(
     cells: Sequence[SelectedCell], runs: Sequence[Columns], curves: Sequence[Columns], threshold: float
 ) -> dict[tuple[str, str], Measured]:
@@ -65,6 +87,8 @@ def measure(
     known = {cell.task for cell, sooner in zip(cells, first, strict=True) if not np.isnan(sooner).all()}
     table = {}
     for cell, of_runs, of_curves, sooner in zip(cells, runs, curves, first, strict=True):
+        # In the order of the cell's runs, as the curves are.
+        of_runs = {name: column[np.argsort(of_runs["seed"], kind="stable")] for name, column in of_runs.items()}
         shown = np.isin(of_runs["status"], ["done", "diverged"])
         diverged = of_runs["status"][shown] == "diverged"
         found = {name: of_runs[name][shown] for name in ("area", "final_score", "final_return")}
@@ -83,9 +107,12 @@ def measure(
             marks = cell.runs[0].curve["env_steps"]
             found["time_to_threshold"] = time_to_threshold(score, marks, threshold).time / marks[-1]
             found["collapse"] = collapsed(score).astype(float)
+            found["not_collapsed"] = 1.0 - found["collapse"]
         # Returns near the largest float have infinite scores, which are undefined as in all tables.
         values = {name: np.where(np.isfinite(own), own, np.nan) for name, own in found.items() if _any(own)}
-        table[cell.task, cell.algorithm] = Measured(values, int(shown.sum()), len(cell.seeds))
+        table[cell.task, cell.algorithm] = Measured(
+            values, int(shown.sum()), len(cell.seeds), tuple(run.record.seed for run in cell.runs)
+        )
     return table
 
 

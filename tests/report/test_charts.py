@@ -47,8 +47,8 @@ def looks() -> Iterator[None]:
 
 
 def lines_of(axes: Axes) -> list[Line2D]:
-    """Without reference lines."""
-    return [line for line in axes.lines if line.get_marker() not in (None, "None", "")]
+    """Without reference lines and the dots of single seeds."""
+    return [line for line in axes.lines if line.get_marker() not in (None, "None", "", ".")]
 
 
 def tamed(values: Any) -> Any:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 from cli_support import run_apart
-from scipy import stats
 from synthetic_runs import overoptimised, put, put_plan, record
 
 from haepo_bench.report.charts.building import overoptimisation
@@ -60,7 +59,7 @@ def columns(root: Path, algorithm: str) -> dict[str, Any]:
 
 
 def test_summary_numbers_follow_from_the_files(root: Path, document: ReportDocument) -> None:
-    """grpo without its missing seed: peak, fall and gap in numpy and scipy alone (below five seeds: Student's t)."""
+    """grpo without its missing seed: peak, fall and gap in numpy alone; three seeds have no interval."""
     own, own_columns = found(document, "grpo"), columns(root, "grpo")
     gold, proxy = own_columns["eval_return"], own_columns["proxy_return"]
     assert own.sqrt_kl == pytest.approx(np.sqrt(own_columns["kl_initial"]).mean(0))
@@ -74,9 +73,8 @@ def test_summary_numbers_follow_from_the_files(root: Path, document: ReportDocum
     gap -= (gold[:, -1] - gold[:, 0]) / own_columns["eval_return_std"][:, 0]
     for estimate, values in ((own.fall, fall), (own.gap, gap)):
         assert estimate is not None
-        low, high = stats.t.interval(0.95, 2, values.mean(), stats.sem(values))
-        assert (estimate.mean, estimate.low, estimate.high) == pytest.approx((values.mean(), low, high))
-        assert estimate.n == 3
+        assert estimate.mean == pytest.approx(values.mean())
+        assert (estimate.low, estimate.high, estimate.n) == (None, None, 3)
 
 
 def test_a_diverged_seed_counts_in_gold_alone(root: Path, document: ReportDocument) -> None:
@@ -144,8 +142,8 @@ def test_the_csv_file_has_the_documents_numbers(document: ReportDocument) -> Non
     for place, at in (("start", own.start), ("peak", own.peak), ("end", own.end)):
         assert float(rows[1][f"{place}_sqrt_kl"]) == at.sqrt_kl
         assert float(rows[1][f"{place}_gold_mean"]) == at.gold.mean
-        assert float(rows[1][f"{place}_proxy_high"]) == at.proxy.high
-    assert (float(rows[1]["fall_low"]), float(rows[1]["gap_mean"])) == (own.fall.low, own.gap.mean)
+        assert float(rows[1][f"{place}_proxy_n"]) == at.proxy.n
+    assert (float(rows[1]["fall_mean"]), float(rows[1]["gap_mean"])) == (own.fall.mean, own.gap.mean)
 
 
 def test_the_chart_keeps_the_order_of_marks(document: ReportDocument) -> None:

@@ -37,7 +37,7 @@ NASTY = f'{SCRIPT} $x^2$ & 50% #1 _u_ *b* `c` | \\cmd{{~}} [a](b) "q" 😀 \x1b[
 
 @pytest.fixture(scope="module")
 def document(tmp_path_factory: pytest.TempPathFactory) -> ReportDocument:
-    return build_report(showcase(tmp_path_factory.mktemp("results") / "made-up", seeds=3, marks=5).root)
+    return build_report(showcase(tmp_path_factory.mktemp("results") / "made-up", seeds=5, marks=5).root)
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ def test_csv_has_one_row_an_algorithm_and_full_precision(document: ReportDocumen
 
 def test_figures_are_one_a_task_and_axis_and_an_overview(pictures: dict[str, list[SavedFigure]]) -> None:
     names = ("overview", "bandit_10-arm", "random-walk_20", "gym_CartPole-v1", "gym_Pendulum-v1")
-    expected = {f"{name}-{x}" for name in names for x in ("steps", "seconds")} | {"intervals", "profiles"}
+    expected = {f"{name}-{x}" for name in names for x in ("steps", "seconds")} | {"intervals", "profiles", "evidence"}
     expected |= {f"{name}-diagnostics" for name in names[1:]}
     found = [picture.name for group in pictures.values() for picture in group]
     assert set(found) == expected
@@ -133,16 +133,19 @@ def test_figures_are_one_a_task_and_axis_and_an_overview(pictures: dict[str, lis
         text = " ".join(" ".join(ElementTree.fromstring(picture.svg).itertext()).split())
         assert FOOTNOTE in text
         assert "haepo-weighted*" in text
+        if picture.name == "evidence":
+            assert "Evidence for each claim above the middle" in text
+            continue
         if picture.name == "profiles":
             assert "pointwise 95 % interval" in text
             continue
-        assert "95 % skewness-corrected t interval" in text
+        assert "95 % interval" in text
         assert ("training seconds" in text) == picture.name.endswith("-seconds")
         if picture.name == "intervals" or picture.name.endswith("-diagnostics"):
             continue
         assert "HAEPO (variant A, weighted)" in text
         if "overview" not in picture.name:
-            assert "/3 seeds)" in text
+            assert "/5 seeds)" in text
 
 
 def test_a_task_alone_has_no_overview(tmp_path: Path) -> None:
@@ -199,7 +202,7 @@ def test_the_page_is_complete_in_itself(document: ReportDocument, pictures: dict
     page = Page(to_html(document, [pictures]))
     # The program, and the data of the profiles and of each task's curves; their pictures for who runs no programs.
     assert page.tags.count("script") == 1 + 5
-    assert page.tags.count("img") == 5
+    assert page.tags.count("img") == 5 + ("evidence" in [picture.name for picture in pictures[""]])
     for _, name, value in page.attributes:
         if name == "src":
             assert value.startswith("data:image/svg+xml;base64,")

@@ -7,6 +7,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 from markupsafe import escape
 from synthetic_runs import FOOTNOTE, KINDS, put, put_plan, record, showcase
@@ -29,7 +30,7 @@ HOSTILE = "</script><script>alert(1)</script><!-- \u2028 & ' \""
 
 @pytest.fixture(scope="module")
 def document(tmp_path_factory: pytest.TempPathFactory) -> ReportDocument:
-    return build_report(showcase(tmp_path_factory.mktemp("results") / "made-up", seeds=3, marks=5).root)
+    return build_report(showcase(tmp_path_factory.mktemp("results") / "made-up", seeds=5, marks=5).root)
 
 
 class Elements(HTMLParser):
@@ -86,7 +87,8 @@ def test_charts_hold_the_documents_numbers(document: ReportDocument) -> None:
             for key in axes:
                 band = getattr(result.curve, key)
                 for part in ("mean", "low", "high"):
-                    assert series["y"][key][part] == pytest.approx(getattr(band, part), rel=1e-6)
+                    held = np.array(getattr(band, part), dtype=float)
+                    np.testing.assert_allclose(np.array(series["y"][key][part], dtype=float), held, rtol=1e-6)
 
 
 def test_pictures_for_readers_without_a_script(document: ReportDocument) -> None:
@@ -126,7 +128,7 @@ def test_variants_share_a_colour_and_differ_in_dashes() -> None:
 
 
 def test_wide_intervals_may_leave_the_picture() -> None:
-    assert in_view([0.0, 1.0], [-100.0, 100.0], None) == pytest.approx((-0.56, 1.56))
+    assert in_view([0.0, 1.0], [-100.0, 100.0], None) == pytest.approx((-1.09, 2.09))
     low, high = in_view([0.2], [0.1, 0.3], (0.0, 1.0))
     assert low < 0 < 1 < high
     assert in_view([], [], None) == (0.0, 1.0)
@@ -171,9 +173,10 @@ def test_who_leads_in_words(tmp_path: Path) -> None:
         )
     (suite,) = build_report(tmp_path).suites
     clear, level, hopeless = leaders(suite)
-    assert clear.startswith("t/clear: ppo has the highest mean final score, 0.91 [")
-    assert clear.endswith("(3/3 seeds); no other interval reaches it.")
-    assert level.endswith("the interval of 1 other reaches it.")
+    assert clear == (
+        "t/clear: ppo has the highest mean final score, 0.91 (3/3 seeds); higher than grpo by 0.40, not decided."
+    )
+    assert level.endswith("higher than grpo by 0.01, not decided.")
     assert hopeless == "No algorithm reaches a mean final score of 0.1 on t/hopeless."
 
 
@@ -186,8 +189,7 @@ def test_leads_on_many_tasks_are_counted(tmp_path: Path) -> None:
                 put(store, record(f"t/{task}", name, seed, returns=[0, 0, 0, 0, end + 0.1 * seed * (task == 8)]))
     (suite,) = build_report(tmp_path).suites
     (line,) = leaders(suite)
-    assert line.startswith("On 8 of 9 tasks one algorithm's mean")
-    assert "(ppo on 8)" in line
+    assert line.startswith("Highest mean at the end of training, on 9 tasks: ppo on 9.")
 
 
 def test_every_mishap_is_listed_once(document: ReportDocument) -> None:

@@ -16,7 +16,7 @@ from synthetic_runs import declaration_of, put, put_plan, record
 from haepo_bench.report.csv_files import more_csv
 from haepo_bench.report.files import render
 from haepo_bench.report.numbers.build import build_report
-from haepo_bench.results.claims import DeclaredClaims
+from haepo_bench.results.claims import DeclaredClaims, ScoreBounds
 from haepo_bench.results.store import Store
 
 SEEDS = 21
@@ -37,20 +37,22 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     rng = np.random.default_rng(7)
     claims = {"candidates": list(NAMES[:2]), "baselines": list(NAMES[2:]), "margin": 0.1, "threshold": 0.7}
     cells = [record(task, name) for task in TASKS for name in NAMES]
-    declaration = declaration_of(cells, range(SEEDS), DeclaredClaims(**claims))
+    bounds = {task: ScoreBounds(low=-0.25, high=1.2) for task, references in TASKS.items() if references}
+    declaration = declaration_of(cells, range(SEEDS), DeclaredClaims(**claims), bounds)
     runs = []
     for t, (task, references) in enumerate(TASKS.items()):
         low, high = references or (-1300.0, -200.0)
         for a, name in enumerate(NAMES):
             for seed in range(SEEDS):
-                level = 0.95 - 0.1 * a - 0.05 * t
+                level = (0.95, 0.3, 0.6, 0.5)[a] - 0.02 * t
                 score = level * (1 - np.exp(-(1.5 + a) * np.linspace(0, 2, 9))) + rng.normal(0, 0.06, 9)
                 if (seed + a) % 9 == 0 and t < 2:
-                    score[-2:] *= 0.3
+                    score[-2:] *= 0.35
                 runs.append(_run(rng, task, name, seed, low + (high - low) * score, references, declaration))
-    put_plan(store, runs, list(range(SEEDS)), claims=claims, declaration=declaration)
+    put_plan(store, runs, list(range(SEEDS)), claims=claims, declaration=declaration,
+             bounds={task: each.model_dump() for task, each in bounds.items()})  # fmt: skip
     put(store, *(run for run in runs if (run.task, run.algorithm, run.seed) not in
-                 {("bandit/10-arm", "grpo", 3), ("gym/CartPole-v1", "haepo-weighted", 20)}))  # fmt: skip
+                 {("bandit/10-arm", "grpo", 18), ("gym/CartPole-v1", "haepo-weighted", 20)}))  # fmt: skip
     return store
 
 
@@ -103,6 +105,10 @@ def _run(
     return run.model_copy(update={"curve": curve, "provenance": provenance})
 
 
+#: What seeds that were not run would bring (tests/statistics/test_planning.py).
+FORETOLD = ("more_seeds", "fewest_seeds")
+
+
 def numbers(document: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """Every number of a document by its place; null too, because a number might stand there."""
     if isinstance(document, dict):
@@ -120,6 +126,7 @@ def test_every_number_is_recomputed_from_the_files(store: Store) -> None:
     expected = dict(numbers(recomputation.Suite(store.root).document()))
     found = dict(numbers(suite))
     # Verdicts that are undefined stand beside the numbers that are.
+    found = {path: value for path, value in found.items() if not path.endswith(FORETOLD)}
     unknown = [path for path, value in found.items() if path not in expected and value is not None]
     assert not unknown, unknown[:10]
     assert sum(value is not None for value in found.values()) > 9_000
@@ -137,15 +144,14 @@ def test_every_number_is_recomputed_from_the_files(store: Store) -> None:
 def test_verdicts_are_recomputed_too(store: Store) -> None:
     card = json.loads(render(build_report(store.root), "json"))["suites"][0]["scorecard"]
     theirs = recomputation.Suite(store.root).document()["scorecard"]
-    verdicts = []
+    states = []
     for claim, other in zip(card["claims"], theirs["claims"], strict=True):
-        for reading, again in zip(claim["readings"], other["readings"], strict=True):
-            for part in ("overall", "by_task"):
-                for a, b in zip(reading[part], again[part], strict=True):
-                    for name in ("verdict", "better", "if_missing_worst", "if_missing_best"):
-                        assert a[name] == b[name], (claim["claim"], part, name)
-                    verdicts.append(a["verdict"])
-    assert {"supported", "not supported", "undecided"} <= set(verdicts)
+        for part in ("readings", "by_task"):
+            for a, b in zip(claim[part], other[part], strict=True):
+                for name in ("verdict", "state"):
+                    assert a[name] == b[name], (claim["claim"], part, name)
+                states.append(a["state"])
+    assert {"supported", "no better", "undecided"} <= set(states)
 
 
 def test_the_exported_tables_are_enough(store: Store) -> None:

@@ -14,7 +14,7 @@ from haepo_bench.report.charts.description import (
     LinePanel,
 )
 from haepo_bench.report.document import AlgorithmResult, SuiteResult, TaskResult
-from haepo_bench.report.document_numbers import MeanEstimate
+from haepo_bench.report.document_numbers import FEWEST_SEEDS, MeanEstimate
 from haepo_bench.report.styles import Styles
 from haepo_bench.report.tables.across import STATISTIC_TITLES
 from haepo_bench.report.tables.overoptimisation import DISTANCE, GOLD, ORDER_NOTE, PROXY, divergence_notes, optimised
@@ -85,7 +85,7 @@ _MEASURES = (
     ChartAxis("final_return", "final return, sampled policy", "final return", "Final return"),
 )
 
-_BAR_NOTE = "Bar: 95 % skewness-corrected t interval (none for one seed)."
+_BAR_NOTE = f"Bar: 95 % interval, which decides nothing (none below {FEWEST_SEEDS} seeds)."
 _SEEDS_NOTE = f"Marker: mean over seeds. {_BAR_NOTE} Thin strokes: single seeds."
 
 
@@ -275,12 +275,13 @@ def diagnostics(task: TaskResult, styles: Styles) -> IntervalChart | None:
 
 def band_note(results: Sequence[AlgorithmResult]) -> str:
     """What lines and bands over seeds are."""
-    counts = {len(result.seeds.shown) for result in results}
-    if counts == {1}:
+    counts = [len(result.seeds.shown) for result in results]
+    if max(counts, default=0) == 1:
         return "Sampled policy. One seed each: no interval can be drawn."
-    single = " (none for one seed)" if 1 in counts else ""
-    band = f"95 % skewness-corrected t interval at each evaluation point{single}"
-    return f"Sampled policy. Line: mean over seeds. Band: {band}."
+    few = f"Dots: single seeds, where there are fewer than {FEWEST_SEEDS}." if min(counts) < FEWEST_SEEDS else ""
+    band = "Band: 95 % interval at each evaluation point, which decides nothing."
+    parts = ["Sampled policy. Line: mean over seeds.", band if max(counts) >= FEWEST_SEEDS else "", few]
+    return " ".join(filter(None, parts))
 
 
 def seed_counts(results: Sequence[AlgorithmResult]) -> str:

@@ -96,7 +96,8 @@ class LinePanel:
         """What is in view of a y axis, whichever x axis is shown."""
         bands = [line.y[axis.key] for line in self.lines if axis.key in line.y]
         edges = (value for band in bands for value in (*band.low, *band.high))
-        return in_view((value for band in bands for value in band.mean), edges, axis.limits)
+        shown = (value for band in bands for values in (band.mean, *band.seeds) for value in values)
+        return in_view(shown, edges, axis.limits)
 
 
 @dataclass(frozen=True)
@@ -176,12 +177,12 @@ MARGIN = 0.03
 
 
 def in_view(shown: Iterable[float | None], edges: Iterable[float | None], limits: Limits | None) -> Limits:
-    """The part of an axis to show: means and limits whole, while wide intervals may leave it by half its length."""
+    """The part of an axis to show: means and limits whole, and intervals as long as the rest is not squeezed."""
     whole = [*_tamed(shown), *(limits or ())]
     if not whole:
         return 0.0, 1.0
     low, high = min(whole), max(whole)
-    reach = 0.5 * (high - low) or 0.5 * abs(high) or 0.5
+    reach = (high - low) or 0.5 * abs(high) or 0.5
     ends = [low, high, *_tamed(edges)]
     bottom, top = max(min(ends), low - reach), min(max(ends), high + reach)
     margin = MARGIN * (top - bottom) or 0.5

@@ -71,3 +71,8 @@ def _draw_line(axes: Axes, x: Sequence[float | None], band: Band, look: Look, nu
     every = max(1, len(position) // 5)
     axes.plot(position, mean, markevery=(number % every, every), **style)
     axes.fill_between(position, low, high, color=style["color"], alpha=0.13, linewidth=0)
+    for seed in band.seeds:
+        values = np.array([math.nan if value is None else tame(value) for value in seed])
+        axes.plot(
+            position, values, ".", color=style["color"], alpha=0.45, markersize=3.5, markeredgewidth=0, zorder=1.8
+        )

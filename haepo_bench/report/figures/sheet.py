@@ -16,6 +16,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
 from haepo_bench.report.charts.description import ChartAlgorithm, IntervalChart, LineChart
+from haepo_bench.report.charts.evidence import EvidenceChart
 from haepo_bench.report.styles import COLOURS, DASHES, FAINT, INK, MARKERS, Look
 from haepo_bench.text import shorten
 
@@ -94,7 +95,13 @@ def line_style(look: Look) -> dict[str, Any]:
 
 
 def sheet(
-    chart: LineChart | IntervalChart, width: float, height: float, rows: int, columns: int, *, legend: bool
+    chart: LineChart | IntervalChart | EvidenceChart,
+    width: float,
+    height: float,
+    rows: int,
+    columns: int,
+    *,
+    legend: bool,
 ) -> tuple[Figure, list[Axes]]:
     """A figure with rows x columns axes of `width` x `height` inches in all, the legend and the chart's notes below."""
     algorithms = chart.algorithms if legend else ()

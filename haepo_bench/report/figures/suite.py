@@ -1,5 +1,5 @@
 """Which figures a report has, as PNG and SVG: overview, learning curves, over-optimisation, diagnostics,
-intervals, profiles."""
+intervals, evidence, profiles."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -8,7 +8,9 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 
 from haepo_bench.report.charts import building as chart_building
+from haepo_bench.report.charts.evidence import evidence_chart
 from haepo_bench.report.document import SuiteResult
+from haepo_bench.report.figures.evidence import evidence_figure
 from haepo_bench.report.figures.intervals import diagnostics_figure, results_figure
 from haepo_bench.report.figures.lines import line_figure, overview_figure
 from haepo_bench.report.figures.sheet import SavedFigure, drawing, save
@@ -61,6 +63,9 @@ def drawn_figures(suite: SuiteResult, x_axes: Sequence[str] = tuple(AXES)) -> It
     if tasks:
         results = chart_building.final_results(suite, styles)
         yield DrawnFigure("", "intervals", results.title, results_figure(results))
+    evidence = evidence_chart(suite, styles)
+    if evidence:
+        yield DrawnFigure("", "evidence", evidence.title, evidence_figure(evidence))
     profiles = chart_building.performance_profiles(suite, styles)
     if profiles:
         yield DrawnFigure("", "profiles", profiles.title, line_figure(profiles, profiles.panels[0].x[0]))
@@ -84,7 +89,7 @@ def drawn_figures(suite: SuiteResult, x_axes: Sequence[str] = tuple(AXES)) -> It
 
 def file_names(texts: Sequence[str]) -> list[str]:
     """File names for some texts, all different also where case does not count."""
-    taken: set[str] = {"overview", "intervals", "profiles"}
+    taken: set[str] = {"overview", "intervals", "profiles", "evidence"}
     names = []
     for text in texts:
         stem = re.sub(r"[^A-Za-z0-9._-]+", "_", text)[:80].strip(".") or "_"

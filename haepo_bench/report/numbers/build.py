@@ -28,18 +28,20 @@ from haepo_bench.report.document_numbers import MeanEstimate, MissingRange
 from haepo_bench.report.numbers.across import across, improvements
 from haepo_bench.report.numbers.claims import scorecard
 from haepo_bench.report.numbers.damaged import damaged_files
-from haepo_bench.report.numbers.estimates import band, estimate_of
+from haepo_bench.report.numbers.estimates import band, bounded_intervals, estimate_of, of_returns
 from haepo_bench.report.numbers.ladders import ladders
 from haepo_bench.report.numbers.overoptimisation import overoptimisation
+from haepo_bench.report.numbers.pairwise import pairwise
 from haepo_bench.results.claims import DEFAULT_THRESHOLD
 from haepo_bench.results.columns import Column
 from haepo_bench.results.declared_columns import PROVENANCE_KEY, declared, described, in_order
-from haepo_bench.results.frames import COSTS, MEASURES, Frames, common_seconds, diagnostics, frames, shown_name
+from haepo_bench.results.frames import COSTS, MEASURES, common_seconds, diagnostics, frames, shown_name
 from haepo_bench.results.opening import open_results
 from haepo_bench.results.selection import SelectedCell, Selection
-from haepo_bench.statistics.intervals import mean_interval
+from haepo_bench.statistics.intervals import MeanInterval, mean_interval
 from haepo_bench.text import plain, plain_lines
-from haepo_bench.verdicts.measured import Columns, extremes, family, measure, number, numbers
+from haepo_bench.verdicts.declared import Range, ranges
+from haepo_bench.verdicts.measured import Columns, by_cell, extremes, family, measure, number, numbers
 
 Array = NDArray[Any]
 
@@ -69,6 +71,7 @@ def _suite(selection: Selection) -> SuiteResult:
     seen = extremes(table)
     overall = across(table, seen, claims)
     seconds = common_seconds(selection.cells)
+    bounds = ranges(selection)
     tasks: dict[str, list[tuple[SelectedCell, Columns, Columns]]] = defaultdict(list)
     for cell, runs, curves in zip(selection.cells, *rows, strict=True):
         tasks[cell.task].append((cell, runs, curves))
@@ -80,13 +83,14 @@ def _suite(selection: Selection) -> SuiteResult:
         runs_planned=sum(len(cell.seeds) for cell in selection.cells),
         runs_shown=sum(len(cell.runs) for cell in selection.cells),
         scorecard=scorecard(selection, table, seen),
+        pairwise=pairwise(selection, table),
         basis=overall.basis,
         aggregates=overall.aggregates,
         profiles=overall.profiles,
         improvement=overall.improvement,
         ladders=ladders(table, claims.threshold if claims else DEFAULT_THRESHOLD),
         tasks=[
-            _task(task, cells, seconds.get(task), improvements(table, seen, claims, [task]))
+            _task(task, cells, seconds.get(task), improvements(table, seen, claims, [task]), bounds.get(task))
             for task, cells in tasks.items()
         ],
         not_shown=[
@@ -98,30 +102,12 @@ def _suite(selection: Selection) -> SuiteResult:
     )
 
 
-def by_cell(cells: Sequence[SelectedCell], data: Frames) -> tuple[list[Columns], list[Columns]]:
-    """The frames' rows of each cell as arrays; both frames are in the order of the cells."""
-    lengths = (
-        (data.runs, [len(cell.seeds) for cell in cells]),
-        (data.curves, [sum(len(run.curve["env_steps"]) for run in cell.runs) for cell in cells]),
-    )
-    parts: list[list[Columns]] = []
-    for frame, counts in lengths:
-        columns = {name: frame[name].to_numpy() for name in frame.columns}
-        stops = np.cumsum(counts).tolist()
-        parts.append(
-            [
-                {name: column[stop - count : stop] for name, column in columns.items()}
-                for stop, count in zip(stops, counts, strict=True)
-            ]
-        )
-    return parts[0], parts[1]
-
-
 def _task(
     task: str,
     cells: Sequence[tuple[SelectedCell, Columns, Columns]],
     seconds: float | None,
     improvement: list[Improvement],
+    bounds: Range | None,
 ) -> TaskResult:
     samples = [cell.sample for cell, _, _ in cells]
     seen = {}
@@ -130,10 +116,11 @@ def _task(
         values = values[np.isfinite(values)]
         if values.size:
             seen[name] = (float(values.min()), float(values.max()))
-    results = [_algorithm(*cell, seen) for cell in cells]
+    results = [_algorithm(*cell, seen, bounds) for cell in cells]
     return TaskResult(
         task=plain(task),
         family=plain(family(task)),
+        score_bounds=None if bounds is None else (bounds.low, bounds.high),
         references=next((sample.references for sample in samples if sample and sample.references), None),
         budget=next((result.curve.env_steps[-1] for result in results if result.curve), None),
         common_seconds=seconds,
@@ -161,16 +148,27 @@ def _diagnostic_columns(results: Sequence[AlgorithmResult], cells: Sequence[Sele
 
 
 def _algorithm(
-    cell: SelectedCell, runs: Columns, curves: Columns, seen: Mapping[str, tuple[float, float]]
+    cell: SelectedCell,
+    runs: Columns,
+    curves: Columns,
+    seen: Mapping[str, tuple[float, float]],
+    bounds: Range | None,
 ) -> AlgorithmResult:
-    """Args: seen: {measure: the lowest and the highest value that any run of the task has}."""
+    """An algorithm on a task.
+
+    Args:
+        seen: {measure: the lowest and the highest value that any run of the task has}.
+        bounds: of the score.
+    """
     sample, known = cell.sample, cell.information
     shown = np.isin(runs["status"], ["done", "diverged"])
     done = runs["status"] == "done"
     scored = sample is not None and sample.references is not None
 
+    intervals = _intervals(cell, runs, curves, shown, bounds)
+
     def estimate(name: str) -> MeanEstimate:
-        return estimate_of(runs[name][shown])
+        return estimate_of(runs[name][shown], intervals.get(name))
 
     return AlgorithmResult(
         algorithm=plain(cell.algorithm),
@@ -207,14 +205,14 @@ def _algorithm(
         area_in_time=estimate("area_in_time") if scored else None,
         return_in_time=estimate("return_in_time"),
         if_missing=_if_missing(runs, seen),
-        cost={name: estimate(name).mean for name in COSTS},
+        cost={name: estimate_of(runs[name][shown]).mean for name in COSTS},
         diagnostics={
             plain(name): estimate_of(runs[name][done])
             for name in diagnostics(runs)
             if not np.isnan(runs[name][done]).all()
         },
-        curve=_curve(curves, len(cell.runs), scored) if cell.runs else None,
-        overoptimisation=overoptimisation(curves, len(cell.runs)),
+        curve=_curve(curves, len(cell.runs), scored, intervals) if cell.runs else None,
+        overoptimisation=overoptimisation(curves, len(cell.runs), intervals.get("eval_return")),
         runs=[
             RunRow(
                 seed=int(runs["seed"][i]),
@@ -228,18 +226,43 @@ def _algorithm(
     )
 
 
+#: What is the same in scores and in returns.
+_RETURNS = {
+    "final_score": "final_return",
+    "final_score_greedy": "final_return_greedy",
+    "area": "area_return",
+    "score_in_time": "return_in_time",
+    "score": "eval_return",
+}
+
+
+def _intervals(
+    cell: SelectedCell, runs: Columns, curves: Columns, shown: Array, bounds: Range | None
+) -> dict[str, MeanInterval]:
+    """Intervals of means of scores and returns, where the least and the greatest possible score are known."""
+    sample = cell.sample
+    if bounds is None or sample is None or sample.references is None or not cell.runs:
+        return {}
+    scores = {name: runs[name][shown] for name in MEASURES if name in _RETURNS or name == "area_in_time"}
+    scores["score"] = curves["score"].reshape(len(cell.runs), -1)
+    found = bounded_intervals(scores, bounds)
+    return found | {
+        _RETURNS[name]: of_returns(each, sample.references) for name, each in found.items() if name in _RETURNS
+    }
+
+
 def _if_missing(runs: Columns, seen: Mapping[str, tuple[float, float]]) -> dict[str, MissingRange]:
     """Where each measure's mean would lie with the extremes of the task in place of what is undefined."""
-    ranges = {}
+    found = {}
     for name, ends in seen.items():
         undefined = ~np.isfinite(runs[name])
         if undefined.any():
             low, high = (float(np.where(undefined, end, runs[name]).mean()) for end in ends)
-            ranges[name] = MissingRange(lowest=low, highest=high)
-    return ranges
+            found[name] = MissingRange(lowest=low, highest=high)
+    return found
 
 
-def _curve(curves: Columns, runs: int, scored: bool) -> Curve:
+def _curve(curves: Columns, runs: int, scored: bool, intervals: Mapping[str, MeanInterval]) -> Curve:
     """curves: {column: [run * point]}, runs major."""
     block = {name: column.reshape(runs, -1) for name, column in curves.items() if name != "task"}
     # A diverged run's clock stops. Averaging it in up to there would make the mean run backwards where it drops out.
@@ -253,8 +276,8 @@ def _curve(curves: Columns, runs: int, scored: bool) -> Curve:
         env_steps=block["env_steps"][0].tolist(),
         wall_seconds=clock("wall_seconds"),
         cpu_seconds=clock("cpu_seconds"),
-        score=band(block["score"]) if scored else None,
-        eval_return=band(block["return_filled"]),
+        score=band(block["score"], intervals.get("score")) if scored else None,
+        eval_return=band(block["return_filled"], intervals.get("eval_return")),
     )
 
 

@@ -1,323 +1,166 @@
-"""The claims scorecard: what the runs say of what was claimed of the candidates, one primary measure per claim."""
+"""The claims scorecard of the document: what the runs say of what was claimed of the candidates."""
 
-import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from math import isnan
 
-import numpy as np
-from numpy.typing import NDArray
-
-from haepo_bench.report.document_numbers import RunCount
-from haepo_bench.report.document_scorecard import ClaimResult, Comparison, LeftOutTask, Reading, Scorecard, SecondLook
-from haepo_bench.results.claims import DeclaredClaims
-from haepo_bench.results.selection import Selection
-from haepo_bench.statistics.former_verdicts import ALPHA, Evidence, FormerDecision, against_all, decide, evidence
-from haepo_bench.statistics.intervals import combination_interval
-from haepo_bench.statistics.rates import rate_combination_interval
-from haepo_bench.text import plain
-from haepo_bench.verdicts.measured import (
-    CONTROL_REASON,
-    Extremes,
-    Table,
-    filled,
-    is_control,
-    number,
-    weights_of,
-    wrappers,
+from haepo_bench.report.document_scorecard import (
+    ClaimResult,
+    Comparison,
+    Evidence,
+    LeftOutBaseline,
+    LeftOutTask,
+    Reading,
+    Scorecard,
+    State,
 )
-
-Array = NDArray[Any]
+from haepo_bench.report.numbers.looks import count_runs, second_looks
+from haepo_bench.results.selection import Selection
+from haepo_bench.statistics.verdicts import Against, Decision, Direction
+from haepo_bench.text import plain
+from haepo_bench.verdicts import declared
+from haepo_bench.verdicts.judging import Judged, JudgedClaim, judge
+from haepo_bench.verdicts.measured import Extremes, Table, number
+from haepo_bench.verdicts.paths import Path
 
 #: Nothing here searches hyper-parameters yet: neither candidates nor baselines had a search budget.
 STATUS = "untuned"
 
 
-class SecondaryMeasure(NamedTuple):
-    """A secondary measure.
-
-    Args:
-        wrappers: only tasks with one of these around them; all where empty.
-        rate: of zeros and ones, whose difference gets an interval for rates.
-    """
-
-    name: str
-    measure: str
-    wrappers: tuple[str, ...] = ()
-    rate: bool = False
-
-
-class Claim(NamedTuple):
-    """What can be claimed.
-
-    Args:
-        name: in plain words.
-        measure: the primary endpoint, a measure of which more is better.
-        absent: why a task without it is left out.
-        at_par: claimed is "not worse by the margin", not "better".
-    """
-
-    name: str
-    measure: str
-    absent: str
-    looks: tuple[SecondaryMeasure, ...] = ()
-    at_par: bool = False
-
-
-_NO_SCORE = "it has no reference returns, so no score"
-CLAIMS = (
-    Claim("converges fast", "area", _NO_SCORE, (SecondaryMeasure("time_to_threshold", "time_to_threshold"),)),
-    Claim(
-        "explores thoroughly",
-        "relative_coverage",
-        "no coverage relative to a uniform policy is counted there",
-        (
-            SecondaryMeasure("goals_retained", "goals_retained"),
-            SecondaryMeasure("first_success_sooner_than_uniform", "first_success_sooner", rate=True),
-        ),
-    ),
-    Claim(
-        "aligns with true rewards",
-        "reward_alignment",
-        "it has no probe set",
-        (SecondaryMeasure("clean_score_under_noise_and_proxy", "final_score", ("noise", "proxy")),),
-    ),
-    Claim(
-        "robust",
-        "cvar",
-        _NO_SCORE,
-        (
-            SecondaryMeasure("collapse_rate", "collapse", rate=True),
-            SecondaryMeasure("final_score_under_noise_and_scale", "final_score", ("noise", "scale")),
-        ),
-    ),
-    Claim("better or at par", "final_score", _NO_SCORE, at_par=True),
-)
-
-
 def scorecard(selection: Selection, table: Table, seen: Extremes) -> Scorecard | None:
     """The verdicts on a suite's claims; None where nothing is claimed."""
-    declared = selection.claims
-    if declared is None:
+    claims = selection.claims
+    if claims is None:
         return None
-    tasks = list(dict.fromkeys(cell.task for cell in selection.cells))
+    results = [_claim(each, selection, table, seen) for each in judge(selection, table)]
     return Scorecard(
-        candidates=[plain(name) for name in declared.candidates],
-        baselines=[plain(name) for name in declared.baselines],
-        margin=declared.margin,
-        threshold=declared.threshold,
+        candidates=[plain(name) for name in claims.candidates],
+        baselines=[plain(name) for name in claims.baselines],
+        left_out=[plain(name) for name in claims.left_out],
+        margin=claims.margin,
+        threshold=claims.threshold,
+        level=declared.level(selection),
+        declaration=selection.standing.index if selection.standing else None,
+        families=sum(2 * (1 + bool(each.by_task)) for each in results if each.tested),
         status=STATUS,
         exploratory=plain(selection.exploratory),
-        claims=[_claim(claim, declared, table, seen, tasks) for claim in CLAIMS],
+        siblings=[
+            f"{plain(cell.algorithm)} on {plain(cell.task)}: {cell.siblings}"
+            for cell in selection.cells
+            if cell.siblings
+        ],
+        claims=results,
     )
 
 
-def _claim(claim: Claim, declared: DeclaredClaims, table: Table, seen: Extremes, tasks: Sequence[str]) -> ClaimResult:
-    def measured(task: str, names: Sequence[str]) -> bool:
-        has = any((task, name) in table and table[task, name].has(claim.measure) for name in names)
-        return has and not is_control(task)
+def _claim(judged: JudgedClaim, selection: Selection, table: Table, seen: Extremes) -> ClaimResult:
+    claim, claimed = judged.claim, judged.claimed
+    confirmed = selection.standing is not None
 
-    usable = [task for task in tasks if measured(task, declared.candidates) and measured(task, declared.baselines)]
-    pairs = [(reading, baseline) for reading in declared.candidates for baseline in declared.baselines]
-    shared = {pair: [task for task in usable if all(measured(task, [name]) for name in pair)] for pair in pairs}
-    single = [(pair, task) for pair in pairs for task in shared[pair]]
-    overall = [
-        each.model_copy(update={"looks": _looks(claim, table, seen, pair, tasks)})
-        for pair, each in zip(
-            pairs, _compare(claim, declared, table, seen, [(pair, shared[pair]) for pair in pairs]), strict=True
-        )
-    ]
-    by_task = _compare(claim, declared, table, seen, [(pair, [task]) for pair, task in single])
-    readings = []
-    for reading in declared.candidates:
-        own = [each for (name, _), each in zip(pairs, overall, strict=True) if name == reading]
-        verdicts = [each.verdict for each in own if each.verdict is not None]
-        readings.append(
-            Reading(
-                algorithm=plain(reading),
-                verdict=against_all(verdicts) if verdicts else None,
-                overall=own,
-                by_task=[each for ((name, _), _), each in zip(single, by_task, strict=True) if name == reading],
-            )
-        )
+    def readings(family: Sequence[Judged], *, looks: bool) -> list[Reading]:
+        every = [cell.task for cell in selection.cells]
+        asked = tuple(dict.fromkeys(every)) if looks else ()
+        return [_reading(each, judged, table, seen, asked, confirmed=confirmed) for each in family]
+
+    overall = readings(judged.overall, looks=True)
     return ClaimResult(
         claim=claim.name,
         measure=claim.measure,
-        supported=sum(reading.verdict == "supported" for reading in readings),
-        tested=sum(reading.verdict is not None for reading in readings),
-        readings=readings,
-        left_out=[
-            LeftOutTask(task=plain(task), reason=_why_left_out(claim, declared, table, task))
-            for task in tasks
-            if task not in usable
+        margin=claimed.margin,
+        at_par=claim.at_par,
+        rule=claimed.rule.name,
+        dependence=claimed.rule.dependence,
+        supported=sum(each.verdict == "supported" for each in overall),
+        tested=sum(each.verdict != "not assessable" for each in overall),
+        tasks=[plain(task) for task in judged.tasks],
+        left_out=[LeftOutTask(task=plain(task), reason=reason) for task, reason in judged.left_out.items()],
+        without=[
+            LeftOutBaseline(baseline=plain(name), reason=reason)
+            for name, reason in next((each.without for each in judged.overall), {}).items()
         ],
+        insensitive=[plain(task) for task in judged.insensitive],
+        fewest_seeds=judged.fewest_seeds,
+        readings=overall,
+        by_task=readings(judged.by_task, looks=False),
     )
 
 
-def _why_left_out(claim: Claim, declared: DeclaredClaims, table: Table, task: str) -> str:
-    """Why a task says nothing about a claim: no algorithm has the measure there, one side lacks it, or a control."""
-    if is_control(task):
-        return CONTROL_REASON
-    for side, names in (("candidate", declared.candidates), ("baseline", declared.baselines)):
-        if not any((task, name) in table and table[task, name].shown for name in names):
-            return f"no {side} has a result there"
-    have = [name for (at, name), measured in table.items() if at == task and measured.has(claim.measure)]
-    return f"only {', '.join(map(plain, have))} measured it there" if have else claim.absent
+def _reading(
+    judged: Judged, of: JudgedClaim, table: Table, seen: Extremes, asked: Sequence[str], *, confirmed: bool
+) -> Reading:
+    decision = judged.decision
+    verdict, reason = decision.verdict, decision.reason
+    if not confirmed and verdict in ("supported", "not supported"):
+        # What was claimed after the runs were made is not confirmed by them.
+        verdict, reason = "undecided", "the evidence would decide it, but the claims did not stand before the runs"
+    state: State = "undecided"
+    if verdict == "not supported":
+        state = "worse" if decision.worse else "no better"
+    elif verdict != "undecided":
+        state = verdict
+    by_name: dict[str, tuple[Path, Against | None]] = {path.baseline: (path, None) for path in judged.beside}
+    by_name |= {path.baseline: (path, each) for path, each in zip(judged.paths, decision.against, strict=True)}
+    comparisons = []
+    for name, (path, against) in sorted(by_name.items(), key=lambda each: of.baselines.index(each[0])):
+        made = _comparison(path, against, judged.without.get(name, ""), table)
+        looks = second_looks(of.claim, table, seen, (judged.algorithm, name), asked) if asked else []
+        comparisons.append(made.model_copy(update={"looks": looks}))
+    return Reading(
+        algorithm=plain(judged.algorithm),
+        tasks=[plain(task) for task in judged.tasks],
+        verdict=verdict,
+        state=state,
+        better=decision.better if verdict == "supported" and of.claim.at_par else None,
+        reason=plain(reason),
+        pairs=_pairs(decision, judged.paths),
+        more_seeds=judged.more_seeds if verdict == "undecided" else None,
+        for_claim=_evidence(decision.supported),
+        against_claim=_evidence(decision.not_supported),
+        comparisons=comparisons,
+    )
 
 
-def _compare(
-    claim: Claim,
-    declared: DeclaredClaims,
-    table: Table,
-    seen: Extremes,
-    asked: Sequence[tuple[tuple[str, str], Sequence[str]]],
-) -> list[Comparison]:
-    """Comparisons of pairs (candidate, baseline) over their tasks, tested together."""
-    tested = [(pair, tasks) for pair, tasks in asked if tasks]
-    found = _evidence(claim, declared, table, tested)
-    decided = iter(zip(found, decide(found), strict=True))
-    made = [
-        _comparison(claim, table, pair, tasks, *(next(decided) if tasks else (None, None))) for pair, tasks in asked
-    ]
-    if not any(map(_incomplete, made)):
-        return made
-    cases = []
-    keys = {(task, name) for pair, tasks in tested for name in pair for task in tasks}
-    for favour in (False, True):
-        whole = filled(table, seen, keys, claim.measure, declared.candidates, favour=favour)
-        evidence_then = _evidence(claim, declared, whole, tested)
-        cases.append(iter(list(zip(evidence_then, decide(evidence_then, foretell=False), strict=True))))
-    bounded = []
-    for each in made:
-        if each.tasks:
-            (low, worst), (high, best) = map(next, cases)
-            update = {
-                "if_missing_worst": worst.verdict,
-                "if_missing_best": best.verdict,
-                "lowest": number(low.difference),
-                "highest": number(high.difference),
-            }
-            bounded.append(each.model_copy(update=update) if _incomplete(each) else each)
-        else:
-            bounded.append(each)
-    return bounded
+def _pairs(decision: Decision, paths: Sequence[Path]) -> int:
+    """After how many pairs it was decided, else how many there are on all sides."""
+    decided = {"supported": decision.supported, "not supported": decision.not_supported}.get(decision.verdict)
+    if decided is not None and decided.pairs is not None:
+        return decided.pairs
+    return min((len(path.pairs.candidate) for path in paths), default=0)
 
 
-def _incomplete(comparison: Comparison) -> bool:
-    return any(side.shown < side.planned for side in (comparison.candidate_runs, comparison.baseline_runs))
+def _evidence(standing: Direction) -> Evidence:
+    return Evidence(
+        log_evidence=[float(value) for value in standing.path],
+        needed=standing.needed,
+        decided_after=standing.pairs,
+        bound=number(standing.bound),
+    )
 
 
-def _evidence(
-    claim: Claim, declared: DeclaredClaims, table: Table, tested: Sequence[tuple[tuple[str, str], Sequence[str]]]
-) -> list[Evidence]:
-    claimed, ruled_out = (-declared.margin, -declared.margin) if claim.at_par else (0.0, declared.margin)
-
-    def samples(name: str, tasks: Sequence[str]) -> list[Array]:
-        return [table[task, name].samples(claim.measure) for task in tasks]
-
-    return [
-        evidence(
-            samples(candidate, tasks),
-            samples(baseline, tasks),
-            weights_of(tasks),
-            claimed=claimed,
-            ruled_out=ruled_out,
-        )
-        for (candidate, baseline), tasks in tested
-    ]
-
-
-def _comparison(
-    claim: Claim,
-    table: Table,
-    pair: tuple[str, str],
-    tasks: Sequence[str],
-    found: Evidence | None,
-    decision: FormerDecision | None,
-) -> Comparison:
-    weights = weights_of(tasks)
-
-    def mean(name: str) -> float | None:
-        return number(weights @ [table[task, name].estimate(claim.measure) for task in tasks]) if tasks else None
-
-    counts = [_count(table, name, tasks) for name in pair]
-    candidate, against = map(mean, pair)
-    at_par = claim.at_par and decision is not None and decision.verdict == "supported"
+def _comparison(path: Path, against: Against | None, without: str, table: Table) -> Comparison:
+    pairs = path.pairs
+    n = len(pairs.candidate)
+    means = [number(side.mean()) if n else None for side in (pairs.candidate, pairs.baseline)]
+    candidate, baseline = means
+    assessed = against is not None and not isnan(against.low)
     return Comparison(
-        baseline=plain(pair[1]),
-        tasks=[plain(task) for task in tasks],
-        verdict=decision.verdict if decision else None,
+        baseline=plain(path.baseline),
+        tasks=[plain(task) for task in path.tasks],
+        counts=against is not None,
+        reason=plain(without or pairs.obstacle),
+        pairs=n,
+        seeds=len(path.seeds),
+        ended_by=path.ended_by,
+        failed=pairs.failed,
+        clipped=path.clipped,
         candidate=candidate,
-        against=against,
-        difference=None if candidate is None or against is None else candidate - against,
-        low=number(found.low) if found else None,
-        high=number(found.high) if found else None,
-        p_supported=number(decision.p_supported) if decision else None,
-        p_not_supported=number(decision.p_not_supported) if decision else None,
-        better=bool(decision.p_positive < ALPHA) if decision and at_par else None,
-        seeds_needed=int(decision.seeds_needed) if decision and math.isfinite(decision.seeds_needed) else None,
-        if_missing_worst=None,
-        if_missing_best=None,
-        lowest=None,
-        highest=None,
-        candidate_runs=counts[0],
-        baseline_runs=counts[1],
+        against=baseline,
+        difference=None if candidate is None or baseline is None else candidate - baseline,
+        low=number(against.low) if against is not None else None,
+        high=number(against.high) if against is not None else None,
+        supporting=number(against.supporting) if against is not None and assessed else None,
+        opposing=number(against.opposing) if against is not None and assessed else None,
+        named=against is not None and against.named,
+        candidate_runs=count_runs(table, path.candidate, path.tasks),
+        baseline_runs=count_runs(table, path.baseline, path.tasks),
         looks=[],
-    )
-
-
-def _count(table: Table, name: str, tasks: Sequence[str]) -> RunCount:
-    own = [table[task, name] for task in tasks]
-    return RunCount(shown=sum(each.shown for each in own), planned=sum(each.planned for each in own))
-
-
-def _looks(claim: Claim, table: Table, seen: Extremes, pair: tuple[str, str], tasks: Sequence[str]) -> list[SecondLook]:
-    return [look for each in claim.looks if (look := _look(each, table, seen, pair, tasks)) is not None]
-
-
-def _look(
-    look: SecondaryMeasure, table: Table, seen: Extremes, pair: tuple[str, str], tasks: Sequence[str]
-) -> SecondLook | None:
-    """A second measure over those of the tasks that have it; None where none has."""
-    own = [
-        task
-        for task in tasks
-        if not is_control(task)
-        and (not look.wrappers or set(look.wrappers) & set(wrappers(task)))
-        and all((task, name) in table and table[task, name].has(look.measure) for name in pair)
-    ]
-    if not own:
-        return None
-    weights = weights_of(own)
-    signs = np.concatenate([weights, -weights])
-
-    def samples(table: Table) -> list[Array]:
-        return [table[task, name].values[look.measure] for name in pair for task in own]
-
-    def difference(table: Table) -> float:
-        return float(signs @ [np.nanmean(values) for values in samples(table)])
-
-    values = samples(table)
-    if look.rate:
-        interval = rate_combination_interval([each[~np.isnan(each)] > 0 for each in values], signs)
-    else:
-        interval = combination_interval(values, signs)
-    counts = [_count(table, name, own) for name in pair]
-    ends: list[float] = []
-    if any(count.shown < count.planned for count in counts):
-        keys = [(task, name) for task in own for name in pair]
-        whole = [filled(table, seen, keys, look.measure, {pair[0]}, favour=favour) for favour in (False, True)]
-        ends = sorted(map(difference, whole))
-    means = [float(weights @ [np.nanmean(table[task, name].values[look.measure]) for task in own]) for name in pair]
-    return SecondLook(
-        measure=look.name,
-        tasks=[plain(task) for task in own],
-        candidate=number(means[0]),
-        baseline=number(means[1]),
-        difference=number(means[0] - means[1]),
-        low=number(interval.low),
-        high=number(interval.high),
-        lowest=number(ends[0]) if ends else None,
-        highest=number(ends[1]) if ends else None,
-        candidate_runs=counts[0],
-        baseline_runs=counts[1],
     )

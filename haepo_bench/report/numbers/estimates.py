@@ -1,23 +1,64 @@
-"""Means over seeds with their intervals, as documents hold them."""
+"""Means over seeds with their intervals, as documents hold them: descriptions, which decide nothing."""
 
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
-from haepo_bench.report.document_numbers import CONFIDENCE, Band, MeanEstimate
-from haepo_bench.statistics.intervals import corrected_mean_interval
+from haepo_bench.report.document_numbers import CONFIDENCE, FEWEST_SEEDS, Band, MeanEstimate
+from haepo_bench.results.record import References
+from haepo_bench.statistics.gaffke import mean_within_bounds
+from haepo_bench.statistics.intervals import MeanInterval
+from haepo_bench.verdicts.declared import Range
 from haepo_bench.verdicts.measured import number, numbers
 
 Array = NDArray[Any]
 
 
-def estimate_of(values: Array) -> MeanEstimate:
-    """values: [seed]."""
-    mean, low, high, n = corrected_mean_interval(values, confidence=CONFIDENCE)
+def estimate_of(values: Array, interval: MeanInterval | None = None) -> MeanEstimate:
+    """values: [seed]; `interval` where a better one is known than the corrected t interval."""
+    mean, low, high, n = interval or _unbounded(values)
     return MeanEstimate(mean=number(mean), low=number(low), high=number(high), n=int(n))
 
 
-def band(values: Array) -> Band:
-    """values: [seed, point]."""
-    mean, low, high, n = corrected_mean_interval(values, confidence=CONFIDENCE)
-    return Band(mean=numbers(mean), low=numbers(low), high=numbers(high), n=n.tolist())
+def band(values: Array, interval: MeanInterval | None = None) -> Band:
+    """values: [seed, point]; `interval` as in `estimate_of`."""
+    mean, low, high, n = interval or _unbounded(values)
+    few = 1 < len(values) < FEWEST_SEEDS
+    return Band(
+        mean=numbers(mean),
+        low=numbers(low),
+        high=numbers(high),
+        n=n.tolist(),
+        seeds=[numbers(row) for row in values] if few else [],
+    )
+
+
+def bounded_intervals(scores: Mapping[str, Array], bounds: Range | None) -> dict[str, MeanInterval]:
+    """scores: {name: [seed, ...]} of one algorithm -> {name: interval within the bounds}; nothing without bounds.
+
+    All of them at once, because most of the work is the same for one number as for a hundred.
+    """
+    if bounds is None:
+        return {}
+    columns = [values.reshape(len(values), -1) for values in scores.values()]
+    found = mean_within_bounds(np.concatenate(columns, axis=1), bounds.low, bounds.high, confidence=CONFIDENCE)
+    stops = np.cumsum([column.shape[1] for column in columns])[:-1]
+    parts = [np.split(end, stops) for end in found]
+    return {
+        name: MeanInterval(*(part[place].reshape(values.shape[1:]) for part in parts))
+        for place, (name, values) in enumerate(scores.items())
+    }
+
+
+def of_returns(interval: MeanInterval, references: References) -> MeanInterval:
+    """The interval of a mean score as that of the mean return."""
+    span = references.solved - references.random
+    mean, low, high = (references.random + span * end for end in interval[:3])
+    return MeanInterval(mean, np.minimum(low, high), np.maximum(low, high), interval.n)
+
+
+def _unbounded(values: Array) -> MeanInterval:
+    """values: [seed, ...] -> [...]: where no bounds are known."""
+    return mean_within_bounds(values, -np.inf, np.inf, confidence=CONFIDENCE)

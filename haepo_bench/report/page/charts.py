@@ -53,6 +53,7 @@ def chart_data(chart: LineChart) -> dict[str, Any]:
                         "low": _rounded(band.low),
                         "high": _rounded(band.high),
                         "n": list(band.n),
+                        "seeds": [_rounded(seed) for seed in band.seeds],
                     }
                     for key, band in line.y.items()
                 },

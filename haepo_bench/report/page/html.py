@@ -22,6 +22,7 @@ from haepo_bench.report.page.charts import assets, chart_fragment
 from haepo_bench.report.page.dots import dot_plots
 from haepo_bench.report.styles import COLOURS, DARK_COLOURS, DARK_FAINT, DARK_INK, FAINT, INK, Styles, suite_styles
 from haepo_bench.report.tables.across import across_tables, improvement_table
+from haepo_bench.report.tables.claim_words import how_to_declare, scorecard_lines, scorecard_notes, variants
 from haepo_bench.report.tables.in_short import claim_matrix, decided_by, glance, leaders, mishaps
 from haepo_bench.report.tables.overoptimisation import overoptimisation_table
 from haepo_bench.report.tables.per_task import (
@@ -33,7 +34,7 @@ from haepo_bench.report.tables.per_task import (
     result_table,
     summary,
 )
-from haepo_bench.report.tables.verdicts import scorecard_lines, scorecard_notes, scorecard_tables
+from haepo_bench.report.tables.verdicts import pairwise_table, scorecard_tables
 
 #: What the figures' colours become on a dark ground.
 _DARK = {INK: DARK_INK, FAINT: DARK_FAINT, **dict(zip(COLOURS, DARK_COLOURS, strict=True))}
@@ -95,10 +96,14 @@ def _suite(
         "colours": {name: styles.of(name).colour for name in algorithms},
         "reading": reading_notes(suite),
         "matrix": claim_matrix(suite),
-        "claims": scorecard_lines(suite.scorecard) if suite.scorecard else [],
+        "claims": scorecard_lines(suite),
         "decided_by": decided_by(suite),
         "claim_notes": scorecard_notes(suite.scorecard) if suite.scorecard else [],
         "claim_tables": scorecard_tables(suite),
+        "evidence": _picture(pictures.get("", []), "evidence"),
+        "variant": variants(suite).capitalize(),
+        "how_to_declare": how_to_declare(suite),
+        "pairwise": pairwise_table(suite),
         "glance": glance(suite),
         "aggregates": _dots(aggregates(suite, styles)),
         "profiles": _fragment(
@@ -141,6 +146,12 @@ def _fragment(
 
 def _dots(chart: IntervalChart | None) -> dict[str, Any] | None:
     return {"plots": dot_plots(chart), "notes": chart.notes} if chart else None
+
+
+def _picture(pictures: Sequence[SavedFigure], name: str) -> Markup:
+    """A figure on the page; nothing where it was not drawn."""
+    found = next((each for each in pictures if each.name == name), None)
+    return Markup('<img alt="{}" src="{}">').format(found.title, data_address(found)) if found else Markup("")
 
 
 def data_address(picture: SavedFigure) -> str:

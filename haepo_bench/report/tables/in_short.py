@@ -1,11 +1,13 @@
 """What a suite found, in plain words and in two small tables, for a reader with one minute."""
 
+from math import log
 from typing import NamedTuple
 
 from haepo_bench.report.document import SuiteResult, TaskResult
 from haepo_bench.report.document_scorecard import ClaimResult, Reading
+from haepo_bench.report.tables.claim_words import MEASURE_TITLES, decided, listed, odds, variants
 from haepo_bench.report.tables.per_task import UNDEFINED, heading, return_decimals, seeds_cell
-from haepo_bench.report.tables.verdicts import MEASURE_TITLES
+from haepo_bench.report.tables.verdicts import state_text
 from haepo_bench.results.claims import CONTROLS
 from haepo_bench.verdicts.measured import is_control
 from haepo_bench.wording import fixed, named_seeds
@@ -58,29 +60,38 @@ class Mishap(NamedTuple):
 
 
 class _Leader(NamedTuple):
-    """Who has the highest mean on a task; `text` has interval and n/N, `reaching` counts others' intervals that do."""
+    """Who has the highest mean on a task.
+
+    Args:
+        text: mean with interval and n/N.
+        gap: to the next one, as text; `next_one` is its name.
+    """
 
     task: TaskResult
     name: str
     mean: float
     text: str
-    reaching: int
+    gap: str
+    next_one: str
 
 
 def leaders(suite: SuiteResult) -> list[str]:
-    """Sentences on who reached most on which task; controls are not for winning."""
+    """Sentences on who reached most on which task; *beats* only where a declared claim decides it.
+
+    Controls are not for winning.
+    """
     found = [leader for task in suite.tasks if not is_control(task.task) and (leader := _leader(task))]
     lines = []
     learned = [leader for leader in found if leader.task.references is None or leader.mean >= _LEARNED]
     if len(learned) <= _NAMED_TASKS:
-        lines += [_leader_sentence(leader) for leader in learned]
+        lines += [_leader_sentence(leader, suite) for leader in learned]
     else:
-        clear = [leader.name for leader in learned if not leader.reaching]
-        counts = sorted(((clear.count(name), name) for name in dict.fromkeys(clear)), key=lambda each: -each[0])
-        listed = ", ".join(f"{name} on {n}" for n, name in counts)
+        highest = [leader.name for leader in learned]
+        counts = sorted(((highest.count(name), name) for name in dict.fromkeys(highest)), key=lambda each: -each[0])
+        names = listed([f"{name} on {n}" for n, name in counts])
         lines.append(
-            f"On {len(clear)} of {len(learned)} tasks one algorithm's mean at the end of training is above every "
-            f"other's interval{f' ({listed})' if listed else ''}; on the others the best are within each other's noise."
+            f"Highest mean at the end of training, on {len(learned)} tasks: {names}. That is a description, corrected "
+            "for nothing: claims and the table of all pairs say what is decided."
         )
     unlearned = [leader.task.task for leader in found if leader not in learned]
     if unlearned:
@@ -104,25 +115,33 @@ def _leader(task: TaskResult) -> _Leader | None:
     text = fixed(mean, decimals)
     if best.low is not None and best.high is not None:
         text += f" [{fixed(best.low, decimals)}, {fixed(best.high, decimals)}]"
-    # As far as the numbers are shown: what reads 1.00 reaches 1.00.
-    reaching = sum(
-        round(estimate.high if estimate.high is not None else other, decimals) >= round(mean, decimals)
-        for result, estimate, other in known
-        if result is not leader
-    )
-    return _Leader(task, leader.algorithm, mean, f"{text} ({seeds_cell(leader).text} seeds)", reaching)
+    other, _, runner_up = max((each for each in known if each[0] is not leader), key=lambda item: item[2])
+    gap = fixed(mean - runner_up, decimals)
+    return _Leader(
+        task, leader.algorithm, mean, f"{text} ({seeds_cell(leader).text} seeds)",
+        "" if round(mean - runner_up, decimals) == 0 else gap, other.algorithm,
+    )  # fmt: skip
 
 
-def _leader_sentence(leader: _Leader) -> str:
-    task, name, _, text, reaching = leader
+def _leader_sentence(leader: _Leader, suite: SuiteResult) -> str:
+    task, name, _, text, gap, next_one = leader
     measure = "final score" if task.references is not None else "final return"
-    others = (
-        "no other interval reaches it"
-        if not reaching
-        else f"the interval{'s' if reaching > 1 else ''} of {reaching} other{'s' if reaching > 1 else ''} "
-        f"reach{'' if reaching > 1 else 'es'} it"
-    )
-    return f"{task.task}: {name} has the highest mean {measure}, {text}; {others}."
+    beaten = _beaten_on(suite, task.task, name)
+    if beaten:
+        return f"{task.task}: {name} beats {listed(beaten, last=' and ')}, {text}."
+    lead = f"higher than {next_one} by {gap}" if gap else f"level with {next_one}"
+    return f"{task.task}: {name} has the highest mean {measure}, {text}; {lead}, not decided."
+
+
+def _beaten_on(suite: SuiteResult, task: str, name: str) -> list[str]:
+    """Baselines that a declared claim shows an algorithm to beat in final score on a task."""
+    claims = suite.scorecard.claims if suite.scorecard else []
+    for claim in claims:
+        if claim.measure == "final_score":
+            for reading in claim.by_task or claim.readings:
+                if reading.algorithm == name and reading.tasks == [task] and reading.better:
+                    return [each.baseline for each in reading.comparisons if each.counts]
+    return []
 
 
 def claim_matrix(suite: SuiteResult) -> ClaimMatrix | None:
@@ -130,10 +149,11 @@ def claim_matrix(suite: SuiteResult) -> ClaimMatrix | None:
     card = suite.scorecard
     if card is None:
         return None
+    noun = variants(suite)
     columns = [
         (
             claim.claim[0].upper() + claim.claim[1:],
-            f"{claim.supported} of {claim.tested} variants" if claim.tested else "nothing measures it",
+            f"{claim.supported} of {len(claim.readings)} {noun}s" if claim.tasks else "nothing measures it",
         )
         for claim in card.claims
     ]
@@ -144,12 +164,14 @@ def claim_matrix(suite: SuiteResult) -> ClaimMatrix | None:
 
 
 def _verdict(claim: ClaimResult, reading: Reading) -> ScorecardCell:
-    if reading.verdict is None:
-        return ScorecardCell("not-tested", "not tested", "")
-    compared = [each for each in reading.overall if each.verdict]
-    same = sum(each.verdict == reading.verdict for each in compared)
-    against = f"against {same} of {len(compared)} baselines" if len(compared) > 1 else f"against {compared[0].baseline}"
-    return ScorecardCell(reading.verdict.replace(" ", "-"), reading.verdict, against)
+    text = state_text(claim, reading)
+    state = reading.state.replace(" ", "-")
+    if reading.state == "not assessable":
+        return ScorecardCell(state, text if claim.tasks else "not measured", reading.reason if claim.tasks else "")
+    if reading.state != "undecided":
+        return ScorecardCell(state, text, decided(claim, reading))
+    sides = [each.log_evidence[-1] if each.log_evidence else 0.0 for each in (reading.for_claim, reading.against_claim)]
+    return ScorecardCell(state, text, f"{odds(max(sides))} of {odds(log(reading.for_claim.needed))}")
 
 
 def decided_by(suite: SuiteResult) -> str:

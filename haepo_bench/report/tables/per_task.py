@@ -4,7 +4,7 @@ from collections.abc import Container, Iterable, Sequence
 from typing import NamedTuple
 
 from haepo_bench.report.document import AlgorithmResult, DiagnosticColumn, SuiteResult, TaskResult
-from haepo_bench.report.document_numbers import MeanEstimate
+from haepo_bench.report.document_numbers import FEWEST_SEEDS, MeanEstimate
 from haepo_bench.results.columns import COLUMNS, Column
 from haepo_bench.results.record import TINY_MODEL
 from haepo_bench.wording import decimals_of, fixed, many, named_seeds
@@ -27,8 +27,8 @@ TIME_NOTE = (
     "extrapolated. Seconds depend on the machine and its load; env steps do not."
 )
 INTERVAL_NOTE = (
-    "Mean over seeds [95 % skewness-corrected t interval]; n/N: seeds with a result of those asked for. One seed has "
-    "no interval."
+    "Mean over seeds [95 % interval, which decides nothing]; n/N: seeds with a result of those asked for. Fewer than "
+    f"{FEWEST_SEEDS} seeds have no interval."
 )
 SCORE_NOTE = "Score: 0 is the random policy, 1 a solved task. Area: score averaged over the budget (1: solved at once)."
 DIVERGED_NOTE = (

@@ -12,19 +12,27 @@ from haepo_bench.tasks.base import Task
 from haepo_bench.tasks.draws import Draws
 from haepo_bench.tasks.lm.base import LanguageTask
 from haepo_bench.tasks.lm.examples import Pair
+from haepo_bench.tasks.wrappers.base import WrappedTask
 from haepo_bench.tasks.wrappers.language import WrappedLanguageTask
-from haepo_bench.tasks.wrappers.rewards import CorruptedTask
 
 #: Key of the draws that reverse fixed preferences.
 KEY = 93
 
 
-class FlippedPairs(CorruptedTask):
+class FlippedPairs(WrappedTask):
     """A task whose pairs are reported in the wrong order with probability `flip`; all else is the task inside."""
 
     def __init__(self, inner: Task, layer: Layer, flip: float) -> None:
         super().__init__(inner, layer, lambda vector: vector, summary=_summary(flip), tags=("robustness",))
-        self.flip = self._training.flip = flip
+        self.flip = flip
+
+    def training(self) -> Task:
+        return self._inner.training()
+
+    @property
+    def probe_name(self) -> str:
+        """The clean task's: what is asked about is aligned with its reward."""
+        return self._inner.probe_name
 
 
 class FlippedLanguagePairs(WrappedLanguageTask):

@@ -33,7 +33,7 @@ class LineChart extends ChartPicture {
     table.append(make("caption", {}, `${shared ? "" : "near "}${numeral(at, shared ? x.decimals : null)} ${x.label}`));
     const body = table.appendChild(make("tbody"));
     for (const { line, i } of values) {
-      const interval = line.low[i] === null || line.high[i] === null ? "one seed" : `[${numeral(line.low[i], y.decimals)}, ${numeral(line.high[i], y.decimals)}]`;
+      const interval = line.low[i] === null || line.high[i] === null ? "no interval" : `[${numeral(line.low[i], y.decimals)}, ${numeral(line.high[i], y.decimals)}]`;
       const row = make("tr", { "data-series": line.series.name }, make("td", {}, swatch(line.series, 20)), make("th", { scope: "row" }, line.series.name));
       row.append(make("td", { class: "value" }, numeral(line.mean[i], y.decimals)), make("td", { class: "interval" }, interval));
       if (!shared) row.append(make("td", { class: "interval" }, `at ${numeral(line.x[i], x.decimals)}`));

@@ -44,6 +44,11 @@ function linePath(line, toX, toY) {
   return path;
 }
 
+/** A dot at every position. */
+function dotsPath(line, toX, toY) {
+  return line.x.map((at, i) => (at === null || line.mean[i] === null ? "" : `M${toX(at).toFixed(1)} ${clamp(toY(line.mean[i]))}h0`)).join("");
+}
+
 /** One outline a stretch in which the interval is known. */
 function bandPath(line, toX, toY) {
   const stretches = [[]];

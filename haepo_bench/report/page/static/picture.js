@@ -217,6 +217,9 @@ class ChartPicture {
       const group = draw(inside, "g", { class: `series c${line.series.colour}`, "data-series": line.series.name });
       line.group = group;
       if (this.group.bands) draw(group, "path", { class: "band", d: bandPath(line, toX, toY), "fill-opacity": opacity });
+      // Fewer seeds than an interval needs are shown one by one.
+      const dots = this.group.bands ? line.seeds.map((seed) => dotsPath({ x: line.x, mean: seed }, toX, toY)).join("") : "";
+      if (dots) draw(group, "path", { class: "single", d: dots });
     }
     for (const line of this.lines) {
       draw(line.group, "path", { class: "line", d: linePath(line, toX, toY), "stroke-dasharray": line.series.dash.join(" ") });

@@ -51,7 +51,7 @@ function comfortable(means, edges, limits) {
   const shown = [...means, ...(limits ?? [])];
   if (!shown.length) return [0, 1];
   const [low, high] = extent(shown);
-  const reach = 0.5 * (high - low) || 0.5 * Math.abs(high) || 0.5;
+  const reach = high - low || 0.5 * Math.abs(high) || 0.5;
   const [lowest, highest] = extent([...shown, ...edges]);
   const [bottom, top] = [Math.max(lowest, low - reach), Math.min(highest, high + reach)];
   const margin = 0.03 * (top - bottom) || 0.5; // as MARGIN in chart_description.py
