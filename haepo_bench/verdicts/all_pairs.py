@@ -29,22 +29,28 @@ def judge_pairs(
     names: Sequence[str],
     *,
     measure: Claim = MEASURE,
-    tasks: Sequence[str] | None = None,
+    by_task: bool = False,
     level: float = LEVEL,
 ) -> list[PairVerdict]:
-    """All ordered pairs of some algorithms over the tasks that both were asked for.
+    """All ordered pairs of some algorithms over the tasks that both were asked for; one family.
 
     By betting, which needs bounds and fits any stop. Failed and missing runs count as in claims.
 
     Args:
         measure: a claim, for its measure alone.
-        tasks: all that have the measure, if not given.
+        by_task: on each task by itself.
     """
     outcomes = Outcomes(measure, selection.cells, table, declared.ranges(selection))
     left_out = outcomes.left_out(names)
-    own = [task for task in (outcomes.tasks if tasks is None else tasks) if task not in left_out]
+    own = [task for task in outcomes.tasks if task not in left_out]
     claims = selection.claims
-    rule = DecisionRule(dependence=declared.rule(claims, 0).dependence) if claims else DecisionRule()
-    paths = [outcomes.path(one, other, own) for one in names for other in names if one != other]
+    rule = DecisionRule(dependence=claims.dependence) if claims else DecisionRule()
+    paths = [
+        outcomes.path(one, other, tasks)
+        for tasks in ([[task] for task in own] if by_task else [own])
+        for one in names
+        for other in names
+        if one != other
+    ]
     decisions = decide_pairs([path.pairs for path in paths], rule=rule, level=level)
     return [PairVerdict(path, decision) for path, decision in zip(paths, decisions, strict=True)]
