@@ -56,7 +56,7 @@ def compare_algorithms(results: Path, names: tuple[str, str]) -> AlgorithmsDocum
     known = {name: None for each in selections for name in _names(each)}
     for name in names:
         if name not in known:
-            raise _usage(f"--algorithms: '{name}' has no runs in {results}", f"there are {listed(list(known))}")
+            raise _usage(f"--algorithms: no runs of '{name}' in {results}", f"there are {listed(list(known))}")
     suites = [_suite(each, names) for each in selections if set(names) <= set(_names(each))]
     if not suites:
         raise _usage(f"no suite in {results} has both {names[0]} and {names[1]}", "name two that ran in one suite")

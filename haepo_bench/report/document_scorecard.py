@@ -95,7 +95,7 @@ class LeftOutTask(DocumentModel):
 
 
 class LeftOutBaseline(DocumentModel):
-    """A baseline that has no part in the verdicts on a claim."""
+    """A baseline that takes no part in the verdicts on a claim."""
 
     baseline: str
     reason: str

@@ -80,7 +80,7 @@ class Outcomes:
         return reasons
 
     def without(self, name: str, tasks: Sequence[str]) -> str:
-        """Why an algorithm has no part in the claim, whatever its scores; empty where it has."""
+        """Why an algorithm takes no part in the claim, whatever its scores; empty where it does."""
         planned = [task for task in tasks if (task, name) in self._cells]
         if not planned:
             return "it was not asked for on these tasks"

@@ -91,7 +91,7 @@ def scorecard_notes(scorecard: Scorecard) -> list[str]:
     if scorecard.siblings:
         notes.append(
             f"Other settings of the same cells were run or declared here: {'; '.join(scorecard.siblings)}. The best of "
-            "several settings on the same seeds is no evidence."
+            "several settings on the same seeds shows nothing."
         )
     return [
         *notes,
@@ -151,7 +151,7 @@ def reading_sentence(claim: ClaimResult, reading: Reading) -> str:
     against = listed([each.baseline for each in shown], last=" and ")
     against = against or (names[0] if len(names) == 1 else f"one of {listed(names, last=' and ')}")
     what = (
-        f"is worse than {against}" if reading.state == "worse" else f"is no better than {against} by {claim.margin:g}"
+        f"is worse than {against}" if reading.state == "worse" else f"is less than {claim.margin:g} better than {against}"
     )
     return f"{name} {what}: {decided(claim, reading)}."
 
