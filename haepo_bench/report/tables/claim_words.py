@@ -150,9 +150,8 @@ def reading_sentence(claim: ClaimResult, reading: Reading) -> str:
     shown = [each for each in counted if each.named]
     against = listed([each.baseline for each in shown], last=" and ")
     against = against or (names[0] if len(names) == 1 else f"one of {listed(names, last=' and ')}")
-    what = (
-        f"is worse than {against}" if reading.state == "worse" else f"is less than {claim.margin:g} better than {against}"
-    )
+    extent = "worse" if reading.state == "worse" else f"less than {claim.margin:g} better"
+    what = f"is {extent} than {against}"
     return f"{name} {what}: {decided(claim, reading)}."
 
 
