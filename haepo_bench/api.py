@@ -69,20 +69,21 @@ __all__ = [
 Folder = str | Path
 
 
-def load_suite(suite: Folder, *, sets: Sequence[str] = (), only: Sequence[str] = ()) -> Plan:
+def load_suite(suite: Folder, *, sets: Sequence[str] = (), only: Sequence[str] = (), engine: str | None = None) -> Plan:
     """A suite, checked to the last hyper-parameter: what `haepo-bench validate` does.
 
     Args:
         suite: a suite file, or the name of a shipped suite.
         sets: assignments as `--set` takes them, such as `seeds=5`.
         only: selections as `--only` takes them, such as `task=bandit/10-arm`.
+        engine: what computes the runs, `auto`, `torch` or `compiled`; None: as the suite says.
 
     Raises:
         UserError: every problem found, each with its line.
     """
     from haepo_bench.suite.resolve import load_plan
 
-    return load_plan(suite, sets, only)
+    return load_plan(suite, sets, only, engine=engine)
 
 
 def run(

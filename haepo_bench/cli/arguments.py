@@ -1,6 +1,7 @@
 """Arguments that several commands share, with what shells complete them to."""
 
 from collections.abc import Iterable
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -55,6 +56,24 @@ SuiteArgument = Annotated[
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change one entry of the suite, such as seeds=2; repeatable."),
+]
+
+
+class EngineChoice(StrEnum):
+    """What may be asked for."""
+
+    auto = "auto"
+    torch = "torch"
+    compiled = "compiled"
+
+
+EngineOption = Annotated[
+    EngineChoice | None,
+    typer.Option(
+        "--engine",
+        help="What computes the runs of native algorithms; the suite's choice if left out. auto: the compiled kernels "
+        "where they are installed and the processor can run them, else torch.",
+    ),
 ]
 OnlyOption = Annotated[
     list[str] | None,

@@ -36,6 +36,7 @@ def doctor(
         Finding(True, "haepo-bench", haepo_bench.__version__),
         Finding(True, "python", f"{platform.python_version()} on {platform.platform()}"),
         *_packages(),
+        _engine(),
         Finding(True, "cores", f"{usable_cores()} usable of {os.cpu_count()}"),
         Finding(True, "memory", _memory()),
         _git(),
@@ -46,6 +47,16 @@ def doctor(
     if problems:
         echo(f"\n{problems} to fix before suites can run", err=True)
         raise typer.Exit(ExitCode.USAGE)
+
+
+def _engine() -> Finding:
+    """Which engine `auto` means here, and why; that torch is it keeps nothing from working."""
+    from haepo_bench.engine.library import status
+
+    found = status()
+    if found.library is not None:
+        return Finding(True, "engine", f"compiled, kernels for {found.library.built}")
+    return Finding(True, "engine", f"torch: {found.reason}" + (f" ({found.remedy})" if found.remedy else ""))
 
 
 def _packages() -> Iterator[Finding]:

@@ -72,7 +72,7 @@ def gate(
         )
     files = check_writable(write)
     loaded = load_baseline(baseline)
-    plan = load_plan(suite, say=print_line)
+    plan = load_plan(suite, say=print_line, engine=loaded.engine, engine_from=f"the baseline {baseline}")
     if workers is not None:
         plan = replace(plan, execution=replace(plan.execution, workers=workers))
 

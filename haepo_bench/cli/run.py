@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from haepo_bench.cli.arguments import OnlyOption, SetOption, ShardOption, SuiteArgument, say
+from haepo_bench.cli.arguments import EngineOption, OnlyOption, SetOption, ShardOption, SuiteArgument, say
 from haepo_bench.terminal import console, echo
 from haepo_bench.wording import many
 
@@ -20,6 +20,7 @@ def run(
     workers: Annotated[
         int | None, typer.Option(min=1, max=1024, metavar="N", help="Worker processes; the suite's number if left out.")
     ] = None,
+    engine: EngineOption = None,
     sets: SetOption = None,
     only: OnlyOption = None,
     shard: ShardOption = None,
@@ -45,14 +46,14 @@ def run(
     Finished runs are kept and never run again while settings and code stay the same. Interrupted runs are run again, as
     are those whose process was killed or out of memory (up to 3 times at once); other failed ones with --retry-failed.
     """
-    from haepo_bench.execution.session import Options, forecast, run_plan
+    from haepo_bench.execution.session import Options, engine_of, forecast, run_plan
     from haepo_bench.execution.summary import print_forecast, print_results
     from haepo_bench.results.store import Store
     from haepo_bench.suite.resolve import load_plan
     from haepo_bench.suite.shards import Shard, share
 
     part = Shard.parse(shard) if shard is not None else None
-    plan = load_plan(suite, sets or (), only or (), say=say)
+    plan = load_plan(suite, sets or (), only or (), say=say, engine=engine)
     if workers is not None:
         plan = replace(plan, execution=replace(plan.execution, workers=workers))
     store = Store(results / plan.suite)
@@ -62,6 +63,12 @@ def run(
         if not plan.runs:
             echo(f"shard {part} has nothing to do: there are fewer runs ({whole.runs}) than shards")
             return
+    begun = engine_of(store)
+    if begun is not None and begun != plan.execution.engine and plan.execution.engine_open:
+        # Runs of one folder are of one engine, unless somebody says otherwise.
+        again = load_plan(suite, sets or (), only or (), engine=begun, engine_from=f"the plan in {store.root}")
+        plan = replace(again, execution=replace(again.execution, workers=plan.execution.workers))
+        plan = plan if part is None else share(plan, part)
     if dry_run:
         print_forecast(plan, forecast(plan, store, retry_failed=retry_failed), console())
         return
@@ -71,6 +78,8 @@ def run(
         count = ", ".join(many(*each) for each in counts)
         of_it = f", shard {part}" if part is not None else ""
         echo(f"{plan.suite}{of_it}: {count}, device {execution.device} ({execution.device_reason})", err=True)
+        used = dict.fromkeys(cell.engine for cell in plan.cells)
+        echo(f"engine {' and '.join(used)} ({execution.engine_reason})", err=True)
     options = Options(
         retry_failed=retry_failed,
         fail_fast=fail_fast,

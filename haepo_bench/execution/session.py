@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from haepo_bench import interruption
 from haepo_bench.errors import ExitCode, UserError
@@ -26,7 +26,7 @@ from haepo_bench.results.code import write_code
 from haepo_bench.results.declarations import declare
 from haepo_bench.results.lock import Held
 from haepo_bench.results.plan_file import PlanFile, PlannedCell
-from haepo_bench.results.record import FAILED, FINISHED, Failure, RunRecord
+from haepo_bench.results.record import FAILED, FINISHED, Engine, Failure, RunRecord
 from haepo_bench.results.store import Store
 from haepo_bench.suite.plan import Cell, Plan
 from haepo_bench.wording import many
@@ -125,6 +125,12 @@ def forecast(plan: Plan, store: Store, *, retry_failed: bool) -> Forecast:
     seconds = {folder: estimate.seconds for folder, estimate in estimates.items()}
     jobs = make_jobs(state.missing, plan.execution.workers, seconds)
     return Forecast(state, jobs, estimates, obsolete([cell for cell, _ in state.missing], store))
+
+
+def engine_of(store: Store) -> str | None:
+    """The engine that the last `run` of a folder was made with; None where nothing readable says so."""
+    plan = store.read_plan()
+    return plan.engine if isinstance(plan, PlanFile) and plan.engine in get_args(Engine) else None
 
 
 def run_plan(plan: Plan, store: Store, options: Options) -> Outcome:
@@ -371,6 +377,7 @@ def _plan_file(plan: Plan) -> PlanFile:
         claims=plan.claims,
         bounds=plan.bounds,
         declaration=plan.declaration,
+        engine=plan.execution.engine,
         cells=[_planned(cell) for cell in plan.declared_cells],
     )
 

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from haepo_bench import interruption
 from haepo_bench.files import open_in_place
+from haepo_bench.results.record import ENGINE_KEY
 from haepo_bench.results.writing import translate_os_errors
 from haepo_bench.suite.plan import Cell
 
@@ -133,10 +134,11 @@ def _train(request: Request, connection: Connection) -> None:
     from haepo_bench.training.recorder import Recorder
 
     cell = request.cell
+    engine = _engine(cell)
     last_progress = 0.0
 
     def finished(result: "SeedResult") -> None:
-        provenance = {**request.provenance, **result.provenance, **_accelerator(request.device)}
+        provenance = {**request.provenance, **result.provenance, **_accelerator(request.device), **engine}
         own = {name: said for name, said in columns.items() if name in result.curve or name in result.final}
         provenance |= {PROVENANCE_KEY: own} if own else {}
         record = result_record(request.suite, cell, result, provenance)
@@ -166,8 +168,9 @@ def _train(request: Request, connection: Connection) -> None:
     definition = names.algorithm_on(task, cell.uses)
     algorithm = definition.configure(cell.overrides, task)
     columns = declaration((*algorithm.columns, *task.columns))
+    algorithm.engine = cell.engine
     local = names.parts(cell.uses, cell.lookup.address, cell.lookup.files)
-    differing = changes(cell.code, code_document(definition, algorithm, task, local))
+    differing = changes(cell.code, code_document(definition, algorithm, task, local, cell.engine))
     if differing:
         raise OtherCode(
             f"what it executes has changed since this run was started: {', '.join(differing)}", remedy="start it again"
@@ -217,6 +220,21 @@ def _accelerator(device: str) -> dict[str, str]:
     import torch
 
     return {"device_name": torch.cuda.get_device_name()}
+
+
+def _engine(cell: Cell) -> dict[str, dict[str, str]]:
+    """What the kernels were built for, by what, and the library's digest; nothing of runs by torch.
+
+    Raises:
+        UserError: the plan's engine cannot be used here.
+    """
+    if cell.engine != "compiled":
+        return {}
+    from haepo_bench.engine.library import opened
+
+    library = opened()
+    target, _, compiler = library.built.partition("; ")
+    return {ENGINE_KEY: {"name": cell.engine, "target": target, "compiler": compiler, "library": library.digest}}
 
 
 def _store_policy(path: Path, state: Mapping[str, Any]) -> None:

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from haepo_bench.errors import ExitCode, UserError
 from haepo_bench.files import read_regular, reason_of
 from haepo_bench.results.identity import CellKey
+from haepo_bench.results.record import Engine
 from haepo_bench.results.writing import write_atomically
 from haepo_bench.statistics.curves import random_once_diverged
 
@@ -198,6 +199,7 @@ class Baseline(_Model):
 
     Args:
         digits: significant digits that numbers were rounded to: those of `area`, and all others.
+        engine: what computed the runs of `cells`, for all that it can compute.
         history: every recording into this file, oldest first; the last one is that of `cells`.
         first: one entry for each cell and settings that ever stood in this file.
     """
@@ -206,6 +208,7 @@ class Baseline(_Model):
     format_version: int = FORMAT_VERSION
     suite: Name
     digits: dict[Literal["area", "other"], int] = {"area": AREA_DIGITS, "other": DIGITS}
+    engine: Engine = "torch"
     history: Annotated[list[Recording], Field(min_length=1)]
     first: list[First]
     cells: Annotated[list[BaselineCell], Field(min_length=1)]
@@ -229,7 +232,9 @@ class Baseline(_Model):
     def to_json(self) -> str:
         """The file's text: one line per recording, a first value and a run."""
         fields = self.model_dump(mode="json")
-        parts = [f' "{name}": {_dump(fields[name])}' for name in ("kind", "format_version", "suite", "digits")]
+        # As files of before say nothing of it, torch is left out.
+        heads = ["kind", "format_version", "suite", "digits", *(["engine"] if self.engine != "torch" else [])]
+        parts = [f' "{name}": {_dump(fields[name])}' for name in heads]
         parts += [f' "{name}": [\n{_lines(fields[name], 2)}\n ]' for name in ("history", "first")]
         parts.append(' "cells": [\n' + ",\n".join(map(_cell_text, fields["cells"])) + "\n ]")
         return "{\n" + ",\n".join(parts) + "\n}\n"

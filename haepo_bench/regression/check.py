@@ -18,7 +18,7 @@ from haepo_bench.regression.cells import (
     relative_cost,
     why_not_comparable,
 )
-from haepo_bench.regression.recording import drop_since_first
+from haepo_bench.regression.recording import drop_since_first, engine_of
 from haepo_bench.regression.verdict import DEFAULT_RULE, Judgement, Mark, Rule, compare, judge, seeds_needed
 from haepo_bench.results.claims import DEFAULT_THRESHOLD
 from haepo_bench.results.identity import CellKey
@@ -172,7 +172,7 @@ def check(
         against=recorded(baseline),
         cells=tuple(with_history(verdicts, baseline)),
         new=tuple(new),
-        notes=_damaged(selection),
+        notes=(*_damaged(selection), *_other_engine(selection, baseline)),
         unreadable=bool(selection.unreadable),
         max_slowdown=max_slowdown,
     )
@@ -328,6 +328,17 @@ def absences(cell: SelectedCell) -> str:
         f"{named_seeds(seeds)} {status}: {reason}".removesuffix(": ") for (status, reason), seeds in groups.items()
     ]
     return plain("; ".join(parts))
+
+
+def _other_engine(selection: Selection, baseline: Baseline) -> tuple[str, ...]:
+    """Runs of another engine differ from the baseline's in rounding, and so are never identical to them."""
+    engine = engine_of(run for cell in selection.cells for run in cell.runs)
+    if engine == baseline.engine:
+        return ()
+    return (
+        f"the runs were made by the {engine} engine and the baseline by the {baseline.engine} one: "
+        f"run the suite with --engine {baseline.engine} to see whether the code itself changed anything",
+    )
 
 
 def _damaged(selection: Selection) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from haepo_bench.regression.baseline import (
     rounded,
 )
 from haepo_bench.regression.cells import baseline_run, columns_of, scale_of
+from haepo_bench.results.record import ENGINE_KEY, Engine
 from haepo_bench.results.selection import Run, SelectedCell, Selection
 from haepo_bench.text import plain
 from haepo_bench.wording import many
@@ -76,6 +77,7 @@ def record_baseline(
             cells = sorted((_cell(cell, before) for cell in selection.cells), key=lambda cell: cell.key)
             return Baseline(
                 suite=selection.name,
+                engine=engine_of(runs),
                 history=[*(before.history if before else ()), _recording(now, said, cells, runs, commits, dirty)],
                 first=_firsts(cells, before, now, commits[-1] if commits else None),
                 cells=cells,
@@ -136,6 +138,12 @@ def _dirty(runs: Iterable[Run]) -> bool | None:
     said = [git.get("dirty", True) for run in runs if isinstance(git := run.record.provenance.get("git"), Mapping)]
     # Git that does not answer is not a clean tree.
     return any(dirty is not False for dirty in said) if said else None
+
+
+def engine_of(runs: Iterable[Run]) -> Engine:
+    """The compiled engine where any run was made with it: it computes all that it can."""
+    said = [run.record.provenance.get(ENGINE_KEY) for run in runs]
+    return "compiled" if any(isinstance(one, Mapping) and one.get("name") == "compiled" for one in said) else "torch"
 
 
 def _commits(runs: Iterable[Run]) -> list[str]:

@@ -91,6 +91,7 @@ class PlanFile(_Model):
         source: text of the suite file, or what says where imported runs came from.
         bounds: of scores, by task; those of other tasks are not known.
         declaration: `declared` as it was when the plan was written; empty where nothing was declared before the runs.
+        engine: that the last `run` was made with; None where no such thing was chosen.
         cells: of the whole suite, whether the last `run` selected them or not.
     """
 
@@ -102,6 +103,7 @@ class PlanFile(_Model):
     claims: DeclaredClaims | None = None
     bounds: dict[str, ScoreBounds] = Field(default={})
     declaration: str = ""
+    engine: str | None = None
     cells: list[PlannedCell]
 
     @model_validator(mode="after")

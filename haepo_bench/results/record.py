@@ -30,6 +30,11 @@ Number = float | int | None
 KILLED, CRASHED, OUT_OF_MEMORY, OTHER_CODE = "WorkerDied", "WorkerCrashed", "OutOfMemory", "OtherCode"
 _OF_THE_MACHINE = frozenset({KILLED, OUT_OF_MEMORY, OTHER_CODE})
 
+#: What computes a run: torch, or the compiled kernels.
+Engine = Literal["torch", "compiled"]
+#: Of a run's provenance: the engine where it is not torch, with what its library was built for and by.
+ENGINE_KEY = "engine"
+
 #: Note of language runs whose results say nothing of large models; shown with the task's name.
 TINY_MODEL = "a tiny model made here"
 

@@ -19,6 +19,7 @@ import haepo_bench
 from haepo_bench import catalogue
 from haepo_bench.catalogue import Listed
 from haepo_bench.results.hashing import digest
+from haepo_bench.results.record import Engine
 from haepo_bench.suite.closure import DIGITS, Module, closure, file_hash, find_package, read_module
 from haepo_bench.suite.environments import registered
 from haepo_bench.suite.local.code import NOTHING_LOCAL, LocalParts
@@ -40,6 +41,7 @@ APART = {
     "haepo_bench.text": "how other people's text is shown",
     "haepo_bench.terminal": "prints",
     "haepo_bench.interruption": "listens to signals",
+    "haepo_bench.engine.build": "compiles the kernels, whose sources count",
     "haepo_bench.cli": "starts runs",
     "haepo_bench.suite": "reads what is asked for; what it comes to is in the settings",
     "haepo_bench.execution": "starts runs in their processes, watches them and stores their records",
@@ -49,7 +51,7 @@ APART = {
     "haepo_bench.compare": "reads stored runs",
 }
 #: Modules whose functions import one of several others: a task or an algorithm says itself which module it is from.
-CHOOSERS = {"haepo_bench.tasks.lm.family", "haepo_bench.training.uniform"}
+CHOOSERS = {"haepo_bench.training.engines", "haepo_bench.tasks.lm.family", "haepo_bench.training.uniform"}
 #: Imported by modules that every gym/ task executes, for the sake of its own environments alone: it counts where one
 #: of them is the task's, as the package that holds the environment.
 BY_ENVIRONMENT = {"minigrid"}
@@ -98,9 +100,17 @@ def settings_document(
 
 
 def code_document(
-    definition: AlgorithmDefinition, algorithm: Algorithm, task: Task, local: LocalParts = NOTHING_LOCAL
+    definition: AlgorithmDefinition,
+    algorithm: Algorithm,
+    task: Task,
+    local: LocalParts = NOTHING_LOCAL,
+    engine: Engine = "torch",
 ) -> CodeDocument:
-    """The document that `code_hash` is the hash of."""
+    """The document that `code_hash` is the hash of.
+
+    Args:
+        engine: what computes the run; one of the algorithm's `engines`.
+    """
     address = parse(task.id)
     family, _, variant = address.innermost.partition("/")
     entries = [] if local.algorithm else [_entry(definition.name, catalogue.list_algorithms())]
@@ -111,6 +121,9 @@ def code_document(
     roots |= {name for name in local.imports if _is_own(name) or not _known(_top(name))}
     roots = {name for name in roots if not is_local(name)}
     document: CodeDocument = local.hashes
+    if engine != "torch":
+        document |= {f"engine {engine}": ""}
+        roots |= {algorithm.compiled_by}
     libraries = {_top(name) for name in local.imports}
     if family == _GYM and task.backend == _GYMNASIUM:
         environment = registered(variant)

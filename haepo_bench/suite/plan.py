@@ -10,7 +10,7 @@ from typing import Any
 
 from haepo_bench.results.claims import DeclaredClaims, ScoreBounds, declaration_hash
 from haepo_bench.results.identity import CellIdentity, cell_folder
-from haepo_bench.results.record import Information, References
+from haepo_bench.results.record import Engine, Information, References
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class Cell(CellIdentity):
         batches_seeds: whether the algorithm trains all seeds of a job as one batch.
         settings: the identity document; `settings_hash` is its hash.
         code: what a run executes (`suite/identity.py`); `code_hash` is its hash.
+        engine: what computes a run; the plan's, where that can compute such runs.
     """
 
     time_limit: int | None
@@ -64,6 +65,7 @@ class Cell(CellIdentity):
     notes: tuple[str, ...]
     settings: dict[str, Any]
     code: dict[str, str] = field(repr=False)
+    engine: Engine = "torch"
 
     @property
     def folder(self) -> str:
@@ -73,12 +75,15 @@ class Cell(CellIdentity):
 
 @dataclass(frozen=True)
 class Execution:
-    """How a plan is run; no part of any run's identity except the device type.
+    """How a plan is run; no part of any run's identity except the device type and, as code, the engine.
 
     Args:
         workers: worker processes.
         device: resolved device type, `cpu` or `cuda`.
         device_reason: why that device.
+        engine: for all runs that it can compute.
+        engine_reason: why that engine.
+        engine_open: whether that was left to the machine.
         timeout_seconds: for one job.
         checkpoint_seconds: between two checkpoints of a run that keeps them.
     """
@@ -86,6 +91,9 @@ class Execution:
     workers: int
     device: str
     device_reason: str
+    engine: Engine
+    engine_reason: str
+    engine_open: bool
     timeout_seconds: float
     checkpoint_seconds: float
 

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -15,7 +16,7 @@ from haepo_bench.suite.hushed import hushed
 from haepo_bench.suite.identity import code_document, settings_document
 from haepo_bench.suite.loading import load_suite
 from haepo_bench.suite.local.code import LocalCode, data_hashes
-from haepo_bench.suite.machine import resolve_execution
+from haepo_bench.suite.machine import ChosenEngine, resolve_engine, resolve_execution
 from haepo_bench.suite.names import Names
 from haepo_bench.suite.overrides import check_filters, selected
 from haepo_bench.suite.plan import Cell, Lookup, Plan
@@ -34,6 +35,8 @@ def load_plan(
     *,
     say: Callable[[str], None] = lambda line: None,
     run_code: bool = True,
+    engine: str | None = None,
+    engine_from: str = "--engine",
 ) -> Plan:
     """Reads a suite file and resolves it against the catalogue, and against Python files in its folder.
 
@@ -43,13 +46,16 @@ def load_plan(
         only: patterns of cells to keep (all where empty); the whole file is validated nevertheless.
         say: takes a line for each file of the suite's folder, before its code is run.
         run_code: whether such files are run; otherwise they are only read, and cells that need them are left out.
+        engine: in place of the suite's; None: as that says.
+        engine_from: who says so.
 
     Raises:
         UserError: the suite cannot be run as it stands; SuiteError holds every problem found.
     """
     path = find_suite(str(suite))
     loaded = load_suite(path, sets)
-    resolver = _Resolver(loaded.suite, path.absolute().parent, run_code)
+    chosen = None if engine is None else resolve_engine(engine, f"{engine_from} says so")
+    resolver = _Resolver(loaded.suite, path.absolute().parent, run_code, chosen)
     for line in resolver.files():
         say(line)
     with hushed():
@@ -86,9 +92,10 @@ class _Resolver:
     Args:
         folder: the suite's.
         run_code: whether files of the folder are run, or only read.
+        engine: in place of the suite's.
     """
 
-    def __init__(self, suite: Suite, folder: Path, run_code: bool) -> None:
+    def __init__(self, suite: Suite, folder: Path, run_code: bool, engine: ChosenEngine | None) -> None:
         self._suite, self._folder, self._run_code = suite, folder, run_code
         self._names = Names(folder)
         #: Algorithms of files that are not run: name to file.
@@ -96,8 +103,16 @@ class _Resolver:
         self.problems: list[Problem] = []
         #: Of scores, by task; after `cells`.
         self.bounds: dict[str, ScoreBounds] = {}
-        execution = self._located(("execution", "device"), lambda: resolve_execution(suite.execution))
-        self.execution = execution or resolve_execution(suite.execution.model_copy(update={"device": "cpu"}))
+        options = suite.execution
+        if engine is not None:
+            options = options.model_copy(update={"engine": engine.name})
+        elif self._located(("execution", "engine"), lambda: resolve_engine(options.engine)) is None:
+            options = options.model_copy(update={"engine": "torch"})
+        execution = self._located(("execution", "device"), lambda: resolve_execution(options))
+        execution = execution or resolve_execution(options.model_copy(update={"device": "cpu"}))
+        if engine is not None:
+            execution = replace(execution, engine_reason=engine.reason, engine_open=engine.open)
+        self.execution = execution
 
     def files(self) -> list[str]:
         """Whose files the suite runs, a line each; what is wrong with them is found later."""
@@ -293,7 +308,9 @@ class _Resolver:
             device=self.execution.device,
             local=local,
         )
-        code = code_document(definition, algorithm, task, local)
+        able = algorithm.engines(task, self.execution.device)
+        engine = self.execution.engine if self.execution.engine in able else "torch"
+        code = code_document(definition, algorithm, task, local, engine)
         return Cell(
             task=entry.name or task.id,
             time_limit=entry.time_limit,
@@ -315,6 +332,7 @@ class _Resolver:
             settings_hash=digest(settings),
             code=code,
             code_hash=digest(code),
+            engine=engine,
         )
 
 

@@ -346,7 +346,7 @@ class AlgorithmEntry(_Section):
 
 
 class ExecutionOptions(_Section):
-    """How a suite is run. Nothing here changes a result, except the device type."""
+    """How a suite is run. Nothing here changes a result, except the device type and the engine."""
 
     workers: Annotated[
         Annotated[int, Field(ge=1, le=1024)] | None,
@@ -354,6 +354,12 @@ class ExecutionOptions(_Section):
     ] = Field(default=None, description="worker processes; auto is one for each core this process may use")
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="where networks are trained; auto is the CPU for small networks"
+    )
+    engine: Literal["auto", "torch", "compiled"] = Field(
+        default="auto",
+        description="what computes the runs of native algorithms on small policies: torch, or the compiled kernels for "
+        "all that these can do; auto takes the kernels where they are installed and the processor can run them. Each "
+        "is exactly repeatable; the same run differs between them in rounding",
     )
     timeout: _Timeout = Field(
         default=parse_duration(DEFAULT_TIMEOUT),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from haepo_bench.results.columns import Column
-from haepo_bench.results.record import Information
+from haepo_bench.results.record import Engine, Information
 from haepo_bench.tasks.base import Task
 from haepo_bench.training.recorder import Recorder
 
@@ -34,6 +34,16 @@ class ParameterDescription:
     source: str
 
 
+#: Hidden layers of the largest networks that the kernels are for, and units of the widest.
+_COMPILED_LAYERS, _COMPILED_WIDTH = 8, 256
+
+
+def compiled_where(device: str, hidden: Sequence[int]) -> tuple[Engine, ...]:
+    """The engines of small networks: on CPUs the kernels too, up to the width at which torch is as fast."""
+    small = len(hidden) <= _COMPILED_LAYERS and max(hidden, default=0) <= _COMPILED_WIDTH
+    return ("torch", "compiled") if device == "cpu" and small else ("torch",)
+
+
 class Algorithm(ABC):
     """An algorithm with all its hyper-parameters, ready to train on the task it was configured for."""
 
@@ -48,6 +58,14 @@ class Algorithm(ABC):
     notes: tuple[str, ...]
     #: What it records of its own, for tables: columns that it does not declare are shown under their names.
     columns: tuple[Column, ...] = ()
+    #: What computes its runs; set before training, to one of its `engines`.
+    engine: Engine = "torch"
+    #: The module that has its compiled engine; empty where it has none.
+    compiled_by: str = ""
+
+    def engines(self, task: Task, device: str) -> tuple[Engine, ...]:
+        """What can compute its runs on a task: follows from what a run's identity names, on any machine the same."""
+        return ("torch",)
 
     @abstractmethod
     def train(self, task: Task, seeds: Sequence[int], recorder: Recorder, *, device: str) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from haepo_bench.policies.heads import Head
-from haepo_bench.tasks.base import GYMNASIUM, Task
+from haepo_bench.tasks.base import GYMNASIUM, Task, VectorEnvironment
 from haepo_bench.training.alignment import LogProbs
 from haepo_bench.training.episodes.rollout import Actor, Collector
 from haepo_bench.training.exact import ExactEvaluation
@@ -22,17 +22,29 @@ class Evaluator:
     Args:
         episodes: of the sampled policy, and as many of the greedy one; none where the task's returns are known exactly.
         padded: rows to rows of the tensors that the actor is given (`Network.padded_rows`).
+        collector: makes what plays so many episodes of an environment; torch's where left out.
 
     Attributes:
         together: policies that are worth evaluating at a time.
     """
 
-    def __init__(self, task: Task, head: Head, episodes: int, padded: Callable[[int], int] = lambda rows: rows) -> None:
+    def __init__(
+        self,
+        task: Task,
+        head: Head,
+        episodes: int,
+        padded: Callable[[int], int] = lambda rows: rows,
+        collector: Callable[[Task, VectorEnvironment, int], Collector] | None = None,
+    ) -> None:
         self._episodes, rows = episodes, padded(2 * episodes)
         # Environments that are stepped one by one gain nothing from company, and there would be as many as episodes.
         self.together = 1 if task.backend == GYMNASIUM else max(1, _ROWS // rows)
         self._task = task
-        self._collector = Collector(task, task.vector(2 * episodes), head, 2 * episodes, rows)
+        environment = task.vector(2 * episodes)
+        if collector is None:
+            self._collector = Collector(task, environment, head, 2 * episodes, rows)
+        else:
+            self._collector = collector(task, environment, 2 * episodes)
         self._greedy = np.repeat([False, True], episodes)
         self._exact = None if task.expected_returns is None else ExactEvaluation(task)
 

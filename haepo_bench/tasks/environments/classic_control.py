@@ -13,7 +13,7 @@ import numpy as np
 from haepo_bench.tasks.base import Array, Step, VectorEnvironment
 
 
-class _ClassicControl(VectorEnvironment):
+class ClassicControl(VectorEnvironment):
     """Shared by all: state [variable, seed, trajectory] float64, a clock and time limit per episode.
 
     Args:
@@ -22,6 +22,8 @@ class _ClassicControl(VectorEnvironment):
         alike: whether all episodes of a seed start in one state, drawn anew at each reset.
     """
 
+    #: [variable, seed, trajectory] float64, since the last reset.
+    state: Array
     #: Bounds of the uniform distribution of start states, [variable].
     low: tuple[float, ...]
     high: tuple[float, ...]
@@ -63,7 +65,7 @@ class _ClassicControl(VectorEnvironment):
         return state.astype(np.float32)
 
 
-class CartPole(_ClassicControl):
+class CartPole(ClassicControl):
     """`CartPole-v1` (gymnasium/envs/classic_control/cartpole.py, after Barto, Sutton and Anderson 1983)."""
 
     low, high = (-0.05,) * 4, (0.05,) * 4
@@ -87,7 +89,7 @@ class CartPole(_ClassicControl):
         return change, np.ones(actions.shape), beyond[0] | beyond[1]
 
 
-class MountainCar(_ClassicControl):
+class MountainCar(ClassicControl):
     """`MountainCar-v0` (gymnasium/envs/classic_control/mountain_car.py, after Moore 1990)."""
 
     low, high = (-0.6, 0.0), (-0.4, 0.0)
@@ -101,7 +103,7 @@ class MountainCar(_ClassicControl):
         return np.stack([position, velocity]), np.full(actions.shape, -1.0), terminated
 
 
-class Acrobot(_ClassicControl):
+class Acrobot(ClassicControl):
     """`Acrobot-v1` (gymnasium/envs/classic_control/acrobot.py, after Sutton 1996; the book's variant)."""
 
     low, high = (-0.1,) * 4, (0.1,) * 4
@@ -145,7 +147,7 @@ def _acrobot_derivative(state: Array, torque: Array) -> Array:
     return np.stack([spin_1, spin_2, spin_up_1, spin_up_2])
 
 
-class Pendulum(_ClassicControl):
+class Pendulum(ClassicControl):
     """`Pendulum-v1` (gymnasium/envs/classic_control/pendulum.py)."""
 
     low, high = (-np.pi, -1.0), (np.pi, 1.0)
@@ -164,8 +166,8 @@ class Pendulum(_ClassicControl):
         return np.stack([np.cos(angle), np.sin(angle), spin]).astype(np.float32)
 
 
-#: By gymnasium id: what makes a vector environment (arguments as `_ClassicControl` has them).
-ARRAY_ENVIRONMENTS: dict[str, type[_ClassicControl]] = {
+#: By gymnasium id: what makes a vector environment (arguments as `ClassicControl` has them).
+ARRAY_ENVIRONMENTS: dict[str, type[ClassicControl]] = {
     "CartPole-v1": CartPole,
     "MountainCar-v0": MountainCar,
     "Acrobot-v1": Acrobot,

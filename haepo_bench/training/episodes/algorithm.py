@@ -7,8 +7,9 @@ from typing import Any
 from gymnasium import spaces
 
 from haepo_bench.objectives.base import Objective
+from haepo_bench.results.record import Engine
 from haepo_bench.tasks.base import Task
-from haepo_bench.training.algorithm import Algorithm, ParameterDescription
+from haepo_bench.training.algorithm import Algorithm, ParameterDescription, compiled_where
 from haepo_bench.training.definition import ObjectiveDefinition, control_without, information
 from haepo_bench.training.parameters import check_comparison, check_overrides, describe_fields, validated
 from haepo_bench.training.recorder import Recorder
@@ -19,6 +20,7 @@ class NativeAlgorithm(Algorithm):
     """An objective with a trainer configuration."""
 
     batches_seeds = True
+    compiled_by = "haepo_bench.training.episodes.compiled"
 
     def __init__(self, objective: Objective, settings: TrainerSettings) -> None:
         self.objective, self.settings = objective, settings
@@ -27,12 +29,15 @@ class NativeAlgorithm(Algorithm):
         self.information = information(type(objective))
         self.notes, self.columns = (), objective.columns
 
+    def engines(self, task: Task, device: str) -> tuple[Engine, ...]:
+        return compiled_where(device, self.settings.hidden)
+
     def train(self, task: Task, seeds: Sequence[int], recorder: Recorder, *, device: str) -> None:
         # Imported here: configuring and describing need no training loop.
         from haepo_bench.training.episodes.trainer import EpisodeTrainer, batch_blocks
 
         for block in batch_blocks(task, self.settings, seeds):
-            EpisodeTrainer(task, self.objective, self.settings, block, recorder, device).train()
+            EpisodeTrainer(task, self.objective, self.settings, block, recorder, device, self.engine).train()
 
 
 class NativeDefinition(ObjectiveDefinition):

@@ -13,23 +13,18 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from haepo_bench.objectives.base import Objective, TrajectoryBatch
+from haepo_bench.objectives.base import Objective
 from haepo_bench.policies.mlp import Folded, Network
-from haepo_bench.policies.shapes import CHUNK_ROWS, LANES, Array, pad, padded_seeds
+from haepo_bench.policies.shapes import CHUNK_ROWS, Array, pad
 from haepo_bench.tasks.base import Task
 from haepo_bench.training.diagnostics import update_diagnostics
 from haepo_bench.training.episodes.expert import ExpertEpisode
 from haepo_bench.training.episodes.prefixes import Prefixes
 from haepo_bench.training.episodes.rollout import Rollout
-from haepo_bench.training.returns import comparable
+from haepo_bench.training.episodes.trajectory_batch import BatchShape, trajectory_batch
 
 #: Beyond so many rows (over all seeds) what layers computed is not kept but computed again: bounds the memory.
 _KEPT_ROWS = 300_000
-
-
-def padded_horizon(horizon: int) -> int:
-    """Steps of a trajectory as objectives see it."""
-    return pad(horizon, LANES)
 
 
 @dataclass(frozen=True)
@@ -87,11 +82,9 @@ class PackedBatch:
         flipped: Array | None = None,
     ) -> None:
         self._network, self._parameters, self._device = network, parameters, device
-        self._groups, self._horizon = task.groups, task.horizon
-        self._S, self._K, collected = rollout.mask.shape
-        # Of the batch; always as long, whoever's episodes were the longest.
-        self._T = padded_horizon(task.horizon)
-        self._size = padded_seeds(self._S, self._K) * self._K * self._T
+        self._horizon, self._shape = task.horizon, BatchShape.of(rollout, task)
+        self._S, self._K, self._T = self._shape.seeds, self._shape.trajectories, self._shape.steps
+        self._size = self._shape.padded * self._K * self._T
         chunks = list(self._pack(rollout))
         self._slots = torch.cat([chunk.slots.reshape(-1) for chunk in chunks])
         self._kept = len(self._slots) <= _KEPT_ROWS
@@ -112,50 +105,24 @@ class PackedBatch:
         # The first gradient is taken where the batch was collected, so its forward pass is done.
         self._first = behaviour if self._kept else None
 
-        def batch_shaped(x: Tensor) -> Tensor:
-            shape = (self._T,) * (x.dim() > 2)
-            padded = torch.zeros(padded_seeds(self._S, self._K), self._K, *shape, dtype=x.dtype)
-            padded[(slice(self._S), slice(None), slice(collected))[: x.dim()]] = x
-            return self._grouped(padded).to(device)
-
-        returns = batch_shaped(torch.from_numpy(comparable(rollout.returns)))
-        if reference_returns is None:
-            sampled = returns
-        else:
-            rows = padded_seeds(self._S, self._K)
-            padded = torch.zeros(rows, reference_returns.shape[1], dtype=returns.dtype)
-            padded[: self._S] = torch.from_numpy(comparable(reference_returns))
-            sampled = self._grouped(padded).to(device)
-        experts = None
-        if expert is not None:
-            experts = torch.full((len(returns), 1, self._T), torch.nan, device=device)
-            experts[: self._S, 0] = expert.log_probs(network, parameters, self._T)
         if prefixes is not None:
             with torch.no_grad():
                 earlier = self._log_probs(self._outputs(self._chunks, prefixes.parameters))
-            theirs = torch.arange(self._T, device=device) < batch_shaped(torch.from_numpy(prefixes.lengths))[..., None]
+            begun = self._shape.padded_to(torch.from_numpy(prefixes.lengths), device)
+            theirs = torch.arange(self._T, device=device) < begun[..., None]
             behaviour_log_probs = torch.where(theirs, earlier, behaviour_log_probs)
-        reversed_pairs = None
-        if flipped is not None:
-            reversed_pairs = torch.zeros(len(returns), *flipped.shape[1:], dtype=torch.bool)
-            reversed_pairs[: self._S] = torch.from_numpy(flipped)
-            reversed_pairs = reversed_pairs.to(device)
         # What carries gradient is filled in at each gradient step.
-        self._batch = TrajectoryBatch(
-            log_probs=behaviour_log_probs,
-            entropy=behaviour_log_probs,
-            kl_to_reference=behaviour_log_probs,
+        self._batch = trajectory_batch(
+            rollout,
+            task,
+            objective,
+            device,
             behaviour_log_probs=behaviour_log_probs,
             reference_log_probs=reference_log_probs,
-            mask=batch_shaped(rollout.mask),
-            rewards=batch_shaped(rollout.rewards),
-            returns=returns,
-            horizon=task.horizon,
-            deterministic=task.deterministic,
-            reference_returns=sampled if objective is not None and objective.reference_sample else None,
-            tempered_log_probs=tempered or None,
-            expert_log_probs=experts,
-            flipped=reversed_pairs,
+            tempered=tempered,
+            expert_log_probs=None if expert is None else expert.log_probs(network, parameters, self._T),
+            reference_returns=reference_returns,
+            flipped=flipped,
         )
 
     def gradient(self, objective: Objective) -> tuple[Tensor, dict[str, Tensor]]:
@@ -211,11 +178,7 @@ class PackedBatch:
         """Values of the chunks' rows to [seed (padded), group, trajectory, step]; zero where no step was taken."""
         flat = torch.zeros(self._size + 1, device=self._device)
         flat = flat.index_put((self._slots,), torch.cat([value.reshape(-1) for value in values]))
-        return self._grouped(flat[:-1].view(-1, self._K, self._T))
-
-    def _grouped(self, x: Tensor) -> Tensor:
-        """[seed, episode, ...] to [seed, group, trajectory, ...]."""
-        return x.view(len(x), self._groups, -1, *x.shape[2:])
+        return self._shape.grouped(flat[:-1].view(-1, self._K, self._T))
 
     def _pack(self, rollout: Rollout) -> Iterator[_Chunk]:
         """The chunks, without outputs of the reference policy."""

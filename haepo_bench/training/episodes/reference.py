@@ -7,9 +7,7 @@ Where the reference is the policy that collected the batch, the batch is such a 
 
 from collections.abc import Sequence
 
-from haepo_bench.policies.heads import Head
 from haepo_bench.policies.shapes import Array
-from haepo_bench.tasks.base import Task
 from haepo_bench.training.episodes.rollout import Actor, Collector, Rollout
 from haepo_bench.training.streams import stream
 
@@ -18,16 +16,14 @@ class ReferenceSample:
     """The sample of each seed in training; row i belongs to the i-th seed that is still kept.
 
     Args:
-        sample: episodes of each group.
-        rows: of the tensors that the actor is given for so many episodes.
+        collector: of so many training episodes of each group; closed with it.
 
     Attributes:
         returns: [seed, group * sample] float64; None before the first `collect`.
     """
 
-    def __init__(self, task: Task, head: Head, sample: int, rows: int) -> None:
-        episodes = task.groups * sample
-        self._collector = Collector(task, task.training().grouped(sample), head, episodes, rows)
+    def __init__(self, collector: Collector) -> None:
+        self._collector = collector
         self.returns: Array | None = None
 
     def collect(

@@ -19,7 +19,7 @@ from haepo_bench.training.seed_record import MAX_RETURN
 Actor = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 #: Steps for which action noise is drawn at a time: fixed, so that a stream is read alike whoever else still lives.
-_NOISE_STEPS = 128
+NOISE_STEPS = 128
 
 
 class PrefixActor(NamedTuple):
@@ -151,7 +151,7 @@ class Collector:
             greedy: bool [trajectory], which episodes take the most likely action.
             visited: bool [seed, state], set where a state is visited by an episode that is not greedy.
         """
-        span = min(_NOISE_STEPS, self._task.horizon)
+        span = min(NOISE_STEPS, self._task.horizon)
         some = self._room(span, len(environment_streams))
         return self._run(some, actor, environment_streams, noise_streams, greedy=greedy, visited=visited, device=device)
 
@@ -186,7 +186,7 @@ class Collector:
         steps = t = 0
         with torch.inference_mode():
             while steps < horizon and np.count_nonzero(live):
-                if steps % _NOISE_STEPS == 0:
+                if steps % NOISE_STEPS == 0:
                     noise = self._noise(noise_streams, device)
                 if t == kept.span:
                     tally.add(kept, t)
@@ -195,7 +195,7 @@ class Collector:
                     self._mark(visited, live & counted)
                 kept.observations[t] = current.transpose(0, 2, 1)
                 shown = kept.rows[t].to(device) if elsewhere else kept.rows[t]
-                drawn = noise[steps % _NOISE_STEPS]
+                drawn = noise[steps % NOISE_STEPS]
                 taken = actor(shown, drawn, greedy_rows)[:, :K]
                 if elsewhere:
                     taken = taken.cpu()
@@ -219,8 +219,8 @@ class Collector:
 
     def _noise(self, streams: Sequence[np.random.Generator], device: str) -> Sequence[Tensor]:
         """What the next steps' actions are drawn with, [seed, row, *noise] each."""
-        drawn = np.stack([self._head.noise(stream, self._trajectories, _NOISE_STEPS) for stream in streams])
-        noise = torch.zeros(_NOISE_STEPS, len(streams), self._rows, *drawn.shape[3:])
+        drawn = np.stack([self._head.noise(stream, self._trajectories, NOISE_STEPS) for stream in streams])
+        noise = torch.zeros(NOISE_STEPS, len(streams), self._rows, *drawn.shape[3:])
         noise[:, :, : self._trajectories] = torch.from_numpy(drawn).movedim(2, 0)
         return noise.to(device).unbind()
 

@@ -10,15 +10,16 @@ from torch import Tensor
 from haepo_bench.objectives.base import Objective
 from haepo_bench.policies.mlp import Network
 from haepo_bench.policies.shapes import Array
+from haepo_bench.results.record import Engine
 from haepo_bench.tasks.base import Task
-from haepo_bench.training.adam import Adam, clip_gradient
 from haepo_bench.training.alignment import Policy
 from haepo_bench.training.blocks import blocks
+from haepo_bench.training.engines import episode_engine
 from haepo_bench.training.episodes.expert import Expert, ExpertEpisode
-from haepo_bench.training.episodes.packed_batch import PackedBatch, padded_horizon
 from haepo_bench.training.episodes.prefixes import Prefixes, PrefixPolicies
 from haepo_bench.training.episodes.reference import ReferenceSample
-from haepo_bench.training.episodes.rollout import Collector, PrefixActor, Rollout, too_large
+from haepo_bench.training.episodes.rollout import PrefixActor, Rollout, too_large
+from haepo_bench.training.episodes.trajectory_batch import padded_horizon
 from haepo_bench.training.evaluation import Evaluator
 from haepo_bench.training.exploration import Episodes, Exploration
 from haepo_bench.training.flips import flips
@@ -27,7 +28,7 @@ from haepo_bench.training.recorder import Recorder
 from haepo_bench.training.settings import TrainerSettings
 from haepo_bench.training.streams import stream
 from haepo_bench.training.trainer import Trainer, acting
-from haepo_bench.training.waiting import Frozen
+from haepo_bench.training.waiting import Frozen, Policies
 
 
 class EpisodeTrainer(Trainer[Rollout]):
@@ -41,6 +42,7 @@ class EpisodeTrainer(Trainer[Rollout]):
         seeds: Sequence[int],
         recorder: Recorder,
         device: str,
+        engine: Engine = "torch",
     ) -> None:
         self.task, self.objective, self.settings, self.recorder, self.device = (
             task,
@@ -57,30 +59,30 @@ class EpisodeTrainer(Trainer[Rollout]):
         self.parameters = torch.from_numpy(initial).to(device)
         #: Parameters of the reference policy; None where that is the one that collected the batch.
         self.reference = None if settings.reference == "previous" else self.parameters.clone()
-        self.optimiser = Adam(self.parameters, settings.learning_rate)
+        self.engine = episode_engine(engine, self.network, device)
+        self.optimiser = self.engine.optimiser(self.parameters, settings.learning_rate)
         episodes = task.groups * settings.trajectories
         training = task.training()
         start = training.paired if objective.shares_start else training.grouped
-        environment = start(settings.trajectories)
-        self.collector = Collector(task, environment, head, episodes, self.network.padded_rows(episodes))
+        self.collector = self.engine.collector(task, start(settings.trajectories), episodes)
         #: Returns of the reference policy, where the objective asks for some and the batch is not a sample of them.
         self.reference_sample: ReferenceSample | None = None
         if objective.reference_sample and settings.reference != "previous":
             sampled = task.groups * objective.reference_sample
-            rows = self.network.padded_rows(sampled)
-            self.reference_sample = ReferenceSample(task, head, objective.reference_sample, rows)
+            environment = task.training().grouped(objective.reference_sample)
+            self.reference_sample = ReferenceSample(self.engine.collector(task, environment, sampled))
         self.expert = Expert(task) if objective.wants_expert else None
         #: Of the current iteration.
         self.expert_episode: ExpertEpisode | None = None
         self.prefix_policies = None if objective.prefixes is None else PrefixPolicies(objective.prefixes)
         #: Of the current iteration.
         self.prefixes: Prefixes | None = None
-        self.evaluator = Evaluator(task, head, recorder.episodes, self.network.padded_rows)
+        self.evaluator = Evaluator(task, head, recorder.episodes, self.padded_rows, self.engine.collector)
         self.exploration = Exploration(task, len(self.seeds))
         self.env_steps = dict.fromkeys(self.seeds, 0)
 
     def collect(self, iteration: int) -> Rollout:
-        actor = acting(self._acting(self.parameters), self.head)
+        actor = self.engine.actor(self.parameters)
         if self.reference_sample is not None and self._renews(iteration):
             visited = self.exploration.visited
             self._report(
@@ -140,18 +142,16 @@ class EpisodeTrainer(Trainer[Rollout]):
 
     def update(self, collected: Rollout, iteration: int) -> None:
         self._refresh_reference(iteration)
-        packed = PackedBatch(
-            self.network,
+        packed = self.engine.batch(
             collected,
             self.parameters,
             self.reference,
             self.task,
-            self.device,
             self.objective,
-            None if self.reference_sample is None else self.reference_sample.returns,
-            self.expert_episode,
-            self.prefixes,
-            self._flipped(iteration),
+            reference_returns=None if self.reference_sample is None else self.reference_sample.returns,
+            expert=self.expert_episode,
+            prefixes=self.prefixes,
+            flipped=self._flipped(iteration),
         )
         history: list[dict[str, Tensor]] = []
         for _ in range(self.settings.epochs):
@@ -188,7 +188,7 @@ class EpisodeTrainer(Trainer[Rollout]):
 
     def _clip(self, gradient: Tensor) -> Tensor:
         """Scales each seed's gradient [seed, parameter] down to the largest norm allowed; returns the norms before."""
-        return clip_gradient(gradient, self.settings.max_gradient_norm)
+        return self.engine.clip(gradient, self.settings.max_gradient_norm)
 
     def keep(self, rows: Sequence[int]) -> None:
         super().keep(rows)
@@ -207,6 +207,10 @@ class EpisodeTrainer(Trainer[Rollout]):
 
     def policy(self, policies: Sequence[Frozen]) -> Policy:
         return self._acting(torch.stack([policy.parameters for policy in policies]))
+
+    def policies(self, policies: Sequence[Frozen]) -> Policies:
+        parameters = torch.stack([policy.parameters for policy in policies])
+        return super().policies(policies)._replace(actor=self.engine.actor(parameters))
 
     def _acting(self, parameters: Tensor) -> Policy:
         """Policies [seed, parameter] as they are now."""

@@ -1,0 +1,41 @@
+"""A policy or value network as the kernels are told of it."""
+
+import numpy as np
+
+from haepo_bench.engine.library import MAX_PRODUCTS, Address, at
+from haepo_bench.policies.heads import Categorical, DiagonalGaussian
+from haepo_bench.policies.mlp import Network
+
+_ACTIVATIONS = {"tanh": 0, "relu": 1}
+_CATEGORICAL, _GAUSSIAN, _LINEAR = range(3)
+
+
+class Architecture:
+    """What the kernels need to know of a network.
+
+    Args:
+        values: whether its outputs are values rather than a distribution.
+
+    Attributes:
+        inputs: features of an observation.
+        parameters: numbers of a seed's flat vector.
+        outputs: numbers that the head has a row.
+        hidden: numbers of a row's hidden activations, padded.
+        dimensions: of a continuous action; None for discrete ones.
+        address: of what the kernels are told.
+    """
+
+    def __init__(self, network: Network, *, values: bool = False) -> None:
+        head, widths = network.head, network.widths
+        gaussian = isinstance(head, DiagonalGaussian)
+        self.inputs, self.parameters, self.outputs = widths[0], sum(network.sizes), head.outputs
+        self.hidden = sum(-(-width // 16) * 16 for width in widths[1:-1])
+        self.dimensions = head.dimensions if isinstance(head, DiagonalGaussian) else None
+        kind = _LINEAR if values else _GAUSSIAN if gaussian else _CATEGORICAL
+        said = [_ACTIVATIONS[network.activation], kind, len(widths) - 1, *widths]
+        self.address: Address = at(np.array(said, np.int32), np.int32, len(said))
+
+
+def supported(network: Network) -> bool:
+    """Whether the kernels have such a network: a known head, not too many layers."""
+    return type(network.head) in (Categorical, DiagonalGaussian) and len(network.widths) - 1 <= MAX_PRODUCTS

@@ -1,0 +1,164 @@
+"""The kernels' library: the one place that knows pointers.
+
+Every array is checked before its address is taken: dtype, C order, size. It lives as long as the address.
+"""
+
+import ctypes
+import hashlib
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from haepo_bench.engine.build import LIBRARY, PURE, pure, sources_hash
+from haepo_bench.errors import UserError
+from haepo_bench.policies.shapes import Array
+
+#: The kernels' sources are part of what a run on this engine executes.
+DATA = ("*.h", "*.cpp")
+
+#: Rows of a seed are padded to a multiple of this.
+GROUP = 16
+#: Layers of a network, the last one included.
+MAX_PRODUCTS = 9
+
+_FOLDER = Path(__file__).parent
+_NEEDED = ("avx2", "fma")
+
+
+class Status(NamedTuple):
+    """Whether the engine can be used here.
+
+    Args:
+        library: None where it cannot.
+        reason: why it cannot; empty where it can.
+        remedy: what to do about it.
+    """
+
+    library: "Library | None"
+    reason: str
+    remedy: str = ""
+
+
+@cache
+def status() -> Status:
+    """Looks for the library; a process looks once."""
+    if pure():
+        return Status(None, f"{PURE} is set", f"unset {PURE}")
+    path = _FOLDER / LIBRARY
+    rebuild = "install the package again where a C++ compiler is (or run python -m haepo_bench.engine.build)"
+    if not path.is_file():
+        return Status(None, "the kernels were not compiled when the package was installed", rebuild)
+    missing = [name for name in _NEEDED if name not in _processor_flags()]
+    if missing:
+        return Status(None, f"the processor has no {' and no '.join(m.upper() for m in missing)}")
+    try:
+        library = Library(path)
+    except (OSError, AttributeError) as error:
+        return Status(None, f"the kernels' library cannot be opened: {error}", rebuild)
+    if library.sources != sources_hash():
+        return Status(None, "the kernels' library was compiled from other sources than are installed", rebuild)
+    return Status(library, "")
+
+
+def opened() -> "Library":
+    """The library.
+
+    Raises:
+        UserError: it cannot be used here.
+    """
+    found = status()
+    if found.library is None:
+        raise UserError(f"the compiled engine cannot be used: {found.reason}", remedy=found.remedy)
+    return found.library
+
+
+def _processor_flags() -> frozenset[str]:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return frozenset()
+    return frozenset(next((line.partition(":")[2] for line in lines if line.startswith("flags")), "").split())
+
+
+class Library:
+    """The opened library.
+
+    Args:
+        path: of the file.
+
+    Attributes:
+        sources: hash of the sources it was built from.
+        built: target and compiler.
+        digest: of the file.
+        lanes: floats of a vector.
+
+    Raises:
+        OSError: it cannot be opened.
+        AttributeError: it is another library.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._library = ctypes.CDLL(os.fspath(path))
+        self.digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        for name in ("engine_sources", "engine_built"):
+            getattr(self._library, name).restype = ctypes.c_char_p
+        self.sources = self._library.engine_sources().decode()
+        self.built = self._library.engine_built().decode()
+        self.lanes = int(self._library.engine_lanes())
+
+    def call(self, name: str, *arguments: Any) -> None:
+        """Calls a kernel.
+
+        Args:
+            arguments: in its order; integers, floats, and addresses as `at` gives them.
+
+        Raises:
+            MemoryError: there was no memory left for what it computes in between.
+        """
+        if getattr(self._library, f"engine_{name}")(*arguments):
+            raise MemoryError(f"no memory left for {name}")
+
+
+class Address(ctypes.c_void_p):
+    """Where an array's first number is; holds the array, which so lives as long as its address."""
+
+    array: Array | None
+
+
+def at(array: Array | None, dtype: Any, *shape: int) -> Address:
+    """The address of an array's first number; null for None.
+
+    Args:
+        shape: what the array must have exactly.
+
+    Raises:
+        ValueError: another dtype or shape, or not one piece in C order: a mistake of the caller.
+    """
+    if array is None:
+        return Address(None)
+    if array.dtype != dtype or array.shape != shape or not array.flags.c_contiguous:
+        order = "" if array.flags.c_contiguous else ", not in C order"
+        raise ValueError(f"a kernel takes {np.dtype(dtype)} {shape}, got {array.dtype} {array.shape}{order}")
+    address = Address(array.__array_interface__["data"][0])
+    address.array = array
+    return address
+
+
+def writable(array: Array | None, dtype: Any, *shape: int) -> Address:
+    """As `at`, of an array that the kernel changes."""
+    if array is not None and not array.flags.writeable:
+        raise ValueError("a kernel cannot write into an array that is read-only")
+    return at(array, dtype, *shape)
+
+
+def long(value: int) -> ctypes.c_int64:
+    """A number of 64 bits."""
+    return ctypes.c_int64(value)
+
+
+def single(value: float) -> ctypes.c_float:
+    """A number in single precision."""
+    return ctypes.c_float(value)

@@ -1,0 +1,63 @@
+"""A gradient step: clipping and Adam."""
+
+import numpy as np
+
+from haepo_bench.engine.library import Library, at, long, single, writable
+from haepo_bench.policies.shapes import Array
+
+
+def clip(library: Library, gradient: Array, most: float | None, norms: Array) -> None:
+    """Scales each seed's gradient [seed, parameter] down to the norm `most` (None: never) in place.
+
+    Args:
+        norms: [seed] float32, where the norms before are written.
+    """
+    S, P = _whole(gradient)
+    library.call(
+        "clip",
+        S,
+        long(P),
+        single(-1.0 if most is None else most),
+        writable(gradient, np.float32, S, P),
+        writable(norms, np.float32, S),
+    )
+
+
+def adam(
+    library: Library,
+    parameters: Array,
+    mean: Array,
+    square: Array,
+    gradient: Array,
+    *,
+    size: float,
+    unbias: float,
+    epsilon: float,
+) -> None:
+    """One step of some seeds in place; all arrays [seed, parameter].
+
+    Args:
+        size: the learning rate, divided by 1 - beta1^t.
+        unbias: 1 / (1 - beta2^t).
+    """
+    S, P = _whole(parameters)
+    sizes, unbiases = np.full(S, size, np.float32), np.full(S, unbias, np.float32)
+    library.call(
+        "adam",
+        S,
+        long(P),
+        at(sizes, np.float32, S),
+        at(unbiases, np.float32, S),
+        single(epsilon),
+        writable(parameters, np.float32, S, P),
+        writable(mean, np.float32, S, P),
+        writable(square, np.float32, S, P),
+        at(gradient, np.float32, S, P),
+    )
+
+
+def _whole(parameters: Array) -> tuple[int, int]:
+    S, P = parameters.shape
+    if P % 16:
+        raise ValueError(f"parameters of a seed must be whole groups of 16 numbers, got {P}")
+    return S, P
