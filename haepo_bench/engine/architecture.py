@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from haepo_bench.engine.library import MAX_PRODUCTS, Address, at
+from haepo_bench.engine.library import MAX_PRODUCTS, ArrayAddress, at
 from haepo_bench.policies.heads import Categorical, DiagonalGaussian
 from haepo_bench.policies.mlp import Network
 
@@ -33,7 +33,7 @@ class Architecture:
         self.dimensions = head.dimensions if isinstance(head, DiagonalGaussian) else None
         kind = _LINEAR if values else _GAUSSIAN if gaussian else _CATEGORICAL
         said = [_ACTIVATIONS[network.activation], kind, len(widths) - 1, *widths]
-        self.address: Address = at(np.array(said, np.int32), np.int32, len(said))
+        self.address: ArrayAddress = at(np.array(said, np.int32), np.int32, len(said))
 
 
 def supported(network: Network) -> bool:

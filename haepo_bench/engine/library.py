@@ -122,13 +122,13 @@ class Library:
             raise MemoryError(f"no memory left for {name}")
 
 
-class Address(ctypes.c_void_p):
+class ArrayAddress(ctypes.c_void_p):
     """Where an array's first number is; holds the array, which so lives as long as its address."""
 
     array: Array | None
 
 
-def at(array: Array | None, dtype: Any, *shape: int) -> Address:
+def at(array: Array | None, dtype: Any, *shape: int) -> ArrayAddress:
     """The address of an array's first number; null for None.
 
     Args:
@@ -138,16 +138,16 @@ def at(array: Array | None, dtype: Any, *shape: int) -> Address:
         ValueError: another dtype or shape, or not one piece in C order: a mistake of the caller.
     """
     if array is None:
-        return Address(None)
+        return ArrayAddress(None)
     if array.dtype != dtype or array.shape != shape or not array.flags.c_contiguous:
         order = "" if array.flags.c_contiguous else ", not in C order"
         raise ValueError(f"a kernel takes {np.dtype(dtype)} {shape}, got {array.dtype} {array.shape}{order}")
-    address = Address(array.__array_interface__["data"][0])
+    address = ArrayAddress(array.__array_interface__["data"][0])
     address.array = array
     return address
 
 
-def writable(array: Array | None, dtype: Any, *shape: int) -> Address:
+def writable(array: Array | None, dtype: Any, *shape: int) -> ArrayAddress:
     """As `at`, of an array that the kernel changes."""
     if array is not None and not array.flags.writeable:
         raise ValueError("a kernel cannot write into an array that is read-only")
