@@ -1,4 +1,4 @@
-"""A policy or value network as the kernels are told of it."""
+"""A policy or value network as the kernels see it."""
 
 import numpy as np
 
@@ -22,7 +22,7 @@ class Architecture:
         outputs: numbers that the head has a row.
         hidden: numbers of a row's hidden activations, padded.
         dimensions: of a continuous action; None for discrete ones.
-        address: of what the kernels are told.
+        address: of its description for the kernels.
     """
 
     def __init__(self, network: Network, *, values: bool = False) -> None:

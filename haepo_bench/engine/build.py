@@ -54,7 +54,7 @@ def build(path: Path | None = None, *, target: str = TARGET, extra: tuple[str, .
 
     Args:
         path: of the library.
-        target: what the compiler is told to build for.
+        target: processors to build for, as the compiler names them.
         extra: further flags.
 
     Raises:

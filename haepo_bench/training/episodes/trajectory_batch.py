@@ -24,7 +24,7 @@ class BatchShape(NamedTuple):
         seeds: without padding.
         padded: seeds with padding.
         trajectories: of all groups together.
-        steps: as many whoever's episodes were the longest.
+        steps: as many whichever episodes were the longest.
     """
 
     seeds: int
