@@ -26,7 +26,7 @@ ALGORITHM_GROUP = "haepo_bench.algorithms"
 TASK_GROUP = "haepo_bench.tasks"
 #: What an algorithm may be called: it becomes part of a folder's name.
 NAME = re.compile(r"[A-Za-z0-9._-]+")
-NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
+NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 
 
 class Listed(NamedTuple):
@@ -240,8 +240,9 @@ TASKS = {
         ),
         Listed(
             "gym/<gymnasium id>",
-            "any gymnasium environment with flat observations",
+            "any gymnasium environment; gym/<module>:<id> imports the module that registers it",
             "haepo_bench.tasks.environments.gym:make",
+            options=("kwargs", "wrappers"),
         ),
         Listed(
             "envpool/<id>",
@@ -380,7 +381,7 @@ def as_definition(name: str, loaded: Any, *, language: bool = False, listed: boo
     )
 
 
-def task(address: str, *, time_limit: int | None = None, options: Mapping[str, str] = NO_OPTIONS) -> "Task":
+def task(address: str, *, time_limit: int | None = None, options: Mapping[str, Any] = NO_OPTIONS) -> "Task":
     """The task at an address such as `gym/CartPole-v1` or `noise(gym/CartPole-v1,0.5)`.
 
     Args:
@@ -417,7 +418,7 @@ def _made(name: str, objective: "type[Objective]", definition: str) -> "Algorith
     return made
 
 
-def _unwrapped_task(address: str, time_limit: int | None, options: Mapping[str, str]) -> "Task":
+def _unwrapped_task(address: str, time_limit: int | None, options: Mapping[str, Any]) -> "Task":
     family, slash, variant = address.partition("/")
     plugins = _plugins(TASK_GROUP)
     if family not in TASKS and family not in plugins:
@@ -433,7 +434,9 @@ def _unwrapped_task(address: str, time_limit: int | None, options: Mapping[str, 
     for name in options:
         if name not in known:
             takers = ", ".join(f"{other}/..." for other, entry in TASKS.items() if name in entry.options)
-            raise TaskError(f"the tasks {family}/... have no {name}", remedy=f"remove it; it is for {takers or 'none'}")
+            raise TaskError(
+                f"the tasks {family}/... have no {name}", remedy=f"remove it; it is for {takers or 'none'}", key=name
+            )
     make = _load(TASKS[family].target if family in TASKS else plugins[family])
     try:
         made: Task = make(variant, time_limit=time_limit, **options)
@@ -447,6 +450,21 @@ def _unwrapped_task(address: str, time_limit: int | None, options: Mapping[str, 
             remedy=f"is '{variant}' a variant that it knows? If so, fix the plugin",
         ) from error
     return made
+
+
+def attribute(module: str, name: str) -> Any:
+    """What an installed module calls so; None where it has nothing of that name.
+
+    Raises:
+        UserError: the module cannot be imported.
+    """
+    try:
+        return getattr(import_module(module), name, None)
+    except (Exception, SystemExit) as error:
+        raise UserError(
+            f"the module '{module}' cannot be imported: {type(error).__name__}: {error}",
+            remedy="install it, or put it into the suite's folder",
+        ) from error
 
 
 def _refuse_file(name: str, kind: str) -> None:

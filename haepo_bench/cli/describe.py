@@ -20,9 +20,7 @@ from haepo_bench.terminal import echo
 from haepo_bench.wording import many
 
 if TYPE_CHECKING:
-    from gymnasium import spaces
-
-    from haepo_bench.tasks.base import Task
+    from haepo_bench.tasks.base import ActionSpace, Task
     from haepo_bench.tasks.lm.base import LanguageTask
     from haepo_bench.training.algorithm import AlgorithmDefinition, ParameterDescription
 
@@ -131,11 +129,13 @@ def _describe_wrapper(wrapper: Signature) -> None:
     echo(columns([*rows, ("for example", wrapper.example)]))
 
 
-def _space(space: "spaces.Box | spaces.Discrete") -> str:
+def _space(space: "ActionSpace") -> str:
     from gymnasium import spaces
 
     if isinstance(space, spaces.Discrete):
         return f"one of {space.n}"
+    if isinstance(space, spaces.MultiDiscrete):
+        return f"{many(len(space.nvec), 'choice')} at once, of {', '.join(map(str, space.nvec))}"
     return f"{' x '.join(map(str, space.shape))} numbers from {space.low.min():g} to {space.high.max():g}"
 
 

@@ -27,6 +27,7 @@ from haepo_bench.cli.init import init
 from haepo_bench.cli.listing import list_catalogue
 from haepo_bench.cli.merge import merge
 from haepo_bench.cli.new import new
+from haepo_bench.cli.references import references
 from haepo_bench.cli.report import report
 from haepo_bench.cli.run import run
 from haepo_bench.cli.schema import schema
@@ -57,6 +58,7 @@ app.command()(check)
 app.command()(gate)
 app.command()(init)
 app.command()(new)
+app.command()(references)
 app.command()(validate)
 app.command("list")(list_catalogue)
 app.command()(describe)

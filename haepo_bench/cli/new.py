@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from haepo_bench.cli.templates import ALGORITHM, ALGORITHM_SUITE
+from haepo_bench.cli.templates import ALGORITHM, ALGORITHM_SUITE, TASK, TASK_SUITE
 from haepo_bench.errors import UserError
 from haepo_bench.terminal import echo
 
@@ -16,9 +16,10 @@ class FileKind(StrEnum):
     """What a file can define."""
 
     ALGORITHM = "algorithm"
+    TASK = "task"
 
 
-_TEMPLATES = {FileKind.ALGORITHM: (ALGORITHM, ALGORITHM_SUITE)}
+_TEMPLATES = {FileKind.ALGORITHM: (ALGORITHM, ALGORITHM_SUITE), FileKind.TASK: (TASK, TASK_SUITE)}
 
 
 def new(

@@ -169,7 +169,7 @@ def _train(request: Request, connection: Connection) -> None:
     algorithm = definition.configure(cell.overrides, task)
     columns = declaration((*algorithm.columns, *task.columns))
     algorithm.engine = cell.engine
-    local = names.parts(cell.uses, cell.lookup.address, cell.lookup.files)
+    local = names.parts(cell.uses, cell.lookup.address, cell.lookup.files, cell.options.get("wrappers", ()))
     differing = changes(cell.code, code_document(definition, algorithm, task, local, cell.engine))
     if differing:
         raise OtherCode(

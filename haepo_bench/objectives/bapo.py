@@ -32,6 +32,8 @@ class Bapo(EntropyBonus):
     summary: ClassVar[str] = "clip bounds that adapt until positive advantages weigh enough"
     label: ClassVar[str] = "BAPO"
     compares: ClassVar[Compared] = "group"
+    surrogate: ClassVar[bool] = True
+    mixes_groups: ClassVar[bool] = True
     confidence: ClassVar[str] = "high: read in the authors' code, which may differ from the paper"
     columns: ClassVar[tuple[Column, ...]] = (
         Column("clip_low", "Lower clip bound", "ratio", "that the search found"),

@@ -160,6 +160,12 @@ class Objective(Hyperparameters, ABC):
     #: compared within one start state.
     shares_start: ClassVar[bool] = False
 
+    #: Whether its gradient is by definition not that of its value, because parts of it are detached.
+    surrogate: ClassVar[bool] = False
+    #: Whether its definition brings the groups of a batch together: whitens, bounds or counts over all of them.
+    mixes_groups: ClassVar[bool] = False
+    #: What may happen to all returns of a batch without a change of the gradient; `haepo-bench test` tries it.
+    invariances: ClassVar[tuple[Literal["shift", "scale"], ...]] = ()
     #: Whether the batch must bring along an expert's episode; tasks that have no expert are refused.
     wants_expert: ClassVar[bool] = False
 

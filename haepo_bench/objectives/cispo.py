@@ -22,6 +22,7 @@ class Cispo(EntropyBonus):
     summary: ClassVar[str] = "policy gradient weighed with clipped token ratios; no token loses its gradient"
     label: ClassVar[str] = "CISPO"
     compares: ClassVar[Compared] = "group"
+    surrogate: ClassVar[bool] = True
     confidence: ClassVar[str] = "high: read in the code of TRL and verl"
 
     clip_low: float = hyper(1.0, "ratios below 1 - clip_low are clipped; 1: none", source="the paper", gt=0, le=1)

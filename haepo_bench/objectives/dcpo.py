@@ -36,6 +36,8 @@ class Dcpo(EntropyBonus):
 
     summary: ClassVar[str] = "advantages mixed with ratios to a tempered policy, towards a target entropy"
     label: ClassVar[str] = "DCPO"
+    surrogate: ClassVar[bool] = True
+    mixes_groups: ClassVar[bool] = True
     confidence: ClassVar[str] = "high: read in the authors' code; the paper was not read"
     columns: ClassVar[tuple[Column, ...]] = (
         Column("mixing_weight", "Mixing weight", "fraction", "alpha, of the ratios to the tempered policy"),

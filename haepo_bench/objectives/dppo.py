@@ -34,6 +34,7 @@ class Dppo(EntropyBonus):
     summary: ClassVar[str] = "policy gradient masked by the total variation that a step has moved"
     label: ClassVar[str] = "DPPO (TV)"
     compares: ClassVar[Compared] = "group"
+    surrogate: ClassVar[bool] = True
     confidence: ClassVar[str] = "high: read in the authors' code and in verl"
     discrete_only: ClassVar[bool] = True
 

@@ -34,6 +34,7 @@ class ReinforcePlusPlus(EntropyBonus):
     summary: ClassVar[str] = "PPO's clipping on returns whitened over the batch, no critic"
     label: ClassVar[str] = "REINFORCE++"
     reference: ClassVar[Literal["previous", "initial"]] = "initial"
+    mixes_groups: ClassVar[bool] = True
     confidence: ClassVar[str] = "high: read in the code of verl and OpenRLHF"
 
     beta: float = hyper(0.01, "weight of the KL to the initial policy within the rewards", source=_OPENRLHF, ge=0)

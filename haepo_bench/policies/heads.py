@@ -5,6 +5,8 @@ Rows are steps. Noise is drawn by the caller, so that the same noise and outputs
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from functools import reduce
 
 import numpy as np
 import torch
@@ -91,6 +93,47 @@ class Categorical(Head):
         return log_p.gather(1, actions[:, None])[:, 0], entropy, kl
 
 
+class MultiCategorical(Head):
+    """Several discrete actions at once, independent of each other; outputs are the logits of all, end to end.
+
+    log p(a) = sum_i log p_i(a_i); entropy and KL are sums as well.
+
+    Args:
+        sizes: number of actions of each.
+    """
+
+    action_dtype = torch.int64
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        self._parts = [Categorical(size) for size in sizes]
+        self._sizes = list(sizes)
+        self.outputs = sum(sizes)
+        self.action_shape = (len(self._sizes),)
+
+    def noise(self, stream: np.random.Generator, rows: int, steps: int) -> Array:
+        return stream.random((rows, steps, len(self._sizes)), dtype=np.float32)
+
+    def sample(self, outputs: Tensor, noise: Tensor, greedy: Tensor | None) -> Tensor:
+        split = zip(self._parts, self._split(outputs), noise.unbind(-1), strict=True)
+        return torch.stack([part.sample(logits, own, greedy) for part, logits, own in split], -1)
+
+    def log_prob(self, outputs: Tensor, actions: Tensor) -> Tensor:
+        split = zip(self._parts, self._split(outputs), actions.unbind(-1), strict=True)
+        return _sum(part.log_prob(logits, own) for part, logits, own in split)
+
+    def tempered(self, outputs: Tensor, temperature: float) -> Tensor:
+        return outputs / temperature
+
+    def evaluate(self, outputs: Tensor, actions: Tensor, reference: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        split = zip(self._parts, self._split(outputs), actions.unbind(-1), self._split(reference), strict=True)
+        found = [part.evaluate(logits, own, others) for part, logits, own, others in split]
+        log_probs, entropies, divergences = zip(*found, strict=True)
+        return _sum(log_probs), _sum(entropies), _sum(divergences)
+
+    def _split(self, outputs: Tensor) -> tuple[Tensor, ...]:
+        return outputs.split_with_sizes(self._sizes, 1)
+
+
 class DiagonalGaussian(Head):
     """Continuous actions; outputs are means then logarithms of standard deviations.
 
@@ -134,3 +177,8 @@ class DiagonalGaussian(Head):
 
     def _split(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
         return outputs[:, : self.dimensions], outputs[:, self.dimensions :]
+
+
+def _sum(parts: Iterable[Tensor]) -> Tensor:
+    """One after the other, so that rounding does not depend on how many rows there are."""
+    return reduce(torch.add, parts)

@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from haepo_bench.results.hashing import canonical_json
+from haepo_bench.suite.local.loading import PREFIX
 
+_LOCAL = re.compile(f"{PREFIX}[0-9a-f]+\\.")
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
@@ -28,21 +30,28 @@ class Registered(NamedTuple):
     modules: tuple[str, ...]
 
 
-def registered(gymnasium_id: str) -> Registered:
-    """What stands under an id in gymnasium's registry; an id `module:name` says which module has registered it."""
+def registered(gymnasium_id: str, spec: Any = None) -> Registered:
+    """What stands under an id in gymnasium's registry; an id `module:name` says which module has registered it.
+
+    Args:
+        spec: instead, of a module of the suite's folder, whose source counts anyway.
+    """
     import gymnasium
 
     registers, _, name = gymnasium_id.rpartition(":")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that a newer version exists
-        spec = gymnasium.spec(name)
+    if spec is not None:
+        registers = ""
+    else:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that a newer version exists
+            spec = gymnasium.spec(name)
     values = {
         "entry_point": spec.entry_point,
         "kwargs": spec.kwargs,
         "wrappers": [(wrapper.name, wrapper.entry_point, wrapper.kwargs) for wrapper in spec.additional_wrappers],
         "max_episode_steps": spec.max_episode_steps,
     }
-    facts = {name: canonical_json(_plain(value)) for name, value in values.items() if value}
+    facts = {name: _LOCAL.sub("", canonical_json(_plain(value))) for name, value in values.items() if value}
     points = [spec.entry_point, *(wrapper.entry_point for wrapper in spec.additional_wrappers)]
     named = [point.partition(":")[0] for point in points if isinstance(point, str)]
     given = [*points, spec.kwargs, *(wrapper.kwargs for wrapper in spec.additional_wrappers)]
@@ -71,7 +80,8 @@ def _plain(value: Any) -> Any:
 
 
 def _name(value: Any) -> str:
-    return f"{value.__module__}:{value.__qualname__}"
+    # A file of a suite's folder is the same wherever the folder is.
+    return f"{_LOCAL.sub('', value.__module__)}:{value.__qualname__}"
 
 
 def _modules(value: Any) -> Iterator[str]:

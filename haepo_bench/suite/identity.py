@@ -54,7 +54,7 @@ APART = {
 CHOOSERS = {"haepo_bench.training.engines", "haepo_bench.tasks.lm.family", "haepo_bench.training.uniform"}
 #: Imported by modules that every gym/ task executes, for the sake of its own environments alone: it counts where one
 #: of them is the task's, as the package that holds the environment.
-BY_ENVIRONMENT = {"minigrid"}
+BY_ENVIRONMENT = {"ale_py", "minigrid"}
 _GYM, _GYMNASIUM = "gym", "gymnasium"
 
 #: What a run executes: `module <name>`, `data <file>`, `source <package>` to a hash, `package <distribution>` to its
@@ -125,11 +125,12 @@ def code_document(
         document |= {f"engine {engine}": ""}
         roots |= {algorithm.compiled_by}
     libraries = {_top(name) for name in local.imports}
+    roots |= {name for name in local.modules if _top(name) != _GYMNASIUM}
     if family == _GYM and task.backend == _GYMNASIUM:
-        environment = registered(variant)
+        environment = registered(variant, task.registration if local.task else None)
         document |= {f"environment {variant} {name}": text for name, text in environment.facts.items()}
         own = {name for name in environment.modules if _top(name) == _GYMNASIUM}
-        roots |= set(environment.modules) - own
+        roots |= {name for name in set(environment.modules) - own if not is_local(name)}
         for name in own:
             libraries |= _imported_beside(name)
     document |= _executed(frozenset(roots), task.probe_name)

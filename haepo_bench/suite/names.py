@@ -1,13 +1,16 @@
 """What a suite names: algorithms and tasks of the catalogue, and those of Python files in the suite's folder."""
 
 import contextlib
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from haepo_bench import catalogue
 from haepo_bench.errors import TaskError, UserError
+from haepo_bench.results.record import References
 from haepo_bench.suite.local import reference as references
-from haepo_bench.suite.local.code import LocalCode, LocalParts, data_hashes, read_code
+from haepo_bench.suite.local.code import LocalCode, LocalParts, data_hashes, has_module, read_code
 from haepo_bench.suite.local.loading import blamed
 from haepo_bench.tasks.address import Address, parse
 from haepo_bench.tasks.base import LANGUAGE, Task
@@ -39,7 +42,25 @@ class Names:
         Raises:
             UserError: there is no such file, or it may not be named.
         """
-        return self._code(catalogue.innermost(address))
+        innermost = catalogue.innermost(address)
+        module = _registering(innermost)
+        if module is not None:
+            file = f"./{module.replace('.', '/')}.py"
+            return self._code(file) if self._folder is not None and has_module(self._folder, module) else None
+        return self._code(innermost)
+
+    def wrapper_code(self, wrapper: str) -> LocalCode | None:
+        """What the file of `module:Class` executes; None for installed modules.
+
+        Raises:
+            UserError: there is no such file, or it may not be named.
+        """
+        module = wrapper.partition(":")[0]
+        if references.is_file(wrapper):
+            return self._code(wrapper)
+        if self._folder is None or not has_module(self._folder, module):
+            return None
+        return self._code(f"./{module.replace('.', '/')}.py:{wrapper.partition(':')[2]}")
 
     def _code(self, text: str) -> LocalCode | None:
         if not references.is_file(text):
@@ -51,7 +72,7 @@ class Names:
             self._codes[text] = read_code(named, self._folder)
         return self._codes[text]
 
-    def parts(self, use: str, address: str, files: Iterable[str] = ()) -> LocalParts:
+    def parts(self, use: str, address: str, files: Iterable[str] = (), wrappers: Iterable[str] = ()) -> LocalParts:
         """All that a cell needs of the folder.
 
         Args:
@@ -65,10 +86,19 @@ class Names:
         algorithm_id = task_id = ""
         if algorithm is not None:
             algorithm_id = f"file:{_found(algorithm, 'algorithm')}"
-        if task is not None:
+        if task is not None and _registering(parse(address).innermost) is None:
             variant = f"/{task.reference.variant}" if task.reference.variant else ""
             task_id = str(Address(parse(address).layers, f"file:{_found(task, 'task')}{variant}"))
-        return LocalParts(algorithm, algorithm_id, task, task_id, data)
+        around = {wrapper: self.wrapper_code(wrapper) for wrapper in wrappers}
+        return LocalParts(
+            algorithm,
+            algorithm_id,
+            task,
+            task_id,
+            data,
+            tuple(code for code in around.values() if code is not None),
+            tuple(wrapper.partition(":")[0] for wrapper, code in around.items() if code is None),
+        )
 
     def algorithms(self, use: str) -> tuple[str, ...]:
         """The algorithms that `use` stands for: a family's members, else itself.
@@ -107,22 +137,58 @@ class Names:
         code = self._code(use)
         return use if code is None else code.reference.stem
 
-    def task(self, address: str, *, time_limit: int | None = None, options: Mapping[str, str]) -> Task:
+    def task(self, address: str, *, time_limit: int | None = None, options: Mapping[str, Any]) -> Task:
         """The task at an address, whose innermost part may be a file.
+
+        Args:
+            options: what else the suite says of it: the family's own (`catalogue.task`), `wrappers` as `module:Class`,
+                `references` and `bounds`.
 
         Raises:
             UserError: there is none, it takes no such keys, or its code fails.
         """
-        code = self.task_code(address)
+        given = {key: value for key, value in options.items() if key not in ("references", "bounds")}
+        if "wrappers" in given:
+            given["wrappers"] = {name: self._wrapper(name) for name in given["wrappers"]}
+        code, parsed = self.task_code(address), parse(address)
+        with blamed(code) if code is not None else contextlib.nullcontext():
+            task = self._innermost(parsed.innermost, code, time_limit, given)
+            _declare(task, options)
+            return catalogue.wrapped(task, parsed.layers)
+
+    def _innermost(
+        self, address: str, code: LocalCode | None, time_limit: int | None, options: Mapping[str, Any]
+    ) -> Task:
         if code is None:
             return catalogue.task(address, time_limit=time_limit, options=options)
-        from haepo_bench.suite.local import objects
+        from haepo_bench.suite.local import environments, objects
+        from haepo_bench.tasks.environments.gym import GymTask
 
-        if options:
-            key = next(iter(options))
-            raise TaskError(f"{code.reference.file} has no {key}", remedy="remove it", key=key)
-        with blamed(code):
-            return catalogue.wrapped(objects.task(code, time_limit=time_limit), parse(address).layers)
+        for key in options:
+            if key not in ("kwargs", "wrappers"):
+                raise TaskError(f"{code.reference.file} has no {key}", remedy="remove it", key=key)
+        if _registering(address) is None:
+            return objects.task(code, time_limit=time_limit, **options)
+        variant = address.partition("/")[2]
+        spec = environments.registration(code, variant.partition(":")[2])
+        return GymTask(variant, time_limit, spec=spec, **options)
+
+    def _wrapper(self, wrapper: str) -> Callable[[Any], Any]:
+        """The class or function that `module:Class` names."""
+        code = self.wrapper_code(wrapper)
+        module, _, attribute = wrapper.partition(":")
+        if code is not None:
+            from haepo_bench.suite.local import objects
+
+            return objects.find_wrapper(code)
+        found: Callable[[Any], Any] | None = catalogue.attribute(module, attribute) if attribute else None
+        if found is None or not callable(found):
+            raise TaskError(
+                f"'{wrapper}' names no wrapper",
+                remedy="write module:Class, of an installed module or of a Python file in the suite's folder",
+                key="wrappers",
+            )
+        return found
 
     def check(self, address: str, task: Task) -> None:
         """Tries what only a first step of the task shows.
@@ -152,3 +218,30 @@ def _found(code: LocalCode, role: str) -> str:
     from haepo_bench.suite.local import objects
 
     return (objects.find_algorithm if role == "algorithm" else objects.find_task)(code).attribute
+
+
+def _registering(address: str) -> str | None:
+    """The module that registers the environment of an address: `maze` of `gym/maze:Maze-v0`."""
+    family, _, variant = address.partition("/")
+    module, colon, _ = variant.partition(":")
+    return module if family == "gym" and colon else None
+
+
+def _declare(task: Task, options: Mapping[str, Any]) -> None:
+    """Gives a task the reference returns and bounds that the suite says."""
+    said = {}
+    if (own := options.get("references")) is not None:
+        if task.references is not None or task.backend == LANGUAGE:
+            raise TaskError(f"{task.id} has reference returns of its own", remedy="remove them", key="references")
+        task.references = References(**own)
+        said["references"] = [task.references.random, task.references.solved]
+    if (bounds := options.get("bounds")) is not None:
+        if task.return_bounds is not None:
+            low, high = task.return_bounds
+            raise TaskError(
+                f"the bounds of {task.id} are known: [{low:g}, {high:g}]", remedy="remove them", key="bounds"
+            )
+        task.return_bounds = (float(bounds[0]), float(bounds[1]))
+        said["bounds"] = list(task.return_bounds)
+    if said:
+        task.inputs = {**task.inputs, **{key: json.dumps(value) for key, value in said.items()}}

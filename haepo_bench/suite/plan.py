@@ -50,7 +50,7 @@ class Cell(CellIdentity):
     """
 
     time_limit: int | None
-    options: dict[str, str]
+    options: dict[str, Any]
     uses: str
     lookup: Lookup
     overrides: dict[str, Any]

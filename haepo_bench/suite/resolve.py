@@ -118,8 +118,9 @@ class _Resolver:
         """Whose files the suite runs, a line each; what is wrong with them is found later."""
         uses = [(self._names.algorithm_code, entry.use) for entry in self._suite.algorithms]
         addresses = [(self._names.task_code, entry.address) for entry in self._suite.tasks]
+        around = [(self._names.wrapper_code, name) for entry in self._suite.tasks for name in entry.wrappers]
         lines = []
-        for find, text in (*uses, *addresses):
+        for find, text in (*uses, *addresses, *around):
             with contextlib.suppress(UserError):
                 code = find(text)
                 lines += [f"{'runs' if self._run_code else 'reads'} {code.described}"] if code is not None else []
@@ -201,7 +202,8 @@ class _Resolver:
         for index, entry in enumerate(self._suite.tasks):
             path = ("tasks", index, "id")
             try:
-                if self._left_out(self._names.task_code(entry.address), entry.files):
+                codes = [self._names.task_code(entry.address), *map(self._names.wrapper_code, entry.wrappers)]
+                if self._left_out(next((code for code in codes if code is not None), None), entry.files):
                     continue
                 task = self._names.task(entry.address, time_limit=entry.time_limit, options=entry.options)
                 self._names.check(entry.address, task)
@@ -296,7 +298,7 @@ class _Resolver:
         budget = self._suite.budget_of(entry)
         every, episodes = self._suite.evaluation_of(entry)
         files = tuple(dict.fromkeys((*entry.files, *named.entry.files)))
-        local = self._names.parts(named.uses, entry.address, files)
+        local = self._names.parts(named.uses, entry.address, files, entry.wrappers)
         settings = settings_document(
             definition,
             algorithm,

@@ -240,6 +240,29 @@ _FILES = (
 _Score = Annotated[float, Field(ge=-1e6, le=1e6)]
 
 
+def _increasing(bounds: tuple[float, float]) -> tuple[float, float]:
+    if not bounds[0] < bounds[1]:
+        raise _error(f"the least return must be below the greatest, got {list(bounds)}", "write [least, greatest]")
+    return bounds
+
+
+_Wrapper = Annotated[str, Field(pattern=r"^[A-Za-z0-9_./-]+:[A-Za-z_][A-Za-z0-9_]*$", max_length=200)]
+
+
+class ReferenceReturns(_Section):
+    """Returns between which a score is taken: score = (return - random) / (solved - random)."""
+
+    random: float = Field(description="mean return of the uniformly random policy")
+    solved: float = Field(description="return at which the task counts as solved")
+    source: str = Field(default="the suite", min_length=1, max_length=1000, description="where they come from")
+
+    @model_validator(mode="after")
+    def _apart(self) -> "ReferenceReturns":
+        if self.random == self.solved:
+            raise _error("random and solved are the same return", "no score can be made of them")
+        return self
+
+
 class TaskEntry(_Section):
     """One task. A bare string stands for `{id: string}`."""
 
@@ -276,6 +299,24 @@ class TaskEntry(_Section):
         description="lm/preferences: a JSONL or Parquet file or a dataset on the Hugging Face hub; "
         "{id: lm/preferences, data: a.jsonl} is {id: lm/preferences/a.jsonl}",
     )
+    kwargs: dict[str, Any] = Field(
+        default={}, description="gymnasium environments and Python files: keyword arguments that they are made with"
+    )
+    wrappers: Annotated[tuple[_Wrapper, ...], Strict(False)] = Field(
+        default=(),
+        description="gymnasium environments: what goes around them, the innermost first, as module:Class of an "
+        "installed module or of a Python file of the suite's folder",
+    )
+    references: ReferenceReturns | None = Field(
+        default=None,
+        description="returns that scores are made of, where the program knows none (haepo-bench references TASK "
+        "measures the random one)",
+    )
+    bounds: Annotated[tuple[float, float], Strict(False), AfterValidator(_increasing)] | None = Field(
+        default=None,
+        description="least and greatest return that an episode can have, where the program knows none: claims need "
+        "them",
+    )
     reward_model: Annotated[str, Field(min_length=1)] | None = Field(
         default=None,
         description="lm/preferences: the reward of training, a sequence classifier with one label; a local folder or a "
@@ -307,9 +348,16 @@ class TaskEntry(_Section):
         return with_keys(self.id, self.data, self.model)
 
     @property
-    def options(self) -> dict[str, str]:
+    def options(self) -> dict[str, Any]:
         """What the task is made with beside its address and its time limit."""
-        options = {"reward_model": self.reward_model, "gold_model": self.gold_model}
+        options = {
+            "reward_model": self.reward_model,
+            "gold_model": self.gold_model,
+            "kwargs": self.kwargs or None,
+            "wrappers": self.wrappers or None,
+            "references": self.references and self.references.model_dump(),
+            "bounds": self.bounds,
+        }
         return {name: value for name, value in options.items() if value is not None}
 
 

@@ -21,6 +21,8 @@ from haepo_bench.results.columns import Column
 from haepo_bench.results.record import References
 
 Array = NDArray[Any]
+#: One choice, several choices at once, or numbers within bounds.
+ActionSpace = spaces.Discrete | spaces.MultiDiscrete | spaces.Box
 
 #: The measure by which a task whose training rewards are not its own tells what its own return was.
 CLEAN_RETURN = "clean_return"
@@ -89,8 +91,8 @@ class VectorEnvironment(ABC):
         """Steps the episodes where `live` [seed, trajectory] is true; what is returned elsewhere has no meaning.
 
         Args:
-            actions: [seed, trajectory] int64 for discrete actions, [seed, trajectory, action] float32 within the
-                bounds of the action space for continuous ones.
+            actions: [seed, trajectory] int64 for discrete actions, [seed, trajectory, choice] int64 for several at
+                once, [seed, trajectory, action] float32 within the bounds of the action space for continuous ones.
         """
 
     def restart(self, where: Array, streams: Sequence[np.random.Generator]) -> Array:
@@ -145,7 +147,7 @@ class Task(ABC):
     #: Most steps of an episode: every episode ends or is cut off here.
     horizon: int
     observation_space: spaces.Box
-    action_space: spaces.Discrete | spaces.Box
+    action_space: ActionSpace
     #: None where no reference returns are known: then there are returns but no score.
     references: References | None = None
     #: The least and the greatest return that an episode can have; None where they are not known.
@@ -173,6 +175,8 @@ class Task(ABC):
     backend: str = "array"
     #: Whether a state and an action always lead to the same next state (rewards and start states may be random).
     deterministic: bool = False
+    #: gymnasium's specification of the environment that it steps, where it steps one of its registry.
+    registration: Any = None
     #: What else its episodes depend on, such as the contents of files: part of a run's identity.
     inputs: Mapping[str, str] = MappingProxyType({})
 

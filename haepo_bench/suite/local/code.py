@@ -87,6 +87,8 @@ class LocalParts(NamedTuple):
         algorithm_id: what stands for it in the settings document; `task_id` likewise. They name what is in the file,
             and neither the file nor its folder.
         data: hash of each declared data file, by its name.
+        wrappers: files with wrappers of the environment.
+        modules: installed ones with such.
     """
 
     algorithm: LocalCode | None = None
@@ -94,23 +96,27 @@ class LocalParts(NamedTuple):
     task: LocalCode | None = None
     task_id: str = ""
     data: Mapping[str, str] = MappingProxyType({})
+    wrappers: tuple[LocalCode, ...] = ()
+    modules: tuple[str, ...] = ()
 
     @property
     def hashes(self) -> dict[str, str]:
         """Name to hash of all files, as a code document has them."""
         hashes = {} if self.algorithm is None else self.algorithm.hashes("algorithm")
         hashes |= {} if self.task is None else self.task.hashes("task")
+        for number, code in enumerate(self.wrappers):
+            hashes |= code.hashes(f"wrapper {number}")
         return hashes | {f"data {name}": content for name, content in self.data.items()}
 
     @property
     def needed(self) -> bool:
         """Whether there is anything."""
-        return self.algorithm is not None or self.task is not None or bool(self.data)
+        return self.algorithm is not None or self.task is not None or bool(self.data or self.wrappers)
 
     @property
     def imports(self) -> frozenset[str]:
         """Absolute names that the files import."""
-        codes = (self.algorithm, self.task)
+        codes = (self.algorithm, self.task, *self.wrappers)
         return frozenset[str]().union(*(code.imports for code in codes if code is not None))
 
 
@@ -163,6 +169,11 @@ def read_code(reference: Reference, folder: Path) -> LocalCode:
         _refuse_siblings(absolute, file, top)
         imports |= absolute
     return LocalCode(reference, top, modules, frozenset(imports))
+
+
+def has_module(folder: Path, name: str) -> bool:
+    """Whether the folder holds a module of that dotted name."""
+    return all(part.isidentifier() for part in name.split(".")) and _find(folder, name) is not None
 
 
 def data_hashes(files: Iterable[str], folder: Path) -> dict[str, str]:

@@ -8,6 +8,7 @@ import hashlib
 import importlib
 import sys
 import traceback
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.abc import MetaPathFinder, SourceLoader
@@ -25,6 +26,8 @@ PREFIX = "haepo_bench_local_"
 #: Modules that may be imported, by private name of the folder.
 _KNOWN: dict[str, dict[str, LocalModule]] = {}
 _FOLDERS: dict[str, Path] = {}
+#: gymnasium's specifications by id, by private name of the folder whose files registered them.
+REGISTERED: dict[str, dict[str, Any]] = {}
 
 
 def private_name(folder: Path) -> str:
@@ -55,8 +58,30 @@ def load(code: LocalCode) -> ModuleType:
     known.update(code.modules)
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
+    with _registering(top):
+        return load_named(code, code.reference.module)
+
+
+@contextmanager
+def _registering(top: str) -> Iterator[None]:
+    """Remembers which environments the files of a folder register: gymnasium's registry is one for all folders."""
+    import gymnasium  # not needed to say whether a name is that of a file
+
+    before = dict(gymnasium.registry)
+    try:
+        with warnings.catch_warnings():
+            # Of another folder's environment of that id, which is kept.
+            warnings.filterwarnings("ignore", ".*Overriding environment", UserWarning)
+            yield
+    finally:
+        new = {key: spec for key, spec in gymnasium.registry.items() if before.get(key) is not spec}
+        REGISTERED.setdefault(top, {}).update(new)
+
+
+def load_named(code: LocalCode, module: str) -> ModuleType:
+    """A module of a folder after `load`, by its dotted name from the folder on."""
     with blamed(code):
-        return importlib.import_module(f"{top}.{code.reference.module}")
+        return importlib.import_module(f"{private_name(code.folder)}.{module}")
 
 
 @contextmanager

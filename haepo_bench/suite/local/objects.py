@@ -1,19 +1,23 @@
 """From a file of a suite's folder to the algorithm or task that it defines."""
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
+from functools import partial
 from types import ModuleType
 from typing import Any, NamedTuple
 
 import gymnasium
 
 from haepo_bench import catalogue
-from haepo_bench.errors import TaskError, UserError
+from haepo_bench.errors import TaskError, UserError, did_you_mean
 from haepo_bench.suite.local.code import LocalCode
 from haepo_bench.suite.local.loading import blamed, load
 from haepo_bench.suite.local.reference import MAKE
 from haepo_bench.tasks.base import Task
+from haepo_bench.tasks.environments.gym import NOTHING, EnvironmentTask, Wrapper
 from haepo_bench.training.algorithm import AlgorithmDefinition
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 class Definition(NamedTuple):
@@ -74,8 +78,18 @@ def definition(code: LocalCode, *, language: bool = False) -> AlgorithmDefinitio
         return catalogue.as_definition(code.reference.stem, find_algorithm(code).value, language=language, listed=False)
 
 
-def task(code: LocalCode, *, time_limit: int | None) -> Task:
+def task(
+    code: LocalCode,
+    *,
+    time_limit: int | None,
+    kwargs: Mapping[str, Any] = NOTHING,
+    wrappers: Mapping[str, Wrapper] = NOTHING,
+) -> Task:
     """The task of a file, under the name that results have it under.
+
+    Args:
+        kwargs: keyword arguments of what makes it.
+        wrappers: what goes around a gymnasium environment, by name, the innermost first.
 
     Raises:
         UserError: the file cannot be imported, or what it defines makes no task.
@@ -85,35 +99,72 @@ def task(code: LocalCode, *, time_limit: int | None) -> Task:
     if reference.stem in catalogue.TASKS:
         raise TaskError(f"{reference.file} has the name of a task family of haepo-bench", remedy="rename the file")
     with blamed(code):
-        made = _made(found, reference.variant, time_limit)
+        environment = isinstance(found.value, type) and issubclass(found.value, gymnasium.Env)
+        made = _made(found, reference.variant, None if environment else time_limit, kwargs)
+        if isinstance(made, gymnasium.Env):
+            made.close()
+            make = partial(_made, found, reference.variant, None, kwargs)
+            made = _environment(code, make, time_limit, kwargs=kwargs, wrappers=wrappers)
+        elif wrappers:
+            raise TaskError(f"{reference.file} makes no gymnasium environment", remedy="remove them", key="wrappers")
     if not isinstance(made, Task):
         raise TaskError(
-            f"{reference.file}: {found.attribute} returned a {type(made).__name__}, not a Task",
-            remedy="return an object of a class that is derived from haepo_bench.api.Task",
+            f"{reference.file}: {found.attribute} returned a {type(made).__name__}, neither a Task nor a gymnasium.Env",
+            remedy="return an object of a class that is derived from haepo_bench.api.Task or from gymnasium.Env",
         )
     made.id = reference.name
     return made
 
 
-def _made(found: Definition, variant: str, time_limit: int | None) -> Any:
+def find_wrapper(code: LocalCode) -> Callable[[Any], Any]:
+    """The class or function that goes around an environment.
+
+    Raises:
+        UserError: the file cannot be imported, or does not say which is meant.
+    """
+    found = _find(code, load(code), (gymnasium.Wrapper,), "a gymnasium.Wrapper").value
+    if not callable(found):
+        raise TaskError(f"{code.reference.file}:{code.reference.attribute} is not a wrapper", key="wrappers")
+    wrapper: Callable[[Any], Any] = found
+    return wrapper
+
+
+def _environment(code: LocalCode, make: Callable[[], Any], time_limit: int | None, **keys: Any) -> Task:
+    """The task of a function or class that makes a gymnasium environment; its class may say `max_episode_steps`."""
+
+    def limited(horizon: int | None) -> Any:
+        made = make()
+        return made if horizon is None else gymnasium.wrappers.TimeLimit(made, horizon)
+
+    made = make()
+    own = getattr(made, "max_episode_steps", None) or (made.spec.max_episode_steps if made.spec else None)
+    made.close()
+    return EnvironmentTask(code.reference.name, limited, limit=own, time_limit=time_limit, **keys)
+
+
+def _made(found: Definition, variant: str, time_limit: int | None, kwargs: Mapping[str, Any]) -> Any:
     """Calls a function with what it takes: the variant, and the time limit where it knows of one."""
     make: Callable[..., Any] = found.value
     parameters = inspect.signature(make).parameters
-    arguments: list[Any] = [variant] if _takes_variant(parameters.values()) else []
+    takes = [p.name for p in parameters.values() if p.kind in _POSITIONAL and p.name not in {"time_limit", *kwargs}]
+    needs = any(parameters[name].default is inspect.Parameter.empty for name in takes)
+    arguments: list[Any] = [variant] if needs or (variant and takes) else []
     if variant and not arguments:
         raise TaskError(f"{found.attribute} takes no variant, and '{variant}' is given", remedy="leave it out")
+    catch_all = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    for name in kwargs:
+        if name not in parameters and not catch_all:
+            known = [each for each in parameters if each != "time_limit"]
+            raise TaskError(
+                f"{found.attribute} takes no '{name}'", remedy=did_you_mean(name, known, kind="keyword"), key="kwargs"
+            )
     if "time_limit" in parameters:
-        return make(*arguments, time_limit=time_limit)
+        return make(*arguments, time_limit=time_limit, **kwargs)
     if time_limit is not None:
         raise TaskError(
             f"{found.attribute} takes no time limit", remedy=f"leave it out, or give {found.attribute} a time_limit"
         )
-    return make(*arguments)
-
-
-def _takes_variant(parameters: Iterable[inspect.Parameter]) -> bool:
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return any(p.kind in kinds and p.name != "time_limit" for p in parameters)
+    return make(*arguments, **kwargs)
 
 
 def _is_class_of(value: Any, kinds: tuple[type, ...], module: ModuleType) -> bool:

@@ -17,7 +17,7 @@ from gymnasium import spaces
 
 from haepo_bench.errors import TaskError, did_you_mean
 from haepo_bench.tasks.base import Array, Step, Task, VectorEnvironment
-from haepo_bench.tasks.environments.foreign import flat_actions, flat_observations
+from haepo_bench.tasks.environments.flattening import Actions, Observations
 from haepo_bench.tasks.environments.gym import REFERENCES, checked_horizon, return_bounds
 
 #: EnvPool's way to say that an environment has no time limit.
@@ -58,13 +58,14 @@ class EnvPoolTask(Task):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about the precision of bounds
             spec = self._envpool.make_spec(name)
-            observation_space, self._original_actions = spec.observation_space, spec.action_space
+            observation_space, action_space = spec.observation_space, spec.action_space
         own = int(spec.config.max_episode_steps)
         limit = None if own == _UNLIMITED else own
         self.horizon = checked_horizon(name, limit, time_limit)
-        self.observations = flat_observations(name, _honest(observation_space))
+        self.observations = Observations(name, _honest(observation_space))
         self.observation_space = self.observations.space
-        self.action_space = flat_actions(name, self._original_actions)
+        self.actions = Actions(name, action_space)
+        self.action_space = self.actions.space
         self.summary = f"EnvPool's {name}"
         self.tags = ("continuous",) if isinstance(self.action_space, spaces.Box) else ()
         self.references = REFERENCES.get(name) if self.horizon == limit else None
@@ -87,13 +88,6 @@ class EnvPoolTask(Task):
             )
             made.observation_space  # noqa: B018 (made when first asked for, and complains then)
             return made
-
-    def native_actions(self, actions: Array) -> Array:
-        """Actions [episode, ...] as EnvPool takes them."""
-        space = self._original_actions
-        if isinstance(space, spaces.Discrete):
-            return (actions + int(space.start)).astype(space.dtype)
-        return actions.astype(space.dtype).reshape(-1, *space.shape)
 
 
 class _Pool(VectorEnvironment):
@@ -126,7 +120,7 @@ class _Pool(VectorEnvironment):
         observations = np.zeros((live.size, self._features), np.float32)
         rewards, ends = np.zeros(live.size), np.zeros(live.size, bool)
         if places.size:
-            taken = self._task.native_actions(actions.reshape(live.size, *actions.shape[2:])[places])
+            taken = self._task.actions.rows(actions.reshape(live.size, *actions.shape[2:])[places])
             shown, paid, ended, _, information = self._pool.step(taken, places)
             came = information["env_id"]  # in whichever order they came
             observations[came] = self._task.observations.rows(shown)

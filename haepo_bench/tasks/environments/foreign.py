@@ -14,48 +14,7 @@ from gymnasium import spaces
 
 from haepo_bench.errors import EnvironmentFault, TaskError
 from haepo_bench.tasks.base import Array, Step, VectorEnvironment
-
-
-class Observations:
-    """Turns an environment's observations into flat float32 vectors, whole numbers into one-hot ones."""
-
-    def __init__(self, space: spaces.Box | spaces.Discrete) -> None:
-        self._original = space
-        self.space: spaces.Box
-        if isinstance(space, spaces.Discrete):
-            self._start = int(space.start)
-            self._one_hot = np.eye(int(space.n), dtype=np.float32)
-            self.space = spaces.Box(0.0, 1.0, (int(space.n),), np.float32)
-        else:
-            self.space = flat_box(space)
-
-    def __call__(self, observation: Any) -> Array:
-        """One observation as a vector [feature].
-
-        Raises:
-            ValueError: it is not of the space.
-        """
-        if isinstance(self._original, spaces.Discrete):
-            number = one_number(observation)
-            place = int(number) - self._start
-            if place != number - self._start or not 0 <= place < len(self._one_hot):
-                raise ValueError(f"{observation!r:.60} is not one of {self._original}")
-            row: Array = self._one_hot[place]
-            return row
-        array = np.asarray(observation)
-        if array.dtype.kind not in "biuf":
-            raise ValueError(f"a {type(observation).__name__} is not an array of numbers")
-        if array.shape != self._original.shape and array.size != self.space.shape[0]:
-            raise ValueError(f"its shape is {array.shape}, where its space says {self._original.shape}")
-        with np.errstate(over="ignore"):  # what becomes infinite is found by who looks
-            return array.astype(np.float32).ravel()
-
-    def rows(self, observations: Array) -> Array:
-        """[episode, ...] to [episode, feature]."""
-        if isinstance(self._original, spaces.Discrete):
-            rows: Array = self._one_hot[observations - self._start]
-            return rows
-        return observations.astype(np.float32).reshape(len(observations), -1)
+from haepo_bench.tasks.environments.flattening import Actions, Observations, one_number
 
 
 class FlatEnvironment(gymnasium.Wrapper[Array, Any, Any, Any]):
@@ -72,14 +31,14 @@ class FlatEnvironment(gymnasium.Wrapper[Array, Any, Any, Any]):
         name: str,
         env: "gymnasium.Env[Any, Any]",
         observations: Observations,
-        actions: spaces.Space[Any],
+        actions: Actions,
     ) -> None:
         super().__init__(env)
         self.name = name
         self._observations = observations
         self.observation_space = observations.space
-        self.action_space = actions
-        self._inner = env.action_space
+        self._actions = actions
+        self.action_space = actions.space
         self._seed: int | None = None
         self._steps = 0
         #: Whether an action of this episode was not finite: what follows from that is the algorithm's doing.
@@ -99,12 +58,9 @@ class FlatEnvironment(gymnasium.Wrapper[Array, Any, Any, Any]):
 
     def step(self, action: Any) -> tuple[Array, float, bool, bool, dict[str, Any]]:
         self._steps += 1
-        if isinstance(self._inner, spaces.Discrete):
-            action = int(action) + int(self._inner.start)
-        else:
-            action = np.asarray(action, self._inner.dtype).reshape(self._inner.shape or ())
-            self._disturbed |= not np.isfinite(action).all()
-        observation, reward, terminated, truncated, _ = self.env.step(action)
+        native = self._actions(action)
+        self._disturbed |= not np.isfinite(native).all()
+        observation, reward, terminated, truncated, _ = self.env.step(native)
         paid = self._number("reward", reward)
         if not np.isfinite(paid) and not self._disturbed:
             raise self._fault(f"returned the reward {paid}")
@@ -118,7 +74,7 @@ class FlatEnvironment(gymnasium.Wrapper[Array, Any, Any, Any]):
             raise self._fault(f"returned an observation that is not of its observation_space ({error})") from error
         if not self._disturbed and not np.isfinite(row).all():
             place = int(np.flatnonzero(~np.isfinite(row))[0])
-            value = np.asarray(observation).ravel()[place]
+            value = self._observations.value(observation, row, place)
             raise self._fault(f"returned the observation {value} (element {place}), which single precision cannot hold")
         return row
 
@@ -205,19 +161,6 @@ class OneByOne(VectorEnvironment):
         return observation
 
 
-def one_number(value: Any) -> float:
-    """A number, a boolean, or an array or tensor of one element as a float.
-
-    Raises:
-        TypeError, ValueError, OverflowError, RuntimeError: it is something else.
-    """
-    if isinstance(value, int | float):
-        return float(value)
-    if isinstance(value, str | bytes):
-        raise TypeError("text is not a number")
-    return float(value.item() if hasattr(value, "item") else np.asarray(value).item())
-
-
 def first_step(environment: FlatEnvironment) -> None:
     """Takes one step, so that an environment that breaks gymnasium's contract is refused before anything trains.
 
@@ -225,7 +168,9 @@ def first_step(environment: FlatEnvironment) -> None:
         TaskError: says how.
     """
     space = environment.action_space
-    action: Any = 0 if isinstance(space, spaces.Discrete) else np.clip(0.0, space.low, space.high)  # type: ignore[attr-defined]
+    action: Any = (
+        np.clip(0.0, space.low, space.high) if isinstance(space, spaces.Box) else np.zeros(space.shape or (), int)
+    )
     try:
         environment.reset(seed=0)
         environment.step(action)
@@ -250,39 +195,3 @@ def said_by(error: BaseException) -> str:
             parts.append(text)
         seen = seen.__cause__
     return "; because of ".join(parts)
-
-
-def flat_box(space: spaces.Box) -> spaces.Box:
-    """The same bounds in single precision, one axis; bounds that it cannot hold become infinite."""
-    with np.errstate(over="ignore"):
-        low, high = (np.asarray(bound, np.float32).ravel() for bound in (space.low, space.high))
-    return spaces.Box(low, high, dtype=np.float32)
-
-
-def flat_observations(gymnasium_id: str, space: spaces.Space[Any]) -> Observations:
-    """What flattens the observations of a space; raises TaskError where nothing can."""
-    if isinstance(space, spaces.Box | spaces.Discrete):
-        flat = Observations(space)
-        if flat.space.shape[0] == 0:
-            raise TaskError(f"{gymnasium_id} has observations without any number", remedy="choose another environment")
-        return flat
-    raise TaskError(
-        f"{gymnasium_id} has observations of kind {type(space).__name__}; only Box and Discrete can be flattened",
-        remedy="register it with gymnasium.wrappers.FlattenObservation around it, which makes a Box of most spaces",
-    )
-
-
-def flat_actions(gymnasium_id: str, space: spaces.Space[Any]) -> spaces.Discrete | spaces.Box:
-    """A space of actions as policies drive it; raises TaskError where none can."""
-    if isinstance(space, spaces.Discrete):
-        return spaces.Discrete(int(space.n))
-    if isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating):
-        flat = flat_box(space)
-        if flat.shape[0] == 0:
-            raise TaskError(f"{gymnasium_id} has actions without any number", remedy="choose another environment")
-        return flat
-    kind = f"Box of {space.dtype}" if isinstance(space, spaces.Box) else type(space).__name__
-    raise TaskError(
-        f"{gymnasium_id} has actions of kind {kind}; only Discrete and Box of floats can be driven",
-        remedy="wrap it in an environment of your own that takes a Discrete or a Box of floats",
-    )

@@ -3,8 +3,11 @@
 Environments of classic_control.py are stepped as arrays; all others one after the other through gymnasium itself.
 """
 
+import json
 import math
 import warnings
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import gymnasium
@@ -15,14 +18,13 @@ from haepo_bench.results.record import References
 from haepo_bench.tasks.base import GYMNASIUM, MAX_HORIZON, Task, VectorEnvironment
 from haepo_bench.tasks.environments import minigrid
 from haepo_bench.tasks.environments.classic_control import ARRAY_ENVIRONMENTS
-from haepo_bench.tasks.environments.foreign import (
-    FlatEnvironment,
-    OneByOne,
-    first_step,
-    flat_actions,
-    flat_observations,
-    said_by,
-)
+from haepo_bench.tasks.environments.flattening import Actions, Observations
+from haepo_bench.tasks.environments.foreign import FlatEnvironment, OneByOne, first_step, said_by
+
+#: What a suite puts around an environment: a class or function that takes one and returns one.
+Wrapper = Callable[["gymnasium.Env[Any, Any]"], "gymnasium.Env[Any, Any]"]
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+_ATARI = "ALE/"
 
 _MEASURED = "random: mean of 10,000 episodes of the uniform policy; solved: the environment's reward threshold"
 
@@ -68,62 +70,60 @@ def return_bounds(name: str, horizon: int) -> tuple[float, float] | None:
     }.get(name)
 
 
-class GymTask(Task):
-    """A gymnasium environment.
+class EnvironmentTask(Task):
+    """A gymnasium environment, however it is made.
 
     Args:
-        gymnasium_id: as `gymnasium.make` takes it.
-        time_limit: overrides the environment's own limit; needed where it has none.
+        name: of the environment, for messages.
+        make: a new environment that cuts episodes off after so many steps; None for its own limit.
+        limit: the environment's own limit.
+        time_limit: overrides it; needed where there is none.
+        kwargs: what `make` gives the environment, for a run's identity.
+        wrappers: classes or functions that take an environment and return one, by name, the innermost first.
 
     Raises:
         TaskError: it cannot be made, has no time limit, or has spaces that no policy here can drive.
     """
 
     version = 1
+    backend = GYMNASIUM
 
-    def __init__(self, gymnasium_id: str, time_limit: int | None) -> None:
-        self.id = f"gym/{gymnasium_id}"
-        self._gymnasium_id = gymnasium_id
-        self._minigrid = gymnasium_id.startswith(minigrid.PREFIX)
-        if self._minigrid:
-            minigrid.load()
-        limit = _spec(gymnasium_id).max_episode_steps
-        probe = self._make(None)
+    def __init__(
+        self,
+        name: str,
+        make: Callable[[int | None], "gymnasium.Env[Any, Any]"],
+        *,
+        limit: int | None,
+        time_limit: int | None,
+        kwargs: Mapping[str, Any] = NOTHING,
+        wrappers: Mapping[str, Wrapper] = NOTHING,
+    ) -> None:
+        self.id, self._name, self._made, self._wrappers = name, name, make, wrappers
+        self.horizon = checked_horizon(name, limit, time_limit)
+        given = {"kwargs": dict(kwargs), "wrappers": list(wrappers)}
+        self.inputs = {key: json.dumps(value, sort_keys=True) for key, value in given.items() if value}
+        probe = self._make(self.horizon)
         try:
-            if self._minigrid:
-                limit = minigrid.own_limit(probe)
-                time_limit = None if time_limit is None else min(time_limit, limit)
-            self.horizon = checked_horizon(gymnasium_id, limit, time_limit)
-            self._observations = flat_observations(gymnasium_id, probe.observation_space)
-            self.action_space = flat_actions(gymnasium_id, probe.action_space)
+            self._observations = Observations(name, probe.observation_space)
+            self._actions = Actions(name, probe.action_space)
         finally:
             probe.close()
-        self.observation_space = self._observations.space
-        self.summary = f"gymnasium's {gymnasium_id}"
+        self.observation_space, self.action_space = self._observations.space, self._actions.space
+        self.summary = f"the environment {name}"
         self.tags = ("continuous",) if isinstance(self.action_space, spaces.Box) else ()
-        # References hold for the environment as it is registered, not for another time limit.
-        self.references = REFERENCES.get(gymnasium_id) if self.horizon == limit else None
-        self.return_bounds = return_bounds(gymnasium_id, self.horizon)
-        self.backend = "array" if gymnasium_id in ARRAY_ENVIRONMENTS else GYMNASIUM
-        self.deterministic = gymnasium_id in ARRAY_ENVIRONMENTS
 
     def vector(self, trajectories: int) -> VectorEnvironment:
-        if self.backend == "array":
-            return ARRAY_ENVIRONMENTS[self._gymnasium_id](trajectories, self.horizon)
         return self._one_by_one(trajectories)
 
     def paired(self, trajectories: int) -> VectorEnvironment:
-        if self.backend == "array":
-            return ARRAY_ENVIRONMENTS[self._gymnasium_id](trajectories, self.horizon, alike=True)
         return self._one_by_one(trajectories, alike=True)
 
     def check(self) -> None:
-        if self.backend == GYMNASIUM:
-            environment = self._flat(self._make(self.horizon))
-            try:
-                first_step(environment)
-            finally:
-                environment.close()
+        environment = self._flat(self._make(self.horizon))
+        try:
+            first_step(environment)
+        finally:
+            environment.close()
 
     def environment(self) -> "gymnasium.Env[Any, Any]":
         return self._flat(self._make(self.horizon))
@@ -132,25 +132,127 @@ class GymTask(Task):
         return OneByOne(self.environment, self.observation_space.shape[0], trajectories, alike=alike)
 
     def _flat(self, made: "gymnasium.Env[Any, Any]") -> FlatEnvironment:
-        return FlatEnvironment(self.id, made, self._observations, self.action_space)
+        return FlatEnvironment(self.id, made, self._observations, self._actions)
 
     def _make(self, horizon: int | None) -> "gymnasium.Env[Any, Any]":
-        try:
-            with warnings.catch_warnings():
-                # That a newer version exists: the suite's author chose this one.
-                warnings.filterwarnings("ignore", ".*is out of date", DeprecationWarning)
-                made = gymnasium.make(self._gymnasium_id, max_episode_steps=horizon, disable_env_checker=True)
-            return minigrid.image(made) if self._minigrid else made
-        except (Exception, SystemExit) as error:  # other people's code can fail in any way
-            raise TaskError(
-                f"gymnasium cannot make {self._gymnasium_id}: {said_by(error)}",
-                remedy="install what it names, or choose another environment",
-            ) from error
+        environment = self._made(horizon)
+        for named, wrap in self._wrappers.items():
+            try:
+                environment = wrap(environment)
+            except (Exception, SystemExit) as error:
+                raise TaskError(
+                    f"the wrapper {named} cannot go around {self._name}: {said_by(error)}",
+                    remedy="a wrapper takes an environment and nothing else; correct it or leave it out",
+                    key="wrappers",
+                ) from error
+        if not isinstance(environment, gymnasium.Env):
+            raise TaskError(f"{self._name} is a {type(environment).__name__}, not a gymnasium.Env", key="wrappers")
+        return environment
 
 
-def make(variant: str, *, time_limit: int | None = None) -> Task:
+class GymTask(EnvironmentTask):
+    """An environment of gymnasium's registry.
+
+    Args:
+        gymnasium_id: as `gymnasium.make` takes it.
+        time_limit: overrides the environment's own limit; needed where it has none.
+        kwargs: keyword arguments of the environment.
+        wrappers: what goes around it, by name, the innermost first.
+        spec: its registration, where that is not under its id.
+
+    Raises:
+        TaskError: it cannot be made, has no time limit, or has spaces that no policy here can drive.
+    """
+
+    def __init__(
+        self,
+        gymnasium_id: str,
+        time_limit: int | None,
+        *,
+        kwargs: Mapping[str, Any] = NOTHING,
+        wrappers: Mapping[str, Wrapper] = NOTHING,
+        spec: Any = None,
+    ) -> None:
+        self._gymnasium_id = gymnasium_id
+        mini = gymnasium_id.startswith(minigrid.PREFIX)
+        if mini:
+            minigrid.load()
+        elif gymnasium_id.startswith(_ATARI):
+            _load_atari()
+        self.registration = spec or _spec(gymnasium_id)
+        limit = self.registration.max_episode_steps
+
+        def make(horizon: int | None) -> "gymnasium.Env[Any, Any]":
+            made = _make(spec or gymnasium_id, gymnasium_id, horizon, kwargs)
+            return minigrid.image(made) if mini else made
+
+        if mini:
+            probe = make(None)
+            limit = minigrid.own_limit(probe)
+            probe.close()
+            time_limit = None if time_limit is None else min(time_limit, limit)
+        as_registered = not kwargs and not wrappers and spec is None
+        super().__init__(gymnasium_id, make, limit=limit, time_limit=time_limit, kwargs=kwargs, wrappers=wrappers)
+        self.id = f"gym/{gymnasium_id}"
+        self.summary = f"gymnasium's {gymnasium_id}"
+        # References hold for the environment as it is registered, not for another time limit.
+        self.references = REFERENCES.get(gymnasium_id) if as_registered and self.horizon == limit else None
+        self.return_bounds = return_bounds(gymnasium_id, self.horizon) if as_registered else None
+        if as_registered and gymnasium_id in ARRAY_ENVIRONMENTS:
+            self.backend, self.deterministic = "array", True
+
+    def vector(self, trajectories: int) -> VectorEnvironment:
+        if self.backend == "array":
+            return ARRAY_ENVIRONMENTS[self._gymnasium_id](trajectories, self.horizon)
+        return super().vector(trajectories)
+
+    def paired(self, trajectories: int) -> VectorEnvironment:
+        if self.backend == "array":
+            return ARRAY_ENVIRONMENTS[self._gymnasium_id](trajectories, self.horizon, alike=True)
+        return super().paired(trajectories)
+
+    def check(self) -> None:
+        if self.backend == GYMNASIUM:
+            super().check()
+
+
+def _make(source: Any, gymnasium_id: str, horizon: int | None, kwargs: Mapping[str, Any]) -> "gymnasium.Env[Any, Any]":
+    try:
+        with warnings.catch_warnings():
+            # That a newer version exists: the suite's author chose this one.
+            warnings.filterwarnings("ignore", ".*is out of date", DeprecationWarning)
+            return gymnasium.make(source, max_episode_steps=horizon, disable_env_checker=True, **kwargs)
+    except (Exception, SystemExit) as error:  # other people's code can fail in any way
+        raise TaskError(
+            f"gymnasium cannot make {gymnasium_id}: {said_by(error)}",
+            remedy="correct the kwargs" if kwargs else "install what it names, or choose another environment",
+            key="kwargs" if kwargs else "",
+        ) from error
+
+
+def _load_atari() -> None:
+    """Registers the environments of the Arcade Learning Environment.
+
+    Raises:
+        TaskError: it is not installed.
+    """
+    try:
+        import ale_py  # noqa: F401 (importing it registers its environments)
+    except ImportError as error:
+        raise TaskError(
+            f"the Arcade Learning Environment cannot be imported: {error}", remedy="pip install ale-py"
+        ) from error
+
+
+def make(
+    variant: str,
+    *,
+    time_limit: int | None = None,
+    kwargs: Mapping[str, Any] = NOTHING,
+    wrappers: Mapping[str, Wrapper] = NOTHING,
+) -> Task:
     """`gym/<gymnasium id>`."""
-    return GymTask(variant, time_limit)
+    return GymTask(variant, time_limit, kwargs=kwargs, wrappers=wrappers)
 
 
 def _spec(gymnasium_id: str) -> Any:

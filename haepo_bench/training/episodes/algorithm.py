@@ -52,7 +52,7 @@ class NativeDefinition(ObjectiveDefinition):
         return [replace(d, default=self.objective.reference) if d.name == "reference" else d for d in described]
 
     def refuses(self, task: Task) -> str | None:
-        if self.objective.discrete_only and not isinstance(task.action_space, spaces.Discrete):
+        if self.objective.discrete_only and isinstance(task.action_space, spaces.Box):
             return "its loss compares probabilities of actions, and continuous actions have densities"
         if self.objective.wants_expert and task.expert() is None:
             return control_without(task, "an expert's episodes") or (

@@ -7,7 +7,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from haepo_bench.policies.heads import Categorical, DiagonalGaussian, Head
+from haepo_bench.policies.heads import DiagonalGaussian, Head
 from haepo_bench.policies.shapes import Array
 from haepo_bench.tasks.base import Task
 from haepo_bench.tasks.probes import ProbeSet
@@ -15,6 +15,7 @@ from haepo_bench.training.alignment import Policy
 from haepo_bench.training.episodes.rollout import Collector, Rollout, too_large
 from haepo_bench.training.evaluation import Evaluator
 from haepo_bench.training.exploration import Episodes, Exploration
+from haepo_bench.training.heads import make_head
 from haepo_bench.training.recorder import Recorder
 from haepo_bench.training.streams import stream
 from haepo_bench.training.trainer import Trainer
@@ -51,7 +52,7 @@ class UniformTrainer(Trainer[Rollout]):
     def __init__(self, task: Task, seeds: Sequence[int], recorder: Recorder) -> None:
         self.task, self.seeds, self.recorder, self.device = task, list(seeds), recorder, "cpu"
         space = task.action_space
-        self.head: Head = UniformBox(space) if isinstance(space, spaces.Box) else Categorical(int(space.n))
+        self.head: Head = UniformBox(space) if isinstance(space, spaces.Box) else make_head(task)
         episodes = task.groups * TRAJECTORIES
         self.collector = Collector(task, task.training().grouped(TRAJECTORIES), self.head, episodes, episodes)
         self.evaluator = Evaluator(task, self.head, recorder.episodes)

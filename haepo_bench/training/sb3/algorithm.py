@@ -80,7 +80,7 @@ class PPO(AlgorithmDefinition):
         if overrides:
             whose += f", except {', '.join(sorted(overrides))}"
         settings = validated(PPOSettings, {**base, **overrides})
-        if settings.use_sde and isinstance(task.action_space, spaces.Discrete):
+        if settings.use_sde and not isinstance(task.action_space, spaces.Box):
             raise ParameterError("use_sde", "state-dependent exploration needs continuous actions", remedy="remove it")
         if settings.normalize_advantage and settings.n_envs * settings.n_steps == 1:
             raise ParameterError("n_steps", "advantages of a single step cannot be normalised", remedy="at least 2")

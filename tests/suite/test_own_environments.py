@@ -1,0 +1,214 @@
+"""Environments of a suite's folder: keyword arguments, dictionaries, references, bounds, wrappers, several actions."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from cli_support import run_apart, run_here
+
+from haepo_bench.errors import UserError
+from haepo_bench.suite.local.loading import PREFIX
+from haepo_bench.suite.names import Names
+from haepo_bench.suite.plan import Cell
+from haepo_bench.suite.resolve import load_plan
+from haepo_bench.tasks.measuring import random_returns
+
+GRID = """
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+REWARD = 1.0
+
+class Grid(gymnasium.Env):
+    def __init__(self, size=3, bonus=0.0):
+        self.size, self.bonus = size, bonus
+        self.observation_space = spaces.Dict({"at": spaces.MultiDiscrete([size, size]), "t": spaces.Box(0, 1, (1,))})
+        self.action_space = spaces.MultiDiscrete([3, 3])
+
+    def see(self):
+        return {"at": self.place, "t": np.array([self.t / 10], np.float32)}
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.place, self.t = self.np_random.integers(self.size, size=2), 0
+        return self.see(), {}
+
+    def step(self, action):
+        self.t += 1
+        self.place = np.clip(self.place + np.asarray(action) - 1, 0, self.size - 1)
+        over = bool((self.place == self.size - 1).all())
+        return self.see(), (REWARD + self.bonus) * over, over, False, {}
+
+class Clip(gymnasium.RewardWrapper):
+    def reward(self, reward):
+        return min(reward, 0.5)
+
+gymnasium.register("Grid-v0", entry_point="grid:Grid", max_episode_steps=10)
+"""
+SUITE = """
+name: grids
+seeds: 1
+budget: {{env_steps: 64}}
+evaluation: {{every: 64, episodes: 4}}
+tasks: [{task}]
+algorithms: [{algorithms}]
+execution: {{device: cpu}}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "grid.py").write_text(GRID)
+    return tmp_path
+
+
+def cells(folder: Path, task: str, algorithms: str = "reinforce") -> tuple[Cell, ...]:
+    suite = folder / "suite.yaml"
+    suite.write_text(SUITE.format(task=task, algorithms=algorithms))
+    return load_plan(suite).cells
+
+
+def problem(folder: Path, task: str) -> str:
+    with pytest.raises(UserError) as caught:
+        cells(folder, task)
+    return str(caught.value)
+
+
+REFERENCES = "references: {random: 0.5, solved: 1, source: mine}, bounds: [0, 1]"
+
+
+@pytest.mark.parametrize(
+    ("more", "inputs"),
+    [
+        ("", {}),
+        (", kwargs: {}, wrappers: []", {}),
+        (", kwargs: {size: 5}", {"kwargs": '{"size": 5}'}),
+        (", kwargs: {bonus: 0.5, size: 5}", {"kwargs": '{"bonus": 0.5, "size": 5}'}),
+        (f", {REFERENCES}", {"references": "[0.5, 1.0]", "bounds": "[0.0, 1.0]"}),
+        (", wrappers: ['grid:Clip']", {"wrappers": '["grid:Clip"]'}),
+        (", wrappers: ['gymnasium.wrappers:FlattenObservation', 'grid:Clip']",
+         {"wrappers": '["gymnasium.wrappers:FlattenObservation", "grid:Clip"]'}),
+    ],
+)  # fmt: skip
+def test_each_key_is_part_of_the_identity_where_it_is_used(folder: Path, more: str, inputs: dict[str, str]) -> None:
+    (cell,) = cells(folder, f"{{id: 'gym/grid:Grid-v0'{more}}}")
+    assert cell.settings["task"].get("inputs", {}) == inputs
+    assert ("inputs" in cell.settings["task"]) is bool(inputs)
+    if "references" in inputs:
+        assert cell.references is not None
+        assert cell.references.score(0.75) == 0.5
+
+
+def test_where_the_module_is_makes_no_difference(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    (one,) = cells(folder, "'gym/grid:Grid-v0'")
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "grid.py").write_text(GRID)
+    (other,) = cells(elsewhere, "'gym/grid:Grid-v0'")
+    assert (one.settings_hash, one.code_hash) == (other.settings_hash, other.code_hash)
+    assert not any(PREFIX in text for pair in one.code.items() for text in pair)
+    assert "environment grid:Grid-v0 entry_point" in one.code
+    (folder / "grid.py").write_text(GRID.replace("REWARD = 1.0", "REWARD = 2.0"))
+    (changed,) = cells(folder, "'gym/grid:Grid-v0'")
+    assert changed.code_hash != one.code_hash
+
+
+def test_two_folders_register_one_id(tmp_path: Path) -> None:
+    """In one process, in turns: each has its own, what it pays included."""
+    for name, reward in (("a", "1.0"), ("b", "7.0")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "grid.py").write_text(GRID.replace("REWARD = 1.0", f"REWARD = {reward}"))
+    for name, highest in (("a", 1.0), ("b", 7.0), ("a", 1.0)):
+        task = Names(tmp_path / name).task("gym/grid:Grid-v0", options={})
+        assert random_returns(task, 50).max() == highest
+        assert task.horizon == 10
+
+
+def test_keyword_arguments_and_wrappers_reach_the_environment(folder: Path) -> None:
+    names = Names(folder)
+    plain = random_returns(names.task("gym/grid:Grid-v0", options={}), 200)
+    paid = random_returns(names.task("gym/grid:Grid-v0", options={"kwargs": {"bonus": 0.5}}), 200)
+    np.testing.assert_allclose(paid, plain * 1.5)
+    clipped = names.task("gym/grid:Grid-v0", options={"wrappers": ("grid:Clip",)})
+    np.testing.assert_allclose(random_returns(clipped, 200), plain / 2)
+    file = names.task("./grid.py:Grid", time_limit=10, options={"wrappers": ("./grid.py:Clip",)})
+    np.testing.assert_allclose(random_returns(file, 200), plain / 2)
+    assert names.task("gym/grid:Grid-v0", options={"kwargs": {"size": 6}}).observation_space.shape == (13,)
+    # The array version of an environment knows nothing of either.
+    assert names.task("gym/CartPole-v1", options={"kwargs": {"sutton_barto_reward": True}}).backend == "gymnasium"
+    assert names.task("gym/CartPole-v1", options={"kwargs": {"sutton_barto_reward": True}}).references is None
+    assert names.task("gym/CartPole-v1", options={}).backend == "array"
+
+
+def test_bounds_and_references_of_wrapped_tasks_are_those_of_what_is_evaluated(folder: Path) -> None:
+    options = {"references": {"random": 0.5, "solved": 1.0, "source": "mine"}, "bounds": (0, 1)}
+    task = Names(folder).task("noise(gym/grid:Grid-v0,0.5)", options=options)
+    assert task.return_bounds == (0.0, 1.0)
+    assert task.references is not None
+    assert set(task.inputs) == {"references", "bounds"}
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        ("{id: 'gym/grid:Gone-v0'}", "registers no environment 'Gone-v0'"),
+        ("{id: 'gym/gone:Grid-v0'}", "gymnasium has no environment"),
+        ("{id: 'gym/grid:Grid-v0', kwargs: {colour: red}}", "tasks[0].kwargs: gymnasium cannot make"),
+        ("{id: ./grid.py:Grid, time_limit: 5, kwargs: {colour: red}}", "tasks[0].kwargs: Grid takes no 'colour'"),
+        ("{id: ./grid.py:Grid}", "has no time limit of its own"),
+        ("{id: ./grid.py:Grid/5, time_limit: 5, wrappers: ['gone:Clip']}", "the module 'gone' cannot be imported"),
+        ("{id: ./grid.py:Grid, time_limit: 5, wrappers: ['grid:Gone']}", "defines no 'Gone'"),
+        ("{id: ./grid.py:Grid, time_limit: 5, wrappers: ['gymnasium:Gone']}", "names no wrapper"),
+        ("{id: ./grid.py:Grid, time_limit: 5, wrappers: ['../grid.py:Clip']}", "not below the suite's folder"),
+        ("{id: ./grid.py:Grid, time_limit: 5, wrappers: ['grid.Clip']}", "tasks[0].wrappers[0]"),
+        ("{id: ./grid.py:Grid, time_limit: 5, wrappers: ['gymnasium.wrappers:TimeLimit']}", "cannot go around grid"),
+        ("{id: bandit/10-arm, kwargs: {arms: 3}}", "have no kwargs"),
+        ("{id: bandit/10-arm, wrappers: ['grid:Clip']}", "have no wrappers"),
+        ("{id: bandit/10-arm, references: {random: 0, solved: 1}}", "has reference returns of its own"),
+        ("{id: bandit/10-arm, bounds: [0, 1]}", "are known"),
+        ("{id: 'gym/grid:Grid-v0', bounds: [1, 0]}", "must be below the greatest"),
+        ("{id: 'gym/grid:Grid-v0', bounds: [0]}", "tasks[0].bounds"),
+        ("{id: 'gym/grid:Grid-v0', references: {random: 1, solved: 1}}", "are the same return"),
+        ("{id: 'gym/grid:Grid-v0', references: {random: 1}}", "solved: is missing"),
+    ],
+)
+def test_what_does_not_fit_is_refused(folder: Path, task: str, said: str) -> None:
+    message = problem(folder, task)
+    assert said in message
+    assert "suite.yaml:6" in message
+
+
+def test_references_are_measured(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
+    """On a bandit of the catalogue, whose random return is exact; the interval misses it once in ten thousand."""
+    monkeypatch.chdir(folder)
+    outcome = run_here(capsys, "references", "random-walk/20", "--episodes", "4000")
+    assert outcome.code == 0
+    numbers = outcome.out.split("mean ")[1].split()
+    mean, half = float(numbers[0].rstrip(",")), float(numbers[5].rstrip(",")) - float(numbers[3])
+    exact = Names(None).task("random-walk/20", options={}).references
+    assert exact is not None
+    assert abs(mean - exact.random) < half
+    outcome = run_here(capsys, "references", "./grid.py:Grid", "--episodes", "100", "--time-limit", "10")
+    assert outcome.code == 0
+    assert "references:\n  random: " in outcome.out
+    assert "bounds" in outcome.out
+    assert "runs your code" in outcome.err
+    outcome = run_here(capsys, "references", "lm/arithmetic")
+    assert outcome.code == 4
+
+
+@pytest.mark.slow
+def test_an_own_environment_to_results(folder: Path) -> None:
+    """Through worker processes: a dictionary, several actions at once, kwargs, references, bounds, a wrapper."""
+    task = f"{{id: 'gym/grid:Grid-v0', kwargs: {{size: 4}}, wrappers: ['grid:Clip'], {REFERENCES}}}"
+    cells(folder, task, "reinforce, ppo-batched, ppo, uniform")
+    outcome = run_apart("run", "suite.yaml", "--quiet", cwd=folder)
+    assert outcome.code == 0, outcome.err
+    records = [json.loads(path.read_text()) for path in (folder / "results" / "grids").rglob("seed-*.json")]
+    assert {record["algorithm"] for record in records} == {"reinforce", "ppo-batched", "ppo", "uniform"}
+    for record in records:
+        assert record["references"] == {"random": 0.5, "solved": 1.0, "source": "mine"}
+        assert 0 <= record["final"]["eval_return"] <= 0.5
+        assert record["final"]["score"] == pytest.approx((record["final"]["eval_return"] - 0.5) / 0.5)
