@@ -97,7 +97,10 @@ class UniformTrainer(Trainer[Rollout]):
             return self.head.sample(policy(observations), noise, None)
 
         space = self.task.action_space
-        choices = np.log(space.n) if isinstance(space, spaces.Discrete) else np.log(space.high - space.low).sum()
+        if isinstance(space, spaces.Box):
+            choices = np.log(space.high - space.low).sum()
+        else:
+            choices = np.log(space.n if isinstance(space, spaces.Discrete) else space.nvec).sum()
 
         def log_probs(probes: ProbeSet) -> Array:
             return np.full((len(policies), len(probes.actions)), -choices)
