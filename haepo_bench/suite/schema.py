@@ -249,7 +249,7 @@ def _increasing(bounds: tuple[float, float]) -> tuple[float, float]:
 _Wrapper = Annotated[str, Field(pattern=r"^[A-Za-z0-9_./-]+:[A-Za-z_][A-Za-z0-9_]*$", max_length=200)]
 
 
-class ReferenceReturns(_Section):
+class OwnReferences(_Section):
     """Returns between which a score is taken: score = (return - random) / (solved - random)."""
 
     random: float = Field(description="mean return of the uniformly random policy")
@@ -257,7 +257,7 @@ class ReferenceReturns(_Section):
     source: str = Field(default="the suite", min_length=1, max_length=1000, description="where they come from")
 
     @model_validator(mode="after")
-    def _apart(self) -> "ReferenceReturns":
+    def _apart(self) -> "OwnReferences":
         if self.random == self.solved:
             raise _error("random and solved are the same return", "no score can be made of them")
         return self
@@ -307,7 +307,7 @@ class TaskEntry(_Section):
         description="gymnasium environments: what goes around them, the innermost first, as module:Class of an "
         "installed module or of a Python file of the suite's folder",
     )
-    references: ReferenceReturns | None = Field(
+    references: OwnReferences | None = Field(
         default=None,
         description="returns that scores are made of, where the program knows none (haepo-bench references TASK "
         "measures the random one)",
