@@ -58,7 +58,7 @@ from gymnasium import spaces
 
 
 class CLASS(gymnasium.Env):
-    """Walk through a square room to its far corner; a step costs 0.01, the corner pays 1.
+    """Walk through a square room to its far corner; a step costs 0.01, the corner is worth 1.
 
     Every draw comes from self.np_random, which reset seeds: a run is then the same whenever it is repeated.
     """

@@ -61,7 +61,7 @@ class Observations:
         return self._encode(observation)
 
     def value(self, observation: Any, row: Array, place: int) -> Any:
-        """A number of an observation as it was before it was brought to single precision, where that can be told."""
+        """A number of an observation as it was before it was rounded to single precision, if known."""
         return np.asarray(observation).ravel()[place] if isinstance(self._original, spaces.Box) else row[place]
 
     def rows(self, observations: Array) -> Array:
