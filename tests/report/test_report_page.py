@@ -196,7 +196,8 @@ def test_every_mishap_is_listed_once(document: ReportDocument) -> None:
     found = {(each.task, each.algorithm, each.seeds, each.status, each.reason) for each in mishaps(document.suites[0])}
     assert ("random-walk/20", "grpo", "seed 1", "diverged", "the loss is not finite") in found
     assert any(row[:4] == ("gym/CartPole-v1", "dpo", "seed 1", "failed") for row in found)
-    assert len(found) == 2
+    assert any(row[:4] == ("bandit/10-arm", "ppo", "seed 4", "missing") for row in found)
+    assert len(found) == 3
 
 
 def test_everything_at_a_glance(document: ReportDocument) -> None:

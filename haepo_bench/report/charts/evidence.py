@@ -6,7 +6,7 @@ from math import log, log10
 
 from haepo_bench.report.charts.description import ChartAlgorithm
 from haepo_bench.report.document import SuiteResult
-from haepo_bench.report.document_scorecard import ClaimResult, Evidence
+from haepo_bench.report.document_scorecard import ClaimResult, Evidence, Reading
 from haepo_bench.report.styles import Styles
 from haepo_bench.report.tables.per_task import Footnotes, kind
 
@@ -40,8 +40,8 @@ class EvidencePanel:
 
     @property
     def thresholds(self) -> list[float]:
-        """Every height at which something is or was decided."""
-        return sorted({round(line.needed, 9) for line in self.lines})
+        """Every height at which something is or was decided, on both sides."""
+        return sorted({sign * round(abs(line.needed), 9) for line in self.lines for sign in (-1, 1)})
 
     @property
     def y_view(self) -> tuple[float, float]:
@@ -96,10 +96,14 @@ def evidence_chart(suite: SuiteResult, styles: Styles) -> EvidenceChart | None:
 def _panel(claim: ClaimResult) -> EvidencePanel | None:
     lines = []
     for reading in claim.readings:
-        if reading.for_claim.log_evidence or reading.against_claim.log_evidence:
-            lines.append(_line(reading.algorithm, reading.for_claim, 1))
-            lines.append(_line(reading.algorithm, reading.against_claim, -1))
+        both = [_line(reading.algorithm, side, sign) for side, sign in _sides(reading) if side.log_evidence]
+        # Of a direction in which nothing was won the middle says it all.
+        lines += [line for line in both if any(line.height)] or both
     return EvidencePanel(claim.claim, tuple(lines)) if lines else None
+
+
+def _sides(reading: Reading) -> list[tuple[Evidence, int]]:
+    return [(reading.for_claim, 1), (reading.against_claim, -1)]
 
 
 def _line(algorithm: str, side: Evidence, sign: int) -> EvidenceLine:

@@ -39,6 +39,9 @@ from haepo_bench.report.tables.verdicts import pairwise_table, scorecard_tables
 #: What the figures' colours become on a dark ground.
 _DARK = {INK: DARK_INK, FAINT: DARK_FAINT, **dict(zip(COLOURS, DARK_COLOURS, strict=True))}
 
+#: With more variants than this their verdicts in words are folded away.
+_TOLD = 3
+
 #: Bytes of pictures for readers without a script; the pictures of further tasks are next to the page only.
 _PICTURE_BYTES = 3_000_000
 
@@ -101,6 +104,7 @@ def _suite(
         "claim_notes": scorecard_notes(suite.scorecard) if suite.scorecard else [],
         "claim_tables": scorecard_tables(suite),
         "evidence": _picture(pictures.get("", []), "evidence"),
+        "few_variants": suite.scorecard is not None and len(suite.scorecard.candidates) <= _TOLD,
         "variant": variants(suite).capitalize(),
         "how_to_declare": how_to_declare(suite),
         "pairwise": pairwise_table(suite),

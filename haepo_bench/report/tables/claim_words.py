@@ -137,7 +137,7 @@ def reading_sentence(claim: ClaimResult, reading: Reading) -> str:
     if reading.state == "not assessable" or not counted:
         return f"{name}: not assessable, {reading.reason}."
     if reading.state == "undecided":
-        return f"{name} is {distance(counted)}, not decided: {progress(reading)}."
+        return f"{name} {distance(counted)} (not decided after {many(reading.pairs, 'seed')}): {progress(reading)}."
     if reading.state == "supported":
         if claim.at_par:
             better = f", and beats {'them' if len(names) > 1 else 'it'}" if reading.better else ""
@@ -173,23 +173,22 @@ def decided(claim: ClaimResult, reading: Reading) -> str:
 
 
 def distance(counted: Sequence[Comparison]) -> str:
-    """`higher than grpo by 0.04`: of the baseline that is hardest to beat."""
+    """`is higher than grpo by 0.04`: of the baseline that is hardest to beat."""
     smallest = _smallest(counted)
     if smallest is None or smallest.difference is None:
-        return "without a result" if not any(each.pairs for each in counted) else "without a finite difference"
-    best = f"{smallest.baseline}{', the highest of them,' if len(counted) > 1 else ''}"
+        return "cannot be compared yet" if not any(each.pairs for each in counted) else "has no finite difference"
     if abs(smallest.difference) < 0.005:
-        return f"level with {best} so far"
+        return f"equals {smallest.baseline} so far"
+    best = f"{smallest.baseline}{', the best of them,' if len(counted) > 1 else ''}"
     way = "higher" if smallest.difference > 0 else "lower"
-    return f"{way} than {best} by {fixed(abs(smallest.difference), 2)}"
+    return f"is {way} than {best} by {fixed(abs(smallest.difference), 2)}"
 
 
 def progress(reading: Reading) -> str:
-    """`7 : 1 of 40 : 1 after 12 seeds; about 9 more seeds`."""
+    """`evidence 7 : 1 for (needs 40 : 1), 1 : 1 against (needs 40 : 1); about 9 more seeds`."""
     sides = [("for", reading.for_claim), ("against", reading.against_claim)]
-    text = ", ".join(f"{odds(_reached(side))} {name}" for name, side in sides)
-    needed = {odds(log(side.needed)) for _, side in sides}
-    text += f" it, of {' and '.join(sorted(needed))}, after {many(reading.pairs, 'seed')}"
+    parts = [f"{odds(_reached(side))} {name} (needs {odds(log(side.needed))})" for name, side in sides]
+    text = f"evidence {', '.join(parts)}"
     if reading.reason:
         return f"{text}; {reading.reason}"
     ended = list(dict.fromkeys(each.ended_by for each in reading.comparisons if each.counts and each.ended_by))

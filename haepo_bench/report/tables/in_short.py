@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from haepo_bench.report.document import SuiteResult, TaskResult
 from haepo_bench.report.document_scorecard import ClaimResult, Reading
-from haepo_bench.report.tables.claim_words import MEASURE_TITLES, decided, listed, odds, variants
+from haepo_bench.report.tables.claim_words import MEASURE_TITLES, listed, odds, signed, variants
 from haepo_bench.report.tables.per_task import UNDEFINED, heading, return_decimals, seeds_cell
 from haepo_bench.report.tables.verdicts import state_text
 from haepo_bench.results.claims import CONTROLS
@@ -169,9 +169,18 @@ def _verdict(claim: ClaimResult, reading: Reading) -> ScorecardCell:
     if reading.state == "not assessable":
         return ScorecardCell(state, text if claim.tasks else "not measured", reading.reason if claim.tasks else "")
     if reading.state != "undecided":
-        return ScorecardCell(state, text, decided(claim, reading))
+        return ScorecardCell(state, text, _decided_by(reading))
     sides = [each.log_evidence[-1] if each.log_evidence else 0.0 for each in (reading.for_claim, reading.against_claim)]
     return ScorecardCell(state, text, f"{odds(max(sides))} of {odds(log(reading.for_claim.needed))}")
+
+
+def _decided_by(reading: Reading) -> str:
+    """`+0.14, at least +0.03; 222 : 1 of 60 : 1`."""
+    side, end = (reading.for_claim, "least") if reading.verdict == "supported" else (reading.against_claim, "most")
+    known = [each.difference for each in reading.comparisons if each.counts and each.difference is not None]
+    parts = [signed(min(known))] if known else []
+    parts += [f"at {end} {signed(side.bound)}"] if side.bound is not None else []
+    return f"{', '.join(parts)}; {odds(side.log_evidence[-1])} of {odds(log(side.needed))}"
 
 
 def decided_by(suite: SuiteResult) -> str:

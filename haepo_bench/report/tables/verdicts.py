@@ -17,6 +17,7 @@ from haepo_bench.report.tables.claim_words import (
     variants,
 )
 from haepo_bench.report.tables.per_task import UNDEFINED, Footnotes, Table, TableCell, absences_of, kind, resting_on
+from haepo_bench.statistics.planning import ADVANTAGE
 from haepo_bench.wording import fixed, many
 
 
@@ -110,7 +111,9 @@ def _verdict_cell(claim: ClaimResult, reading: Reading, card: Scorecard) -> Tabl
     text: str = state_text(claim, reading)
     if reading.state == "not assessable":
         return TableCell(text, reading.reason)
-    detail = progress(reading) if reading.state == "undecided" else decided(claim, reading)
+    detail = decided(claim, reading)
+    if reading.state == "undecided":
+        detail = f"after {many(reading.pairs, 'seed')}; {progress(reading)}"
     return TableCell(text, f"{card.status}; {detail}")
 
 
@@ -154,15 +157,19 @@ def _compared(card: Scorecard) -> list[str]:
 
 
 def _seeds_notes(claim: ClaimResult) -> list[str]:
-    """Where a side has fewer seeds than the rule needs to decide anything."""
+    """How many seeds the rule takes at least, and how many there are."""
     fewest = claim.fewest_seeds
-    if fewest is None:
+    declared = [each.seeds for r in claim.readings for each in r.comparisons if each.counts and each.seeds]
+    if fewest is None or not declared:
         return []
-    short = {each.baseline for r in claim.readings for each in r.comparisons if each.counts and each.seeds < fewest}
-    notes = [f"The rule can decide from {many(fewest, 'seed')} on."]
-    if short:
-        notes.append(f"With the seeds declared nothing can be decided against {listed(sorted(short))}.")
-    return notes
+    what = f"An advantage of {ADVANTAGE:g}"
+    if claim.at_par:
+        what = "Equality"
+    elif claim.rule == "wins":
+        what = "A win on every seed"
+    there = f"{min(declared)} to {max(declared)}" if min(declared) < max(declared) else f"{min(declared)}"
+    are = "is" if max(declared) == 1 else "are"
+    return [f"{what} without any spread would be decided from {many(fewest, 'seed')} on; {there} {are} declared."]
 
 
 def _coverage_notes(claim: ClaimResult) -> list[str]:
