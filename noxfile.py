@@ -1,4 +1,4 @@
-"""Development sessions: `nox -s tests`, `lint`, `types`, `docs`, `figures`, `quickstart`, `benchmark`.
+"""Development sessions: `nox -s tests`, `sanitizers`, `lint`, `types`, `docs`, `figures`, `quickstart`, `benchmark`.
 
 Of the dependencies: `lock`, `newest`, `oldest`. Of the regression gate (docs/how-to/regression.md): `baseline`,
 `drills`, `calibration`. Every session but `newest` and `oldest` installs the versions of the committed lock.
@@ -23,6 +23,20 @@ def tests(session: nox.Session) -> None:
     """The test suite; arguments go to pytest."""
     session.install("-c", LOCK, "-e", ".[test]")
     session.run("pytest", *session.posargs)
+
+
+@nox.session
+def sanitizers(session: nox.Session) -> None:
+    """The engine's tests on kernels that watch their memory and arithmetic; needs g++ with its sanitizers."""
+    session.install("-c", LOCK, "-e", ".[test]")
+    session.run("python", "-m", "haepo_bench.engine.build", "--sanitize")
+    library = session.run("g++", "-print-file-name=libasan.so", external=True, silent=True)
+    # Python itself takes memory that it never gives back.
+    watched = {"LD_PRELOAD": str(library).strip(), "ASAN_OPTIONS": "detect_leaks=0"}
+    try:
+        session.run("pytest", "tests/engine", "-p", "no:cacheprovider", *session.posargs, env=watched)
+    finally:
+        session.run("python", "-m", "haepo_bench.engine.build")
 
 
 @nox.session

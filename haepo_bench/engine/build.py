@@ -22,6 +22,8 @@ FLAGS = (
     *("-std=c++17", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"),
     *("-fno-exceptions", "-fno-rtti", "-fPIC", "-shared", "-Wall", "-Wextra", "-Wno-psabi", "-Wl,--as-needed"),
 )
+#: For tests: stops at the first access outside of memory taken, and at the first undefined operation.
+SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g", "-O1")
 #: With this variable at 1 nothing is compiled, and what is compiled is not used.
 PURE = "HAEPO_BENCH_PURE"
 
@@ -93,9 +95,14 @@ def platform_tag(path: Path) -> str:
     return f"manylinux_2_{newest}_x86_64"
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Builds the library in its place; with --sanitize one that watches its memory and arithmetic (noxfile.py)."""
     try:
-        built = build()
+        built = build(extra=SANITIZERS if "--sanitize" in sys.argv[1:] else ())
     except NotBuilt as error:
         sys.exit(f"not built: {error}")
     sys.stdout.write(f"built {built}\n")
+
+
+if __name__ == "__main__":
+    main()
