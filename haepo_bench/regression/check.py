@@ -19,7 +19,7 @@ from haepo_bench.regression.cells import (
     why_not_comparable,
 )
 from haepo_bench.regression.recording import drop_since_first, engine_of
-from haepo_bench.regression.verdict import DEFAULT_RULE, Judgement, Mark, Rule, compare, judge, seeds_needed
+from haepo_bench.regression.verdict import DEFAULT_RULE, FEWEST, Judgement, Mark, Rule, compare, judge, seeds_needed
 from haepo_bench.results.claims import DEFAULT_THRESHOLD
 from haepo_bench.results.identity import CellKey
 from haepo_bench.results.selection import SelectedCell, Selection
@@ -233,7 +233,7 @@ def judge_together(cells: Sequence[tuple[BaselineCell, SelectedCell]], rule: Rul
     """Verdicts on comparable cells that have runs, corrected for their number, in their order."""
     areas = [old.scale.units(areas_of(cell.runs, old.scale)) for old, cell in cells]
     judgements = judge(compare([old.areas() for old, _ in cells], areas, rule=rule), rule)
-    tests = sum(not isnan(judgement.p_worse) for judgement in judgements)
+    tests = max(1, sum(not isnan(judgement.p_worse) for judgement in judgements))
     verdicts = []
     for (old, cell), judgement in zip(cells, judgements, strict=True):
         mark, remark = judgement.mark, _remark(judgement, tests, rule)
@@ -306,7 +306,7 @@ def _remark(judgement: Judgement, tests: int, rule: Rule) -> str:
     evidence = judgement.evidence
     if judgement.mark is not Mark.TOO_FEW:
         return ""
-    if isnan(judgement.p_worse):
+    if isnan(judgement.p_worse) and min(evidence.current_seeds, evidence.baseline_seeds) >= FEWEST:
         return "returns are too large to be tested"
     seeds = f"{many(evidence.current_seeds, 'seed')} against {evidence.baseline_seeds}"
     if judgement.smallest_drop < np.inf:

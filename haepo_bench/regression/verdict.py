@@ -13,21 +13,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from haepo_bench.statistics.comparisons import DRAWS, EXACT_LIMIT, Alternative, holm, permutation_test
+from haepo_bench.statistics.comparisons import DRAWS, EXACT_LIMIT, holm, permutation_p_values
 from haepo_bench.statistics.intervals import difference_interval
 
 Array = NDArray[Any]
 
 ALPHA = 0.01
 MIN_EFFECT = 0.10
+#: Runs on either side: the test needs the spread of both.
+FEWEST = 2
 #: Of the smallest drop that a sample could have shown.
 POWER = 0.8
 #: The least p that random rearrangements can give lies so far below what the first step of Holm's method asks for.
 _DRAWS_A_STEP = 100
 _MOST_DRAWS = 199_999
 _SEED = 0
-#: Worse, better: of the current runs against the baseline's.
-_SIDES: tuple[Alternative, Alternative] = ("less", "greater")
 
 
 class Mark(StrEnum):
@@ -124,9 +124,10 @@ def compare(
 ) -> list[CellEvidence]:
     """baseline, current: [seed] a cell each -> what they say of each cell; seeds that are NaN are left out.
 
-    The test is the unpaired permutation test of the difference of means: exact up to 200,000 rearrangements, beyond
-    Monte-Carlo with enough draws for so many cells at `rule.alpha`. Cells of equal sizes share their draws, which come
-    from a fixed seed: the same numbers always give the same p-values.
+    The test is the unpaired permutation test of Welch's t: exact up to 200,000 rearrangements, beyond Monte-Carlo with
+    enough draws for so many cells at `rule.alpha`. It rearranges t, not the difference of means, because a change that
+    touches the spread alone must not be called worse (docs/how-to/regression.md has the rates of both). Cells of equal
+    sizes share their draws, which come from a fixed seed: the same numbers always give the same p-values.
     """
     samples = [(_defined(new), _defined(old)) for old, new in zip(baseline, current, strict=True)]
     # Returns near the largest float overflow in sums and squares: such cells come out as not tested.
@@ -174,10 +175,12 @@ def seeds_needed(baseline: int, tests: int, rule: Rule) -> int | None:
         baseline: runs, at least one.
 
     Returns:
-        None where no number can, because no more rearrangements are drawn.
+        None where no number can, because no more rearrangements are drawn, or the baseline has one run.
     """
     draws, level = draws_for(tests, rule.alpha), rule.alpha / max(tests, 1)
-    for current in range(1, EXACT_LIMIT + 1):
+    if baseline < FEWEST:
+        return None
+    for current in range(FEWEST, EXACT_LIMIT + 1):
         if least_p(current, baseline, draws) <= level:
             return current
         if comb(current + baseline, current) > EXACT_LIMIT:
@@ -188,7 +191,7 @@ def seeds_needed(baseline: int, tests: int, rule: Rule) -> int | None:
 def smallest_drop(evidence: CellEvidence, tests: int, rule: Rule) -> float:
     """The smallest true drop that is called worse with power 0.8, at the first step of Holm's method.
 
-    Student's t with the pooled spread, to which the permutation test is close: the noncentrality at which the test at
+    Welch's t with equal spread, to which the permutation test is close: the noncentrality at which the test at
     alpha / tests has that power, times the standard error. A drop must also be seen to be at least `min_effect`.
     Infinite where samples of these sizes cannot give a p-value that small.
     """
@@ -198,7 +201,8 @@ def smallest_drop(evidence: CellEvidence, tests: int, rule: Rule) -> float:
     level = rule.alpha / max(tests, 1)
     if evidence.p_least > level:
         return inf
-    error, freedom = evidence.spread * sqrt(1 / n + 1 / m), n + m - 2
+    error = evidence.spread * sqrt(1 / n + 1 / m)
+    freedom = (1 / n + 1 / m) ** 2 / (1 / n**2 / (n - 1) + 1 / m**2 / (m - 1))
     critical = special.stdtrit(freedom, 1 - level)
     shift = float(special.nctdtrinc(freedom, 1 - POWER, critical))
     return max(shift * error, rule.min_effect + float(special.ndtri(POWER)) * error)
@@ -226,12 +230,12 @@ def _compared(samples: Sequence[tuple[Array, Array]], rule: Rule) -> list[CellEv
     """samples: [current seed], [baseline seed] a cell."""
     draws = draws_for(len(samples), rule.alpha)
     p_values = np.full((2, len(samples)), nan)
-    for sizes in {(len(x), len(y)) for x, y in samples if len(x) and len(y)}:
+    for sizes in {(len(x), len(y)) for x, y in samples if min(len(x), len(y)) >= FEWEST}:
         places = [place for place, (x, y) in enumerate(samples) if (len(x), len(y)) == sizes]
         new, old = (np.stack([samples[place][side] for place in places], axis=1) for side in (0, 1))
-        for row, side in enumerate(_SIDES):
-            rng = np.random.default_rng(_SEED)
-            p_values[row, places] = permutation_test(new, old, rng=rng, alternative=side, draws=draws)
+        p_values[:, places] = permutation_p_values(
+            new, old, rng=np.random.default_rng(_SEED), draws=draws, studentised=True
+        )
     return [
         _evidence(x, y, float(worse), float(better), draws, rule)
         for (x, y), worse, better in zip(samples, *p_values, strict=True)
@@ -253,7 +257,7 @@ def _evidence(x: Array, y: Array, p_worse: float, p_better: float, draws: int, r
         high=float(interval.high),
         p_worse=p_worse,
         p_better=p_better,
-        p_least=least_p(n, m, draws) if n and m else inf,
+        p_least=least_p(n, m, draws) if min(n, m) >= FEWEST else inf,
         spread=sqrt(squares / freedom) if freedom > 0 else nan,
         baseline_seeds=m,
         current_seeds=n,

@@ -17,11 +17,13 @@ from haepo_bench.regression.verdict import (
     seeds_needed,
     smallest_drop,
 )
+from haepo_bench.statistics.comparisons import permutation_p_values
 
 
 def scipy_p(baseline: np.ndarray, current: np.ndarray, alternative: str, **options: object) -> float:
     def statistic(x: np.ndarray, y: np.ndarray, axis: int) -> np.ndarray:
-        return x.mean(axis) - y.mean(axis)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return stats.ttest_ind(x, y, axis=axis, equal_var=False).statistic
 
     return float(stats.permutation_test((current, baseline), statistic, alternative=alternative, **options).pvalue)
 
@@ -149,7 +151,10 @@ def test_cells_without_spread_or_without_runs() -> None:
 
 
 def test_the_smallest_drop_has_the_power_it_says() -> None:
-    """By simulation of the whole rule on normal scores, 2,000 samples: the error is 0.009, 4 of them are allowed."""
+    """By simulation of the whole rule on normal scores, 2,000 samples: the error is 0.009, 4 of them are allowed.
+
+    With as few as five seeds the test has more power than Welch's t, by which it is foretold.
+    """
     rng = np.random.default_rng(5)
     rule, spread, n, m = Rule(), 0.1, 5, 12
     (evidence,) = compare([rng.normal(0, spread, m)], [rng.normal(0, spread, n)])
@@ -160,20 +165,40 @@ def test_the_smallest_drop_has_the_power_it_says() -> None:
     # One cell at a time, as if nothing else were judged: p uncorrected.
     found = compare(list(baseline), list(current), rule=rule)
     share = np.mean([each.p_worse <= rule.alpha and -each.effect >= rule.min_effect for each in found])
-    assert share == pytest.approx(0.8, abs=0.036)
+    assert 0.8 - 0.036 <= share <= 0.9
 
 
 def test_false_alarms_of_ten_unchanged_cells_stay_at_alpha() -> None:
-    """Of 400 checks of skewed scores with alpha 0.05, more than 34 would alarm with a chance of 0.001."""
+    """Of 200 checks of skewed scores with alpha 0.05, more than 20 would alarm with a chance of 0.001."""
     rng = np.random.default_rng(6)
     rule = Rule(alpha=0.05, min_effect=0.0)
-    scores = rng.beta(5, 1, (400, 10, 17))
+    scores = rng.beta(5, 1, (200, 10, 17))
     alarms = 0
     for sample in scores:
         judged = judge_arrays(list(sample[:, :12]), list(sample[:, 12:]), rule)
         alarms += any(each.mark is Mark.WORSE for each in judged)
-    assert alarms <= stats.binom.ppf(0.999, 400, 0.05)
-    assert alarms > stats.binom.ppf(0.001, 400, 0.05 / 2)  # and it does alarm
+    assert alarms <= stats.binom.ppf(0.999, 200, 0.05)
+    assert alarms > stats.binom.ppf(0.001, 200, 0.05 / 2)  # and it does alarm
+
+
+@pytest.mark.parametrize("change", ["three times the spread", "from little spread to 0 and 1"])
+def test_a_change_of_spread_alone_is_rarely_called_worse(change: str) -> None:
+    """4,000 cells, 50 seeds against 10, p at most 0.01: the difference of means would call 8.6 and 17 % worse.
+
+    The limit is four standard errors above what docs/how-to/regression.md says of the test that decides.
+    """
+    rng = np.random.default_rng(8)
+    drawn, measured = {
+        "three times the spread": (rng.normal(0.5, 0.3, (10, 4000)), 0.036),
+        "from little spread to 0 and 1": ((rng.random((10, 4000)) < 0.5).astype(float), 0.047),
+    }[change]
+    baseline = rng.normal(0.5, 0.1, (50, 4000))
+    rates = [
+        (permutation_p_values(drawn, baseline, rng=rng, draws=2_999, studentised=each)[0] <= 0.01).mean()
+        for each in (False, True)
+    ]
+    limit = measured + 4 * np.sqrt(measured * (1 - measured) / 4000)
+    assert rates[1] <= limit < rates[0]
 
 
 def test_fresh_seeds_follow_from_the_commit_and_are_not_taken() -> None:
