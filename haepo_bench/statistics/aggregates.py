@@ -96,18 +96,6 @@ def _cvar_influences(scores: Array, fraction: float) -> Array:
     return np.moveaxis(np.minimum(runs, cut) / fraction, -1, 0)
 
 
-def cvar_influences(scores: Array, *, fraction: float = 0.2) -> Array:
-    """scores: [seed] -> [seed]: numbers whose mean is the `cvar`; NaN stays NaN.
-
-    All are NaN where the tail holds fewer than six seeds.
-    """
-    scores = np.asarray(scores, dtype=float)
-    if (~np.isnan(scores)).sum() * fraction < TAIL_SEEDS - 1e-9:
-        return np.full(scores.shape, np.nan)
-    influences = _cvar_influences(scores, fraction)
-    return np.asarray(influences + cvar(scores, fraction=fraction) - np.nanmean(influences))
-
-
 def family_weights(families: Sequence[str]) -> Array:
     """families: [task] -> [task]: weights that sum to 1; families count alike, and the tasks of a family alike.
 

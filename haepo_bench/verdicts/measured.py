@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from haepo_bench.results.frames import Frames
 from haepo_bench.results.selection import SelectedCell
-from haepo_bench.statistics.aggregates import cvar, cvar_influences, family_weights
+from haepo_bench.statistics.aggregates import cvar, family_weights
 from haepo_bench.statistics.curves import last_defined
 from haepo_bench.statistics.rates import collapsed
 from haepo_bench.statistics.survival import time_to_threshold
@@ -33,10 +33,6 @@ class Measured:
     shown: int
     planned: int
     seeds: tuple[int, ...] = ()
-
-    def samples(self, measure: str) -> Array:
-        """[seed]: numbers whose mean is the estimate, for tests."""
-        return cvar_influences(self.values["final_score"]) if measure == "cvar" else self.values[measure]
 
     def estimate(self, measure: str) -> float:
         """The number itself."""

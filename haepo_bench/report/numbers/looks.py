@@ -47,17 +47,15 @@ def _look(
     weights = weights_of(own)
     signs = np.concatenate([weights, -weights])
 
-    def samples(table: Table) -> list[Array]:
-        return [table[task, name].samples(look.measure) for name in pair for task in own]
-
     def difference(table: Table) -> float:
         return float(signs @ [table[task, name].estimate(look.measure) for name in pair for task in own])
 
-    values = samples(table)
+    measure = "final_score" if look.measure == "cvar" else look.measure
+    values = [table[task, name].values[measure] for name in pair for task in own]
     if look.rate:
         interval = rate_combination_interval([each[~np.isnan(each)] > 0 for each in values], signs)
     elif look.measure == "cvar":
-        interval = cvar_mean_interval([table[task, name].values["final_score"] for name in pair for task in own], signs)
+        interval = cvar_mean_interval(values, signs)
     else:
         interval = combination_interval(values, signs)
     counts = [count_runs(table, name, own) for name in pair]
