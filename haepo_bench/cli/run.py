@@ -8,6 +8,9 @@ from typing import Annotated
 import typer
 
 from haepo_bench.cli.arguments import EngineOption, OnlyOption, SetOption, ShardOption, SuiteArgument, say
+from haepo_bench.cli.claim_lines import claim_lines, level_here
+from haepo_bench.cli.until_decided import print_cost, run_until_decided
+from haepo_bench.errors import UserError
 from haepo_bench.terminal import console, echo
 from haepo_bench.wording import many
 
@@ -39,6 +42,15 @@ def run(
     save_policies: Annotated[
         bool, typer.Option("--save-policies", help="Keep the final policy of each run made now as seed-<n>.npz.")
     ] = False,
+    until_decided: Annotated[
+        bool,
+        typer.Option(
+            "--until-decided", help="Run seeds until the claims are decided, where they decide most per second."
+        ),
+    ] = False,
+    max_seeds: Annotated[
+        int, typer.Option(min=2, max=10_000, metavar="N", help="With --until-decided: seeds of an algorithm at most.")
+    ] = 200,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only the end.")] = False,
 ) -> None:
     """Run what is missing of a suite.
@@ -49,6 +61,7 @@ def run(
     from haepo_bench.execution.session import Options, engine_of, forecast, run_plan
     from haepo_bench.execution.summary import print_forecast, print_results
     from haepo_bench.results.store import Store
+    from haepo_bench.search.until_decided import UntilDecided
     from haepo_bench.suite.resolve import load_plan
     from haepo_bench.suite.shards import Shard, share
 
@@ -69,6 +82,19 @@ def run(
         again = load_plan(suite, sets or (), only or (), engine=begun, engine_from=f"the plan in {store.root}")
         plan = replace(again, execution=replace(again.execution, workers=plan.execution.workers))
         plan = plan if part is None else share(plan, part)
+    search = None
+    if until_decided:
+        if part is not None or only:
+            option = "--shard" if part is not None else "--only"
+            raise UserError(f"--until-decided takes whole seeds of all algorithms: leave {option} out")
+        plan = replace(plan, source=f"{plan.source}\n# run with --until-decided --max-seeds {max_seeds}")
+        search = UntilDecided(plan, store, max_seeds, retry_failed)
+    if dry_run:
+        for line in claim_lines(plan if search is None else search.at_most(), level_here(plan, store)):
+            echo(line)
+    if dry_run and search is not None:
+        print_cost(search, store)
+        return
     if dry_run:
         print_forecast(plan, forecast(plan, store, retry_failed=retry_failed), console())
         return
@@ -87,7 +113,11 @@ def run(
         max_hours=max_hours,
         quiet=quiet,
     )
-    outcome = run_plan(plan, store, options)
+    if search is not None:
+        outcome = run_until_decided(search, store, options)
+        plan = search.taken
+    else:
+        outcome = run_plan(plan, store, options)
     print_results(plan, outcome.runs, store.root, console())
     if outcome.signalled:
         echo(f"interrupted: {outcome.after_interruption}", err=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from haepo_bench.cli.arguments import OnlyOption, SetOption, SuiteArgument, say
+from haepo_bench.cli.claim_lines import claim_lines
 from haepo_bench.cli.layout import columns, paragraph
 from haepo_bench.terminal import echo
 from haepo_bench.wording import duration, many, seed_ranges
@@ -38,6 +39,10 @@ def validate(
     echo("\nalgorithms")
     for line in _algorithms(plan):
         echo(line)
+    if lines := claim_lines(plan):
+        echo("\nclaims")
+        for line in lines:
+            echo(paragraph(line, indent="  "))
     execution = plan.execution
     steps = sum(cell.budget * len(cell.seeds) for cell in plan.cells)
     echo(f"\n{many(len(plan.cells), 'cell')}, {many(plan.runs, 'run')}, {many(steps, 'training step')} in all")

@@ -25,10 +25,11 @@ from haepo_bench.results.claims import PROVENANCE_KEY
 from haepo_bench.results.code import write_code
 from haepo_bench.results.declarations import declare
 from haepo_bench.results.lock import Held
-from haepo_bench.results.plan_file import PlanFile, PlannedCell
+from haepo_bench.results.plan_file import PlanFile
 from haepo_bench.results.record import FAILED, FINISHED, Engine, Failure, RunRecord
 from haepo_bench.results.store import Store
 from haepo_bench.suite.plan import Cell, Plan
+from haepo_bench.suite.planned import plan_file
 from haepo_bench.wording import many
 
 #: How often a run is tried again at once after a failure of the machine.
@@ -146,7 +147,7 @@ def run_plan(plan: Plan, store: Store, options: Options) -> Outcome:
         store.prepare(session.files(todo.jobs))
         # Nothing was changed until here, where all that could stop this has been looked at.
         store.sweep()
-        planned = _plan_file(plan)
+        planned = plan_file(plan, written=utc_now())
         declare(store, planned)
         store.write_plan(planned)
         for cell, _ in todo.survey.missing:
@@ -297,7 +298,7 @@ class _Session:
         if not signalled:
             self.held.check()
         if self.store.read_plan() is None:
-            self.store.write_plan(_plan_file(self.plan))
+            self.store.write_plan(plan_file(self.plan, written=utc_now()))
         files = (*(self.store.path(*key) for key in self.runs), *sorted(self.logs))
         gone = [str(file.relative_to(self.store.root)) for file in files if not _is_there(file)]
         if gone and not signalled:
@@ -365,29 +366,3 @@ def _signals(executor: Executor) -> Iterator[list[str]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _plan_file(plan: Plan) -> PlanFile:
-    """What reports need to know: every cell of the suite as it now is, whether this run selects it or not."""
-    return PlanFile(
-        suite=plan.suite,
-        description=plan.description,
-        written=utc_now(),
-        source=plan.source,
-        claims=plan.claims,
-        bounds=plan.bounds,
-        declaration=plan.declaration,
-        engine=plan.execution.engine,
-        cells=[_planned(cell) for cell in plan.declared_cells],
-    )
-
-
-def _planned(cell: Cell) -> PlannedCell:
-    return PlannedCell.of(
-        cell,
-        uses=cell.uses,
-        seeds=cell.seeds,
-        information=cell.information,
-        budget=cell.budget,
-        evaluation_every=cell.evaluation_every,
-    )

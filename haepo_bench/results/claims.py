@@ -63,6 +63,7 @@ class DeclaredClaims(BaseModel):
         margins: of single claims, by their names, in place of `margin`.
         rule: how evidence becomes a verdict.
         dependence: what is taken for granted of the two runs that share a seed.
+        made: which of `CLAIM_NAMES` are claimed; empty for all.
         left_out: names in the suite of algorithms that are shown beside the baselines and that no claim is about.
     """
 
@@ -76,6 +77,11 @@ class DeclaredClaims(BaseModel):
     rule: Rule = "betting"
     dependence: Dependence = "nonnegative"
     left_out: list[str] = Field(default=[])
+    made: list[str] = Field(default=[])
+
+    def makes(self, claim: str) -> bool:
+        """Whether one of `CLAIM_NAMES` is claimed."""
+        return not self.made or claim in self.made
 
     def margin_of(self, claim: str) -> float:
         """The margin of one of `CLAIM_NAMES`."""
@@ -159,6 +165,7 @@ def declaration_document(
             "candidates": sorted(claims.candidates),
             "baselines": sorted(claims.baselines),
             "left_out": sorted(claims.left_out),
+            "made": sorted(claims.made),
         },
         "bounds": {task: bounds[task].model_dump() for task in sorted({cell.task for cell in own} & bounds.keys())},
         "cells": sorted(

@@ -129,8 +129,16 @@ class Selection:
         return tuple(file for file in self.damaged if file.state is FileState.UNREADABLE)
 
 
-def select(store: Store) -> Selection:
-    """Reads a store and sorts out which runs belong together."""
+def select(store: Store, plan: PlanFile | None = None) -> Selection:
+    """Reads a store and sorts out which runs belong together.
+
+    Args:
+        plan: what says so; by default the one in the store.
+    """
+    return _sorted_out(store, store.read_plan() if plan is None else plan)
+
+
+def _sorted_out(store: Store, plan: PlanFile | Unusable | None) -> Selection:
     runs: list[Run] = []
     damaged: list[Unusable] = []
 
@@ -145,7 +153,6 @@ def select(store: Store) -> Selection:
 
     for path, found in store.records():
         take(path.relative_to(store.root), found)
-    plan = store.read_plan()
     hidden: dict[Path, Unusable] = {}
     if isinstance(plan, PlanFile):
         for path, found in _unlisted(store, plan.cells, {run.path for run in runs} | {file.path for file in damaged}):

@@ -48,6 +48,7 @@ APART = {
     "haepo_bench.results": "the format of records and where they are: numbers pass through as they are",
     "haepo_bench.regression": "reads stored runs",
     "haepo_bench.report": "reads stored runs",
+    "haepo_bench.search": "proposes what to run; what is run is in the settings",
     "haepo_bench.compare": "reads stored runs",
 }
 #: Modules whose functions import one of several others: a task or an algorithm says itself which module it is from.

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from haepo_bench import catalogue
 from haepo_bench.errors import ParameterError, TaskError, UserError, did_you_mean
-from haepo_bench.results.claims import DeclaredClaims, ScoreBounds, default_baselines, members
+from haepo_bench.results.claims import CLAIM_NAMES, DeclaredClaims, ScoreBounds, default_baselines, members
 from haepo_bench.results.hashing import digest
 from haepo_bench.suite.document import KeyPath, Problem, render
 from haepo_bench.suite.hushed import hushed
@@ -167,6 +167,7 @@ class _Resolver:
             rule=claims.rule,
             dependence=claims.dependence,
             left_out=left_out,
+            made=[name for name in CLAIM_NAMES if name in (claims.made or ())],
         )
 
     def _named(self, key: str, names: Sequence[str], candidates: Sequence[str], uses: dict[str, str]) -> list[str]:

@@ -447,6 +447,9 @@ class Claims(_Section):
         le=1,
         description=f"a smaller difference of scores does not matter; {DEFAULT_MARGIN:g} by default",
     )
+    made: _Names | None = Field(
+        default=None, description=f"which claims are made, all by default: {', '.join(CLAIM_NAMES)}"
+    )
     margins: dict[str, Annotated[float, Field(gt=0, le=1)]] = Field(
         default={}, description=f"the margin of single claims: {', '.join(CLAIM_NAMES)}"
     )
@@ -550,10 +553,12 @@ class Suite(_Section):
                 )
 
     def _claim_errors(self) -> Iterable[tuple[tuple[str | int, ...], PydanticCustomError]]:
-        for name in self.claims.margins:
+        keys: list[tuple[str, str | int, str]] = [("margins", name, name) for name in self.claims.margins]
+        keys += [("made", index, name) for index, name in enumerate(self.claims.made or ())]
+        for key, place, name in keys:
             if name not in CLAIM_NAMES:
                 remedy = did_you_mean(name, CLAIM_NAMES, kind="claim")
-                yield ("claims", "margins", name), _error(f"'{name}' is not a claim", remedy)
+                yield ("claims", key, place), _error(f"'{name}' is not a claim", remedy)
 
     def _algorithm_errors(self) -> Iterable[tuple[tuple[str | int, ...], PydanticCustomError]]:
         tasks = [name for task in self.tasks for name in task.aliases]

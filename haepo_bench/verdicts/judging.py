@@ -67,11 +67,12 @@ def measured_table(selection: Selection, threshold: float) -> Table:
         return measure(selection.cells, *by_cell(selection.cells, frames(selection.cells)), threshold)
 
 
-def judge(selection: Selection, table: Table | None = None) -> list[JudgedClaim]:
+def judge(selection: Selection, table: Table | None = None, *, by_task: bool = True) -> list[JudgedClaim]:
     """The verdicts on everything that a suite claims; nothing where it claims nothing.
 
     Args:
         table: `measured_table` of the selection, where it is known.
+        by_task: whether to judge the claims task by task, too.
     """
     claims = selection.claims
     if claims is None:
@@ -80,10 +81,14 @@ def judge(selection: Selection, table: Table | None = None) -> list[JudgedClaim]
         table = measured_table(selection, claims.threshold)
     ranges = declared.ranges(selection)
     level = declared.level(selection)
-    return [_claim(Outcomes(each, selection.cells, table, ranges), claims, level) for each in CLAIMS]
+    return [
+        _claim(Outcomes(each, selection.cells, table, ranges), claims, level, by_task=by_task)
+        for each in CLAIMS
+        if claims.makes(each.name)
+    ]
 
 
-def _claim(outcomes: Outcomes, claims: DeclaredClaims, level: float) -> JudgedClaim:
+def _claim(outcomes: Outcomes, claims: DeclaredClaims, level: float, *, by_task: bool) -> JudgedClaim:
     claim = outcomes.claim
     left_out = outcomes.left_out([*claims.candidates, *claims.baselines])
     tasks = tuple(task for task in outcomes.tasks if task not in left_out)
@@ -99,7 +104,7 @@ def _claim(outcomes: Outcomes, claims: DeclaredClaims, level: float) -> JudgedCl
         )
 
     asked = [(name, tasks) for name in claims.candidates]
-    single = [(name, (task,)) for name in claims.candidates for task in tasks] if len(tasks) > 1 else []
+    single = [(name, (task,)) for name in claims.candidates for task in tasks] if by_task and len(tasks) > 1 else []
     found = {each: compared(*each) for each in (*asked, *single)}
     looks = [len(path.seeds) for paths, _ in found.values() for path in paths]
     claimed = Claimed(

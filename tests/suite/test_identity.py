@@ -79,6 +79,7 @@ RUNTIME_ONLY = {
     "claims.baselines": "claims.baselines=[dpo]",
     "claims.margin": "claims.margin=0.2",
     "claims.margins": "claims.margins={robust: 0.3}",
+    "claims.made": "claims.made=[robust]",
     "claims.rule": "claims.rule=wins",
     "claims.dependence": "claims.dependence=any",
     "claims.left_out": "claims.left_out=[dpo]",

@@ -1,0 +1,62 @@
+"""What `validate` and `run --dry-run` say of the seeds that claims take."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from haepo_bench.results.store import Store
+    from haepo_bench.suite.plan import Plan
+
+
+#: Names in one warning.
+_NAMES = 4
+
+
+def level_here(plan: "Plan", store: "Store") -> float | None:
+    """The level at which a plan's claims would be tested in a folder; None where that cannot be known."""
+    from haepo_bench.results.selection import select
+    from haepo_bench.suite.planned import plan_file
+
+    standing = select(store, plan_file(plan)).standing
+    return None if standing is None else standing.level
+
+
+def claim_lines(plan: "Plan", level: float | None = None) -> list[str]:
+    """One line per claim, and a warning where some have too few seeds for it; nothing without claims.
+
+    Args:
+        level: of the declaration; of the first one by default.
+    """
+    from haepo_bench.results.declarations import FIRST_LEVEL
+    from haepo_bench.verdicts.feasible import feasible
+
+    if plan.claims is None:
+        return []
+    cells = plan.declared_cells
+    scored = list(dict.fromkeys(cell.task for cell in cells if cell.references is not None))
+    lines, short = [], False
+    for each in feasible(plan.claims, plan.bounds, cells, scored, FIRST_LEVEL if level is None else level):
+        if each.fewest is None:
+            lines.append(f"warning: {each.claim}: cannot be decided: {each.reason}")
+            continue
+        lines.append(f"{each.claim}: at least {each.fewest} seeds per algorithm can decide it")
+        if each.short:
+            short = True
+            lines.append(f"warning: {each.claim}: stays undecided whatever they score: {_named(each.short)}")
+    if short:
+        lines.append(
+            "what helps: more seeds, run --until-decided, baselines with too few seeds under claims.left_out, or only "
+            "those claims under claims.made that the seeds can decide"
+        )
+    return lines
+
+
+def _named(short: "Mapping[str, int]") -> str:
+    """Who has how many seeds."""
+    names = list(short)
+    counts = sorted(set(short.values()))
+    if len(names) > _NAMES:
+        most = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
+        return f"{len(names)} algorithms have {most} seeds"
+    return ", ".join(f"{name} has {n}" for name, n in short.items())
