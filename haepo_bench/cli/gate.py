@@ -1,5 +1,6 @@
 """`haepo-bench gate`."""
 
+import contextlib
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 
 def gate(
+    context: typer.Context,
     suite: SuiteArgument,
     baseline: BaselineOption,
     results: Annotated[Path, typer.Option(metavar="DIR", help="Parent folder of the suite's results folder.")] = Path(
@@ -59,8 +61,8 @@ def gate(
     """
     from haepo_bench.execution.gate import GateOptions, gate_root
     from haepo_bench.execution.gate import gate as run_gate
+    from haepo_bench.execution.resolving import SuiteWorker
     from haepo_bench.regression.baseline import load_baseline
-    from haepo_bench.suite.resolve import load_plan
     from haepo_bench.suite.shards import Shard
 
     part = Shard.parse(shard) if shard is not None else None
@@ -72,7 +74,8 @@ def gate(
         )
     files = check_writable(write)
     loaded = load_baseline(baseline)
-    plan = load_plan(suite, say=print_line, engine=loaded.engine, engine_from=f"the baseline {baseline}")
+    worker = context.with_resource(contextlib.closing(SuiteWorker()))
+    plan = worker.load_plan(suite, say=print_line, engine=loaded.engine, engine_from=f"the baseline {baseline}")
     if workers is not None:
         plan = replace(plan, execution=replace(plan.execution, workers=workers))
 
@@ -80,7 +83,7 @@ def gate(
         if not quiet:
             echo(line, err=True)
 
-    options = GateOptions(seeds=seeds, quiet=quiet, say=say, shard=part)
+    options = GateOptions(seeds=seeds, quiet=quiet, say=say, shard=part, ready=worker.ready)
     verdict = run_gate(plan, loaded, results, rule=rule_of(alpha, min_effect, require), options=options)
     root = gate_root(plan, results, part)
     code = deliver(verdict, form.value, files) if part is None else _after_shard(verdict, part, root)

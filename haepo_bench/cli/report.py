@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from haepo_bench.errors import ExitCode
+from haepo_bench.results.presence import names_in
 from haepo_bench.terminal import echo, print_document
 from haepo_bench.wording import many
 
@@ -35,6 +36,8 @@ def report(
     ] = ReportFormat.html,
 ) -> None:
     """Write tables and learning curves of the runs in RESULTS."""
+    names_in(results)  # before imports that take longer than to say that nothing is there
+
     from haepo_bench.cli.omissions import conclude
     from haepo_bench.report.files import render, write_report
     from haepo_bench.report.numbers.build import build_report

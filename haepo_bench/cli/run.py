@@ -1,5 +1,6 @@
 """`haepo-bench run`."""
 
+import contextlib
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from haepo_bench.wording import many
 
 
 def run(
+    context: typer.Context,
     suite: SuiteArgument,
     results: Annotated[Path, typer.Option(metavar="DIR", help="Parent folder of the suite's results folder.")] = Path(
         "results"
@@ -58,15 +60,15 @@ def run(
     Finished runs are kept and never run again while settings and code stay the same. Interrupted runs are run again, as
     are those whose process was killed or out of memory (up to 3 times at once); other failed ones with --retry-failed.
     """
+    from haepo_bench.execution.resolving import SuiteWorker
     from haepo_bench.execution.session import Options, engine_of, forecast, run_plan
     from haepo_bench.execution.summary import print_forecast, print_results
     from haepo_bench.results.store import Store
-    from haepo_bench.search.until_decided import UntilDecided
-    from haepo_bench.suite.resolve import load_plan
     from haepo_bench.suite.shards import Shard, share
 
     part = Shard.parse(shard) if shard is not None else None
-    plan = load_plan(suite, sets or (), only or (), say=say, engine=engine)
+    worker = context.with_resource(contextlib.closing(SuiteWorker()))
+    plan = worker.load_plan(suite, sets or (), only or (), say=say, engine=engine)
     if workers is not None:
         plan = replace(plan, execution=replace(plan.execution, workers=workers))
     store = Store(results / plan.suite)
@@ -79,11 +81,14 @@ def run(
     begun = engine_of(store)
     if begun is not None and begun != plan.execution.engine and plan.execution.engine_open:
         # Runs of one folder are of one engine, unless somebody says otherwise.
-        again = load_plan(suite, sets or (), only or (), engine=begun, engine_from=f"the plan in {store.root}")
+        source = f"the plan in {store.root}"
+        again = worker.load_plan(suite, sets or (), only or (), engine=begun, engine_from=source)
         plan = replace(again, execution=replace(again.execution, workers=plan.execution.workers))
         plan = plan if part is None else share(plan, part)
     search = None
     if until_decided:
+        from haepo_bench.search.until_decided import UntilDecided
+
         if part is not None or only:
             option = "--shard" if part is not None else "--only"
             raise UserError(f"--until-decided takes whole seeds of all algorithms: leave {option} out")
@@ -117,7 +122,7 @@ def run(
         outcome = run_until_decided(search, store, options)
         plan = search.taken
     else:
-        outcome = run_plan(plan, store, options)
+        outcome = run_plan(plan, store, options, worker.ready)
     print_results(plan, outcome.runs, store.root, console())
     if outcome.signalled:
         echo(f"interrupted: {outcome.after_interruption}", err=True)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from haepo_bench.execution.provenance import tree_state
 from haepo_bench.execution.session import Options, run_plan
+from haepo_bench.execution.worker_process import WorkerProcess
 from haepo_bench.regression.baseline import Baseline, BaselineCell
 from haepo_bench.regression.cells import why_not_comparable
 from haepo_bench.regression.check import (
@@ -58,12 +59,14 @@ class GateOptions:
         quiet: show no progress.
         say: takes a line that says what is done next.
         shard: the share of the cells that is measured; None for all.
+        ready: idle workers that run already.
     """
 
     seeds: int = FRESH_SEEDS
     quiet: bool = False
     say: Callable[[str], None] = lambda line: None
     shard: Shard | None = None
+    ready: tuple[WorkerProcess, ...] = ()
 
 
 def gate(
@@ -100,6 +103,7 @@ class _Interrupted(Exception):
 class _Gate:
     def __init__(self, plan: Plan, baseline: Baseline, root: Path, rule: Rule, options: GateOptions) -> None:
         self._plan, self._baseline, self._root, self._rule, self._options = plan, baseline, root, rule, options
+        self._ready = options.ready
         self._cells = {cell.key: cell for cell in (*plan.cells, *plan.unselected)}
         self._judged = baseline.cells
         if options.shard is not None:
@@ -221,7 +225,8 @@ class _Gate:
         self._options.say(f"{stage}: {many(len(cells), 'cell')} {why}")
         store = Store(self._root / stage)
         plan = replace(self._plan, cells=cells, unselected=(), claims=None)
-        outcome = run_plan(plan, store, Options(retry_failed=True, quiet=self._options.quiet))
+        ready, self._ready = self._ready, ()
+        outcome = run_plan(plan, store, Options(retry_failed=True, quiet=self._options.quiet), ready)
         self._asked, self._kept = self._asked + outcome.asked, self._kept + outcome.kept
         if outcome.signalled:
             self._options.say(f"{stage}: {outcome.after_interruption}")

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from haepo_bench.errors import UserError
+from haepo_bench.results.code import packages_of
 from haepo_bench.results.record import OTHER_CODE, OUT_OF_MEMORY, Failure, Number, RunRecord, Status
-from haepo_bench.suite.identity import packages_of
 from haepo_bench.suite.plan import Cell
 from haepo_bench.training.recorder import SeedResult
 

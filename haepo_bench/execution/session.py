@@ -21,6 +21,7 @@ from haepo_bench.execution.provenance import provenance, reference_seconds
 from haepo_bench.execution.records import failure_record, utc_now
 from haepo_bench.execution.survey import Job, RunKey, Stored, Survey, make_jobs, seconds_of, survey
 from haepo_bench.execution.worker import Request
+from haepo_bench.execution.worker_process import WorkerProcess
 from haepo_bench.results.claims import PROVENANCE_KEY
 from haepo_bench.results.code import write_code
 from haepo_bench.results.declarations import declare
@@ -134,8 +135,11 @@ def engine_of(store: Store) -> str | None:
     return plan.engine if isinstance(plan, PlanFile) and plan.engine in get_args(Engine) else None
 
 
-def run_plan(plan: Plan, store: Store, options: Options) -> Outcome:
+def run_plan(plan: Plan, store: Store, options: Options, ready: Sequence[WorkerProcess] = ()) -> Outcome:
     """Runs what is missing of a plan and stores each run as soon as it is finished.
+
+    Args:
+        ready: idle workers that run already.
 
     Raises:
         UserError: another `run` holds the folder, it cannot be written, something in it cannot be read, the disk is
@@ -143,7 +147,7 @@ def run_plan(plan: Plan, store: Store, options: Options) -> Outcome:
     """
     with store.lock() as held:
         todo = forecast(plan, store, retry_failed=options.retry_failed)
-        session = _Session(plan, store, options, todo.survey, held)
+        session = _Session(plan, store, options, todo.survey, held, ready)
         store.prepare(session.files(todo.jobs))
         # Nothing was changed until here, where all that could stop this has been looked at.
         store.sweep()
@@ -178,6 +182,7 @@ class _Session:
     options: Options
     survey: Survey
     held: Held
+    ready: Sequence[WorkerProcess]
     runs: dict[RunKey, Stored] = field(init=False)
     pending: dict[RunKey, Cell] = field(init=False)
     logs: set[Path] = field(init=False, default_factory=set)
@@ -202,6 +207,7 @@ class _Session:
             workers=min(execution.workers, len(jobs)),
             timeout_seconds=execution.timeout_seconds,
             request=self._request,
+            ready=self.ready,
         )
         queue = Queue(jobs, self._in_time)
         with contextlib.closing(executor), _signals(executor) as signals:

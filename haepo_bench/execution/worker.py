@@ -59,16 +59,27 @@ class Request:
     checkpoint_seconds: float
 
 
+class SuiteRequest(NamedTuple):
+    """A suite for a worker to resolve, before its first job: arguments of `load_plan`."""
+
+    suite: str
+    sets: tuple[str, ...]
+    only: tuple[str, ...]
+    options: dict[str, str | None]
+
+
 class Message(NamedTuple):
     """What a worker tells its parent.
 
     Args:
-        kind: `finished` with a run record as JSON text and its seed, `progress` with (env steps, total, return),
-            `marked` with the columns of one evaluation point of a seed, `failed` with a Failure of one seed, or without
-            a seed for all that have not finished, `ended` with the worker's peak memory in bytes after each job.
+        kind: of a suite `said` with a line for people, `refused` with the parts of a UserError, `planned` with the plan
+            or, after a fault of ours, None. Of jobs `finished` with a run record as JSON text and its seed, `progress`
+            with (env steps, total, return), `marked` with the columns of one evaluation point of a seed, `failed` with
+            a Failure of one seed, or without a seed for all that have not finished, `ended` with the worker's peak
+            memory in bytes after each job.
     """
 
-    kind: Literal["finished", "progress", "marked", "failed", "ended"]
+    kind: Literal["said", "refused", "planned", "finished", "progress", "marked", "failed", "ended"]
     content: Any
     seed: int = -1
 
@@ -82,13 +93,17 @@ def main(handle: int) -> None:
     faulthandler.enable()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a worker's is a real file
     connection = Connection(handle)
-    requests: SimpleQueue[Request] = SimpleQueue()
+    requests: SimpleQueue[Request | SuiteRequest] = SimpleQueue()
     threading.Thread(target=_receive, args=(connection, requests), daemon=True).start()
     while True:
-        _serve(requests.get(), connection)
+        request = requests.get()
+        if isinstance(request, SuiteRequest):
+            _resolve(request, connection)
+        else:
+            _serve(request, connection)
 
 
-def _receive(connection: Connection, requests: "SimpleQueue[Request]") -> None:
+def _receive(connection: Connection, requests: "SimpleQueue[Request | SuiteRequest]") -> None:
     try:
         while True:
             requests.put(connection.recv())
@@ -105,6 +120,24 @@ def _die_with_parent() -> None:
     if sys.platform == "linux":
         pr_set_pdeathsig = 1
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+
+
+def _resolve(request: SuiteRequest, connection: Connection) -> None:
+    from haepo_bench.errors import UserError
+
+    try:
+        from haepo_bench.suite.resolve import load_plan
+
+        def say(line: str) -> None:
+            connection.send(Message("said", line))
+
+        plan = load_plan(request.suite, request.sets, request.only, say=say, **request.options)  # type: ignore[arg-type]
+    except UserError as error:
+        connection.send(Message("refused", (error.problem, error.where, error.remedy, int(error.exit_code))))
+    except Exception:  # the parent meets it again, and says what it is
+        connection.send(Message("planned", None))
+    else:
+        connection.send(Message("planned", plan))
 
 
 def _serve(request: Request, connection: Connection) -> None:

@@ -43,15 +43,18 @@ class WorkerProcess:
     """A process that runs `worker.main`, idle until it is given a job.
 
     Args:
-        log: file that its output goes to until its first job.
+        log: file that its output goes to until its first job; None: where this program's goes.
     """
 
-    def __init__(self, log: Path) -> None:
-        with translate_os_errors(log):
-            log.parent.mkdir(parents=True, exist_ok=True)
-            file = open_in_place(log)
-        with file:
-            self._start(file)
+    def __init__(self, log: Path | None) -> None:
+        if log is None:
+            self._start(None)
+        else:
+            with translate_os_errors(log):
+                log.parent.mkdir(parents=True, exist_ok=True)
+                file = open_in_place(log)
+            with file:
+                self._start(file)
         self.job: Job | None = None
         self.unfinished: list[int] = []
         self.started = ""
@@ -60,7 +63,7 @@ class WorkerProcess:
         self.peak_bytes = 0
         self.deaf = False
 
-    def _start(self, log: IO[bytes]) -> None:
+    def _start(self, log: IO[bytes] | None) -> None:
         with for_a_process():
             self.connection, theirs = Pipe()
         # Our own sys.path, so that it finds this package and plugins wherever we did.

@@ -37,6 +37,12 @@ def read_code(store: Store, cell_folder: str) -> dict[str, str] | None:
     return {name: value for name, tab, value in (line.partition("\t") for line in lines) if tab}
 
 
+def packages_of(document: Mapping[str, str]) -> dict[str, str]:
+    """The versions in a code document, by distribution."""
+    kind = "package "
+    return {key.removeprefix(kind): value for key, value in document.items() if key.startswith(kind)}
+
+
 def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     """What differs between two code documents, in words, the modules that both have first.
 

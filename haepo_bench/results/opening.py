@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from haepo_bench.errors import ExitCode, UserError
-from haepo_bench.files import list_folder, reason_of
+from haepo_bench.files import list_folder
+from haepo_bench.results.presence import names_in
 from haepo_bench.results.selection import TRASH_FOLDER, Selection, select
 from haepo_bench.results.store import PLAN_FILE, REPORT_FOLDER, Store
 from haepo_bench.text import plain
@@ -21,22 +22,7 @@ def open_results(results: Path, *, to: str = "report") -> list[Selection]:
         UserError: no such folder, one that cannot be read, the folder of a cell, or nothing in it has a result (exit
             code 2; 4 where something in it could not be read).
     """
-    try:
-        names = [entry.name for entry in list_folder(results)]
-    except FileNotFoundError:
-        raise UserError(
-            "there is no such folder",
-            where=str(results),
-            remedy="name the folder that `haepo-bench run` wrote to, or run a suite first",
-        ) from None
-    except NotADirectoryError:
-        raise UserError(
-            "this is not a folder", where=str(results), remedy="name the folder that `haepo-bench run` wrote to"
-        ) from None
-    except OSError as error:
-        raise UserError(
-            f"cannot be read: {reason_of(error)}", where=str(results), remedy="make the folder readable"
-        ) from None
+    names = names_in(results)
     if any(name.startswith("seed-") and name.endswith(".json") for name in names):
         raise UserError(
             "this is the folder of one algorithm on one task",

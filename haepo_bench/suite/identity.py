@@ -139,12 +139,6 @@ def code_document(
     return dict(sorted(document.items()))
 
 
-def packages_of(document: Mapping[str, str]) -> dict[str, str]:
-    """The versions in a code document, by distribution."""
-    kind = "package "
-    return {key.removeprefix(kind): value for key, value in document.items() if key.startswith(kind)}
-
-
 def _known(top: str) -> bool:
     """Whether a version says what a package is: it is Python's own or was installed."""
     return top in sys.stdlib_module_names or bool(_distributions(top))

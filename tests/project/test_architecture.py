@@ -303,6 +303,13 @@ def test_exchange_and_comparison_load_no_training_library(arguments: list[str], 
     assert (tmp_path / "results" / "elsewhere" / "plan.json").is_file()
 
 
+def test_a_run_leaves_the_training_libraries_to_its_workers(tmp_path: Path) -> None:
+    suite = "name: small\nseeds: 1\nbudget: {env_steps: 20}\ntasks: [bandit/10-arm]\nalgorithms: [grpo]\n"
+    (tmp_path / "small.yaml").write_text(suite, encoding="utf-8")
+    assert not loaded_by(["run", "small.yaml", "--quiet"], tmp_path) & {"torch", "stable_baselines3", "gymnasium"}
+    assert len(list((tmp_path / "results").rglob("seed-*.json"))) == 1
+
+
 def test_recording_and_checking_load_no_training_library(tmp_path: Path) -> None:
     showcase(tmp_path / "made-up", seeds=2, only=("bandit/10-arm",))
     put(Store(tmp_path / "made-up"), record("bandit/10-arm", "ppo", 4))

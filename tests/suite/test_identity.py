@@ -21,11 +21,10 @@ from pydantic import BaseModel
 
 from haepo_bench import catalogue
 from haepo_bench.execution.records import failure_record
-from haepo_bench.results.code import changes
+from haepo_bench.results.code import changes, packages_of
 from haepo_bench.results.hashing import canonical_json, digest
 from haepo_bench.results.record import Failure
 from haepo_bench.suite import closure, identity
-from haepo_bench.suite.identity import packages_of
 from haepo_bench.suite.plan import Cell, Execution, Plan
 from haepo_bench.suite.resolve import load_plan
 from haepo_bench.suite.schema import Suite

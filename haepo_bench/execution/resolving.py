@@ -1,0 +1,85 @@
+"""A suite resolved by the worker that trains it afterwards.
+
+To resolve a suite is to look up what it names, which imports the libraries that training needs. So the first worker
+does it, while this process loads next to nothing: a command imports torch once per worker, and no time more.
+"""
+
+from collections.abc import Callable, Sequence
+
+from haepo_bench.errors import ExitCode, UserError
+from haepo_bench.execution.worker import SuiteRequest
+from haepo_bench.execution.worker_process import WorkerProcess
+from haepo_bench.suite.plan import Plan
+
+
+class SuiteWorker:
+    """A worker that resolves suites, and is idle in between; close it."""
+
+    def __init__(self) -> None:
+        self._worker: WorkerProcess | None = WorkerProcess(None)
+
+    @property
+    def ready(self) -> tuple[WorkerProcess, ...]:
+        """The worker, to be given jobs; none where it has died."""
+        return () if self._worker is None else (self._worker,)
+
+    def load_plan(
+        self,
+        suite: str,
+        sets: Sequence[str] = (),
+        only: Sequence[str] = (),
+        *,
+        say: Callable[[str], None] = lambda line: None,
+        **options: str | None,
+    ) -> Plan:
+        """What `suite.resolve.load_plan` makes of the same arguments.
+
+        Args:
+            options: its keywords that are text, such as `engine`.
+
+        Raises:
+            UserError: the suite cannot be run as it stands.
+        """
+        said: list[str] = []
+
+        def once(line: str) -> None:
+            if line not in said:
+                said.append(line)
+                say(line)
+
+        if self._worker is not None:
+            plan = _ask(self._worker, SuiteRequest(suite, tuple(sets), tuple(only), options), once)
+            if plan is not None:
+                return plan
+            self.close()
+        # The worker died of it, or met a fault of ours: here the same shows as what it is.
+        from haepo_bench.suite.resolve import load_plan
+
+        return load_plan(suite, sets, only, say=once, **options)  # type: ignore[arg-type]  # its own keywords
+
+    def close(self) -> None:
+        """Ends the worker."""
+        for worker in self.ready:
+            worker.kill()
+            worker.connection.close()
+        self._worker = None
+
+
+def _ask(worker: WorkerProcess, request: SuiteRequest, say: Callable[[str], None]) -> Plan | None:
+    """The plan; None where the worker has none to give."""
+    try:
+        worker.connection.send(request)
+        while True:
+            message = worker.connection.recv()
+            if message.kind == "said":
+                say(message.content)
+            elif message.kind == "refused":
+                problem, where, remedy, code = message.content
+                error = UserError(problem, where=where, remedy=remedy)
+                error.exit_code = ExitCode(code)
+                raise error
+            else:
+                plan: Plan | None = message.content
+                return plan
+    except (EOFError, OSError):
+        return None
