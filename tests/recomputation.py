@@ -146,6 +146,8 @@ class Cell:
                 found[name] = [0.0 if gone else value for gone, value in zip(lost, own, strict=True)]
         coverage = [known(run["curve"].get("relative_coverage", [])) for run in self.runs]
         found["relative_coverage"] = [float(np.mean(row)) if row else None for row in coverage]
+        # No run here says after how many steps it succeeded.
+        found["exploration"] = [None if value is None else value / 2 for value in found["relative_coverage"]]
         if first_known:
             first = [self.last(run, "relative_first_success") for run in self.runs]
             found["first_success_sooner"] = [float(value is not None and value < 1) for value in first]

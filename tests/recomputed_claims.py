@@ -13,10 +13,17 @@ from plain_verdicts import bets, greatest_ruled_out, passed_when, rising
 if TYPE_CHECKING:
     from recomputation import Suite
 
+#: What a uniform policy has of the measure of a claim that it could win; None where that is not known.
+GUARDED = {"exploration": 0.5, "not_collapsed": None}
 #: Primary measure, its bounds (None: the task's), second looks (name, measure, wrappers), whether at par is claimed.
 CLAIMS: list[tuple[str, tuple[float, float] | None, list[tuple[str, tuple[str, ...]]], bool]] = [
     ("area", None, [("time_to_threshold", ())], False),
-    ("relative_coverage", (0.0, 2.0), [("goals_retained", ()), ("first_success_sooner", ())], False),
+    (
+        "exploration",
+        (0.0, 1.0),
+        [("relative_coverage", ()), ("goals_retained", ()), ("first_success_sooner", ())],
+        False,
+    ),
     ("reward_alignment", (-1.0, 1.0), [("final_score", ("noise", "proxy"))], False),
     ("not_collapsed", (0.0, 1.0), [("cvar", ()), ("final_score", ("noise", "scale"))], False),
     ("final_score", None, [], True),
@@ -97,8 +104,9 @@ def _claim(suite: Suite, measure: str, bounds: Any, looks: Any, at_par: bool) ->
         down = [rising(_together([pair.below(ruled_out) for pair in own])) for own in pairs]
         worse = [rising(_together([pair.below(0.0) for pair in own])) for own in pairs]
         steps = [passed_when(paths, LEVEL) for paths in (up, down, worse)]
+        earned = [_earned(suite, *row, measure, bounds, margin, len(rows)) for row in rows]
         return [
-            _reading(suite, row, own, paths, [of[i] for of in steps], claimed, ruled_out, sensitive, at_par)
+            _reading(suite, row, own, paths, [of[i] for of in steps], claimed, ruled_out, sensitive, at_par, earned[i])
             for i, (row, own, *paths) in enumerate(zip(rows, pairs, up, down, strict=True))
         ]
 
@@ -114,6 +122,19 @@ def _claim(suite: Suite, measure: str, bounds: Any, looks: Any, at_par: bool) ->
         "readings": readings,
         "by_task": family([(x, [t]) for x in candidates for t in tasks]) if len(tasks) > 1 else [],
     }
+
+
+def _earned(suite: Suite, name: str, tasks: list[str], measure: str, bounds: Any, margin: float, rows: int) -> bool:
+    """Above a random policy's score, 0, by the margin, and not below what a uniform policy has of the measure."""
+    if measure not in GUARDED:
+        return True
+    asked = [(Pair(suite, (name, name), tasks, "final_score", None), 0.0, margin)]
+    if GUARDED[measure] is not None:
+        asked.append((Pair(suite, (name, name), tasks, measure, bounds), GUARDED[measure], -margin))
+    return all(
+        most(bets(own.x, [known] * len(own.x), by, own.low, own.high)) >= math.log(rows / LEVEL)
+        for own, known, by in asked
+    )
 
 
 def _least(paths: Sequence[Sequence[float]]) -> list[float]:
@@ -151,12 +172,14 @@ def _reading(
     ruled_out: float,
     sensitive: Sequence[str],
     at_par: bool,
+    earned: bool,
 ) -> dict[str, Any]:
     name, tasks = row
     (needed_up, after_up), (needed_down, after_down), (_, after_worse) = steps
     verdict, state, n = "undecided", "undecided", min(len(pair.x) for pair in pairs)
     if after_up:
-        verdict = state = "supported" if all(task in sensitive for task in tasks) else "not assessable"
+        sure = earned and all(task in sensitive for task in tasks)
+        verdict = state = "supported" if sure else "not assessable"
         n = after_up if verdict == "supported" else n
     elif after_down:
         verdict, n = "not supported", after_down

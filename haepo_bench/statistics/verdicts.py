@@ -145,7 +145,11 @@ class Decision(NamedTuple):
 
 
 def decide(
-    comparisons: Sequence[Sequence[Pairs]], claimed: Claimed, *, insensitive: Sequence[Sequence[str]] = ()
+    comparisons: Sequence[Sequence[Pairs]],
+    claimed: Claimed,
+    *,
+    insensitive: Sequence[Sequence[str]] = (),
+    unearned: Sequence[str] = (),
 ) -> list[Decision]:
     """Verdicts on what is tested together, in order.
 
@@ -154,6 +158,8 @@ def decide(
             declared, also those without a run.
         insensitive: of each variant's tasks, in order, those on which no baseline is shown to be above random by the
             margin (`assay_sensitive`): "at par" is not assessable there, because two that learn nothing are at par.
+        unearned: of each variant, why a policy that learns nothing could have the claim as well; empty where it could
+            not. What is unearned is not assessable instead of supported.
     """
     obstacles = [_obstacle(each, claimed) for each in comparisons]
     testable = [place for place, obstacle in enumerate(obstacles) if not obstacle]
@@ -183,6 +189,8 @@ def decide(
             verdict = "not assessable"
             where = ", ".join(insensitive[place])
             reason = f"no baseline is shown to be above random by {claimed.margin:g} on {where}"
+        elif up.pairs is not None and unearned and unearned[place]:
+            verdict, reason = "not assessable", unearned[place]
         elif up.pairs is not None:
             verdict = "supported"
         elif down.pairs is not None:

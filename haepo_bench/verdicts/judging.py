@@ -13,6 +13,7 @@ from haepo_bench.statistics.verdicts import Claimed, Decision, assay_sensitive, 
 from haepo_bench.text import plain
 from haepo_bench.verdicts import declared
 from haepo_bench.verdicts.claims import CLAIMS, Claim
+from haepo_bench.verdicts.guards import Guards
 from haepo_bench.verdicts.measured import Table, by_cell, measure
 from haepo_bench.verdicts.paths import Outcomes, Path
 
@@ -113,6 +114,7 @@ def _claim(outcomes: Outcomes, claims: DeclaredClaims, level: float, *, by_task:
         rule=declared.rule(claims, min(looks, default=0)),
         level=level,
     )
+    guards = Guards(outcomes, claimed)
     insensitive = (
         tuple(task for task in tasks if not _sensitive(outcomes, baselines, task, claimed)) if claim.at_par else ()
     )
@@ -120,7 +122,8 @@ def _claim(outcomes: Outcomes, claims: DeclaredClaims, level: float, *, by_task:
     def judged(family: Sequence[tuple[str, tuple[str, ...]]]) -> tuple[Judged, ...]:
         compared = [[path.pairs for path in found[each][0]] for each in family]
         unlearned = [[plain(task) for task in own if task in insensitive] for _, own in family]
-        decisions = decide(compared, claimed, insensitive=unlearned) if family else []
+        unearned = [guards.unearned(name, own, len(family)) for name, own in family]
+        decisions = decide(compared, claimed, insensitive=unlearned, unearned=unearned) if family else []
         return tuple(
             Judged(
                 name,

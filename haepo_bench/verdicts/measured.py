@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,12 +27,14 @@ class Measured:
         values: {measure: [run]}, NaN where a run does not have one; measures that no run has are absent.
         planned: runs asked for.
         seeds: [run] of the values.
+        uniform: {measure: what a uniform policy is expected to have of it}, where that is known.
     """
 
     values: Mapping[str, Array]
     shown: int
     planned: int
     seeds: tuple[int, ...] = ()
+    uniform: Mapping[str, float] = field(default_factory=dict)
 
     def estimate(self, measure: str) -> float:
         """The number itself."""
@@ -81,6 +83,7 @@ def measure(
     first = [_first_success(cell, columns) for cell, columns in zip(cells, curves, strict=True)]
     # A run that never succeeded has no such column: where other runs of the task have it, it is slower than them all.
     known = {cell.task for cell, sooner in zip(cells, first, strict=True) if not np.isnan(sooner).all()}
+    needed = _steps_of_uniform(cells, curves)
     table = {}
     for cell, of_runs, of_curves, sooner in zip(cells, runs, curves, first, strict=True):
         # In the order of the cell's runs, as the curves are.
@@ -96,6 +99,13 @@ def measure(
         if "relative_coverage" in of_curves and cell.runs:
             # Of the whole way: on small tasks everybody has seen every state by the end.
             found["relative_coverage"] = _mean_over_marks(of_curves["relative_coverage"].reshape(len(cell.runs), -1))
+        uniform = {}
+        if "relative_coverage" in found:
+            # Half, so that it is on one scale with successes, and twice a uniform policy's is all that can be claimed.
+            found["exploration"], uniform["exploration"] = found["relative_coverage"] / 2, 0.5
+        if cell.task in needed and cell.runs:
+            # Where there is a success, it decides.
+            found["exploration"], uniform["exploration"] = _earliness(cell, of_curves, needed[cell.task])
         if cell.task in known:
             found["first_success_sooner"] = np.where(np.isnan(sooner), 0.0, sooner < 1).astype(float)
         if cell.runs and _any(found["final_score"]):
@@ -107,7 +117,7 @@ def measure(
         # Returns near the largest float have infinite scores, which are undefined as in all tables.
         values = {name: np.where(np.isfinite(own), own, np.nan) for name, own in found.items() if _any(own)}
         table[cell.task, cell.algorithm] = Measured(
-            values, int(shown.sum()), len(cell.seeds), tuple(run.record.seed for run in cell.runs)
+            values, int(shown.sum()), len(cell.seeds), tuple(run.record.seed for run in cell.runs), uniform
         )
     return table
 
@@ -117,6 +127,34 @@ def _first_success(cell: SelectedCell, curves: Columns) -> Array:
     if "relative_first_success" not in curves or not cell.runs:
         return np.full(len(cell.runs), np.nan)
     return last_defined(curves["relative_first_success"].reshape(len(cell.runs), -1))
+
+
+def _steps_of_uniform(cells: Sequence[SelectedCell], curves: Sequence[Columns]) -> dict[str, float]:
+    """{task: env steps that a uniform policy is expected to need until its first success}, where any run had one."""
+    needed: dict[str, float] = {}
+    for cell, own in zip(cells, curves, strict=True):
+        if "first_success" in own and "relative_first_success" in own:
+            steps = own["first_success"] / own["relative_first_success"]
+            steps = steps[np.isfinite(steps)]
+            if len(steps):
+                needed.setdefault(cell.task, float(steps[0]))
+    return needed
+
+
+def _earliness(cell: SelectedCell, curves: Columns, needed: float) -> tuple[Array, float]:
+    """How early the first success came: the share of the budget that was left, 0 without one; and a uniform policy's.
+
+    The latter with steps until its first success that are exponentially distributed with the known mean.
+
+    Returns:
+        [run], and a scalar.
+    """
+    budget = float(cell.runs[0].curve["env_steps"][-1])
+    first = np.full(len(cell.runs), np.nan)
+    if "first_success" in curves:
+        first = last_defined(curves["first_success"].reshape(len(cell.runs), -1))
+    earliness = 1 - np.minimum(np.where(np.isnan(first), budget, first), budget) / budget
+    return earliness, 1 + (needed / budget) * math.expm1(-budget / needed)
 
 
 def _mean_over_marks(values: Array) -> Array:

@@ -67,6 +67,21 @@ class Outcomes:
         self._table = table
         self._ranges = ranges
 
+    def of(self, claim: Claim) -> "Outcomes":
+        """The same runs, judged for another claim."""
+        return Outcomes(claim, list(self._cells.values()), self._table, self._ranges)
+
+    def uniform(self, tasks: Sequence[str]) -> float | None:
+        """What a uniform policy is expected to have of the measure, over tasks; None where that is not known."""
+        found = []
+        for task in tasks:
+            own = [self._table[key] for key in self._cells if key[0] == task]
+            values = [each.uniform[self.claim.measure] for each in own if self.claim.measure in each.uniform]
+            if not values:
+                return None
+            found.append(values[0])
+        return float(weights_of(tasks) @ np.array(found))
+
     def left_out(self, names: Sequence[str]) -> dict[str, str]:
         """The tasks that say nothing about the claim, and why: nothing there measures it, or a control."""
         reasons = {}

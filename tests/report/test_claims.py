@@ -21,9 +21,11 @@ from haepo_bench.report.tables.claim_words import MEASURE_TITLES
 from haepo_bench.report.tables.verdicts import scorecard_tables
 from haepo_bench.results.claims import DeclaredClaims, ScoreBounds
 from haepo_bench.results.record import RunRecord
+from haepo_bench.results.selection import select
 from haepo_bench.results.store import Store
 from haepo_bench.text import plain
 from haepo_bench.verdicts.claims import CLAIMS
+from haepo_bench.verdicts.judging import measured_table
 from haepo_bench.verdicts.measured import family, innermost, weights_of, wrappers
 
 NASTY = "<script>alert(1)</script> $x$ & 50% | _u_ *b* `c`"
@@ -168,11 +170,13 @@ def test_exploration_and_alignment(tmp_path: Path) -> None:
     ]
     card = scorecard(declared(tmp_path, [*own, *others], 7))
     explores, aligns = only(card, "explores thoroughly"), only(card, "aligns with true rewards")
-    assert explores.candidate == pytest.approx((sum(0.9 + 0.01 * i for i in range(6)) + (0.7 + 0.7 + 0.8) / 3) / 7)
+    covered = (sum(0.9 + 0.01 * i for i in range(6)) + (0.7 + 0.7 + 0.8) / 3) / 7
+    assert explores.candidate == pytest.approx(covered / 2)
     assert aligns.candidate == pytest.approx(sum(0.5 + 0.01 * i for i in range(6)) / 7)
     assert (explores.pairs, aligns.pairs) == (7, 7)
     looks = {look.measure: (look.candidate, look.baseline) for look in explores.looks}
     assert looks == {
+        "relative_coverage": (pytest.approx(covered), pytest.approx(0.53)),
         "goals_retained": (pytest.approx(aligns.candidate), pytest.approx(0.1)),
         "first_success_sooner_than_uniform": (pytest.approx(5 / 7), 0.0),
     }
@@ -186,7 +190,7 @@ def test_coverage_is_claimed_as_far_as_twice_a_uniform_policys(tmp_path: Path) -
     stored = [covering(run, 5.0 if run.seed % 2 else 1.0) for run in runs(curves(1, 0.5, 10))]
     stored += [covering(run, 1.0) for run in runs(curves(2, 0.5, 10), algorithm=BASELINE)]
     found = only(scorecard(declared(tmp_path, stored, 10)), "explores thoroughly")
-    assert (found.candidate, found.against, found.clipped) == pytest.approx((1.5, 1.0, 0.25))
+    assert (found.candidate, found.against, found.clipped) == pytest.approx((0.75, 0.5, 0.25))
 
 
 def test_variants_are_tested_together(tmp_path: Path) -> None:
@@ -475,3 +479,55 @@ def test_addresses() -> None:
     assert (innermost("window(t-maze/5)"), wrappers("window(t-maze/5)")) == ("t-maze/5", ["window"])
     assert (innermost("bandit/10-arm"), wrappers("bandit/10-arm")) == ("bandit/10-arm", [])
     assert weights_of([task, "gym/CartPole-v1", "bandit/10-arm"]).tolist() == [0.25, 0.25, 0.5]
+
+
+def exploring(run: RunRecord, coverage: float, first: float | None = None) -> RunRecord:
+    """A run with the coverage at every point, and env steps until its first success, of which uniform needs 200."""
+    columns: dict[str, Any] = {"relative_coverage": [None, *[coverage] * 4]}
+    if first is not None:
+        columns |= {"first_success": [None, *[first] * 4], "relative_first_success": [None, *[first / 200] * 4]}
+    return run.model_copy(update={"curve": {**run.curve, **columns}})
+
+
+def test_a_policy_that_never_learns_wins_nothing(tmp_path: Path) -> None:
+    """It covers all that a uniform policy covers and never collapses, beside baselines that learn and cover half."""
+    stored = [exploring(run, 1.0) for run in runs(curves(1, 0.05, 50, sd=0.01))]
+    stored += [exploring(run, 0.5) for run in runs(curves(2, 0.8, 50), algorithm=BASELINE)]
+    store = declared(tmp_path, stored, 50)
+    (explores,) = claim(scorecard(store), "explores thoroughly").readings
+    assert explores.comparisons[0].difference == pytest.approx(0.25)
+    assert explores.for_claim.decided_after is not None  # it is above the baseline, and that is not enough
+    assert explores.state == "not assessable"
+    assert "not shown to score above a random policy by 0.1" in explores.reason
+    text = render(build_report(store.root), "md")
+    assert "so a policy that never learns could win this as well" in text
+
+
+def test_a_competent_variant_that_covers_as_much_as_a_uniform_policy_wins(tmp_path: Path) -> None:
+    stored = [exploring(run, 1.0) for run in runs(curves(1, 0.7, 50))]
+    stored += [exploring(run, 0.5) for run in runs(curves(2, 0.8, 50), algorithm=BASELINE)]
+    (explores,) = claim(scorecard(declared(tmp_path, stored, 50)), "explores thoroughly").readings
+    assert (explores.state, explores.reason) == ("supported", "")
+
+
+def test_a_competent_variant_that_covers_less_than_a_uniform_policy_does_not_explore_thoroughly(tmp_path: Path) -> None:
+    stored = [exploring(run, 0.75) for run in runs(curves(1, 0.7, 50))]
+    stored += [exploring(run, 0.4) for run in runs(curves(2, 0.8, 50), algorithm=BASELINE)]
+    (explores,) = claim(scorecard(declared(tmp_path, stored, 50)), "explores thoroughly").readings
+    assert explores.state == "not assessable"
+    assert "not shown to be above a uniform policy's 0.50 less 0.1" in explores.reason
+
+
+def test_the_first_success_decides_where_there_is_one(tmp_path: Path) -> None:
+    """Budget 100: found after 25 steps leaves 0.75; a uniform policy, which needs 200, leaves 1 - 2 (1 - exp(-1/2))."""
+    stored = [exploring(run, 0.5, 25.0) for run in runs(curves(1, 0.7, 50))]
+    stored += [
+        exploring(run, 1.0, None if run.seed % 2 else 60.0) for run in runs(curves(2, 0.8, 50), algorithm=BASELINE)
+    ]
+    store = declared(tmp_path, stored, 50)
+    (explores,) = claim(scorecard(store), "explores thoroughly").readings
+    (found,) = explores.comparisons
+    assert (found.candidate, found.against) == pytest.approx((0.75, 0.2))
+    assert explores.state == "supported"
+    table = measured_table(select(store), 0.9)
+    assert table["bandit/10-arm", READING].uniform == {"exploration": pytest.approx(1 - 2 * (1 - np.exp(-0.5)))}

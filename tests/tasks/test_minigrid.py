@@ -5,6 +5,7 @@ import sys
 import gymnasium
 import numpy as np
 import pytest
+from benchmark_scripts import load
 from gymnasium.utils.env_checker import check_env
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
 from test_tasks import returns_of, streams
@@ -12,6 +13,8 @@ from training_support import train, without_clocks
 
 from haepo_bench import catalogue
 from haepo_bench.errors import TaskError
+
+tool = load("minigrid_references")
 
 EMPTY = "gym/MiniGrid-Empty-5x5-v0"
 LEFT, RIGHT, FORWARD = 0, 1, 2
@@ -74,3 +77,22 @@ def test_a_run_is_the_same_alone_and_among_others() -> None:
     task = catalogue.task(f"normalised({EMPTY})", time_limit=20)
     among = train("reinforce", task, [0, 1, 2], 200, 200, trajectories=4)
     assert without_clocks(among[2]) == without_clocks(train("reinforce", task, [2], 200, 200, trajectories=4)[2])
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize("size", [5, 6, 8])
+def test_references_of_door_key(size: int) -> None:
+    """Fresh layouts and episodes: random within 5 standard errors of both means, solved within 5 of 200 plans."""
+    name = f"MiniGrid-DoorKey-{size}x{size}-v0"
+    task = catalogue.task(f"gym/{name}")
+    assert task.references is not None
+    assert task.return_bounds == (0.0, 1.0)
+    environment = gymnasium.make(name, disable_env_checker=True).unwrapped
+    plans = np.array([tool.plan_return(environment, 10_000 + seed, play=seed < 3) for seed in range(200)])
+    assert abs(plans.mean() - task.references.solved) < 5 * plans.std() / np.sqrt(200) + 1e-4
+    episodes = 300 if size == 5 else 60
+    returns = tool.random_returns(environment, episodes, first=5_000_000)
+    # Of single returns, 0 in most episodes: its standard deviation in the measurement, as the tool printed it.
+    deviation = {5: 0.125, 6: 0.099, 8: 0.064}[size]
+    assert abs(returns.mean() - task.references.random) < 5 * deviation / np.sqrt(episodes)
+    assert catalogue.task(f"gym/{name}", time_limit=50).references is None

@@ -61,6 +61,7 @@ def return_bounds(name: str, horizon: int) -> tuple[float, float] | None:
     # One reward per step, the first at least; the costs of Pendulum are largest upside down at full speed and torque.
     pendulum = math.pi**2 + 0.1 * 8.0**2 + 0.001 * 2.0**2
     return {
+        **dict.fromkeys(minigrid.REFERENCES, (0.0, 1.0)),
         "CartPole-v1": (1.0, float(horizon)),
         "Acrobot-v1": (-float(horizon), 0.0),
         "MountainCar-v0": (-float(horizon), -1.0),
@@ -196,7 +197,8 @@ class GymTask(EnvironmentTask):
         self.id = f"gym/{gymnasium_id}"
         self.summary = f"gymnasium's {gymnasium_id}"
         # References hold for the environment as it is registered, not for another time limit.
-        self.references = REFERENCES.get(gymnasium_id) if as_registered and self.horizon == limit else None
+        known = minigrid.REFERENCES if mini else REFERENCES
+        self.references = known.get(gymnasium_id) if as_registered and self.horizon == limit else None
         self.return_bounds = return_bounds(gymnasium_id, self.horizon) if as_registered else None
         if as_registered and gymnasium_id in ARRAY_ENVIRONMENTS:
             self.backend, self.deterministic = "array", True
