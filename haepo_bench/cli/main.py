@@ -31,6 +31,7 @@ from haepo_bench.cli.references import references
 from haepo_bench.cli.report import report
 from haepo_bench.cli.run import run
 from haepo_bench.cli.schema import schema
+from haepo_bench.cli.test import try_out
 from haepo_bench.cli.validate import validate
 from haepo_bench.errors import ExitCode, UserError
 from haepo_bench.terminal import echo, prepare, settle, silence
@@ -59,6 +60,7 @@ app.command()(gate)
 app.command()(init)
 app.command()(new)
 app.command()(references)
+app.command("test")(try_out)
 app.command()(validate)
 app.command("list")(list_catalogue)
 app.command()(describe)

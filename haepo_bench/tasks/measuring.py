@@ -29,7 +29,7 @@ def random_returns(task: Task, episodes: int, *, seed: int = 0) -> Array:
             live = np.ones((1, min(_AT_ONCE, episodes)), bool)
             returns = np.zeros(live.shape)
             while live.any():
-                step = vector.step(_uniform(space, live.shape, stream), live)
+                step = vector.step(uniform_actions(space, live.shape, stream), live)
                 for fault in vector.faults().values():
                     raise fault
                 returns += np.where(live, step.rewards, 0.0)
@@ -40,7 +40,8 @@ def random_returns(task: Task, episodes: int, *, seed: int = 0) -> Array:
     return np.concatenate(found)[:episodes]
 
 
-def _uniform(space: ActionSpace, shape: tuple[int, ...], stream: np.random.Generator) -> Array:
+def uniform_actions(space: ActionSpace, shape: tuple[int, ...], stream: np.random.Generator) -> Array:
+    """Actions of the uniform policy: [*shape, *action]."""
     if isinstance(space, spaces.Discrete):
         return stream.integers(int(space.n), size=shape)
     if isinstance(space, spaces.MultiDiscrete):

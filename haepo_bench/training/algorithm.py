@@ -91,6 +91,9 @@ class AlgorithmDefinition(ABC):
     #: How sure it is that this is the algorithm of its source: high, medium or low, then why; empty where not stated.
     confidence: str = ""
 
+    #: Whether it is to get better; controls are not.
+    learns: bool = True
+
     #: The feedback it receives with its default hyper-parameters, where that is the same on every task.
     information: Information | None = None
 

@@ -18,6 +18,7 @@ class UniformControl(AlgorithmDefinition):
     name = "uniform"
     summary = "the uniformly random policy, which never learns: a control"
     version = 1
+    learns = False
     confidence = "high: there is nothing to get wrong"
     information = Information(told=None, critic=False, discount=None, label="uniform policy, never trained")
 

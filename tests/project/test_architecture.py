@@ -22,6 +22,7 @@ EVERYWHERE = ("errors", "files", "interruption", "terminal", "text", "wording")
 #: Room (or top-level module): rooms that it may import, beside those of the ground floor and the package itself.
 ARROWS: dict[str, set[str]] = {
     "cli": {
+        "conformance",
         "execution",
         "search",
         "engine",
@@ -51,6 +52,7 @@ ARROWS: dict[str, set[str]] = {
         "tasks",
         "results",
     },
+    "conformance": {"training", "objectives", "tasks"},
     "execution": {
         "engine",
         "suite",

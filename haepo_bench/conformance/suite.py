@@ -1,0 +1,47 @@
+"""All checks of an algorithm or a task."""
+
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+
+from haepo_bench.conformance.findings import Check, Fault, NotApplicable
+from haepo_bench.conformance.learning import learning_checks
+from haepo_bench.conformance.tasks import task_checks
+from haepo_bench.tasks.base import Task
+from haepo_bench.training.algorithm import AlgorithmDefinition
+from haepo_bench.training.definition import ObjectiveDefinition
+
+
+def algorithm_suite(
+    definition: AlgorithmDefinition, name: str, expression: str, tasks: Sequence[Task]
+) -> Sequence[Check]:
+    """The checks of an algorithm.
+
+    Args:
+        name: what a suite calls it.
+        expression: Python for the definition, for reproductions.
+        tasks: small ones to learn; the first that it can drive is taken.
+    """
+    checks = [Check("describes itself and its hyper-parameters", lambda: _describes(definition))]
+    if isinstance(definition, ObjectiveDefinition):
+        from haepo_bench.conformance.objectives import objective_checks
+
+        checks += objective_checks(definition.objective(), f"{expression}.objective()")
+    task = next((task for task in tasks if definition.refuses(task) is None), None)
+    return [*checks, *(learning_checks(definition, task, name) if task else [Check("learns", _nothing_to_learn)])]
+
+
+def task_suite(make: Callable[[], Task], expression: str, allowed: Collection[Path] = ()) -> Sequence[Check]:
+    """The checks of a task; see `task_checks`."""
+    return task_checks(make, expression, allowed)
+
+
+def _describes(definition: AlgorithmDefinition) -> None:
+    if not definition.summary.strip() or not definition.description.strip():
+        raise Fault("it has no summary or no description: write a docstring that gives the formula")
+    for parameter in definition.describe_parameters():
+        if not parameter.meaning.strip():
+            raise Fault(f"the hyper-parameter {parameter.name} has no meaning: say it in hyper(default, meaning)")
+
+
+def _nothing_to_learn() -> None:
+    raise NotApplicable("it drives none of the small tasks")
