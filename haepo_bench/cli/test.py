@@ -16,7 +16,7 @@ from haepo_bench.terminal import echo
 from haepo_bench.wording import many
 
 if TYPE_CHECKING:
-    from haepo_bench.conformance.findings import Check, Finding
+    from haepo_bench.conformance.findings import Check, CheckResult
     from haepo_bench.suite.names import Names
     from haepo_bench.tasks.base import Task
 
@@ -157,7 +157,7 @@ def _carry_out(checks: "Sequence[Check]") -> int:
             echo(line)
 
 
-def _lines(finding: "Finding") -> list[str]:
+def _lines(finding: "CheckResult") -> list[str]:
     if finding.skipped:
         return [f"  -     {finding.check}: {finding.skipped}"]
     if not finding.problem:

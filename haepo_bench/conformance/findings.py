@@ -34,7 +34,7 @@ class Check(NamedTuple):
     run: Callable[[], None]
 
 
-class Finding(NamedTuple):
+class CheckResult(NamedTuple):
     """What became of a check.
 
     Args:
@@ -48,18 +48,18 @@ class Finding(NamedTuple):
     skipped: str = ""
 
 
-def carry_out(checks: Iterable[Check]) -> Iterator[Finding]:
+def carry_out(checks: Iterable[Check]) -> Iterator[CheckResult]:
     """Each check's finding, as soon as it is there; whatever the code that is looked at raises is one."""
     for check in checks:
         try:
             check.run()
         except NotApplicable as reason:
-            yield Finding(check.name, skipped=str(reason))
+            yield CheckResult(check.name, skipped=str(reason))
         except Fault as fault:
-            yield Finding(check.name, fault.problem, fault.again)
+            yield CheckResult(check.name, fault.problem, fault.again)
         except (Exception, SystemExit) as error:
             frame = traceback.extract_tb(error.__traceback__)[-1]
             place = f"{frame.filename.rpartition('/')[2]}:{frame.lineno}"
-            yield Finding(check.name, f"{type(error).__name__}: {error} ({place})".replace("\n", " "))
+            yield CheckResult(check.name, f"{type(error).__name__}: {error} ({place})".replace("\n", " "))
         else:
-            yield Finding(check.name)
+            yield CheckResult(check.name)

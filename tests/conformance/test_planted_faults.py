@@ -8,7 +8,7 @@ import pytest
 from cli_support import ROOT, run_apart, run_here
 
 from haepo_bench import catalogue
-from haepo_bench.conformance.findings import Finding, carry_out
+from haepo_bench.conformance.findings import CheckResult, carry_out
 from haepo_bench.conformance.objectives import objective_checks
 from haepo_bench.conformance.tasks import task_checks
 from haepo_bench.suite.names import Names
@@ -116,7 +116,7 @@ ENVIRONMENTS = {
 }  # fmt: skip
 
 
-def failed(findings: list[Finding], check: str) -> str:
+def failed(findings: list[CheckResult], check: str) -> str:
     """The reproduction of the check of that name, which must have failed."""
     assert findings
     (found,) = [finding for finding in findings if finding.check.startswith(check)]
@@ -164,7 +164,7 @@ def test_no_fault_in_the_catalogues_losses(name: str) -> None:
     assert not [finding for finding in findings if finding.problem]
 
 
-def environment(folder: Path, reset: str, step: str) -> list[Finding]:
+def environment(folder: Path, reset: str, step: str) -> list[CheckResult]:
     (folder / "mine.py").write_text(ENVIRONMENT.format(reset=reset, step=step))
     (folder / "data.json").write_text("{}")
     options = {"references": {"random": 2.5, "solved": 5.0}, "bounds": (0.0, 5.0)}
