@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from haepo_bench.engine.library import MAX_PRODUCTS, ArrayAddress, at
-from haepo_bench.policies.heads import Categorical, DiagonalGaussian
+from haepo_bench.engine.library import ArrayAddress, at
+from haepo_bench.policies.heads import DiagonalGaussian, MultiCategorical
 from haepo_bench.policies.mlp import Network
 
 _ACTIVATIONS = {"tanh": 0, "relu": 1}
@@ -22,6 +22,8 @@ class Architecture:
         outputs: numbers that the head has a row.
         hidden: numbers of a row's hidden activations, padded.
         dimensions: of a continuous action; None for discrete ones.
+        action_shape: of an action; () where it is one number.
+        action_dtype: int64 for discrete actions, float32 for continuous ones.
         address: of its description for the kernels.
     """
 
@@ -32,10 +34,8 @@ class Architecture:
         self.hidden = sum(-(-width // 16) * 16 for width in widths[1:-1])
         self.dimensions = head.dimensions if isinstance(head, DiagonalGaussian) else None
         kind = _LINEAR if values else _GAUSSIAN if gaussian else _CATEGORICAL
-        said = [_ACTIVATIONS[network.activation], kind, len(widths) - 1, *widths]
+        self.action_shape = head.action_shape
+        self.action_dtype = np.dtype(np.float32 if gaussian else np.int64)
+        parts = [] if gaussian or values else head.sizes if isinstance(head, MultiCategorical) else [head.outputs]
+        said = [_ACTIVATIONS[network.activation], kind, len(widths) - 1, *widths, len(parts), *parts]
         self.address: ArrayAddress = at(np.array(said, np.int32), np.int32, len(said))
-
-
-def supported(network: Network) -> bool:
-    """Whether the kernels have such a network: a known head, not too many layers."""
-    return type(network.head) in (Categorical, DiagonalGaussian) and len(network.widths) - 1 <= MAX_PRODUCTS

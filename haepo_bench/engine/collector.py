@@ -47,7 +47,8 @@ class KeptSteps(NamedTuple):
         """Memory for so many, of which only what is written is taken."""
         shape = (seeds, episodes, horizon)
         observations = np.empty((*shape, architecture.inputs), np.float32)
-        return cls(observations, _actions(architecture, shape), np.zeros(shape))
+        actions = np.empty((*shape, *architecture.action_shape), architecture.action_dtype)
+        return cls(observations, actions, np.zeros(shape))
 
 
 def stepped(environment: VectorEnvironment) -> TypeGuard[ClassicControl]:
@@ -71,7 +72,7 @@ def act(
         greedy: [row] bool, which rows take the most likely action; None for none.
     """
     S, R = observations.shape[:2]
-    actions = _actions(architecture, (S, R))
+    actions = np.empty((S, R, *architecture.action_shape), architecture.action_dtype)
     library.call(
         "act",
         architecture.address,
@@ -116,7 +117,6 @@ def play(
     ends = Ends(np.zeros((S, K)), np.zeros((S, K), np.int64), state)
     observations, actions, rewards = (None, None, None) if kept is None else kept
     living, live = np.ones((S, K), np.uint8), np.full(S, K, np.int64)
-    numbers = () if architecture.dimensions is None else (architecture.dimensions,)
     begin = 0
     while begin < horizon and live.any():
         library.call(
@@ -131,7 +131,7 @@ def play(
             # The noise of a whole block is there, whether or not the horizon cuts it short.
             long(begin + noise_steps),
             at(parameters, np.float32, S, architecture.parameters),
-            at(noise(live), np.float32, S, K, noise_steps, *numbers),
+            at(noise(live), np.float32, S, K, noise_steps, *architecture.action_shape),
             at(greedy, np.bool_, K),
             writable(state, np.float64, *state.shape),
             writable(observations, np.float32, S, K, horizon, architecture.inputs),
@@ -146,16 +146,8 @@ def play(
     return ends
 
 
-def _actions(architecture: Architecture, shape: tuple[int, ...]) -> Array:
-    """Room for actions [*shape, *action]."""
-    if architecture.dimensions is None:
-        return np.empty(shape, np.int64)
-    return np.empty((*shape, architecture.dimensions), np.float32)
-
-
 def _places(architecture: Architecture, actions: Array | None, shape: tuple[int, ...]) -> tuple[object, object]:
     """Addresses of discrete and of continuous actions [*shape, *action], of which there is one at most."""
     nothing = at(None, np.float32)
-    if architecture.dimensions is None:
-        return writable(actions, np.int64, *shape), nothing
-    return nothing, writable(actions, np.float32, *shape, architecture.dimensions)
+    own = writable(actions, architecture.action_dtype, *shape, *architecture.action_shape)
+    return (own, nothing) if architecture.dimensions is None else (nothing, own)

@@ -33,7 +33,7 @@ static inline void log_softmax(int actions, const float *z, size_t ld, float inv
 struct Rows {
   const float *z, *reference;  // [output][row]; without reference there is no KL
   size_t ld;
-  const int64_t *discrete;  // [row]
+  const int64_t *discrete;  // [row][part]
   const float *continuous;  // [row][dimension]
 };
 
@@ -47,9 +47,9 @@ struct HeadScratch {
   }
 };
 
-static inline Ints taken_actions(const Rows &rows, int r, int R) {
+static inline Ints taken_actions(const Rows &rows, int parts, int part, int r, int R) {
   Ints taken = {};
-  for (int i = 0; i < LANES && r + i < R; i++) taken[i] = (int32_t)rows.discrete[r + i];
+  for (int i = 0; i < LANES && r + i < R; i++) taken[i] = (int32_t)rows.discrete[(size_t)(r + i) * parts + part];
   return taken;
 }
 
@@ -67,14 +67,19 @@ static void evaluate(const Shape &s, const Rows &rows, int R, float temperature,
     Vec log_prob = {}, H = {}, D = {};
     const float *z = rows.z + r, *z_reference = rows.reference ? rows.reference + r : nullptr;
     if (s.head == CATEGORICAL) {
-      int A = s.last();
-      log_softmax(A, z, rows.ld, 1.f / temperature, room.log_p, room.p);
-      if (z_reference) log_softmax(A, z_reference, rows.ld, 1.f, room.reference_log_p, room.reference_p);
-      Ints taken = taken_actions(rows, r, R);
-      for (int a = 0; a < A; a++) {
-        log_prob = taken == a ? room.log_p[a] : log_prob;
-        H -= room.p[a] * room.log_p[a];
-        if (z_reference) D += room.p[a] * (room.log_p[a] - room.reference_log_p[a]);
+      size_t first = 0;
+      for (int part = 0; part < s.parts; first += (size_t)s.sizes[part++] * rows.ld) {
+        int A = s.sizes[part];
+        log_softmax(A, z + first, rows.ld, 1.f / temperature, room.log_p, room.p);
+        if (z_reference) log_softmax(A, z_reference + first, rows.ld, 1.f, room.reference_log_p, room.reference_p);
+        Ints taken = taken_actions(rows, s.parts, part, r, R);
+        Vec own = {};
+        for (int a = 0; a < A; a++) {
+          own = taken == a ? room.log_p[a] : own;
+          H -= room.p[a] * room.log_p[a];
+          if (z_reference) D += room.p[a] * (room.log_p[a] - room.reference_log_p[a]);
+        }
+        log_prob += own;
       }
     } else {
       int dimensions = s.last();
@@ -107,20 +112,24 @@ static void head_gradient(const Shape &s, const Rows &rows, int R, HeadScratch &
       real[i] = -1, L[i] = d_log_probs[r + i], E[i] = d_entropy[r + i], K[i] = d_kl[r + i];
     const float *z = rows.z + r, *z_reference = rows.reference ? rows.reference + r : nullptr;
     if (s.head == CATEGORICAL) {
-      int A = s.last();
-      log_softmax(A, z, rows.ld, 1.f, room.log_p, room.p);
-      if (z_reference) log_softmax(A, z_reference, rows.ld, 1.f, room.reference_log_p, room.reference_p);
-      Ints taken = taken_actions(rows, r, R);
-      Vec H = {}, D = {};
-      for (int a = 0; a < A; a++) {
-        H -= room.p[a] * room.log_p[a];
-        if (z_reference) D += room.p[a] * (room.log_p[a] - room.reference_log_p[a]);
-      }
-      for (int a = 0; a < A; a++) {
-        Vec d = L * ((taken == a ? all(1.f) : (Vec){}) - room.p[a]);
-        d -= E * room.p[a] * (room.log_p[a] + H);
-        if (z_reference) d += K * room.p[a] * (room.log_p[a] - room.reference_log_p[a] - D);
-        store(dz + a * ld + r, real ? d : (Vec){});
+      size_t before = 0;  // outputs of the parts before
+      for (int part = 0; part < s.parts; before += s.sizes[part++]) {
+        int A = s.sizes[part];
+        log_softmax(A, z + before * rows.ld, rows.ld, 1.f, room.log_p, room.p);
+        if (z_reference)
+          log_softmax(A, z_reference + before * rows.ld, rows.ld, 1.f, room.reference_log_p, room.reference_p);
+        Ints taken = taken_actions(rows, s.parts, part, r, R);
+        Vec H = {}, D = {};
+        for (int a = 0; a < A; a++) {
+          H -= room.p[a] * room.log_p[a];
+          if (z_reference) D += room.p[a] * (room.log_p[a] - room.reference_log_p[a]);
+        }
+        for (int a = 0; a < A; a++) {
+          Vec d = L * ((taken == a ? all(1.f) : (Vec){}) - room.p[a]);
+          d -= E * room.p[a] * (room.log_p[a] + H);
+          if (z_reference) d += K * room.p[a] * (room.log_p[a] - room.reference_log_p[a] - D);
+          store(dz + (before + a) * ld + r, real ? d : (Vec){});
+        }
       }
     } else {
       int dimensions = s.last();
@@ -164,25 +173,29 @@ static void choose(const Shape &s, int R, const float *z, size_t ld, HeadScratch
       }
     return;
   }
-  int A = s.last();
-  for (int r = 0; r < R; r += LANES) {
-    log_softmax(A, z + r, ld, 1.f, room.log_p, room.p);
-    Vec noise = {}, up_to = {};
-    for (int i = 0; i < LANES && r + i < R; i++) noise[i] = to.noise[r + i];
-    Ints drawn = {}, likeliest = {};
-    Vec highest = load(z + r);
-    for (int a = 0; a + 1 < A; a++) {
-      up_to += room.p[a];
-      drawn -= up_to <= noise;
+  size_t first = 0;
+  for (int part = 0; part < s.parts; first += (size_t)s.sizes[part++] * ld) {
+    int A = s.sizes[part];
+    for (int r = 0; r < R; r += LANES) {
+      const float *own_z = z + first + r;
+      log_softmax(A, own_z, ld, 1.f, room.log_p, room.p);
+      Vec noise = {}, up_to = {};
+      for (int i = 0; i < LANES && r + i < R; i++) noise[i] = to.noise[(size_t)(r + i) * s.parts + part];
+      Ints drawn = {}, likeliest = {};
+      Vec highest = load(own_z);
+      for (int a = 0; a + 1 < A; a++) {
+        up_to += room.p[a];
+        drawn -= up_to <= noise;
+      }
+      for (int a = 1; a < A; a++) {
+        Vec own = load(own_z + a * ld);
+        Ints higher = own > highest;
+        highest = higher ? own : highest;
+        likeliest = higher ? (Ints){} + a : likeliest;
+      }
+      for (int i = 0; i < LANES && r + i < R; i++)
+        to.discrete[(size_t)(r + i) * s.parts + part] = to.greedy && to.greedy[r + i] ? likeliest[i] : drawn[i];
     }
-    for (int a = 1; a < A; a++) {
-      Vec own = load(z + a * ld + r);
-      Ints higher = own > highest;
-      highest = higher ? own : highest;
-      likeliest = higher ? (Ints){} + a : likeliest;
-    }
-    for (int i = 0; i < LANES && r + i < R; i++)
-      to.discrete[r + i] = to.greedy && to.greedy[r + i] ? likeliest[i] : drawn[i];
   }
 }
 

@@ -22,7 +22,7 @@ static int play_all(const Shape &shape, int S, int64_t P, const float *parameter
   Network net(shape, scratch);
   Actor actor(net, scratch);
   if (scratch.failed) return 1;
-  int numbers = shape.head == GAUSSIAN ? shape.last() : 1;
+  int numbers = shape.numbers();
   for (int s = 0; s < S; s++) {
     Scratch own;
     live[s] = 0;
@@ -75,12 +75,12 @@ int engine_act(const int32_t *said, int S, int R, int64_t P, const float *parame
   Network net(shape, scratch);
   Actor actor(net, scratch);
   if (scratch.failed) return 1;
-  size_t numbers = shape.head == GAUSSIAN ? shape.last() : 1;
+  size_t numbers = shape.numbers();
   for (int s = 0; s < S; s++) {
     net.open(parameters + s * P);
     size_t row = (size_t)s * R;
     actor.act(R, observations + row * shape.inputs(),
-              {noise + row * numbers, greedy, discrete ? discrete + row : nullptr,
+              {noise + row * numbers, greedy, discrete ? discrete + row * numbers : nullptr,
                continuous ? continuous + row * numbers : nullptr});
   }
   return 0;
@@ -152,7 +152,7 @@ int engine_evaluate(const int32_t *said, int S, const int64_t *offsets, const in
   for (int s = 0; s < S; s++) {
     int64_t at = offsets[s];
     Rows rows = {z + at * shape.outputs(), reference ? reference + at * shape.outputs() : nullptr,
-                 (size_t)(offsets[s + 1] - at), discrete ? discrete + at : nullptr,
+                 (size_t)(offsets[s + 1] - at), discrete ? discrete + at * shape.parts : nullptr,
                  continuous ? continuous + at * shape.last() : nullptr};
     evaluate(shape, rows, (int)counts[s], temperature, room, log_probs + at, entropy ? entropy + at : nullptr,
              kl ? kl + at : nullptr);
@@ -191,7 +191,7 @@ int engine_backward(const int32_t *said, int S, int64_t P, const int64_t *offset
         memcpy(dz, d_log_probs + row, sizeof(float) * n);
       } else {
         Rows rows = {z + at * shape.outputs() + r, reference ? reference + at * shape.outputs() + r : nullptr, ld,
-                     discrete ? discrete + row : nullptr, continuous ? continuous + row * shape.last() : nullptr};
+                     discrete ? discrete + row * shape.parts : nullptr, continuous ? continuous + row * shape.last() : nullptr};
         head_gradient(shape, rows, n, room, d_log_probs + row, d_entropy + row, d_kl + row, dz, CHUNK);
       }
       const float *from = x + row * shape.inputs();

@@ -14,14 +14,21 @@ constexpr int FEW = 8;
 enum Activation { TANH = 0, RELU = 1 };
 enum HeadKind { CATEGORICAL = 0, GAUSSIAN = 1, LINEAR = 2 };
 
-// The architecture, as library.py writes it: activation, head, products, then the features of every layer.
+// The architecture, as architecture.py writes it: activation, head, products, the features of every layer, and of
+// discrete actions how many an action consists of and the size of each.
 struct Shape {
   int activation, head, products;
   int widths[MAX_PRODUCTS + 1];
+  int parts;
+  const int32_t *sizes;
 
   explicit Shape(const int32_t *said) : activation(said[0]), head(said[1]), products(said[2]) {
     for (int i = 0; i <= products; i++) widths[i] = said[3 + i];
+    parts = said[4 + products];
+    sizes = said + 5 + products;
   }
+  // Numbers that an action consists of, and its noise.
+  int numbers() const { return head == GAUSSIAN ? last() : parts; }
   int inputs() const { return widths[0]; }
   int last() const { return widths[products]; }
   // Numbers that the head has a row: of a Gaussian means, then logarithms of standard deviations.

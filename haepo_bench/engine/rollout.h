@@ -37,12 +37,12 @@ struct Actor {
   // Actions of R rows x [row][feature], in as many pieces as it takes.
   void act(int R, const float *x, const Choices &to) {
     const Shape &s = net.shape;
-    int numbers = s.head == GAUSSIAN ? s.last() : 1;
+    int numbers = s.numbers();
     for (int r = 0; r < R; r += CHUNK) {
       int n = R - r < CHUNK ? R - r : CHUNK;
       forward(net, n, x + (size_t)r * s.inputs(), hidden, CHUNK, 0, z, CHUNK, spare);
       Choices own = {to.noise + (size_t)r * numbers, to.greedy ? to.greedy + r : nullptr,
-                     to.discrete ? to.discrete + r : nullptr, to.continuous ? to.continuous + (size_t)r * numbers : nullptr};
+                     to.discrete ? to.discrete + (size_t)r * numbers : nullptr, to.continuous ? to.continuous + (size_t)r * numbers : nullptr};
       choose(s, n, z, CHUNK, head, own);
     }
   }
@@ -53,8 +53,7 @@ template <class Environment>
 static int play(Actor &actor, const Episodes &e, int64_t begin, int64_t end, Scratch &scratch) {
   constexpr int V = Environment::VARIABLES, F = Environment::FEATURES;
   const Shape &shape = actor.net.shape;
-  const bool gaussian = shape.head == GAUSSIAN;
-  const int numbers = gaussian ? shape.last() : 1;
+  const int numbers = shape.numbers();
   int *episode = scratch.ints(e.count);
   double *state = scratch.doubles((size_t)e.count * V), *reward = scratch.doubles(e.count);
   float *x = scratch.floats((size_t)e.count * F), *noise = scratch.floats((size_t)e.count * numbers);

@@ -52,7 +52,7 @@ class StepRows:
         offsets: [seed + 1] where each seed's rows begin, and the number of all.
         counts: [seed] how many of them are steps.
         observations: [row, feature] float32.
-        actions: [row] int64, or [row, dimension] float32.
+        actions: [row, *action].
         workspace: for what layers compute; its own where left out.
     """
 
@@ -264,10 +264,9 @@ class StepRows:
 
     def _taken(self) -> tuple[object, object]:
         """Addresses of discrete and of continuous actions, of which there is one."""
-        nothing = at(None, np.float32)
-        if self._architecture.dimensions is None:
-            return at(self._actions, np.int64, self._N), nothing
-        return nothing, at(self._actions, np.float32, self._N, self._architecture.dimensions)
+        nothing, architecture = at(None, np.float32), self._architecture
+        own = at(self._actions, architecture.action_dtype, self._N, *architecture.action_shape)
+        return (own, nothing) if architecture.dimensions is None else (nothing, own)
 
 
 def uniform_rows(S: int, rows: int) -> tuple[Array, Array, int]:

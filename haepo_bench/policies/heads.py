@@ -106,12 +106,12 @@ class MultiCategorical(Head):
 
     def __init__(self, sizes: Sequence[int]) -> None:
         self._parts = [Categorical(size) for size in sizes]
-        self._sizes = list(sizes)
+        self.sizes = list(sizes)
         self.outputs = sum(sizes)
-        self.action_shape = (len(self._sizes),)
+        self.action_shape = (len(self.sizes),)
 
     def noise(self, stream: np.random.Generator, rows: int, steps: int) -> Array:
-        return stream.random((rows, steps, len(self._sizes)), dtype=np.float32)
+        return stream.random((rows, steps, len(self.sizes)), dtype=np.float32)
 
     def sample(self, outputs: Tensor, noise: Tensor, greedy: Tensor | None) -> Tensor:
         split = zip(self._parts, self._split(outputs), noise.unbind(-1), strict=True)
@@ -131,7 +131,7 @@ class MultiCategorical(Head):
         return _sum(log_probs), _sum(entropies), _sum(divergences)
 
     def _split(self, outputs: Tensor) -> tuple[Tensor, ...]:
-        return outputs.split_with_sizes(self._sizes, 1)
+        return outputs.split_with_sizes(self.sizes, 1)
 
 
 class DiagonalGaussian(Head):

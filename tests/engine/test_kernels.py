@@ -12,7 +12,7 @@ from haepo_bench.engine import collector, optimiser
 from haepo_bench.engine.architecture import Architecture
 from haepo_bench.engine.library import Library, at, opened
 from haepo_bench.engine.update import HeadValues, StepRows
-from haepo_bench.policies.heads import Categorical, DiagonalGaussian, Head
+from haepo_bench.policies.heads import Categorical, DiagonalGaussian, Head, MultiCategorical
 from haepo_bench.policies.mlp import Network
 from haepo_bench.policies.shapes import Array
 from haepo_bench.tasks.environments.classic_control import ARRAY_ENVIRONMENTS
@@ -39,6 +39,8 @@ class Case:
         head = network.head
         if isinstance(head, DiagonalGaussian):
             self.actions = generator.standard_normal((S, K, T, head.dimensions)).astype(np.float32)
+        elif isinstance(head, MultiCategorical):
+            self.actions = np.stack([generator.integers(0, size, (S, K, T)) for size in head.sizes], -1)
         else:
             self.actions = generator.integers(0, head.outputs, (S, K, T))
         #: d loss / d log-probability, entropy, KL of every step.
@@ -79,7 +81,8 @@ class Case:
         return [part[0].detach().numpy() for part in found], gradient[0].numpy()
 
 
-HEADS: list[Head] = [*map(Categorical, (2, 3, 8, 9, 40)), DiagonalGaussian(1), DiagonalGaussian(6)]
+HEADS: list[Head] = [*map(Categorical, (2, 3, 8, 9, 40)), MultiCategorical([2, 3]), MultiCategorical([9, 2, 4])]
+HEADS += [DiagonalGaussian(1), DiagonalGaussian(6)]
 
 
 @settings(max_examples=40)
@@ -152,6 +155,25 @@ def test_a_row_has_the_same_bytes_wherever_it_is():
         own, _ = shifted.computed()
         for part, whole in zip(own, evaluated, strict=True):
             assert (part[0, 0] == whole[0, 0, begin:]).all()
+
+
+@settings(max_examples=15)
+@given(head=st.sampled_from(HEADS), rows=st.integers(1, 200), inputs=st.integers(1, 9))
+def test_actions_are_those_of_torch(head, rows, inputs):
+    """Greedy ones and drawn ones, from the same noise; a draw at the edge of two actions may differ."""
+    network = Network(inputs, (16,), head, last_gain=1.0)
+    generator = np.random.default_rng(rows)
+    parameters = np.stack([network.initial(np.random.default_rng(seed)) for seed in range(2)])
+    shown = generator.standard_normal((2, rows, inputs)).astype(np.float32)
+    noise = np.concatenate([head.noise(generator, rows, 1) for _ in range(2)], 1).swapaxes(0, 1).copy()
+    greedy = np.arange(rows) % 2 == 0
+    found = collector.act(opened(), Architecture(network), parameters, shown, noise, greedy)
+    outputs = network.outputs(
+        network.fold(torch.from_numpy(parameters)), torch.from_numpy(shown).transpose(1, 2).contiguous()
+    )
+    expected = head.sample(outputs, torch.from_numpy(noise), torch.from_numpy(greedy)).numpy()
+    assert found.dtype == expected.dtype
+    assert np.isclose(found, expected, atol=1e-5).mean() > 0.995
 
 
 def test_weights_that_are_not_numbers_give_results_that_are_none():
