@@ -12,7 +12,7 @@ from haepo_bench.tasks.base import VectorEnvironment
 from haepo_bench.tasks.environments.classic_control import Acrobot, CartPole, ClassicControl, MountainCar, Pendulum
 
 #: Environments that the kernels step.
-_STEPPED: dict[type[VectorEnvironment], int] = {CartPole: 0, MountainCar: 1, Acrobot: 2, Pendulum: 3}
+STEPPED: dict[type[VectorEnvironment], int] = {CartPole: 0, MountainCar: 1, Acrobot: 2, Pendulum: 3}
 
 
 class Ends(NamedTuple):
@@ -53,7 +53,7 @@ class KeptSteps(NamedTuple):
 
 def stepped(environment: VectorEnvironment) -> TypeGuard[ClassicControl]:
     """Whether the kernels step such an environment themselves."""
-    return type(environment) in _STEPPED
+    return type(environment) in STEPPED
 
 
 def act(
@@ -83,7 +83,7 @@ def act(
         at(observations, np.float32, S, R, architecture.inputs),
         at(noise, np.float32, *actions.shape),
         at(greedy, np.bool_, R),
-        *_places(architecture, actions, (S, R)),
+        *places(architecture, actions, (S, R)),
     )
     return actions
 
@@ -122,7 +122,7 @@ def play(
         library.call(
             "rollout",
             architecture.address,
-            _STEPPED[type(environment)],
+            STEPPED[type(environment)],
             S,
             K,
             long(architecture.parameters),
@@ -135,7 +135,7 @@ def play(
             at(greedy, np.bool_, K),
             writable(state, np.float64, *state.shape),
             writable(observations, np.float32, S, K, horizon, architecture.inputs),
-            *_places(architecture, actions, (S, K, horizon)),
+            *places(architecture, actions, (S, K, horizon)),
             writable(rewards, np.float64, S, K, horizon),
             writable(ends.returns, np.float64, S, K),
             writable(ends.lengths, np.int64, S, K),
@@ -146,7 +146,7 @@ def play(
     return ends
 
 
-def _places(architecture: Architecture, actions: Array | None, shape: tuple[int, ...]) -> tuple[object, object]:
+def places(architecture: Architecture, actions: Array | None, shape: tuple[int, ...]) -> tuple[object, object]:
     """Addresses of discrete and of continuous actions [*shape, *action], of which there is one at most."""
     nothing = at(None, np.float32)
     own = writable(actions, architecture.action_dtype, *shape, *architecture.action_shape)

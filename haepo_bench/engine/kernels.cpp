@@ -45,6 +45,30 @@ static int play_all(const Shape &shape, int S, int64_t P, const float *parameter
   return 0;
 }
 
+template <class Environment>
+static int play_all_segments(const Shape &shape, int S, int64_t P, const float *parameters, Segments e, int64_t *progress) {
+  constexpr int V = Environment::VARIABLES, F = Environment::FEATURES;
+  Scratch scratch;
+  Network net(shape, scratch);
+  Actor actor(net, scratch);
+  if (scratch.failed) return 1;
+  size_t K = e.count, steps = K * e.steps;
+  for (int s = 0; s < S; s++) {
+    Scratch own;
+    if (progress[s] < e.steps) {
+      net.open(parameters + s * P);
+      progress[s] = play_segments<Environment>(actor, e, progress[s], own);
+      if (progress[s] < 0) return 1;
+    }
+    e.state += K * V, e.clock += K, e.returns += K, e.starts += K * V, e.ready += K;
+    e.observations += steps * F, e.after += steps * F, e.rewards += steps, e.totals += steps, e.over += steps;
+    e.noise += steps * shape.numbers();
+    if (e.discrete) e.discrete += steps;
+    if (e.continuous) e.continuous += steps * shape.numbers();
+  }
+  return 0;
+}
+
 extern "C" {
 
 // Hash of the sources that it was built from; target and compiler.
@@ -64,6 +88,23 @@ int engine_rollout(const int32_t *said, int environment, int S, int K, int64_t P
     case MOUNTAIN_CAR: return play_all<MountainCar>(shape, S, P, parameters, e, begin, end, live);
     case ACROBOT: return play_all<Acrobot>(shape, S, P, parameters, e, begin, end, live);
     default: return play_all<Pendulum>(shape, S, P, parameters, e, begin, end, live);
+  }
+}
+
+// Steps of running episodes, from `progress` [seed] on until T or until a next start is missing; arrays as Segments has
+// them, after a leading axis of seeds.
+int engine_segments(const int32_t *said, int environment, int S, int K, int64_t P, int64_t horizon, int64_t T,
+                    const float *parameters, const float *noise, double *state, int64_t *clock, double *returns,
+                    const double *starts, uint8_t *ready, float *observations, float *after, int64_t *discrete,
+                    float *continuous, double *rewards, double *totals, uint8_t *over, int64_t *progress) {
+  Shape shape(said);
+  Segments e = {K,     horizon,      T,     state,    clock,      returns, starts, ready,
+                observations, after, discrete, continuous, rewards, totals, over,   noise};
+  switch (environment) {
+    case CART_POLE: return play_all_segments<CartPole>(shape, S, P, parameters, e, progress);
+    case MOUNTAIN_CAR: return play_all_segments<MountainCar>(shape, S, P, parameters, e, progress);
+    case ACROBOT: return play_all_segments<Acrobot>(shape, S, P, parameters, e, progress);
+    default: return play_all_segments<Pendulum>(shape, S, P, parameters, e, progress);
   }
 }
 

@@ -100,4 +100,64 @@ static int play(Actor &actor, const Episodes &e, int64_t begin, int64_t end, Scr
   return n;
 }
 
+// Running episodes of one seed, [episode] unless said otherwise, each of which starts anew when it ends.
+struct Segments {
+  int count;
+  int64_t horizon, steps;
+  double *state;           // [episode][variable]
+  int64_t *clock;          // steps of the running episode
+  double *returns;         // of the running episode
+  const double *starts;    // [episode][variable] where the next episode starts
+  uint8_t *ready;          // whether `starts` holds that
+  float *observations;     // [episode][steps][feature]
+  float *after;            // [episode][steps][feature] what an episode that was cut off would have shown next
+  int64_t *discrete;       // [episode][steps]
+  float *continuous;       // [episode][steps][dimension]
+  double *rewards;         // [episode][steps]
+  double *totals;          // [episode][steps] returns of the episodes that end there
+  uint8_t *over;           // [episode][steps]: 0, 1 terminated, 2 cut off
+  const float *noise;      // [episode][steps][number]
+};
+
+// Plays from step `begin` on until the end, or until a next start is missing; returns how far it came.
+template <class Environment>
+static int64_t play_segments(Actor &actor, const Segments &e, int64_t begin, Scratch &scratch) {
+  constexpr int V = Environment::VARIABLES, F = Environment::FEATURES;
+  const int K = e.count, numbers = actor.net.shape.numbers();
+  float *x = scratch.floats((size_t)K * F), *noise = scratch.floats((size_t)K * numbers);
+  float *continuous = scratch.floats((size_t)K * numbers);
+  int64_t *discrete = (int64_t *)scratch.doubles(K);
+  if (scratch.failed) return -1;
+  for (int64_t t = begin; t < e.steps; t++) {
+    for (int k = 0; k < K; k++)
+      if (!e.ready[k]) return t;
+    for (int k = 0; k < K; k++) {
+      Environment::observe(e.state + (size_t)k * V, x + (size_t)k * F);
+      size_t at = k * e.steps + t;
+      memcpy(e.observations + at * F, x + (size_t)k * F, sizeof(float) * F);
+      memcpy(noise + (size_t)k * numbers, e.noise + at * numbers, sizeof(float) * numbers);
+    }
+    actor.act(K, x, {noise, nullptr, discrete, continuous});
+    for (int k = 0; k < K; k++) {
+      double *own = e.state + (size_t)k * V, reward;
+      int64_t terminated;
+      size_t at = k * e.steps + t;
+      Environment::move(own, {discrete + k, continuous + (size_t)k * numbers}, reward, terminated);
+      if (e.discrete) e.discrete[at] = discrete[k];
+      if (e.continuous)
+        memcpy(e.continuous + at * numbers, continuous + (size_t)k * numbers, sizeof(float) * numbers);
+      e.rewards[at] = reward;
+      e.returns[k] += reward;
+      bool cut = ++e.clock[k] >= e.horizon;
+      e.over[at] = terminated ? 1 : cut ? 2 : 0;
+      if (!e.over[at]) continue;
+      if (!terminated) Environment::observe(own, e.after + at * F);
+      e.totals[at] = e.returns[k];
+      e.returns[k] = 0, e.clock[k] = 0, e.ready[k] = 0;
+      memcpy(own, e.starts + (size_t)k * V, sizeof(double) * V);
+    }
+  }
+  return e.steps;
+}
+
 }  // namespace engine

@@ -52,7 +52,12 @@ APART = {
     "haepo_bench.compare": "reads stored runs",
 }
 #: Modules whose functions import one of several others: a task or an algorithm says itself which module it is from.
-CHOOSERS = {"haepo_bench.training.engines", "haepo_bench.tasks.lm.family", "haepo_bench.training.uniform"}
+CHOOSERS = {
+    "haepo_bench.training.episodes.engines",
+    "haepo_bench.training.segments.engines",
+    "haepo_bench.tasks.lm.family",
+    "haepo_bench.training.uniform",
+}
 #: Imported by modules that every gym/ task executes, for the sake of its own environments alone: it counts where one
 #: of them is the task's, as the package that holds the environment.
 BY_ENVIRONMENT = {"ale_py", "minigrid"}

@@ -221,3 +221,5 @@ def test_what_it_cannot_do_goes_to_torch():
     assert engines("reinforce", hidden=[257]) == ("torch",)
     assert engines("reinforce", hidden=[8] * 9) == ("torch",)
     assert engines("ppo") == ("torch",)
+    assert engines("ppo-batched") == ("torch", "compiled")
+    assert engines("ppo-batched", net_arch=[300]) == ("torch",)

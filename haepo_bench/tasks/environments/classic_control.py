@@ -41,9 +41,13 @@ class ClassicControl(VectorEnvironment):
         return self._observations(self.state)
 
     def restart(self, where: Array, streams: Sequence[np.random.Generator]) -> Array:
-        self.state[:, where] = np.stack([stream.uniform(self.low, self.high) for stream in streams], -1)
+        self.state[:, where] = self.starts(streams).T
         self._time[where] = 0
         return self._observations(self.state[:, where])
+
+    def starts(self, streams: Sequence[np.random.Generator]) -> Array:
+        """Where single episodes start that are started anew: [episode, variable]."""
+        return np.stack([stream.uniform(self.low, self.high) for stream in streams])
 
     def step(self, actions: Array, live: Array) -> Step:
         self._time += 1

@@ -14,7 +14,7 @@ from haepo_bench.results.record import Engine
 from haepo_bench.tasks.base import Task
 from haepo_bench.training.alignment import Policy
 from haepo_bench.training.blocks import blocks
-from haepo_bench.training.engines import episode_engine
+from haepo_bench.training.episodes.engines import episode_engine
 from haepo_bench.training.episodes.expert import Expert, ExpertEpisode
 from haepo_bench.training.episodes.prefixes import Prefixes, PrefixPolicies
 from haepo_bench.training.episodes.reference import ReferenceSample

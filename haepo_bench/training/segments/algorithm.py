@@ -5,9 +5,9 @@ from typing import Any
 
 from haepo_bench.errors import ParameterError
 from haepo_bench.objectives.base import Objective
-from haepo_bench.results.record import Information
+from haepo_bench.results.record import Engine, Information
 from haepo_bench.tasks.base import Task
-from haepo_bench.training.algorithm import Algorithm, ParameterDescription
+from haepo_bench.training.algorithm import Algorithm, ParameterDescription, compiled_where
 from haepo_bench.training.definition import ObjectiveDefinition
 from haepo_bench.training.parameters import check_overrides, describe_fields, validated
 from haepo_bench.training.ppo_settings import OURS_SOURCE, ZOO_SOURCE, SegmentSettings, zoo_settings
@@ -18,6 +18,7 @@ class SegmentAlgorithm(Algorithm):
     """An objective on segments with its training settings."""
 
     batches_seeds = True
+    compiled_by = "haepo_bench.training.segments.compiled"
 
     def __init__(self, objective: Objective, settings: SegmentSettings, notes: tuple[str, ...]) -> None:
         self.objective, self.settings, self.notes, self.columns = objective, settings, notes, objective.columns
@@ -31,12 +32,15 @@ class SegmentAlgorithm(Algorithm):
             footnote=objective.footnote,
         )
 
+    def engines(self, task: Task, device: str) -> tuple[Engine, ...]:
+        return compiled_where(device, self.settings.net_arch)
+
     def train(self, task: Task, seeds: Sequence[int], recorder: Recorder, *, device: str) -> None:
         # Imported here: configuring and describing need no training loop.
         from haepo_bench.training.segments.trainer import SegmentTrainer, batch_blocks
 
         for block in batch_blocks(task, self.settings, seeds):
-            SegmentTrainer(task, self.objective, self.settings, block, recorder, device).train()
+            SegmentTrainer(task, self.objective, self.settings, block, recorder, device, self.engine).train()
 
 
 class SegmentDefinition(ObjectiveDefinition):

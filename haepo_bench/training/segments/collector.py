@@ -108,7 +108,7 @@ class SegmentCollector:
         rewards, over = np.zeros((S, K, T), np.float32), np.zeros((S, K, T), bool)
         episodes = tuple(Episodes() for _ in range(S))
         rows = self._network.policy.padded_rows(K)
-        drawn = np.stack([head.noise(stream("action noise", seed, iteration), K, T) for seed in self._seeds.tolist()])
+        drawn = self._noise(iteration, T)
         noise = torch.zeros(S, rows, *drawn.shape[2:])
         noise[:, :K] = torch.from_numpy(drawn)
         noise = noise.to(parameters.device)
@@ -134,6 +134,13 @@ class SegmentCollector:
         self._faults, faults = {}, {**self._faults, **faults}
         self._diverged, diverged = {}, self._diverged
         return replace(segments, faults=faults, diverged=diverged)
+
+    def _noise(self, iteration: int, steps: int) -> Array:
+        """What the actions of an iteration are drawn with, [seed, environment, step, *noise]."""
+        K, head = self._settings.n_envs, self._network.policy.head
+        return np.stack(
+            [head.noise(stream("action noise", seed, iteration), K, steps) for seed in self._seeds.tolist()]
+        )
 
     def _learnable(self, step: Step, actions: Array) -> Step:
         """The step with rewards that single precision holds; notes for which seeds it has others."""

@@ -14,8 +14,8 @@ from torch import Tensor
 from haepo_bench.objectives.base import Objective
 from haepo_bench.policies.actor_critic import ActorCritic
 from haepo_bench.policies.shapes import Array
+from haepo_bench.results.record import Engine
 from haepo_bench.tasks.base import Task
-from haepo_bench.training.adam import Adam, clip_gradient
 from haepo_bench.training.alignment import Policy
 from haepo_bench.training.blocks import blocks
 from haepo_bench.training.evaluation import Evaluator
@@ -23,12 +23,13 @@ from haepo_bench.training.exploration import Exploration
 from haepo_bench.training.heads import make_head
 from haepo_bench.training.ppo_settings import SegmentSettings
 from haepo_bench.training.recorder import Recorder
-from haepo_bench.training.segments.collector import SegmentCollector, Segments
+from haepo_bench.training.segments.collector import Segments
+from haepo_bench.training.segments.engines import segment_engine
 from haepo_bench.training.segments.minibatches import Minibatches
 from haepo_bench.training.segments.normalisation import STATISTICS, normalise
 from haepo_bench.training.streams import stream
 from haepo_bench.training.trainer import Trainer
-from haepo_bench.training.waiting import Frozen
+from haepo_bench.training.waiting import Frozen, Policies
 
 #: Of Adam, as in Stable-Baselines3.
 _EPSILON = 1e-5
@@ -45,6 +46,7 @@ class SegmentTrainer(Trainer[Segments]):
         seeds: Sequence[int],
         recorder: Recorder,
         device: str,
+        engine: Engine = "torch",
     ) -> None:
         self.task, self.objective, self.settings, self.recorder = task, objective, settings, recorder
         self.device = device
@@ -64,10 +66,11 @@ class SegmentTrainer(Trainer[Segments]):
             for seed in self.seeds
         ]
         self.parameters = torch.from_numpy(np.stack(initial)).to(device)
-        self.optimiser = Adam(self.parameters, settings.learning_rate, _EPSILON)
-        self.evaluator = Evaluator(task, head, recorder.episodes, self.network.policy.padded_rows)
+        self.engine = segment_engine(engine, self.network)
+        self.optimiser = self.engine.optimiser(self.parameters, settings.learning_rate, _EPSILON)
+        self.evaluator = Evaluator(task, head, recorder.episodes, self.padded_rows, self.engine.evaluated_by)
         self.exploration = Exploration(task, len(self.seeds))
-        self.collector = SegmentCollector(task, self.network, settings, self.seeds, self.exploration)
+        self.collector = self.engine.collector(task, settings, self.seeds, self.exploration)
 
     def collect(self, iteration: int) -> Segments:
         K = self.settings.n_envs
@@ -90,7 +93,7 @@ class SegmentTrainer(Trainer[Segments]):
         remaining = 1 - self.collector.env_steps / self.recorder.budget
         if self.settings.learning_rate_schedule == "linear":
             self.optimiser.learning_rate = remaining * self.settings.learning_rate
-        minibatches = Minibatches(self.network, collected, self.settings.batch_size, self.task.horizon)
+        minibatches = self.engine.minibatches(collected, self.settings.batch_size, self.task.horizon)
         orders = [stream("minibatch", seed, iteration) for seed in self.seeds]
         seen = self._learn(minibatches, orders, self.objective.at(remaining))
         finite = torch.isfinite(self.parameters).all(1).tolist()
@@ -111,7 +114,7 @@ class SegmentTrainer(Trainer[Segments]):
                 some = None if rows == everyone else rows
                 parameters = self.parameters if some is None else self.parameters[some]
                 gradient, diagnostics = minibatches.gradient(number, parameters, objective, some)
-                diagnostics["gradient_norm"] = clip_gradient(gradient, settings.max_grad_norm)
+                diagnostics["gradient_norm"] = self.engine.clip(gradient, settings.max_grad_norm)
                 going_on = list(range(len(rows)))
                 if settings.target_kl is not None:
                     over = (diagnostics["kl_previous"] > 1.5 * settings.target_kl).tolist()
@@ -134,6 +137,13 @@ class SegmentTrainer(Trainer[Segments]):
     def frozen(self, row: int) -> Frozen:
         normalisation = self.collector.normalisation
         return Frozen(self.parameters[row].clone(), None if normalisation is None else normalisation.frozen(row))
+
+    def policies(self, policies: Sequence[Frozen]) -> Policies:
+        made = super().policies(policies)
+        if any(policy.normalisation is not None for policy in policies):
+            return made
+        actor = self.engine.actor(torch.stack([policy.parameters for policy in policies]))
+        return made if actor is None else made._replace(actor=actor)
 
     def policy(self, policies: Sequence[Frozen]) -> Policy:
         folded, _ = self.network.fold(torch.stack([policy.parameters for policy in policies]))

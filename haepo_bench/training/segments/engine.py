@@ -1,0 +1,52 @@
+"""What computes actions and updates, for objectives that collect segments: here, torch, on any device."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from haepo_bench.policies.actor_critic import ActorCritic
+from haepo_bench.tasks.base import Task, VectorEnvironment
+from haepo_bench.training.adam import Adam, clip_gradient
+from haepo_bench.training.episodes.rollout import Actor, Collector
+from haepo_bench.training.exploration import Exploration
+from haepo_bench.training.ppo_settings import SegmentSettings
+from haepo_bench.training.segments.collector import SegmentCollector, Segments
+from haepo_bench.training.segments.minibatches import Minibatches
+
+
+class TorchSegments:
+    """Torch.
+
+    Args:
+        network: of policies and value networks.
+    """
+
+    def __init__(self, network: ActorCritic) -> None:
+        self._network = network
+
+    def actor(self, parameters: Tensor) -> Actor | None:
+        """Policies [seed, parameter] as evaluations call them; None: as the trainer has them."""
+        return None
+
+    def evaluated_by(self, task: Task, environment: VectorEnvironment, episodes: int) -> Collector:
+        """What plays `episodes` evaluation episodes per seed."""
+        head = self._network.policy.head
+        return Collector(task, environment, head, episodes, self._network.policy.padded_rows(episodes))
+
+    def collector(
+        self, task: Task, settings: SegmentSettings, seeds: Sequence[int], exploration: Exploration
+    ) -> SegmentCollector:
+        """The running environments of several seeds."""
+        return SegmentCollector(task, self._network, settings, seeds, exploration)
+
+    def minibatches(self, segments: Segments, size: int, horizon: int) -> Minibatches:
+        """The minibatches of one update."""
+        return Minibatches(self._network, segments, size, horizon)
+
+    def optimiser(self, parameters: Tensor, learning_rate: float, epsilon: float) -> Adam:
+        """Adam over parameters [seed, parameter]."""
+        return Adam(parameters, learning_rate, epsilon)
+
+    def clip(self, gradient: Tensor, largest: float) -> Tensor:
+        """Scales each seed's gradient [seed, parameter] down to the largest norm; returns the norms before."""
+        return clip_gradient(gradient, largest)
