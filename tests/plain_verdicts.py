@@ -96,5 +96,7 @@ def bounded_estimate(values: Values, bounds: Sequence[float] | None) -> dict[str
 def bounded_band(rows: Sequence[Values], bounds: Sequence[float] | None) -> dict[str, Any]:
     if bounds is None:
         return band(rows)
-    marks = [bounded_estimate(list(at), bounds) for at in zip(*rows, strict=True)]
-    return {part: [mark[part] for mark in marks] for part in ("mean", "low", "high", "n")}
+    made = band(rows)
+    low = [None if end is None else max(end, min(bounds)) for end in made["low"]]
+    high = [None if end is None else min(end, max(bounds)) for end in made["high"]]
+    return {**made, "low": low, "high": high}

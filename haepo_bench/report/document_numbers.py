@@ -26,7 +26,10 @@ class MeanEstimate(DocumentModel):
 
 
 class Band(DocumentModel):
-    """An estimate at every evaluation point; lists of equal length."""
+    """An estimate at every evaluation point; lists of equal length.
+
+    Of a learning curve `low` and `high` are a skewness-corrected t interval within what is possible.
+    """
 
     mean: list[float | None]
     low: list[float | None]

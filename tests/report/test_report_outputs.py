@@ -139,7 +139,7 @@ def test_figures_are_one_a_task_and_axis_and_an_overview(pictures: dict[str, lis
         if picture.name == "profiles":
             assert "pointwise 95 % interval" in text
             continue
-        assert "95 % interval" in text
+        assert "95 % interval" in text or "95 % t interval" in text
         assert ("training seconds" in text) == picture.name.endswith("-seconds")
         if picture.name == "intervals" or picture.name.endswith("-diagnostics"):
             continue

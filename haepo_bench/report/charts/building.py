@@ -279,7 +279,10 @@ def band_note(results: Sequence[AlgorithmResult]) -> str:
     if max(counts, default=0) == 1:
         return "Sampled policy. One seed each: no interval can be drawn."
     few = f"Dots: single seeds, where there are fewer than {FEWEST_SEEDS}." if min(counts) < FEWEST_SEEDS else ""
-    band = "Band: 95 % interval at each evaluation point, which decides nothing."
+    band = (
+        "Band: 95 % t interval at each evaluation point within what is possible; it decides nothing, and does not "
+        "allow for a collapse that no seed has shown."
+    )
     parts = ["Sampled policy. Line: mean over seeds.", band if max(counts) >= FEWEST_SEEDS else "", few]
     return " ".join(filter(None, parts))
 

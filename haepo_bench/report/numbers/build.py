@@ -28,7 +28,7 @@ from haepo_bench.report.document_numbers import MeanEstimate, MissingRange
 from haepo_bench.report.numbers.across import across, improvements
 from haepo_bench.report.numbers.claims import scorecard
 from haepo_bench.report.numbers.damaged import damaged_files
-from haepo_bench.report.numbers.estimates import band, bounded_intervals, estimate_of, of_returns
+from haepo_bench.report.numbers.estimates import band, bounded_intervals, bounds_of_returns, estimate_of, of_returns
 from haepo_bench.report.numbers.ladders import ladders
 from haepo_bench.report.numbers.overoptimisation import overoptimisation
 from haepo_bench.report.numbers.pairwise import pairwise
@@ -165,7 +165,9 @@ def _algorithm(
     done = runs["status"] == "done"
     scored = sample is not None and sample.references is not None
 
-    intervals = _intervals(cell, runs, curves, shown, bounds)
+    intervals = _intervals(cell, runs, shown, bounds)
+    references = sample.references if sample else None
+    bounds_then = None if bounds is None or references is None else bounds_of_returns(bounds, references)
 
     def estimate(name: str) -> MeanEstimate:
         return estimate_of(runs[name][shown], intervals.get(name))
@@ -211,8 +213,8 @@ def _algorithm(
             for name in diagnostics(runs)
             if not np.isnan(runs[name][done]).all()
         },
-        curve=_curve(curves, len(cell.runs), scored, intervals) if cell.runs else None,
-        overoptimisation=overoptimisation(curves, len(cell.runs), intervals.get("eval_return")),
+        curve=_curve(curves, len(cell.runs), scored, bounds, bounds_then) if cell.runs else None,
+        overoptimisation=overoptimisation(curves, len(cell.runs), bounds_then),
         runs=[
             RunRow(
                 seed=int(runs["seed"][i]),
@@ -232,19 +234,15 @@ _RETURNS = {
     "final_score_greedy": "final_return_greedy",
     "area": "area_return",
     "score_in_time": "return_in_time",
-    "score": "eval_return",
 }
 
 
-def _intervals(
-    cell: SelectedCell, runs: Columns, curves: Columns, shown: Array, bounds: Range | None
-) -> dict[str, MeanInterval]:
+def _intervals(cell: SelectedCell, runs: Columns, shown: Array, bounds: Range | None) -> dict[str, MeanInterval]:
     """Intervals of means of scores and returns, where the least and the greatest possible score are known."""
     sample = cell.sample
     if bounds is None or sample is None or sample.references is None or not cell.runs:
         return {}
     scores = {name: runs[name][shown] for name in MEASURES if name in _RETURNS or name == "area_in_time"}
-    scores["score"] = curves["score"].reshape(len(cell.runs), -1)
     found = bounded_intervals(scores, bounds)
     return found | {
         _RETURNS[name]: of_returns(each, sample.references) for name, each in found.items() if name in _RETURNS
@@ -262,8 +260,8 @@ def _if_missing(runs: Columns, seen: Mapping[str, tuple[float, float]]) -> dict[
     return found
 
 
-def _curve(curves: Columns, runs: int, scored: bool, intervals: Mapping[str, MeanInterval]) -> Curve:
-    """curves: {column: [run * point]}, runs major."""
+def _curve(curves: Columns, runs: int, scored: bool, bounds: Range | None, of_return: Range | None) -> Curve:
+    """curves: {column: [run * point]}, runs major; bounds of the score and of the return."""
     block = {name: column.reshape(runs, -1) for name, column in curves.items() if name != "task"}
     # A diverged run's clock stops. Averaging it in up to there would make the mean run backwards where it drops out.
     done = block["status"][:, 0] == "done"
@@ -276,8 +274,8 @@ def _curve(curves: Columns, runs: int, scored: bool, intervals: Mapping[str, Mea
         env_steps=block["env_steps"][0].tolist(),
         wall_seconds=clock("wall_seconds"),
         cpu_seconds=clock("cpu_seconds"),
-        score=band(block["score"], intervals.get("score")) if scored else None,
-        eval_return=band(block["return_filled"], intervals.get("eval_return")),
+        score=band(block["score"], bounds) if scored else None,
+        eval_return=band(block["return_filled"], of_return),
     )
 
 

@@ -22,9 +22,16 @@ def estimate_of(values: Array, interval: MeanInterval | None = None) -> MeanEsti
     return MeanEstimate(mean=number(mean), low=number(low), high=number(high), n=int(n))
 
 
-def band(values: Array, interval: MeanInterval | None = None) -> Band:
-    """values: [seed, point]; `interval` as in `estimate_of`."""
-    mean, low, high, n = interval or _unbounded(values)
+def band(values: Array, bounds: Range | None = None) -> Band:
+    """values: [seed, point]; the t interval, drawn in to `bounds` where they are known.
+
+    For the eye: Gaffke's interval, which allows for a collapse that no seed has shown yet, would fill the picture.
+    """
+    mean, low, high, n = _unbounded(values)
+    if bounds is not None:
+        # As far as a value itself is not beyond, by rounding.
+        low = np.maximum(low, np.fmin(bounds.low, np.fmin.reduce(values, axis=0, initial=np.inf)))
+        high = np.minimum(high, np.fmax(bounds.high, np.fmax.reduce(values, axis=0, initial=-np.inf)))
     few = 1 < len(values) < FEWEST_SEEDS
     return Band(
         mean=numbers(mean),
@@ -50,6 +57,12 @@ def bounded_intervals(scores: Mapping[str, Array], bounds: Range | None) -> dict
         name: MeanInterval(*(part[place].reshape(values.shape[1:]) for part in parts))
         for place, (name, values) in enumerate(scores.items())
     }
+
+
+def bounds_of_returns(bounds: Range, references: References) -> Range:
+    """Bounds of the score as those of the return."""
+    ends = [references.random + (references.solved - references.random) * end for end in bounds[:2]]
+    return Range(min(ends), max(ends))
 
 
 def of_returns(interval: MeanInterval, references: References) -> MeanInterval:

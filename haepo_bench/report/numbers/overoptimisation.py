@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from haepo_bench.report.document import Overoptimisation, Rewards
 from haepo_bench.report.document_numbers import Band, MeanEstimate
 from haepo_bench.report.numbers.estimates import band, estimate_of
-from haepo_bench.statistics.intervals import MeanInterval, mean_interval
+from haepo_bench.statistics.intervals import mean_interval
+from haepo_bench.verdicts.declared import Range
 from haepo_bench.verdicts.measured import Columns, numbers
 
 Array = NDArray[Any]
@@ -20,13 +21,13 @@ Array = NDArray[Any]
 _NEEDED = ("kl_initial", "proxy_return")
 
 
-def overoptimisation(curves: Columns, runs: int, interval: MeanInterval | None = None) -> Overoptimisation | None:
+def overoptimisation(curves: Columns, runs: int, bounds: Range | None = None) -> Overoptimisation | None:
     """None where no run has both a KL to the initial policy and a proxy reward, or none a gold reward.
 
     Args:
         curves: the rows of the curve frame of one cell, [run * point] per column, runs major.
         runs: how many.
-        interval: of the gold reward at every point, where a better one is known.
+        bounds: of the gold reward, where they are known.
     """
     if not runs or not all(name in curves and np.isfinite(curves[name]).any() for name in _NEEDED):
         return None
@@ -43,7 +44,7 @@ def overoptimisation(curves: Columns, runs: int, interval: MeanInterval | None =
     gold, paid = block("return_filled"), np.where(kept[:, None], block("proxy_return"), np.nan)
     # Where the policy is still the initial one, rounding may leave a KL below zero.
     sqrt_kl = numbers(mean_interval(np.sqrt(np.maximum(block("kl_initial")[kept], 0.0))).mean)
-    gold_band, proxy_band = band(gold, interval), band(paid)
+    gold_band, proxy_band = band(gold, bounds), band(paid)
     if all(mean is None for mean in gold_band.mean):
         return None
     peak = int(np.nanargmax(np.array(gold_band.mean, dtype=float)))

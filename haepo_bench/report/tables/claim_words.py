@@ -33,10 +33,17 @@ STATES: tuple[State, ...] = ("supported", "worse", "no better", "undecided", "no
 
 
 class Line(NamedTuple):
-    """What was found of a claim: in how many variants it is supported, and a sentence for each of them."""
+    """What was found of a claim.
+
+    Args:
+        lead: in how many variants it is supported.
+        readings: by what, and a sentence for each variant.
+        brief: sentences for what is decided, and names alone for the rest.
+    """
 
     lead: str
     readings: str
+    brief: str
 
 
 def variants(suite: SuiteResult) -> str:
@@ -117,11 +124,17 @@ def _claim_line(claim: ClaimResult, card: Scorecard, noun: str) -> Line:
     name = claim.claim[0].upper() + claim.claim[1:]
     title = MEASURE_TITLES[claim.measure]
     if not claim.tasks:
-        return Line(f"{name}: not assessable.", f"Nothing here measures it ({title}).")
+        why = f"Nothing here measures it ({title})."
+        return Line(f"{name}: not assessable.", why, why)
     count = many(len(claim.readings), noun)
     lead = f"{name}: supported in {claim.supported} of {count}, {card.status}{_but(claim)}."
     ordered = sorted(claim.readings, key=lambda reading: STATES.index(reading.state))
-    return Line(lead, f"By {title}: " + " ".join(reading_sentence(claim, reading) for reading in ordered))
+    sentences = {reading.algorithm: reading_sentence(claim, reading) for reading in ordered}
+    brief = [sentences[r.algorithm] for r in ordered if r.state not in ("undecided", "not assessable")]
+    for state in ("undecided", "not assessable"):
+        those = [r.algorithm for r in ordered if r.state == state]
+        brief += [f"{state[0].upper()}{state[1:]}: {listed(those)}."] if those else []
+    return Line(lead, f"By {title}: {' '.join(sentences.values())}", " ".join(brief))
 
 
 def _but(claim: ClaimResult) -> str:
