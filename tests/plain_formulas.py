@@ -95,7 +95,14 @@ def estimate(values: Values) -> dict[str, Any]:
 
 
 def band(rows: Sequence[Values]) -> dict[str, Any]:
-    marks = [estimate(list(at)) for at in zip(*rows, strict=True)]
+    """Means with Student's interval, from five seeds on and where they differ."""
+    marks = []
+    for at in zip(*rows, strict=True):
+        mark, found = estimate(list(at)), known(at)
+        if len(found) >= 5 and min(found) < max(found):
+            half = student_quantile(0.975, len(found) - 1) * float(np.std(found, ddof=1)) / math.sqrt(len(found))
+            mark.update(low=mark["mean"] - half, high=mark["mean"] + half)
+        marks.append(mark)
     return {part: [mark[part] for mark in marks] for part in ("mean", "low", "high", "n")}
 
 

@@ -28,7 +28,7 @@ class MeanEstimate(DocumentModel):
 class Band(DocumentModel):
     """An estimate at every evaluation point; lists of equal length.
 
-    Of a learning curve `low` and `high` are a skewness-corrected t interval within what is possible.
+    Of a learning curve `low` and `high` are Student's t interval within what is possible.
     """
 
     mean: list[float | None]

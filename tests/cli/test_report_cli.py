@@ -24,7 +24,7 @@ def test_without_arguments_it_reports_what_lies_in_results(work: Path) -> None:
     done = run_apart("report", cwd=work)
     assert done.code == 0, done.err
     assert "wrote results/report/report.html" in done.out
-    assert "wrote 5 figures, each as PNG and SVG, to results/report/figures/made-up" in done.out
+    assert "wrote 6 figures, each as PNG and SVG, to results/report/figures/made-up" in done.out
     assert "made-up: no result: 1 of 12 runs" in done.err
     assert (work / "results" / "report" / "report.html").stat().st_size > 20_000
     again = run_apart("report", "--format", "json", cwd=work)
@@ -35,12 +35,12 @@ def test_without_arguments_it_reports_what_lies_in_results(work: Path) -> None:
 def test_json_alone_stands_on_standard_output(work: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     done = run_here(capsys, "report", str(work / "results" / "made-up"), "--format", "json")
     assert done.code == 0
-    assert json.loads(done.out)["format_version"] == 2
+    assert json.loads(done.out)["format_version"] == 3
     with_files = run_here(
         capsys, "report", str(work / "results"), "--format", "json", "--out", str(tmp_path / "new" / "out")
     )
     assert with_files.out == done.out == (tmp_path / "new" / "out" / "report.json").read_text()
-    assert len(list((tmp_path / "new" / "out" / "figures" / "made-up").iterdir())) == 10
+    assert len(list((tmp_path / "new" / "out" / "figures" / "made-up").iterdir())) == 12
     assert "wrote" in with_files.err
 
 
@@ -60,7 +60,7 @@ def test_other_formats_are_printed(
 def test_markdown_files_link_their_figures(work: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert run_here(capsys, "report", str(work / "results"), "--format", "md", "--out", str(tmp_path)).code == 0
     links = [part.split(")")[0] for part in (tmp_path / "report.md").read_text().split("](")[1:]]
-    assert len(links) == 5
+    assert len(links) == 6
     assert all((tmp_path / link).is_file() for link in links)
 
 

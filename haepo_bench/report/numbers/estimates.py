@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from haepo_bench.report.document_numbers import CONFIDENCE, FEWEST_SEEDS, Band, MeanEstimate
 from haepo_bench.results.record import References
 from haepo_bench.statistics.gaffke import mean_within_bounds
-from haepo_bench.statistics.intervals import MeanInterval
+from haepo_bench.statistics.intervals import MeanInterval, mean_interval
 from haepo_bench.verdicts.declared import Range
 from haepo_bench.verdicts.measured import number, numbers
 
@@ -23,11 +23,14 @@ def estimate_of(values: Array, interval: MeanInterval | None = None) -> MeanEsti
 
 
 def band(values: Array, bounds: Range | None = None) -> Band:
-    """values: [seed, point]; the t interval, drawn in to `bounds` where they are known.
+    """values: [seed, point]; Student's t interval, drawn in to `bounds` where they are known.
 
-    For the eye: Gaffke's interval, which allows for a collapse that no seed has shown yet, would fill the picture.
+    For the eye: Gaffke's interval, which allows for a collapse that no seed has shown yet, would fill the picture, and
+    a correction for skewness leaps from point to point.
     """
-    mean, low, high, n = _unbounded(values)
+    mean, low, high, n = mean_interval(values, confidence=CONFIDENCE)
+    told = (n >= FEWEST_SEEDS) & (high - low > 1e-12 * np.maximum(np.abs(low), np.abs(high)))
+    low, high = np.where(told, low, np.nan), np.where(told, high, np.nan)
     if bounds is not None:
         # As far as a value itself is not beyond, by rounding.
         low = np.maximum(low, np.fmin(bounds.low, np.fmin.reduce(values, axis=0, initial=np.inf)))
