@@ -56,7 +56,7 @@ def _markdown_suite(suite: SuiteResult, links: Callable[[SuiteResult, str], Sequ
 def _markdown_scorecard(suite: SuiteResult) -> list[str]:
     blocks = []
     if suite.scorecard is not None:
-        lines = [f"{line.lead} {line.readings}" for line in scorecard_lines(suite)]
+        lines = [f"{line.lead} {line.sentences}" for line in scorecard_lines(suite)]
         blocks += [
             "## Claims",
             markdown_list(lines),
@@ -91,7 +91,7 @@ def to_latex(document: ReportDocument) -> str:
     for suite in document.suites:
         blocks += [_latex_lines([summary(suite), *leaders(suite), *how_to_declare(suite), *omissions(suite)])]
         if suite.scorecard:
-            blocks.append(_latex_lines([f"{line.lead} {line.readings}" for line in scorecard_lines(suite)]))
+            blocks.append(_latex_lines([f"{line.lead} {line.sentences}" for line in scorecard_lines(suite)]))
             blocks.append(_latex_lines(scorecard_notes(suite.scorecard)))
         for overall, details in scorecard_tables(suite):
             blocks += [_latex_table(suite, table, f"Claim: {table.title}") for table in (overall, *details)]

@@ -37,12 +37,12 @@ class Line(NamedTuple):
 
     Args:
         lead: in how many variants it is supported.
-        readings: by what, and a sentence for each variant.
+        sentences: by what measure, and one for each variant.
         brief: sentences for what is decided, and names alone for the rest.
     """
 
     lead: str
-    readings: str
+    sentences: str
     brief: str
 
 
