@@ -29,6 +29,7 @@ from haepo_bench.statistics.aggregates import (
 )
 from haepo_bench.statistics.bootstrap import Method, Statistic, bootstrap_interval
 from haepo_bench.statistics.comparisons import probability_of_improvement
+from haepo_bench.statistics.gaffke import mean_within_bounds
 from haepo_bench.statistics.intervals import Interval, corrected_mean_interval, difference_interval, mean_interval
 from haepo_bench.statistics.survival import Times, restricted_mean
 
@@ -135,6 +136,18 @@ def means(size: Size) -> None:
                 width = np.median(interval.high - interval.low) / np.median(student.high - student.low)
                 cells[place] += f" ({width:.2f})"
             row(n, scores.name, *cells)
+
+
+def bounded_means(size: Size) -> None:
+    """Two-sided intervals of a mean of scores that are known to lie between 0 and 1."""
+    table("Mean of bounded scores, 95 %, and median width relative to Student's", "seeds", "scores", "Gaffke (width)")
+    for n in SEEDS:
+        for scores in (BELOW_CEILING, AT_CEILING, COLLAPSING):
+            values = scores.draw(np.random.default_rng([5, n]), (n, size.replications // 2))
+            student = Interval(*mean_interval(values)[:3])
+            found = Interval(*mean_within_bounds(values, 0.0, 1.0)[:3])
+            width = np.median(found.high - found.low) / np.median(student.high - student.low)
+            row(n, scores.name, f"{covered(found, scores.mean):.3f} ({width:.2f})")
 
 
 def differences(size: Size) -> None:
@@ -281,7 +294,7 @@ def waiting(size: Size) -> None:
             row(n, f"{lost:.0%}", float(np.mean([float(one.low) <= truth <= float(one.high) for one in defined])))
 
 
-PARTS = {part.__name__: part for part in (means, differences, aggregates, improvement, rates, waiting)}
+PARTS = {part.__name__: part for part in (means, bounded_means, differences, aggregates, improvement, rates, waiting)}
 
 
 def main() -> None:

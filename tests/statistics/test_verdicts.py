@@ -1,6 +1,7 @@
 """Verdicts by hand, their promise by simulation, and what must never be decided."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from haepo_bench.statistics.planning import fewest_seeds, outlook
 from haepo_bench.statistics.rules import DecisionRule
 from haepo_bench.statistics.verdicts import (
     LEVEL,
+    PROMISE,
     Claimed,
     assay_sensitive,
     decide,
@@ -245,6 +247,12 @@ def test_a_look_after_every_seed_keeps_the_promise_for_a_family(shape: str) -> N
         assert [each.not_supported.pairs for each in found] == [
             passed for _, passed in holm_over_time(list(variants[suite]), LEVEL)
         ]
+
+
+def test_the_documentation_has_the_promise_word_for_word() -> None:
+    page = Path(__file__).parents[2] / "docs" / "explanation" / "statistics.md"
+    text = " ".join(line.removeprefix("> ") for line in page.read_text(encoding="utf-8").splitlines())
+    assert PROMISE in text
 
 
 def test_who_is_above_whom_is_a_family_of_its_own() -> None:
