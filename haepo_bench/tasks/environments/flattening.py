@@ -17,6 +17,8 @@ from haepo_bench.tasks.base import ActionSpace, Array
 #: Numbers of an observation, and outputs of a policy, beyond which a space is not meant to be learnt from like this.
 MOST_FEATURES = 1_000_000
 MOST_CHOICES = 10_000
+#: Numbers of an image beyond which a fully connected network learns nothing from it.
+MOST_PIXELS = 5_000
 
 _Encode = Callable[[Any], Array]
 
@@ -101,6 +103,11 @@ class Actions:
 
 def _part(name: str, space: spaces.Space[Any]) -> _Part:
     if isinstance(space, spaces.Box):
+        if space.dtype == np.uint8 and len(space.shape) in (2, 3) and int(np.prod(space.shape)) > MOST_PIXELS:
+            raise TaskError(
+                f"{name} observes images of {int(np.prod(space.shape)):,} numbers; the networks here are for vectors",
+                remedy=f"give the task a wrapper that makes at most {MOST_PIXELS:,} numbers of them, below wrappers:",
+            )
         return _box(space)
     if isinstance(space, spaces.Discrete):
         return _one_hot(name, space, np.array([space.n]), np.array([space.start]), ())

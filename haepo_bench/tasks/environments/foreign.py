@@ -51,7 +51,7 @@ class FlatEnvironment(gymnasium.Wrapper[Array, Any, Any, Any]):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
         self._seed, self._steps, self._disturbed = seed, 0, False
-        answer: Any = self.env.reset(seed=seed, options=options)
+        answer: Any = self._call(lambda: self.env.reset(seed=seed, options=options))
         if not isinstance(answer, tuple) or len(answer) != 2:
             raise self._fault(f"returned a {type(answer).__name__}, not (observation, info),")
         return self._observed(answer[0]), {}
@@ -60,12 +60,26 @@ class FlatEnvironment(gymnasium.Wrapper[Array, Any, Any, Any]):
         self._steps += 1
         native = self._actions(action)
         self._disturbed |= not np.isfinite(native).all()
-        observation, reward, terminated, truncated, _ = self.env.step(native)
+        answer: Any = self._call(lambda: self.env.step(native))
+        if not isinstance(answer, tuple) or len(answer) != 5:
+            raise self._fault("does not return (observation, reward, terminated, truncated, info)")
+        observation, reward, terminated, truncated, _ = answer
         paid = self._number("reward", reward)
         if not np.isfinite(paid) and not self._disturbed:
             raise self._fault(f"returned the reward {paid}")
         ends = (bool(self._number("terminated", terminated)), bool(self._number("truncated", truncated)))
         return self._observed(observation), paid, *ends, {}
+
+    def _call(self, method: Callable[[], Any]) -> Any:
+        """What a method of the environment returns; what it raises is the environment's doing, unless disturbed."""
+        try:
+            return method()
+        except EnvironmentFault:
+            raise
+        except (Exception, SystemExit) as error:
+            if self._disturbed:
+                raise
+            raise self._fault(f"raised {said_by(error)},") from error
 
     def _observed(self, observation: Any) -> Array:
         try:
