@@ -1,6 +1,7 @@
 """`haepo-bench new`: a Python file of one's own to start from, and the suite that tries it."""
 
 import re
+import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -49,4 +50,4 @@ def new(
             raise UserError(
                 f"cannot be written: {error.strerror}", where=str(file), remedy="name another file"
             ) from None
-    echo(f"wrote {path} and {suite}\nnext: haepo-bench run {suite}")
+    echo(f"wrote {path} and {suite}\nnext: haepo-bench run {shlex.quote(str(suite))}")

@@ -1,6 +1,7 @@
 """`haepo-bench validate`."""
 
 import json
+import shlex
 from itertools import groupby
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -50,9 +51,9 @@ def validate(
     timeout = duration(execution.timeout_seconds)
     echo(paragraph(f"{workers}, timeout {timeout} per job, device {execution.device}: {execution.device_reason}"))
     if no_code:
-        echo(f"\nvalid as far as it can be seen without running code; next: haepo-bench validate {suite}")
+        echo(f"\nvalid as far as it can be seen without running code; next: haepo-bench validate {shlex.quote(suite)}")
         return
-    echo(f"\nvalid; next: haepo-bench run {suite}")
+    echo(f"\nvalid; next: haepo-bench run {shlex.quote(suite)}")
 
 
 def _tasks(plan: "Plan") -> list[tuple[str, str]]:
