@@ -22,11 +22,11 @@ ANY = f"{NAMESPACE}/Task-v0"
 
 #: Addresses with ids of their own, and the version of each task, which is the id's.
 ADDRESSES = {
-    "bandit/10-arm": 1,
-    "bandit/1000-arm": 1,
-    "bandit/deceptive": 1,
-    "bandit/contextual": 1,
-    "bandit/pi-squared": 1,
+    "bandit/10-arm": 2,
+    "bandit/1000-arm": 2,
+    "bandit/deceptive": 2,
+    "bandit/contextual": 2,
+    "bandit/pi-squared": 2,
     "random-walk/20": 1,
     "random-walk/100": 1,
     "random-walk/500": 1,

@@ -60,11 +60,11 @@ def test_registering_again_changes_nothing() -> None:
 def test_a_library_that_imports_gymnasium_alone_can_make_them(tmp_path: Path) -> None:
     script = (
         "import gymnasium\n"
-        "made = gymnasium.make('haepo_bench.registration:haepo_bench/bandit-10-arm-v1')\n"
+        "made = gymnasium.make('haepo_bench.registration:haepo_bench/bandit-10-arm-v2')\n"
         "print(made.spec.id, made.reset(seed=0)[0].tolist())\n"
     )
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=300, cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False,
     )  # fmt: skip
-    assert done.stdout == "haepo_bench/bandit-10-arm-v1 [1.0]\n", done.stderr
+    assert done.stdout == "haepo_bench/bandit-10-arm-v2 [1.0]\n", done.stderr
