@@ -129,9 +129,9 @@ def test_validate_says_what_would_run(capsys: pytest.CaptureFixture[str]) -> Non
         "--set", "algorithms.2.name=wide", "--set", "algorithms.2.seeds=[3, 4, 5, 9]",
     )  # fmt: skip
     assert (code, err) == (0, "")
-    assert "18 cells" in out
+    assert "21 cells" in out
     assert "50,000 training steps, evaluated every 5,000 with 20 episodes" in out
-    assert "wide (grpo): 4 seeds (3-5, 9)\n      trajectories 32 (default 8)\n" in out
+    assert "wide (grpo): 4 seeds (3-5, 9)\n      trajectories 32 (default 16)\n" in out
     # A default that only one task has is said with the task.
     assert "on gym/CartPole-v1: n_steps 32 (default 64)" in " ".join(out.split())
     assert "timeout 30 min per job" in out
@@ -140,7 +140,7 @@ def test_validate_says_what_would_run(capsys: pytest.CaptureFixture[str]) -> Non
 def test_validate_part_of_a_suite(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run_here(capsys, "validate", "quickstart", "--only", "bandit/*:dpo")
     assert code == 0
-    assert "1 cell, 5 runs, 25,000 training steps" in out
+    assert "1 cell, 20 runs, 100,000 training steps" in out
     code, _, err = run_here(capsys, "validate", "quickstart", "--only", "bandit/*:dop")
     assert code == 4
     assert "--only bandit/*:dop: selects nothing" in err

@@ -68,7 +68,7 @@ def test_quickstart() -> None:
     }
     compared = {"haepo-weighted", "haepo-listwise", "reinforce", "grpo", "dpo", "ppo"}
     assert {c.algorithm for c in made.cells} == {*compared, "uniform"}
-    assert made.runs == 105
+    assert made.runs == 369
 
 
 @pytest.mark.parametrize("name", [name for name in list_suites() if name != "language-hub"])
