@@ -4,7 +4,7 @@ Every algorithm is judged on the same tasks, and the document says on which, so 
 runs moves nobody's number in silence.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -47,6 +47,8 @@ Array = NDArray[Any]
 
 #: An algorithm with results on fewer of the tasks that have references is left out, rather than the tasks.
 ENOUGH_TASKS = 0.5
+#: A task is no assay where more than this share of at least so many algorithms are so near to one end.
+NEARLY_ALL, ENOUGH_TO_JUDGE, NEAR = 2 / 3, 4, 0.05
 #: Of the thresholds of a profile.
 STEP = 0.02
 
@@ -99,9 +101,9 @@ class Across(NamedTuple):
     improvement: list[Improvement]
 
 
-def across(table: Table, seen: Extremes, claims: DeclaredClaims | None) -> Across:
+def across(table: Table, seen: Extremes, claims: DeclaredClaims | None, controls: Container[str] = ()) -> Across:
     """Over the tasks with references, controls apart, on which every algorithm of the basis has a result."""
-    found = _basis(table)
+    found = _basis(table, controls)
     if found is None:
         return Across(None, [], [], [])
     basis, tasks, algorithms = found
@@ -116,7 +118,34 @@ def across(table: Table, seen: Extremes, claims: DeclaredClaims | None) -> Acros
     return Across(basis, aggregates, _profiles(table, algorithms, tasks), improvements(table, seen, claims, tasks))
 
 
-def _basis(table: Table) -> tuple[Basis, list[str], list[str]] | None:
+def no_assay(means: Sequence[float]) -> str:
+    """Why a task does not separate algorithms: nearly all are at the random policy's score, or have solved it.
+
+    Args:
+        means: final score of each algorithm that learns.
+
+    Returns:
+        Empty where it may separate them: where a third or more are elsewhere, or there are too few to say.
+    """
+    if len(means) < ENOUGH_TO_JUDGE:
+        return ""
+    scores = np.asarray(means)
+    for ends, where in (
+        (np.abs(scores) <= NEAR, "at the random policy's score"),
+        (scores >= 1 - NEAR, "at the ceiling"),
+    ):
+        if ends.mean() > NEARLY_ALL:
+            return f"no assay: {int(ends.sum())} of {len(scores)} algorithms are {where}"
+    return ""
+
+
+def _means(table: Table, task: str, controls: Container[str]) -> list[float]:
+    """Final scores on a task of the algorithms that learn."""
+    own = [each for (at, name), each in table.items() if at == task and name not in controls]
+    return [each.estimate("final_score") for each in own if each.has("final_score")]
+
+
+def _basis(table: Table, controls: Container[str]) -> tuple[Basis, list[str], list[str]] | None:
     """Basis for the document, and the names as the suite has them; None where no task but controls has scores."""
     every, names = (list(dict.fromkeys(key[place] for key in table)) for place in (0, 1))
     scored = [
@@ -126,6 +155,11 @@ def _basis(table: Table) -> tuple[Basis, list[str], list[str]] | None:
     ]
     if not scored:
         return None
+    means = {task: _means(table, task, controls) for task in scored}
+    dull = {task: reason for task in scored if (reason := no_assay(means[task]))}
+    if len(dull) == len(scored):  # then the report says so, and nothing is better to go by
+        dull = {}
+    scored = [task for task in scored if task not in dull]
     on = {name: [t for t in scored if (t, name) in table and table[t, name].has("final_score")] for name in names}
     algorithms = [name for name in names if len(on[name]) >= ENOUGH_TASKS * len(scored)]
     tasks = [task for task in scored if all(task in on[name] for name in algorithms)] if algorithms else []
@@ -136,6 +170,8 @@ def _basis(table: Table) -> tuple[Basis, list[str], list[str]] | None:
     def why(task: str) -> str:
         if is_control(task):
             return CONTROL_REASON
+        if task in dull:
+            return dull[task]
         return f"no result of {', '.join(map(plain, lacking[task]))}" if task in scored else "it has no scores"
 
     out = [LeftOut(name=plain(task), reason=why(task)) for task in every if task not in tasks]

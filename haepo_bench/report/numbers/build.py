@@ -32,7 +32,7 @@ from haepo_bench.report.numbers.estimates import band, bounded_intervals, bounds
 from haepo_bench.report.numbers.ladders import ladders
 from haepo_bench.report.numbers.overoptimisation import overoptimisation
 from haepo_bench.report.numbers.pairwise import pairwise
-from haepo_bench.results.claims import DEFAULT_THRESHOLD
+from haepo_bench.results.claims import CONTROLS, DEFAULT_THRESHOLD
 from haepo_bench.results.columns import Column
 from haepo_bench.results.declared_columns import PROVENANCE_KEY, declared, described, in_order
 from haepo_bench.results.frames import COSTS, MEASURES, common_seconds, diagnostics, frames, shown_name
@@ -69,7 +69,8 @@ def _suite(selection: Selection) -> SuiteResult:
     claims = selection.claims
     table = measure(selection.cells, *rows, claims.threshold if claims else DEFAULT_THRESHOLD)
     seen = extremes(table)
-    overall = across(table, seen, claims)
+    controls = {cell.algorithm for cell in selection.cells if cell.uses in CONTROLS}
+    overall = across(table, seen, claims, controls)
     seconds = common_seconds(selection.cells)
     bounds = ranges(selection)
     tasks: dict[str, list[tuple[SelectedCell, Columns, Columns]]] = defaultdict(list)
