@@ -389,6 +389,23 @@ def test_all_pairs_are_a_family_of_their_own(tmp_path: Path) -> None:
     assert "+0.35 above (at least " in text
 
 
+def test_who_is_left_out_is_shown_and_named_at_the_top(tmp_path: Path) -> None:
+    """With three seeds `ppo` is left out by declaration; `ppo-batched` does not speak for it."""
+    stored = [*runs(curves(1, 0.85)), *runs(curves(2, 0.5), algorithm="ppo-batched")]
+    stored += runs(curves(3, 0.5)[:3], algorithm="ppo")
+    store = declared(tmp_path, stored, 30, baselines=["ppo-batched"], left_out=["ppo"])
+    (reading,) = claim(scorecard(store), "converges fast").readings
+    assert reading.state == "supported"
+    assert {each.baseline: (each.counts, each.pairs) for each in reading.comparisons} == {
+        "ppo-batched": (True, 30), "ppo": (False, 3),
+    }  # fmt: skip
+    text = render(build_report(store.root), "md")
+    assert (
+        "Converges fast: supported in 1 of 1 variant, untuned; not against ppo (left out by declaration); ppo-batched "
+        "is not shown to be equivalent to ppo." in text
+    )
+
+
 def test_what_makes_it_exploratory(tmp_path: Path) -> None:
     stored = [*runs(curves(1, 0.8, 3)), *runs(curves(2, 0.5, 3), algorithm=BASELINE)]
 

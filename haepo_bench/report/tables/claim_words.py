@@ -1,6 +1,6 @@
 """Verdicts on claims in words: one sentence for each variant, and how to read them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import exp, log
 from typing import NamedTuple
 
@@ -57,7 +57,8 @@ def variants(suite: SuiteResult) -> str:
 def scorecard_lines(suite: SuiteResult) -> list[Line]:
     """What was found, claim by claim, in plain words; nothing where nothing is claimed."""
     card = suite.scorecard
-    return [_claim_line(claim, card, variants(suite)) for claim in card.claims] if card else []
+    uses = {result.algorithm: result.uses for task in suite.tasks for result in task.algorithms}
+    return [_claim_line(claim, card, variants(suite), uses) for claim in card.claims] if card else []
 
 
 def how_to_declare(suite: SuiteResult) -> list[str]:
@@ -120,14 +121,14 @@ def scorecard_notes(scorecard: Scorecard) -> list[str]:
     ]
 
 
-def _claim_line(claim: ClaimResult, card: Scorecard, noun: str) -> Line:
+def _claim_line(claim: ClaimResult, card: Scorecard, noun: str, uses: Mapping[str, str]) -> Line:
     name = claim.claim[0].upper() + claim.claim[1:]
     title = MEASURE_TITLES[claim.measure]
     if not claim.tasks:
         why = f"Nothing here measures it ({title})."
         return Line(f"{name}: not assessable.", why, why)
     count = many(len(claim.readings), noun)
-    lead = f"{name}: supported in {claim.supported} of {count}, {card.status}{_but(claim)}."
+    lead = f"{name}: supported in {claim.supported} of {count}, {card.status}{_but(claim, uses)}."
     ordered = sorted(claim.readings, key=lambda reading: STATES.index(reading.state))
     sentences = {reading.algorithm: reading_sentence(claim, reading) for reading in ordered}
     brief = [sentences[r.algorithm] for r in ordered if r.state not in ("undecided", "not assessable")]
@@ -137,11 +138,18 @@ def _claim_line(claim: ClaimResult, card: Scorecard, noun: str) -> Line:
     return Line(lead, f"By {title}: {' '.join(sentences.values())}", " ".join(brief))
 
 
-def _but(claim: ClaimResult) -> str:
-    """Which baselines the verdicts say nothing about."""
+def _but(claim: ClaimResult, uses: Mapping[str, str]) -> str:
+    """Which baselines the verdicts say nothing about; another implementation does not speak for one of them."""
     if not claim.without:
         return ""
-    return "; not against " + ", ".join(f"{each.baseline} ({each.reason})" for each in claim.without)
+    text = "; not against " + ", ".join(f"{each.baseline} ({each.reason})" for each in claim.without)
+    counted = {each.baseline for reading in claim.readings for each in reading.comparisons if each.counts}
+    out = {uses.get(each.baseline, each.baseline): each.baseline for each in claim.without}
+    for name in sorted(counted):
+        original = out.get(uses.get(name, name).removesuffix("-batched"))
+        if original is not None:
+            text += f"; {name} is not shown to be equivalent to {original}"
+    return text
 
 
 def reading_sentence(claim: ClaimResult, reading: Reading) -> str:
