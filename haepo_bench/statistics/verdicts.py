@@ -251,7 +251,9 @@ def assay_sensitive(
     """
     rule = DecisionRule()
     length = min((len(scores) for scores in baselines), default=0)
-    if not length or not margin < high - low:
+    # Both sides of a bet lie within its bounds.
+    low, high = min(low, random), max(high, random)
+    if not length or not abs(margin) < high - low:
         return False
     scores = np.stack([np.asarray(each, dtype=float)[:length] for each in baselines])
     path = rule.any_of(rule.evidence(scores, np.full(scores.shape, float(random)), margin, low, high))

@@ -214,6 +214,9 @@ def test_a_baseline_exactly_a_margin_above_random_is_rarely_called_sensitive() -
     rng = np.random.default_rng(8)
     path = DecisionRule().evidence((rng.random((2000, 60)) < 0.1).astype(float), np.zeros((2000, 60)), 0.1, 0.0, 1.0)
     assert (path.max(axis=1) >= np.log(20)).mean() <= 0.065
+    # A reference beyond the bounds of the scores, and a margin beyond their range, are no reason to fail.
+    assert assay_sensitive([np.full(40, 0.9)], -0.5, 0.1, 0.0, 1.0)
+    assert not assay_sensitive([np.full(40, 0.9)], 0.5, -2.0, 0.0, 1.0)
     some = (rng.random((300, 2, 60)) < 0.1).astype(float)
     assert np.mean([assay_sensitive(list(each), 0.0, 0.1, 0.0, 1.0) for each in some]) <= 0.05 + 0.038
 
