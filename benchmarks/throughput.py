@@ -1,6 +1,7 @@
 """How fast the engine is, as ratios measured side by side in one run.
 
     python benchmarks/throughput.py [--repeats N] [--quick] [--out FILE.json]
+    python benchmarks/throughput.py --rivals [--purejaxrl CHECKOUT --jax-python PYTHON]
 
 Prints a table of every target with what was measured, and the tables behind it; --out keeps all of it as JSON. Things
 that are compared run in turn, A B A B ..., and medians are taken, so that a machine whose speed drifts does not favour
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import rivals
 import torch
 
 from haepo_bench import catalogue
@@ -248,10 +250,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="small budgets: shows that it works, not how fast it is")
+    parser.add_argument("--rivals", action="store_true", help="only both engines against others (rivals.py)")
+    parser.add_argument("--purejaxrl", type=Path, help="a checkout of github.com/luchris429/purejaxrl")
+    parser.add_argument("--jax-python", default=sys.executable, help="a Python with jax, flax, optax, distrax, gymnax")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     repeats, scale = arguments.repeats, 20 if arguments.quick else 1
+    if arguments.rivals or arguments.purejaxrl:
+        compared = rivals.rivals(repeats, 100_000 // scale, arguments.purejaxrl, arguments.jax_python)
+        print(rivals.table(compared))
+        if arguments.out:
+            arguments.out.write_text(json.dumps(compared, indent=1) + "\n")
+        return
     many = [(s, 16) for s in (1, 2, 5, 10, 20, 50)]
     found: dict[str, Any] = {
         "machine": {
