@@ -4,9 +4,9 @@
 
 Trains two algorithms on CartPole-v1 with each engine, and judges the area under the curve and the final score by the
 test of ppo_equivalence.py: equivalent where the 90 % interval of the difference of means lies within +-0.10 of the
-score span. Declared in advance: the engines are equivalent if both measures are, for both algorithms. Torch has the seeds 0
-to n-1 and the compiled engine the n that follow, so that the two samples are independent: with the same seeds they
-share their random numbers.
+score span. Declared in advance: the engines are equivalent if both measures are, for both algorithms. Torch has the
+seeds 0 to n-1 and the compiled engine the n that follow, so that the two samples are independent: with the same seeds
+they share their random numbers.
 """
 
 import argparse
