@@ -7,6 +7,7 @@ from synthetic_runs import put, put_plan, record
 
 from haepo_bench.report.numbers.across import no_assay
 from haepo_bench.report.numbers.build import build_report
+from haepo_bench.report.tables.in_short import leaders
 from haepo_bench.results.record import RunRecord
 from haepo_bench.results.store import Store
 
@@ -67,3 +68,15 @@ def test_where_no_task_separates_all_stay(tmp_path: Path) -> None:
     (suite,) = build_report(store.root).suites
     assert suite.basis is not None
     assert suite.basis.tasks == ["bandit/10-arm", "deep-sea/20"]
+
+
+def test_a_control_is_shown_and_ranked_nowhere(tmp_path: Path) -> None:
+    store = stored(tmp_path / "made-up", {"corridor/64": [0.2, 0.4, 0.6, 0.8, 1.0]})
+    (suite,) = build_report(store.root).suites
+    assert "floor" in [result.algorithm for result in suite.tasks[0].algorithms]
+    assert suite.pairwise is not None
+    assert {each.algorithm for each in suite.pairwise.comparisons} == set(NAMES)
+    assert {each.other for each in suite.pairwise.comparisons} == set(NAMES)
+    assert suite.scorecard is not None
+    assert "floor" not in suite.scorecard.baselines
+    assert not [line for line in leaders(suite) if "floor" in line]

@@ -1,6 +1,7 @@
 """The table of all pairs of the document."""
 
 from haepo_bench.report.document_scorecard import AllPairs, PairComparison
+from haepo_bench.results.claims import CONTROLS
 from haepo_bench.results.selection import Selection
 from haepo_bench.text import plain
 from haepo_bench.verdicts.all_pairs import MEASURE, PairVerdict, judge_pairs
@@ -8,9 +9,10 @@ from haepo_bench.verdicts.measured import Table, number
 
 
 def pairwise(selection: Selection, table: Table) -> AllPairs | None:
-    """All pairs of the suite's algorithms; None where fewer than two have a final score somewhere."""
+    """All pairs of the suite's algorithms that learn; None where fewer than two have a final score somewhere."""
     scored = {name for (_, name), measured in table.items() if measured.has(MEASURE.measure)}
-    names = [name for name in dict.fromkeys(cell.algorithm for cell in selection.cells) if name in scored]
+    learn = dict.fromkeys(cell.algorithm for cell in selection.cells if cell.uses not in CONTROLS)
+    names = [name for name in learn if name in scored]
     if len(names) < 2:
         return None
     comparisons = [pair_comparison(each) for each in judge_pairs(selection, table, names)]
