@@ -1,7 +1,7 @@
 """How long runs take, roughly: for the order of jobs and for `--dry-run`."""
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from statistics import fmean
 from typing import NamedTuple
 
@@ -51,7 +51,16 @@ def _of_any_code(cell: Cell, store: Store) -> set[str]:
 
 
 def _stored_seconds(store: Store, folders: Iterable[str]) -> list[float]:
-    files = (file for folder in sorted(folders) for file in store.files(store.root / folder))
-    records = (read_record(file) for file in files if file.name.startswith("seed-") and file.suffix == ".json")
-    found = (seconds_of(record) for record in records if isinstance(record, RunRecord) and record.status == "done")
+    found = (seconds_of(record) for record in _records(store, folders) if record.status == "done")
     return [seconds for seconds in found if seconds is not None]
+
+
+def _records(store: Store, folders: Iterable[str]) -> Iterator[RunRecord]:
+    for folder in sorted(folders):
+        indexed = store.indexed(folder, curves=False)
+        for file in store.files(store.root / folder):
+            if file.name.startswith("seed-") and file.suffix == ".json":
+                entry = indexed.get(file.name)
+                record = read_record(file) if entry is None else entry.record
+                if isinstance(record, RunRecord):
+                    yield record

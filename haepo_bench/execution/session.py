@@ -25,6 +25,7 @@ from haepo_bench.execution.worker_process import WorkerProcess
 from haepo_bench.results.claims import PROVENANCE_KEY
 from haepo_bench.results.code import write_code
 from haepo_bench.results.declarations import declare
+from haepo_bench.results.index import refresh
 from haepo_bench.results.lock import Held
 from haepo_bench.results.plan_file import PlanFile
 from haepo_bench.results.record import FAILED, FINISHED, Engine, Failure, RunRecord
@@ -158,6 +159,8 @@ def run_plan(plan: Plan, store: Store, options: Options, ready: Sequence[WorkerP
             write_code(store, cell.folder, cell.code)
         signalled = session.run(todo.jobs) if todo.jobs else False
         session.leave(signalled=signalled)
+        if not signalled:  # a person who stops it should not wait for it
+            refresh(store)
     asked = [RunKey(cell.folder, seed) for cell in plan.cells for seed in cell.seeds]
     statuses = {key: session.runs[key].status if key in session.runs else None for key in asked}
     unfinished = [key for key, status in statuses.items() if status not in FINISHED | FAILED]

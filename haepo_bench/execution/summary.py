@@ -62,6 +62,7 @@ def print_forecast(plan: Plan, forecast: Forecast, console: "Console") -> None:
     table = _table("Task", "Algorithm", "Done", "To do", "Failed", "Time", numbers=("Done", "To do", "Failed", "Time"))
     notes = _Footnotes()
     missing = {cell.folder: seeds for cell, seeds in survey.missing}
+    waiting = set(survey.waiting)
     for cell in plan.cells:
         states = [survey.stored.get(RunKey(cell.folder, seed)) for seed in cell.seeds]
         todo = missing.get(cell.folder, ())
@@ -75,7 +76,7 @@ def print_forecast(plan: Plan, forecast: Forecast, console: "Console") -> None:
                 algorithm_name(cell) + notes.mark(cell),
                 str(sum(state is not None and state.status in FINISHED for state in states)),
                 named_seeds(todo) if todo else "",
-                str(sum(RunKey(cell.folder, seed) in survey.waiting for seed in cell.seeds) or ""),
+                str(sum(RunKey(cell.folder, seed) in waiting for seed in cell.seeds) or ""),
                 time,
             )
         )

@@ -99,9 +99,11 @@ def survey(plan: Plan, store: Store, *, retry_failed: bool) -> Survey:
     waiting: list[RunKey] = []
     for cell in plan.cells:
         seeds = []
+        indexed = store.indexed(cell.folder, curves=False)
         for seed in cell.seeds:
             key = RunKey(cell.folder, seed)
-            record = store.read(cell.folder, seed)
+            entry = indexed.get(store.path(cell.folder, seed).name)
+            record = store.read(cell.folder, seed) if entry is None else entry.record
             if record is None:
                 seeds.append(seed)
             elif isinstance(record, Unusable):

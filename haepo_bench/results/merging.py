@@ -16,6 +16,7 @@ from haepo_bench.results.code import CODE_FILE
 from haepo_bench.results.declarations import join
 from haepo_bench.results.hashing import digest
 from haepo_bench.results.identity import CellKey
+from haepo_bench.results.index import refresh
 from haepo_bench.results.joined_plans import Disagreement, PlanOf, join_plans
 from haepo_bench.results.opening import find_suites
 from haepo_bench.results.plan_file import PlanFile
@@ -182,6 +183,7 @@ class _Merge:
                 self._earlier_conflicts(source)
                 self._logs(source.store)
             self._plan()
+            refresh(self._target)
         return self._found
 
     def _cell(self, source: _Source, folder: Path) -> None:

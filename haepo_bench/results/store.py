@@ -24,6 +24,7 @@ from haepo_bench.results.record import FINISHED, NewerFormat, RunRecord
 from haepo_bench.results.writing import translate_os_errors, write_atomically
 
 if TYPE_CHECKING:
+    from haepo_bench.results.index import Index, Indexed
     from haepo_bench.results.lock import Held
 
 PLAN_FILE = "plan.json"
@@ -79,6 +80,7 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._index: Index | None = None
 
     def path(self, cell_folder: str, seed: int) -> Path:
         """The file of one run."""
@@ -235,6 +237,17 @@ class Store:
 
         Folders of cells that cannot be listed, and the store itself where it cannot, come as `Unusable`.
         """
+        for folder, names in self.record_files():
+            if isinstance(names, Unusable):
+                yield folder, names
+                continue
+            for name in names:
+                record = read_record(folder / name)
+                if record is not None:
+                    yield folder / name, record
+
+    def record_files(self) -> Iterator[tuple[Path, list[str] | Unusable]]:
+        """Each folder that may hold runs, with the names of its JSON files; what cannot be listed as `Unusable`."""
         found, problems = self._listing()
         yield from ((problem.path, problem) for problem in problems)
         for folder in found:
@@ -246,11 +259,15 @@ class Store:
                 if is_cell(folder.name):
                     yield folder, Unusable(folder, reason_of(error), FileState.UNREADABLE)
                 continue
-            for name in names:
-                if name.endswith(".json"):
-                    record = read_record(folder / name)
-                    if record is not None:
-                        yield folder / name, record
+            yield folder, [name for name in names if name.endswith(".json")]
+
+    def indexed(self, cell_folder: str, *, curves: bool) -> dict[str, "Indexed"]:
+        """What the index holds of a cell's runs as their files now are, by file name; the others have to be read."""
+        from haepo_bench.results.index import Index
+
+        if self._index is None:
+            self._index = Index(self.root)
+        return self._index.folder(cell_folder, curves=curves)
 
     def folders(self) -> list[Path]:
         """The folders in this one, by name; what cannot be listed has none."""

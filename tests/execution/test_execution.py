@@ -28,7 +28,7 @@ def test_each_misfortune_costs_its_job_alone(workplace: Workplace) -> None:
             {"name": "healthy"},
             *({"name": act, "params": {"act": act, "at": [1], "batched": act in batched}} for act in ACTS),
         ],
-        execution={"workers": 2, "timeout": "4s"},
+        execution={"workers": 2, "timeout": "8s"},
     )
     process = workplace.run(suite)
     assert process.returncode == 2, process.stderr
@@ -55,7 +55,7 @@ def test_each_misfortune_costs_its_job_alone(workplace: Workplace) -> None:
         beneath = said.partition("TaskError: made/up: the reward is not a number")[2].splitlines()[1]
         assert beneath == "  fix it"
     assert errors["nan"]["message"] == "the loss is nan"
-    assert "4 s" in errors["hang"]["message"]
+    assert "8 s" in errors["hang"]["message"]
     assert "SIGKILL" in errors["kill"]["message"]
     assert [attempt["message"] for attempt in records["kill", 1]["attempts"]] == [errors["kill"]["message"]] * 3
     assert len(records["kill", 2]["attempts"]) == 1
