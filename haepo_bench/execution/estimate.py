@@ -6,6 +6,7 @@ from statistics import fmean
 from typing import NamedTuple
 
 from haepo_bench.execution.survey import Job, seconds_of
+from haepo_bench.results.index import Index
 from haepo_bench.results.record import RunRecord
 from haepo_bench.results.store import Store, read_record
 from haepo_bench.suite.plan import Cell
@@ -57,7 +58,8 @@ def _stored_seconds(store: Store, folders: Iterable[str]) -> list[float]:
 
 def _records(store: Store, folders: Iterable[str]) -> Iterator[RunRecord]:
     for folder in sorted(folders):
-        indexed = store.indexed(folder, curves=False)
+        with Index(store.root) as index:
+            indexed = index.folder(folder, curves=False)
         for file in store.files(store.root / folder):
             if file.name.startswith("seed-") and file.suffix == ".json":
                 entry = indexed.get(file.name)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from haepo_bench.errors import UserError
+from haepo_bench.results.index import Index
 from haepo_bench.results.record import FAILED, FINISHED, Failure, Number, RunRecord, Status
 from haepo_bench.results.store import FileState, Store, Unusable
 from haepo_bench.suite.plan import Cell, Plan
@@ -97,31 +98,32 @@ def survey(plan: Plan, store: Store, *, retry_failed: bool) -> Survey:
     stored: dict[RunKey, Stored] = {}
     missing: list[tuple[Cell, tuple[int, ...]]] = []
     waiting: list[RunKey] = []
-    for cell in plan.cells:
-        seeds = []
-        indexed = store.indexed(cell.folder, curves=False)
-        for seed in cell.seeds:
-            key = RunKey(cell.folder, seed)
-            entry = indexed.get(store.path(cell.folder, seed).name)
-            record = store.read(cell.folder, seed) if entry is None else entry.record
-            if record is None:
-                seeds.append(seed)
-            elif isinstance(record, Unusable):
-                if record.state is not FileState.DAMAGED:
-                    raise record.error()
-                stored[key] = Stored("damaged", {}, None, None, "", ())
-                seeds.append(seed)
-            else:
-                _check_identity(record, cell, seed, store)
-                stored[key] = Stored.of(record)
-                if record.status in FAILED and not retry_failed and not _lost(record):
-                    waiting.append(key)
-                elif record.status not in FINISHED:
+    with Index(store.root) as index:
+        for cell in plan.cells:
+            seeds = []
+            indexed = index.folder(cell.folder, curves=False)
+            for seed in cell.seeds:
+                key = RunKey(cell.folder, seed)
+                entry = indexed.get(store.path(cell.folder, seed).name)
+                record = store.read(cell.folder, seed) if entry is None else entry.record
+                if record is None:
                     seeds.append(seed)
-        for seed in seeds:
-            store.check_checkpoint(cell.folder, seed)
-        if seeds:
-            missing.append((cell, tuple(seeds)))
+                elif isinstance(record, Unusable):
+                    if record.state is not FileState.DAMAGED:
+                        raise record.error()
+                    stored[key] = Stored("damaged", {}, None, None, "", ())
+                    seeds.append(seed)
+                else:
+                    _check_identity(record, cell, seed, store)
+                    stored[key] = Stored.of(record)
+                    if record.status in FAILED and not retry_failed and not _lost(record):
+                        waiting.append(key)
+                    elif record.status not in FINISHED:
+                        seeds.append(seed)
+            for seed in seeds:
+                store.check_checkpoint(cell.folder, seed)
+            if seeds:
+                missing.append((cell, tuple(seeds)))
     return Survey(stored, missing, waiting)
 
 

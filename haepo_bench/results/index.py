@@ -15,16 +15,14 @@ import stat
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from haepo_bench.files import refuse_special
 from haepo_bench.results.packed_runs import PackedCurve, SharedParts, digest_of, pack, unpack
 from haepo_bench.results.record import RunRecord
-
-if TYPE_CHECKING:
-    from haepo_bench.results.store import Store
+from haepo_bench.results.store import Store, is_cell, read_record
 
 INDEX_FILE = ".index.sqlite3"
 
@@ -86,8 +84,10 @@ class Index:
                         found[file] = entry
         return found
 
-    def close(self) -> None:
-        """Lets go of the file."""
+    def __enter__(self) -> "Index":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -128,13 +128,11 @@ def _sum(place: _Place, shared: Sequence[str], own: bytes) -> int:
     return value
 
 
-def refresh(store: "Store") -> None:
+def refresh(store: Store) -> None:
     """Brings a folder's index up to date. Call it with the lock held.
 
     An index that cannot be written is left: nothing depends on it.
     """
-    from haepo_bench.results.store import is_cell, read_record
-
     path = store.root / INDEX_FILE
     with contextlib.suppress(sqlite3.Error, OSError):
         refuse_special(path)

@@ -20,6 +20,7 @@ from haepo_bench.results.claims import DeclaredClaims, ScoreBounds
 from haepo_bench.results.declarations import Standing, read_declarations
 from haepo_bench.results.history import History, other_settings
 from haepo_bench.results.identity import CellIdentity, CellKey
+from haepo_bench.results.index import Index
 from haepo_bench.results.plan_file import PlanFile, PlannedCell
 from haepo_bench.results.record import FINISHED, Information, RunRecord
 from haepo_bench.results.store import DECLARATIONS_FILE, PLAN_FILE, FileState, Store, Unusable, read_record
@@ -151,17 +152,18 @@ def _sorted_out(store: Store, plan: PlanFile | Unusable | None) -> Selection:
             curve = {name: np.array(column, dtype=float) for name, column in columns}
             runs.append(Run(path, found.model_copy(update={"curve": {}}), curve))
 
-    for folder, names in store.record_files():
-        if isinstance(names, Unusable):
-            damaged.append(replace(names, path=folder.relative_to(store.root)))
-            continue
-        indexed = store.indexed(folder.name, curves=True)
-        for name in names:
-            path, entry = Path(folder.name, name), indexed.get(name)
-            if entry is not None:
-                runs.append(Run(path, entry.record, entry.curve))
-            elif (found := read_record(folder / name)) is not None:
-                take(path, found)
+    with Index(store.root) as index:
+        for folder, names in store.record_files():
+            if isinstance(names, Unusable):
+                damaged.append(replace(names, path=folder.relative_to(store.root)))
+                continue
+            indexed = index.folder(folder.name, curves=True)
+            for name in names:
+                path, entry = Path(folder.name, name), indexed.get(name)
+                if entry is not None:
+                    runs.append(Run(path, entry.record, entry.curve))
+                elif (found := read_record(folder / name)) is not None:
+                    take(path, found)
     hidden: dict[Path, Unusable] = {}
     if isinstance(plan, PlanFile):
         for path, found in _unlisted(store, plan.cells, {run.path for run in runs} | {file.path for file in damaged}):

@@ -24,7 +24,6 @@ from haepo_bench.results.record import FINISHED, NewerFormat, RunRecord
 from haepo_bench.results.writing import translate_os_errors, write_atomically
 
 if TYPE_CHECKING:
-    from haepo_bench.results.index import Index, Indexed
     from haepo_bench.results.lock import Held
 
 PLAN_FILE = "plan.json"
@@ -80,7 +79,6 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._index: Index | None = None
 
     def path(self, cell_folder: str, seed: int) -> Path:
         """The file of one run."""
@@ -260,14 +258,6 @@ class Store:
                     yield folder, Unusable(folder, reason_of(error), FileState.UNREADABLE)
                 continue
             yield folder, [name for name in names if name.endswith(".json")]
-
-    def indexed(self, cell_folder: str, *, curves: bool) -> dict[str, "Indexed"]:
-        """What the index holds of a cell's runs as their files now are, by file name; the others have to be read."""
-        from haepo_bench.results.index import Index
-
-        if self._index is None:
-            self._index = Index(self.root)
-        return self._index.folder(cell_folder, curves=curves)
 
     def folders(self) -> list[Path]:
         """The folders in this one, by name; what cannot be listed has none."""

@@ -56,10 +56,8 @@ def columns_of(run: Run) -> dict[str, tuple[str, bytes]]:
 
 def entries(store: Store) -> int:
     """How many records need not be read."""
-    index = Index(store.root)
-    found = sum(len(index.folder(folder.name, curves=True)) for folder in store.folders())
-    index.close()
-    return found
+    with Index(store.root) as index:
+        return sum(len(index.folder(folder.name, curves=True)) for folder in store.folders())
 
 
 def files(store: Store) -> list[Path]:
@@ -326,6 +324,7 @@ def test_entries_of_runs_of_one_name_in_two_cells_are_kept_apart(tmp_path: Path)
     with store.lock():
         refresh(store)
     for run in runs:
-        (entry,) = Store(store.root).indexed(folder_of(run), curves=True).values()
+        with Index(store.root) as index:
+            (entry,) = index.folder(folder_of(run), curves=True).values()
         assert entry.record == run.model_copy(update={"curve": {}})
         assert entry.curve["eval_return"].tolist() == run.curve["eval_return"]
