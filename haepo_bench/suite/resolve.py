@@ -16,6 +16,7 @@ from haepo_bench.suite.hushed import hushed
 from haepo_bench.suite.identity import code_document, settings_document
 from haepo_bench.suite.loading import load_suite
 from haepo_bench.suite.local.code import LocalCode, data_hashes
+from haepo_bench.suite.local.reference import local_name
 from haepo_bench.suite.machine import ChosenEngine, resolve_engine, resolve_execution
 from haepo_bench.suite.names import Names
 from haepo_bench.suite.overrides import check_filters, selected
@@ -211,7 +212,7 @@ class _Resolver:
             except UserError as error:
                 self.problems.append(_task_problem(index, entry, error))
                 continue
-            called = entry.name or task.id
+            called = _called(entry, task)
             if called in tasks:
                 problem = f"'{entry.address}' and '{tasks[called][0].address}' are the same task"
                 self.problems.append(Problem(path, problem, "remove one of the two, or give it a name: of its own"))
@@ -315,7 +316,7 @@ class _Resolver:
         engine = self.execution.engine if self.execution.engine in able else "torch"
         code = code_document(definition, algorithm, task, local, engine)
         return Cell(
-            task=entry.name or task.id,
+            task=_called(entry, task),
             time_limit=entry.time_limit,
             options=entry.options,
             algorithm=named.name,
@@ -357,6 +358,11 @@ def _task_problem(index: int, entry: TaskEntry, error: UserError) -> Problem:
     """At the key that is to blame where the user wrote it; else it is part of the address."""
     key = error.key if isinstance(error, TaskError) else ""
     return _foreign_problem(("tasks", index, key if key in entry.model_fields_set else "id"), error)
+
+
+def _called(entry: TaskEntry, task: Task) -> str:
+    """What results call a task."""
+    return entry.name or local_name(entry.address) or task.id
 
 
 def _special(named: _NamedAlgorithm, entry: TaskEntry) -> dict[str, Any]:

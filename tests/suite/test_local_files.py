@@ -306,9 +306,15 @@ def test_an_algorithm_that_fails_when_it_is_configured_is_to_blame(folder: Path)
     assert "./median.py fails: ZeroDivisionError" in problem(folder)
 
 
-def test_a_name_of_the_catalogue_is_no_name_of_a_file_with_tasks(folder: Path) -> None:
-    (folder / "corridor.py").write_text(TASK)
-    assert "rename the file" in problem(folder, task="./corridor.py:make/3")
+def test_a_file_with_the_name_of_a_family_is_another_task(folder: Path) -> None:
+    """What the program knows of the catalogue's task, such as its probe set, is not known of the file's."""
+    (folder / "bandit.py").write_text(TASK.replace("int(variant)", "10"))
+    own, named = plan(folder, "reinforce", "./bandit.py/10-arm, {id: bandit/10-arm, name: catalogue}").cells
+    assert (own.task, named.task) == ("bandit/10-arm", "catalogue")
+    assert own.settings["task"]["id"] == "file:make/10-arm"
+    assert [key for key in named.code if "probe_sets" in key]
+    assert not [key for key in own.code if "probe_sets" in key]
+    assert "already tasks[0]" in problem(folder, task="./bandit.py/10-arm, bandit/10-arm")
 
 
 def test_wrapped_and_named_tasks(folder: Path) -> None:
@@ -339,7 +345,10 @@ def test_code_is_run_after_it_is_said_and_only_where_it_is_wanted(
 ) -> None:
     mark = folder / "ran"
     for name in ("median.py", "maze.py"):
-        (folder / name).write_text((folder / name).read_text() + f"\nopen({str(mark)!r}, 'a').write('x')\n")
+        (folder / name).write_text(
+            (folder / name).read_text()
+            + f"\nimport os; os.mkdir({str(mark)!r}) if not os.path.exists({str(mark)!r}) else None\n"
+        )
     suite = folder / "suite.yaml"
     suite.write_text(
         SUITE.format(task="./maze.py/3, bandit/10-arm", algorithm="./median.py, reinforce")

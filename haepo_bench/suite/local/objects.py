@@ -85,7 +85,7 @@ def task(
     kwargs: Mapping[str, Any] = NOTHING,
     wrappers: Mapping[str, Wrapper] = NOTHING,
 ) -> Task:
-    """The task of a file, under the name that results have it under.
+    """The task of a file, with its address for an id.
 
     Args:
         kwargs: keyword arguments of what makes it.
@@ -96,8 +96,6 @@ def task(
     """
     reference = code.reference
     found = find_task(code)
-    if reference.stem in catalogue.TASKS:
-        raise TaskError(f"{reference.file} has the name of a task family of haepo-bench", remedy="rename the file")
     with blamed(code):
         environment = isinstance(found.value, type) and issubclass(found.value, gymnasium.Env)
         made = _made(found, reference.variant, None if environment else time_limit, kwargs)
@@ -112,7 +110,8 @@ def task(
             f"{reference.file}: {found.attribute} returned a {type(made).__name__}, neither a Task nor a gymnasium.Env",
             remedy="return an object of a class that is derived from haepo_bench.api.Task or from gymnasium.Env",
         )
-    made.id = reference.name
+    # Not what results call it: the catalogue may have a task of that name, of which more is known.
+    made.id = reference.text
     return made
 
 

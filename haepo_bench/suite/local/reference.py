@@ -40,6 +40,12 @@ class Reference(NamedTuple):
         return f"./{self.path}"
 
     @property
+    def text(self) -> str:
+        """The whole reference as a suite writes it."""
+        attribute = f":{self.attribute}" if self.attribute else ""
+        return f"{self.file}{attribute}{f'/{self.variant}' if self.variant else ''}"
+
+    @property
     def module(self) -> str:
         """Name of the module, dotted, from the folder on: `losses.median`."""
         return self.path.removesuffix(_SUFFIX).replace("/", ".")
