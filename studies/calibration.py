@@ -85,7 +85,10 @@ def table(runs: pd.DataFrame, tasks: dict[str, int]) -> str:
     rows = []
     for task, budget in tasks.items():
         for algorithm in ("reinforce", "ppo-batched", "uniform"):
-            own = runs[(runs["task"] == task) & runs["algorithm"].str.startswith(algorithm)]
+            own = runs[(runs["task"] == task) & runs["algorithm"].str.startswith(algorithm) & runs["area"].notna()]
+            if own.empty:
+                rows.append([f"`{task}`", f"{budget:,}", f"`{algorithm}`", "0", "–", "not run"])
+                continue
             seeds = sorted(own["seed"].unique())
             first = own["seed"].isin(seeds[: len(seeds) // 2])
             best = own[first].groupby("algorithm")["area"].mean().idxmax()
