@@ -193,7 +193,8 @@ def _is_worker(process: int) -> bool:
 def test_ctrl_c_while_workers_are_being_born(workplace: Workplace) -> None:
     suite = workplace.suite([{"name": "a", "params": {"pause": 60}}])
     process = workplace.start(suite)
-    wait_until(lambda: any(_is_worker(member) for member in members(process.pid)), "a worker")
+    # The first has resolved the suite by then; the log is opened for the second, or by the first for its job.
+    wait_until(lambda: any((workplace.folder / "results" / "trial" / "logs").rglob("*.log")), "the first job")
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=30)
     assert (process.returncode, members(process.pid)) == (130, [])
@@ -202,6 +203,18 @@ def test_ctrl_c_while_workers_are_being_born(workplace: Workplace) -> None:
     assert all(not record["curve"] and not record["final"] for record in workplace.records().values())
     logs = (workplace.folder / "results" / "trial" / "logs").rglob("*.log")
     assert "KeyboardInterrupt" not in "".join(log.read_text() for log in logs)
+
+
+def test_ctrl_c_while_the_first_worker_resolves_the_suite(workplace: Workplace) -> None:
+    suite = workplace.suite([{"name": "a", "params": {"pause": 60}}])
+    process = workplace.start(suite)
+    wait_until(lambda: any(_is_worker(member) for member in members(process.pid)), "a worker")
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    wait_until(lambda: members(process.pid) == [], "the end of the worker")
+    assert set(workplace.statuses().values()) <= {"interrupted"}
 
 
 def test_a_second_run_on_the_same_folder_is_refused(workplace: Workplace) -> None:
