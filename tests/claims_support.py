@@ -29,7 +29,12 @@ def curves(seed: int, mean: float, n: int = 30, sd: float = 0.05) -> list[list[f
 
 
 def declared(
-    folder: Path, stored: list[RunRecord], seeds: int, bounds: tuple[float, float] | None = (0.0, 1.0), **claims: Any
+    folder: Path,
+    stored: list[RunRecord],
+    seeds: int,
+    bounds: tuple[float, float] | None = (0.0, 1.0),
+    uniform_success: float | None = None,
+    **claims: Any,
 ) -> Store:
     """A store in which the claims, and bounds of all scores, had been declared before the runs were made."""
     names = list(dict.fromkeys(run.algorithm for run in stored))
@@ -42,6 +47,9 @@ def declared(
     stored = [run.model_copy(update={"provenance": {**run.provenance, "declaration": digest}}) for run in stored]
     store = Store(folder)
     plan = {name: each.model_dump() for name, each in of_scores.items()}
-    put_plan(store, stored, list(range(seeds)), claims=document.model_dump(), declaration=digest, bounds=plan)
+    more: dict[str, Any] = {"claims": document.model_dump(), "declaration": digest, "bounds": plan}
+    if uniform_success is not None:
+        more["uniform_success"] = {run.task: uniform_success for run in stored}
+    put_plan(store, stored, list(range(seeds)), **more)
     put(store, *stored)
     return store

@@ -136,7 +136,7 @@ class Cell:
     def last(self, run: dict[str, Any], name: str) -> float | None:
         return next((value for value in reversed(run["curve"].get(name, [])) if value is not None), None)
 
-    def claimed(self, threshold: float, first_known: bool) -> dict[str, Values]:
+    def claimed(self, threshold: float, first_known: bool, declared_success: bool) -> dict[str, Values]:
         """What claims are judged by: a number a run; measures that no run has are absent."""
         found = {name: self.values[name] for name in ("area", "final_score", "final_return")}
         for name in ("goals_retained", "reward_alignment"):
@@ -146,8 +146,12 @@ class Cell:
                 found[name] = [0.0 if gone else value for gone, value in zip(lost, own, strict=True)]
         coverage = [known(run["curve"].get("relative_coverage", [])) for run in self.runs]
         found["relative_coverage"] = [float(np.mean(row)) if row else None for row in coverage]
-        # No run here says after how many steps it succeeded.
-        found["exploration"] = [None if value is None else value / 2 for value in found["relative_coverage"]]
+        if declared_success:
+            budget = self.marks[-1]
+            first = [self.last(run, "first_success") for run in self.runs]
+            found["exploration"] = [0.0 if value is None else 1 - min(value, budget) / budget for value in first]
+        else:
+            found["exploration"] = [None if value is None else value / 2 for value in found["relative_coverage"]]
         if first_known:
             first = [self.last(run, "relative_first_success") for run in self.runs]
             found["first_success_sooner"] = [float(value is not None and value < 1) for value in first]
@@ -173,6 +177,7 @@ class Suite:
     def __init__(self, root: Path) -> None:
         plan = json.loads((root / "plan.json").read_text())
         self.claims, self.declaration = plan["claims"], plan["declaration"]
+        self.uniform_success: dict[str, float] = plan.get("uniform_success", {})
         self.bounds = {task: (each["low"], each["high"]) for task, each in plan["bounds"].items()}
         self.cells = [Cell(root, cell) for cell in plan["cells"]]
         self.tasks = list(dict.fromkeys(cell.task for cell in self.cells))
@@ -189,7 +194,8 @@ class Suite:
         self.table: dict[tuple[str, str], dict[str, Values]] = {}
         for cell in self.cells:
             others = [other.last(run, "relative_first_success") for other in self.of(cell.task) for run in other.runs]
-            self.table[cell.task, cell.algorithm] = cell.claimed(self.claims["threshold"], bool(known(others)))
+            success = cell.task in self.uniform_success
+            self.table[cell.task, cell.algorithm] = cell.claimed(self.claims["threshold"], bool(known(others)), success)
 
     def of(self, task: str) -> list[Cell]:
         return [cell for cell in self.cells if cell.task == task]

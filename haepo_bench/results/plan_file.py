@@ -90,6 +90,8 @@ class PlanFile(_Model):
         written: ISO 8601, UTC.
         source: text of the suite file, or what says where imported runs came from.
         bounds: of scores, by task; those of other tasks are not known.
+        uniform_success: env steps that a uniform policy is expected to take until its first success, by task; only
+            tasks that count successes.
         declaration: `declared` as it was when the plan was written; empty where nothing was declared before the runs.
         engine: that the last `run` was made with; None where no such thing was chosen.
         cells: of the whole suite, whether the last `run` selected them or not.
@@ -102,6 +104,7 @@ class PlanFile(_Model):
     source: Annotated[str, BeforeValidator(_storable)] = ""
     claims: DeclaredClaims | None = None
     bounds: dict[str, ScoreBounds] = Field(default={})
+    uniform_success: dict[str, float] = Field(default={})
     declaration: str = ""
     engine: str | None = None
     cells: list[PlannedCell]

@@ -108,6 +108,7 @@ class Selection:
         damaged: files and folders that cannot be used; paths relative to the store.
         claims: as declared, else the default ones; None where there is nothing to claim.
         bounds: of scores, by task; those of other tasks are not known.
+        uniform_success: env steps until a uniform policy's first success, by task that counts successes.
         exploratory: why the claims are not those that stood before the runs were made; empty where they are.
         standing: of the declaration among those of the folder; None where nothing was declared.
     """
@@ -118,6 +119,7 @@ class Selection:
     source: str
     claims: DeclaredClaims | None
     bounds: Mapping[str, ScoreBounds]
+    uniform_success: Mapping[str, float]
     exploratory: str
     standing: Standing | None
     cells: tuple[SelectedCell, ...]
@@ -205,6 +207,7 @@ def _sorted_out(store: Store, plan: PlanFile | Unusable | None) -> Selection:
         source=plan.source if isinstance(plan, PlanFile) else "",
         claims=claims,
         bounds=plan.bounds if isinstance(plan, PlanFile) else {},
+        uniform_success=plan.uniform_success if isinstance(plan, PlanFile) else {},
         exploratory=history.undeclared or _preceded(claims, cells),
         standing=history.standing,
         cells=cells,

@@ -108,6 +108,7 @@ class Plan:
         source: text of the suite file, and what was set on the command line; kept with the results.
         claims: claims that the report judges; None where the suite has no candidate or no baseline.
         bounds: of scores, by task, where they are known or declared.
+        uniform_success: env steps until a uniform policy's first success, by task that counts successes.
         whole: all cells of the suite with all of their seeds, where `cells` are a shard's; else empty.
     """
 
@@ -119,6 +120,7 @@ class Plan:
     source: str = field(repr=False, default="")
     claims: DeclaredClaims | None = None
     bounds: dict[str, ScoreBounds] = field(default_factory=dict)
+    uniform_success: dict[str, float] = field(default_factory=dict)
     whole: tuple[Cell, ...] = field(repr=False, default=())
 
     @property

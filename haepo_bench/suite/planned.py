@@ -17,6 +17,7 @@ def plan_file(plan: Plan, *, written: str = "") -> PlanFile:
         source=plan.source,
         claims=plan.claims,
         bounds=plan.bounds,
+        uniform_success=plan.uniform_success,
         declaration=plan.declaration,
         engine=plan.execution.engine,
         cells=[_planned(cell) for cell in plan.declared_cells],

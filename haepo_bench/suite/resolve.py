@@ -73,6 +73,7 @@ def load_plan(
         execution=resolver.execution,
         claims=claims,
         bounds=resolver.bounds,
+        uniform_success=resolver.uniform_success,
         source=loaded.text + "".join(f"\n# run with --set {assignment}" for assignment in sets),
     )
 
@@ -104,6 +105,7 @@ class _Resolver:
         self.problems: list[Problem] = []
         #: Of scores, by task; after `cells`.
         self.bounds: dict[str, ScoreBounds] = {}
+        self.uniform_success: dict[str, float] = {}
         options = suite.execution
         if engine is not None:
             options = options.model_copy(update={"engine": engine.name})
@@ -218,6 +220,8 @@ class _Resolver:
                 self.problems.append(Problem(path, problem, "remove one of the two, or give it a name: of its own"))
             tasks[called] = (entry, task)
             self._bound(index, entry, called, task)
+            if task.success_return is not None and task.uniform is not None and task.uniform.success:
+                self.uniform_success[called] = task.uniform.steps / task.uniform.success
         return list(tasks.values())
 
     def _bound(self, index: int, entry: TaskEntry, called: str, task: Task) -> None:

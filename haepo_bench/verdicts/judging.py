@@ -65,7 +65,8 @@ class JudgedClaim(NamedTuple):
 def measured_table(selection: Selection, threshold: float) -> Table:
     """What claims are judged by, for every cell; `threshold` is the score whose first time is the time to threshold."""
     with np.errstate(over="ignore", invalid="ignore"):
-        return measure(selection.cells, *by_cell(selection.cells, frames(selection.cells)), threshold)
+        rows = by_cell(selection.cells, frames(selection.cells))
+        return measure(selection.cells, *rows, threshold, selection.uniform_success)
 
 
 def judge(selection: Selection, table: Table | None = None, *, by_task: bool = True) -> list[JudgedClaim]:

@@ -71,7 +71,11 @@ def by_cell(cells: Sequence[SelectedCell], data: Frames) -> tuple[list[Columns],
 
 
 def measure(
-    cells: Sequence[SelectedCell], runs: Sequence[Columns], curves: Sequence[Columns], threshold: float
+    cells: Sequence[SelectedCell],
+    runs: Sequence[Columns],
+    curves: Sequence[Columns],
+    threshold: float,
+    uniform_success: Mapping[str, float],
 ) -> dict[tuple[str, str], Measured]:
     """Every cell's measures, diverged runs included.
 
@@ -79,11 +83,12 @@ def measure(
         runs: the rows of the run frame of each cell, [seed asked for] a column.
         curves: the rows of the curve frame of each cell, [run * point] per column, runs major.
         threshold: score whose first time is the time to threshold.
+        uniform_success: env steps until a uniform policy's first success, as the plan declares them. There, and only
+            there, the first success decides exploration: never because of what the runs did.
     """
     first = [_first_success(cell, columns) for cell, columns in zip(cells, curves, strict=True)]
     # A run that never succeeded has no such column: where other runs of the task have it, it is slower than them all.
     known = {cell.task for cell, sooner in zip(cells, first, strict=True) if not np.isnan(sooner).all()}
-    needed = _steps_of_uniform(cells, curves)
     table = {}
     for cell, of_runs, of_curves, sooner in zip(cells, runs, curves, first, strict=True):
         # In the order of the cell's runs, as the curves are.
@@ -103,9 +108,8 @@ def measure(
         if "relative_coverage" in found:
             # Half, so that it is on one scale with successes, and twice a uniform policy's is all that can be claimed.
             found["exploration"], uniform["exploration"] = found["relative_coverage"] / 2, 0.5
-        if cell.task in needed and cell.runs:
-            # Where there is a success, it decides.
-            found["exploration"], uniform["exploration"] = _earliness(cell, of_curves, needed[cell.task])
+        if cell.task in uniform_success and cell.runs:
+            found["exploration"], uniform["exploration"] = _earliness(cell, of_curves, uniform_success[cell.task])
         if cell.task in known:
             found["first_success_sooner"] = np.where(np.isnan(sooner), 0.0, sooner < 1).astype(float)
         if cell.runs and _any(found["final_score"]):
@@ -127,18 +131,6 @@ def _first_success(cell: SelectedCell, curves: Columns) -> Array:
     if "relative_first_success" not in curves or not cell.runs:
         return np.full(len(cell.runs), np.nan)
     return last_defined(curves["relative_first_success"].reshape(len(cell.runs), -1))
-
-
-def _steps_of_uniform(cells: Sequence[SelectedCell], curves: Sequence[Columns]) -> dict[str, float]:
-    """{task: env steps that a uniform policy is expected to need until its first success}, where any run had one."""
-    needed: dict[str, float] = {}
-    for cell, own in zip(cells, curves, strict=True):
-        if "first_success" in own and "relative_first_success" in own:
-            steps = own["first_success"] / own["relative_first_success"]
-            steps = steps[np.isfinite(steps)]
-            if len(steps):
-                needed.setdefault(cell.task, float(steps[0]))
-    return needed
 
 
 def _earliness(cell: SelectedCell, curves: Columns, needed: float) -> tuple[Array, float]:

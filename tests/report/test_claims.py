@@ -541,10 +541,13 @@ def test_the_first_success_decides_where_there_is_one(tmp_path: Path) -> None:
     stored += [
         exploring(run, 1.0, None if run.seed % 2 else 60.0) for run in runs(curves(2, 0.8, 50), algorithm=BASELINE)
     ]
-    store = declared(tmp_path, stored, 50)
+    store = declared(tmp_path / "declared", stored, 50, uniform_success=200.0)
     (explores,) = claim(scorecard(store), "explores thoroughly").readings
     (found,) = explores.comparisons
     assert (found.candidate, found.against) == pytest.approx((0.75, 0.2))
     assert explores.state == "supported"
+    # Never because of what the runs did: where the plan declares no success, half the relative coverage decides.
+    (other,) = claim(scorecard(declared(tmp_path / "not", stored, 50)), "explores thoroughly").readings
+    assert (other.comparisons[0].candidate, other.comparisons[0].against) == pytest.approx((0.25, 0.5))
     table = measured_table(select(store), 0.9)
     assert table["bandit/10-arm", READING].uniform == {"exploration": pytest.approx(1 - 2 * (1 - np.exp(-0.5)))}

@@ -67,7 +67,8 @@ def _suite(selection: Selection) -> SuiteResult:
     data = frames(selection.cells)
     rows = by_cell(selection.cells, data)
     claims = selection.claims
-    table = measure(selection.cells, *rows, claims.threshold if claims else DEFAULT_THRESHOLD)
+    threshold = claims.threshold if claims else DEFAULT_THRESHOLD
+    table = measure(selection.cells, *rows, threshold, selection.uniform_success)
     seen = extremes(table)
     controls = {cell.algorithm for cell in selection.cells if cell.uses in CONTROLS}
     overall = across(table, seen, claims, controls)
