@@ -60,7 +60,7 @@ def test_each_misfortune_costs_its_job_alone(workplace: Workplace) -> None:
     assert [attempt["message"] for attempt in records["kill", 1]["attempts"]] == [errors["kill"]["message"]] * 3
     assert len(records["kill", 2]["attempts"]) == 1
     assert all(not records[act, 1]["attempts"] for act in ACTS if act != "kill")
-    assert process.stderr.count("again  random-walk/20 kill seeds 1 and 2: WorkerDied: ") == 1, process.stderr
+    assert process.stderr.count("again  random-walk/20 kill seeds 1, 2: WorkerDied: ") == 1, process.stderr
     assert process.stderr.count("again  random-walk/20 kill seed 1: WorkerDied: ") == 2
     assert "SIGSEGV" in errors["segfault"]["message"]
     assert "code 7" in errors["os_exit"]["message"]
