@@ -1,6 +1,6 @@
 """Does `run --until-decided` decide the same, however often it is killed? Kills it at random moments, with SIGKILL.
 
-    python trials/until_decided.py [--kills 20] [--seed 0] [--max-seeds 60]
+    python trials/until_decided.py [--kills 20] [--seed 0] [--max-seeds 60] [--keep FOLDER]
 
 A suite with one clear, one null and one close comparison is decided once without a disturbance, and once by a command
 that is killed with all its processes again and again, until it has been killed so often or ends by itself. Then both
@@ -58,11 +58,13 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--max-seeds", type=int, default=60)
+    parser.add_argument("--keep", type=Path, help="folder for the runs, kept; default: a temporary one")
     arguments = parser.parse_args()
     moments = random.Random(arguments.seed)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+        folder = Path(name) if not arguments.keep else arguments.keep
+        folder.mkdir(exist_ok=True)
         (folder / "trial.yaml").write_text(json.dumps(SUITE))
         begun = time.monotonic()
         whole = subprocess.run(

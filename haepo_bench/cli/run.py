@@ -47,7 +47,7 @@ def run(
     until_decided: Annotated[
         bool,
         typer.Option(
-            "--until-decided", help="Run seeds until the claims are decided, where they decide most per second."
+            "--until-decided", help="Run seeds until the claims are decided, where they decide most per env step."
         ),
     ] = False,
     max_seeds: Annotated[

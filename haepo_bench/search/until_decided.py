@@ -1,19 +1,19 @@
 """Seeds until the claims of a suite are decided: which ones are worth running next, and when none is.
 
 Every cell begins with `FIRST` seeds. Then, as long as a verdict is open, `FIRST` more go where the chance of deciding
-one is largest per second of the processor: to a variant and those baselines that it is not yet shown to be better than,
+one is largest per env step that they take: to a variant and those baselines that it is not yet shown to be better than,
 or, where "not supported" is the likelier end, to the variant and all of them; always on every task of the claim, so
 that seeds stay whole. A verdict is given up at the most seeds, or after `LEAST` where neither end has a chance of
 `CHANCE`.
 
-Each decision is made from the first seeds of each cell alone, whatever else is stored. So the same runs lead to the
-same decisions, whenever and however often it was interrupted, and verdicts are those that the report shows.
+Each decision is made from the first seeds of each cell alone, whatever else is stored, and from nothing that is
+measured with a clock: which seeds come next decides which verdict passes Holm's method first, so that seconds, which
+differ from one execution to the next, would show in verdicts. So the same results lead to the same decisions, however
+long they took and however often it was interrupted, and verdicts are those that the report shows.
 """
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from math import isfinite, log
-from statistics import fmean
+from math import log
 from typing import NamedTuple
 
 from haepo_bench.errors import UserError
@@ -56,7 +56,7 @@ class State(NamedTuple):
 
 
 class _Batch(NamedTuple):
-    """Seeds that could be run next, how many each cell has then, and what they are worth: chance per second."""
+    """Seeds that could be run next, how many each cell has then, and what they are worth: chance per env step."""
 
     worth: float
     seeds: dict[CellKey, int]
@@ -88,6 +88,7 @@ class UntilDecided:
         seen = self._preceding()
         self._orders = {cell.key: self._order(cell, seen) for cell in self.plan.cells}
         self._taken = {cell.key: self._begin(cell, seen) for cell in self.plan.cells}
+        self._budgets = {cell.key: cell.budget for cell in self.plan.cells}
         self.states: list[State] = []
 
     def next(self) -> Plan | None:
@@ -168,18 +169,17 @@ class UntilDecided:
 
     def _choose(self, selection: Selection) -> _Batch | None:
         """The seeds most worth running; None where none is. Renews `states`."""
-        seconds = _cpu_seconds(selection)
         best: _Batch | None = None
         self.states = []
         for claim in judge(selection, by_task=False):
             for judged in claim.overall:
-                closed, batch = self._worth(claim, judged, seconds)
+                closed, batch = self._worth(claim, judged)
                 self.states.append(_state(claim, judged, closed))
                 if batch is not None and (best is None or batch.worth > best.worth):
                     best = batch
         return best
 
-    def _worth(self, claim: JudgedClaim, judged: Judged, seconds: Mapping[CellKey, float]) -> tuple[str, _Batch | None]:
+    def _worth(self, claim: JudgedClaim, judged: Judged) -> tuple[str, _Batch | None]:
         """Why no more seeds are run for a verdict, or the best of those that could be."""
         decision, paths = judged.decision, judged.paths
         if decision.verdict != "undecided":
@@ -210,8 +210,8 @@ class UntilDecided:
             full = False
             pairs = min((len(path.pairs.candidate) for path in own), default=0)
             if pairs < LEAST or chance >= CHANCE:
-                cost = sum(seconds.get(key, 1.0) for key in cells)
-                batches.append(_Batch(chance / cost, more))
+                steps = sum((seeds - self._taken[key]) * self._budgets[key] for key, seeds in more.items())
+                batches.append(_Batch(chance / steps, more))
         if batches:
             return "", max(batches, key=lambda batch: batch.worth)
         return f"{self.most} seeds" if full else f"a chance below {CHANCE:.0%} within {self.most} seeds", None
@@ -229,21 +229,6 @@ def _claims(plan: Plan) -> DeclaredClaims:
             remedy="leave it out, or choose the rule betting or wins",
         )
     return plan.claims
-
-
-def _cpu_seconds(selection: Selection) -> dict[CellKey, float]:
-    """Mean processor seconds of a run of each cell, training and evaluation."""
-    return {
-        cell.key: fmean(known) for cell in selection.cells if (known := list(_known(run.record for run in cell.runs)))
-    }
-
-
-def _known(records: Iterable[RunRecord]) -> Iterable[float]:
-    for record in records:
-        training = record.cost.get("cpu_seconds")
-        if training is not None and isfinite(training):
-            # Never nothing: a chance is divided by it.
-            yield max(training + (record.cost.get("evaluation_seconds") or 0.0), 1e-3)
 
 
 def _state(claim: JudgedClaim, judged: Judged, closed: str) -> State:

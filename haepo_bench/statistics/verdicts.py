@@ -179,8 +179,8 @@ def decide(
     decisions = []
     for place, obstacle in enumerate(obstacles):
         lowest = min((each.low for each in against[place]), default=nan)
-        up = Direction(supported[0][place], *supported[1][place], bound=lowest)
-        down = Direction(not_supported[0][place], *not_supported[1][place], bound=highest.get(place, nan))
+        up = _direction(supported[0][place], *supported[1][place], bound=lowest)
+        down = _direction(not_supported[0][place], *not_supported[1][place], bound=highest.get(place, nan))
         verdict: Verdict = "undecided"
         reason = obstacle
         if obstacle:
@@ -209,6 +209,11 @@ def decide(
             )
         )
     return decisions
+
+
+def _direction(path: Array, needed: float, passed: int | None, bound: float) -> Direction:
+    # Where it passed because others did after it had ended, it rests on its own pairs and no more.
+    return Direction(path, needed, None if passed is None else min(passed, len(path)), bound)
 
 
 def holm_over_time(paths: Sequence[Array], level: float) -> list[tuple[float, int | None]]:

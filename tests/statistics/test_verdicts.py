@@ -110,6 +110,17 @@ def test_later_steps_of_holm_need_less() -> None:
     assert holm_over_time([np.zeros(0)], 0.05) == [(20.0, None)]
 
 
+def test_a_verdict_rests_on_no_more_pairs_than_it_has() -> None:
+    # Evidence of k wins is the mean over f of (1 + f)^k: 27 of six, which is enough once the other has passed 40.
+    wins, ties = np.ones(10), np.zeros(10)
+    compared = [[Pairs(each, each * 0, each * 0, 0.0, 1.0, 0, "")] for each in (wins[:6], np.concatenate([ties, wins]))]
+    decisions = decide(compared, Claimed(0.0, rule=DecisionRule("wins")))
+    assert [(each.verdict, each.supported.needed, each.supported.pairs) for each in decisions] == [
+        ("supported", pytest.approx(20.0), 6),
+        ("supported", pytest.approx(40.0), 17),
+    ]
+
+
 def test_a_later_declaration_is_tested_at_half_the_level() -> None:
     assert [declaration_level(k) for k in (1, 2, 3)] == [0.05, 0.025, 0.0125]
     assert sum(declaration_level(k) for k in range(1, 60)) <= 0.1
