@@ -18,12 +18,13 @@ from haepo_bench.results.hashing import digest
 from haepo_bench.results.identity import CellKey
 from haepo_bench.results.index import refresh
 from haepo_bench.results.joined_plans import Disagreement, PlanOf, join_plans
-from haepo_bench.results.opening import find_suites
+from haepo_bench.results.opening import find_suites, is_suite
 from haepo_bench.results.plan_file import PlanFile
 from haepo_bench.results.record import FAILED, FINISHED, Failure, RunRecord
 from haepo_bench.results.sameness import same_result
 from haepo_bench.results.store import (
     LOG_FOLDER,
+    SHARDS_FOLDER,
     FileState,
     Store,
     Unusable,
@@ -38,6 +39,7 @@ from haepo_bench.results.writing import write_atomically
 CONFLICTS_FOLDER = "conflicts"
 
 _SHARD = re.compile(r"\d+-of-\d+")
+_NAME_RESULTS = "name folders that `haepo-bench run` wrote to"
 
 
 @dataclass(frozen=True)
@@ -119,25 +121,36 @@ def _pairs(source: Path, into: Path) -> Iterator[tuple[Path, Path]]:
     """The suites' folders that a source holds, and the folders that they are merged into."""
     try:
         suites = find_suites(source)
-        names = [entry.name for entry in list_folder(source) if entry.is_dir()]
+        if suites == [source]:
+            found = [(source, into)]
+        else:
+            found = [pair for shard in _shards(source) for pair in _pairs(shard, into)]
+        if not found:
+            for path in (source / entry.name for entry in list_folder(source)):
+                shards = _shards(path)
+                found += [pair for shard in shards for pair in _pairs(shard, into / path.name)]
+                found += [(path, into / path.name)] if path in suites and not shards else []
     except OSError as error:
         reason = "there is no such folder" if isinstance(error, FileNotFoundError) else reason_of(error)
-        raise UserError(reason, where=str(source), remedy="name folders that `haepo-bench run` wrote to") from None
-    if suites == [source]:
-        yield source, into
-        return
-    shards = [name for name in names if _SHARD.fullmatch(name)]
-    if shards:
-        for name in sorted(shards, key=lambda name: [int(part) for part in name.split("-of-")]):
-            yield from _pairs(source / name, into)
-        return
-    if not suites:
-        raise UserError(
-            "there are no results in this folder",
-            where=str(source),
-            remedy="name folders that `haepo-bench run` wrote to",
-        )
-    yield from ((suite, into / suite.name) for suite in suites)
+        raise UserError(reason, where=str(source), remedy=_NAME_RESULTS) from None
+    if not found:
+        raise _nothing_in(source)
+    yield from found
+
+
+def _nothing_in(folder: Path) -> UserError:
+    return UserError("there are no results in this folder", where=str(folder), remedy=_NAME_RESULTS)
+
+
+def _shards(folder: Path) -> list[Path]:
+    """The shards in a folder, or in that of a suite of which there is nothing but shards; in their order."""
+    if is_suite(folder):
+        return []
+    for place in (folder, folder / SHARDS_FOLDER):
+        found = [path for path in Store(place).folders() if _SHARD.fullmatch(path.name)]
+        if found:
+            return sorted(found, key=lambda path: [int(part) for part in path.name.split("-of-")])
+    return []
 
 
 class _Merge:
@@ -156,17 +169,22 @@ class _Merge:
             UserError: something cannot be read, or two folders are of different suites.
         """
         names: dict[str, Path] = {}
+        empty = True
         for store in (self._target, *(source.store for source in self._sources)):
             for path, found in store.records():
+                empty = False
                 if isinstance(found, Unusable) and found.state is not FileState.DAMAGED:
                     raise found.error()
                 if isinstance(found, RunRecord) and is_cell(path.parent.name):
                     names.setdefault(found.suite, store.root)
             plan = store.read_plan()
+            empty = empty and plan is None
             if isinstance(plan, Unusable) and plan.state is not FileState.DAMAGED:
                 raise plan.error()
             if isinstance(plan, PlanFile):
                 names.setdefault(plan.suite, store.root)
+        if empty:
+            raise _nothing_in(self._sources[0].store.root)
         if len(names) > 1:
             (one, first), (other, second) = list(names.items())[:2]
             raise UserError(
@@ -342,6 +360,8 @@ def _copy(file: Path, path: Path) -> None:
         try:
             content = read_regular(file.with_suffix(suffix), most=None)
         except FileNotFoundError:
+            if suffix == ".npz" and path.with_suffix(suffix).is_file():
+                put_aside(path.with_suffix(suffix))  # the policy of the run that gives way
             continue
         except OSError as error:
             raise unreadable(file, reason_of(error)) from None

@@ -44,12 +44,13 @@ def find_suites(results: Path) -> list[Path]:
     Raises:
         OSError: `results` cannot be listed.
     """
-    if _is_suite(results):
+    if is_suite(results):
         return [results]
     return [results / entry.name for entry in list_folder(results) if _may_be_suite(results / entry.name)]
 
 
-def _is_suite(folder: Path) -> bool:
+def is_suite(folder: Path) -> bool:
+    """Whether a folder holds a plan or runs of a suite."""
     return os.path.lexists(folder / PLAN_FILE) or any(folder.glob("*--*/seed-*.json"))
 
 
@@ -63,7 +64,7 @@ def _may_be_suite(path: Path) -> bool:
         entries = list_folder(path)
     except OSError:
         return not path.name.startswith(".") and path.name != REPORT_FOLDER
-    if _is_suite(path):
+    if is_suite(path):
         return True
     return not path.name.startswith(".") and (any(path.glob("*/*.json")) or not entries)
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 PLAN_FILE = "plan.json"
 DECLARATIONS_FILE = "declarations.jsonl"
 LOG_FOLDER = "logs"
+#: Folder of the results of a suite's shards, in the suite's.
+SHARDS_FOLDER = "shards"
 #: Where reports go unless told otherwise; never a cell's folder, whose names contain `--`.
 REPORT_FOLDER = "report"
 
@@ -257,7 +259,8 @@ class Store:
                 if is_cell(folder.name):
                     yield folder, Unusable(folder, reason_of(error), FileState.UNREADABLE)
                 continue
-            yield folder, [name for name in names if name.endswith(".json")]
+            # A plan is not a run: it is that of another suite, one level below.
+            yield folder, [name for name in names if name.endswith(".json") and name != PLAN_FILE]
 
     def folders(self) -> list[Path]:
         """The folders in this one, by name; what cannot be listed has none."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from haepo_bench.errors import UserError
 from haepo_bench.results.identity import CellKey
+from haepo_bench.results.store import SHARDS_FOLDER
 from haepo_bench.suite.plan import Cell, Plan
 
 #: Training env steps per second of one worker, evaluation included, where nothing was ever measured: the middle of what
@@ -20,8 +21,6 @@ from haepo_bench.suite.plan import Cell, Plan
 STEPS_A_SECOND_BATCHED = 10_000
 STEPS_A_SECOND_SINGLE = 2_500
 
-#: Folder of the shards' results, in the suite's.
-SHARDS_FOLDER = "shards"
 _MOST_SHARDS = 10_000
 
 

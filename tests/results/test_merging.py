@@ -267,3 +267,37 @@ def test_logs_of_one_name_are_both_kept(tmp_path: Path, capsys: pytest.CaptureFi
     assert merged(capsys, tmp_path, *names).code == 0
     found = sorted(path.read_text() for path in (tmp_path / "into" / "logs").rglob("*.log"))
     assert found == ["of a\nand more\n", "of b\n"]
+
+
+def test_a_folder_stands_for_the_shards_below_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A suite's folder that holds nothing but shards, and a folder of such suites beside whole ones."""
+    results = tmp_path / "results"
+    folder(results / "sharded" / "shards", "10-of-10", made("a", 0))
+    folder(results / "sharded" / "shards", "2-of-10", made("b", 1))
+    folder(results, "whole", made("c", 2))
+    one = merged(capsys, tmp_path, str(results / "sharded"))
+    assert (one.code, set(stored(tmp_path / "into"))) == (0, {0, 1})
+    several = run_here(capsys, "merge", str(results), "--into", str(tmp_path / "all"))
+    assert several.code == 0
+    assert {name: set(stored(tmp_path / "all" / name)) for name in ("sharded", "whole")} == {
+        "sharded": {0, 1},
+        "whole": {2},
+    }
+    above = run_here(capsys, "merge", str(tmp_path), "--into", str(tmp_path.parent / "above"))
+    assert above.code == 4
+    assert "there are no results in this folder" in above.err
+    assert "newer" not in above.err
+
+
+def test_the_policy_of_a_run_that_gives_way_is_not_left_beside_the_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a = folder(tmp_path, "a", made("a", 0))
+    b = folder(tmp_path, "b", made("b", 0, final={"eval_return": 0.25}))
+    (policy,) = (path.with_suffix(".npz") for path in a.glob("*--*/seed-0.json"))
+    policy.write_bytes(b"of a")
+    assert merged(capsys, tmp_path, str(a), str(b)).code == 3
+    assert merged(capsys, tmp_path, str(a), str(b), "--prefer", str(b)).code == 0
+    (kept,) = (tmp_path / "into").glob("*--*/seed-0.json")
+    assert not kept.with_suffix(".npz").exists()
+    assert b"of a" in [path.read_bytes() for path in (tmp_path / "into").rglob("seed-0*npz*")]
