@@ -48,11 +48,19 @@ class SuiteWorker:
                 say(line)
 
         if self._worker is not None:
-            plan = _ask(self._worker, SuiteRequest(suite, tuple(sets), tuple(only), options), once)
+            plan, alive = _ask(self._worker, SuiteRequest(suite, tuple(sets), tuple(only), options), once)
             if plan is not None:
                 return plan
+            code = None if alive else self._worker.exit_code
             self.close()
-        # The worker died of it, or met a fault of ours: here the same shows as what it is.
+            if said and code is not None:  # this process would exit as well, without a word
+                whose = "; ".join(line.removeprefix("runs ") for line in said)
+                raise UserError(
+                    f"the process exited with code {code} while the suite's code was imported ({whose})",
+                    where=suite,
+                    remedy="what a file does when it is imported must not end the process: correct that",
+                )
+        # The worker met a fault of ours, or was killed: here the same shows as what it is.
         from haepo_bench.suite.resolve import load_plan
 
         return load_plan(suite, sets, only, say=once, **options)  # type: ignore[arg-type]  # its own keywords
@@ -65,8 +73,8 @@ class SuiteWorker:
         self._worker = None
 
 
-def _ask(worker: WorkerProcess, request: SuiteRequest, say: Callable[[str], None]) -> Plan | None:
-    """The plan; None where the worker has none to give."""
+def _ask(worker: WorkerProcess, request: SuiteRequest, say: Callable[[str], None]) -> tuple[Plan | None, bool]:
+    """The plan, None where the worker has none to give; and whether the worker has answered."""
     try:
         worker.connection.send(request)
         while True:
@@ -80,6 +88,6 @@ def _ask(worker: WorkerProcess, request: SuiteRequest, say: Callable[[str], None
                 raise error
             else:
                 plan: Plan | None = message.content
-                return plan
+                return plan, True
     except (EOFError, OSError):
-        return None
+        return None, False

@@ -114,6 +114,15 @@ class WorkerProcess:
         hint = " (out of memory?)" if -code == signal.SIGKILL else ""
         return KILLED, f"the worker process was killed by {name}{hint}"
 
+    @property
+    def exit_code(self) -> int | None:
+        """The code that a worker whose pipe has ended exited with; None where a signal ended it."""
+        try:
+            code = self.process.wait(_CLOSE_SECONDS)
+        except subprocess.TimeoutExpired:
+            return None
+        return code if code >= 0 else None
+
     def fail(self, failure: Failure, seed: int | None = None) -> Iterator[Failed]:
         """Fails one seed, or all that have not finished."""
         seeds = [known for known in self.unfinished if seed in (None, known)]

@@ -99,3 +99,19 @@ def test_a_worker_that_dies_of_the_suite_leaves_it_to_the_program(tmp_path: Path
     assert (tmp_path / "died").exists()
     assert done.stderr.count("runs your code") == 1  # said once, by whichever process ran it
     assert len(list((tmp_path / "results").rglob("seed-*.json"))) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("import os\nos._exit(0)\n", "exited with code 0"),
+        ("raise BaseException('odd')\n", "mine.py:1: ./mine.py fails: BaseException: odd"),
+    ],
+)
+def test_code_that_ends_its_process_does_not_end_this_one(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "small.yaml").write_text(SMALL.replace("grpo", "./mine.py"))
+    (tmp_path / "mine.py").write_text(text)
+    with contextlib.closing(SuiteWorker()) as worker, pytest.raises(UserError) as caught:
+        worker.load_plan(str(tmp_path / "small.yaml"))
+    assert said in str(caught.value)
+    assert "mine.py" in str(caught.value)

@@ -89,9 +89,9 @@ def blamed(code: LocalCode) -> Iterator[None]:
     """Says of whatever is raised within that a suite's own file did it, and on which line."""
     try:
         yield
-    except UserError:
+    except (UserError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # SystemExit and whatever else a file may end with
         raise UserError(
             f"{code.reference.file} fails: {type(error).__name__}: {error}".rstrip(": "),
             where=_line(error, code) or "",
