@@ -132,7 +132,7 @@ def test_the_gradient_is_that_of_finite_differences(head):
         assert float((gradient * direction).sum()) == pytest.approx(slope, rel=1e-4, abs=1e-3)
 
 
-@pytest.mark.parametrize("head", [Categorical(2), Categorical(12), DiagonalGaussian(3)], ids=str)
+@pytest.mark.parametrize("head", [Categorical(2), Categorical(12), DiagonalGaussian(3)], ids=["2", "12", "gaussian"])
 @pytest.mark.parametrize("hidden", [(64, 64), (33,), (256, 256)], ids=str)
 def test_a_seed_has_the_same_bytes_alone_and_among_others(head, hidden):
     case = Case(Network(7, hidden, head, last_gain=1.0), [[130, 3], [1, 1], [95, 97], [50, 140]])
