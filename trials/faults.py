@@ -34,7 +34,7 @@ _TRAINER, _BATCH, _ROLLOUT = (
     "training/episodes/packed_batch.py",
     "training/episodes/rollout.py",
 )
-_ADVANTAGES = "training/advantages.py"
+_ENGINE, _ADVANTAGES = "training/episodes/engine.py", "training/advantages.py"
 _SEGMENTS, _ADAPTER, _EVALUATION = "training/segments/collector.py", "training/sb3/run.py", "training/evaluation.py"
 
 FAULTS = (
@@ -216,9 +216,9 @@ FAULTS = (
     Fault(
         "learning-rate",
         "the native learning rate is 10 times too low",
-        _TRAINER,
-        "Adam(self.parameters, settings.learning_rate)",
-        "Adam(self.parameters, settings.learning_rate / 10)",
+        _ENGINE,
+        "return Adam(parameters, learning_rate)",
+        "return Adam(parameters, learning_rate / 10)",
     ),
     Fault(
         "one-epoch",
@@ -259,7 +259,7 @@ FAULTS = (
     Fault(
         "returns-shifted",
         "each trajectory is given the return of the one before it",
-        _BATCH,
+        "training/episodes/trajectory_batch.py",
         "torch.from_numpy(comparable(rollout.returns))",
         "torch.from_numpy(comparable(rollout.returns)).roll(1, 1)",
     ),
@@ -274,8 +274,8 @@ FAULTS = (
         "evaluation-less",
         "evaluation reports 10 % less return",
         _EVALUATION,
-        "rollout.returns[:, : self._episodes], rollout",
-        "0.9 * rollout.returns[:, : self._episodes], rollout",
+        "played.returns[:, : self._episodes], played",
+        "0.9 * played.returns[:, : self._episodes], played",
     ),
 )
 

@@ -43,7 +43,7 @@ BAD: dict[str, tuple[str | bytes, list[str]]] = {
     "a key that is a number": (changed("seeds: 2", "seeds: 2\n5: 3"), ["bad.yaml:3: '5' as a key"]),
     "an unknown key of a task": (
         changed("- bandit/10-arm", "- {id: bandit/10-arm, budgets: {env_steps: 5}}"),
-        ["bad.yaml:5: tasks[0].budgets: unknown key", "did you mean 'budget'?"],
+        ["bad.yaml:5: tasks[0].budgets: unknown key", "did you mean 'budget'"],
     ),
     "no name": (changed("name: good\n", ""), ["bad.yaml: name: is missing"]),
     "no seeds": (changed("seeds: 2\n", ""), ["bad.yaml: seeds: is missing"]),
@@ -106,10 +106,6 @@ BAD: dict[str, tuple[str | bytes, list[str]]] = {
     "an unknown gymnasium id": (
         changed("bandit/10-arm", "gym/CartPole-v9"),
         ["bad.yaml:5: tasks[0]", "CartPole-v9"],
-    ),
-    "a gymnasium environment no policy can drive": (
-        changed("- bandit/10-arm", "- {id: gym/Blackjack-v1, time_limit: 20}"),
-        ["bad.yaml:5: tasks[0]", "Blackjack-v1"],
     ),
     "an environment without a time limit": (
         changed("bandit/10-arm", "gym/Blackjack-v1"),

@@ -309,7 +309,7 @@ def test_exit_codes(tmp_path: Path, folders: tuple[Path, Path], capsys: pytest.C
         ([a, str(tmp_path / "empty")], 2, "nothing to compare"),
         ([a, str(other)], 2, "nothing to compare"),
         ([a, a, "--format", "pdf"], 4, "pdf"),
-        ([a], 4, "B"),
+        ([a], 4, "compare needs a second results folder"),
         ([a, a, "--out", str(tmp_path / "empty")], 4, "cannot write"),
     ]:
         done = run_here(capsys, "compare", *arguments)

@@ -94,6 +94,8 @@ OTHERWISE = {
     "report/page/charts.py": "own package data, through importlib.resources",
     "suite/identity.py": "sources that the interpreter has imported",
     "execution/provenance.py": "/proc",
+    "engine/build.py": "own sources and what was built from them",
+    "engine/library.py": "/proc, and the own library",
     "cli/main.py": "/dev/null, to be written to",
     "cli/init.py": "makes a new file",
     "cli/new.py": "makes new files",

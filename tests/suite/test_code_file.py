@@ -41,7 +41,7 @@ def test_it_comes_back(tmp_path: Path) -> None:
     write_code(store, cell.folder, cell.code)
     assert read_code(store, cell.folder) == cell.code
     file = tmp_path / cell.folder / CODE_FILE
-    assert file.stat().st_size < 4_000
+    assert file.stat().st_size < 6_000
     written = file.stat().st_mtime_ns
     write_code(store, cell.folder, cell.code)
     assert file.stat().st_mtime_ns == written
@@ -69,7 +69,7 @@ def test_a_dry_run_says_what_changed(tmp_path: Path) -> None:
     """Of runs of other code, those of version 0.1 included; not of those of other settings, nor where all is there."""
     store = Store(tmp_path)
     cell, complete = make_cell("grpo", "bandit/10-arm"), make_cell("dpo", "bandit/10-arm")
-    execution = Execution(1, "cpu", "", 60.0, 60.0)
+    execution = Execution(1, "cpu", "", "torch", "", False, 60.0, 60.0)
     plan = Plan("one-cell", "", (cell, complete), execution)
 
     def said() -> str:

@@ -111,7 +111,7 @@ def test_the_same_task_may_stand_there_once_for_each_model(folder: Path) -> None
         ("lm/arithmetic@./gone", "tasks[0]: there is no folder './gone'"),
         (f"{{id: lm/preferences, data: {'a/' * 60}b.jsonl}}", "is too long for the name of a folder"),
         ("[lm/arithmetic, {id: lm/arithmetic, model: tiny}]", "the task 'lm/arithmetic' is already tasks[0]"),
-        ("{id: 'noise(lm/arithmetic, 1)'}", "the only wrapper that goes around it is random-reward"),
+        ("{id: 'noise(lm/arithmetic, 1)'}", "the only wrappers that go around it are random-reward and flip"),
     ],
 )
 def test_bad_keys(task: str, says: str, folder: Path) -> None:

@@ -72,7 +72,7 @@ def test_there_is_no_environment_to_step(address: str) -> None:
         with pytest.raises(TaskError, match=f"{re.escape(address)} is a language task.*no environment"):
             use()
     for wrapper in ("noise({},1)", "delayed({})", "proxy({},1)", "window({},2)", "normalised({})", "scale({},2)"):
-        with pytest.raises(TaskError, match="the only wrapper that goes around it is random-reward"):
+        with pytest.raises(TaskError, match="the only wrappers that go around it are random-reward and flip"):
             catalogue.task(wrapper.format(address))
 
 

@@ -29,6 +29,9 @@ class FlippedPairs(WrappedTask):
     def training(self) -> Task:
         return self._inner.training()
 
+    def environment(self) -> "gymnasium.Env[Any, Any]":
+        return self._inner.environment()
+
     @property
     def probe_name(self) -> str:
         """The clean task's: what is asked about is aligned with its reward."""
