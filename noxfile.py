@@ -131,7 +131,8 @@ def benchmark(session: nox.Session) -> None:
 def baseline(session: nox.Session) -> None:
     """Records baselines/regression.json anew, from a clean tree: nox -s baseline -- "why it changes"."""
     session.install("-c", LOCK, "-e", ".")
-    session.run("haepo-bench", "run", "suites/regression.yaml", "--results", "results/baseline")
+    # On torch, which every machine that gates has.
+    session.run("haepo-bench", "run", "suites/regression.yaml", "--engine", "torch", "--results", "results/baseline")
     reason = " ".join(session.posargs)
     record = ("baseline", "results/baseline/regression", "--out", "baselines/regression.json", "--reason", reason)
     session.run("haepo-bench", *record)

@@ -76,9 +76,8 @@ def test_the_current_folder_is_gone(tmp_path: Path) -> None:
     assert done.stderr.startswith("error: the current folder does not exist any more\n")
 
 
-@pytest.mark.parametrize(
-    ("limit", "said"), [("-n 8", "Too many open files"), ("-f 0", "File too large"), ("-v 40000", "memory")]
-)
+# Not memory: where an allocation fails first depends on the machine, and a library may abort there.
+@pytest.mark.parametrize(("limit", "said"), [("-n 8", "Too many open files"), ("-f 0", "File too large")])
 def test_what_the_system_limits_is_named(limit: str, said: str, tmp_path: Path) -> None:
     workplace = Workplace(tmp_path)
     suite = workplace.suite([{}], seeds=1)

@@ -21,7 +21,7 @@ tasks: [corridor/8]
 algorithms:
   - {use: haepo-listwise, params: {learning_rate: 1e-2, return_temperature: 0.1, hidden: [16]}}
   - {use: reinforce-togo, params: {learning_rate: 1e-2, hidden: [16]}}
-execution: {workers: 2}
+execution: {workers: 2, engine: torch}   # where the faults are planted
 """
 
 

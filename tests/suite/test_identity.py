@@ -169,6 +169,7 @@ def test_every_field_of_a_cell_is_classified(path: Path) -> None:
         "source",
         "claims",
         "bounds",
+        "uniform_success",
         "whole",
     }
     cell = load_plan(path, ["tasks[0].time_limit=77"]).cells[0]

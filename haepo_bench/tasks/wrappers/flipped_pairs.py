@@ -7,6 +7,8 @@ once for all. Algorithms that receive returns or rewards receive them as they ar
 sees the task itself: the true return beside what noisy preferences taught.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from haepo_bench.tasks.address import Layer
 from haepo_bench.tasks.base import Task
 from haepo_bench.tasks.draws import Draws
@@ -14,6 +16,9 @@ from haepo_bench.tasks.lm.base import LanguageTask
 from haepo_bench.tasks.lm.examples import Pair
 from haepo_bench.tasks.wrappers.base import WrappedTask
 from haepo_bench.tasks.wrappers.language import WrappedLanguageTask
+
+if TYPE_CHECKING:
+    import gymnasium
 
 #: Key of the draws that reverse fixed preferences.
 KEY = 93
