@@ -6,6 +6,7 @@ Every array is checked before its address is taken: dtype, C order, size. It liv
 import ctypes
 import hashlib
 import os
+import struct
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -54,6 +55,8 @@ def status() -> Status:
     missing = [name for name in _NEEDED if name not in _processor_flags()]
     if missing:
         return Status(None, f"the processor has no {' and no '.join(m.upper() for m in missing)}")
+    if not _whole(path):
+        return Status(None, "the kernels' library is cut off", rebuild)
     try:
         library = Library(path)
     except (OSError, AttributeError) as error:
@@ -73,6 +76,15 @@ def opened() -> "Library":
     if found.library is None:
         raise UserError(f"the compiled engine cannot be used: {found.reason}", remedy=found.remedy)
     return found.library
+
+
+def _whole(path: Path) -> bool:
+    """Whether an ELF file reaches as far as its header says: opening one that does not ends the process (SIGBUS)."""
+    content = path.read_bytes()
+    if len(content) < 64 or content[:4] != b"\x7fELF":
+        return False
+    sections, size, number = struct.unpack_from("<Q", content, 0x28)[0], *struct.unpack_from("<HH", content, 0x3A)
+    return bool(sections + size * number <= len(content))
 
 
 def _processor_flags() -> frozenset[str]:
