@@ -40,10 +40,10 @@ def claim_lines(plan: "Plan", level: float | None = None) -> list[str]:
         if each.fewest is None:
             lines.append(f"warning: {each.claim}: cannot be decided: {each.reason}")
             continue
-        lines.append(f"{each.claim}: at least {each.fewest} seeds per algorithm can decide it")
+        lines.append(f"{each.claim}: {each.supposed} is decided from {each.fewest} seeds on")
         if each.short:
             short = True
-            lines.append(f"warning: {each.claim}: stays undecided whatever they score: {_named(each.short)}")
+            lines.append(f"warning: {each.claim}: fewer seeds in common with the other side: {_named(each.short)}")
     if short:
         lines.append(
             "what helps: more seeds, run --until-decided, baselines with too few seeds under claims.left_out, or only "

@@ -66,6 +66,11 @@ def run(
     from haepo_bench.results.store import Store
     from haepo_bench.suite.shards import Shard, share
 
+    asked = context.get_parameter_source("max_seeds")
+    if not until_decided and asked is not None and asked.name != "DEFAULT":
+        raise UserError(
+            "--max-seeds: needs --until-decided", remedy="without it the suite's seeds are run: --set seeds=N"
+        )
     part = Shard.parse(shard) if shard is not None else None
     worker = context.with_resource(contextlib.closing(SuiteWorker()))
     plan = worker.load_plan(suite, sets or (), only or (), say=say, engine=engine)

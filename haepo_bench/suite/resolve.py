@@ -160,6 +160,8 @@ class _Resolver:
                     problem = f"'{both[0]}' is one of the baselines"
                     self.problems.append(Problem(("claims", "left_out", index), problem, "name it in one of the two"))
         if not candidates or not baselines:
+            if said and not self.problems:
+                self.problems.append(_nothing_claimed(claims.candidate, candidates, list(claims.left_out or ())))
             return None
         return DeclaredClaims(
             candidates=candidates,
@@ -384,3 +386,13 @@ def _parameter_problem(error: ParameterError, named: _NamedAlgorithm, entry: Tas
         return Problem((*named.path, "params", name), error.problem, error.remedy)
     # Not a parameter that the suite sets: the algorithm refuses its own default here, or several together.
     return Problem(named.path, f"{name}: {error.problem} (on {task})", error.remedy)
+
+
+def _nothing_claimed(candidate: str, candidates: Sequence[str], left_out: Sequence[str]) -> Problem:
+    """Why what a suite says of its claims compares nothing."""
+    if not candidates:
+        problem = f"the suite has no algorithm '{candidate}', the candidate where none is named"
+        return Problem(("claims",), problem, "name one under claims.candidate, or remove claims")
+    but = " that is not left out" if left_out else ""
+    problem = f"'{candidate}' is compared with nothing: the suite has no other algorithm that learns{but}"
+    return Problem(("claims",), problem, "add one, name one under claims.baselines, or remove claims")

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from haepo_bench.results.claims import DeclaredCell, DeclaredClaims, ScoreBounds
-from haepo_bench.statistics.planning import fewest_seeds
+from haepo_bench.statistics.planning import ADVANTAGE, fewest_seeds
 from haepo_bench.statistics.rules import DecisionRule
 from haepo_bench.statistics.verdicts import Claimed
 from haepo_bench.verdicts.claims import CLAIMS, Claim
@@ -17,13 +17,15 @@ class Feasible(NamedTuple):
     """What it takes to decide a claim.
 
     Args:
-        fewest: seeds per side with which "supported" can be decided at all; None where nothing can.
+        fewest: seeds per side with which an advantage as `fewest_seeds` supposes it is decided; None where nothing is.
+        supposed: that advantage, in words.
         reason: why nothing can, or what must be known of the bounds first; else empty.
-        short: {algorithm: seeds} of those that have fewer.
+        short: {algorithm: seeds that it has in common with the other side} of those that have fewer.
     """
 
     claim: str
     fewest: int | None
+    supposed: str
     reason: str
     short: Mapping[str, int]
 
@@ -50,12 +52,30 @@ def feasible(
             continue
         tasks = [task for task in dict.fromkeys(cell.task for cell in own) if claim.bounds or task in scored]
         fewest, reason = _fewest(claim, claims, bounds, tasks, level)
-        seeds: dict[str, int] = {}
-        for cell in own:
-            if cell.task in tasks:
-                seeds[cell.algorithm] = min(seeds.get(cell.algorithm, len(cell.seeds)), len(cell.seeds))
+        seeds = _in_common([cell for cell in own if cell.task in tasks], claims.candidates)
         short = {name: n for name, n in seeds.items() if fewest is not None and n < fewest}
-        found.append(Feasible(claim.name, fewest, reason, short))
+        found.append(Feasible(claim.name, fewest, supposed(claims.rule, at_par=claim.at_par), reason, short))
+    return found
+
+
+def supposed(rule: str, *, at_par: bool) -> str:
+    """What `fewest_seeds` supposes of the scores, in words."""
+    if rule == "wins":
+        return "a win on every seed"
+    return f"{'equality' if at_par else f'an advantage of {ADVANTAGE:g}'} without any spread"
+
+
+def _in_common(cells: Sequence[DeclaredCell], candidates: Sequence[str]) -> dict[str, int]:
+    """For each algorithm the fewest seeds, over tasks, that it shares with any one of the other side."""
+    found: dict[str, int] = {}
+    for cell in cells:
+        others = [
+            len(set(cell.seeds) & set(other.seeds))
+            for other in cells
+            if other.task == cell.task and (other.algorithm in candidates) != (cell.algorithm in candidates)
+        ]
+        if others:
+            found[cell.algorithm] = min(found.get(cell.algorithm, max(others)), max(others))
     return found
 
 

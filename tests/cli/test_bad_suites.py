@@ -182,6 +182,25 @@ BAD: dict[str, tuple[str | bytes, list[str]]] = {
             "env_steps: 100",
         ],
     ),
+    "claims with nobody to make them of": (
+        GOOD + "claims: {margin: 0.2}\n",
+        [
+            "bad.yaml:8: claims: the suite has no algorithm 'haepo', the candidate where none is named",
+            "claims.candidate",
+        ],
+    ),
+    "claims against nobody": (
+        GOOD + "claims: {candidate: reinforce}\n",
+        [
+            "bad.yaml:8: claims: 'reinforce' is compared with nothing",
+            "no other algorithm that learns",
+            "claims.baselines",
+        ],
+    ),
+    "claims that leave all others out": (
+        changed("- reinforce", "- reinforce\n  - grpo") + "claims: {candidate: reinforce, left_out: [grpo]}\n",
+        ["bad.yaml:9: claims: 'reinforce' is compared with nothing", "that learns that is not left out"],
+    ),
     "no spaces in claims": (
         GOOD + "claims: {candidate:median, margin:0.1}\n",
         ["2 problems", "bad.yaml:8: claims.candidate: ", "write candidate: median", "write margin: 0.1"],

@@ -114,4 +114,6 @@ def test_until_decided_refuses_what_it_cannot_do(tmp_path: Path) -> None:
         done = run_apart("run", "small.yaml", "--until-decided", *arguments, cwd=tmp_path)
         assert done.code == 4, done.out
         assert says in done.err
+    alone = run_apart("run", "small.yaml", "--max-seeds", "3", cwd=tmp_path)
+    assert (alone.code, "--max-seeds: needs --until-decided" in alone.err) == (4, True)
     assert not (tmp_path / "results").exists()

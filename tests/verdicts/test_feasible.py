@@ -70,6 +70,9 @@ def test_what_moves_the_fewest_seeds(suite: Path) -> None:
     assert (wins["converges fast"].fewest, wins["better or at par"].fewest) == (7, None)
     assert list(of(suite, "claims.made=[robust]")) == ["robust"]
     assert "dpo" not in of(suite, "claims.left_out=[dpo]")["converges fast"].short
+    # Only seeds that both sides have make pairs.
+    apart = of(suite, "algorithms[3].seeds=[15, 16, 17, 18, 19, 20, 21, 22]")["converges fast"]
+    assert apart.short["dpo"] == 5
 
 
 def test_a_task_without_bounds_needs_a_clip(suite: Path) -> None:
@@ -85,8 +88,9 @@ def test_validate_and_a_dry_run_say_it(
     for arguments in (["validate", str(suite)], ["run", str(suite), "--dry-run"]):
         said = " ".join(run_here(capsys, *arguments).out.split())
         for name, n in fewest.items():
-            assert f"{name}: at least {n} seeds per algorithm can decide it" in said
-        assert "warning: robust: stays undecided whatever they score: dpo has 6" in said
+            what = "equality" if name == "better or at par" else "an advantage of 0.2"
+            assert f"{name}: {what} without any spread is decided from {n} seeds on" in said
+        assert "warning: robust: fewer seeds in common with the other side: dpo has 6" in said
         assert "claims.left_out" in said
     enough = run_here(
         capsys, "validate", str(suite), "--set", "claims={candidate: rloo, left_out: [dpo], made: [robust]}"

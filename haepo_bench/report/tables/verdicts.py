@@ -17,7 +17,7 @@ from haepo_bench.report.tables.claim_words import (
     variants,
 )
 from haepo_bench.report.tables.per_task import UNDEFINED, Footnotes, Table, TableCell, absences_of, kind, resting_on
-from haepo_bench.statistics.planning import ADVANTAGE
+from haepo_bench.verdicts.feasible import supposed
 from haepo_bench.wording import fixed, many
 
 
@@ -162,14 +162,10 @@ def _seeds_notes(claim: ClaimResult) -> list[str]:
     declared = [each.seeds for r in claim.readings for each in r.comparisons if each.counts and each.seeds]
     if fewest is None or not declared:
         return []
-    what = f"An advantage of {ADVANTAGE:g}"
-    if claim.at_par:
-        what = "Equality"
-    elif claim.rule == "wins":
-        what = "A win on every seed"
+    what = supposed(claim.rule, at_par=claim.at_par)
     there = f"{min(declared)} to {max(declared)}" if min(declared) < max(declared) else f"{min(declared)}"
     are = "is" if max(declared) == 1 else "are"
-    return [f"{what} without any spread would be decided from {many(fewest, 'seed')} on; {there} {are} declared."]
+    return [f"{what[0].upper()}{what[1:]} would be decided from {many(fewest, 'seed')} on; {there} {are} declared."]
 
 
 def _coverage_notes(claim: ClaimResult) -> list[str]:
@@ -182,8 +178,8 @@ def _coverage_notes(claim: ClaimResult) -> list[str]:
     notes += [f"No part in the verdicts: {each.baseline}: {each.reason}." for each in claim.without]
     if claim.insensitive:
         notes.append(
-            f"No baseline is shown to be above random by {claim.margin:g} on {listed(claim.insensitive)}: being at par "
-            "there is not assessable."
+            f"No baseline is shown so far to be above random by {claim.margin:g} on {listed(claim.insensitive)}: "
+            "until one is, nothing is called at par there."
         )
     for reading in claim.readings:
         for each in reading.comparisons:
