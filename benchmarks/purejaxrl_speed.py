@@ -8,13 +8,26 @@ Compiled once and run once before anything is timed, so that compilation is not 
 import json
 import sys
 import time
+import types
 from pathlib import Path
 
 
 def main() -> None:
     checkout, seeds, steps, repeats = Path(sys.argv[1]), *map(int, sys.argv[2:5])
     sys.path.insert(0, str(checkout / "purejaxrl"))
+    # Its wrappers import these for environments other than CartPole-v1.
+    for name in ("brax", "brax.envs", "brax.envs.wrappers", "brax.envs.wrappers.training", "navix"):
+        sys.modules[name] = types.ModuleType(name)
+    for name in ("brax.envs", "brax.envs.wrappers", "brax.envs.wrappers.training"):
+        parent, _, child = name.rpartition(".")
+        setattr(sys.modules[parent], child, sys.modules[name])
+    for unused in ("EpisodeWrapper", "AutoResetWrapper"):
+        setattr(sys.modules["brax.envs.wrappers.training"], unused, object)
     import jax
+
+    # Of the jax that it was written for.
+    if not hasattr(jax, "tree_map"):
+        jax.tree_map = jax.tree_util.tree_map
     from ppo import make_train  # PureJaxRL's file
 
     # CleanRL's settings, which are those of PureJaxRL's own example.

@@ -252,7 +252,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small budgets: shows that it works, not how fast it is")
     parser.add_argument("--rivals", action="store_true", help="only both engines against others (rivals.py)")
     parser.add_argument("--purejaxrl", type=Path, help="a checkout of github.com/luchris429/purejaxrl")
-    parser.add_argument("--jax-python", default=sys.executable, help="a Python with jax, flax, optax, distrax, gymnax")
+    parser.add_argument(
+        "--jax-python", default=sys.executable, help="a Python with jax, flax, optax, distrax, gymnax==0.0.8"
+    )
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
