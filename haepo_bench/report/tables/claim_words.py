@@ -11,7 +11,7 @@ from haepo_bench.wording import fixed, many
 #: What each measure is, for a reader who sees it alone.
 MEASURE_TITLES = {
     "area": "area under the score curve",
-    "exploration": "share of the budget left at the first success; where a task counts none, half the relative coverage",
+    "exploration": "share of the budget left at the first success; where none is counted, half the relative coverage",
     "relative_coverage": "states visited, relative to a uniformly random policy, mean over training",
     "reward_alignment": "reward alignment, Kendall's tau-b from -1 to 1",
     "not_collapsed": "share of seeds that did not collapse",
