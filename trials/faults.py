@@ -247,7 +247,7 @@ FAULTS = (
         "the mask ends one step too early",
         _ROLLOUT,
         "live = live & ~(step.terminated | step.truncated)",
-        "live = live & ~(step.terminated | step.truncated)\n                mask[t] = live",
+        "live = live & ~(step.terminated | step.truncated)\n                kept.mask[t] = live",
     ),
     Fault(
         "actions-shifted",
