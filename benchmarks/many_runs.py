@@ -18,9 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
+from haepo_bench.execution.records import result_record
 from haepo_bench.results.record import RunRecord
 from haepo_bench.suite.plan import Cell, Plan
 from haepo_bench.suite.resolve import load_plan
+from haepo_bench.training.recorder import SeedResult
 
 TASKS = 20
 ALGORITHMS = (
@@ -102,27 +104,8 @@ def made_up(cell: Cell, seed: int, speed: float, rng: np.random.Generator, decla
         "seeds": list(range(seed - seed % 10, seed - seed % 10 + 10)),
         "log": f"logs/{cell.folder}/seed-{seed - seed % 10}-and-9-more.log",
         "started": "2026-01-01T00:00:00+00:00",
-        "versions": {"python": "3.11.7", "numpy": "2.4.0", "torch": "2.13.0"},
     }
-    return RunRecord(
-        status="done",
-        suite="many",
-        task=cell.task,
-        algorithm=cell.algorithm,
-        uses=cell.uses,
-        seed=seed,
-        settings_hash=cell.settings_hash,
-        code_hash=cell.code_hash,
-        settings=cell.settings,
-        parameters=cell.parameters,
-        references=cell.references,
-        information=cell.information,
-        curve=curve,
-        final=final,
-        cost=cost,
-        notes=list(cell.notes),
-        provenance=provenance,
-    )
+    return result_record("many", cell, SeedResult(seed, "done", "", curve, final, cost), provenance)
 
 
 def measured(command: list[str], folder: Path) -> tuple[float, float, float]:

@@ -1,9 +1,12 @@
 """A small language task, and models to learn it, for tests."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
 from haepo_bench.policies.language import LanguagePolicy
@@ -64,6 +67,18 @@ def small_model(seed: int = 0, **changes: Any) -> Any:
         "eos_token_id": 2, "initializer_range": 0.5, "tie_word_embeddings": True,
     }  # fmt: skip
     return LlamaForCausalLM(LlamaConfig(**{**options, **changes}))
+
+
+@contextmanager
+def small_tiny_model(cache: Path) -> Iterator[None]:
+    """The model called `tiny` is a quarter of itself meanwhile, and its starting policies are kept in `cache`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(cache))
+        patch.setattr(
+            "haepo_bench.policies.tiny.tiny_model",
+            lambda vocabulary: small_model(vocab_size=3 + len(vocabulary), initializer_range=0.1),
+        )
+        yield
 
 
 def small_policy(seed: int = 0, **options: Any) -> LanguagePolicy:

@@ -96,11 +96,11 @@ def _description(definition: "AlgorithmDefinition", first: str) -> str:
 
 def _overview(definition: "AlgorithmDefinition") -> tuple[str, ...]:
     information = _information(definition)
-    told = "" if information is None else _feedback(information)
+    feedback = "" if information is None else _feedback(information)
     return (
         f"[`{definition.name}`](#{definition.name})",
         definition.summary,
-        told,
+        feedback,
         definition.confidence.partition(":")[0],
     )
 

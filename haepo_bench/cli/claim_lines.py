@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 _NAMES = 4
 
 
-def level_here(plan: "Plan", store: "Store") -> float | None:
-    """The level at which a plan's claims would be tested in a folder; None where that cannot be known."""
+def level_here(plan: "Plan", store: "Store") -> float:
+    """The level at which a plan's claims would be tested in a folder; without a declaration there, the first one's."""
     from haepo_bench.results.selection import select
     from haepo_bench.suite.planned import plan_file
+    from haepo_bench.verdicts.declared import level
 
-    standing = select(store, plan_file(plan)).standing
-    return None if standing is None else standing.level
+    return level(select(store, plan_file(plan)))
 
 
 def claim_lines(plan: "Plan", level: float | None = None) -> list[str]:
@@ -28,7 +28,7 @@ def claim_lines(plan: "Plan", level: float | None = None) -> list[str]:
     Args:
         level: of the declaration; of the first one by default.
     """
-    from haepo_bench.results.declarations import FIRST_LEVEL
+    from haepo_bench.statistics.verdicts import LEVEL
     from haepo_bench.verdicts.feasible import feasible
 
     if plan.claims is None:
@@ -36,7 +36,7 @@ def claim_lines(plan: "Plan", level: float | None = None) -> list[str]:
     cells = plan.declared_cells
     scored = list(dict.fromkeys(cell.task for cell in cells if cell.references is not None))
     lines, short = [], False
-    for each in feasible(plan.claims, plan.bounds, cells, scored, FIRST_LEVEL if level is None else level):
+    for each in feasible(plan.claims, plan.bounds, cells, scored, LEVEL if level is None else level):
         if each.fewest is None:
             lines.append(f"warning: {each.claim}: cannot be decided: {each.reason}")
             continue

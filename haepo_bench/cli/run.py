@@ -85,7 +85,7 @@ def run(
             return
     begun = engine_of(store)
     if begun is not None and begun != plan.execution.engine and plan.execution.engine_open:
-        # Runs of one folder are of one engine, unless somebody says otherwise.
+        # Runs of one folder are of one engine, unless an option names another.
         source = f"the plan in {store.root}"
         again = worker.load_plan(suite, sets or (), only or (), engine=begun, engine_from=source)
         plan = replace(again, execution=replace(again.execution, workers=plan.execution.workers))

@@ -1,13 +1,12 @@
 """declarations.jsonl: what was claimed in a results folder, one line per declaration, in the order of their times.
 
 Lines are added and never changed: a declaration replaced after a look at results was a chance of its own to be wrong.
-The first one about a candidate is tested at `FIRST_LEVEL`, the k-th at that times 2^-(k-1), so that all of them
+The first one about a candidate is tested at 5 %, the k-th at that times 2^-(k-1), so that all of them
 together are wrong with at most twice that chance. Runs that were there before a declaration never confirm it.
 """
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from haepo_bench.files import read_regular, reason_of
@@ -16,27 +15,6 @@ from haepo_bench.results.identity import CellKey
 from haepo_bench.results.plan_file import PlanFile
 from haepo_bench.results.store import FileState, Store, Unusable
 from haepo_bench.results.writing import write_atomically
-
-#: The chance of being wrong of the first declaration about a candidate, for each claim and each direction.
-FIRST_LEVEL = 0.05
-
-
-@dataclass(frozen=True)
-class Standing:
-    """Where a declaration stands among those about the same candidates in one folder.
-
-    Args:
-        index: 1 for the first.
-        level: at which it is tested.
-    """
-
-    index: int
-    level: float
-
-    @classmethod
-    def of(cls, index: int) -> "Standing":
-        """That of the index-th declaration."""
-        return cls(index, FIRST_LEVEL * 2.0 ** (1 - index))
 
 
 class Declaration(NamedTuple):
@@ -60,8 +38,8 @@ class Declarations(tuple[Declaration, ...]):
         """Where a declaration was first made; at the end, where it is not among these."""
         return next((place for place, each in enumerate(self) if each.hash == declaration), len(self))
 
-    def standing(self, declaration: str, candidates: Iterable[str], made_under: Iterable[str]) -> Standing:
-        """Where a declaration stands.
+    def number(self, declaration: str, candidates: Iterable[str], made_under: Iterable[str]) -> int:
+        """Which declaration about its candidates one is, from 1.
 
         Args:
             candidates: catalogue names of its candidates.
@@ -71,7 +49,7 @@ class Declarations(tuple[Declaration, ...]):
         own, place = frozenset(candidates), self.place(declaration)
         earlier = [each for each in self[:place] if not each.hash or each.candidates & own]
         lost = {made for made in made_under if made and made != declaration} - {each.hash for each in self}
-        return Standing.of(1 + len(earlier) + len(lost))
+        return 1 + len(earlier) + len(lost)
 
     def precedes(self, made_under: str, declaration: str) -> bool:
         """Whether a run was made before a declaration.

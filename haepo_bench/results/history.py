@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from haepo_bench.results.claims import PROVENANCE_KEY, DeclaredClaims, default_claims
-from haepo_bench.results.declarations import Declarations, Standing
+from haepo_bench.results.declarations import Declarations
 from haepo_bench.results.identity import CellKey
 from haepo_bench.results.plan_file import PlanFile, PlannedCell
 from haepo_bench.results.record import FINISHED, RunRecord
@@ -51,14 +51,14 @@ class History:
         return ""
 
     @property
-    def standing(self) -> Standing | None:
-        """Of the plan's declaration; None where nothing was declared."""
+    def declaration_number(self) -> int | None:
+        """Which declaration about its candidates the plan's is, from 1; None where nothing was declared."""
         if self.undeclared or self.plan is None or self.plan.claims is None or isinstance(self.declarations, Unusable):
             return None
         names = set(self.plan.claims.candidates)
         candidates = {cell.uses for cell in self.plan.cells if cell.algorithm in names}
         made_under = {_made_under(record) for record in self.records if record.uses in candidates}
-        return self.declarations.standing(self.plan.declaration, candidates, made_under)
+        return self.declarations.number(self.plan.declaration, candidates, made_under)
 
     def preceding(self, records: Iterable[RunRecord]) -> tuple[int, ...]:
         """Seeds of those runs that were there before the plan's claims were declared, in ascending order."""

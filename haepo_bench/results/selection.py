@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haepo_bench.results.claims import DeclaredClaims, ScoreBounds
-from haepo_bench.results.declarations import Standing, read_declarations
+from haepo_bench.results.declarations import read_declarations
 from haepo_bench.results.history import History, other_settings
 from haepo_bench.results.identity import CellIdentity, CellKey
 from haepo_bench.results.index import Index
@@ -110,7 +110,8 @@ class Selection:
         bounds: of scores, by task; those of other tasks are not known.
         uniform_success: env steps until a uniform policy's first success, by task that counts successes.
         exploratory: why the claims are not those that stood before the runs were made; empty where they are.
-        standing: of the declaration among those of the folder; None where nothing was declared.
+        declaration_number: which declaration about its candidates in the folder the plan's is, from 1; None where
+            nothing was declared.
     """
 
     name: str
@@ -121,7 +122,7 @@ class Selection:
     bounds: Mapping[str, ScoreBounds]
     uniform_success: Mapping[str, float]
     exploratory: str
-    standing: Standing | None
+    declaration_number: int | None
     cells: tuple[SelectedCell, ...]
     not_shown: tuple[NotShown, ...]
     damaged: tuple[Unusable, ...]
@@ -209,7 +210,7 @@ def _sorted_out(store: Store, plan: PlanFile | Unusable | None) -> Selection:
         bounds=plan.bounds if isinstance(plan, PlanFile) else {},
         uniform_success=plan.uniform_success if isinstance(plan, PlanFile) else {},
         exploratory=history.undeclared or _preceded(claims, cells),
-        standing=history.standing,
+        declaration_number=history.declaration_number,
         cells=cells,
         not_shown=_not_shown([run for run in kept if run.path not in shown], planned, name),
         damaged=tuple(sorted(damaged, key=lambda file: str(file.path))),

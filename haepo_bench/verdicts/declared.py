@@ -5,7 +5,7 @@ from typing import NamedTuple
 from haepo_bench.results.claims import DeclaredClaims
 from haepo_bench.results.selection import Selection
 from haepo_bench.statistics.rules import DecisionRule
-from haepo_bench.statistics.verdicts import LEVEL
+from haepo_bench.statistics.verdicts import declaration_level
 
 
 class Range(NamedTuple):
@@ -36,4 +36,4 @@ def rule(claims: DeclaredClaims, look: int) -> DecisionRule:
 
 def level(selection: Selection) -> float:
     """At which claims are tested; where nothing was declared, that of a first declaration."""
-    return selection.standing.level if selection.standing else LEVEL
+    return declaration_level(selection.declaration_number or 1)

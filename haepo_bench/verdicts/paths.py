@@ -186,7 +186,7 @@ class Outcomes:
         return f"seed {seed} is incomplete"
 
     def _measures(self, task: str, name: str) -> bool:
-        """Whether a cell has the measure; where no run of it has a result nobody knows, and it counts as planned."""
+        """Whether a cell has the measure; a cell without any result counts as planned."""
         measured = self._table[task, name]
         return measured.has(self.claim.measure) or not measured.shown
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from language_support import Vowels, small_model, small_policy, texts
+from language_support import Vowels, small_policy, small_tiny_model, texts
 from torch import Tensor
 
 from haepo_bench import catalogue
@@ -38,13 +38,8 @@ EPISODIC = [name for name in catalogue.ALGORITHMS if isinstance(catalogue.algori
 
 
 @pytest.fixture(autouse=True, scope="module")
-def small_tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        patch.setattr(
-            "haepo_bench.policies.tiny.tiny_model",
-            lambda vocabulary: small_model(vocab_size=3 + len(vocabulary), initializer_range=0.1),
-        )
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with small_tiny_model(tmp_path_factory.mktemp("cache")):
         yield
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from language_support import Vowels, small_model, texts
+from language_support import Vowels, small_tiny_model, texts
 from training_support import without_clocks
 
 from haepo_bench import catalogue
@@ -25,9 +25,7 @@ IDENTITY = "settings code"
 
 @pytest.fixture(autouse=True, scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        patch.setattr("haepo_bench.policies.tiny.tiny_model", lambda vocabulary: small_model(initializer_range=0.1))
+    with small_tiny_model(tmp_path_factory.mktemp("cache")):
         yield
 
 

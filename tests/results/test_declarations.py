@@ -14,6 +14,7 @@ from haepo_bench.results.declarations import Declarations, declare, join, read_d
 from haepo_bench.results.plan_file import PlanFile, PlannedCell
 from haepo_bench.results.selection import select
 from haepo_bench.results.store import FileState, Store, Unusable
+from haepo_bench.statistics.verdicts import declaration_level
 
 CLAIMS = DeclaredClaims(candidates=["haepo-weighted"], baselines=["grpo"], margin=0.1, threshold=0.9)
 NAMES = ("haepo-weighted", "grpo")
@@ -82,7 +83,7 @@ def test_a_line_that_cannot_be_read_stays_and_counts(tmp_path: Path) -> None:
     assert hashes(store) == ["", "", "", "", plan().declaration]
     found = read_declarations(store)
     assert isinstance(found, Declarations)
-    assert found.standing(plan().declaration, ["haepo-weighted"], []).index == 5
+    assert found.number(plan().declaration, ["haepo-weighted"], []) == 5
 
 
 def test_the_kth_declaration_about_a_candidate_is_tested_at_its_level(tmp_path: Path) -> None:
@@ -93,14 +94,14 @@ def test_the_kth_declaration_about_a_candidate_is_tested_at_its_level(tmp_path: 
         declare(store, each)
     found = read_declarations(store)
     assert isinstance(found, Declarations)
-    own = [found.standing(each.declaration, ["haepo-weighted"], []) for each in (made[0], made[2], made[3])]
-    assert [(each.index, each.level) for each in own] == [(1, 0.05), (2, 0.025), (3, 0.0125)]
-    assert found.standing(made[1].declaration, ["grpo"], []).index == 1
+    own = [found.number(each.declaration, ["haepo-weighted"], []) for each in (made[0], made[2], made[3])]
+    assert [(each, declaration_level(each)) for each in own] == [(1, 0.05), (2, 0.025), (3, 0.0125)]
+    assert found.number(made[1].declaration, ["grpo"], []) == 1
     # Runs say that there were others, whose lines are gone.
-    lost = found.standing(made[0].declaration, ["haepo-weighted"], ["lost", "gone", "", made[3].declaration])
-    assert lost.index == 3
+    lost = found.number(made[0].declaration, ["haepo-weighted"], ["lost", "gone", "", made[3].declaration])
+    assert lost == 3
     # All levels together are at most 10 %.
-    assert sum(found.standing("x", [], map(str, range(k))).level for k in range(50)) < 0.1
+    assert sum(declaration_level(found.number("x", [], map(str, range(k)))) for k in range(50)) < 0.1
 
 
 def test_runs_of_earlier_declarations_precede_and_those_of_later_ones_do_not(tmp_path: Path) -> None:
@@ -119,8 +120,8 @@ def test_runs_of_earlier_declarations_precede_and_those_of_later_ones_do_not(tmp
     for each in (first, second):
         store.write_plan(each)
         selection = select(store)
-        assert selection.standing is not None
-        seen[each.declaration] = [cell.preceding for cell in selection.cells], selection.standing.index
+        assert selection.declaration_number is not None
+        seen[each.declaration] = [cell.preceding for cell in selection.cells], selection.declaration_number
         assert "changed after" in selection.exploratory
         assert [cell.siblings for cell in selection.cells] == [0, 1]
     # The lost declaration counts, too.
@@ -134,8 +135,8 @@ def test_a_folder_without_the_file_knows_its_runs_by_what_they_say(tmp_path: Pat
     put_plan(store, runs, [0, 1], claims=CLAIMS.model_dump(), declaration=declaration)
     put(store, *runs)
     selection = select(store)
-    assert selection.standing is not None
-    assert (selection.standing.index, selection.exploratory) == (1, "")
+    assert selection.declaration_number is not None
+    assert (selection.declaration_number, selection.exploratory) == (1, "")
     assert [cell.preceding for cell in selection.cells] == [(), ()]
 
 
@@ -150,7 +151,7 @@ def test_what_cannot_be_read_stops_a_run_and_shows_in_a_report(tmp_path: Path) -
     assert [(str(file.path), file.state) for file in selection.damaged] == [
         ("declarations.jsonl", FileState.UNREADABLE)
     ]
-    assert selection.standing is None
+    assert selection.declaration_number is None
     assert "cannot be read" in selection.exploratory
 
 

@@ -224,7 +224,7 @@ def test_runs_that_precede_the_declaration_do_not_count(plan: Plan, tmp_path: Pa
     assert proposal.declaration == plan.declaration
     assert plan_file(proposal).declared == plan.declaration
     play(search)
-    assert select(store).standing is not None
+    assert select(store).declaration_number is not None
     assert outcome()["converges fast", "clear"].verdict == "supported"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from language_support import small_model
+from language_support import small_tiny_model
 from objective_support import random_batch
 from training_support import train, without_clocks
 
@@ -117,17 +117,12 @@ def test_probabilities_are_checked() -> None:
 
 
 @pytest.fixture
-def small_tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        patch.setattr(
-            "haepo_bench.policies.tiny.tiny_model",
-            lambda vocabulary: small_model(vocab_size=3 + len(vocabulary), initializer_range=0.1),
-        )
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with small_tiny_model(tmp_path_factory.mktemp("cache")):
         yield
 
 
-@pytest.mark.usefixtures("small_tiny_model")
+@pytest.mark.usefixtures("cache")
 def test_language_tasks_reverse_sampled_pairs_and_fixed_ones() -> None:
     own = {"prompts": 4, "completions": 4, "fine_tuning_steps": 0}
     address = "random-reward(lm/arithmetic)"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from language_support import Vowels, small_model, texts
+from language_support import Vowels, small_tiny_model, texts
 from training_support import without_clocks
 
 from haepo_bench import catalogue
@@ -31,10 +31,8 @@ SMALL = {"prompts": 4, "completions": 4, "learning_rate": 1e-2}
 
 @pytest.fixture(autouse=True, scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        # The tiny one is tried by the suites; here a quarter of it will do.
-        patch.setattr("haepo_bench.policies.tiny.tiny_model", lambda vocabulary: small_model(initializer_range=0.1))
+    # The tiny one is tried by the suites; here a quarter of it will do.
+    with small_tiny_model(tmp_path_factory.mktemp("cache")):
         yield cache_folder()
 
 

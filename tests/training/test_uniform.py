@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
-from language_support import small_model
+from language_support import small_tiny_model
 from training_support import train, without_clocks
 
 from haepo_bench import catalogue
@@ -98,17 +98,12 @@ def test_a_control_is_no_baseline_unless_named() -> None:
 
 
 @pytest.fixture
-def small_tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        patch.setattr(
-            "haepo_bench.policies.tiny.tiny_model",
-            lambda vocabulary: small_model(vocab_size=3 + len(vocabulary), initializer_range=0.1),
-        )
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with small_tiny_model(tmp_path_factory.mktemp("cache")):
         yield
 
 
-@pytest.mark.usefixtures("small_tiny_model")
+@pytest.mark.usefixtures("cache")
 def test_on_language_tasks_it_is_the_start_unchanged() -> None:
     own = {"prompts": 4, "completions": 4, "fine_tuning_steps": 0}
     (result,) = train("uniform", "lm/arithmetic", [0], 300, 100, **own).values()

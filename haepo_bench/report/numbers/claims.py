@@ -39,7 +39,7 @@ def scorecard(selection: Selection, table: Table, seen: Extremes) -> Scorecard |
         margin=claims.margin,
         threshold=claims.threshold,
         level=declared.level(selection),
-        declaration=selection.standing.index if selection.standing else None,
+        declaration=selection.declaration_number,
         families=sum(2 * (1 + bool(each.by_task)) for each in results if each.tested),
         status=STATUS,
         exploratory=plain(selection.exploratory),
@@ -54,7 +54,7 @@ def scorecard(selection: Selection, table: Table, seen: Extremes) -> Scorecard |
 
 def _claim(judged: JudgedClaim, selection: Selection, table: Table, seen: Extremes) -> ClaimResult:
     claim, claimed = judged.claim, judged.claimed
-    confirmed = selection.standing is not None
+    confirmed = selection.declaration_number is not None
 
     def readings(family: Sequence[Judged], *, looks: bool) -> list[Reading]:
         every = [cell.task for cell in selection.cells]

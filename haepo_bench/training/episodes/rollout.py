@@ -116,9 +116,7 @@ class Collector:
             prefix: another actor for the first steps; None for none. It draws with the noise of those steps.
             visited: bool [seed, state], set where a state is visited.
         """
-        kept = _Steps(
-            self._task, self._head, self._task.horizon, len(environment_streams), self._trajectories, self._rows
-        )
+        kept = self._room(self._task.horizon, len(environment_streams))
         played = self._run(
             kept, actor, environment_streams, noise_streams, prefix=prefix, visited=visited, device=device
         )
