@@ -20,7 +20,10 @@ def visible(text: str) -> str:
     # Almost all text: nothing to look at character by character.
     if text.isascii() and text.replace("\n", "").isprintable():
         return text
-    return "".join(_visible(text[i - 1 : i], character) for i, character in enumerate(text))
+    shown = ""
+    for character in text:
+        shown += _visible(shown[-1:], character)  # what stands before it, as it is shown
+    return shown
 
 
 def plain(text: str) -> str:
