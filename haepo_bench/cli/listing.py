@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from haepo_bench import catalogue
-from haepo_bench.catalogue import Listed
 from haepo_bench.cli.layout import columns
+from haepo_bench.listed import Listed
 from haepo_bench.suite.shipped import list_suites
 from haepo_bench.terminal import echo
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import haepo_bench
 from haepo_bench import catalogue
-from haepo_bench.catalogue import Listed
+from haepo_bench.listed import Listed
 from haepo_bench.results.hashing import digest
 from haepo_bench.results.record import Engine
 from haepo_bench.suite.closure import DIGITS, Module, closure, file_hash, find_package, read_module
@@ -34,6 +34,7 @@ APART = {
     "haepo_bench.__main__": "starts the program",
     "haepo_bench.api": "names: every run executes the modules that they stand for as far as it needs them",
     "haepo_bench.catalogue": "names: the modules that they stand for are followed one by one",
+    "haepo_bench.listed": "likewise",
     "haepo_bench.tasks.address": "names: how addresses are written; what they come to is in the settings",
     "haepo_bench.errors": "what is said of mistakes: a run that has a result made none",
     "haepo_bench.files": "opens files",

@@ -6,8 +6,8 @@ from typing import NamedTuple
 from haepo_bench.engine.library import status
 from haepo_bench.errors import UserError
 from haepo_bench.results.record import Engine
+from haepo_bench.suite.execution_keys import ExecutionOptions
 from haepo_bench.suite.plan import Execution
-from haepo_bench.suite.schema import ExecutionOptions
 
 
 class ChosenEngine(NamedTuple):

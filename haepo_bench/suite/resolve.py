@@ -21,8 +21,9 @@ from haepo_bench.suite.machine import ChosenEngine, resolve_engine, resolve_exec
 from haepo_bench.suite.names import Names
 from haepo_bench.suite.overrides import check_filters, selected
 from haepo_bench.suite.plan import Cell, Lookup, Plan
-from haepo_bench.suite.schema import AlgorithmEntry, Suite, TaskEntry
+from haepo_bench.suite.schema import AlgorithmEntry, Suite
 from haepo_bench.suite.shipped import find_suite
+from haepo_bench.suite.task_entry import TaskEntry
 from haepo_bench.tasks.base import Task
 from haepo_bench.training.algorithm import AlgorithmDefinition
 

@@ -10,6 +10,7 @@ from test_tasks import random_actions, returns_of, streams
 
 from haepo_bench import catalogue
 from haepo_bench.errors import TaskError, UnknownName
+from haepo_bench.listed import Listed
 from haepo_bench.results.record import References
 from haepo_bench.tasks.address import WRAPPERS, canonical, parse
 from haepo_bench.tasks.base import Step, Task, Uniform, VectorEnvironment
@@ -92,7 +93,7 @@ class Counting(VectorEnvironment):
 @pytest.fixture
 def counter(monkeypatch: pytest.MonkeyPatch) -> None:
     """The family `test`, whose only task is the counter."""
-    monkeypatch.setitem(catalogue.TASKS, "test", catalogue.Listed("test/counter", "counts", "test_wrappers:make"))
+    monkeypatch.setitem(catalogue.TASKS, "test", Listed("test/counter", "counts", "test_wrappers:make"))
     monkeypatch.setattr(Counting, "closed", False)
 
 
