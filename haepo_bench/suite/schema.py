@@ -244,6 +244,9 @@ class Suite(Section):
             if name not in CLAIM_NAMES:
                 remedy = did_you_mean(name, CLAIM_NAMES, kind="claim")
                 yield ("claims", key, place), suite_error(f"'{name}' is not a claim", remedy)
+            elif self.claims.made and name not in self.claims.made:
+                problem = f"the suite does not make the claim '{name}'"
+                yield ("claims", key, place), suite_error(problem, "add it to claims.made, or remove its margin")
 
     def _algorithm_errors(self) -> Iterable[tuple[tuple[str | int, ...], PydanticCustomError]]:
         tasks = [name for task in self.tasks for name in task.aliases]

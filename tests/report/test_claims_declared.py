@@ -78,6 +78,10 @@ def test_a_suite_without_the_default_candidate_claims_nothing(tmp_path: Path) ->
         ("{dependence: none}", ["claims.dependence", "nonnegative"]),
         ("{margins: {robst: 0.2}}", ["claims.margins.robst", "did you mean 'robust'"]),
         ("{margins: {robust: 2}}", ["claims.margins.robust", "at most 1"]),
+        (
+            "{made: [converges fast], margins: {robust: 0.2}}",
+            ["claims.margins.robust", "does not make the claim 'robust'"],
+        ),
         ("{made: [rbust]}", ["claims.made[0]", "did you mean 'robust'"]),
         ("{left_out: [mine]}", ["claims.left_out[0]", "compared with itself"]),
         ("{left_out: [nobody]}", ["claims.left_out[0]", "no algorithm 'nobody'"]),
