@@ -128,7 +128,8 @@ def _claim_line(claim: ClaimResult, card: Scorecard, noun: str, uses: Mapping[st
         why = f"Nothing here measures it ({title})."
         return Line(f"{name}: not assessable.", why, why)
     count = many(len(claim.readings), noun)
-    lead = f"{name}: supported in {claim.supported} of {count}, {card.status}{_but(claim, uses)}."
+    decided = f"supported in {claim.supported} of {count}, {card.status}{_but(claim, uses)}"
+    lead = f"{name}: {decided if claim.tested else 'not assessable'}."
     ordered = sorted(claim.readings, key=lambda reading: STATES.index(reading.state))
     sentences = {reading.algorithm: reading_sentence(claim, reading) for reading in ordered}
     brief = [sentences[r.algorithm] for r in ordered if r.state not in ("undecided", "not assessable")]
