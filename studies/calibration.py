@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER")
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--tasks", nargs="+", metavar="ADDRESS=BUDGET")
-    parser.add_argument("--workers", default="auto")
+    parser.add_argument("--workers", default="2")
     options = parser.parse_args()
     given = [each.rpartition("=") for each in options.tasks or ()]
     tasks = {address: int(budget) for address, _, budget in given} or TASKS
