@@ -122,8 +122,7 @@ def run(
     if shard is not None:
         part = Shard.parse(shard)
         plan, root = share(plan, part), root / part.folder
-    if workers is not None:
-        plan = replace(plan, execution=replace(plan.execution, workers=workers))
+    plan = replace(plan, execution=plan.execution.with_workers(workers))
     options = Options(
         retry_failed=retry_failed,
         fail_fast=fail_fast,

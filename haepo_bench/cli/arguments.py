@@ -1,17 +1,22 @@
 """Arguments that several commands share, with what shells complete them to."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from haepo_bench import catalogue
+from haepo_bench.errors import UserError
 from haepo_bench.suite.shipped import list_suites
 from haepo_bench.tasks.address import WRAPPERS
 from haepo_bench.terminal import echo
 from haepo_bench.text import visible
+
+if TYPE_CHECKING:
+    from haepo_bench.suite.plan import Execution
 
 
 def complete_suite(incomplete: str) -> list[str]:
@@ -75,6 +80,51 @@ EngineOption = Annotated[
         "where they are installed and the processor can run them, else torch.",
     ),
 ]
+
+
+class ExecutorChoice(StrEnum):
+    """What may run the jobs."""
+
+    local = "local"
+    ray = "ray"
+
+
+ExecutorOption = Annotated[
+    ExecutorChoice | None,
+    typer.Option(
+        "--executor",
+        help="What runs the jobs; the suite's choice if left out. local: processes on this machine. ray: a cluster.",
+    ),
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="ADDRESS",
+        help="With --executor ray: HOST:PORT of the cluster's head; auto: the cluster that this machine is a node of, "
+        "or RAY_ADDRESS; local: one of its own on this machine. auto if left out.",
+    ),
+]
+
+
+def executor_sets(executor: ExecutorChoice | None) -> list[str]:
+    """The assignments to a suite that `--executor` stands for."""
+    return [] if executor is None else [f"execution.executor={executor.value}"]
+
+
+def at_address(execution: "Execution", address: str | None) -> "Execution":
+    """The execution with what `--address` says of the cluster.
+
+    Raises:
+        UserError: the executor has no cluster.
+    """
+    if address is None:
+        return execution
+    if execution.executor != "ray":
+        raise UserError("--address: needs --executor ray", remedy="add it, or leave --address out")
+    return replace(execution, ray=replace(execution.ray, address=address))
+
+
 OnlyOption = Annotated[
     list[str] | None,
     typer.Option(

@@ -76,8 +76,7 @@ def gate(
     loaded = load_baseline(baseline)
     worker = context.with_resource(contextlib.closing(SuiteWorker()))
     plan = worker.load_plan(suite, say=print_line, engine=loaded.engine, engine_from=f"the baseline {baseline}")
-    if workers is not None:
-        plan = replace(plan, execution=replace(plan.execution, workers=workers))
+    plan = replace(plan, execution=plan.execution.with_workers(workers))
 
     def say(line: str) -> None:
         if not quiet:

@@ -8,7 +8,18 @@ from typing import Annotated
 
 import typer
 
-from haepo_bench.cli.arguments import EngineOption, OnlyOption, SetOption, ShardOption, SuiteArgument, say
+from haepo_bench.cli.arguments import (
+    AddressOption,
+    EngineOption,
+    ExecutorOption,
+    OnlyOption,
+    SetOption,
+    ShardOption,
+    SuiteArgument,
+    at_address,
+    executor_sets,
+    say,
+)
 from haepo_bench.cli.claim_lines import claim_lines, level_here
 from haepo_bench.cli.until_decided import print_cost, run_until_decided
 from haepo_bench.errors import UserError
@@ -26,6 +37,8 @@ def run(
         int | None, typer.Option(min=1, max=1024, metavar="N", help="Worker processes; the suite's number if left out.")
     ] = None,
     engine: EngineOption = None,
+    executor: ExecutorOption = None,
+    address: AddressOption = None,
     sets: SetOption = None,
     only: OnlyOption = None,
     shard: ShardOption = None,
@@ -73,9 +86,10 @@ def run(
         )
     part = Shard.parse(shard) if shard is not None else None
     worker = context.with_resource(contextlib.closing(SuiteWorker()))
-    plan = worker.load_plan(suite, sets or (), only or (), say=say, engine=engine)
-    if workers is not None:
-        plan = replace(plan, execution=replace(plan.execution, workers=workers))
+    sets = [*(sets or ()), *executor_sets(executor)]
+    plan = worker.load_plan(suite, sets, only or (), say=say, engine=engine)
+    execution = at_address(plan.execution, address).with_workers(workers)
+    plan = replace(plan, execution=execution)
     store = Store(results / plan.suite)
     if part is not None:
         whole, plan = plan, share(plan, part)
@@ -87,8 +101,8 @@ def run(
     if begun is not None and begun != plan.execution.engine and plan.execution.engine_open:
         # Runs of one folder are of one engine, unless an option names another.
         source = f"the plan in {store.root}"
-        again = worker.load_plan(suite, sets or (), only or (), engine=begun, engine_from=source)
-        plan = replace(again, execution=replace(again.execution, workers=plan.execution.workers))
+        again = worker.load_plan(suite, sets, only or (), engine=begun, engine_from=source)
+        plan = replace(again, execution=replace(again.execution, workers=execution.workers, ray=execution.ray))
         plan = plan if part is None else share(plan, part)
     search = None
     if until_decided:
@@ -110,8 +124,9 @@ def run(
         return
     if not quiet:
         execution = plan.execution
-        counts = [(len(plan.cells), "cell"), (plan.runs, "run"), (execution.workers, "worker")]
-        count = ", ".join(many(*each) for each in counts)
+        counts = [many(len(plan.cells), "cell"), many(plan.runs, "run")]
+        where = "on a Ray cluster" if execution.executor == "ray" else many(execution.workers, "worker")
+        count = ", ".join([*counts, where])
         of_it = f", shard {part}" if part is not None else ""
         echo(f"{plan.suite}{of_it}: {count}, device {execution.device} ({execution.device_reason})", err=True)
         used = dict.fromkeys(cell.engine for cell in plan.cells)

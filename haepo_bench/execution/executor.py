@@ -118,6 +118,9 @@ class Queue:
 class Executor(Protocol):
     """Runs jobs; the module says what it promises."""
 
+    #: Jobs that can run at a time, as far as it is known before the first.
+    slots: int
+
     def events(self, queue: Queue) -> Generator[Event, None, None]:
         """Runs the jobs of a queue and tells what happens.
 

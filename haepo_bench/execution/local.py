@@ -40,7 +40,7 @@ class LocalExecutor:
         request: Callable[[Job], Request],
         ready: Iterable[WorkerProcess] = (),
     ) -> None:
-        self._limit = workers
+        self.slots = workers
         self._timeout_seconds = timeout_seconds
         self._request = request
         self._workers = list(ready)
@@ -87,7 +87,7 @@ class LocalExecutor:
     def _assign(self, queue: Queue) -> Iterator[Event]:
         while not self._stopping:
             worker = next((worker for worker in self._workers if worker.job is None), None)
-            if worker is None and len(self._workers) >= self._limit:
+            if worker is None and len(self._workers) >= self.slots:
                 return
             job = queue.take()
             if job is None:

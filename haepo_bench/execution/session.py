@@ -11,9 +11,9 @@ from typing import Any, get_args
 
 from haepo_bench import interruption
 from haepo_bench.errors import ExitCode, UserError
+from haepo_bench.execution.choice import executor_for
 from haepo_bench.execution.estimate import START_SECONDS, Estimate, estimate_run
 from haepo_bench.execution.executor import Event, Executor, Failed, Finished, Marked, Queue, Started
-from haepo_bench.execution.local import LocalExecutor
 from haepo_bench.execution.obsolete import Obsolete, obsolete
 from haepo_bench.execution.partial import PartialCurves
 from haepo_bench.execution.progress import Display, Retried, display_for
@@ -146,10 +146,16 @@ def run_plan(plan: Plan, store: Store, options: Options, ready: Sequence[WorkerP
         UserError: another `run` holds the folder, it cannot be written, something in it cannot be read, the disk is
             full, or what was written was deleted before the end.
     """
-    with store.lock() as held:
+    with store.lock() as held, contextlib.ExitStack() as stack:
         todo = forecast(plan, store, retry_failed=options.retry_failed)
-        session = _Session(plan, store, options, todo.survey, held, ready)
-        store.prepare(session.files(todo.jobs))
+        session = _Session(plan, store, options, todo.survey, held)
+        jobs = todo.jobs
+        if jobs:
+            executor = session.executor(ready)
+            stack.enter_context(contextlib.closing(executor))
+            seconds = {folder: estimate.seconds for folder, estimate in todo.estimates.items()}
+            jobs = make_jobs(todo.survey.missing, executor.slots, seconds)
+        store.prepare(session.files(jobs))
         # Nothing was changed until here, where all that could stop this has been looked at.
         store.sweep()
         planned = plan_file(plan, written=utc_now())
@@ -157,7 +163,7 @@ def run_plan(plan: Plan, store: Store, options: Options, ready: Sequence[WorkerP
         store.write_plan(planned)
         for cell, _ in todo.survey.missing:
             write_code(store, cell.folder, cell.code)
-        signalled = session.run(todo.jobs) if todo.jobs else False
+        signalled = session.run(jobs, executor) if jobs else False
         session.leave(signalled=signalled)
         if not signalled:  # a person who stops it should not wait for it
             refresh(store)
@@ -185,7 +191,6 @@ class _Session:
     options: Options
     survey: Survey
     held: Held
-    ready: Sequence[WorkerProcess]
     runs: dict[RunKey, Stored] = field(init=False)
     pending: dict[RunKey, Cell] = field(init=False)
     logs: set[Path] = field(init=False, default_factory=set)
@@ -203,17 +208,14 @@ class _Session:
             # Before any worker runs, so that nothing of ours disturbs it.
             self._provenance["reference_seconds"] = round(reference_seconds(), 6)
 
-    def run(self, jobs: list[Job]) -> bool:
+    def executor(self, ready: Sequence[WorkerProcess]) -> Executor:
+        """What runs the jobs; a limit on hours is kept exactly only where none of them waits outside of the queue."""
+        return executor_for(self.plan.execution, self._request, ready, ahead=self.options.max_hours is None)
+
+    def run(self, jobs: list[Job], executor: Executor) -> bool:
         """Runs the jobs; True where a signal ended it."""
-        execution = self.plan.execution
-        executor = LocalExecutor(
-            workers=min(execution.workers, len(jobs)),
-            timeout_seconds=execution.timeout_seconds,
-            request=self._request,
-            ready=self.ready,
-        )
         queue = Queue(jobs, self._in_time)
-        with contextlib.closing(executor), _signals(executor) as signals:
+        with _signals(executor) as signals:
             display = display_for(jobs, quiet=self.options.quiet)
             with contextlib.closing(executor.events(queue)) as events, display:
                 for event in events:

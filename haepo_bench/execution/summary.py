@@ -84,8 +84,11 @@ def print_forecast(plan: Plan, forecast: Forecast, console: "Console") -> None:
     notes.print(console)
     runs = sum(len(seeds) for seeds in missing.values())
     workers = plan.execution.workers
-    work = f"{many(runs, 'run')} to do in {many(len(jobs), 'job')} on {many(workers, 'worker')}"
-    _say(console, f"{work}: roughly {duration(total_seconds(jobs, workers))}.")
+    work = f"{many(runs, 'run')} to do in {many(len(jobs), 'job')}"
+    if plan.execution.executor == "local":
+        _say(console, f"{work} on {many(workers, 'worker')}: roughly {duration(total_seconds(jobs, workers))}.")
+    else:
+        _say(console, f"{work}: roughly {duration(total_seconds(jobs, 1))} of one core.")
     if any(not estimates[folder].measured for folder in missing):
         _say(console, "Times marked ? are guesses from typical speeds; those marked ~ come from stored runs.")
     for line in _obsolete_lines(forecast.obsolete):

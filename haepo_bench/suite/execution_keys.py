@@ -9,6 +9,9 @@ from haepo_bench.suite.scalars import Pause, Section, Timeout, parse_duration, s
 DEFAULT_TIMEOUT = "1h"
 DEFAULT_CHECKPOINT = "60s"
 
+#: What runs jobs.
+ExecutorName = Literal["local", "ray"]
+
 
 def _workers(value: Any) -> Any:
     value = whole(value)
@@ -19,9 +22,30 @@ def _workers(value: Any) -> Any:
     return value
 
 
+class RayOptions(Section):
+    """What a job asks of a Ray cluster, beside one processor core."""
+
+    num_gpus: Annotated[float, Field(ge=0, le=64)] | None = Field(
+        default=None,
+        strict=False,
+        description="GPUs of a job; a part of one, such as 0.25, lets jobs share it; 1 by default with device: cuda, "
+        "else none",
+    )
+    resources: dict[str, Annotated[float, Field(gt=0, strict=False)]] = Field(
+        default={}, description="resources that a node must offer, by the name that it was started with"
+    )
+    runtime_env: dict[str, Any] = Field(
+        default={}, description="Ray's runtime environment of the workers, such as {env_vars: {HF_HOME: /shared/hf}}"
+    )
+
+
 class ExecutionOptions(Section):
     """How a suite is run. Nothing here changes a result, except the device type and the engine."""
 
+    executor: ExecutorName = Field(
+        default="local", description="what runs the jobs: processes on this machine, or a Ray cluster"
+    )
+    ray: RayOptions = Field(default=RayOptions(), description="with executor: ray")
     workers: Annotated[
         Annotated[int, Field(ge=1, le=1024)] | None,
         BeforeValidator(_workers, json_schema_input_type=Literal["auto"] | Annotated[int, Field(ge=1, le=1024)]),

@@ -7,7 +7,7 @@ from haepo_bench.engine.library import status
 from haepo_bench.errors import UserError
 from haepo_bench.results.record import Engine
 from haepo_bench.suite.execution_keys import ExecutionOptions
-from haepo_bench.suite.plan import Execution
+from haepo_bench.suite.plan import Execution, RayJobs
 
 
 class ChosenEngine(NamedTuple):
@@ -36,7 +36,7 @@ def resolve_execution(options: ExecutionOptions) -> Execution:
     Raises:
         UserError: CUDA is asked for where PyTorch has none, or the compiled engine where it cannot be used.
     """
-    device = _device(options.device)
+    device = _device(options.device, here=options.executor == "local")
     engine = resolve_engine(options.engine)
     return Execution(
         workers=options.workers or usable_cores(),
@@ -47,6 +47,12 @@ def resolve_execution(options: ExecutionOptions) -> Execution:
         engine_open=engine.open,
         timeout_seconds=options.timeout,
         checkpoint_seconds=options.checkpoint,
+        executor=options.executor,
+        ray=RayJobs(
+            num_gpus=float(device.type == "cuda") if options.ray.num_gpus is None else options.ray.num_gpus,
+            resources=options.ray.resources,
+            runtime_env=options.ray.runtime_env,
+        ),
     )
 
 
@@ -74,10 +80,10 @@ def resolve_engine(asked: str, who: str = "the suite says so") -> ChosenEngine:
     raise UserError(problem, remedy=remedy)
 
 
-def _device(asked: str) -> Device:
+def _device(asked: str, *, here: bool) -> Device:
     if asked == "auto":
         return Device("cpu", "networks this small train faster on a processor core than on an accelerator")
-    if asked == "cuda":
+    if asked == "cuda" and here:
         import torch
 
         if not torch.cuda.is_available():

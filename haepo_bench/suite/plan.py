@@ -4,7 +4,7 @@ A `Plan` is plain data: everything a worker process needs to run a cell, and eve
 missing. Nothing in it refers to the suite file any more.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,25 @@ class Cell(CellIdentity):
 
 
 @dataclass(frozen=True)
+class RayJobs:
+    """What each job asks of a Ray cluster.
+
+    Args:
+        address: of the cluster: `auto`, `HOST:PORT`, or `local` for one of its own on this machine.
+        num_gpus: GPUs of a job, which may be a part of one.
+        resources: amounts of other resources, by name.
+        runtime_env: Ray's runtime environment of the workers.
+        at_most: jobs at a time; None: as many as the cluster has room for.
+    """
+
+    address: str = "auto"
+    num_gpus: float = 0.0
+    resources: dict[str, float] = field(default_factory=dict)
+    runtime_env: dict[str, Any] = field(default_factory=dict)
+    at_most: int | None = None
+
+
+@dataclass(frozen=True)
 class Execution:
     """How a plan is run; no part of any run's identity except the device type and, as code, the engine.
 
@@ -86,6 +105,8 @@ class Execution:
         engine_open: whether that was left to the machine.
         timeout_seconds: for one job.
         checkpoint_seconds: between two checkpoints of a run that keeps them.
+        executor: what runs the jobs, `local` or `ray`.
+        ray: what jobs ask of a cluster, where the executor is `ray`.
     """
 
     workers: int
@@ -96,6 +117,12 @@ class Execution:
     engine_open: bool
     timeout_seconds: float
     checkpoint_seconds: float
+    executor: str = "local"
+    ray: RayJobs = field(default_factory=RayJobs)
+
+    def with_workers(self, workers: int | None) -> "Execution":
+        """With so many jobs at a time; unchanged where None."""
+        return self if workers is None else replace(self, workers=workers, ray=replace(self.ray, at_most=workers))
 
 
 @dataclass(frozen=True)

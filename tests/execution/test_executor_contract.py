@@ -68,7 +68,7 @@ class Prepared:
         plan = load_plan(place.suite(algorithms, **fields))
         self.store = Store(place.folder / "results" / plan.suite)
         found = survey(plan, self.store, retry_failed=False)
-        session = _Session(plan, self.store, Options(quiet=True), found, held=None, ready=())  # type: ignore[arg-type]
+        session = _Session(plan, self.store, Options(quiet=True), found, held=None)  # type: ignore[arg-type]
         self.jobs = make_jobs(found.missing, 1, {cell.folder: 1.0 for cell in plan.cells})
         self.executor = EXECUTORS[kind](session._request)
 

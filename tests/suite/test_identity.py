@@ -86,6 +86,10 @@ RUNTIME_ONLY = {
     "tasks.clip": "tasks[0].clip=[0, 1]",
     "execution.workers": "execution.workers=7",
     "execution.timeout": "execution.timeout=5m",
+    "execution.executor": "execution.executor=ray",
+    "execution.ray.num_gpus": "execution.ray.num_gpus=0.25",
+    "execution.ray.resources": "execution.ray.resources={fast: 1}",
+    "execution.ray.runtime_env": "execution.ray.runtime_env={env_vars: {A: b}}",
     "execution.checkpoint": "execution.checkpoint=5m",
 }
 
@@ -158,7 +162,7 @@ def test_every_field_of_a_cell_is_classified(path: Path) -> None:
     assert fields == {*CELL_IDENTITY, *CELL_DERIVED, *CELL_RUNTIME_ONLY, *CELL_HASHES}
     assert {field.name for field in dataclasses.fields(Execution)} == {
         "workers", "device", "device_reason", "engine", "engine_reason", "engine_open", "timeout_seconds",
-        "checkpoint_seconds",
+        "checkpoint_seconds", "executor", "ray",
     }  # fmt: skip
     assert {field.name for field in dataclasses.fields(Plan)} == {
         "suite",

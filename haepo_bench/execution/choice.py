@@ -1,0 +1,31 @@
+"""Which executor runs the jobs of a plan."""
+
+from collections.abc import Callable, Sequence
+
+from haepo_bench.errors import UserError
+from haepo_bench.execution.executor import Executor
+from haepo_bench.execution.local import LocalExecutor
+from haepo_bench.execution.survey import Job
+from haepo_bench.execution.worker import Request
+from haepo_bench.execution.worker_process import WorkerProcess
+from haepo_bench.suite.plan import Execution
+
+
+def executor_for(
+    execution: Execution, request: Callable[[Job], Request], ready: Sequence[WorkerProcess], *, ahead: bool
+) -> Executor:
+    """The executor that a plan names.
+
+    Args:
+        request: makes what is sent to a worker for a job.
+        ready: idle workers on this machine that run already.
+        ahead: whether jobs may be handed out before a slot is free for them.
+
+    Raises:
+        UserError: it cannot be used here.
+    """
+    if execution.executor == "ray":
+        raise UserError("the Ray executor cannot be used yet", remedy="--executor local")
+    return LocalExecutor(
+        workers=execution.workers, timeout_seconds=execution.timeout_seconds, request=request, ready=ready
+    )
