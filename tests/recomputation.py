@@ -117,7 +117,7 @@ class Cell:
 
     def clock(self, run: dict[str, Any]) -> list[float]:
         times: list[float] = []
-        for time in run["curve"]["wall_seconds"]:
+        for time in run["curve"]["cpu_seconds"]:
             times.append(times[-1] if time is None else time)
         return times
 
@@ -138,7 +138,9 @@ class Cell:
 
     def claimed(self, threshold: float, first_known: bool, declared_success: bool) -> dict[str, Values]:
         """What claims are judged by: a number a run; measures that no run has are absent."""
-        found = {name: self.values[name] for name in ("area", "final_score", "final_return")}
+        found = {
+            name: self.values[name] for name in ("area", "final_score", "final_return", "area_in_time", "score_in_time")
+        }
         for name in ("goals_retained", "reward_alignment"):
             own = [self.last(run, name) for run in self.runs]
             if known(own):
@@ -187,7 +189,7 @@ class Suite:
         self.at = {(cell.task, cell.algorithm): cell for cell in self.cells}
         self.seconds = {}
         for task in self.tasks:
-            ends = [known([run["curve"]["wall_seconds"][-1] for run in cell.runs]) for cell in self.of(task)]
+            ends = [known([run["curve"]["cpu_seconds"][-1] for run in cell.runs]) for cell in self.of(task)]
             self.seconds[task] = min((float(np.mean(end)) for end in ends if end), default=None)
         for cell in self.cells:
             cell.measure(self.seconds[cell.task])
@@ -245,6 +247,7 @@ class Suite:
             "score_bounds": list(self.bounds[task]) if task in self.bounds else None,
             "budget": cells[0].marks[-1],
             "common_seconds": self.seconds[task],
+            "common_clock": None if self.seconds[task] is None else "cpu_seconds",
             "algorithms": [self.algorithm(cell) for cell in cells],
             "improvement": list(self.improvements([task])),
         }

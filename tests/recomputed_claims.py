@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 GUARDED = {"exploration": 0.5, "not_collapsed": None}
 #: Primary measure, its bounds (None: the task's), second looks (name, measure, wrappers), whether at par is claimed.
 CLAIMS: list[tuple[str, tuple[float, float] | None, list[tuple[str, tuple[str, ...]]], bool]] = [
-    ("area", None, [("time_to_threshold", ())], False),
+    ("area", None, [("time_to_threshold", ()), ("area_in_time", ())], False),
     (
         "exploration",
         (0.0, 1.0),
@@ -26,7 +26,7 @@ CLAIMS: list[tuple[str, tuple[float, float] | None, list[tuple[str, tuple[str, .
     ),
     ("reward_alignment", (-1.0, 1.0), [("final_score", ("noise", "proxy"))], False),
     ("not_collapsed", (0.0, 1.0), [("cvar", ()), ("final_score", ("noise", "scale"))], False),
-    ("final_score", None, [], True),
+    ("final_score", None, [("score_in_time", ())], True),
 ]
 #: Of the second declaration: some runs were made under another one.
 LEVEL = 0.025
@@ -86,7 +86,9 @@ def scorecard(suite: Suite) -> dict[str, Any]:
         "threshold": suite.claims["threshold"],
         "level": LEVEL,
         "declaration": 2,
-        "families": sum(4 if each["by_task"] else 2 for each in claims if each["tested"]),
+        "families": sum(
+            2 * (1 + bool(each["by_task"]) + bool(each["by_feedback"])) for each in claims if each["tested"]
+        ),
         "claims": claims,
     }
 
@@ -98,19 +100,22 @@ def _claim(suite: Suite, measure: str, bounds: Any, looks: Any, at_par: bool) ->
     claimed, ruled_out = (-margin, -margin) if at_par else (0.0, margin)
     sensitive = [t for t in tasks if not at_par or _sensitive(suite, t, baselines, margin)]
 
-    def family(rows: list[tuple[str, list[str]]]) -> list[dict[str, Any]]:
-        pairs = [[Pair(suite, (x, y), own, measure, bounds) for y in baselines] for x, own in rows]
+    def family(rows: list[tuple[str, list[str], list[str]]]) -> list[dict[str, Any]]:
+        pairs = [[Pair(suite, (x, y), own, measure, bounds) for y in others] for x, own, others in rows]
         up = [_least([rising(pair.above(claimed)) for pair in own]) for own in pairs]
         down = [rising(_together([pair.below(ruled_out) for pair in own])) for own in pairs]
         worse = [rising(_together([pair.below(0.0) for pair in own])) for own in pairs]
         steps = [passed_when(paths, LEVEL) for paths in (up, down, worse)]
-        earned = [_earned(suite, *row, measure, bounds, margin, len(rows)) for row in rows]
+        earned = [_earned(suite, *row[:2], measure, bounds, margin, len(rows)) for row in rows]
         return [
             _reading(suite, row, own, paths, [of[i] for of in steps], claimed, ruled_out, sensitive, at_par, earned[i])
             for i, (row, own, *paths) in enumerate(zip(rows, pairs, up, down, strict=True))
         ]
 
-    readings = family([(x, tasks) for x in candidates])
+    readings = family([(x, tasks, baselines) for x in candidates])
+    classes = {name: _feedback(suite, name) for name in baselines}
+    kinds = list(dict.fromkeys(classes.values()))
+    of_kind = [[name for name in baselines if classes[name] == kind] for kind in kinds]
     for reading, x in zip(readings, candidates, strict=True):
         for comparison, y in zip(reading["comparisons"], baselines, strict=True):
             found = [suite.look(*look, (x, y)) for look in looks]
@@ -120,8 +125,17 @@ def _claim(suite: Suite, measure: str, bounds: Any, looks: Any, at_par: bool) ->
         "supported": sum(each["verdict"] == "supported" for each in readings),
         "tested": sum(each["verdict"] != "not assessable" for each in readings),
         "readings": readings,
-        "by_task": family([(x, [t]) for x in candidates for t in tasks]) if len(tasks) > 1 else [],
+        "by_task": family([(x, [t], baselines) for x in candidates for t in tasks]) if len(tasks) > 1 else [],
+        "by_feedback": family([(x, tasks, own) for x in candidates for own in of_kind]) if len(kinds) > 1 else [],
     }
+
+
+def _feedback(suite: Suite, name: str) -> tuple[Any, ...]:
+    """What a baseline receives, wherever it ran."""
+    found = [
+        run["information"] for task in suite.tasks if (task, name) in suite.at for run in suite.at[task, name].runs
+    ]
+    return tuple(dict.fromkeys((each["told"], each["critic"], "expert" in each["label"]) for each in found))
 
 
 def _earned(suite: Suite, name: str, tasks: list[str], measure: str, bounds: Any, margin: float, rows: int) -> bool:
@@ -164,7 +178,7 @@ def _sensitive(suite: Suite, task: str, baselines: Sequence[str], margin: float)
 
 def _reading(
     suite: Suite,
-    row: tuple[str, list[str]],
+    row: tuple[str, list[str], list[str]],
     pairs: Sequence[Pair],
     paths: Sequence[list[float]],
     steps: Sequence[tuple[float, int | None]],
@@ -174,7 +188,7 @@ def _reading(
     at_par: bool,
     earned: bool,
 ) -> dict[str, Any]:
-    name, tasks = row
+    name, tasks, baselines = row
     (needed_up, after_up), (needed_down, after_down), (_, after_worse) = steps
     verdict, state, n = "undecided", "undecided", min(len(pair.x) for pair in pairs)
     if after_up:
@@ -217,7 +231,7 @@ def _reading(
                 "baseline_runs": suite.count(baseline, pair.tasks),
                 "looks": [],
             }
-            for pair, low, high, baseline in zip(pairs, lows, highs, suite.claims["baselines"], strict=True)
+            for pair, low, high, baseline in zip(pairs, lows, highs, baselines, strict=True)
         ],
     }  # fmt: skip
 

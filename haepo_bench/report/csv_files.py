@@ -7,7 +7,7 @@ from typing import Any
 
 from haepo_bench.report.document import AlgorithmResult, Improvement, ReportDocument, SuiteResult, TaskResult
 from haepo_bench.report.document_numbers import MeanEstimate
-from haepo_bench.report.document_scorecard import Comparison, Evidence
+from haepo_bench.report.document_scorecard import ClaimResult, Comparison, Evidence, Reading
 from haepo_bench.report.tables.per_task import absences, omissions
 from haepo_bench.results.columns import COLUMNS, MEASURED
 from haepo_bench.results.declared_columns import in_order
@@ -52,7 +52,7 @@ def more_csv(document: ReportDocument) -> dict[str, str]:
 def csv_columns(diagnostics: Iterable[str]) -> list[str]:
     """The header of the main table."""
     names = ["suite", "task", "algorithm", "uses", "label", "told", "critic", "discount", "n", "planned", "diverged"]
-    names += ["exploratory", "common_seconds"]
+    names += ["exploratory", "common_seconds", "common_clock"]
     for measure in MEASURES:
         names += [
             f"{measure}_{part}" for part in ("mean", "low", "high", "n", "if_missing_lowest", "if_missing_highest")
@@ -67,7 +67,7 @@ def _result_row(suite: SuiteResult, task: TaskResult, result: AlgorithmResult, d
     row: list[Any] = [suite.suite, task.task, result.algorithm, result.uses, result.label, information.told]
     row += [information.critic, information.discount]
     row += [len(seeds.shown), len(seeds.planned), len(seeds.diverged), len(seeds.exploratory)]
-    row += [task.common_seconds]
+    row += [task.common_seconds, task.common_clock]
     for measure in MEASURES:
         ends = result.if_missing.get(measure)
         row += [*_estimate(getattr(result, measure)), *((ends.lowest, ends.highest) if ends else (None, None))]
@@ -195,7 +195,17 @@ def _claims(document: ReportDocument) -> str:
         ]
 
     header = ["suite", "claim", "measure", "margin", "rule", "status", "exploratory", "declaration"]
-    header += ["algorithm", "task", "verdict", "state", "better", "verdict_reason", "verdict_pairs", "more_seeds"]
+    header += [
+        "algorithm",
+        "task",
+        "feedback",
+        "verdict",
+        "state",
+        "better",
+        "verdict_reason",
+        "verdict_pairs",
+        "more_seeds",
+    ]
     for name in ("for", "against"):
         header += [f"{name}_{part}" for part in ("log_evidence", "needed", "decided_after", "bound")]
     header += ["baseline", "counts", "reason", "pairs", "seeds", "ended_by", "failed", "clipped"]
@@ -207,10 +217,11 @@ def _claims(document: ReportDocument) -> str:
         for claim in card.claims if card else []:
             start = [suite.suite, claim.claim, claim.measure, claim.margin, claim.rule]
             start += [card.status, card.exploratory, card.declaration] if card else []
-            for reading, task in [*((r, "") for r in claim.readings), *((r, r.tasks[0]) for r in claim.by_task)]:
+            for reading, task in _readings(claim):
                 own: list[Any] = [
                     reading.algorithm,
                     task,
+                    reading.feedback,
                     reading.verdict,
                     reading.state,
                     reading.better,
@@ -221,16 +232,24 @@ def _claims(document: ReportDocument) -> str:
     return _text(header, rows)
 
 
+def _readings(claim: ClaimResult) -> list[tuple[Reading, str]]:
+    """Every verdict on a claim, with the task that it is about; empty where it is over all."""
+    over_all = [*claim.readings, *claim.by_feedback]
+    return [*((reading, "") for reading in over_all), *((reading, reading.tasks[0]) for reading in claim.by_task)]
+
+
 def _evidence(document: ReportDocument) -> str:
     """The evidence of every verdict after each pair, in either direction."""
     rows: list[list[Any]] = []
     for suite in document.suites:
         for claim in suite.scorecard.claims if suite.scorecard else []:
-            for reading, task in [*((r, "") for r in claim.readings), *((r, r.tasks[0]) for r in claim.by_task)]:
+            for reading, task in _readings(claim):
                 for name, each in (("for", reading.for_claim), ("against", reading.against_claim)):
-                    start = [suite.suite, claim.claim, reading.algorithm, task, name]
+                    start = [suite.suite, claim.claim, reading.algorithm, task, reading.feedback, name]
                     rows += [[*start, n, value, each.needed] for n, value in enumerate(each.log_evidence, 1)]
-    return _text(["suite", "claim", "algorithm", "task", "direction", "pairs", "log_evidence", "needed"], rows)
+    return _text(
+        ["suite", "claim", "algorithm", "task", "feedback", "direction", "pairs", "log_evidence", "needed"], rows
+    )
 
 
 def _pairs(document: ReportDocument) -> str:

@@ -191,6 +191,9 @@ class TaskResult(DocumentModel):
         description="training seconds that the fastest algorithm took for the budget, mean over its seeds: the time at "
         "which all are compared; null where no clock was recorded"
     )
+    common_clock: str | None = Field(
+        description="of which clock: cpu_seconds where all runs have them, else wall_seconds; null likewise"
+    )
     algorithms: list[AlgorithmResult]
     diagnostic_columns: list[DiagnosticColumn] = Field(
         description="those that any algorithm has, in the order of tables"

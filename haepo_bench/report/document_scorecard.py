@@ -34,6 +34,7 @@ class Comparison(DocumentModel):
     """A candidate against a baseline, over the same seeds; no verdict of its own."""
 
     baseline: str
+    feedback: str = Field(description="class of feedback that the baseline receives")
     tasks: list[str] = Field(description="what it rests on; empty where no task measures both")
     counts: bool = Field(description="whether it is part of the verdict against all baselines")
     reason: str = Field(description="why it is not, or why nothing can be decided; else empty")
@@ -76,6 +77,9 @@ class Reading(DocumentModel):
 
     algorithm: str
     tasks: list[str]
+    feedback: str = Field(
+        default="", description="the class of feedback that its baselines receive; empty where it is against all"
+    )
     verdict: Verdict
     state: State = Field(description="the verdict, with 'not supported' split into 'worse' and 'no better' (by margin)")
     better: bool | None = Field(description="claim 'better or at par', supported: whether better too; else null")
@@ -126,6 +130,10 @@ class ClaimResult(DocumentModel):
     by_task: list[Reading] = Field(
         description="task by task, families of their own; empty where the claim is about one task"
     )
+    by_feedback: list[Reading] = Field(
+        description="over all tasks, against the baselines of one class of feedback alone, families of their own; "
+        "empty where all are of one class"
+    )
 
 
 class Scorecard(DocumentModel):
@@ -134,6 +142,7 @@ class Scorecard(DocumentModel):
     candidates: list[str]
     baselines: list[str]
     left_out: list[str] = Field(description="shown beside the baselines; no claim is about them")
+    feedback: dict[str, str] = Field(description="class of feedback that each of all these receives")
     margin: float
     threshold: float
     level: float = Field(description="chance of a wrong verdict, in each direction of each claim")

@@ -117,12 +117,12 @@ def run_frame(cells: Sequence[SelectedCell], curves: pd.DataFrame) -> pd.DataFra
     Columns: task, algorithm, seed, status (also `missing` and `damaged`), reason, the `MEASURES`, the `COSTS` and the
     diagnostics: the last defined value of every other curve column, and what only `final` has. final_* is the value at
     the budget, `area` the area under the score curve, `area_return` that under the return curve, both divided by the
-    budget. *_in_time are over the task's `common_seconds`: score and return reached by then, and the area under the
+    budget. *_in_time are over the task's common time: score and return reached by then, and the area under the
     score curve up to then, divided by it.
     """
     rows: list[dict[str, Any]] = []
     blocks = cell_blocks(cells, curves)
-    common = common_seconds(cells)
+    common = common_times(cells)
     ends = {
         shown_name(name): name
         for cell in cells
@@ -173,22 +173,40 @@ def cell_blocks(cells: Sequence[SelectedCell], curves: pd.DataFrame) -> list[dic
     return blocks
 
 
-def common_seconds(cells: Sequence[SelectedCell]) -> dict[str, float]:
-    """{task: training seconds that its fastest algorithm took for the budget}, mean over the seeds that are done.
+class CommonTime(NamedTuple):
+    """The time at which all algorithms on a task are compared.
+
+    Args:
+        clock: curve column: CPU seconds where all runs have them, else wall seconds.
+        seconds: of training, that the fastest algorithm took for the budget; mean over its seeds.
+    """
+
+    clock: str
+    seconds: float
+
+
+def common_times(cells: Sequence[SelectedCell]) -> dict[str, CommonTime]:
+    """{task: the time that its fastest algorithm took for the budget}.
 
     At that time every algorithm is still training or just done, so that nobody's curve has to be continued by guessing.
     Tasks on which no run has a clock are absent.
     """
-    common: dict[str, float] = {}
+    ends: dict[str, dict[str, list[list[float]]]] = {}
     for cell in cells:
-        clocks = [run.curve["wall_seconds"][-1] for run in cell.runs if "wall_seconds" in run.curve]
-        known = [clock for clock in clocks if np.isfinite(clock)]
-        if known and np.mean(known) > 0:
-            common[cell.task] = min(common.get(cell.task, np.inf), float(np.mean(known)))
-    return common
+        for clock in ("cpu_seconds", "wall_seconds"):
+            known = [run.curve[clock][-1] for run in cell.runs if clock in run.curve]
+            known = [end for end in known if np.isfinite(end)]
+            ends.setdefault(cell.task, {}).setdefault(clock, []).extend([known] if cell.runs else [])
+    found = {}
+    for task, clocks in ends.items():
+        clock = "cpu_seconds" if all(clocks["cpu_seconds"]) else "wall_seconds"
+        means = [float(np.mean(known)) for known in clocks[clock] if known]
+        if any(mean > 0 for mean in means):
+            found[task] = CommonTime(clock, min(mean for mean in means if mean > 0))
+    return found
 
 
-def _reduce(block: dict[str, Array], seconds: float | None) -> dict[str, Array]:
+def _reduce(block: dict[str, Array], common: CommonTime | None) -> dict[str, Array]:
     """block: {column: [run, point]} -> {measure or diagnostic: [run]}."""
     marks = block["env_steps"][0]
     reduced = {
@@ -199,9 +217,9 @@ def _reduce(block: dict[str, Array], seconds: float | None) -> dict[str, Array]:
         "final_return_greedy": block["return_greedy_filled"][:, -1],
         "area_return": area_under_curve(block["return_filled"], marks),
     }
-    if seconds is not None and "wall_seconds" in block:
-        clock = block["wall_seconds"]
-        reduced["score_in_time"] = value_at(block["score"], clock, seconds)
-        reduced["area_in_time"] = area_until(block["score"], clock, seconds)
-        reduced["return_in_time"] = value_at(block["return_filled"], clock, seconds)
+    if common is not None and common.clock in block:
+        clock = block[common.clock]
+        reduced["score_in_time"] = value_at(block["score"], clock, common.seconds)
+        reduced["area_in_time"] = area_until(block["score"], clock, common.seconds)
+        reduced["return_in_time"] = value_at(block["return_filled"], clock, common.seconds)
     return reduced | {name: last_defined(block[name]) for name in _diagnostics_of(block)}

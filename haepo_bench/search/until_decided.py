@@ -171,7 +171,7 @@ class UntilDecided:
         """The seeds most worth running; None where none is. Renews `states`."""
         best: _Batch | None = None
         self.states = []
-        for claim in judge(selection, by_task=False):
+        for claim in judge(selection, details=False):
             for judged in claim.overall:
                 closed, batch = self._worth(claim, judged)
                 self.states.append(_state(claim, judged, closed))

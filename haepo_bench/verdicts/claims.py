@@ -45,7 +45,15 @@ _NO_SCORE = "it has no reference returns, so no score"
 SCORE = Claim("competence", "final_score", _NO_SCORE)
 
 CLAIMS = (
-    Claim("converges fast", "area", _NO_SCORE, looks=(SecondaryMeasure("time_to_threshold", "time_to_threshold"),)),
+    Claim(
+        "converges fast",
+        "area",
+        _NO_SCORE,
+        looks=(
+            SecondaryMeasure("time_to_threshold", "time_to_threshold"),
+            SecondaryMeasure("area_in_time", "area_in_time"),
+        ),
+    ),
     Claim(
         "explores thoroughly",
         "exploration",
@@ -78,5 +86,11 @@ CLAIMS = (
         ),
         guarded=True,
     ),
-    Claim("better or at par", "final_score", _NO_SCORE, at_par=True),
+    Claim(
+        "better or at par",
+        "final_score",
+        _NO_SCORE,
+        looks=(SecondaryMeasure("score_in_time", "score_in_time"),),
+        at_par=True,
+    ),
 )

@@ -8,11 +8,13 @@ import numpy as np
 from haepo_bench.results.claims import DeclaredClaims
 from haepo_bench.results.frames import frames
 from haepo_bench.results.selection import Selection
+from haepo_bench.statistics.pairs import Pairs
 from haepo_bench.statistics.planning import MOST_SEEDS, fewest_seeds, outlook
 from haepo_bench.statistics.verdicts import Claimed, Decision, assay_sensitive, decide
 from haepo_bench.text import plain
 from haepo_bench.verdicts import declared
 from haepo_bench.verdicts.claims import CLAIMS, Claim
+from haepo_bench.verdicts.feedback import feedback_classes
 from haepo_bench.verdicts.guards import Guards
 from haepo_bench.verdicts.measured import Table, by_cell, measure
 from haepo_bench.verdicts.paths import Outcomes, Path
@@ -27,6 +29,7 @@ class Judged(NamedTuple):
         without: {baseline: why it has no part}.
         more_seeds: about so many more seeds decide it, if they are like these; None where it is decided, or beyond what
             is practical.
+        feedback: the class of feedback that these baselines receive; empty where it is against all.
     """
 
     algorithm: str
@@ -36,6 +39,7 @@ class Judged(NamedTuple):
     beside: tuple[Path, ...]
     without: Mapping[str, str]
     more_seeds: int | None = None
+    feedback: str = ""
 
 
 class JudgedClaim(NamedTuple):
@@ -48,6 +52,8 @@ class JudgedClaim(NamedTuple):
         insensitive: tasks on which no baseline is shown to be above random by the margin; of a claim of being at par.
         overall: a variant each, over all tasks; one family.
         by_task: a variant on a task each; a family of its own.
+        by_feedback: a variant against the baselines of one class of feedback each, over all tasks; a family of its own,
+            empty where all are of one class.
         fewest_seeds: with which anything can be decided over all tasks; None where nothing can.
     """
 
@@ -59,6 +65,7 @@ class JudgedClaim(NamedTuple):
     insensitive: tuple[str, ...]
     overall: tuple[Judged, ...]
     by_task: tuple[Judged, ...]
+    by_feedback: tuple[Judged, ...] = ()
     fewest_seeds: int | None = None
 
 
@@ -69,12 +76,12 @@ def measured_table(selection: Selection, threshold: float) -> Table:
         return measure(selection.cells, *rows, threshold, selection.uniform_success)
 
 
-def judge(selection: Selection, table: Table | None = None, *, by_task: bool = True) -> list[JudgedClaim]:
+def judge(selection: Selection, table: Table | None = None, *, details: bool = True) -> list[JudgedClaim]:
     """The verdicts on everything that a suite claims; nothing where it claims nothing.
 
     Args:
         table: `measured_table` of the selection, where it is known.
-        by_task: whether to judge the claims task by task, too.
+        details: whether to judge the claims task by task, and by what feedback the baselines receive, too.
     """
     claims = selection.claims
     if claims is None:
@@ -83,14 +90,30 @@ def judge(selection: Selection, table: Table | None = None, *, by_task: bool = T
         table = measured_table(selection, claims.threshold)
     ranges = declared.ranges(selection)
     level = declared.level(selection)
+    classes = feedback_classes(selection.cells) if details else None
     return [
-        _claim(Outcomes(each, selection.cells, table, ranges), claims, level, by_task=by_task)
+        _claim(Outcomes(each, selection.cells, table, ranges), claims, level, classes)
         for each in CLAIMS
         if claims.makes(each.name)
     ]
 
 
-def _claim(outcomes: Outcomes, claims: DeclaredClaims, level: float, *, by_task: bool) -> JudgedClaim:
+class _Asked(NamedTuple):
+    """A variant against baselines, on tasks: what is decided together with others of its family."""
+
+    name: str
+    tasks: tuple[str, ...]
+    paths: tuple[Path, ...]
+    beside: tuple[Path, ...]
+    feedback: str = ""
+
+    @property
+    def pairs(self) -> list[Pairs]:
+        return [path.pairs for path in self.paths]
+
+
+def _claim(outcomes: Outcomes, claims: DeclaredClaims, level: float, classes: Mapping[str, str] | None) -> JudgedClaim:
+    """The verdicts on one claim; without `classes` of feedback those over all tasks and baselines alone."""
     claim = outcomes.claim
     left_out = outcomes.left_out([*claims.candidates, *claims.baselines])
     tasks = tuple(task for task in outcomes.tasks if task not in left_out)
@@ -99,16 +122,17 @@ def _claim(outcomes: Outcomes, claims: DeclaredClaims, level: float, *, by_task:
     without |= dict.fromkeys(claims.left_out, "left out by declaration")
     beside = [name for name in claims.left_out if not outcomes.without(name, tasks)]
 
-    def compared(candidate: str, own: Sequence[str]) -> tuple[list[Path], list[Path]]:
-        return (
-            [outcomes.path(candidate, name, own) for name in baselines],
-            [outcomes.path(candidate, name, own) for name in beside],
-        )
+    def compared(candidate: str, own: tuple[str, ...]) -> _Asked:
+        paths, others = (tuple(outcomes.path(candidate, name, own) for name in names) for names in (baselines, beside))
+        return _Asked(candidate, own, paths, others)
 
-    asked = [(name, tasks) for name in claims.candidates]
-    single = [(name, (task,)) for name in claims.candidates for task in tasks] if by_task and len(tasks) > 1 else []
-    found = {each: compared(*each) for each in (*asked, *single)}
-    looks = [len(path.seeds) for paths, _ in found.values() for path in paths]
+    asked = [compared(name, tasks) for name in claims.candidates]
+    single, by_class = [], []
+    if classes is not None and len(tasks) > 1:
+        single = [compared(name, (task,)) for name in claims.candidates for task in tasks]
+    if classes is not None and len({classes[name] for name in baselines}) > 1:
+        by_class = [_of_class(each, kind, classes) for each in asked for kind in _in_order(baselines, classes)]
+    looks = [len(path.seeds) for each in (*asked, *single) for path in each.paths]
     claimed = Claimed(
         margin=claims.margin_of(claim.name),
         at_par=claim.at_par,
@@ -120,25 +144,26 @@ def _claim(outcomes: Outcomes, claims: DeclaredClaims, level: float, *, by_task:
         tuple(task for task in tasks if not _sensitive(outcomes, baselines, task, claimed)) if claim.at_par else ()
     )
 
-    def judged(family: Sequence[tuple[str, tuple[str, ...]]]) -> tuple[Judged, ...]:
-        compared = [[path.pairs for path in found[each][0]] for each in family]
-        unlearned = [[plain(task) for task in own if task in insensitive] for _, own in family]
-        unearned = [guards.unearned(name, own, len(family)) for name, own in family]
-        decisions = decide(compared, claimed, insensitive=unlearned, unearned=unearned) if family else []
+    def judged(family: Sequence[_Asked]) -> tuple[Judged, ...]:
+        unlearned = [[plain(task) for task in each.tasks if task in insensitive] for each in family]
+        unearned = [guards.unearned(each.name, each.tasks, len(family)) for each in family]
+        pairs = [each.pairs for each in family]
+        decisions = decide(pairs, claimed, insensitive=unlearned, unearned=unearned) if family else []
         return tuple(
             Judged(
-                name,
-                own,
+                each.name,
+                each.tasks,
                 decision,
-                tuple(found[name, own][0]),
-                tuple(found[name, own][1]),
+                each.paths,
+                each.beside,
                 without,
-                outlook(pairs, claimed, decision, most=MOST_SEEDS).more,
+                outlook(each.pairs, claimed, decision, most=MOST_SEEDS).more,
+                each.feedback,
             )
-            for (name, own), decision, pairs in zip(family, decisions, compared, strict=True)
+            for each, decision in zip(family, decisions, strict=True)
         )
 
-    widest = [path.pairs for each in asked for path in found[each][0] if not path.pairs.obstacle]
+    widest = [pairs for each in asked for pairs in each.pairs if not pairs.obstacle]
     fewest = None
     if widest:
         ends = min(each.low for each in widest), max(each.high for each in widest)
@@ -152,8 +177,19 @@ def _claim(outcomes: Outcomes, claims: DeclaredClaims, level: float, *, by_task:
         insensitive,
         judged(asked),
         judged(single),
+        judged(by_class),
         fewest,
     )
+
+
+def _in_order(baselines: Sequence[str], classes: Mapping[str, str]) -> list[str]:
+    return list(dict.fromkeys(classes[name] for name in baselines))
+
+
+def _of_class(asked: _Asked, kind: str, classes: Mapping[str, str]) -> _Asked:
+    """Against the baselines of one class alone."""
+    paths = tuple(path for path in asked.paths if classes[path.baseline] == kind)
+    return asked._replace(paths=paths, beside=(), feedback=kind)
 
 
 def _sensitive(outcomes: Outcomes, baselines: Sequence[str], task: str, claimed: Claimed) -> bool:

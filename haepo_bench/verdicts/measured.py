@@ -96,6 +96,7 @@ def measure(
         shown = np.isin(of_runs["status"], ["done", "diverged"])
         diverged = of_runs["status"][shown] == "diverged"
         found = {name: of_runs[name][shown] for name in ("area", "final_score", "final_return")}
+        found |= {name: of_runs[name][shown] for name in ("area_in_time", "score_in_time") if _any(of_runs[name])}
         # What a run that diverged had learned is lost.
         found |= {
             name: np.where(diverged & _any(of_runs[name]), 0.0, of_runs[name][shown])

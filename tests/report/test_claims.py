@@ -122,7 +122,7 @@ def test_a_collapse_that_the_mean_forgives(tmp_path: Path) -> None:
     # CVaR beside it, as an estimate: the worst twelve of sixty.
     looks = {look.measure: (look.candidate, look.baseline) for look in robust.looks}
     assert looks["cvar"][0] == pytest.approx(0.1)
-    (look,) = only(card, "converges fast").looks
+    look, _ = only(card, "converges fast").looks
     # Held at the second and third of the marks 0, 25, ..., 100; the baseline never arrives.
     assert (look.candidate, look.baseline) == (pytest.approx(0.25), 1.0)
 
@@ -207,7 +207,19 @@ def test_variants_are_tested_together(tmp_path: Path) -> None:
     assert [each.named for each in listwise.comparisons] == [False, True]
     text = render(build_report(store.root), "md")
     assert "Converges fast: supported in 0 of 2 variants, untuned." in text
-    assert "haepo-listwise is worse than ppo: -0.20 " in text
+    # Against those that receive returns, as both variants do, and against one that receives more.
+    states = {(each.algorithm, each.feedback): each.state for each in fast.by_feedback}
+    assert states == {
+        (READING, "returns"): "supported",
+        (READING, "per-step rewards, critic"): "undecided",
+        ("haepo-listwise", "returns"): "supported",
+        ("haepo-listwise", "per-step rewards, critic"): "worse",
+    }
+    # Two variants against two classes are decided together.
+    assert max(each.for_claim.needed for each in fast.by_feedback) == pytest.approx(80)
+    assert "### Claim: converges fast, by the feedback that the baselines receive" in text
+    assert "| per-step rewards, critic: ppo |" in text
+    assert "haepo-listwise is worse than ppo (per-step rewards, critic): -0.20 " in text
     assert "haepo-weighted is higher than ppo, the best of them, by 0.08 (not decided after 30 seeds)" in text
 
 
@@ -475,7 +487,7 @@ def test_every_table_with_a_reading_carries_its_footnote(tmp_path: Path) -> None
     stored += [*runs(curves(1, 0.8), "corridor/4"), *runs(curves(2, 0.5), "corridor/4", BASELINE)]
     document = build_report(declared(tmp_path, stored, 30).root)
     tables = [table for overall, details in scorecard_tables(document.suites[0]) for table in (overall, *details)]
-    assert len(tables) == 8  # three claims that are measured, each task by task, and two second looks
+    assert len(tables) == 10  # three claims that are measured, each task by task, and four second looks
     for table in tables:
         assert any(FOOTNOTE in note for note in table.notes)
         assert "untuned" in table.title or "second look" in table.title

@@ -146,7 +146,7 @@ def test_verdicts_are_recomputed_too(store: Store) -> None:
     theirs = recomputation.Suite(store.root).document()["scorecard"]
     states = []
     for claim, other in zip(card["claims"], theirs["claims"], strict=True):
-        for part in ("readings", "by_task"):
+        for part in ("readings", "by_task", "by_feedback"):
             for a, b in zip(claim[part], other[part], strict=True):
                 for name in ("verdict", "state"):
                     assert a[name] == b[name], (claim["claim"], part, name)

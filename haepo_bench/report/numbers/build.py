@@ -35,7 +35,7 @@ from haepo_bench.report.numbers.pairwise import pairwise
 from haepo_bench.results.claims import CONTROLS, DEFAULT_THRESHOLD
 from haepo_bench.results.columns import Column
 from haepo_bench.results.declared_columns import PROVENANCE_KEY, declared, described, in_order
-from haepo_bench.results.frames import COSTS, MEASURES, common_seconds, diagnostics, frames, shown_name
+from haepo_bench.results.frames import COSTS, MEASURES, CommonTime, common_times, diagnostics, frames, shown_name
 from haepo_bench.results.opening import open_results
 from haepo_bench.results.selection import SelectedCell, Selection
 from haepo_bench.statistics.intervals import MeanInterval, mean_interval
@@ -72,7 +72,7 @@ def _suite(selection: Selection) -> SuiteResult:
     seen = extremes(table)
     controls = {cell.algorithm for cell in selection.cells if cell.uses in CONTROLS}
     overall = across(table, seen, claims, controls)
-    seconds = common_seconds(selection.cells)
+    times = common_times(selection.cells)
     bounds = ranges(selection)
     tasks: dict[str, list[tuple[SelectedCell, Columns, Columns]]] = defaultdict(list)
     for cell, runs, curves in zip(selection.cells, *rows, strict=True):
@@ -92,7 +92,7 @@ def _suite(selection: Selection) -> SuiteResult:
         improvement=overall.improvement,
         ladders=ladders(table, claims.threshold if claims else DEFAULT_THRESHOLD),
         tasks=[
-            _task(task, cells, seconds.get(task), improvements(table, seen, claims, [task]), bounds.get(task))
+            _task(task, cells, times.get(task), improvements(table, seen, claims, [task]), bounds.get(task))
             for task, cells in tasks.items()
         ],
         not_shown=[
@@ -107,7 +107,7 @@ def _suite(selection: Selection) -> SuiteResult:
 def _task(
     task: str,
     cells: Sequence[tuple[SelectedCell, Columns, Columns]],
-    seconds: float | None,
+    common: CommonTime | None,
     improvement: list[Improvement],
     bounds: Range | None,
 ) -> TaskResult:
@@ -125,7 +125,8 @@ def _task(
         score_bounds=None if bounds is None else (bounds.low, bounds.high),
         references=next((sample.references for sample in samples if sample and sample.references), None),
         budget=next((result.curve.env_steps[-1] for result in results if result.curve), None),
-        common_seconds=seconds,
+        common_seconds=common and common.seconds,
+        common_clock=common and common.clock,
         algorithms=results,
         diagnostic_columns=_diagnostic_columns(results, [cell for cell, _, _ in cells]),
         improvement=improvement,

@@ -1,6 +1,6 @@
 """The claims scorecard of the document: what the runs say of what was claimed of the candidates."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isnan
 
 from haepo_bench.report.document_scorecard import (
@@ -18,6 +18,7 @@ from haepo_bench.results.selection import Selection
 from haepo_bench.statistics.verdicts import Against, Decision, Direction
 from haepo_bench.text import plain
 from haepo_bench.verdicts import declared
+from haepo_bench.verdicts.feedback import feedback_classes
 from haepo_bench.verdicts.judging import Judged, JudgedClaim, judge
 from haepo_bench.verdicts.measured import Extremes, Table, number
 from haepo_bench.verdicts.paths import Path
@@ -31,7 +32,9 @@ def scorecard(selection: Selection, table: Table, seen: Extremes) -> Scorecard |
     claims = selection.claims
     if claims is None:
         return None
-    results = [_claim(each, selection, table, seen) for each in judge(selection, table)]
+    classes = feedback_classes(selection.cells)
+    named = {*claims.candidates, *claims.baselines, *claims.left_out}
+    results = [_claim(each, selection, table, seen, classes) for each in judge(selection, table)]
     return Scorecard(
         candidates=[plain(name) for name in claims.candidates],
         baselines=[plain(name) for name in claims.baselines],
@@ -40,7 +43,8 @@ def scorecard(selection: Selection, table: Table, seen: Extremes) -> Scorecard |
         threshold=claims.threshold,
         level=declared.level(selection),
         declaration=selection.declaration_number,
-        families=sum(2 * (1 + bool(each.by_task)) for each in results if each.tested),
+        feedback={plain(name): kind for name, kind in classes.items() if name in named},
+        families=sum(2 * (1 + bool(each.by_task) + bool(each.by_feedback)) for each in results if each.tested),
         status=STATUS,
         exploratory=plain(selection.exploratory),
         siblings=[
@@ -52,14 +56,16 @@ def scorecard(selection: Selection, table: Table, seen: Extremes) -> Scorecard |
     )
 
 
-def _claim(judged: JudgedClaim, selection: Selection, table: Table, seen: Extremes) -> ClaimResult:
+def _claim(
+    judged: JudgedClaim, selection: Selection, table: Table, seen: Extremes, classes: Mapping[str, str]
+) -> ClaimResult:
     claim, claimed = judged.claim, judged.claimed
     confirmed = selection.declaration_number is not None
 
     def readings(family: Sequence[Judged], *, looks: bool) -> list[Reading]:
         every = [cell.task for cell in selection.cells]
         asked = tuple(dict.fromkeys(every)) if looks else ()
-        return [_reading(each, judged, table, seen, asked, confirmed=confirmed) for each in family]
+        return [_reading(each, judged, table, seen, asked, classes, confirmed=confirmed) for each in family]
 
     overall = readings(judged.overall, looks=True)
     return ClaimResult(
@@ -81,11 +87,19 @@ def _claim(judged: JudgedClaim, selection: Selection, table: Table, seen: Extrem
         fewest_seeds=judged.fewest_seeds,
         readings=overall,
         by_task=readings(judged.by_task, looks=False),
+        by_feedback=readings(judged.by_feedback, looks=False),
     )
 
 
 def _reading(
-    judged: Judged, of: JudgedClaim, table: Table, seen: Extremes, asked: Sequence[str], *, confirmed: bool
+    judged: Judged,
+    of: JudgedClaim,
+    table: Table,
+    seen: Extremes,
+    asked: Sequence[str],
+    classes: Mapping[str, str],
+    *,
+    confirmed: bool,
 ) -> Reading:
     decision = judged.decision
     verdict, reason = decision.verdict, decision.reason
@@ -101,12 +115,13 @@ def _reading(
     by_name |= {path.baseline: (path, each) for path, each in zip(judged.paths, decision.against, strict=True)}
     comparisons = []
     for name, (path, against) in sorted(by_name.items(), key=lambda each: of.baselines.index(each[0])):
-        made = _comparison(path, against, judged.without.get(name, ""), table)
+        made = _comparison(path, against, judged.without.get(name, ""), table, classes[name])
         looks = second_looks(of.claim, table, seen, (judged.algorithm, name), asked) if asked else []
         comparisons.append(made.model_copy(update={"looks": looks}))
     return Reading(
         algorithm=plain(judged.algorithm),
         tasks=[plain(task) for task in judged.tasks],
+        feedback=judged.feedback,
         verdict=verdict,
         state=state,
         better=decision.better if verdict == "supported" and of.claim.at_par else None,
@@ -136,7 +151,7 @@ def _evidence(standing: Direction) -> Evidence:
     )
 
 
-def _comparison(path: Path, against: Against | None, without: str, table: Table) -> Comparison:
+def _comparison(path: Path, against: Against | None, without: str, table: Table, feedback: str) -> Comparison:
     pairs = path.pairs
     n = len(pairs.candidate)
     means = [number(side.mean()) if n else None for side in (pairs.candidate, pairs.baseline)]
@@ -144,6 +159,7 @@ def _comparison(path: Path, against: Against | None, without: str, table: Table)
     assessed = against is not None and not isnan(against.low)
     return Comparison(
         baseline=plain(path.baseline),
+        feedback=feedback,
         tasks=[plain(task) for task in path.tasks],
         counts=against is not None,
         reason=plain(without or pairs.obstacle),

@@ -10,14 +10,16 @@ from haepo_bench.wording import fixed, many
 
 #: What each measure is, for a reader who sees it alone.
 MEASURE_TITLES = {
-    "area": "area under the score curve",
+    "area": "area under the score curve, at equal env steps",
     "exploration": "share of the budget left at the first success; where none is counted, half the relative coverage",
     "relative_coverage": "states visited, relative to a uniformly random policy, mean over training",
     "reward_alignment": "reward alignment, Kendall's tau-b from -1 to 1",
     "not_collapsed": "share of seeds that did not collapse",
     "cvar": "CVaR: mean final score of the worst fifth of the seeds",
-    "final_score": "mean final score",
+    "final_score": "mean final score, at equal env steps",
     "time_to_threshold": "time to threshold (share of the budget; never counts as 1)",
+    "area_in_time": "area under the score curve, at equal CPU seconds",
+    "score_in_time": "score, at equal CPU seconds",
     "goals_retained": "goals retained (fraction)",
     "first_success_sooner_than_uniform": "seeds that succeeded sooner than a uniform policy would (fraction)",
     "clean_score_under_noise_and_proxy": "clean final score under noise and proxy rewards",
@@ -115,9 +117,9 @@ def scorecard_notes(scorecard: Scorecard) -> list[str]:
         "algorithm failed counts at the bound that hurts the claim; one that is missing ends the count until it is "
         "made.",
         scorecard.promise,
-        f"The verdicts here are {scorecard.families} families (each claim in either direction, over all tasks and task "
-        f"by task), each with its own chance of {level}: five claims are five chances. The table of all pairs is one "
-        "more.",
+        f"The verdicts here are {scorecard.families} families (each claim in either direction, over all tasks, by "
+        f"feedback and task by task), each with its own chance of {level}: five claims are five chances. The table of "
+        "all pairs is one more.",
     ]
 
 
@@ -131,7 +133,7 @@ def _claim_line(claim: ClaimResult, card: Scorecard, noun: str, uses: Mapping[st
     decided = f"supported in {claim.supported} of {count}, {card.status}{_but(claim, uses)}"
     lead = f"{name}: {decided if claim.tested else 'not assessable'}."
     ordered = sorted(claim.readings, key=lambda reading: STATES.index(reading.state))
-    sentences = {reading.algorithm: reading_sentence(claim, reading) for reading in ordered}
+    sentences = {reading.algorithm: reading_sentence(claim, reading, card.feedback) for reading in ordered}
     brief = [sentences[r.algorithm] for r in ordered if r.state not in ("undecided", "not assessable")]
     for state in ("undecided", "not assessable"):
         those = [r.algorithm for r in ordered if r.state == state]
@@ -153,10 +155,15 @@ def _but(claim: ClaimResult, uses: Mapping[str, str]) -> str:
     return text
 
 
-def reading_sentence(claim: ClaimResult, reading: Reading) -> str:
-    """One variant's verdict; *beats* only where that is decided."""
+def reading_sentence(claim: ClaimResult, reading: Reading, feedback: Mapping[str, str]) -> str:
+    """One variant's verdict; *beats* only where that is decided.
+
+    Args:
+        feedback: class of feedback by algorithm; baselines of another class than the variant's are said with theirs.
+    """
+    own = feedback.get(reading.algorithm, "")
     counted = [each for each in reading.comparisons if each.counts]
-    name, names = reading.algorithm, [each.baseline for each in counted]
+    name, names = reading.algorithm, [with_feedback(each.baseline, each.feedback, own) for each in counted]
     if reading.state == "not assessable" or not counted:
         return f"{name}: not assessable, {reading.reason}."
     if reading.state == "undecided":
@@ -171,11 +178,16 @@ def reading_sentence(claim: ClaimResult, reading: Reading) -> str:
             what = f"beats {listed(names, last=' and ')}"
         return f"{name} {what}: {decided(claim, reading)}."
     shown = [each for each in counted if each.named]
-    against = listed([each.baseline for each in shown], last=" and ")
+    against = listed([with_feedback(each.baseline, each.feedback, own) for each in shown], last=" and ")
     against = against or (names[0] if len(names) == 1 else f"one of {listed(names, last=' and ')}")
     extent = "worse" if reading.state == "worse" else f"less than {claim.margin:g} better"
     what = f"is {extent} than {against}"
     return f"{name} {what}: {decided(claim, reading)}."
+
+
+def with_feedback(name: str, kind: str, own: str) -> str:
+    """`dpo (oracle pairs)` where that is another class of feedback than the candidate's."""
+    return name if kind == own else f"{name} ({kind})"
 
 
 def decided(claim: ClaimResult, reading: Reading) -> str:

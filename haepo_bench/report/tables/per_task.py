@@ -22,9 +22,9 @@ COST_NOTE = (
     "share of the batch's time. Peak memory is that of the worker process, which the seeds of a job share."
 )
 TIME_NOTE = (
-    "After so many seconds of training: at the time at which the task's fastest algorithm had used up its budget, each "
-    "run's score by then, and its mean score up to then. All were still training or just done, so no curve is "
-    "extrapolated. Seconds depend on the machine and its load; env steps do not."
+    "After so many CPU seconds of training (wall seconds where a run has no others): at the time at which the task's "
+    "fastest algorithm had used up its budget, each run's score by then, and its mean score up to then. All were still "
+    "training or just done, so no curve is extrapolated. Seconds depend on the machine and its load; env steps do not."
 )
 INTERVAL_NOTE = (
     "Mean over seeds [95 % interval, which decides nothing]; n/N: seeds with a result of those asked for. Fewer than "
@@ -87,7 +87,7 @@ def result_table(task: TaskResult) -> Table:
     columns += ["Final return, sampled", "Final return, greedy"]
     columns += [] if scored else ["Mean return over training"]
     if task.common_seconds is not None:
-        after = f"{seconds(task.common_seconds)} s"
+        after = f"{seconds(task.common_seconds)} {clock_unit(task)}"
         columns += [f"Score after {after}", f"Area up to {after}"] if scored else [f"Return after {after}"]
     columns += ["Feedback", "Env steps", "Gradient steps", "Wall seconds", "CPU seconds", "Peak memory, MiB"]
     rows = []
@@ -202,6 +202,11 @@ def seeds_cell(result: AlgorithmResult) -> TableCell:
     counts = {"diverged": len(result.seeds.diverged), "exploratory": len(result.seeds.exploratory)}
     detail = ", ".join(f"{n} {what}" for what, n in counts.items() if n)
     return TableCell(f"{len(result.seeds.shown)}/{len(result.seeds.planned)}", detail)
+
+
+def clock_unit(task: TaskResult) -> str:
+    """Of the seconds at which algorithms are compared."""
+    return "CPU s" if task.common_clock == "cpu_seconds" else "s"
 
 
 def cost_cells(result: AlgorithmResult) -> list[TableCell]:

@@ -29,6 +29,7 @@ def scorecard_tables(suite: SuiteResult) -> list[tuple[Table, list[Table]]]:
     groups = [
         [
             *([_overall_table(claim, suite, card)] if claim.tasks else []),
+            *_feedback_tables(claim, suite, card),
             *_task_tables(claim, suite, card),
             *_look_tables(claim, suite, card),
         ]
@@ -88,8 +89,31 @@ def _overall_table(claim: ClaimResult, suite: SuiteResult, card: Scorecard) -> T
         *_missing_notes(suite, card, claim.tasks),
         *footnotes.lines,
     ]
-    columns = [noun, "Against all", *(f"against {name}" for name in _compared(card))]
+    columns = [noun, "Against all", *_against(card)]
     return Table(f"{claim.claim} – {card.status}", columns, rows, notes)
+
+
+def _feedback_tables(claim: ClaimResult, suite: SuiteResult, card: Scorecard) -> list[Table]:
+    """Verdicts against the baselines of each class of feedback alone; none where all are of one class."""
+    if not claim.by_feedback:
+        return []
+    footnotes = _footnotes(suite, card)
+    classes = list(dict.fromkeys(reading.feedback for reading in claim.by_feedback))
+    cells = {(reading.algorithm, reading.feedback): reading for reading in claim.by_feedback}
+    names = list(dict.fromkeys(reading.algorithm for reading in claim.by_feedback))
+    rows = [
+        [_name(suite, name, footnotes), *(_verdict_cell(claim, cells[name, kind], card) for kind in classes)]
+        for name in names
+    ]
+    of_class = {kind: [name for name in card.baselines if card.feedback.get(name) == kind] for kind in classes}
+    columns = [variants(suite).capitalize(), *(f"{kind}: {listed(of_class[kind])}" for kind in classes)]
+    notes = [
+        f"The candidates receive: {listed(sorted({card.feedback.get(name, '') for name in names}))}. Only algorithms "
+        "that receive the same are compared like for like.",
+        *_missing_notes(suite, card, claim.tasks),
+        *footnotes.lines,
+    ]
+    return [Table(f"{claim.claim}, by the feedback that the baselines receive – {card.status}", columns, rows, notes)]
 
 
 def _task_tables(claim: ClaimResult, suite: SuiteResult, card: Scorecard) -> list[Table]:
@@ -102,7 +126,7 @@ def _task_tables(claim: ClaimResult, suite: SuiteResult, card: Scorecard) -> lis
         cells = [_comparison_cell(reading, name) for name in _compared(card)]
         first = TableCell(_marked(suite, reading.algorithm, footnotes), listed(reading.tasks))
         rows.append([first, _verdict_cell(claim, reading, card), *cells])
-    columns = [f"{noun} and task", "Against all", *(f"against {name}" for name in _compared(card))]
+    columns = [f"{noun} and task", "Against all", *_against(card)]
     notes = [*_missing_notes(suite, card, claim.tasks), *footnotes.lines]
     return [Table(f"{claim.claim}, task by task – {card.status}", columns, rows, notes)]
 
@@ -152,8 +176,20 @@ def _bounds(reading: Reading, each: Comparison) -> list[str]:
 
 
 def _compared(card: Scorecard) -> list[str]:
-    """The columns: baselines, and who is shown beside them."""
-    return [*card.baselines, *card.left_out]
+    """The columns: baselines, and who is shown beside them; those with the candidates' feedback first."""
+    names = [*card.baselines, *card.left_out]
+    classes = list(dict.fromkeys(card.feedback.get(name, "") for name in (*card.candidates, *names)))
+    return sorted(names, key=lambda name: classes.index(card.feedback.get(name, "")))
+
+
+def _against(card: Scorecard) -> list[str]:
+    """Their headings, with the class of feedback where it is not the candidates'."""
+    own = {card.feedback.get(name, "") for name in card.candidates}
+    return [
+        f"against {name if kind in own else f'{name} ({kind})'}"
+        for name in _compared(card)
+        for kind in [card.feedback.get(name, "")]
+    ]
 
 
 def _seeds_notes(claim: ClaimResult) -> list[str]:
@@ -223,7 +259,7 @@ def _look_tables(claim: ClaimResult, suite: SuiteResult, card: Scorecard) -> lis
         tables.append(
             Table(
                 f"{claim.claim}, second look: {MEASURE_TITLES[measure]}",
-                [variants(suite).capitalize(), *(f"against {name}" for name in _compared(card))],
+                [variants(suite).capitalize(), *_against(card)],
                 rows,
                 [*notes, *footnotes.lines],
             )
