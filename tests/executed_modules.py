@@ -35,18 +35,18 @@ def train(pickled: bytes, folder: Path) -> None:
     cell = pickle.loads(pickled)
     from haepo_bench.execution.worker import Request, _train
     from haepo_bench.suite import identity
+    from haepo_bench.suite.plan import Run
 
     identity.code_document = lambda *_: cell.code  # read once already, and it takes as long as all the rest
     answers = Answers()
     request = Request(
         suite="executed",
-        cell=cell,
-        seeds=(0,),
+        runs=(Run(cell, 0),),
         device="cpu",
         provenance={"started": ""},
         log=folder / "log",
-        policies={},
-        checkpoints={0: folder / "checkpoint"},
+        policies=[],
+        checkpoints=[folder / "checkpoint"],
         checkpoint_seconds=600.0,
     )
     _train(request, answers)  # type: ignore[arg-type]

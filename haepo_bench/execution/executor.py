@@ -2,7 +2,7 @@
 
 An executor is given jobs and tells what becomes of them. It promises:
 
-1. Of each job that it starts: Started, then for each of its seeds exactly one Finished or Failed, then Ended.
+1. Of each job that it starts: Started, then for each of its runs exactly one Finished or Failed, then Ended.
    Progressed and Marked come in between, as they happen; jobs interleave in any order.
 2. The bytes of a result are those of its identity: neither the order of jobs, nor how many run at a time, nor where,
    nor what happened to others shows in them. (That is the worker's doing; an executor has to start it right: one
@@ -25,6 +25,7 @@ from typing import Protocol
 
 from haepo_bench.execution.survey import Job
 from haepo_bench.results.record import Failure, Number
+from haepo_bench.suite.plan import Run
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Started:
 
 @dataclass(frozen=True)
 class Progressed:
-    """Where a job stands, summed over its seeds; `eval_return` None before the first evaluation."""
+    """Where a job stands, summed over its runs; `eval_return` None before the first evaluation."""
 
     job: Job
     env_steps: int
@@ -46,37 +47,37 @@ class Progressed:
 
 @dataclass(frozen=True)
 class Marked:
-    """A seed has been evaluated: its curve's columns at one evaluation point, `env_steps` among them.
+    """A run has been evaluated: its curve's columns at one evaluation point, `env_steps` among them.
 
     A run that goes on from a checkpoint tells the points of before again.
     """
 
     job: Job
-    seed: int
+    run: Run
     row: dict[str, Number]
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A seed is done or diverged; `record` is its run record as JSON text."""
+    """A run is done or diverged; `record` is its run record as JSON text."""
 
     job: Job
-    seed: int
+    run: Run
     record: str
 
 
 @dataclass(frozen=True)
 class Failed:
-    """Seeds of a job that will have no result from it."""
+    """Runs of a job that will have no result from it."""
 
     job: Job
-    seeds: tuple[int, ...]
+    runs: tuple[Run, ...]
     failure: Failure
 
 
 @dataclass(frozen=True)
 class Ended:
-    """A job is over: each of its seeds has finished or failed."""
+    """A job is over: each of its runs has finished or failed."""
 
     job: Job
 

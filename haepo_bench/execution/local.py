@@ -134,12 +134,12 @@ class LocalExecutor:
             if message.kind == "progress":
                 yield Progressed(job, *message.content)
             elif message.kind == "marked":
-                yield Marked(job, message.seed, message.content)
-            elif message.kind == "finished" and message.seed in worker.unfinished:
-                worker.unfinished.remove(message.seed)
-                yield Finished(job, message.seed, message.content)
+                yield Marked(job, job.runs[message.run], message.content)
+            elif message.kind == "finished" and message.run in worker.unfinished:
+                worker.unfinished.remove(message.run)
+                yield Finished(job, job.runs[message.run], message.content)
             elif message.kind == "failed":
-                yield from worker.fail(message.content, None if message.seed < 0 else message.seed)
+                yield from worker.fail(message.content, None if message.run < 0 else message.run)
             elif message.kind == "ended":
                 worker.peak_bytes = message.content
                 worker.job = None

@@ -1,7 +1,7 @@
 """The curves of runs that are under way, point by point: what is kept of those that end without a result."""
 
-from haepo_bench.execution.survey import RunKey
 from haepo_bench.results.record import Number
+from haepo_bench.suite.plan import RunKey
 
 
 class PartialCurves:

@@ -5,12 +5,14 @@ All of it goes to standard error; a terminal that has gone away never stops a ru
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from haepo_bench.execution.executor import Ended, Event, Failed, Finished, Progressed, Started
 from haepo_bench.execution.survey import Job
 from haepo_bench.results.record import Failure
+from haepo_bench.suite.plan import Run
 from haepo_bench.terminal import console, echo, is_terminal
 from haepo_bench.text import visible
 from haepo_bench.wording import duration, many, named_seeds
@@ -24,10 +26,10 @@ _REDRAW_SECONDS = 0.25
 
 @dataclass(frozen=True)
 class Retried:
-    """Seeds of a job that are tried again because the machine failed."""
+    """Runs of a job that are tried again because the machine failed."""
 
     job: Job
-    seeds: tuple[int, ...]
+    runs: tuple[Run, ...]
     failure: Failure
 
 
@@ -41,11 +43,11 @@ class _Running:
 
     @property
     def total(self) -> int:
-        return self.job.cell.budget * len(self.job.seeds)
+        return self.job.cell.budget * len(self.job.runs)
 
     @property
     def name(self) -> str:
-        return f"{self.job.cell.task} {self.job.cell.algorithm} {named_seeds(self.job.seeds)}"
+        return _named(self.job.runs)
 
     @property
     def value(self) -> str:
@@ -100,13 +102,13 @@ class Display:
                 state.env_steps, state.eval_return = env_steps, eval_return
             case Finished():
                 self.finished += 1
-            case Failed(job, seeds):
-                self.failed += len(seeds)
+            case Failed(job, runs):
+                self.failed += len(runs)
                 self.running[id(job)].failed = True
-            case Retried(job, seeds):
+            case Retried(job, runs):
                 self.running[id(job)].failed = True
                 # They are counted when they end.
-                self.steps_over -= job.cell.budget * len(seeds)
+                self.steps_over -= job.cell.budget * len(runs)
             case Ended(job):
                 self.steps_over += self.running.pop(id(job)).total
 
@@ -202,11 +204,17 @@ class Picture(Display):
 
 
 def _failure_text(event: Failed | Retried) -> str:
-    cell, failure = event.job.cell, event.failure
+    failure = event.failure
     first_line = failure.message.partition("\n")[0]
     reason = f"{failure.type}: {first_line}{remedy_lines(failure)}"
     what = "again" if isinstance(event, Retried) else failure.status.replace("_", " ")
-    return f"{what}  {cell.task} {cell.algorithm} {named_seeds(event.seeds)}: {reason}"
+    return f"{what}  {_named(event.runs)}: {reason}"
+
+
+def _named(runs: Sequence[Run]) -> str:
+    """The task, the algorithm and the seeds of some runs of a job."""
+    cell = runs[0].cell
+    return f"{cell.task} {cell.algorithm} {named_seeds([run.seed for run in runs])}"
 
 
 def remedy_lines(failure: Failure) -> str:
@@ -216,8 +224,8 @@ def remedy_lines(failure: Failure) -> str:
 
 def display_for(jobs: list[Job], *, quiet: bool) -> Display:
     """The display that suits where standard error goes."""
-    runs = sum(len(job.seeds) for job in jobs)
-    steps = sum(job.cell.budget * len(job.seeds) for job in jobs)
+    runs = sum(len(job.runs) for job in jobs)
+    steps = sum(job.cell.budget * len(job.runs) for job in jobs)
     if quiet:
         return Display(runs, steps)
     # A dumb terminal cannot redraw a line.

@@ -2,14 +2,14 @@
 
 import platform
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from haepo_bench.errors import UserError
 from haepo_bench.results.code import packages_of
 from haepo_bench.results.record import OTHER_CODE, OUT_OF_MEMORY, Failure, Number, RunRecord, Status
-from haepo_bench.suite.plan import Cell
+from haepo_bench.suite.plan import Cell, Run
 from haepo_bench.training.recorder import SeedResult
 
 _TRACEBACK_LINES = 30
@@ -72,6 +72,11 @@ def failure_record(
         curve: of the evaluation points that it reached.
     """
     return _record(suite, cell, seed, failure.status, provenance, curve or {}, {}, {}, failure)
+
+
+def shared_with(run: Run, runs: Sequence[Run]) -> dict[str, Any]:
+    """What a run's provenance says of its job: the seeds of its cell in it."""
+    return {"seeds": [other.seed for other in runs if other.cell.folder == run.cell.folder]}
 
 
 class OtherCode(UserError):

@@ -5,7 +5,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
@@ -18,8 +18,8 @@ from haepo_bench.execution.obsolete import Obsolete, obsolete
 from haepo_bench.execution.partial import PartialCurves
 from haepo_bench.execution.progress import Display, Retried, display_for
 from haepo_bench.execution.provenance import provenance, reference_seconds
-from haepo_bench.execution.records import failure_record, utc_now
-from haepo_bench.execution.survey import Job, RunKey, Stored, Survey, make_jobs, seconds_of, survey
+from haepo_bench.execution.records import failure_record, shared_with, utc_now
+from haepo_bench.execution.survey import Job, Stored, Survey, make_jobs, seconds_of, survey
 from haepo_bench.execution.worker import Request
 from haepo_bench.execution.worker_process import WorkerProcess
 from haepo_bench.results.claims import PROVENANCE_KEY
@@ -30,7 +30,7 @@ from haepo_bench.results.lock import Held
 from haepo_bench.results.plan_file import PlanFile
 from haepo_bench.results.record import FAILED, FINISHED, Engine, Failure, RunRecord
 from haepo_bench.results.store import Store
-from haepo_bench.suite.plan import Cell, Plan
+from haepo_bench.suite.plan import Cell, Plan, Run, RunKey
 from haepo_bench.suite.planned import plan_file
 from haepo_bench.wording import many
 
@@ -220,7 +220,7 @@ class _Session:
             with contextlib.closing(executor.events(queue)) as events, display:
                 for event in events:
                     self._take(event, executor, queue, display)
-            passed_over = {RunKey(job.cell.folder, seed) for job in queue.passed_over for seed in job.seeds}
+            passed_over = {run.key for job in queue.passed_over for run in job.runs}
             self.not_started = len(passed_over)
             unfinished = [key for key in self.pending if key not in passed_over]
             reason = f"stopped by {signals[0]}" if signals else "stopped after another run failed"
@@ -232,7 +232,7 @@ class _Session:
         if self.options.max_hours is None:
             return True
         measured = self._measured.get(job.cell.folder)
-        seconds = sum(measured) / len(measured) * len(job.seeds) if measured else job.seconds
+        seconds = sum(measured) / len(measured) * len(job.runs) if measured else job.seconds
         ends = time.monotonic() - self._began + START_SECONDS + seconds
         return ends <= self.options.max_hours * 3600
 
@@ -241,21 +241,22 @@ class _Session:
         match event:
             case Started(job):
                 self.logs.add(self.store.log_path(job.log_name))
-            case Marked(job, seed, row):
-                self._partial.add(RunKey(job.cell.folder, seed), row)
-            case Finished(job, seed, text):
+            case Marked(_, run, row):
+                self._partial.add(run.key, row)
+            case Finished(_, run, text):
                 record = RunRecord.from_json(text)
-                self._partial.take(RunKey(job.cell.folder, seed))
-                self._measured.setdefault(job.cell.folder, []).append(seconds_of(record) or 0.0)
-                self._store(job.cell, record)
-            case Failed(job, seeds, failure):
-                again = self._fail(job, seeds, failure)
+                self._partial.take(run.key)
+                self._measured.setdefault(run.cell.folder, []).append(seconds_of(record) or 0.0)
+                self._store(run.cell, record)
+            case Failed(job, runs, failure):
+                again = self._fail(job, runs, failure)
                 for retried in again:
                     queue.put(retried)
-                lost = tuple(seed for retried in again for seed in retried.seeds)
+                lost = tuple(run for retried in again for run in retried.runs)
                 if lost:
                     display.show(Retried(job, lost, failure))
-                final = tuple(seed for seed in seeds if seed not in lost)
+                keys = {run.key for run in lost}
+                final = tuple(run for run in runs if run.key not in keys)
                 if not final:
                     return
                 event = Failed(job, final, failure)
@@ -263,22 +264,21 @@ class _Session:
                     executor.stop()
         display.show(event)
 
-    def _fail(self, job: Job, seeds: tuple[int, ...], failure: Failure) -> list[Job]:
-        """Stores that seeds failed; jobs with those of them that are to be tried again at once."""
-        about = {**self._about(job), "started": failure.started}
+    def _fail(self, job: Job, runs: tuple[Run, ...], failure: Failure) -> list[Job]:
+        """Stores that runs failed; jobs with those of them that are to be tried again at once."""
         again = []
-        for seed in seeds:
-            key = RunKey(job.cell.folder, seed)
-            self._losses[key] += failure.of_machine
-            if failure.of_machine and self._losses[key] <= RETRIES:
-                again.append(seed)
-            curve = self._partial.take(key)
-            record = failure_record(self.plan.suite, job.cell, seed, failure, about, curve)
-            self._store(job.cell, record, final=seed not in again)
+        for run in runs:
+            self._losses[run.key] += failure.of_machine
+            once_more = failure.of_machine and self._losses[run.key] <= RETRIES
+            if once_more:
+                again.append(run)
+            curve = self._partial.take(run.key)
+            about = {**self._about(job), **shared_with(run, job.runs), "started": failure.started}
+            record = failure_record(self.plan.suite, run.cell, run.seed, failure, about, curve)
+            self._store(run.cell, record, final=not once_more)
         # In halves: what the process was killed for may have been the memory of the batch.
         half = (len(again) + 1) // 2
-        blocks = [tuple(block) for block in (again[:half], again[half:]) if block]
-        return [replace(job, seeds=block, seconds=job.seconds / len(job.seeds) * len(block)) for block in blocks]
+        return [job.part(some) for some in (again[:half], again[half:]) if some]
 
     def _store(self, cell: Cell, record: RunRecord, *, final: bool = True) -> None:
         key = RunKey(cell.folder, record.seed)
@@ -324,26 +324,25 @@ class _Session:
         """All that the jobs will write under a name of their own."""
         for job in jobs:
             yield self.store.log_path(job.log_name)
-            for seed in job.seeds:
-                yield self.store.path(job.cell.folder, seed)
+            for run in job.runs:
+                yield self.store.path(*run.key)
                 if self.options.save_policies:
-                    yield self.store.policy_path(job.cell.folder, seed)
+                    yield self.store.policy_path(*run.key)
 
     def _about(self, job: Job) -> dict[str, Any]:
         log = self.store.log_path(job.log_name).relative_to(self.store.root).as_posix()
-        return {**self._provenance, "seeds": list(job.seeds), "log": log}
+        return {**self._provenance, "log": log}
 
     def _request(self, job: Job) -> Request:
         keep = self.options.save_policies
         return Request(
             suite=self.plan.suite,
-            cell=job.cell,
-            seeds=job.seeds,
+            runs=job.runs,
             device=self.plan.execution.device,
             provenance={**self._about(job), "started": utc_now()},
             log=self.store.log_path(job.log_name),
-            policies={seed: self.store.policy_path(job.cell.folder, seed) for seed in job.seeds} if keep else {},
-            checkpoints={seed: self.store.checkpoint_path(job.cell.folder, seed) for seed in job.seeds},
+            policies=[self.store.policy_path(*run.key) for run in job.runs] if keep else [],
+            checkpoints=[self.store.checkpoint_path(*run.key) for run in job.runs],
             checkpoint_seconds=self.plan.execution.checkpoint_seconds,
         )
 

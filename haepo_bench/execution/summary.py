@@ -10,10 +10,10 @@ from haepo_bench.execution.estimate import total_seconds
 from haepo_bench.execution.obsolete import Obsolete
 from haepo_bench.execution.progress import remedy_lines
 from haepo_bench.execution.session import Forecast
-from haepo_bench.execution.survey import RunKey, Stored
+from haepo_bench.execution.survey import Stored
 from haepo_bench.results.record import FINISHED, TINY_MODEL
 from haepo_bench.statistics.curves import random_once_diverged
-from haepo_bench.suite.plan import Cell, Plan
+from haepo_bench.suite.plan import Cell, Plan, RunKey
 from haepo_bench.text import visible
 from haepo_bench.wording import decimals_of, duration, fixed, many, named_seeds
 

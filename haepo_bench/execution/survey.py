@@ -1,25 +1,18 @@
 """What is missing from a plan, and its division into jobs.
 
-A job is a block of one cell's seeds: the unit of scheduling, timeout and death. A run depends only on its identity, so
-how a cell is divided never changes a result.
+A job is a block of runs: the unit of scheduling, timeout and death. A run depends only on its identity, so how runs are
+divided never changes a result.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from haepo_bench.errors import UserError
 from haepo_bench.results.index import Index
 from haepo_bench.results.record import FAILED, FINISHED, Failure, Number, RunRecord, Status
 from haepo_bench.results.store import FileState, Store, Unusable
-from haepo_bench.suite.plan import Cell, Plan
-
-
-class RunKey(NamedTuple):
-    """A run's place in the store."""
-
-    folder: str
-    seed: int
+from haepo_bench.suite.plan import Cell, Plan, Run, RunKey
 
 
 @dataclass(frozen=True)
@@ -71,21 +64,39 @@ class Survey:
 
 @dataclass(frozen=True)
 class Job:
-    """A block of one cell's seeds.
+    """A block of runs: seeds of one cell.
 
     Args:
         seconds: estimated.
     """
 
-    cell: Cell
-    seeds: tuple[int, ...]
+    runs: tuple[Run, ...]
     seconds: float
+
+    @classmethod
+    def of(cls, cell: Cell, seeds: Sequence[int], seconds: float) -> "Job":
+        """A block of one cell's seeds."""
+        return cls(tuple(Run(cell, seed) for seed in seeds), seconds)
+
+    @property
+    def cell(self) -> Cell:
+        """Of the first run."""
+        return self.runs[0].cell
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Of all runs, in their order."""
+        return tuple(run.seed for run in self.runs)
 
     @property
     def log_name(self) -> str:
-        """Name of the job's log: no two jobs of a cell share their first seed."""
-        more = f"-and-{len(self.seeds) - 1}-more" if len(self.seeds) > 1 else ""
+        """Name of the job's log: no two jobs share their first run."""
+        more = f"-and-{len(self.runs) - 1}-more" if len(self.runs) > 1 else ""
         return f"{self.cell.folder}/seed-{self.seeds[0]}{more}"
+
+    def part(self, runs: Sequence[Run]) -> "Job":
+        """A job of some of its runs."""
+        return Job(tuple(runs), self.seconds / len(self.runs) * len(runs))
 
 
 def survey(plan: Plan, store: Store, *, retry_failed: bool) -> Survey:
@@ -142,16 +153,15 @@ def make_jobs(
     for cell, seeds in missing:
         each = seconds_a_run[cell.folder]
         blocks = [seeds] if cell.batches_seeds else [(seed,) for seed in seeds]
-        jobs.extend(Job(cell, block, each * len(block)) for block in blocks)
+        jobs.extend(Job.of(cell, block, each * len(block)) for block in blocks)
     while len(jobs) < workers:
-        divisible = [job for job in jobs if len(job.seeds) > 1]
+        divisible = [job for job in jobs if len(job.runs) > 1]
         if not divisible:
             break
         longest = max(divisible, key=lambda job: job.seconds)
         jobs.remove(longest)
-        half = (len(longest.seeds) + 1) // 2
-        each = seconds_a_run[longest.cell.folder]
-        jobs.extend(Job(longest.cell, s, each * len(s)) for s in (longest.seeds[:half], longest.seeds[half:]))
+        half = (len(longest.runs) + 1) // 2
+        jobs.extend(longest.part(runs) for runs in (longest.runs[:half], longest.runs[half:]))
     return sorted(jobs, key=lambda job: -job.seconds)
 
 

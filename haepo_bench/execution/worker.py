@@ -28,7 +28,7 @@ from haepo_bench import interruption
 from haepo_bench.files import open_in_place
 from haepo_bench.results.record import ENGINE_KEY
 from haepo_bench.results.writing import translate_os_errors
-from haepo_bench.suite.plan import Cell
+from haepo_bench.suite.plan import Cell, Run
 
 if TYPE_CHECKING:
     from haepo_bench.training.recorder import Progress, SeedResult
@@ -41,21 +41,21 @@ class Request:
     """What a worker needs to know to run a job.
 
     Args:
-        provenance: of all the job's runs.
+        runs: of the job.
+        provenance: of all of them.
         log: file that the worker's output goes to while the job runs.
-        policies: for each seed the file for its final policy; empty where policies are not kept.
-        checkpoints: for each seed the file that it can go on from.
+        policies: for each run the file for its final policy; empty where policies are not kept.
+        checkpoints: for each run the file that it can go on from.
         checkpoint_seconds: between two checkpoints.
     """
 
     suite: str
-    cell: Cell
-    seeds: tuple[int, ...]
+    runs: tuple[Run, ...]
     device: str
     provenance: dict[str, Any]
     log: Path
-    policies: dict[int, Path]
-    checkpoints: dict[int, Path]
+    policies: list[Path]
+    checkpoints: list[Path]
     checkpoint_seconds: float
 
 
@@ -73,15 +73,15 @@ class Message(NamedTuple):
 
     Args:
         kind: of a suite `said` with a line for people, `refused` with the parts of a UserError, `planned` with the plan
-            or, after a fault of ours, None. Of jobs `finished` with a run record as JSON text and its seed, `progress`
-            with (env steps, total, return), `marked` with the columns of one evaluation point of a seed, `failed` with
-            a Failure of one seed, or without a seed for all that have not finished, `ended` with the worker's peak
-            memory in bytes after each job.
+            or, after a fault of ours, None. Of jobs `finished` with a run record as JSON text, `progress` with (env
+            steps, total, return), `marked` with the columns of one evaluation point of a run, `failed` with a Failure
+            of one run or of all that have not finished, `ended` with the worker's peak memory in bytes after each job.
+        run: index of the run in its job; -1 where it speaks of no one run.
     """
 
     kind: Literal["said", "refused", "planned", "finished", "progress", "marked", "failed", "ended"]
     content: Any
-    seed: int = -1
+    run: int = -1
 
 
 def main(handle: int) -> None:
@@ -144,8 +144,9 @@ def _serve(request: Request, connection: Connection) -> None:
     started = str(request.provenance["started"])
     try:
         _log_to(request.log)
-        cell = request.cell
-        print(f"--- {started} {cell.task} {cell.algorithm} seeds {list(request.seeds)} pid {os.getpid()}")
+        cell = request.runs[0].cell
+        seeds = [run.seed for run in request.runs]
+        print(f"--- {started} {cell.task} {cell.algorithm} seeds {seeds} pid {os.getpid()}")
         with _warnings_once():
             _train(request, connection)
     except Exception as error:
@@ -159,31 +160,36 @@ def _serve(request: Request, connection: Connection) -> None:
 
 def _train(request: Request, connection: Connection) -> None:
     from haepo_bench.execution.checkpoints import FileCheckpoints
-    from haepo_bench.execution.records import OtherCode, failure_of, result_record
+    from haepo_bench.execution.records import OtherCode, failure_of, result_record, shared_with
     from haepo_bench.results.code import changes
     from haepo_bench.results.declared_columns import PROVENANCE_KEY, declaration
     from haepo_bench.suite.identity import code_document
     from haepo_bench.suite.names import Names
     from haepo_bench.training.recorder import Recorder
 
-    cell = request.cell
+    cell = request.runs[0].cell
+    seeds = [run.seed for run in request.runs]
+    numbers = {seed: number for number, seed in enumerate(seeds)}
     engine = _engine(cell)
     last_progress = 0.0
 
     def finished(result: "SeedResult") -> None:
-        provenance = {**request.provenance, **result.provenance, **_accelerator(request.device), **engine}
+        number = numbers[result.seed]
+        run = request.runs[number]
+        provenance = {**request.provenance, **shared_with(run, request.runs), **result.provenance}
+        provenance |= {**_accelerator(request.device), **engine}
         own = {name: said for name, said in columns.items() if name in result.curve or name in result.final}
         provenance |= {PROVENANCE_KEY: own} if own else {}
         record = result_record(request.suite, cell, result, provenance)
-        connection.send(Message("finished", record.to_json(), result.seed))
+        connection.send(Message("finished", record.to_json(), number))
 
     def marked(seed: int, row: Mapping[str, Any]) -> None:
-        connection.send(Message("marked", dict(row), seed))
+        connection.send(Message("marked", dict(row), numbers[seed]))
 
     def failed(seed: int, error: Exception) -> None:
         print(f"seed {seed} failed:", flush=True)
         traceback.print_exception(error)
-        connection.send(Message("failed", failure_of(error, str(request.provenance["started"])), seed))
+        connection.send(Message("failed", failure_of(error, str(request.provenance["started"])), numbers[seed]))
 
     def progress(state: "Progress") -> None:
         nonlocal last_progress
@@ -194,7 +200,7 @@ def _train(request: Request, connection: Connection) -> None:
             connection.send(Message("progress", (int(state.env_steps), int(state.total), value)))
 
     def policy(seed: int, state: Mapping[str, Any]) -> None:
-        _store_policy(request.policies[seed], state)
+        _store_policy(request.policies[numbers[seed]], state)
 
     names = Names(cell.lookup.folder)
     task = names.task(cell.lookup.address, time_limit=cell.time_limit, options=cell.options)
@@ -211,7 +217,7 @@ def _train(request: Request, connection: Connection) -> None:
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
     recorder = Recorder(
-        request.seeds,
+        seeds,
         budget=cell.budget,
         every=cell.evaluation_every,
         episodes=cell.evaluation_episodes,
@@ -221,10 +227,12 @@ def _train(request: Request, connection: Connection) -> None:
         on_progress=progress,
         on_policy=policy if request.policies else None,
         checkpoints=FileCheckpoints(
-            request.checkpoints, f"{cell.settings_hash} {cell.code_hash}", request.checkpoint_seconds
+            dict(zip(seeds, request.checkpoints, strict=True)),
+            f"{cell.settings_hash} {cell.code_hash}",
+            request.checkpoint_seconds,
         ),
     )
-    algorithm.train(task, request.seeds, recorder, device=request.device)
+    algorithm.train(task, seeds, recorder, device=request.device)
     last_progress = 0.0
     recorder.progress()
     if recorder.unfinished:

@@ -83,7 +83,7 @@ class WorkerProcess:
 
     def take(self, job: Job, request: Request, timeout_seconds: float) -> None:
         """Gives the worker a job."""
-        self.job, self.unfinished, self.jobs = job, list(job.seeds), self.jobs + 1
+        self.job, self.unfinished, self.jobs = job, list(range(len(job.runs))), self.jobs + 1
         self.started = str(request.provenance["started"])
         self.deadline = time.monotonic() + timeout_seconds
         with contextlib.suppress(OSError):  # it is dead, which the next look at it shows
@@ -123,12 +123,12 @@ class WorkerProcess:
             return None
         return code if code >= 0 else None
 
-    def fail(self, failure: Failure, seed: int | None = None) -> Iterator[Failed]:
-        """Fails one seed, or all that have not finished."""
-        seeds = [known for known in self.unfinished if seed in (None, known)]
-        if self.job is not None and seeds:
-            yield Failed(self.job, tuple(seeds), failure)
-            self.unfinished = [known for known in self.unfinished if known not in seeds]
+    def fail(self, failure: Failure, run: int | None = None) -> Iterator[Failed]:
+        """Fails one run of the job, or all that have not finished."""
+        failed = [known for known in self.unfinished if run in (None, known)]
+        if self.job is not None and failed:
+            yield Failed(self.job, tuple(self.job.runs[known] for known in failed), failure)
+            self.unfinished = [known for known in self.unfinished if known not in failed]
 
     def retire(self) -> None:
         """Lets an idle worker go: at the pipe's end it exits."""

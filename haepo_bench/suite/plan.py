@@ -6,7 +6,7 @@ missing. Nothing in it refers to the suite file any more.
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from haepo_bench.results.claims import DeclaredClaims, ScoreBounds, declaration_hash
 from haepo_bench.results.identity import CellIdentity, cell_folder
@@ -71,6 +71,25 @@ class Cell(CellIdentity):
     def folder(self) -> str:
         """Folder name of the cell's runs inside the suite's results folder."""
         return cell_folder(self)
+
+
+class RunKey(NamedTuple):
+    """A run's place in the store."""
+
+    folder: str
+    seed: int
+
+
+class Run(NamedTuple):
+    """One seed of a cell."""
+
+    cell: Cell
+    seed: int
+
+    @property
+    def key(self) -> RunKey:
+        """Its place in the store."""
+        return RunKey(self.cell.folder, self.seed)
 
 
 @dataclass(frozen=True)

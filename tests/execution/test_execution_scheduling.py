@@ -64,7 +64,7 @@ def test_jobs_are_whole_cells_unless_workers_would_idle(plan: Plan) -> None:
 
 
 def test_total_time_is_that_of_the_busiest_worker(plan: Plan) -> None:
-    jobs = [Job(plan.cells[0], (seed,), seconds) for seed, seconds in enumerate((8.0, 5.0, 4.0, 2.0))]
+    jobs = [Job.of(plan.cells[0], (seed,), seconds) for seed, seconds in enumerate((8.0, 5.0, 4.0, 2.0))]
     start = total_seconds(jobs[:1], 1) - 8.0
     assert total_seconds(jobs, 1) == start + 19.0
     assert total_seconds(jobs, 2) == start + 10.0  # 8 + 2 beside 5 + 4

@@ -103,14 +103,14 @@ def test_of_each_job_and_seed_the_promised_events_come(workplace: Workplace, kin
         assert isinstance(own[0], Started)
         assert isinstance(own[-1], Ended)
         assert all(isinstance(event, Progressed | Marked | Finished | Failed) for event in own[1:-1])
-        ends = [event.seed for event in own if isinstance(event, Finished)]
-        ends += [seed for event in own if isinstance(event, Failed) for seed in event.seeds]
+        ends = [event.run.seed for event in own if isinstance(event, Finished)]
+        ends += [run.seed for event in own if isinstance(event, Failed) for run in event.runs]
         assert sorted(ends) == sorted(job.seeds)
         for event in own:
             if isinstance(event, Finished):
                 record = RunRecord.from_json(event.record)
-                assert (record.seed, record.code_hash) == (event.seed, job.cell.code_hash)
-                points = [e.row for e in own if isinstance(e, Marked) and e.seed == event.seed]
+                assert (record.seed, record.code_hash) == (event.run.seed, event.run.cell.code_hash)
+                points = [e.row for e in own if isinstance(e, Marked) and e.run == event.run]
                 reached = [mark for mark in record.curve["env_steps"] if mark is not None]
                 told = [row["env_steps"] for row in points]
                 assert told == (reached if record.status == "done" else [0])
@@ -134,7 +134,7 @@ def test_jobs_may_be_added_until_the_end(workplace: Workplace, kind: str) -> Non
     with contextlib.closing(prepared.executor):
         for event in prepared.executor.events(queue):
             if isinstance(event, Finished):
-                finished.append(event.seed)
+                finished.append(event.run.seed)
             if isinstance(event, Ended) and waiting:
                 queue.put(waiting.pop(0))
     assert sorted(finished) == [0, 1, 2, 3]
@@ -146,7 +146,7 @@ def test_what_may_not_be_started_is_passed_over(workplace: Workplace, kind: str)
     queue = Queue(prepared.jobs, lambda job: job.seeds != (1,))
     with contextlib.closing(prepared.executor):
         events = list(prepared.executor.events(queue))
-    assert sorted(event.seed for event in events if isinstance(event, Finished)) == [0, 2]
+    assert sorted(event.run.seed for event in events if isinstance(event, Finished)) == [0, 2]
     assert [job.seeds for job in queue.passed_over] == [(1,)]
 
 
@@ -163,7 +163,7 @@ def test_stopping_takes_seconds_and_leaves_no_process(workplace: Workplace, kind
                 begun = time.monotonic()
                 prepared.executor.stop()
     assert time.monotonic() - begun < 10
-    assert [event.seed for event in events if isinstance(event, Finished)] == [0]
+    assert [event.run.seed for event in events if isinstance(event, Finished)] == [0]
     assert not [event for event in events if isinstance(event, Failed)]  # nobody failed: it was stopped
     assert children() == before
 

@@ -14,9 +14,9 @@ from execution_support import Workplace, wait_until
 from synthetic_runs import put, put_plan, record
 
 from haepo_bench.execution.partial import PartialCurves
-from haepo_bench.execution.survey import RunKey
 from haepo_bench.results.record import Failure, RunRecord
 from haepo_bench.results.store import Store
+from haepo_bench.suite.plan import RunKey
 
 
 @pytest.fixture
