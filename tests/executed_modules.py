@@ -35,13 +35,13 @@ def train(pickled: bytes, folder: Path) -> None:
     cell = pickle.loads(pickled)
     from haepo_bench.execution.worker import Request, _train
     from haepo_bench.suite import identity
-    from haepo_bench.suite.plan import Run
+    from haepo_bench.suite.plan import PlannedRun
 
     identity.code_document = lambda *_: cell.code  # read once already, and it takes as long as all the rest
     answers = Answers()
     request = Request(
         suite="executed",
-        runs=(Run(cell, 0),),
+        runs=(PlannedRun(cell, 0),),
         device="cpu",
         provenance={"started": ""},
         log=folder / "log",

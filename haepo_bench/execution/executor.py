@@ -25,7 +25,7 @@ from typing import Protocol
 
 from haepo_bench.execution.survey import Job
 from haepo_bench.results.record import Failure, Number
-from haepo_bench.suite.plan import Run
+from haepo_bench.suite.plan import PlannedRun
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Marked:
     """
 
     job: Job
-    run: Run
+    run: PlannedRun
     row: dict[str, Number]
 
 
@@ -62,7 +62,7 @@ class Finished:
     """A run is done or diverged; `record` is its run record as JSON text."""
 
     job: Job
-    run: Run
+    run: PlannedRun
     record: str
 
 
@@ -71,7 +71,7 @@ class Failed:
     """Runs of a job that will have no result from it."""
 
     job: Job
-    runs: tuple[Run, ...]
+    runs: tuple[PlannedRun, ...]
     failure: Failure
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from haepo_bench.execution.executor import Ended, Event, Failed, Finished, Progressed, Started
 from haepo_bench.execution.survey import Job
 from haepo_bench.results.record import Failure
-from haepo_bench.suite.plan import Run
+from haepo_bench.suite.plan import PlannedRun
 from haepo_bench.terminal import console, echo, is_terminal
 from haepo_bench.text import visible
 from haepo_bench.wording import duration, many, named_seeds
@@ -29,7 +29,7 @@ class Retried:
     """Runs of a job that are tried again because the machine failed."""
 
     job: Job
-    runs: tuple[Run, ...]
+    runs: tuple[PlannedRun, ...]
     failure: Failure
 
 
@@ -211,7 +211,7 @@ def _failure_text(event: Failed | Retried) -> str:
     return f"{what}  {_named(event.runs)}: {reason}"
 
 
-def _named(runs: Sequence[Run]) -> str:
+def _named(runs: Sequence[PlannedRun]) -> str:
     """The task, the algorithm and the seeds of some runs of a job."""
     cell = runs[0].cell
     return f"{cell.task} {cell.algorithm} {named_seeds([run.seed for run in runs])}"

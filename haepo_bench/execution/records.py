@@ -9,7 +9,7 @@ from typing import Any
 from haepo_bench.errors import UserError
 from haepo_bench.results.code import packages_of
 from haepo_bench.results.record import OTHER_CODE, OUT_OF_MEMORY, Failure, Number, RunRecord, Status
-from haepo_bench.suite.plan import Cell, Run
+from haepo_bench.suite.plan import Cell, PlannedRun
 from haepo_bench.training.recorder import SeedResult
 
 _TRACEBACK_LINES = 30
@@ -74,7 +74,7 @@ def failure_record(
     return _record(suite, cell, seed, failure.status, provenance, curve or {}, {}, {}, failure)
 
 
-def shared_with(run: Run, runs: Sequence[Run]) -> dict[str, Any]:
+def shared_with(run: PlannedRun, runs: Sequence[PlannedRun]) -> dict[str, Any]:
     """What a run's provenance says of its job: the seeds of its cell in it."""
     return {"seeds": [other.seed for other in runs if other.cell.folder == run.cell.folder]}
 

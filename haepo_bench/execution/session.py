@@ -30,7 +30,7 @@ from haepo_bench.results.lock import Held
 from haepo_bench.results.plan_file import PlanFile
 from haepo_bench.results.record import FAILED, FINISHED, Engine, Failure, RunRecord
 from haepo_bench.results.store import Store
-from haepo_bench.suite.plan import Cell, Plan, Run, RunKey
+from haepo_bench.suite.plan import Cell, Plan, PlannedRun, RunKey
 from haepo_bench.suite.planned import plan_file
 from haepo_bench.wording import many
 
@@ -264,7 +264,7 @@ class _Session:
                     executor.stop()
         display.show(event)
 
-    def _fail(self, job: Job, runs: tuple[Run, ...], failure: Failure) -> list[Job]:
+    def _fail(self, job: Job, runs: tuple[PlannedRun, ...], failure: Failure) -> list[Job]:
         """Stores that runs failed; jobs with those of them that are to be tried again at once."""
         again = []
         for run in runs:

@@ -12,7 +12,7 @@ from haepo_bench.errors import UserError
 from haepo_bench.results.index import Index
 from haepo_bench.results.record import FAILED, FINISHED, Failure, Number, RunRecord, Status
 from haepo_bench.results.store import FileState, Store, Unusable
-from haepo_bench.suite.plan import Cell, Plan, Run, RunKey
+from haepo_bench.suite.plan import Cell, Plan, PlannedRun, RunKey
 
 
 @dataclass(frozen=True)
@@ -70,13 +70,13 @@ class Job:
         seconds: estimated.
     """
 
-    runs: tuple[Run, ...]
+    runs: tuple[PlannedRun, ...]
     seconds: float
 
     @classmethod
     def of(cls, cell: Cell, seeds: Sequence[int], seconds: float) -> "Job":
         """A block of one cell's seeds."""
-        return cls(tuple(Run(cell, seed) for seed in seeds), seconds)
+        return cls(tuple(PlannedRun(cell, seed) for seed in seeds), seconds)
 
     @property
     def cell(self) -> Cell:
@@ -94,7 +94,7 @@ class Job:
         more = f"-and-{len(self.runs) - 1}-more" if len(self.runs) > 1 else ""
         return f"{self.cell.folder}/seed-{self.seeds[0]}{more}"
 
-    def part(self, runs: Sequence[Run]) -> "Job":
+    def part(self, runs: Sequence[PlannedRun]) -> "Job":
         """A job of some of its runs."""
         return Job(tuple(runs), self.seconds / len(self.runs) * len(runs))
 

@@ -28,7 +28,7 @@ from haepo_bench import interruption
 from haepo_bench.files import open_in_place
 from haepo_bench.results.record import ENGINE_KEY
 from haepo_bench.results.writing import translate_os_errors
-from haepo_bench.suite.plan import Cell, Run
+from haepo_bench.suite.plan import Cell, PlannedRun
 
 if TYPE_CHECKING:
     from haepo_bench.training.recorder import Progress, SeedResult
@@ -50,7 +50,7 @@ class Request:
     """
 
     suite: str
-    runs: tuple[Run, ...]
+    runs: tuple[PlannedRun, ...]
     device: str
     provenance: dict[str, Any]
     log: Path

@@ -80,7 +80,7 @@ class RunKey(NamedTuple):
     seed: int
 
 
-class Run(NamedTuple):
+class PlannedRun(NamedTuple):
     """One seed of a cell."""
 
     cell: Cell
