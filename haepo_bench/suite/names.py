@@ -13,7 +13,7 @@ from haepo_bench.suite.local import reference as references
 from haepo_bench.suite.local.code import LocalCode, LocalParts, data_hashes, has_module, read_code
 from haepo_bench.suite.local.loading import blamed
 from haepo_bench.tasks.address import Address, parse
-from haepo_bench.tasks.base import LANGUAGE, Task
+from haepo_bench.tasks.base import LANGUAGE, Normalise, Task
 from haepo_bench.training.algorithm import AlgorithmDefinition
 
 
@@ -142,12 +142,12 @@ class Names:
 
         Args:
             options: what else the suite says of it: the family's own (`catalogue.task`), `wrappers` as `module:Class`,
-                `references` and `bounds`.
+                and what is declared of any task.
 
         Raises:
             UserError: there is none, it takes no such keys, or its code fails.
         """
-        given = {key: value for key, value in options.items() if key not in ("references", "bounds")}
+        given = {key: value for key, value in options.items() if key not in _DECLARED}
         if "wrappers" in given:
             given["wrappers"] = {name: self._wrapper(name) for name in given["wrappers"]}
         code, parsed = self.task_code(address), parse(address)
@@ -227,9 +227,13 @@ def _registering(address: str) -> str | None:
     return module if family == "gym" and colon else None
 
 
+#: What a suite says of tasks of any family.
+_DECLARED = ("references", "bounds", "normalise")
+
+
 def _declare(task: Task, options: Mapping[str, Any]) -> None:
-    """Gives a task the reference returns and bounds that the suite says."""
-    said = {}
+    """Gives a task the reference returns, bounds and normalisation that the suite says."""
+    said: dict[str, Any] = {}
     if (own := options.get("references")) is not None:
         if task.references is not None or task.backend == LANGUAGE:
             raise TaskError(f"{task.id} has reference returns of its own", remedy="remove them", key="references")
@@ -243,5 +247,15 @@ def _declare(task: Task, options: Mapping[str, Any]) -> None:
             )
         task.return_bounds = (float(bounds[0]), float(bounds[1]))
         said["bounds"] = list(task.return_bounds)
+    if (normalise := options.get("normalise")) is not None:
+        if task.backend == LANGUAGE:
+            raise TaskError(
+                f"{task.id} shows texts, and its rewards are scores of whole responses: neither is normalised by "
+                "running statistics",
+                remedy="remove normalise",
+                key="normalise",
+            )
+        task.normalise = Normalise(**normalise)
+        said["normalise"] = task.normalise._asdict()
     if said:
         task.inputs = {**task.inputs, **{key: json.dumps(value) for key, value in said.items()}}

@@ -71,6 +71,19 @@ class OwnReferences(Section):
         return self
 
 
+class NormaliseOptions(Section):
+    """What training normalises by running mean and variance, as Stable-Baselines3's VecNormalize; `{}` means both."""
+
+    observations: bool = Field(default=True, description="by their mean and standard deviation")
+    rewards: bool = Field(default=True, description="by the standard deviation of the discounted return")
+
+    @model_validator(mode="after")
+    def _something(self) -> "NormaliseOptions":
+        if not (self.observations or self.rewards):
+            raise suite_error("nothing is normalised", "remove normalise, or set one of the two to true")
+        return self
+
+
 class TaskEntry(Section):
     """One task. A bare string stands for `{id: string}`."""
 
@@ -114,6 +127,11 @@ class TaskEntry(Section):
         default=(),
         description="gymnasium environments: what goes around them, the innermost first, as module:Class of an "
         "installed module or of a Python file of the suite's folder",
+    )
+    normalise: NormaliseOptions | None = Field(
+        default=None,
+        description="all but language tasks: what training normalises by running statistics, each seed by its own, the "
+        "same for all algorithms; evaluation freezes the statistics and reports raw returns",
     )
     references: OwnReferences | None = Field(
         default=None,
@@ -165,5 +183,6 @@ class TaskEntry(Section):
             "wrappers": self.wrappers or None,
             "references": self.references and self.references.model_dump(),
             "bounds": self.bounds,
+            "normalise": self.normalise and self.normalise.model_dump(),
         }
         return {name: value for name, value in options.items() if value is not None}

@@ -40,6 +40,18 @@ MAX_HORIZON = 100_000
 CONTROL = "control"
 
 
+class Normalise(NamedTuple):
+    """What training normalises by running statistics.
+
+    Args:
+        observations: by their mean and standard deviation.
+        rewards: by the standard deviation of the discounted return.
+    """
+
+    observations: bool
+    rewards: bool
+
+
 class Step(NamedTuple):
     """One step of all episodes.
 
@@ -157,6 +169,8 @@ class Task(ABC):
     expected_returns: Array | None = None
     #: Probability with which the order of two returns is reported reversed to algorithms that learn from pairs.
     flip: float = 0.0
+    #: What training normalises by running statistics of each seed; None for nothing. Evaluated are raw returns.
+    normalise: Normalise | None = None
     #: Number of states that coverage is counted over; None where it is not counted.
     states: int | None = None
     #: Numbers of the states that are goals, for tasks with several; they are found when visited.

@@ -8,6 +8,9 @@ import numpy as np
 from haepo_bench.policies.shapes import Array
 from haepo_bench.tasks.base import CLEAN_RETURN, Task
 
+#: The measure by which environments that give normalised rewards tell the return before that, the `train_return`.
+RECEIVED = "train_return"
+
 
 class Exploration:
     """Counts for every seed in training; row i belongs to the i-th seed that is still kept.
@@ -59,7 +62,7 @@ class Episodes:
     """A seed's training episodes that ended in a while, [episode].
 
     Args:
-        returns: undiscounted, as training receives them.
+        returns: undiscounted, as training receives them (where a measure is `RECEIVED`, normalised).
         steps: env steps that the seed had taken when each ended.
         measures: what the task measures beside returns, by column.
     """
@@ -70,7 +73,7 @@ class Episodes:
 
     def columns(self, exploration: Exploration, row: int, steps: int) -> dict[str, float]:
         """Their means, and what training has found after so many env steps."""
-        clean = np.array(self.measures.get(CLEAN_RETURN, self.returns))
+        clean = np.array(self.measures.get(CLEAN_RETURN, self.measures.get(RECEIVED, self.returns)))
         columns = exploration.count(row, steps, clean, np.array(self.steps))
         if self.returns:
             columns["train_return"] = float(np.mean(self.returns))

@@ -1,11 +1,14 @@
 """Hyper-parameters of PPO, and what RL Baselines3 Zoo publishes for them."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
+from haepo_bench.errors import ParameterError
 from haepo_bench.objectives.hyperparameters import Hyperparameters, hyper
 from haepo_bench.objectives.ppo import PpoHyperparameters
 from haepo_bench.policies.mlp import Activation
 from haepo_bench.tasks.address import parse
+from haepo_bench.tasks.base import Normalise, Task
 from haepo_bench.training.settings import Width
 
 _SB3 = "Stable-Baselines3"
@@ -39,6 +42,25 @@ class SegmentSettings(Hyperparameters):
     activation: Activation = hyper("tanh", "of the hidden layers", source=_SB3, omit_at="tanh")
 
 
+def normalised_by(task: Task, settings: SegmentSettings) -> Normalise | None:
+    """What training normalises: what the task says, else both where the settings say so."""
+    return task.normalise or (Normalise(True, True) if settings.normalize else None)
+
+
+def check_normalize(overrides: Mapping[str, Any], task: Task) -> None:
+    """Refuses `normalize` where the task says what is normalised, for all algorithms alike.
+
+    Raises:
+        ParameterError: both are there.
+    """
+    if task.normalise is not None and "normalize" in overrides:
+        raise ParameterError(
+            "normalize",
+            f"{task.id} says itself what is normalised, for all algorithms alike",
+            remedy="remove normalize here, or normalise from the task",
+        )
+
+
 class PPOSettings(PpoHyperparameters, SegmentSettings):
     """Hyper-parameters of Stable-Baselines3's PPO."""
 
@@ -46,11 +68,14 @@ class PPOSettings(PpoHyperparameters, SegmentSettings):
     sde_sample_freq: int = hyper(-1, "steps between draws of its noise; -1: once a rollout", source=_SB3, ge=-1)
 
 
-def zoo_settings(task_id: str) -> tuple[str, dict[str, Any]] | None:
+def zoo_settings(task_id: str, normalise: Normalise | None = None) -> tuple[str, dict[str, Any]] | None:
     """The Zoo's settings for a task such as `gym/CartPole-v1`, wrapped or not; None where it has none.
 
     A version that the Zoo does not know takes the settings of the newest older one. What the Zoo does not say is
     Stable-Baselines3's default, as in the Zoo itself, and not ours.
+
+    Args:
+        normalise: what the task says; then the Zoo's setting is not among those returned.
 
     Returns:
         Whose they are (the Zoo's id, and that it is an older version where it is), and the settings.
@@ -64,7 +89,10 @@ def zoo_settings(task_id: str) -> tuple[str, dict[str, Any]] | None:
         return None
     published = f"{name}-v{max(known)}"
     whose = published if published == gymnasium_id else f"{published}, an older version of {gymnasium_id}"
-    return whose, {"n_envs": 1, "n_steps": 2048, **ZOO[published]}
+    settings = {"n_envs": 1, "n_steps": 2048, **ZOO[published]}
+    if normalise is not None:
+        settings.pop("normalize", None)
+    return whose, settings
 
 
 def _versioned(gymnasium_id: str) -> tuple[str, int]:

@@ -10,12 +10,12 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 from haepo_bench import catalogue
 from haepo_bench.policies.actor_critic import ActorCritic
 from haepo_bench.policies.heads import Categorical
-from haepo_bench.tasks.base import Step, Task, VectorEnvironment
+from haepo_bench.tasks.base import Normalise, Step, Task, VectorEnvironment
 from haepo_bench.training.advantages import generalised_advantages
 from haepo_bench.training.exploration import Exploration
+from haepo_bench.training.normalisation import Normalisation, normalise
 from haepo_bench.training.ppo_settings import SegmentSettings
 from haepo_bench.training.segments.collector import SegmentCollector
-from haepo_bench.training.segments.normalisation import Normalisation, normalise
 from haepo_bench.training.streams import stream
 
 
@@ -62,7 +62,7 @@ def test_normalisation_is_vec_normalizes():
     task = catalogue.task("gym/CartPole-v1", time_limit=15)
     theirs = VecNormalize(DummyVecEnv([task.environment] * 3), gamma=0.9)
     theirs.seed(0)
-    ours = Normalisation(1, 3, 4, 0.9)
+    ours, discounted = Normalisation(1, 4, 0.9, Normalise(True, True)), np.zeros((1, 3))
     shown = theirs.reset()
     rng, ends = np.random.default_rng(0), 0
     for _ in range(60):
@@ -73,7 +73,8 @@ def test_normalisation_is_vec_normalizes():
         np.testing.assert_array_equal(frozen[0].T.numpy(), shown)
         shown, rewards, over, infos = theirs.step(rng.integers(2, size=3))
         ends += over.sum()
-        np.testing.assert_array_equal(ours.rewards(theirs.get_original_reward()[None], over[None])[0], rewards)
+        paid, discounted = ours.rewards(theirs.get_original_reward()[None], discounted, over[None])
+        np.testing.assert_array_equal(paid[0], rewards)
         for row in np.flatnonzero(over):
             assert infos[row]["terminal_observation"].shape == (4,)
     assert ends > 5

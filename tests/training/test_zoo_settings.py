@@ -112,6 +112,7 @@ def test_runs_say_whose_settings_they_have(algorithm: str) -> None:
 
         id = "gym/HalfCheetah-v5"
         action_space = gymnasium.spaces.Box(-1, 1, (6,))
+        normalise = None
 
     made = catalogue.algorithm(algorithm).configure({}, HalfCheetah())  # type: ignore[arg-type]
     assert made.notes[0].endswith(

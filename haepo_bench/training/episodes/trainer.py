@@ -11,7 +11,7 @@ from haepo_bench.objectives.base import Objective
 from haepo_bench.policies.mlp import Network
 from haepo_bench.policies.shapes import Array
 from haepo_bench.results.record import Engine
-from haepo_bench.tasks.base import Task
+from haepo_bench.tasks.base import Task, VectorEnvironment
 from haepo_bench.training.alignment import Policy
 from haepo_bench.training.blocks import blocks
 from haepo_bench.training.episodes.engines import episode_engine
@@ -24,6 +24,15 @@ from haepo_bench.training.evaluation import Evaluator
 from haepo_bench.training.exploration import Episodes, Exploration
 from haepo_bench.training.flips import flips
 from haepo_bench.training.heads import make_head
+from haepo_bench.training.normalisation import (
+    DISCOUNT,
+    Normalisation,
+    NormalisedEnvironment,
+    named_statistics,
+    normalised_actor,
+    normalised_policy,
+    statistics_of,
+)
 from haepo_bench.training.recorder import Recorder
 from haepo_bench.training.settings import TrainerSettings
 from haepo_bench.training.streams import stream
@@ -64,12 +73,17 @@ class EpisodeTrainer(Trainer[Rollout]):
         episodes = task.groups * settings.trajectories
         training = task.training()
         start = training.paired if objective.shares_start else training.grouped
-        self.collector = self.engine.collector(task, start(settings.trajectories), episodes)
+        #: Of what training is shown; None where the task asks for nothing.
+        self.normalisation: Normalisation | None = None
+        if task.normalise is not None:
+            features = task.observation_space.shape[0]
+            self.normalisation = Normalisation(len(self.seeds), features, DISCOUNT, task.normalise)
+        self.collector = self.engine.collector(task, self._shown(start(settings.trajectories)), episodes)
         #: Returns of the reference policy, where the objective asks for some and the batch is not a sample of them.
         self.reference_sample: ReferenceSample | None = None
         if objective.reference_sample and settings.reference != "previous":
             sampled = task.groups * objective.reference_sample
-            environment = task.training().grouped(objective.reference_sample)
+            environment = self._shown(task.training().grouped(objective.reference_sample))
             self.reference_sample = ReferenceSample(self.engine.collector(task, environment, sampled))
         self.expert = Expert(task) if objective.wants_expert else None
         #: Of the current iteration.
@@ -98,10 +112,18 @@ class EpisodeTrainer(Trainer[Rollout]):
             visited=self.exploration.visited,
             device=self.device,
         )
+        if self.expert_episode is not None and self.normalisation is not None:
+            # As the policy's own steps are shown from here on; the expert's are not counted.
+            shown = self.normalisation.observations(self.expert_episode.observations.swapaxes(1, 2)).swapaxes(1, 2)
+            self.expert_episode = self.expert_episode._replace(observations=shown)
         if self.prefix_policies is not None:
             self.prefix_policies.add(iteration, self.parameters, rollout.lengths)
         self._report(rollout)
         return rollout
+
+    def _shown(self, environment: VectorEnvironment) -> VectorEnvironment:
+        """An environment as training sees it."""
+        return environment if self.normalisation is None else NormalisedEnvironment(environment, self.normalisation)
 
     def _prefix_actor(self, iteration: int) -> PrefixActor | None:
         """The earlier policies that begin this iteration's episodes, where the objective asks for that."""
@@ -192,6 +214,8 @@ class EpisodeTrainer(Trainer[Rollout]):
 
     def keep(self, rows: Sequence[int]) -> None:
         super().keep(rows)
+        if self.normalisation is not None:
+            self.normalisation.keep(rows)
         self.reference = None if self.reference is None else self.reference[rows]
         if self.reference_sample is not None:
             self.reference_sample.keep(rows)
@@ -203,21 +227,24 @@ class EpisodeTrainer(Trainer[Rollout]):
             self.prefixes = self.prefixes.select(rows)
 
     def frozen(self, row: int) -> Frozen:
-        return Frozen(self.parameters[row].clone())
+        statistics = None if self.normalisation is None else self.normalisation.frozen(row)
+        return Frozen(self.parameters[row].clone(), statistics)
 
     def policy(self, policies: Sequence[Frozen]) -> Policy:
-        return self._acting(torch.stack([policy.parameters for policy in policies]))
+        acting = self._acting(torch.stack([policy.parameters for policy in policies]))
+        return normalised_policy(acting, statistics_of(policies))
 
     def policies(self, policies: Sequence[Frozen]) -> Policies:
         parameters = torch.stack([policy.parameters for policy in policies])
-        return super().policies(policies)._replace(actor=self.engine.actor(parameters))
+        actor = normalised_actor(self.engine.actor(parameters), statistics_of(policies))
+        return super().policies(policies)._replace(actor=actor)
 
     def _acting(self, parameters: Tensor) -> Policy:
         """Policies [seed, parameter] as they are now."""
         return self.network.repeated(self.network.fold(parameters))
 
     def named(self, policy: Frozen) -> Mapping[str, Array]:
-        return self.network.named(policy.parameters)
+        return self.network.named(policy.parameters) | named_statistics(policy)
 
     def close(self) -> None:
         self.collector.close()

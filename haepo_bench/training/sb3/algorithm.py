@@ -18,7 +18,7 @@ from haepo_bench.results.record import Information
 from haepo_bench.tasks.base import LANGUAGE, Task
 from haepo_bench.training.algorithm import Algorithm, AlgorithmDefinition, ParameterDescription
 from haepo_bench.training.parameters import check_overrides, describe_fields, validated
-from haepo_bench.training.ppo_settings import OURS_SOURCE, ZOO, ZOO_SOURCE, PPOSettings, zoo_settings
+from haepo_bench.training.ppo_settings import OURS_SOURCE, ZOO, ZOO_SOURCE, PPOSettings, check_normalize, zoo_settings
 from haepo_bench.training.recorder import Recorder
 
 
@@ -74,7 +74,8 @@ class PPO(AlgorithmDefinition):
 
     def configure(self, overrides: Mapping[str, Any], task: Task) -> SB3PPO:
         check_overrides(overrides, (PPOSettings,), self.name)
-        published = zoo_settings(task.id)
+        check_normalize(overrides, task)
+        published = zoo_settings(task.id, task.normalise)
         base = published[1] if published else {}
         whose = f"PPO: {ZOO_SOURCE} settings for {published[0]}" if published else f"PPO: {OURS_SOURCE}"
         if overrides:

@@ -22,7 +22,7 @@ from haepo_bench.training.episodes.rollout import Actor, unlearnable
 from haepo_bench.training.evaluation import Evaluator
 from haepo_bench.training.exploration import Episodes, Exploration
 from haepo_bench.training.heads import make_head
-from haepo_bench.training.ppo_settings import PPOSettings
+from haepo_bench.training.ppo_settings import PPOSettings, normalised_by
 from haepo_bench.training.recorder import Recorder
 from haepo_bench.training.streams import hashed_seed
 
@@ -35,8 +35,11 @@ _NEVER = 2**62
 def train_seed(task: Task, seed: int, settings: PPOSettings, recorder: Recorder, device: str) -> None:
     """Trains one seed until the recorder's budget."""
     environments: Any = DummyVecEnv([lambda: Monitor(_Learnable(task.training().environment()))] * settings.n_envs)
-    if settings.normalize:
-        environments = VecNormalize(environments, gamma=settings.gamma)
+    what = normalised_by(task, settings)
+    if what is not None:
+        environments = VecNormalize(
+            environments, norm_obs=what.observations, norm_reward=what.rewards, gamma=settings.gamma
+        )
     evaluator = Evaluator(task, make_head(task), recorder.episodes)
     try:
         model = PPO(
@@ -196,7 +199,7 @@ class _Reporter(BaseCallback):
                 state = self.model.policy.state_dict()
                 named = {name: value.cpu().numpy() for name, value in state.items()}
                 statistics = self.model.get_vec_normalize_env()
-                if statistics is not None:
+                if statistics is not None and statistics.norm_obs:
                     running: Any = statistics.obs_rms
                     named |= {"obs_rms.mean": running.mean, "obs_rms.var": running.var}
                 self._recorder.policy(self._seed, named)

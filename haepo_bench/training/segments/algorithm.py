@@ -10,7 +10,7 @@ from haepo_bench.tasks.base import Task
 from haepo_bench.training.algorithm import Algorithm, ParameterDescription, compiled_where
 from haepo_bench.training.definition import ObjectiveDefinition
 from haepo_bench.training.parameters import check_overrides, describe_fields, validated
-from haepo_bench.training.ppo_settings import OURS_SOURCE, ZOO_SOURCE, SegmentSettings, zoo_settings
+from haepo_bench.training.ppo_settings import OURS_SOURCE, ZOO_SOURCE, SegmentSettings, check_normalize, zoo_settings
 from haepo_bench.training.recorder import Recorder
 
 
@@ -59,6 +59,7 @@ class SegmentDefinition(ObjectiveDefinition):
     def configure(self, overrides: Mapping[str, Any], task: Task) -> Algorithm:
         own, shared = set(self.objective.model_fields), set(SegmentSettings.model_fields)
         check_overrides(overrides, (self.objective, SegmentSettings), self.name)
+        check_normalize(overrides, task)
         base, (whose, *reasons) = self.settings_for(task)
         if overrides:
             whose += f", except {', '.join(sorted(overrides))}"
@@ -90,7 +91,7 @@ class PPOBatched(SegmentDefinition):
         return super().configure(overrides, task)
 
     def settings_for(self, task: Task) -> tuple[dict[str, Any], tuple[str, ...]]:
-        published = zoo_settings(task.id)
+        published = zoo_settings(task.id, task.normalise)
         if published is None:
             return super().settings_for(task)
         gymnasium_id, settings = published

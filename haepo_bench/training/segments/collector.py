@@ -19,9 +19,9 @@ from haepo_bench.tasks.base import Step, Task
 from haepo_bench.training.advantages import generalised_advantages
 from haepo_bench.training.episodes.rollout import action_bounds, clip_actions, unlearnable
 from haepo_bench.training.exploration import Episodes, Exploration
-from haepo_bench.training.ppo_settings import SegmentSettings
+from haepo_bench.training.normalisation import Normalisation
+from haepo_bench.training.ppo_settings import SegmentSettings, normalised_by
 from haepo_bench.training.seed_record import MAX_RETURN
-from haepo_bench.training.segments.normalisation import Normalisation
 from haepo_bench.training.streams import stream
 
 
@@ -88,7 +88,9 @@ class SegmentCollector:
         self.env_steps = 0  # of each seed: all take the same number
         self._returns = np.zeros((S, K))  # of the running episodes so far
         features = task.observation_space.shape[0]
-        self.normalisation = Normalisation(S, K, features, settings.gamma) if settings.normalize else None
+        what = normalised_by(task, settings)
+        self.normalisation = None if what is None else Normalisation(S, features, settings.gamma, what)
+        self._discounted = np.zeros((S, K))  # returns of the running episodes, for normalised rewards
         self._exploration = exploration
         self._faults: dict[int, EnvironmentFault] = {}
         self._diverged: dict[int, str] = {}
@@ -197,6 +199,7 @@ class SegmentCollector:
         """Goes on with some seeds; the environments of the others stand still."""
         self._seeds, self._places, self._episodes = self._seeds[rows], self._places[rows], self._episodes[rows]
         self._returns, self._current = self._returns[rows], self._current[rows]
+        self._discounted = self._discounted[rows]
         if self.normalisation is not None:
             self.normalisation.keep(rows)
 
@@ -240,7 +243,9 @@ class SegmentCollector:
             shown[over] = self._environment.restart(where, streams)
             self._mark()
         rewards = step.rewards.astype(np.float32)
-        return self._shown(shown), self.normalisation.rewards(rewards, over) if self.normalisation else rewards
+        if self.normalisation is not None:
+            rewards, self._discounted = self.normalisation.rewards(rewards, self._discounted, over)
+        return self._shown(shown), rewards
 
     def _shown(self, observations: Array) -> Array:
         """Counts what the environments show; as the learner sees it."""

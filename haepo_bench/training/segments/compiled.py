@@ -81,7 +81,7 @@ class CompiledSegmentCollector(SegmentCollector):
         super().__init__(task, network, settings, seeds, exploration)
         self._networks = networks
         environment = self._environment
-        self._running = Running(environment) if stepped(environment) and not settings.normalize else None
+        self._running = Running(environment) if stepped(environment) and self.normalisation is None else None
 
     def collect(self, parameters: Tensor, iteration: int, steps: int) -> Segments:
         if self._running is None:

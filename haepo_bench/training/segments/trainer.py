@@ -21,12 +21,12 @@ from haepo_bench.training.blocks import blocks
 from haepo_bench.training.evaluation import Evaluator
 from haepo_bench.training.exploration import Exploration
 from haepo_bench.training.heads import make_head
+from haepo_bench.training.normalisation import named_statistics, normalised_actor, normalised_policy, statistics_of
 from haepo_bench.training.ppo_settings import SegmentSettings
 from haepo_bench.training.recorder import Recorder
 from haepo_bench.training.segments.collector import Segments
 from haepo_bench.training.segments.engines import segment_engine
 from haepo_bench.training.segments.minibatches import Minibatches
-from haepo_bench.training.segments.normalisation import STATISTICS, normalise
 from haepo_bench.training.streams import stream
 from haepo_bench.training.trainer import Trainer
 from haepo_bench.training.waiting import Frozen, Policies
@@ -140,23 +140,15 @@ class SegmentTrainer(Trainer[Segments]):
 
     def policies(self, policies: Sequence[Frozen]) -> Policies:
         made = super().policies(policies)
-        if any(policy.normalisation is not None for policy in policies):
-            return made
         actor = self.engine.actor(torch.stack([policy.parameters for policy in policies]))
-        return made if actor is None else made._replace(actor=actor)
+        return made if actor is None else made._replace(actor=normalised_actor(actor, statistics_of(policies)))
 
     def policy(self, policies: Sequence[Frozen]) -> Policy:
         folded, _ = self.network.fold(torch.stack([policy.parameters for policy in policies]))
-        outputs = self.network.policy.repeated(folded)
-        statistics = [policy.normalisation for policy in policies if policy.normalisation is not None]
-        if not statistics:
-            return outputs
-        normalised = partial(normalise, np.stack(statistics))
-        return lambda observations: outputs(normalised(observations))
+        return normalised_policy(self.network.policy.repeated(folded), statistics_of(policies))
 
     def named(self, policy: Frozen) -> Mapping[str, Array]:
-        statistics = {} if policy.normalisation is None else dict(zip(STATISTICS, policy.normalisation, strict=True))
-        return self.network.named(policy.parameters) | statistics
+        return self.network.named(policy.parameters) | named_statistics(policy)
 
     def close(self) -> None:
         self.collector.close()
