@@ -59,6 +59,12 @@ class EnvPoolTask(Task):
             warnings.simplefilter("ignore")  # about the precision of bounds
             spec = self._envpool.make_spec(name)
             observation_space, action_space = spec.observation_space, spec.action_space
+        if isinstance(observation_space, spaces.Dict | spaces.Tuple):
+            raise TaskError(
+                f"EnvPool's {name} has observations of kind {type(observation_space).__name__}, of which EnvPool makes "
+                "one array per entry",
+                remedy=f"use gym/{name}, where they are flattened, or an environment that observes one array",
+            )
         own = int(spec.config.max_episode_steps)
         limit = None if own == _UNLIMITED else own
         self.horizon = checked_horizon(name, limit, time_limit)
