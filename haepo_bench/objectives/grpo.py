@@ -8,13 +8,15 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from haepo_bench.objectives.base import Compared, EntropyBonus, ObjectiveOutput, TrajectoryBatch, hyper
-from haepo_bench.objectives.ratios import bounded_exp, clip_fraction, clipped_loss, dual_clipped, group_advantages, k3
+from haepo_bench.objectives.base import ObjectiveOutput, TrajectoryBatch, hyper
+from haepo_bench.objectives.kl import KlEstimator, kl_estimate
+from haepo_bench.objectives.ratios import bounded_exp, clip_fraction, clipped_loss, dual_clipped
+from haepo_bench.objectives.relative_returns import RelativeReturns
 
 _PAPER = "DeepSeekMath, arXiv 2402.03300"
 
 
-class Grpo(EntropyBonus):
+class Grpo(RelativeReturns):
     """GRPO: clipped token-level ratios, every token of a trajectory weighed with the trajectory's relative return.
 
         A_k  = (R_k - mean R) / (std R + 1e-4)              std with ddof 1, within the group
@@ -25,14 +27,14 @@ class Grpo(EntropyBonus):
 
     Dr. GRPO (arXiv 2503.20783): aggregation "constant", scale_advantages false, beta 0.
     DAPO's loss (arXiv 2503.14476): aggregation "token", clip_high 0.28, beta 0 (its dynamic sampling is not part).
-    verl bounds the loss where A < 0 besides: dual_clip 3.
+    verl bounds the loss where A < 0 besides: dual_clip 3. TRL's delta bounds the ratio itself: two_sided_clip.
+    TRL's use_bias_correction_kl, its default since DeepSeek-V3.2, takes r_kt k3_kt in place of k3_kt: kl_correction.
     IIB-LPO's loss term (arXiv 2601.05870): advantage_entropy_coefficient 0.005 (its branching of texts is not part).
     The entropy bonus is the one that all native algorithms share; the paper has none: set it to 0 for the pure form.
     """
 
     summary: ClassVar[str] = "Group Relative Policy Optimization; Dr. GRPO and DAPO as options"
     label: ClassVar[str] = "GRPO"
-    compares: ClassVar[Compared] = "group"
     reference: ClassVar[Literal["previous", "initial"]] = "initial"
     confidence: ClassVar[str] = "high: read in the code of TRL and verl"
 
@@ -47,13 +49,28 @@ class Grpo(EntropyBonus):
         "group; or sum over steps divided by trajectories times the task's horizon",
         source=_PAPER,
     )
-    scale_advantages: bool = hyper(True, "divide by the group's standard deviation of returns", source=_PAPER)
     dual_clip: float | None = hyper(
         None,
         "where A < 0 the loss of a step is at most this times - A (arXiv 1912.09729): verl has 3; null: no such bound",
         source="the paper and TRL, which have none",
         omit_at=None,
         gt=1,
+    )
+    two_sided_clip: float | None = hyper(
+        None,
+        "ratios are at most this where A < 0 as well (arXiv 2505.07291): TRL's delta; null: no such bound",
+        source="the paper, which has none",
+        omit_at=None,
+        gt=1,
+    )
+    kl_estimator: KlEstimator = hyper(
+        "k3", "what the KL penalty is, on taken actions; k1+ and k3+ have k2's gradient", source=_PAPER, omit_at="k3"
+    )
+    kl_correction: bool = hyper(
+        False,
+        "whether the KL penalty of a step is weighed with its ratio, so that it is unbiased off-policy",
+        source="the paper; true is DeepSeek-V3.2's, and TRL's default",
+        omit_at=False,
     )
     advantage_entropy_coefficient: float = hyper(
         0.0,
@@ -63,18 +80,20 @@ class Grpo(EntropyBonus):
     )
 
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
-        A = group_advantages(batch.returns, batch.dtype, scale=self.scale_advantages)[..., None]
+        A = self.advantages(batch)[..., None]
         lp = torch.where(batch.mask, batch.log_probs, 0.0)
         r = bounded_exp(lp - torch.where(batch.mask, batch.behaviour_log_probs, 0.0))
         clipped = r.clamp(1 - self.clip_low, 1 + self.clip_high)
-        x = clipped_loss(r, clipped, A)
-        x = dual_clipped(x, A, self.dual_clip)
+        bounded = r if self.two_sided_clip is None else r.clamp(max=self.two_sided_clip)
+        x = dual_clipped(clipped_loss(bounded, clipped, A), A, self.dual_clip)
         if self.beta:
-            x = x + self.beta * k3(lp, torch.where(batch.mask, batch.reference_log_probs, 0.0))
+            kl = kl_estimate(lp, torch.where(batch.mask, batch.reference_log_probs, 0.0), self.kl_estimator)
+            x = x + self.beta * (r * kl if self.kl_correction else kl)
         loss = self.aggregate(x, batch)
         if self.advantage_entropy_coefficient:
             loss = loss - self.advantage_entropy_coefficient * batch.token_mean(A * batch.entropy)
-        return self.finish(loss, batch, {"clip_fraction": batch.token_mean(clip_fraction(r, clipped, A))})
+        stopped = clip_fraction(r, clipped, A) + ((A < 0) & (r > bounded)).to(r.dtype)
+        return self.finish(loss, batch, {"clip_fraction": batch.token_mean(stopped)})
 
     def aggregate(self, x: Tensor, batch: TrajectoryBatch) -> Tensor:
         """Per-step losses [seed, group, trajectory, step] to [seed]."""
