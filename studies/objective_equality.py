@@ -6,7 +6,7 @@
 verl's core_algos.py is loaded from the checkout as it is; what it imports of the rest of verl, which would bring Ray
 and more along, is replaced. Batches are in float64: groups of responses of different lengths, log-ratios within 0.5 or
 3 nats, which reach every clip. Prints the largest difference of each quantity, and ends with 1 where one exceeds 1e-6.
-Against TRL, which tests have: OBJECTIVE_BATCHES=200 pytest tests/objectives/test_trl_equality.py
+Against TRL, which tests have: OBJECTIVE_BATCHES=200 pytest tests/objectives/ -k trl
 """
 
 import argparse
@@ -23,15 +23,21 @@ from torch import Tensor
 
 from haepo_bench.objectives.base import Objective, TrajectoryBatch
 from haepo_bench.objectives.cispo import Cispo
+from haepo_bench.objectives.covariance import ClipCov, KlCov
 from haepo_bench.objectives.dapo import Dapo
 from haepo_bench.objectives.dppo import Dppo, DppoKl
 from haepo_bench.objectives.dr_grpo import DrGrpo
 from haepo_bench.objectives.gmpo import Gmpo
+from haepo_bench.objectives.gpg import Gpg
 from haepo_bench.objectives.grpo import Grpo
 from haepo_bench.objectives.gspo import Gspo
-from haepo_bench.objectives.ratios import k3
+from haepo_bench.objectives.gspo_token import GspoToken
+from haepo_bench.objectives.kl import kl_estimate
+from haepo_bench.objectives.opo import Opo
+from haepo_bench.objectives.reinforce import ReinforceToGo
 from haepo_bench.objectives.reinforce_pp import ReinforcePlusPlus
 from haepo_bench.objectives.rloo import Rloo
+from haepo_bench.objectives.sapo import Sapo
 
 GROUPS, TRAJECTORIES, STEPS = 3, 4, 7
 TOLERANCE = 1e-6
@@ -68,7 +74,7 @@ class Case:
             behaviour_log_probs=(log_probs.detach() + uniform(-spread, spread, *shape)).clamp(max=-0.01),
             reference_log_probs=(log_probs.detach() + uniform(-spread, spread, *shape)).clamp(max=-0.01),
             mask=torch.arange(STEPS) < lengths[..., None],
-            rewards=torch.zeros(shape, dtype=torch.float64),
+            rewards=uniform(0, 1, *shape),
             returns=uniform(0, 1, *shape[:-1]).round(decimals=1),
             horizon=STEPS,
         )
@@ -148,8 +154,18 @@ def losses(verl: Any) -> dict[str, tuple[Objective, Callable[[Case], Tensor]]]:
         paid = case.scores - 0.01 * (case.old - case.reference) * case.mask
         return verl.compute_reinforce_plus_plus_outcome_advantage(paid, case.mask, config=Settings(gamma=1.0))[0]
 
+    def of_estimator(name: str) -> Callable[[Case], Tensor]:
+        return lambda case: verl.get_adv_estimator_fn(name)(case.scores.clone(), case.mask, index=case.index)[0]
+
+    def to_go(case: Case) -> Tensor:
+        return Case.rows(ReinforceToGo().advantages(case.batch))
+
     def baseline(case: Case) -> Tensor:
         return verl.compute_reinforce_plus_plus_baseline_outcome_advantage(case.scores, case.mask, case.index)[0]
+
+    def singled_out(**settings: float) -> Settings:
+        """Options of its covariance losses. Clip-Cov drops all steps within bounds: of fewer verl draws which."""
+        return Settings(policy_loss=Settings(settings))
 
     wide = {"clip_ratio_high": 0.28}
     bare = {**PURE, "beta": 0.0}
@@ -187,6 +203,34 @@ def losses(verl: Any) -> dict[str, tuple[Objective, Callable[[Case], Tensor]]]:
             DppoKl(**PURE, threshold=0.02),
             of("dppo_kl", group, "token-mean", clip_ratio=0.02, clip_ratio_c=20.0),
         ),
+        "sapo": (Sapo(**PURE), of("sapo", group, "", tau_pos=1.0, tau_neg=1.05)),
+        "sapo, other temperatures": (
+            Sapo(**PURE, tau_positive=0.5, tau_negative=3.0),
+            of("sapo", group, "", tau_pos=0.5, tau_neg=3.0),
+        ),
+        "gspo-token": (
+            GspoToken(**PURE, clip_low=0.2, clip_high=0.2),
+            of("gspo", to_go, "", clip_ratio_low=0.2, clip_ratio_high=0.2),
+        ),
+        "gspo-token, one advantage": (
+            GspoToken(**PURE, advantages_of="trajectory"),
+            of("gspo", group, "", clip_ratio_low=3e-4, clip_ratio_high=4e-4),
+        ),
+        "opo": (Opo(**PURE), of("vanilla", of_estimator("opo"), "token-mean")),
+        "gpg": (Gpg(**PURE, counted="nonzero"), of("gpg", of_estimator("gpg"), "token-mean")),
+        "clip-cov": (
+            ClipCov(**PURE, share=1.0, cov_low=0.5),
+            of("clip_cov", group, "token-mean", **singled_out(clip_cov_ratio=1.0, clip_cov_lb=0.5)),
+        ),
+        "clip-cov, other bounds": (
+            ClipCov(**PURE, share=1.0, cov_low=-2.0, cov_high=1.0),
+            of("clip_cov", group, "token-mean", **singled_out(clip_cov_ratio=1.0, clip_cov_lb=-2.0, clip_cov_ub=1.0)),
+        ),
+        "kl-cov": (KlCov(**PURE), of("kl_cov", group, "token-mean", **singled_out())),
+        "kl-cov, a fifth": (
+            KlCov(**PURE, share=0.2, kl_coefficient=0.5),
+            of("kl_cov", group, "token-mean", **singled_out(kl_cov_ratio=0.2, ppo_kl_coef=0.5)),
+        ),
         "reinforce-pp": (ReinforcePlusPlus(**PURE), of("vanilla", whitened, "token-mean")),
         "reinforce-pp, dual clip": (
             ReinforcePlusPlus(**PURE, dual_clip=3.0),
@@ -220,11 +264,12 @@ def differences(case: Case, verl: Any) -> dict[str, float]:
         paid = case.scores - beta * (case.old - case.reference) * case.mask
         white = verl.compute_reinforce_plus_plus_outcome_advantage(paid, case.mask, config=Settings(gamma=1.0))[0]
         compare(f"reinforce-pp, beta {beta:g}: advantages", ReinforcePlusPlus(beta=beta).advantages(case.batch), white)
-    ours = k3(Case.rows(case.batch.log_probs), case.reference) * case.mask
-    theirs = verl.kl_penalty_forward(Case.rows(case.batch.log_probs), case.reference, "low_var_kl") * case.mask
-    inside = (ours < 10).double()  # verl cuts it off there
-    compare("k3", ours * inside, theirs * inside)
-    compare("k3: gradient", case.slope(ours * inside), case.slope(theirs * inside))
+    for kind in ("k1", "k2", "k3", "k1+", "k3+"):
+        here = kl_estimate(Case.rows(case.batch.log_probs), case.reference, kind) * case.mask
+        there = verl.kl_penalty(Case.rows(case.batch.log_probs), case.reference, kind) * case.mask
+        inside = (here < 10).double()  # verl cuts k3 off there
+        compare(f"KL penalty {kind}", here * inside, there * inside)
+        compare(f"KL penalty {kind}: gradient", case.slope(here * inside), case.slope(there * inside))
     return found
 
 

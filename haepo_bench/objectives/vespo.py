@@ -7,6 +7,7 @@ import torch
 
 from haepo_bench.objectives.base import Compared, EntropyBonus, ObjectiveOutput, TrajectoryBatch, hyper
 from haepo_bench.objectives.ratios import LOG_LIMIT, group_advantages, token_log_ratios
+from haepo_bench.results.columns import Column
 
 _PAPER = "arXiv 2602.10693; TRL"
 #: TRL holds the trajectory's log-ratio above this.
@@ -31,6 +32,9 @@ class Vespo(EntropyBonus):
     compares: ClassVar[Compared] = "group"
     surrogate: ClassVar[bool] = True
     confidence: ClassVar[str] = "high: read in the code of TRL"
+    columns: ClassVar[tuple[Column, ...]] = (
+        Column("trajectory_weight", "Trajectory weight", "", "phi, mean over trajectories; 1 at the behaviour policy"),
+    )
 
     k_positive: float = hyper(2.0, "k where A >= 0", source=_PAPER, ge=0)
     lambda_positive: float = hyper(3.0, "lambda where A >= 0", source=_PAPER, ge=1e-4)

@@ -121,7 +121,7 @@ _CURVE = (
         "clip_fraction",
         "Clipped",
         "fraction",
-        "of the steps (`rloo`, `gspo`: trajectories; `awr`: weights) that the objective clipped or masked",
+        "of the steps (`rloo`, `gspo`, `luspo`: trajectories; `awr`: weights) that the objective clipped or masked",
     ),
     Column(
         "value_loss",

@@ -22,7 +22,20 @@ LATER: list[tuple[str, str, str, Any]] = [
     ("ppo-batched", "gym/CartPole-v1", "normalize_advantage", False),
     ("ppo-batched", "gym/CartPole-v1", "activation", "relu"),
     ("bapo", "corridor/16", "high_step", 0.1),
-    *((name, "corridor/16", "dual_clip", 3.0) for name in ("grpo", "dr-grpo", "dapo", "soup", "reinforce-pp")),
+    ("reinforce-pp", "corridor/16", "dual_clip", 3.0),
+    *(
+        (name, "corridor/16", option, value)
+        for name in ("grpo", "dr-grpo", "dapo", "soup", "maxrl", "opo")
+        for option, value in {
+            "dual_clip": 3.0,
+            "two_sided_clip": 2.0,
+            "kl_estimator": "k2",
+            "kl_correction": True,
+            "baseline": "length",
+            "advantage_scale": "mean",
+        }.items()
+        if (name, option) not in {("maxrl", "advantage_scale"), ("opo", "baseline")}
+    ),
     ("ipo", "corridor/16", "length_norm", True),
 ]
 
