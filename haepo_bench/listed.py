@@ -170,6 +170,30 @@ ALGORITHMS = {
         ),
         ("h-dpo", "objectives.h_dpo:HDpo", "medium", "online DPO with control of entropy"),
         ("ipo", "objectives.ipo:Ipo", "high", "online IPO on pairs ordered by true return"),
+        (
+            "cpo",
+            "objectives.cpo:Cpo",
+            "high",
+            "DPO without a reference, and the likelihood of the better trajectories",
+        ),
+        (
+            "simpo",
+            "objectives.cpo:SimPo",
+            "high",
+            "pairs by mean log-probability with a margin, without a reference",
+        ),
+        (
+            "orpo",
+            "objectives.orpo:Orpo",
+            "high",
+            "likelihood of the better of a pair, and a penalty on the odds of the worse",
+        ),
+        (
+            "kto",
+            "objectives.kto:Kto",
+            "high",
+            "good and bad trajectories, each compared with the mean implicit reward",
+        ),
         ("rebel", "objectives.rebel:Rebel", "high", "regress differences of log-ratios on differences of returns"),
         ("qrpo", "objectives.qrpo:Qrpo", "high", "regress log-ratios on quantiles of the reference policy's returns"),
         (

@@ -214,3 +214,73 @@ def kl_cov(batch: Batch, share: float) -> float:
         d = [x - y for x, y in zip(one.lp, one.old, strict=True)]
         rows.append([-math.exp(x) * A + ((k, t) in held) * abs(x) for t, x in enumerate(d)])
     return token_mean(rows)
+
+
+def pairs(batch: Batch) -> list[list[tuple[Trajectory, Trajectory]]]:
+    """(better, worse) of each group."""
+    numbers = sorted({one.group for one in batch})
+    groups = [[one for one in batch if one.group == number] for number in numbers]
+    return [[(better, worse) for better in group for worse in group if better.R > worse.R] for group in groups]
+
+
+def log_sigmoid(x: float) -> float:
+    return -math.log1p(math.exp(-x)) if x > 0 else x - math.log1p(math.exp(x))
+
+
+def hinge(h: float) -> float:
+    return max(0.0, 1 - h)
+
+
+def logistic(h: float) -> float:
+    return -log_sigmoid(h)
+
+
+def on_pairs(margin: Callable[[Trajectory, Trajectory], float], loss_of: Callable[[float], float] = logistic) -> Loss:
+    """Mean over the pairs of a group, then over groups; groups without a pair count as zero."""
+
+    def loss(batch: Batch) -> float:
+        return mean([mean([loss_of(margin(*pair)) for pair in group] or [0.0]) for group in pairs(batch)])
+
+    return loss
+
+
+def dpo_margin(w: Trajectory, x: Trajectory) -> float:
+    return 0.1 * ((sum(w.lp) - sum(w.ref)) - (sum(x.lp) - sum(x.ref)))
+
+
+def conservative(h: float, e: float = 0.1) -> float:
+    return (1 - e) * logistic(h) + e * logistic(-h)
+
+
+def robust(h: float, e: float = 0.1) -> float:
+    return ((1 - e) * logistic(h) - e * logistic(-h)) / (1 - 2 * e)
+
+
+def winners(batch: Batch) -> float:
+    """- lp, mean over the steps of the better one of each pair."""
+    better = [w for group in pairs(batch) for w, _ in group]
+    return -sum(sum(w.lp) for w in better) / max(sum(len(w.lp) for w in better), 1)
+
+
+def cpo(batch: Batch) -> float:
+    return on_pairs(lambda w, x: 0.1 * (sum(w.lp) - sum(x.lp)))(batch) + winners(batch)
+
+
+def orpo(batch: Batch) -> float:
+    def log_odds(one: Trajectory) -> float:
+        p = math.exp(mean(one.lp))
+        return math.log(p / (1 - p))
+
+    return winners(batch) + 0.1 * on_pairs(lambda w, x: log_odds(w) - log_odds(x))(batch)
+
+
+def kto(batch: Batch, good: float = 1.0, bad: float = 1.0) -> float:
+    values = []
+    for one in batch:
+        group = group_of(batch, one)
+        z = max(0.0, mean([sum(x.at) - sum(x.ref) for x in group]))
+        d = sum(one.lp) - sum(one.ref)
+        lead = sum((one.R > x.R) - (one.R < x.R) for x in group)
+        if lead:
+            values.append(good * (1 - sigmoid(0.1 * (d - z))) if lead > 0 else bad * (1 - sigmoid(0.1 * (z - d))))
+    return mean(values) if values else 0.0

@@ -1,17 +1,14 @@
 """DPO: Direct Preference Optimization (arXiv 2305.18290), online: pairs of the current batch by true return."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-import torch
-from torch.nn.functional import logsigmoid
-
-from haepo_bench.objectives.base import Compared, EntropyBonus, ObjectiveOutput, TrajectoryBatch, hyper
+from haepo_bench.objectives.base import ObjectiveOutput, TrajectoryBatch, hyper
 from haepo_bench.objectives.credit import implicit_value
-from haepo_bench.objectives.pairs import PairChoice, mean_over_pairs, pairwise, preferred
-from haepo_bench.results.columns import Column
+from haepo_bench.objectives.pairs import pairwise
+from haepo_bench.objectives.preferences import Preferences
 
 
-class Dpo(EntropyBonus):
+class Dpo(Preferences):
     """Online DPO with oracle pairs.
 
         h_wl = beta * [ alpha * (L_w - L_l) - (Lref_w - Lref_l) ],   L = sum_t log pi(a_t|s_t)
@@ -21,36 +18,26 @@ class Dpo(EntropyBonus):
     trajectories has the higher true return, hence "oracle pairs". alpha = 1 is DPO; other values are H-DPO (arXiv
     2411.07595), which scales the entropy part of the KL. The reference is the previous policy, as in iterative DPO. The
     entropy bonus is the one that all native algorithms share; the paper has none.
+
+    With `pair_loss: hinge` a pair's loss is max(0, 1 - h). With `label_smoothing` e, pairs may be reported in the wrong
+    order: the loss is (1 - e) l(h) + e l(-h), or, with `smoothing: robust`, ((1 - e) l(h) - e l(-h)) / (1 - 2e).
     """
 
     summary: ClassVar[str] = "online DPO on pairs ordered by true return; H-DPO as an option"
     label: ClassVar[str] = "online DPO, oracle pairs"
-    compares: ClassVar[Compared] = "group"
     version: ClassVar[int] = 2
-    told: ClassVar[Literal["per-step rewards", "returns", "oracle preferences"]] = "oracle preferences"
-    shares_start: ClassVar[bool] = True
     confidence: ClassVar[str] = "high: read in the code of the authors and of TRL"
-    columns: ClassVar[tuple[Column, ...]] = (
-        Column(
-            "pair_accuracy", "Pair accuracy", "fraction", "of pairs that the implicit reward orders like the returns"
-        ),
-    )
 
     beta: float = hyper(
         0.1, "strength of the implicit KL to the reference policy", source="DPO, arXiv 2305.18290", gt=0
     )
     alpha: float = hyper(1.0, "H-DPO's entropy factor; 1 is DPO", source="DPO; H-DPO, arXiv 2411.07595", gt=0)
-    pairs: PairChoice = hyper(
-        "all", "all pairs of a group with different returns, or its best against its worst", source="ours"
-    )
 
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
         L = batch.masked_sum(batch.log_probs)
         L_reference = batch.masked_sum(batch.reference_log_probs)
         score = self.beta * (self.alpha * L - L_reference)
-        h = pairwise(score)
-        pairs = preferred(batch, self.pairs)
         # A pair that the policy does not tell apart counts half, as all do in the first epoch after a new reference.
-        accuracy = mean_over_pairs((torch.sign(h) + 1) / 2, pairs)
+        accuracy = self.pair_accuracy(score, batch)
         diagnostics = {"pair_accuracy": accuracy, **implicit_value(batch, batch.returns, score)}
-        return self.finish(mean_over_pairs(-logsigmoid(h), pairs), batch, diagnostics)
+        return self.finish(self.preference_loss(pairwise(score), batch), batch, diagnostics)

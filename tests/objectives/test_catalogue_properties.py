@@ -47,6 +47,9 @@ OBJECTIVES: dict[str, Objective] = {name: objective() for name, objective in CLA
         ("gpg", {"counted": "nonzero"}),
         ("clip-cov", {"share": 0.2, "cov_low": -1.0}),
         ("kl-cov", {"share": 0.2}),
+        ("dpo", {"pair_loss": "hinge"}),
+        ("dpo", {"label_smoothing": 0.2}),
+        ("dpo", {"label_smoothing": 0.2, "smoothing": "robust"}),
     ]
 }
 every_objective = pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=list(OBJECTIVES))
@@ -61,6 +64,7 @@ DETACHED = (
     "dcpo",
     "gspo-token",
     "vespo",
+    "kto",
 )
 DIFFERENTIABLE = {name: objective for name, objective in OBJECTIVES.items() if not name.startswith(DETACHED)}
 

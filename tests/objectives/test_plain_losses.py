@@ -10,12 +10,16 @@ from objective_support import random_batch, toy
 
 from haepo_bench.objectives.base import Objective, TrajectoryBatch
 from haepo_bench.objectives.covariance import ClipCov, KlCov
+from haepo_bench.objectives.cpo import Cpo, SimPo
+from haepo_bench.objectives.dpo import Dpo
 from haepo_bench.objectives.gpg import Gpg
 from haepo_bench.objectives.grpo import Grpo
 from haepo_bench.objectives.gspo_token import GspoToken
+from haepo_bench.objectives.kto import Kto
 from haepo_bench.objectives.luspo import Luspo
 from haepo_bench.objectives.maxrl import MaxRl
 from haepo_bench.objectives.opo import Opo
+from haepo_bench.objectives.orpo import Orpo
 from haepo_bench.objectives.sapo import Sapo
 from haepo_bench.objectives.vespo import Vespo
 
@@ -53,6 +57,27 @@ LOSSES: dict[str, tuple[Objective, plain.Loss, float]] = {
         grpo(beta=0.3, kl=plain.k3_straight_through),
         -0.018440808,
     ),
+    "dpo": (Dpo(**PURE), plain.on_pairs(plain.dpo_margin), 0.682553395),
+    "dpo, hinge": (Dpo(**PURE, pair_loss="hinge"), plain.on_pairs(plain.dpo_margin, plain.hinge), 0.978333333),
+    "dpo, smoothed": (
+        Dpo(**PURE, label_smoothing=0.1),
+        plain.on_pairs(plain.dpo_margin, plain.conservative),
+        0.684720062,
+    ),
+    "dpo, robust": (
+        Dpo(**PURE, label_smoothing=0.1, smoothing="robust"),
+        plain.on_pairs(plain.dpo_margin, plain.robust),
+        0.679845062,
+    ),
+    "cpo": (Cpo(**PURE), plain.cpo, 1.611772129),
+    "simpo": (
+        SimPo(**PURE),
+        plain.on_pairs(lambda w, x: 2.0 * (plain.mean(w.lp) - plain.mean(x.lp)) - 0.5),
+        1.087704247,
+    ),
+    "orpo": (Orpo(**PURE), plain.orpo, 0.997344547),
+    "kto": (Kto(**PURE), plain.kto, 0.496875432),
+    "kto, weighed": (Kto(**PURE, good_weight=2.0, bad_weight=0.5), partial(plain.kto, good=2.0, bad=0.5), 0.621563154),
     "grpo, corrected k3": (Grpo(**PENALISED, kl_correction=True), grpo(beta=0.3, kl=plain.k3_corrected), -0.020634853),
 }
 

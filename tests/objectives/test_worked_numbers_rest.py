@@ -26,7 +26,6 @@ PURE = {"entropy_coefficient": 0.0}
 NOT_OFFERED = {
     "haepo.R_std_ddof1": "returns are standardised with the deviation of the batch (ddof 0), as said where they are",
     "haepo.simplex_opt listwise raw R": "the optimum of another problem, over the weights themselves",
-    "dpo.label_smooth.1 (cDPO)": "no label smoothing",
     "reps.eta eps=.1": "REPS is not an algorithm here",
     "reps.w": "REPS is not an algorithm here",
     "reps.KL(w||unif)": "REPS is not an algorithm here",
@@ -77,6 +76,10 @@ def test_aggregations_of_grpo(beta: float, key: str) -> None:
 
 def test_grpo_has_no_loss_where_the_policy_is_the_one_that_collected() -> None:
     assert loss(Grpo(**PURE, beta=0), on_policy(toy())) == expected("grpo.loss[grpo] beta=0 onpolicy")
+
+
+def test_label_smoothing_of_dpo() -> None:
+    assert loss(Dpo(**PURE, label_smoothing=0.1), pair()) == expected("dpo.label_smooth.1 (cDPO)")
 
 
 def test_margins_of_dpo() -> None:

@@ -37,6 +37,11 @@ LATER: list[tuple[str, str, str, Any]] = [
         if (name, option) not in {("maxrl", "advantage_scale"), ("opo", "baseline")}
     ),
     ("ipo", "corridor/16", "length_norm", True),
+    *(
+        (name, "corridor/16", option, value)
+        for name in ("dpo", "h-dpo", "cpo", "simpo", "orpo")
+        for option, value in {"pair_loss": "hinge", "label_smoothing": 0.1, "smoothing": "robust"}.items()
+    ),
 ]
 
 
