@@ -4,13 +4,13 @@ from typing import ClassVar
 
 from haepo_bench.objectives.base import ObjectiveOutput, TrajectoryBatch, hyper
 from haepo_bench.objectives.pairs import pairwise
-from haepo_bench.objectives.preferences import Preferences
+from haepo_bench.objectives.preferences import PreferenceObjective
 
 _TRL = "TRL, cpo_config.py"
 _SIMPO = "princeton-nlp/SimPO, simpo_config.py"
 
 
-class Cpo(Preferences):
+class Cpo(PreferenceObjective):
     """CPO: DPO with a uniform reference, and the likelihood of the better trajectories besides.
 
         h_wl = beta (d_w - d_l) - margin,   d_k = sum_t lp_kt, or that / n_k (length_norm)

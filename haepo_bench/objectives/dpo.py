@@ -5,10 +5,10 @@ from typing import ClassVar
 from haepo_bench.objectives.base import ObjectiveOutput, TrajectoryBatch, hyper
 from haepo_bench.objectives.credit import implicit_value
 from haepo_bench.objectives.pairs import pairwise
-from haepo_bench.objectives.preferences import Preferences
+from haepo_bench.objectives.preferences import PreferenceObjective
 
 
-class Dpo(Preferences):
+class Dpo(PreferenceObjective):
     """Online DPO with oracle pairs.
 
         h_wl = beta * [ alpha * (L_w - L_l) - (Lref_w - Lref_l) ],   L = sum_t log pi(a_t|s_t)

@@ -7,14 +7,14 @@ from torch import Tensor
 
 from haepo_bench.objectives.base import ObjectiveOutput, TrajectoryBatch, hyper
 from haepo_bench.objectives.pairs import pairwise
-from haepo_bench.objectives.preferences import Preferences
+from haepo_bench.objectives.preferences import PreferenceObjective
 
 _PAPER = "arXiv 2403.07691; TRL"
 #: Mean log-probabilities are held below this: the odds of certainty are infinite.
 _SURE = -1e-6
 
 
-class Orpo(Preferences):
+class Orpo(PreferenceObjective):
     """ORPO: likelihood of the better trajectories, and a penalty on the odds of the worse ones; no reference policy.
 
         x_k  = sum_t lp_kt / n_k,   odds_k = exp(x_k) / (1 - exp(x_k))

@@ -13,7 +13,7 @@ from haepo_bench.results.columns import Column
 _DPO = "DPO, arXiv 2305.18290"
 
 
-class Preferences(EntropyBonus):
+class PreferenceObjective(EntropyBonus):
     """Objectives that learn from which of two trajectories of a group has the higher true return, by a margin h.
 
     l(h) = - log sigma(h), or max(0, 1 - h)                       pair_loss
