@@ -80,19 +80,27 @@ def test_a_run_is_the_same_alone_and_among_others() -> None:
 
 
 @pytest.mark.usefixtures("installed")
-@pytest.mark.parametrize("size", [5, 6, 8])
-def test_references_of_door_key(size: int) -> None:
+@pytest.mark.parametrize(
+    ("kind", "episodes", "deviation"),
+    # Of single returns, 0 in most episodes: its standard deviation in the measurement, as the tool printed it.
+    [
+        ("DoorKey-5x5", 300, 0.125),
+        ("DoorKey-6x6", 60, 0.099),
+        ("DoorKey-8x8", 60, 0.064),
+        ("KeyCorridorS3R1", 60, 0.086),
+        ("KeyCorridorS3R2", 60, 0.034),
+        ("KeyCorridorS3R3", 60, 0.024),
+    ],
+)
+def test_references(kind: str, episodes: int, deviation: float) -> None:
     """Fresh layouts and episodes: random within 5 standard errors of both means, solved within 5 of 200 plans."""
-    name = f"MiniGrid-DoorKey-{size}x{size}-v0"
+    name = f"MiniGrid-{kind}-v0"
     task = catalogue.task(f"gym/{name}")
     assert task.references is not None
     assert task.return_bounds == (0.0, 1.0)
     environment = gymnasium.make(name, disable_env_checker=True).unwrapped
     plans = np.array([tool.plan_return(environment, 10_000 + seed, play=seed < 3) for seed in range(200)])
     assert abs(plans.mean() - task.references.solved) < 5 * plans.std() / np.sqrt(200) + 1e-4
-    episodes = 300 if size == 5 else 60
     returns = tool.random_returns(environment, episodes, first=5_000_000)
-    # Of single returns, 0 in most episodes: its standard deviation in the measurement, as the tool printed it.
-    deviation = {5: 0.125, 6: 0.099, 8: 0.064}[size]
     assert abs(returns.mean() - task.references.random) < 5 * deviation / np.sqrt(episodes)
     assert catalogue.task(f"gym/{name}", time_limit=50).references is None

@@ -22,6 +22,9 @@ REFERENCES = {
     "MiniGrid-DoorKey-5x5-v0": References(random=0.0331, solved=0.9649, source=_MEASURED),
     "MiniGrid-DoorKey-6x6-v0": References(random=0.0206, solved=0.9694, source=_MEASURED),
     "MiniGrid-DoorKey-8x8-v0": References(random=0.0087, solved=0.9765, source=_MEASURED),
+    "MiniGrid-KeyCorridorS3R1-v0": References(random=0.0194, solved=0.9511, source=_MEASURED),
+    "MiniGrid-KeyCorridorS3R2-v0": References(random=0.0027, solved=0.9383, source=_MEASURED),
+    "MiniGrid-KeyCorridorS3R3-v0": References(random=0.0013, solved=0.9316, source=_MEASURED),
 }
 
 
