@@ -9,7 +9,7 @@ order.
 import contextlib
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import NoReturn
 
@@ -50,6 +50,27 @@ def held() -> Iterator[None]:
         _depth -= 1
         if _came and not _depth:
             _leave()
+
+
+@contextlib.contextmanager
+def listening(stop: Callable[[], None]) -> Iterator[list[str]]:
+    """Calls something instead of ending the program; yields the names of the signals that came.
+
+    Args:
+        stop: is called in the signal handler.
+    """
+    came: list[str] = []
+
+    def take(number: int, _frame: FrameType | None) -> None:
+        came.append(signal.Signals(number).name)
+        stop()
+
+    before = {number: signal.signal(number, take) for number in caught()}
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:

@@ -87,13 +87,15 @@ class ExecutorChoice(StrEnum):
 
     local = "local"
     ray = "ray"
+    slurm = "slurm"
 
 
 ExecutorOption = Annotated[
     ExecutorChoice | None,
     typer.Option(
         "--executor",
-        help="What runs the jobs; the suite's choice if left out. local: processes on this machine. ray: a cluster.",
+        help="What runs the jobs; the suite's choice if left out. local: processes on this machine. ray: a cluster. "
+        "slurm: an array of jobs.",
     ),
 ]
 AddressOption = Annotated[

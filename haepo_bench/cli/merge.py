@@ -1,6 +1,7 @@
 """`haepo-bench merge`."""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,9 +13,15 @@ from haepo_bench.text import plain
 from haepo_bench.wording import many
 
 if TYPE_CHECKING:
-    from haepo_bench.results.merging import Merged
+    from haepo_bench.results.merging import Conflict, Merged
 
 _NAMED = 20
+#: What to do about cells that the plans of two folders name differently, by what differs.
+_REMEDIES = {
+    "settings": "run the same suite, with the same --set, on all machines",
+    "engine": "name one engine on all machines: --engine torch, or --engine compiled where all can use it",
+    "code": "install the same versions on all machines",
+}
 
 
 def merge(
@@ -45,6 +52,25 @@ def merge(
     raise typer.Exit(ExitCode.NOT_COMPARABLE if unsettled else ExitCode.OK)
 
 
+def say_conflicts(conflicts: "Sequence[Conflict]", root: Path) -> None:
+    """Names unequal results of one run.
+
+    Args:
+        root: the suite's folder.
+    """
+    for conflict in conflicts[:_NAMED]:
+        aside = plain(str(conflict.path.relative_to(root)))
+        echo(
+            f"unequal results: {plain(str(conflict.cell))}, seed {conflict.seed}: kept that of {plain(conflict.kept)}; "
+            f"that of {plain(conflict.aside)} is in {aside}",
+            err=True,
+        )
+    if len(conflicts) > _NAMED:
+        echo(f"... and {len(conflicts) - _NAMED} more", err=True)
+    if any(not conflict.chosen for conflict in conflicts):
+        echo("  nothing says which is right: --prefer RESULTS keeps the results of one folder", err=True)
+
+
 def _say(merged: "Merged") -> None:
     where = plain(str(merged.root))
     counts = [(merged.added, "added"), (merged.completed, "completed"), (merged.same, "there already")]
@@ -52,24 +78,14 @@ def _say(merged: "Merged") -> None:
     if merged.missing:
         said.append(f"{many(merged.missing, 'run')} of the plan still missing")
     echo(f"{where}: {', '.join(said) or 'nothing to merge'}")
-    for conflict in merged.conflicts[:_NAMED]:
-        aside = plain(str(conflict.path.relative_to(merged.root)))
-        echo(
-            f"unequal results: {plain(str(conflict.cell))}, seed {conflict.seed}: kept that of {plain(conflict.kept)}; "
-            f"that of {plain(conflict.aside)} is in {aside}",
-            err=True,
-        )
-    if len(merged.conflicts) > _NAMED:
-        echo(f"... and {len(merged.conflicts) - _NAMED} more", err=True)
-    if any(not conflict.chosen for conflict in merged.conflicts):
-        echo("  nothing says which is right: --prefer RESULTS keeps the results of one folder", err=True)
+    say_conflicts(merged.conflicts, merged.root)
     for cell in merged.disagreements[:_NAMED]:
         echo(
             f"other {cell.what}: {plain(str(cell.cell))}: the runs of {plain(str(cell.other))} are kept, and not shown "
             f"with those of {plain(str(cell.kept))}",
             err=True,
         )
-    if merged.disagreements:
-        echo("  install the same versions on all machines, or merge these folders apart", err=True)
+    for what in dict.fromkeys(cell.what for cell in merged.disagreements):
+        echo(f"  {_REMEDIES[what]}, or merge these folders apart", err=True)
     for file in merged.left[:_NAMED]:
         echo(f"left where it is: {plain(str(file.path))}: {file.state}: {plain(file.reason)}", err=True)

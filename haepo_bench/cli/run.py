@@ -21,6 +21,21 @@ from haepo_bench.cli.arguments import (
     say,
 )
 from haepo_bench.cli.claim_lines import claim_lines, level_here
+from haepo_bench.cli.slurm import (
+    AccountOption,
+    Asked,
+    CpusOption,
+    DetachOption,
+    GpusOption,
+    MemoryOption,
+    PartitionOption,
+    QosOption,
+    TimeOption,
+    check_options,
+    cluster_for,
+    run_on_slurm,
+    slurm_sets,
+)
 from haepo_bench.cli.until_decided import print_cost, run_until_decided
 from haepo_bench.errors import UserError
 from haepo_bench.terminal import console, echo
@@ -39,6 +54,14 @@ def run(
     engine: EngineOption = None,
     executor: ExecutorOption = None,
     address: AddressOption = None,
+    slurm_partition: PartitionOption = None,
+    slurm_account: AccountOption = None,
+    slurm_qos: QosOption = None,
+    slurm_time: TimeOption = None,
+    slurm_cpus: CpusOption = None,
+    slurm_gpus: GpusOption = None,
+    slurm_memory: MemoryOption = None,
+    detach: DetachOption = False,
     sets: SetOption = None,
     only: OnlyOption = None,
     shard: ShardOption = None,
@@ -67,6 +90,7 @@ def run(
         int, typer.Option(min=2, max=10_000, metavar="N", help="With --until-decided: seeds of an algorithm at most.")
     ] = 200,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only the end.")] = False,
+    as_planned: Annotated[bool, typer.Option("--as-planned", hidden=True)] = False,
 ) -> None:
     """Run what is missing of a suite.
 
@@ -86,11 +110,32 @@ def run(
         )
     part = Shard.parse(shard) if shard is not None else None
     worker = context.with_resource(contextlib.closing(SuiteWorker()))
-    sets = [*(sets or ()), *executor_sets(executor)]
+    of_slurm = slurm_sets(
+        partition=slurm_partition,
+        account=slurm_account,
+        qos=slurm_qos,
+        time=slurm_time,
+        cpus=slurm_cpus,
+        gpus=slurm_gpus,
+        memory=slurm_memory,
+    )
+    sets = [*(sets or ()), *of_slurm, *executor_sets(executor)]
     plan = worker.load_plan(suite, sets, only or (), say=say, engine=engine)
     execution = at_address(plan.execution, address).with_workers(workers)
     plan = replace(plan, execution=execution)
     store = Store(results / plan.suite)
+    no_array = [
+        ("--shard", shard, "the jobs are shards themselves; --executor local runs one by hand"),
+        ("--workers", workers, "a job has as many workers as processors: --slurm-cpus N"),
+        ("--max-hours", max_hours, "--slurm-time is the limit of a job; the same command continues"),
+        ("--fail-fast", fail_fast, "leave it out: failed runs wait for --retry-failed"),
+        ("--until-decided", until_decided, "leave it out, and give the seeds that are to be run: --set seeds=N"),
+    ]
+    check_options(plan, of_slurm, no_array, detach)
+    if as_planned:
+        from haepo_bench.execution.slurm.agreement import check_as_planned
+
+        check_as_planned(plan, store)
     if part is not None:
         whole, plan = plan, share(plan, part)
         store = Store(store.root / part.folder)
@@ -113,6 +158,7 @@ def run(
             raise UserError(f"--until-decided takes whole seeds of all algorithms: leave {option} out")
         plan = replace(plan, source=f"{plan.source}\n# run with --until-decided --max-seeds {max_seeds}")
         search = UntilDecided(plan, store, max_seeds, retry_failed)
+    asked_of_all = Asked(suite, results, sets, only or (), retry_failed, save_policies)
     if dry_run:
         for line in claim_lines(plan if search is None else search.at_most(), level_here(plan, store)):
             echo(line)
@@ -121,16 +167,23 @@ def run(
         return
     if dry_run:
         print_forecast(plan, forecast(plan, store, retry_failed=retry_failed), console())
+        for line in cluster_for(plan, store, asked_of_all).outlook() if plan.execution.executor == "slurm" else ():
+            echo(line)
         return
     if not quiet:
         execution = plan.execution
         counts = [many(len(plan.cells), "cell"), many(plan.runs, "run")]
-        where = "on a Ray cluster" if execution.executor == "ray" else many(execution.workers, "worker")
+        places = {"ray": "on a Ray cluster", "slurm": "as Slurm jobs"}
+        where = places.get(execution.executor) or many(execution.workers, "worker")
         count = ", ".join([*counts, where])
         of_it = f", shard {part}" if part is not None else ""
         echo(f"{plan.suite}{of_it}: {count}, device {execution.device} ({execution.device_reason})", err=True)
         used = dict.fromkeys(cell.engine for cell in plan.cells)
         echo(f"engine {' and '.join(used)} ({execution.engine_reason})", err=True)
+        if part is not None and execution.engine_open:
+            echo(f"  left to this machine: to have the same on all of them, add --engine {execution.engine}", err=True)
+    if plan.execution.executor == "slurm":
+        run_on_slurm(plan, store, asked_of_all, detach=detach, quiet=quiet)
     options = Options(
         retry_failed=retry_failed,
         fail_fast=fail_fast,

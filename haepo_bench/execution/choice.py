@@ -26,6 +26,12 @@ def executor_for(
     """
     if execution.executor == "ray":
         raise UserError("the Ray executor cannot be used yet", remedy="--executor local")
+    if execution.executor == "slurm":
+        raise UserError(
+            "the jobs of an array are submitted by `haepo-bench run`, which collects them later",
+            where="execution.executor",
+            remedy="use that, or set execution.executor to local and run shards in jobs of your own",
+        )
     return LocalExecutor(
         workers=execution.workers, timeout_seconds=execution.timeout_seconds, request=request, ready=ready
     )

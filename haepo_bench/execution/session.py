@@ -1,7 +1,6 @@
 """One `run`: from a plan to stored runs."""
 
 import contextlib
-import signal
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -215,7 +214,7 @@ class _Session:
     def run(self, jobs: list[Job], executor: Executor) -> bool:
         """Runs the jobs; True where a signal ended it."""
         queue = Queue(jobs, self._in_time)
-        with _signals(executor) as signals:
+        with interruption.listening(executor.stop) as signals:
             display = display_for(jobs, quiet=self.options.quiet)
             with contextlib.closing(executor.events(queue)) as events, display:
                 for event in events:
@@ -359,20 +358,3 @@ def _is_there(path: Path) -> bool:
     except OSError:  # out of reach, which is not gone
         return True
     return True
-
-
-@contextlib.contextmanager
-def _signals(executor: Executor) -> Iterator[list[str]]:
-    """Ctrl-C, SIGTERM and a closed terminal stop the executor; yields the names of those that came."""
-    came: list[str] = []
-
-    def stop(number: int, _: object) -> None:
-        came.append(signal.Signals(number).name)
-        executor.stop()
-
-    before = {number: signal.signal(number, stop) for number in interruption.caught()}
-    try:
-        yield came
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -21,7 +21,7 @@ class Disagreement:
     """A cell that two plans name with other settings or other code.
 
     Args:
-        what: `settings` or `code`.
+        what: `settings`, `engine` where the two were made with different ones, else `code`.
         kept: folder whose plan was followed.
         other: folder whose runs are kept, and not shown.
     """
@@ -64,12 +64,13 @@ def join_plans(before: PlanFile | None, plans: Sequence[PlanOf]) -> tuple[PlanFi
 
 def _disagreements(plans: Sequence[PlanOf]) -> list[Disagreement]:
     """Each cell that later ones of the plans name otherwise than the first one that names it."""
-    first: dict[CellKey, tuple[PlannedCell, Path]] = {}
+    first: dict[CellKey, tuple[PlannedCell, PlanOf]] = {}
     found: dict[tuple[CellKey, Path], Disagreement] = {}
     for each in plans:
         for cell in each.plan.cells:
-            known, root = first.setdefault(cell.identity.key, (cell, each.root))
+            known, of = first.setdefault(cell.identity.key, (cell, each))
             if known.identity != cell.identity:
-                what = "settings" if known.settings_hash != cell.settings_hash else "code"
-                found[cell.identity.key, each.root] = Disagreement(cell.identity.key, what, root, each.root)
+                code = "code" if of.plan.engine == each.plan.engine else "engine"
+                what = "settings" if known.settings_hash != cell.settings_hash else code
+                found[cell.identity.key, each.root] = Disagreement(cell.identity.key, what, of.root, each.root)
     return list(found.values())

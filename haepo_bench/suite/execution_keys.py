@@ -5,12 +5,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from haepo_bench.suite.scalars import Pause, Section, Timeout, parse_duration, suite_error, whole
+from haepo_bench.suite.slurm_keys import SlurmOptions
 
 DEFAULT_TIMEOUT = "1h"
 DEFAULT_CHECKPOINT = "60s"
 
 #: What runs jobs.
-ExecutorName = Literal["local", "ray"]
+ExecutorName = Literal["local", "ray", "slurm"]
 
 
 def _workers(value: Any) -> Any:
@@ -43,9 +44,11 @@ class ExecutionOptions(Section):
     """How a suite is run. Nothing here changes a result, except the device type and the engine."""
 
     executor: ExecutorName = Field(
-        default="local", description="what runs the jobs: processes on this machine, or a Ray cluster"
+        default="local",
+        description="what runs the jobs: processes on this machine, a Ray cluster, or an array of Slurm jobs",
     )
     ray: RayOptions = Field(default=RayOptions(), description="with executor: ray")
+    slurm: SlurmOptions = Field(default=SlurmOptions(), description="with executor: slurm")
     workers: Annotated[
         Annotated[int, Field(ge=1, le=1024)] | None,
         BeforeValidator(_workers, json_schema_input_type=Literal["auto"] | Annotated[int, Field(ge=1, le=1024)]),

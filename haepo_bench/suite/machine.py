@@ -53,6 +53,7 @@ def resolve_execution(options: ExecutionOptions) -> Execution:
             resources=options.ray.resources,
             runtime_env=options.ray.runtime_env,
         ),
+        slurm=options.slurm,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from haepo_bench.results.claims import DeclaredClaims, ScoreBounds, declaration_hash
 from haepo_bench.results.identity import CellIdentity, cell_folder
 from haepo_bench.results.record import Engine, Information, References
+from haepo_bench.suite.slurm_keys import SlurmOptions
 
 
 @dataclass(frozen=True)
@@ -124,8 +125,9 @@ class Execution:
         engine_open: whether that was left to the machine.
         timeout_seconds: for one job.
         checkpoint_seconds: between two checkpoints of a run that keeps them.
-        executor: what runs the jobs, `local` or `ray`.
+        executor: what runs the jobs, `local`, `ray` or `slurm`.
         ray: what jobs ask of a cluster, where the executor is `ray`.
+        slurm: likewise, where it is `slurm`.
     """
 
     workers: int
@@ -138,6 +140,7 @@ class Execution:
     checkpoint_seconds: float
     executor: str = "local"
     ray: RayJobs = field(default_factory=RayJobs)
+    slurm: SlurmOptions = field(default_factory=SlurmOptions)
 
     def with_workers(self, workers: int | None) -> "Execution":
         """With so many jobs at a time; unchanged where None."""

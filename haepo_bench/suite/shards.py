@@ -21,7 +21,7 @@ from haepo_bench.suite.plan import Cell, Plan
 STEPS_A_SECOND_BATCHED = 10_000
 STEPS_A_SECOND_SINGLE = 2_500
 
-_MOST_SHARDS = 10_000
+MOST_SHARDS = 10_000
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,11 @@ class Shard:
         """
         match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text.strip())
         number, of = (int(part) for part in match.groups()) if match else (0, 0)
-        if not 1 <= number <= of <= _MOST_SHARDS:
+        if not 1 <= number <= of <= MOST_SHARDS:
             raise UserError(
                 f"there is no shard '{text}'",
                 where="--shard",
-                remedy=f"write K/N, the K-th of N shards: 1/16, ..., 16/16 (at most {_MOST_SHARDS})",
+                remedy=f"write K/N, the K-th of N shards: 1/16, ..., 16/16 (at most {MOST_SHARDS})",
             )
         return cls(number, of)
 
@@ -64,11 +64,9 @@ class Shard:
 
 def share(plan: Plan, shard: Shard) -> Plan:
     """The shard's runs of a plan: cells with some of their seeds."""
-    keys = [(cell.key, seed) for cell in plan.cells for seed in cell.seeds]
-    costs = [_cost(cell) for cell in plan.cells for _ in cell.seeds]
     seeds: dict[CellKey, set[int]] = defaultdict(set)
-    for (key, seed), number in zip(keys, _deal(keys, costs, shard.of), strict=True):
-        if number == shard.number - 1:
+    for (key, seed), number in shard_numbers(plan, shard.of).items():
+        if number == shard.number:
             seeds[key].add(seed)
     return replace(
         plan,
@@ -81,10 +79,22 @@ def share(plan: Plan, shard: Shard) -> Plan:
     )
 
 
+def shard_numbers(plan: Plan, shards: int) -> dict[tuple[CellKey, int], int]:
+    """For each run of a plan (cell and seed) the number of its shard, from 1 on."""
+    keys = [(cell.key, seed) for cell in plan.cells for seed in cell.seeds]
+    costs = [_cost(cell) for cell in plan.cells for _ in cell.seeds]
+    return {key: number + 1 for key, number in zip(keys, _deal(keys, costs, shards), strict=True)}
+
+
+def rated_seconds(cell: Cell) -> float:
+    """What a run of a cell takes at the built-in rate, on every machine the same."""
+    return _cost(cell) / STEPS_A_SECOND_BATCHED
+
+
 def share_of_cells(cells: Sequence[Cell], shard: Shard) -> list[Cell]:
     """The shard's cells, each with all of its seeds; for what must be decided cell by cell."""
-    numbers = _deal([cell.key for cell in cells], [_cost(cell) for cell in cells], shard.of)
-    return [cell for cell, number in zip(cells, numbers, strict=True) if number == shard.number - 1]
+    dealt = _deal([cell.key for cell in cells], [_cost(cell) for cell in cells], shard.of)
+    return [cell for cell, number in zip(cells, dealt, strict=True) if number == shard.number - 1]
 
 
 def _cost(cell: Cell) -> int:

@@ -216,16 +216,38 @@ def under_fire(place: Workplace, suite: Path) -> Path:
     return place.folder / "fire" / "trial"
 
 
+def as_slurm_jobs(place: Workplace, suite: Path) -> Path:
+    """By submitit, whose local executor is in Slurm's place; a run's share of a second makes two jobs."""
+    pytest.importorskip("submitit")
+    local = ("--executor", "slurm", "--set", "execution.slurm={cluster: local, chunk: 1}")
+    program(place, "run", str(suite), "--results", "slurm", *local, "--quiet")
+    assert len(list(place.folder.glob("slurm/trial/shards/*"))) > 1
+    return place.folder / "slurm" / "trial"
+
+
 WAYS: dict[str, Callable[[Workplace, Path], Path]] = {
     "two workers": locally(2),
     "shards and merge": in_shards,
     "workers killed": under_fire,
+    "Slurm jobs": as_slurm_jobs,
 }
 
-#: What is trained: an own algorithm in batches, one of a plugin, segments, Stable-Baselines3, a language model.
+OWN = """
+from haepo_bench.api import Objective, ObjectiveOutput
+
+class MedianBaseline(Objective):
+    \"\"\"Policy gradient with the group's median return as baseline.\"\"\"
+
+    def __call__(self, batch):
+        advantages = batch.returns - batch.returns.median(-1, keepdim=True).values
+        return ObjectiveOutput(-(advantages.to(batch.dtype) * batch.masked_sum(batch.log_probs)).mean((-1, -2)), {})
+"""
+#: What is trained: an own algorithm in batches, one in a file, one of a plugin, segments, Stable-Baselines3, a language
+#: model.
 SMALL = {"hidden": [8], "trajectories": 4, "epochs": 1}
 ALGORITHMS = [
     {"use": "reinforce", "params": SMALL, "tasks": ["random-walk/20"]},
+    {"use": "./own.py", "params": SMALL, "tasks": ["random-walk/20"]},
     {"use": "scripted", "params": {"pause": 0.02}, "tasks": ["random-walk/20"]},
     {"use": "ppo-batched", "tasks": ["random-walk/20"]},
     {"use": "ppo", "tasks": ["random-walk/20"]},
@@ -242,9 +264,10 @@ def test_the_bytes_of_results_depend_on_none_of_it(workplace: Workplace) -> None
     """Curve, final evaluation and counts of each way are those of one worker; clock columns and provenance apart."""
     workplace.environment["XDG_CACHE_HOME"] = str(workplace.folder / "cache")
     workplace.sick.unlink()
+    (workplace.folder / "own.py").write_text(OWN)
     suite = workplace.suite(ALGORITHMS, tasks=TASKS, seeds=3)
     expected = results_in(locally(1)(workplace, suite))
-    assert len(expected) == 15
+    assert len(expected) == 18
     for name, way in WAYS.items():
         assert results_in(way(workplace, suite)) == expected, name
 

@@ -192,6 +192,16 @@ def test_other_code_is_kept_and_said(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert len(list((tmp_path / "into").glob("*--*/seed-*.json"))) == 2
 
 
+def test_folders_of_two_engines_are_told_to_name_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a = folder(tmp_path, "a", made("a", 0), seeds=2, engine="compiled")
+    b = folder(tmp_path, "b", made("b", 1, code_hash="d" * 64), seeds=2, engine="torch")
+    done = merged(capsys, tmp_path, str(a), str(b))
+    assert done.code == 3
+    assert f"other engine: reinforce on bandit/10-arm: the runs of {b} are kept" in done.err
+    assert "name one engine on all machines: --engine torch" in done.err
+    assert "versions" not in done.err
+
+
 def test_shards_are_found_in_their_folder(tmp_path: Path) -> None:
     for number in range(1, 12):
         folder(tmp_path / "made-up" / "shards", f"{number}-of-11", made("a", number), seeds=12)

@@ -91,6 +91,14 @@ RUNTIME_ONLY = {
     "execution.ray.resources": "execution.ray.resources={fast: 1}",
     "execution.ray.runtime_env": "execution.ray.runtime_env={env_vars: {A: b}}",
     "execution.checkpoint": "execution.checkpoint=5m",
+    **{
+        f"execution.slurm.{key}": f"execution.slurm.{key}={value}"
+        for key, value in (
+            *(("cluster", "local"), ("partition", "short"), ("account", "a"), ("qos", "q"), ("constraint", "c")),
+            *(("cpus", 2), ("gpus", 1), ("memory", 4), ("time", "2h"), ("chunk", "30m"), ("parallel", 9)),
+            *(("setup", "[module load x]"), ("extra", "{nice: 1}")),
+        )
+    },
 }
 
 #: Fields of a cell, by where their value stands in the identity document.

@@ -1,0 +1,1 @@
+"""A suite as an array of Slurm jobs: cut into chunks, submitted, watched, collected."""
