@@ -63,14 +63,15 @@ def other_state(data: bytes, rng: random.Random) -> bytes:
     """A state that lacks a part, or in which a part has another shape."""
     import torch
 
-    state = torch.load(io.BytesIO(data.partition(b"\n")[2]), weights_only=True)
+    whole = torch.load(io.BytesIO(data.partition(b"\n")[2]), weights_only=True)
+    state = rng.choice((whole, whole["state"]))
     name = rng.choice(sorted(state))
     if rng.random() < 0.5:
         del state[name]
     else:
         state[name] = rng.choice((None, [], {"a": 1}, "text", torch.zeros(3)))
     # What may be absent is: then nothing is wrong with it.
-    return data if name in ("renewed", "reference_returns", "prefix_policies") else sealed(data, saved(state))
+    return data if name in ("renewed", "reference_returns", "prefix_policies") else sealed(data, saved(whole))
 
 
 DAMAGES: dict[str, Callable[[bytes, random.Random], bytes]] = {

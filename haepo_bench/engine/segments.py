@@ -36,10 +36,14 @@ class Running:
         self.clock, self.returns = np.zeros(shape, np.int64), np.zeros(shape)
         self.starts, self.ready = np.zeros_like(self.state), np.zeros(shape, np.uint8)
 
+    def arrays(self) -> dict[str, Array]:
+        """All of them by name."""
+        return {name: getattr(self, name) for name in ("state", "clock", "returns", "starts", "ready")}
+
     def keep(self, rows: Array) -> None:
         """Goes on with some seeds."""
-        for name in ("state", "clock", "returns", "starts", "ready"):
-            setattr(self, name, np.ascontiguousarray(getattr(self, name)[rows]))
+        for name, part in self.arrays().items():
+            setattr(self, name, np.ascontiguousarray(part[rows]))
 
 
 class PlayedSegments(NamedTuple):

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from haepo_bench.errors import UserError
@@ -22,24 +22,25 @@ class FileCheckpoints:
     Args:
         paths: of each seed's checkpoint.
         identity: of the runs: a checkpoint of any other settings or code is not one of theirs.
-        every_seconds: between two checkpoints of a seed.
+        every_seconds: between the checkpoints of seeds that are trained together and their next ones.
     """
 
     def __init__(self, paths: Mapping[int, Path], identity: str, every_seconds: float) -> None:
         self._paths, self._identity, self._every = dict(paths), identity, every_seconds
-        self._next = dict.fromkeys(self._paths, time.monotonic() + every_seconds)
+        self._next = time.monotonic() + every_seconds
 
-    def due(self, seed: int) -> bool:
-        return time.monotonic() >= self._next[seed]
+    def due(self) -> bool:
+        return time.monotonic() >= self._next
 
-    def write(self, seed: int, state: bytes) -> None:
+    def write(self, seeds: Sequence[int], state: Callable[[int], bytes]) -> None:
         started = time.monotonic()
         try:
-            write_atomically(self._paths[seed], seal(self._title(seed), state))
-        except UserError as error:  # the run itself is well
+            for seed in seeds:
+                write_atomically(self._paths[seed], seal(self._title(seed), state(seed)))
+        except UserError as error:  # the runs themselves are well
             print(f"no checkpoint: {error}", file=sys.stderr)
         ended = time.monotonic()
-        self._next[seed] = ended + max(self._every, (ended - started) / _MOST_OF_THE_TIME)
+        self._next = ended + max(self._every, (ended - started) / _MOST_OF_THE_TIME)
 
     def read(self, seed: int) -> bytes | None:
         path = self._paths[seed]

@@ -14,6 +14,8 @@ from haepo_bench.suite.shards import STEPS_A_SECOND_BATCHED, STEPS_A_SECOND_SING
 
 #: Starting a worker and importing torch.
 START_SECONDS = 3.0
+#: Cells that are named one by one.
+_SHOWN = 4
 
 
 class Estimate(NamedTuple):
@@ -43,6 +45,18 @@ def total_seconds(jobs: Sequence[Job], workers: int) -> float:
     for job in jobs:
         heapq.heapreplace(free, free[0] + job.seconds)
     return max(free) if jobs else 0.0
+
+
+def without_checkpoints(jobs: Sequence[Job], seconds: float) -> str:
+    """Which jobs start from the beginning when they are stopped, and take longer than `seconds`; empty for none."""
+    cells = dict.fromkeys(
+        f"{job.cell.algorithm} on {job.cell.task}" for job in jobs if not job.cell.resumes and job.seconds > seconds
+    )
+    if not cells:
+        return ""
+    shown = list(cells)[:_SHOWN]
+    more = f" and {len(cells) - _SHOWN} more" if len(cells) > _SHOWN else ""
+    return f"no checkpoints, so that what is stopped starts from the beginning: {', '.join(shown)}{more}"
 
 
 def _of_any_code(cell: Cell, store: Store) -> set[str]:

@@ -11,7 +11,7 @@ from typing import Any, get_args
 from haepo_bench import interruption
 from haepo_bench.errors import ExitCode, UserError
 from haepo_bench.execution.choice import executor_for
-from haepo_bench.execution.estimate import START_SECONDS, Estimate, estimate_run
+from haepo_bench.execution.estimate import START_SECONDS, Estimate, estimate_run, without_checkpoints
 from haepo_bench.execution.executor import Event, Executor, Failed, Finished, Marked, Queue, Started
 from haepo_bench.execution.obsolete import Obsolete, obsolete
 from haepo_bench.execution.partial import PartialCurves
@@ -31,6 +31,7 @@ from haepo_bench.results.record import FAILED, FINISHED, Engine, Failure, RunRec
 from haepo_bench.results.store import Store
 from haepo_bench.suite.plan import Cell, Plan, PlannedRun, RunKey
 from haepo_bench.suite.planned import plan_file
+from haepo_bench.terminal import echo
 from haepo_bench.wording import many
 
 #: How often a run is tried again at once after a failure of the machine.
@@ -214,6 +215,9 @@ class _Session:
     def run(self, jobs: list[Job], executor: Executor) -> bool:
         """Runs the jobs; True where a signal ended it."""
         queue = Queue(jobs, self._in_time)
+        unkept = without_checkpoints(jobs, self.plan.execution.checkpoint_seconds)
+        if unkept and not self.options.quiet:
+            echo(unkept, err=True)
         with interruption.listening(executor.stop) as signals:
             display = display_for(jobs, quiet=self.options.quiet)
             with contextlib.closing(executor.events(queue)) as events, display:

@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from haepo_bench.execution.estimate import total_seconds
+from haepo_bench.execution.estimate import total_seconds, without_checkpoints
 from haepo_bench.execution.obsolete import Obsolete
 from haepo_bench.execution.progress import remedy_lines
 from haepo_bench.execution.session import Forecast
@@ -91,6 +91,9 @@ def print_forecast(plan: Plan, forecast: Forecast, console: "Console") -> None:
         _say(console, f"{work}: roughly {duration(total_seconds(jobs, 1))} of one core.")
     if any(not estimates[folder].measured for folder in missing):
         _say(console, "Times marked ? are guesses from typical speeds; those marked ~ come from stored runs.")
+    unkept = without_checkpoints(jobs, plan.execution.checkpoint_seconds)
+    if unkept:
+        _say(console, unkept)
     for line in _obsolete_lines(forecast.obsolete):
         _say(console, line)
     if survey.waiting:

@@ -69,6 +69,6 @@ class ExecutionOptions(Section):
     )
     checkpoint: Pause = Field(
         default=parse_duration(DEFAULT_CHECKPOINT),
-        description="between two checkpoints of a run that can go on from one (language tasks); seconds, or such as "
+        description="between two checkpoints of a run that can go on from one; seconds, or such as "
         f"5m; {DEFAULT_CHECKPOINT} by default",
     )

@@ -48,6 +48,7 @@ class Cell(CellIdentity):
         settings: the identity document; `settings_hash` is its hash.
         code: what a run executes (`suite/identity.py`); `code_hash` is its hash.
         engine: what computes a run; the plan's, where that can compute such runs.
+        resumes: whether its runs keep checkpoints.
     """
 
     time_limit: int | None
@@ -67,6 +68,7 @@ class Cell(CellIdentity):
     settings: dict[str, Any]
     code: dict[str, str] = field(repr=False)
     engine: Engine = "torch"
+    resumes: bool = False
 
     @property
     def folder(self) -> str:

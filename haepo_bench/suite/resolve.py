@@ -344,6 +344,7 @@ class _Resolver:
             code=code,
             code_hash=digest(code),
             engine=engine,
+            resumes=algorithm.resumes(task),
         )
 
 

@@ -124,6 +124,18 @@ class VectorEnvironment(ABC):
         """Whether `restart` is implemented."""
         return type(self).restart is not VectorEnvironment.restart
 
+    def running(self) -> dict[str, Array]:
+        """All that its episodes go on from, by name: its own arrays [seed, ...], with what is written into them.
+
+        Needed by checkpoints of algorithms that collect segments, whose episodes go on from one iteration to the next.
+        """
+        raise NotImplementedError
+
+    @property
+    def resumes(self) -> bool:
+        """Whether `running` is implemented."""
+        return type(self).running is not VectorEnvironment.running
+
     def visited(self) -> Array | None:
         """State numbers [seed, trajectory] int64 of the current states, for tasks that count coverage."""
         return None
@@ -229,6 +241,14 @@ class Task(ABC):
     def probe_name(self) -> str:
         """What the file of the task's probe set is called, without its ending (probes.py)."""
         return f"{quote(self.id, safe='')}@{self.version}"
+
+    @property
+    def forgets(self) -> bool:
+        """Whether nothing that happened before a `reset` matters after it, which other people's environments may break.
+
+        Checkpoints of algorithms that collect whole episodes rest on it.
+        """
+        return self.backend != GYMNASIUM
 
     def training(self) -> "Task":
         """The task as training sees it; evaluation sees the task itself. Only wrappers tell the two apart."""

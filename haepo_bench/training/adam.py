@@ -4,7 +4,8 @@ The same arithmetic as torch.optim.Adam (a test compares them); its own because 
 torch.optim's first optimiser imports torch's compiler: two seconds a worker.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -50,15 +51,15 @@ class Adam:
             root = (s / (1 - 0.999**steps)).sqrt_().add_(self._epsilon)
             p.addcdiv_(m, root, value=-size)
 
-    def state(self) -> tuple[Tensor, Tensor, list[int]]:
-        """What the next step depends on beside the parameters."""
-        return self._mean, self._square, self._steps
+    def state(self) -> dict[str, Any]:
+        """What the next step depends on beside the parameters and the learning rate, row by row."""
+        return {"mean": self._mean, "square": self._square, "steps": self._steps}
 
-    def restore(self, state: tuple[Tensor, Tensor, list[int]]) -> None:
+    def restore(self, state: Mapping[str, Any]) -> None:
         """Goes on from a `state`."""
-        mean, square, self._steps = state[0], state[1], list(state[2])
-        self._mean.copy_(mean)
-        self._square.copy_(square)
+        self._mean.copy_(state["mean"])
+        self._square.copy_(state["square"])
+        self._steps = list(state["steps"])
 
     def keep(self, rows: Sequence[int], parameters: Tensor) -> None:
         """Goes on with some rows; `parameters` are theirs."""

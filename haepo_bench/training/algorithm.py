@@ -67,6 +67,10 @@ class Algorithm(ABC):
         """What can compute its runs on a task: follows from what a run's identity names, on any machine the same."""
         return ("torch",)
 
+    def resumes(self, task: Task) -> bool:
+        """Whether its runs on a task keep checkpoints, from which they go on to the same bytes."""
+        return False
+
     @abstractmethod
     def train(self, task: Task, seeds: Sequence[int], recorder: Recorder, *, device: str) -> None:
         """Trains every seed until the recorder's budget and reports everything to the recorder.

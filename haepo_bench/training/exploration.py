@@ -1,7 +1,8 @@
 """What training has found: states, goals, successes; and how much of that a uniformly random policy would have."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -50,6 +51,16 @@ class Exploration:
                     expected = task.uniform.steps / task.uniform.success
                     columns["relative_first_success"] = columns["first_success"] / expected
         return columns
+
+    def state(self) -> dict[str, Any]:
+        """What was found so far, row by row."""
+        return {"visited": self.visited, "first": self._first}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes on from a `state`, in which arrays are tensors."""
+        if self.visited is not None:
+            self.visited[:] = state["visited"].cpu().numpy()
+        self._first[:] = state["first"].cpu().numpy()
 
     def keep(self, rows: Sequence[int]) -> None:
         """Goes on with some seeds."""

@@ -12,6 +12,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,12 +32,12 @@ class BadCheckpoint(ValueError):
 class Checkpoints(Protocol):
     """Where runs that can be continued keep their state."""
 
-    def due(self, seed: int) -> bool:
-        """Whether it is time to keep another."""
+    def due(self) -> bool:
+        """Whether it is time to keep others."""
         ...
 
-    def write(self, seed: int, state: bytes) -> None:
-        """Keeps it in place of the one before; whole or not at all."""
+    def write(self, seeds: Sequence[int], state: Callable[[int], bytes]) -> None:
+        """Keeps each seed's `state` in place of the one before; whole or not at all."""
         ...
 
     def read(self, seed: int) -> bytes | None:
@@ -233,12 +234,16 @@ class Recorder:
         # Writing it is nobody's training time.
         self._wall, self._cpu = time.perf_counter(), time.process_time()
 
-    def checkpoint(self, seed: int, state: Callable[[], bytes]) -> None:
-        """A moment at which `seed` could go on from `state()`, which is asked for only where one is to be kept now."""
-        if self._checkpoints is None or not self._checkpoints.due(seed):
+    def checkpoint_due(self) -> bool:
+        """Whether it is time for `checkpoint`; cheap enough to be asked after every iteration."""
+        return self._checkpoints is not None and self._checkpoints.due()
+
+    def checkpoint(self, seeds: Sequence[int], state: Callable[[int], bytes]) -> None:
+        """Keeps what each of these live seeds goes on from if this process dies: `state`, of each at a time."""
+        if self._checkpoints is None:
             return
         self._tick()
-        self._checkpoints.write(seed, state())
+        self._checkpoints.write(seeds, state)
         # As with policies.
         self._wall, self._cpu = time.perf_counter(), time.process_time()
 
@@ -276,7 +281,7 @@ class Recorder:
         Args:
             iteration: of the loop, from which it goes on; for the run's record.
         """
-        self._seeds[seed] = restored = SeedRecord(**state)
+        self._seeds[seed] = restored = SeedRecord(**deepcopy(dict(state)))
         for row in restored.rows:
             self._on_marked(seed, row)
         before = restored.crossed - 1

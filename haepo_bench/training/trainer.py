@@ -5,7 +5,8 @@ All seeds of a job train as one batch.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Generic, Protocol, Self, TypeVar
+from functools import cached_property
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -21,6 +22,7 @@ from haepo_bench.training.episodes.rollout import Actor
 from haepo_bench.training.evaluation import Evaluator
 from haepo_bench.training.exploration import Episodes, Exploration
 from haepo_bench.training.recorder import Recorder
+from haepo_bench.training.resuming import Checkpoint, State, joined, row_of
 from haepo_bench.training.waiting import Frozen, Policies, WaitingEvaluations
 
 
@@ -53,33 +55,68 @@ class Trainer(ABC, Generic[C]):
     parameters: torch.Tensor
     optimiser: Adam
     device: str
+    #: Whether seeds can go on from checkpoints, byte for byte: whether no environment keeps what is out of reach.
+    resumes: bool
+    #: The next one.
+    iteration: int = 0
 
     def train(self) -> None:
         """Runs until every seed is over."""
-        iteration = 0
-        alignment = RewardAlignment(self.task, self.seeds, self.policies(self.all()).log_probs)
         waiting = WaitingEvaluations(
-            self.evaluator, self.recorder, alignment, self.policies, self.named, device=self.device
+            self.evaluator, self.recorder, self.alignment, self.policies, self.named, device=self.device
         )
         self.recorder.begin(self.seeds)
         try:
             while self.seeds:
-                collected = self.collect(iteration)
+                collected = self.collect(self.iteration)
                 for seed, number in self.recorder.crossed():
                     waiting.add(seed, number, self.frozen(self.seeds.index(seed)))
                 waiting.serve()
                 rows = self._stay()
                 if self.seeds:
-                    self.update(collected.select(rows), iteration)
+                    self.update(collected.select(rows), self.iteration)
                     self._stay()
                 self.recorder.progress()
-                iteration += 1
+                self.iteration += 1
+                if self.resumes and self.recorder.checkpoint_due():
+                    waiting.serve(everything=True)
+                    self._stay()
+                    self.recorder.checkpoint(self.seeds, self._packed)
             waiting.serve(everything=True)
         except Exception:
             waiting.serve(everything=True)  # what others had reached before is theirs
             raise
         finally:
             self.close()
+
+    @cached_property
+    def alignment(self) -> RewardAlignment:
+        """Compares with the initial policies: to be asked for before any other takes their place."""
+        return RewardAlignment(self.task, self.seeds, self.policies(self.all()).log_probs)
+
+    def resume(self, states: Sequence[State]) -> None:
+        """Goes on from states of all seeds, in their order; raises anything where they are not such."""
+        self.alignment  # noqa: B018 (it is made of the initial policies)
+        self.restore(joined(states))
+
+    def _packed(self, seed: int) -> bytes:
+        """What `seed` goes on from, with what has been recorded of it."""
+        state = row_of(self.state(), self.seeds.index(seed))
+        return Checkpoint(self.iteration, state, self.recorder.state(seed)).packed()
+
+    def state(self) -> dict[str, Any]:
+        """All that the next iteration follows from, [seed, ...] (resuming.py); a class that has more extends it."""
+        return {
+            "parameters": self.parameters,
+            "optimiser": self.optimiser.state(),
+            "exploration": self.exploration.state(),
+        }
+
+    def restore(self, state: State) -> None:
+        """Goes on from a `state`, in which arrays are tensors."""
+        self.parameters.copy_(state["parameters"])
+        self.optimiser.restore(state["optimiser"])
+        self.exploration.restore(state["exploration"])
 
     @abstractmethod
     def collect(self, iteration: int) -> C:

@@ -1,7 +1,7 @@
 """Checkpoints that changed on disk: never gone on from, never lost, and the run ends as if there had been none."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +36,13 @@ def checkpoints(path: Path, seed: int = 0, identity: str = IDENTITY) -> FileChec
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     path = tmp_path / "seed-0.checkpoint"
     assert checkpoints(path).read(0) is None
-    checkpoints(path).write(0, b"state\nand more")
+    checkpoints(path).write([0], lambda _: b"state\nand more")
     assert checkpoints(path).read(0) == b"state\nand more"
 
 
 def test_no_bit_may_change(tmp_path: Path) -> None:
     path = tmp_path / "seed-0.checkpoint"
-    checkpoints(path).write(0, b"state\n" * 3)
+    checkpoints(path).write([0], lambda _: b"state\n" * 3)
     whole = path.read_bytes()
     for place in range(len(whole)):
         changed = bytearray(whole)
@@ -61,7 +61,7 @@ def test_no_bit_may_change(tmp_path: Path) -> None:
 
 def test_nor_may_it_be_another_runs(tmp_path: Path) -> None:
     path = tmp_path / "seed-0.checkpoint"
-    checkpoints(path).write(0, b"state")
+    checkpoints(path).write([0], lambda _: b"state")
     for other in (checkpoints(path, identity="settings other"), checkpoints(path, seed=1)):
         with pytest.raises(BadCheckpoint, match="first line"):
             other.read(next(iter(other._paths)))
@@ -97,11 +97,11 @@ class Breaking(FileCheckpoints):
 
     left = 0
 
-    def due(self, seed: int) -> bool:
+    def due(self) -> bool:
         return True
 
-    def write(self, seed: int, state: bytes) -> None:
-        super().write(seed, state)
+    def write(self, seeds: Sequence[int], state: Callable[[int], bytes]) -> None:
+        super().write(seeds, state)
         self.left -= 1
         if not self.left:
             raise Broken
@@ -180,7 +180,10 @@ BAD = {
     "empty": (lambda data: b"", "first line"),
     "of another seed": (lambda data: data.replace(b" seed 7 ", b" seed 8 ", 1), "first line"),
     "no state": (lambda data: sealed(b"not a state at all"), "does not load"),
-    "part of a state": (lambda data: sealed(saved({"iteration": 3, "tokens": 100, "renewed": None})), "does not load"),
+    "part of a state": (
+        lambda data: sealed(saved({"iteration": 3, "state": {"tokens": 100, "renewed": None}, "recorded": "{}"})),
+        "does not load",
+    ),
     "code": (lambda data: sealed(saved({"iteration": Opened()})), "does not load"),
     "another recorder": (lambda data: sealed(other_recorder(data)), "does not load"),
 }
@@ -193,7 +196,7 @@ def sealed(state: bytes) -> bytes:
 def other_recorder(data: bytes) -> bytes:
     """All of the state is taken over before this is found to be wrong."""
     state = torch.load(io.BytesIO(data.partition(b"\n")[2]), weights_only=True)
-    state["recorder"] = {"unheard_of": 1}
+    state["recorded"] = '{"unheard_of": 1}'
     return saved(state)
 
 

@@ -52,7 +52,7 @@ def test_damage_is_damage(tmp_path: Path, what: str) -> None:
     path = tmp_path / "seed-4.checkpoint"
     kept = FileCheckpoints({4: path}, "settings code", 0.0)
     state = b"a state of training" * 10
-    kept.write(4, state)
+    kept.write([4], lambda _: state)
     whole, changed = path.read_bytes(), 0
     for number in range(20):
         spoiled = damaged_checkpoints.DAMAGES[what](whole, random.Random(number))

@@ -1,7 +1,7 @@
 """Language runs from start to end: what they record, what they depend on, that they learn, and that they can go on."""
 
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from math import comb
 from pathlib import Path
@@ -42,11 +42,11 @@ class Memory:
     def __init__(self) -> None:
         self.kept: dict[int, bytes] = {}
 
-    def due(self, seed: int) -> bool:
+    def due(self) -> bool:
         return True
 
-    def write(self, seed: int, state: bytes) -> None:
-        self.kept[seed] = state
+    def write(self, seeds: Sequence[int], state: Callable[[int], bytes]) -> None:
+        self.kept.update({seed: state(seed) for seed in seeds})
 
     def read(self, seed: int) -> bytes | None:
         return self.kept.get(seed)
@@ -124,8 +124,8 @@ def test_a_broken_off_run_ends_as_one_that_was_not() -> None:
         pass
 
     class Breaking(Memory):
-        def write(self, seed: int, state: bytes) -> None:
-            super().write(seed, state)
+        def write(self, seeds: Sequence[int], state: Callable[[int], bytes]) -> None:
+            super().write(seeds, state)
             self.writes = getattr(self, "writes", 0) + 1
             if self.writes == 3:
                 raise Broken

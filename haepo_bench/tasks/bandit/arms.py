@@ -179,6 +179,9 @@ class _Pulls(VectorEnvironment):
         self._measures = {"regret": regrets, "good_arm_excess": excess}
         return Step(self._observe(), rewards, np.ones_like(live), np.zeros_like(live))
 
+    def running(self) -> dict[str, Array]:
+        return {"luck": self._luck, "contexts": self._contexts}
+
     def measures(self) -> dict[str, Array]:
         return self._measures
 

@@ -45,6 +45,9 @@ class ClassicControl(VectorEnvironment):
         self._time[where] = 0
         return self._observations(self.state[:, where])
 
+    def running(self) -> dict[str, Array]:
+        return {"state": np.moveaxis(self.state, 1, 0), "time": self._time}
+
     def starts(self, streams: Sequence[np.random.Generator]) -> Array:
         """Where single episodes start that are started anew: [episode, variable]."""
         return np.stack([stream.uniform(self.low, self.high) for stream in streams])

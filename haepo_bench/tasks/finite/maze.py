@@ -175,6 +175,9 @@ class _Episodes(VectorEnvironment):
         rewards = np.where(terminated, 1 - DELAY * self._time / self._task.horizon, 0.0)
         return Step(self._observed(), rewards, terminated, ~terminated & (self._time >= self._task.horizon))
 
+    def running(self) -> dict[str, Array]:
+        return {"maze": self._maze, "cell": self._cell, "time": self._time, "last": self._last}
+
     def _observed(self) -> Array:
         shown = self._task.mazes.shown[self._maze, self._cell]
         observed: Array = np.concatenate([shown, self._before[self._last]], -1)

@@ -279,6 +279,10 @@ class _Episodes(VectorEnvironment):
         truncated = ~terminated & (self._time >= task.horizon)
         return Step(task.observations[self._state], rewards, terminated, truncated)
 
+    def running(self) -> dict[str, Array]:
+        signs = {} if self._signs is None else {"signs": self._signs}
+        return {"state": self._state, "time": self._time, **signs}
+
     def visited(self) -> Array:
         return self._state
 

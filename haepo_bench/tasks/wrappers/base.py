@@ -63,6 +63,14 @@ class VectorWrapper(VectorEnvironment):
     def restarts(self) -> bool:
         return self._inner.restarts
 
+    def running(self) -> dict[str, Array]:
+        """What is wrapped; a wrapper that can go on says so by extending it, with what it keeps itself."""
+        return {f"wrapped {name}": part for name, part in self._inner.running().items()}
+
+    @property
+    def resumes(self) -> bool:
+        return type(self).running is not VectorWrapper.running and self._inner.resumes
+
     def step(self, actions: Array, live: Array) -> Step:
         return self._inner.step(actions, live)
 

@@ -52,6 +52,9 @@ class Window(VectorWrapper):
         self._shown[where] = start
         return start
 
+    def running(self) -> dict[str, Array]:
+        return {**super().running(), "shown": self._shown}
+
     def step(self, actions: Array, live: Array) -> Step:
         step = super().step(actions, live)
         self._shown = np.concatenate([self._shown[..., step.observations.shape[-1] :], step.observations], -1)
@@ -77,6 +80,9 @@ class Normalised(VectorWrapper):
 
     def restart(self, where: Array, streams: Sequence[np.random.Generator]) -> Array:
         return self._brought(super().restart(where, streams))
+
+    def running(self) -> dict[str, Array]:
+        return super().running()  # and nothing of its own
 
     def step(self, actions: Array, live: Array) -> Step:
         step = super().step(actions, live)

@@ -57,6 +57,9 @@ class RandomReturn(Corruption):
         self._tosses[where] = [split(stream).integers(2) for stream in streams]
         return observations
 
+    def running(self) -> dict[str, Array]:
+        return {**super().running(), "tosses": self._tosses}
+
     def pay(self, step: Step, actions: Array) -> Array:
         return np.where(step.terminated | step.truncated, self._tosses, 0.0)
 

@@ -63,6 +63,9 @@ class Corruption(VectorWrapper):
         self._received[where] = 0.0
         return observations
 
+    def running(self) -> dict[str, Array]:
+        return {**super().running(), "received": self._received}
+
     def step(self, actions: Array, live: Array) -> Step:
         step = super().step(actions, live)
         self._received += np.where(live, step.rewards, 0.0)
@@ -82,6 +85,9 @@ class Noise(Corruption):
 
     So start states are those of the same streams without noise, and whatever the task draws later is its own, too.
     """
+
+    #: The noise of running episodes is in generators.
+    resumes = False
 
     def __init__(self, inner: VectorEnvironment, sigma: float) -> None:
         super().__init__(inner)

@@ -32,12 +32,18 @@ class NativeAlgorithm(Algorithm):
     def engines(self, task: Task, device: str) -> tuple[Engine, ...]:
         return compiled_where(device, self.settings.hidden)
 
+    def resumes(self, task: Task) -> bool:
+        return task.forgets
+
     def train(self, task: Task, seeds: Sequence[int], recorder: Recorder, *, device: str) -> None:
         # Imported here: configuring and describing need no training loop.
         from haepo_bench.training.episodes.trainer import EpisodeTrainer, batch_blocks
+        from haepo_bench.training.resuming import train_from_checkpoints
 
-        for block in batch_blocks(task, self.settings, seeds):
-            EpisodeTrainer(task, self.objective, self.settings, block, recorder, device, self.engine).train()
+        def trainer(block: Sequence[int]) -> EpisodeTrainer:
+            return EpisodeTrainer(task, self.objective, self.settings, block, recorder, device, self.engine)
+
+        train_from_checkpoints(batch_blocks(task, self.settings, seeds), trainer, recorder, device=device)
 
 
 class NativeDefinition(ObjectiveDefinition):

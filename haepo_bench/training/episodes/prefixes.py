@@ -82,15 +82,16 @@ class PrefixPolicies:
         kept = [_Earlier(parameters[rows], mean_lengths[rows]) for parameters, mean_lengths in self._kept]
         self._kept = deque(kept, self._plan.kept)
 
-    def state(self) -> dict[str, list[Tensor]]:
-        """What `restore` goes on from."""
+    def state(self) -> dict[str, Any]:
+        """The policies by their place, the oldest first, each row by row."""
         return {
-            "parameters": [one.parameters for one in self._kept],
-            "mean_lengths": [torch.from_numpy(one.mean_lengths) for one in self._kept],
+            str(place): {"parameters": one.parameters, "mean_lengths": torch.from_numpy(one.mean_lengths)}
+            for place, one in enumerate(self._kept)
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Goes on from a `state`."""
         self._kept.clear()
-        for parameters, mean_lengths in zip(state["parameters"], state["mean_lengths"], strict=True):
-            self._kept.append(_Earlier(parameters, mean_lengths.cpu().numpy()))
+        for place in range(len(state)):
+            one = state[str(place)]
+            self._kept.append(_Earlier(one["parameters"], one["mean_lengths"].cpu().numpy()))

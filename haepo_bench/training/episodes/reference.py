@@ -5,7 +5,8 @@ the training episodes that they are. Where episodes start in different states th
 Where the reference is the policy that collected the batch, the batch is such a sample, and no others are played.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from haepo_bench.policies.shapes import Array
 from haepo_bench.training.episodes.rollout import Actor, Collector, Rollout
@@ -43,6 +44,14 @@ class ReferenceSample:
     def keep(self, rows: Sequence[int]) -> None:
         """Goes on with some seeds."""
         self.returns = None if self.returns is None else self.returns[rows]
+
+    def state(self) -> dict[str, Any]:
+        """What is known, row by row."""
+        return {"returns": self.returns}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes on from a `state`, in which arrays are tensors."""
+        self.returns = None if state["returns"] is None else state["returns"].cpu().numpy()
 
     def close(self) -> None:
         """Lets go of the environments."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,6 +35,7 @@ from haepo_bench.training.normalisation import (
     statistics_of,
 )
 from haepo_bench.training.recorder import Recorder
+from haepo_bench.training.resuming import State, arrays_of
 from haepo_bench.training.settings import TrainerSettings
 from haepo_bench.training.streams import stream
 from haepo_bench.training.trainer import Trainer, acting
@@ -94,6 +96,28 @@ class EpisodeTrainer(Trainer[Rollout]):
         self.evaluator = Evaluator(task, head, recorder.episodes, self.padded_rows, self.engine.collector)
         self.exploration = Exploration(task, len(self.seeds))
         self.env_steps = dict.fromkeys(self.seeds, 0)
+        self.resumes = task.forgets
+
+    def state(self) -> dict[str, Any]:
+        return {
+            **super().state(),
+            "env_steps": [self.env_steps[seed] for seed in self.seeds],
+            "reference": self.reference,
+            "reference_sample": None if self.reference_sample is None else self.reference_sample.state(),
+            "prefix_policies": None if self.prefix_policies is None else self.prefix_policies.state(),
+            "normalisation": None if self.normalisation is None else self.normalisation.arrays(),
+        }
+
+    def restore(self, state: State) -> None:
+        super().restore(state)
+        self.env_steps = dict(zip(self.seeds, state["env_steps"], strict=True))
+        self.reference = state["reference"]
+        if self.reference_sample is not None:
+            self.reference_sample.restore(state["reference_sample"])
+        if self.prefix_policies is not None:
+            self.prefix_policies.restore(state["prefix_policies"])
+        if self.normalisation is not None:
+            self.normalisation.restore(arrays_of(state["normalisation"]))
 
     def collect(self, iteration: int) -> Rollout:
         actor = self.engine.actor(self.parameters)

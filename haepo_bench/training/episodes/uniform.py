@@ -21,10 +21,14 @@ class UniformAlgorithm(Algorithm):
         self.parameters = {}
         self.information = information
 
+    def resumes(self, task: Task) -> bool:
+        return task.forgets
+
     def train(self, task: Task, seeds: Sequence[int], recorder: Recorder, *, device: str) -> None:
         # Imported here: configuring and describing need no training loop.
         from haepo_bench.training.episodes.uniform_trainer import TRAJECTORIES, UniformTrainer
+        from haepo_bench.training.resuming import train_from_checkpoints
 
         features = task.observation_space.shape[0] + int(np.prod(task.action_space.shape or 1))
-        for block in blocks(seeds, task.groups * TRAJECTORIES * task.horizon, features):
-            UniformTrainer(task, block, recorder).train()
+        divided = blocks(seeds, task.groups * TRAJECTORIES * task.horizon, features)
+        train_from_checkpoints(divided, lambda block: UniformTrainer(task, block, recorder), recorder, device="cpu")

@@ -1,6 +1,7 @@
 """Playing the uniformly random policy until the budget is spent."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from haepo_bench.training.evaluation import Evaluator
 from haepo_bench.training.exploration import Episodes, Exploration
 from haepo_bench.training.heads import make_head
 from haepo_bench.training.recorder import Recorder
+from haepo_bench.training.resuming import State
 from haepo_bench.training.streams import stream
 from haepo_bench.training.trainer import Trainer
 from haepo_bench.training.waiting import Frozen, Policies
@@ -58,6 +60,17 @@ class UniformTrainer(Trainer[Rollout]):
         self.evaluator = Evaluator(task, self.head, recorder.episodes)
         self.exploration = Exploration(task, len(self.seeds))
         self.env_steps = dict.fromkeys(self.seeds, 0)
+        self.resumes = task.forgets
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "env_steps": [self.env_steps[seed] for seed in self.seeds],
+            "exploration": self.exploration.state(),
+        }
+
+    def restore(self, state: State) -> None:
+        self.env_steps = dict(zip(self.seeds, state["env_steps"], strict=True))
+        self.exploration.restore(state["exploration"])
 
     def collect(self, iteration: int) -> Rollout:
         rollout = self.collector.collect(

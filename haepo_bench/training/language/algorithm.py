@@ -62,16 +62,23 @@ class LanguageAlgorithm(Algorithm):
         tokens = ("env steps are tokens of the preferences read",) if offline else _NOTES[:1]
         self.notes = (start, *tokens, *_NOTES[1:])
 
+    def resumes(self, task: Task) -> bool:
+        return True
+
     def train(self, task: Task, seeds: Sequence[int], recorder: Recorder, *, device: str) -> None:
         if not isinstance(task, LanguageTask):
             raise TypeError(f"{task.id} is not a language task")
+        from haepo_bench.training.resuming import train_from_checkpoints
+
         try_rewards(task)  # before anything is fine-tuned
         texts = load_texts(self.source, task, chat=self.settings.chat_template)
-        for seed in seeds:
-            trainer = self._trainer(task, texts, seed, recorder, device)
-            if not trainer.resume():
-                trainer = self._trainer(task, texts, seed, recorder, device)
-            trainer.train()
+        train_from_checkpoints(
+            ([seed] for seed in seeds),
+            lambda one: self._trainer(task, texts, one[0], recorder, device),
+            recorder,
+            device=device,
+            unit="tokens",
+        )
 
     def _trainer(
         self, task: LanguageTask, texts: "Texts", seed: int, recorder: Recorder, device: str

@@ -1,6 +1,5 @@
 """Training one objective on one language task for one seed at a time."""
 
-import io
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +26,7 @@ from haepo_bench.training.language.settings import LanguageSegmentSettings, Lang
 from haepo_bench.training.language.start import starting_model
 from haepo_bench.training.language.texts import Texts
 from haepo_bench.training.recorder import Recorder
+from haepo_bench.training.resuming import Checkpoint, State
 from haepo_bench.training.streams import hashed_seed, stream
 
 
@@ -104,8 +104,8 @@ class LanguageTrainer:
                 self.update(batch, seconds)
             self.recorder.progress()
             self.iteration += 1
-            if self.seed in self.recorder.live:
-                self.recorder.checkpoint(self.seed, self._state)
+            if self.seed in self.recorder.live and self.recorder.checkpoint_due():
+                self.recorder.checkpoint([self.seed], self._packed)
 
     def update(self, batch: Batch, sampling_seconds: float = 0.0) -> None:
         """All gradient steps on one batch, and what the recorder gets of them.
@@ -194,47 +194,22 @@ class LanguageTrainer:
                 self.recorder.policy(seed, self.policy.named())
             self.recorder.evaluated(seed, evaluation)
 
-    def _state(self) -> bytes:
+    def _packed(self, seed: int) -> bytes:
         """All that the next iteration follows from; streams follow from their keys."""
-        buffer = io.BytesIO()
         state = {
-            "iteration": self.iteration,
             "tokens": self.tokens,
             "parameters": self.policy.parameters,
             "optimiser": self.optimiser.state(),
             "renewed": self.renewed,
             "reference_returns": None if self.reference_returns is None else self.reference_returns.state(),
             "prefix_policies": None if self.prefix_policies is None else self.prefix_policies.state(),
-            "recorder": self.recorder.state(self.seed),
         }
-        torch.save(state, buffer)
-        return buffer.getvalue()
+        return Checkpoint(self.iteration, state, self.recorder.state(seed)).packed()
 
-    def resume(self) -> bool:
-        """Goes on from the seed's checkpoint where there is one.
-
-        Returns:
-            False where it does not load: it is put aside then, this trainer may have taken over a part of it, and
-            another must start from the beginning.
-        """
-        data = self.recorder.resumed(self.seed)
-        if data is None:
-            return True
-        try:
-            self._restore(data)
-        except (MemoryError, torch.OutOfMemoryError):
-            raise  # nothing is wrong with the checkpoint
-        except Exception as error:  # whatever its content makes torch or the parts of the state raise
-            # Not torch's own message, which advises to load what nobody has reason to trust.
-            self.recorder.refuse(self.seed, f"it does not load ({type(error).__name__})")
-            return False
-        print(f"seed {self.seed} goes on from its checkpoint: iteration {self.iteration}, {self.tokens} tokens")
-        return True
-
-    def _restore(self, data: bytes) -> None:
-        # Without weights_only a file could run code.
-        state: dict[str, Any] = torch.load(io.BytesIO(data), map_location=self.policy.device, weights_only=True)
-        self.iteration, self.tokens, self.renewed = int(state["iteration"]), int(state["tokens"]), state["renewed"]
+    def resume(self, states: Sequence[State]) -> None:
+        """Goes on from the state of its one seed; raises anything where it is not such."""
+        (state,) = states
+        self.tokens, self.renewed = int(state["tokens"]), state["renewed"]
         self.policy.parameters.copy_(state["parameters"])
         self.policy.publish()
         self.optimiser.restore(state["optimiser"])
@@ -242,7 +217,9 @@ class LanguageTrainer:
             self.reference_returns.restore(state["reference_returns"])
         if self.prefix_policies is not None:
             self.prefix_policies.restore(state["prefix_policies"])
-        self.recorder.restore(self.seed, state["recorder"], iteration=self.iteration)
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 def adapted(model: Any, rank: int, alpha: int, seed: int) -> Any:

@@ -35,12 +35,20 @@ class SegmentAlgorithm(Algorithm):
     def engines(self, task: Task, device: str) -> tuple[Engine, ...]:
         return compiled_where(device, self.settings.net_arch)
 
+    def resumes(self, task: Task) -> bool:
+        environment = task.training().vector(1)
+        environment.close()
+        return environment.resumes
+
     def train(self, task: Task, seeds: Sequence[int], recorder: Recorder, *, device: str) -> None:
         # Imported here: configuring and describing need no training loop.
+        from haepo_bench.training.resuming import train_from_checkpoints
         from haepo_bench.training.segments.trainer import SegmentTrainer, batch_blocks
 
-        for block in batch_blocks(task, self.settings, seeds):
-            SegmentTrainer(task, self.objective, self.settings, block, recorder, device, self.engine).train()
+        def trainer(block: Sequence[int]) -> SegmentTrainer:
+            return SegmentTrainer(task, self.objective, self.settings, block, recorder, device, self.engine)
+
+        train_from_checkpoints(batch_blocks(task, self.settings, seeds), trainer, recorder, device=device)
 
 
 class SegmentDefinition(ObjectiveDefinition):

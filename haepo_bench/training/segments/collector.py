@@ -6,6 +6,7 @@ old episode's last one serves only to bootstrap where the episode was cut off.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from haepo_bench.training.episodes.rollout import action_bounds, clip_actions, u
 from haepo_bench.training.exploration import Episodes, Exploration
 from haepo_bench.training.normalisation import Normalisation
 from haepo_bench.training.ppo_settings import SegmentSettings, normalised_by
+from haepo_bench.training.resuming import arrays_of
 from haepo_bench.training.seed_record import MAX_RETURN
 from haepo_bench.training.streams import stream
 
@@ -194,6 +196,34 @@ class SegmentCollector:
             advantages=torch.from_numpy(advantages.reshape(S, N)).to(device),
             episodes=episodes,
         )
+
+    @property
+    def resumes(self) -> bool:
+        """Whether `state` holds all of the running episodes."""
+        return self._environment.resumes
+
+    def state(self) -> dict[str, Any]:
+        """The running episodes between two iterations, row by row."""
+        return {
+            "env_steps": [self.env_steps] * len(self._seeds),
+            "episodes": self._episodes,
+            "returns": self._returns,
+            "shown": self._current,
+            "discounted": self._discounted,
+            "normalisation": None if self.normalisation is None else self.normalisation.arrays(),
+            "environment": {name: part[self._places] for name, part in self._environment.running().items()},
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes on from a `state`, in which arrays are tensors."""
+        (self.env_steps,) = set(state["env_steps"])
+        own = arrays_of({name: part for name, part in state.items() if name != "env_steps"})
+        self._episodes, self._returns, self._discounted = own["episodes"], own["returns"], own["discounted"]
+        self._current = own["shown"]
+        if self.normalisation is not None:
+            self.normalisation.restore(own["normalisation"])
+        for name, part in self._environment.running().items():
+            part[self._places] = own["environment"][name]
 
     def keep(self, rows: Sequence[int]) -> None:
         """Goes on with some seeds; the environments of the others stand still."""

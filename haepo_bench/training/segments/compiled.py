@@ -1,6 +1,7 @@
 """The compiled engine for objectives that collect segments."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from haepo_bench.training.episodes.compiled import CompiledActor, CompiledCollec
 from haepo_bench.training.episodes.rollout import Actor, Collector, unlearnable
 from haepo_bench.training.exploration import Episodes, Exploration
 from haepo_bench.training.ppo_settings import SegmentSettings
+from haepo_bench.training.resuming import arrays_of
 from haepo_bench.training.seed_record import MAX_RETURN
 from haepo_bench.training.segments.collector import SegmentCollector, Segments
 from haepo_bench.training.segments.engine import TorchSegments
@@ -122,6 +124,15 @@ class CompiledSegmentCollector(SegmentCollector):
             episodes=episodes,
             diverged=diverged,
         )
+
+    def state(self) -> dict[str, Any]:
+        return {**super().state(), "running": None if self._running is None else self._running.arrays()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        super().restore(state)
+        if self._running is not None:
+            for name, part in arrays_of(state["running"]).items():
+                getattr(self._running, name)[:] = part
 
     def keep(self, rows: Sequence[int]) -> None:
         super().keep(rows)

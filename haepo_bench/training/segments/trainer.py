@@ -5,7 +5,7 @@ The order of things is that of stable_baselines3/common/on_policy_algorithm.py a
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from haepo_bench.training.heads import make_head
 from haepo_bench.training.normalisation import named_statistics, normalised_actor, normalised_policy, statistics_of
 from haepo_bench.training.ppo_settings import SegmentSettings
 from haepo_bench.training.recorder import Recorder
+from haepo_bench.training.resuming import State
 from haepo_bench.training.segments.collector import Segments
 from haepo_bench.training.segments.engines import segment_engine
 from haepo_bench.training.segments.minibatches import Minibatches
@@ -71,6 +72,14 @@ class SegmentTrainer(Trainer[Segments]):
         self.evaluator = Evaluator(task, head, recorder.episodes, self.padded_rows, self.engine.evaluated_by)
         self.exploration = Exploration(task, len(self.seeds))
         self.collector = self.engine.collector(task, settings, self.seeds, self.exploration)
+        self.resumes = self.collector.resumes
+
+    def state(self) -> dict[str, Any]:
+        return {**super().state(), "collector": self.collector.state()}
+
+    def restore(self, state: State) -> None:
+        super().restore(state)
+        self.collector.restore(state["collector"])
 
     def collect(self, iteration: int) -> Segments:
         K = self.settings.n_envs
