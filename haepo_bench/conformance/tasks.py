@@ -61,6 +61,7 @@ class _Checks:
             Check("seeds apart", self.seeds),
             Check("episodes apart, whichever of them still live", self.live),
             Check("single episodes start anew while the others go on", self.restarts),
+            Check("running episodes go on from their arrays", self.resumes),
             Check("opens no file that is not declared", self.files),
         ]
 
@@ -202,6 +203,40 @@ class _Checks:
         step = vector.step(uniform_actions(task.action_space, live.shape, noise), live)
         if not np.isfinite(step.observations).all() or not np.isfinite(step.rewards).all():
             raise Fault("after a restart a reward or an observation is not finite", self._again([7]))
+
+    def resumes(self) -> None:
+        """Episodes, and the same ones in another environment that was given their arrays on the way."""
+        task = self._steppable()
+        one, two = task.vector(_TRAJECTORIES), task.vector(_TRAJECTORIES)
+        try:
+            if not one.resumes:
+                raise NotApplicable("it has no running, which only checkpoints of algorithms on segments need")
+            self._resume(task, one, two)
+        finally:
+            one.close()
+            two.close()
+
+    def _resume(self, task: Task, one: VectorEnvironment, two: VectorEnvironment) -> None:
+        noise = np.random.default_rng(11)
+        one.reset([np.random.default_rng(8)])
+        two.reset([np.random.default_rng(9)])
+        live = np.ones((1, _TRAJECTORIES), bool)
+        for time in range(min(task.horizon, 12)):
+            if time in (0, 3):
+                kept = {name: part.copy() for name, part in one.running().items()}
+                for name, part in two.running().items():
+                    part[:] = kept[name]
+            actions = uniform_actions(task.action_space, live.shape, noise)
+            first, second = one.step(actions, live), two.step(actions, live)
+            if not all(np.array_equal(a[live], b[live]) for a, b in zip(first, second, strict=True)):
+                raise Fault(
+                    "episodes go on otherwise in an environment that was given what running() returned: it must hold "
+                    "all that they go on from, as arrays of its own",
+                    self._again([8]),
+                )
+            live = live & ~first.terminated & ~first.truncated
+            if not live.any():
+                break
 
     def files(self) -> None:
         opened: set[Path] = set()

@@ -13,6 +13,7 @@ from haepo_bench.conformance.objectives import objective_checks
 from haepo_bench.conformance.tasks import task_checks
 from haepo_bench.suite.names import Names
 from haepo_bench.tasks.base import Task
+from haepo_bench.tasks.wrappers.observations import Window
 from haepo_bench.training.definition import ObjectiveDefinition
 
 LOSS = """
@@ -183,7 +184,22 @@ def test_a_fault_in_an_environment(name: str, tmp_path: Path) -> None:
 
 
 def test_an_environment_without_fault(tmp_path: Path) -> None:
-    assert not [finding for finding in environment(tmp_path, "", "") if finding.problem or finding.skipped]
+    findings = environment(tmp_path, "", "")
+    assert not [finding for finding in findings if finding.problem]
+    assert [f.check for f in findings if f.skipped] == ["running episodes go on from their arrays"]
+
+
+@pytest.mark.parametrize("forgotten", ["state", "signs", "wrapped state"])
+def test_an_environment_that_keeps_less_than_its_episodes_go_on_from(
+    forgotten: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = Window if forgotten.startswith("wrapped") else type(catalogue.task("umbrella/10").vector(1))
+    running = kind.running
+    monkeypatch.setattr(
+        kind, "running", lambda self: {name: part for name, part in running(self).items() if name != forgotten}
+    )
+    address = "window(umbrella/10,2)" if kind is Window else "umbrella/10"
+    failed(list(carry_out(task_checks(lambda: catalogue.task(address), "task"))), "running episodes")
 
 
 @pytest.mark.parametrize(
@@ -192,7 +208,7 @@ def test_an_environment_without_fault(tmp_path: Path) -> None:
         "bandit/10-arm", "bandit/contextual", "random-walk/20", "corridor/8", "deep-sea/4", "multi-goal/4",
         "key-door/5", "umbrella/10", "t-maze/10", "gym/CartPole-v1", "gym/Pendulum-v1", "gym/FrozenLake-v1",
         "gym/Blackjack-v1",
-        "noise(random-walk/20,1)", "window(gym/CartPole-v1,2)",
+        "noise(random-walk/20,1)", "window(gym/CartPole-v1,2)", "delayed(random-reward(maze/4))",
     ],
 )  # fmt: skip
 def test_no_fault_in_the_catalogues_tasks(address: str) -> None:
