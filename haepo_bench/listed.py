@@ -136,6 +136,7 @@ ALGORITHMS = {
             "high",
             "policy gradient with a mean baseline, groups of equal returns not counted",
         ),
+        ("remax", "objectives.remax:Remax", "high", "REINFORCE with the greedy policy's return as baseline"),
         (
             "clip-cov",
             "objectives.covariance:ClipCov",

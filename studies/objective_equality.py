@@ -13,6 +13,7 @@ import argparse
 import importlib.util
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -36,6 +37,7 @@ from haepo_bench.objectives.kl import kl_estimate
 from haepo_bench.objectives.opo import Opo
 from haepo_bench.objectives.reinforce import ReinforceToGo
 from haepo_bench.objectives.reinforce_pp import ReinforcePlusPlus
+from haepo_bench.objectives.remax import Remax
 from haepo_bench.objectives.rloo import Rloo
 from haepo_bench.objectives.sapo import Sapo
 
@@ -78,6 +80,7 @@ class Case:
             returns=uniform(0, 1, *shape[:-1]).round(decimals=1),
             horizon=STEPS,
         )
+        self.greedy = uniform(0, 1, GROUPS)
         self.mask = self.rows(self.batch.mask).double()
         self.old, self.reference = self.rows(self.batch.behaviour_log_probs), self.rows(self.batch.reference_log_probs)
         self.index = np.repeat(np.arange(GROUPS), TRAJECTORIES)
@@ -260,6 +263,10 @@ def differences(case: Case, verl: Any) -> dict[str, float]:
         compare(f"{name}: gradient", case.slope(ours), case.slope(other))
     rloo = verl.compute_rloo_outcome_advantage(case.scores.clone(), case.mask, case.index)[0]
     compare("rloo: advantages", case.kept(Rloo(beta=0.0).advantages(case.batch)[..., None]), rloo)
+    greedy = case.greedy.repeat_interleave(TRAJECTORIES)
+    lead = verl.compute_remax_outcome_advantage(case.scores.clone(), greedy, case.mask)[0]
+    slope = case.slope(Remax(**PURE)(replace(case.batch, greedy_returns=case.greedy[None, :, None])).loss)
+    compare("remax: gradient", slope, -lead * case.mask / len(greedy))
     for beta in (0.0, 0.01, 0.1):
         paid = case.scores - beta * (case.old - case.reference) * case.mask
         white = verl.compute_reinforce_plus_plus_outcome_advantage(paid, case.mask, config=Settings(gamma=1.0))[0]

@@ -49,6 +49,7 @@ def toy(groups: int = 1) -> TrajectoryBatch:
         reference_returns=torch.tensor([0.2, 0.6, 1.0, 1.4], dtype=F).expand(1, groups, 4),
         tempered_log_probs=(shaped(WARM), shaped(WARM) - 1.0),
         expert_log_probs=torch.tensor([-0.2, math.nan], dtype=F).expand(1, groups, 2),
+        greedy_returns=torch.tensor([0.75], dtype=F).expand(1, groups, 1),
     )
 
 
@@ -112,6 +113,7 @@ def random_batch(
         horizon=steps,
         reference_returns=torch.randn((2, 2, 6), generator=g, dtype=F) * 3,
         tempered_log_probs=(log_probs(), log_probs()),
+        greedy_returns=torch.randn((2, 2, 1), generator=torch.Generator().manual_seed(seed + 1), dtype=F) * 3,
         expert_log_probs=torch.where(torch.arange(steps) < 0.7 * steps, log_probs()[:, :, 0], math.nan),
     )
 

@@ -1,4 +1,8 @@
-"""TRL's own trainers, random batches as they and ours see them; what our objectives make of those."""
+"""TRL's own trainers, random batches as they and ours see them; what our objectives make of those.
+
+OBJECTIVE_BATCHES=200 pytest tests/objectives -k trl compares on so many batches; with OBJECTIVE_TABLE=FILE the largest
+differences go there.
+"""
 
 import os
 import warnings
@@ -188,3 +192,31 @@ class Outputs:
         self.log_probs = log_probs
         self.entropy = self.mean_logits = torch.zeros_like(log_probs)
         self.is_top1 = torch.zeros_like(log_probs, dtype=torch.bool)
+
+
+#: Largest differences found so far, loss and gradient, by the name of the comparison.
+DIFFERENCES: dict[str, tuple[float, float]] = {}
+
+
+def agree(name: str, theirs: Tensor, leaf: Tensor, objective: Objective, batch: TrajectoryBatch) -> None:
+    """Value and gradient by the log-probabilities within 1e-6 (of values above 1: relative to them).
+
+    Args:
+        leaf: what TRL's loss was computed from; its elements in the order of the batch's.
+    """
+    (their_gradient,) = torch.autograd.grad(theirs, leaf)
+    value, gradient = ours(objective, batch)
+    other = float(theirs.detach())
+    here = (
+        abs(value - other) / max(abs(other), 1.0),
+        float((gradient.reshape(-1) - their_gradient.reshape(-1)).abs().max()),
+    )
+    before = DIFFERENCES.get(name, (0.0, 0.0))
+    DIFFERENCES[name] = max(before[0], here[0]), max(before[1], here[1])
+    assert here[0] <= 1e-6
+    assert here[1] <= 1e-6
+
+
+def table() -> str:
+    """Largest differences, a line for each comparison: loss, gradient, name."""
+    return "".join(f"{one:8.1e} {two:8.1e}  {name}\n" for name, (one, two) in DIFFERENCES.items())

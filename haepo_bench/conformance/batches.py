@@ -58,6 +58,7 @@ def random_batch(
         reference_returns=normal(SEEDS, shape[1], objective.reference_sample) if objective.reference_sample else None,
         tempered_log_probs=tuple(log_probs() for _ in range(temperatures)) if temperatures else None,
         expert_log_probs=expert if objective.wants_expert else None,
+        greedy_returns=normal(SEEDS, shape[1], 1) if objective.wants_greedy else None,
         values=normal(*shape).to(dtype).requires_grad_() if segments else None,
         behaviour_values=normal(*shape).to(dtype) if segments else None,
         advantages=normal(*shape).to(dtype) if segments else None,

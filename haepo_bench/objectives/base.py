@@ -47,6 +47,8 @@ class TrajectoryBatch:
             objective asks for none (`Objective.reference_sample`).
         tempered_log_probs: log-probability of the taken action under the policy that took it, at each of the
             objective's `temperatures`; None where it asks for none.
+        greedy_returns: [seed, group, 1] float64, return of the episode of the greedy policy from the same start; None
+            where the objective asks for none.
         flipped: [seed, group, trajectory, trajectory] bool, symmetric: pairs whose order is reported reversed to
             objectives that learn from pairs; None where none is.
         expert_log_probs: [seed, group, step] log-probability, under the policy that collected the batch, of the actions
@@ -75,6 +77,7 @@ class TrajectoryBatch:
     reference_returns: Tensor | None = None
     tempered_log_probs: tuple[Tensor, ...] | None = None
     expert_log_probs: Tensor | None = None
+    greedy_returns: Tensor | None = None
     flipped: Tensor | None = None
     values: Tensor | None = None
     behaviour_values: Tensor | None = None
@@ -168,6 +171,8 @@ class Objective(Hyperparameters, ABC):
     invariances: ClassVar[tuple[Literal["shift", "scale"], ...]] = ()
     #: Whether the batch must bring along an expert's episode; tasks that have no expert are refused.
     wants_expert: ClassVar[bool] = False
+    #: Whether the batch must bring along the return of the greedy policy from the same start.
+    wants_greedy: ClassVar[bool] = False
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -211,6 +216,8 @@ class Objective(Hyperparameters, ABC):
             found.append(
                 "an expert's episode (finite tasks with certain moves; language tasks with responses of their own)"
             )
+        if self.wants_greedy:
+            found.append("an episode of the greedy policy per group and batch")
         if self.prefixes is not None:
             found.append(f"copies of {self.prefixes.kept} earlier policies, which begin a part of the trajectories")
         if self.temperatures:

@@ -22,6 +22,8 @@ Purpose = Literal[
     "reference environment",
     "reference noise",
     "reference reward",
+    "greedy noise",
+    "greedy reward",
     "prefix",
     "flip",
 ]

@@ -87,9 +87,11 @@ class Engines:
         if objective.reference_sample:
             sampled = (seeds, task.groups * objective.reference_sample)
             self.returns = np.random.default_rng(1).normal(self.rollout.returns.mean(), 1.0, sampled)
+        self.greedy = self.rollout.returns[:, : task.groups] + 0.5 if objective.wants_greedy else None
 
     def batch(self, engine: str):
         beside = {"reference_returns": self.returns, "expert": self.expert, "prefixes": self.prefixes}
+        beside["greedy_returns"] = self.greedy
         common = (self.rollout, self.parameters, self.reference, self.task, self.objective)
         return self.engines[engine].batch(*common, **beside)
 

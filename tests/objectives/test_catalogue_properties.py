@@ -290,8 +290,8 @@ def test_a_batch_without_anything_to_compare_is_refused() -> None:
         return False
 
     alone = {name for name in CLASSES if not refused(name, bandit)}
-    assert alone == {"qrpo", "a2po"}
-    assert {name for name in CLASSES if not refused(name, sums)} == {"qrpo", "a2po", "reinforce-pp"}
+    assert alone == {"qrpo", "a2po", "remax"}
+    assert {name for name in CLASSES if not refused(name, sums)} == {"qrpo", "a2po", "remax", "reinforce-pp"}
     assert not refused("ppo-batched", sums)
     assert refused("reinforce-pp", sums, prompts=1)
     assert refused("reinforce-pp", sums, baseline="group")

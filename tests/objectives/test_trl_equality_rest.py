@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from trl_support import BATCHES, GROUPS, STEPS, Outputs, Trl, grpo_inputs, ours, random_batch, set_up
+from trl_support import BATCHES, GROUPS, STEPS, Outputs, Trl, agree, grpo_inputs, random_batch, set_up
 
 from haepo_bench.objectives.base import Objective, TrajectoryBatch
 from haepo_bench.objectives.cpo import Cpo, SimPo
@@ -64,10 +64,7 @@ def test_equal_trl_on_the_same_log_probs(
         set_up(trainers.grpo, loss, options, beta, 0.0)
         trainers.grpo.importance_sampling_level = level
         theirs = trainers.grpo._compute_loss(trainers.grpo.model, grpo_inputs(batch, scale=True))
-        (their_gradient,) = torch.autograd.grad(theirs, leaf)
-        value, gradient = ours(objective, batch)
-        assert value == pytest.approx(float(theirs.detach()), abs=1e-6)
-        torch.testing.assert_close(gradient.view(-1, STEPS), their_gradient, atol=1e-6, rtol=0)
+        agree(f"{loss}, {options}" if options else loss, theirs, leaf, objective, batch)
 
 
 BEST_WORST: dict[str, Any] = {**PURE, "pairs": "best-worst"}
@@ -117,15 +114,7 @@ def test_options_of_dpo_equal_trl(
         monkeypatch.setattr(trainer, "ref_model", lambda reference=reference, **_: reference)
         model = torch.nn.Module()
         model.forward = lambda policy=policy, **_: policy  # type: ignore[method-assign]
-        agree(trainer._compute_loss(model, inputs, return_outputs=False), leaf, objective, batch)
-
-
-def agree(theirs: Tensor, leaf: Tensor, objective: Objective, batch: TrajectoryBatch) -> None:
-    """Value and gradient by the log-probabilities within 1e-6."""
-    (their_gradient,) = torch.autograd.grad(theirs, leaf)
-    value, gradient = ours(objective, batch)
-    assert value == pytest.approx(float(theirs.detach()), abs=1e-6)
-    torch.testing.assert_close(gradient, their_gradient, atol=1e-6, rtol=0)
+        agree(f"dpo, {loss}", trainer._compute_loss(model, inputs, return_outputs=False), leaf, objective, batch)
 
 
 def experimental(module: str, name: str) -> Any:
@@ -166,7 +155,13 @@ def test_cpo_and_simpo_equal_trl(loss: str, smoothing: float, objective: Cpo) ->
         batch = random_batch(seed)
         leaf = batch.log_probs.clone().requires_grad_()
         theirs = cpo_loss(trainer, *summed(leaf, batch, mean=loss == "simpo"))[0].mean()
-        agree(theirs + objective.nll_coefficient * likelihood(leaf, batch), leaf, objective, batch)
+        agree(
+            f"cpo, {loss}, smoothing {smoothing:g}",
+            theirs + objective.nll_coefficient * likelihood(leaf, batch),
+            leaf,
+            objective,
+            batch,
+        )
 
 
 def test_orpo_equals_trl() -> None:
@@ -177,7 +172,7 @@ def test_orpo_equals_trl() -> None:
         batch = random_batch(seed)
         leaf = batch.log_probs.clone().requires_grad_()
         losses = odds_ratio_loss(trainer, *summed(leaf, batch, mean=True))[0]
-        agree(likelihood(leaf, batch) - losses.mean(), leaf, Orpo(**BEST_WORST, beta=0.3), batch)
+        agree("orpo", likelihood(leaf, batch) - losses.mean(), leaf, Orpo(**BEST_WORST, beta=0.3), batch)
 
 
 class OneGroup(SimpleNamespace):
@@ -226,4 +221,4 @@ def test_kto_equals_trl(good: float, bad: float) -> None:
         }
         outputs = Outputs(steps)
         theirs = compute(trainer, lambda outputs=outputs, **_: outputs, inputs, return_outputs=False)
-        agree(theirs, leaf, Kto(**PURE, beta=0.7, good_weight=good, bad_weight=bad), batch)
+        agree("kto", theirs, leaf, Kto(**PURE, beta=0.7, good_weight=good, bad_weight=bad), batch)

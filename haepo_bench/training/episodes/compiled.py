@@ -136,6 +136,7 @@ class CompiledBatch:
         reference_returns: Array | None = None,
         expert: ExpertEpisode | None = None,
         prefixes: Prefixes | None = None,
+        greedy_returns: Array | None = None,
         flipped: Array | None = None,
     ) -> None:
         self._parameters = parameters
@@ -168,6 +169,7 @@ class CompiledBatch:
             tempered=tempered,
             expert_log_probs=None if expert is None else self._expert_log_probs(architecture, expert),
             reference_returns=reference_returns,
+            greedy_returns=greedy_returns,
             flipped=flipped,
         )
 

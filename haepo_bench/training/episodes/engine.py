@@ -22,6 +22,7 @@ class Brought(TypedDict, total=False):
     reference_returns: Array | None
     expert: ExpertEpisode | None
     prefixes: Prefixes | None
+    greedy_returns: Array | None
     flipped: Array | None
 
 

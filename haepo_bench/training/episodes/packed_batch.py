@@ -64,6 +64,7 @@ class PackedBatch:
             the batch's own returns, which are such a sample, stand in if the reference collected it.
         expert: an expert's episode of each seed, on a task with one group; None where the objective asks for none.
         prefixes: the steps that earlier policies took; None where the policy that collected took all.
+        greedy_returns: [seed, group] of the greedy policy; None where the objective asks for none.
         flipped: [seed, group, trajectory, trajectory] bool, pairs whose order is reported reversed; None for none.
     """
 
@@ -79,6 +80,7 @@ class PackedBatch:
         reference_returns: Array | None = None,
         expert: ExpertEpisode | None = None,
         prefixes: Prefixes | None = None,
+        greedy_returns: Array | None = None,
         flipped: Array | None = None,
     ) -> None:
         self._network, self._parameters, self._device = network, parameters, device
@@ -122,6 +124,7 @@ class PackedBatch:
             tempered=tempered,
             expert_log_probs=None if expert is None else expert.log_probs(network, parameters, self._T),
             reference_returns=reference_returns,
+            greedy_returns=greedy_returns,
             flipped=flipped,
         )
 

@@ -17,9 +17,10 @@ from haepo_bench.training.alignment import Policy
 from haepo_bench.training.blocks import blocks
 from haepo_bench.training.episodes.engines import episode_engine
 from haepo_bench.training.episodes.expert import Expert, ExpertEpisode
+from haepo_bench.training.episodes.greedy import play_greedy
 from haepo_bench.training.episodes.prefixes import Prefixes, PrefixPolicies
 from haepo_bench.training.episodes.reference import ReferenceSample
-from haepo_bench.training.episodes.rollout import PrefixActor, Rollout, too_large
+from haepo_bench.training.episodes.rollout import Collector, Played, PrefixActor, Rollout, too_large
 from haepo_bench.training.episodes.trajectory_batch import padded_horizon
 from haepo_bench.training.evaluation import Evaluator
 from haepo_bench.training.exploration import Episodes, Exploration
@@ -88,6 +89,11 @@ class EpisodeTrainer(Trainer[Rollout]):
             environment = self._shown(task.training().grouped(objective.reference_sample))
             self.reference_sample = ReferenceSample(self.engine.collector(task, environment, sampled))
         self.expert = Expert(task) if objective.wants_expert else None
+        #: What plays the greedy policy, where the objective asks for its returns, and those of the current iteration.
+        self.greedy: Collector | None = None
+        self.greedy_returns: Array | None = None
+        if objective.wants_greedy:
+            self.greedy = self.engine.collector(task, self._shown(task.training().paired(1)), task.groups)
         #: Of the current iteration.
         self.expert_episode: ExpertEpisode | None = None
         self.prefix_policies = None if objective.prefixes is None else PrefixPolicies(objective.prefixes)
@@ -128,6 +134,10 @@ class EpisodeTrainer(Trainer[Rollout]):
             )
         if self.expert is not None:
             self.expert_episode = self.expert.play([stream("environment", seed, iteration) for seed in self.seeds])
+        if self.greedy is not None:
+            played = play_greedy(self.greedy, self.task, actor, self.seeds, iteration, device=self.device)
+            self.greedy_returns = played.returns
+            self._report(played)
         rollout = self.collector.collect(
             actor,
             [stream("environment", seed, iteration) for seed in self.seeds],
@@ -159,7 +169,7 @@ class EpisodeTrainer(Trainer[Rollout]):
             return None
         return PrefixActor(acting(self._acting(self.prefixes.parameters), self.head), self.prefixes.lengths)
 
-    def _report(self, rollout: Rollout) -> None:
+    def _report(self, rollout: Rollout | Played) -> None:
         """Tells the recorder what was played."""
         for row, seed in enumerate(self.seeds):
             # As if a seed's episodes had been played one after the other.
@@ -197,6 +207,7 @@ class EpisodeTrainer(Trainer[Rollout]):
             reference_returns=None if self.reference_sample is None else self.reference_sample.returns,
             expert=self.expert_episode,
             prefixes=self.prefixes,
+            greedy_returns=self.greedy_returns,
             flipped=self._flipped(iteration),
         )
         history: list[dict[str, Tensor]] = []
@@ -245,6 +256,8 @@ class EpisodeTrainer(Trainer[Rollout]):
             self.reference_sample.keep(rows)
         if self.expert_episode is not None:
             self.expert_episode = self.expert_episode.select(rows)
+        if self.greedy_returns is not None:
+            self.greedy_returns = self.greedy_returns[rows]
         if self.prefix_policies is not None:
             self.prefix_policies.keep(rows)
         if self.prefixes is not None:
@@ -276,6 +289,8 @@ class EpisodeTrainer(Trainer[Rollout]):
             self.reference_sample.close()
         if self.expert is not None:
             self.expert.close()
+        if self.greedy is not None:
+            self.greedy.close()
         self.evaluator.close()
 
 

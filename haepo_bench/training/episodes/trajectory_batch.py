@@ -62,6 +62,7 @@ def trajectory_batch(
     tempered: tuple[Tensor, ...] = (),
     expert_log_probs: Tensor | None = None,
     reference_returns: Array | None = None,
+    greedy_returns: Array | None = None,
     flipped: Array | None = None,
 ) -> TrajectoryBatch:
     """The batch, where what carries gradient is a placeholder.
@@ -73,6 +74,7 @@ def trajectory_batch(
         expert_log_probs: of an expert's episode of each seed [seed, step], on a task with one group.
         reference_returns: [seed, group * sample] of episodes of the reference policy; None where there are none, and
             the batch's own returns, which are such a sample, stand in if the reference collected it.
+        greedy_returns: [seed, group] of the greedy policy; None where the objective asks for none.
         flipped: [seed, group, trajectory, trajectory] bool, pairs whose order is reported reversed; None for none.
     """
     shape = BatchShape.of(rollout, task)
@@ -84,6 +86,9 @@ def trajectory_batch(
     if expert_log_probs is not None:
         experts = torch.full((shape.padded, 1, shape.steps), torch.nan, device=device)
         experts[: shape.seeds, 0] = expert_log_probs
+    greedy = None
+    if greedy_returns is not None:
+        greedy = shape.padded_to(torch.from_numpy(comparable(greedy_returns)), device)
     reversed_pairs = None
     if flipped is not None:
         reversed_pairs = torch.zeros(shape.padded, *flipped.shape[1:], dtype=torch.bool)
@@ -103,5 +108,6 @@ def trajectory_batch(
         reference_returns=sampled if objective is not None and objective.reference_sample else None,
         tempered_log_probs=tempered or None,
         expert_log_probs=experts,
+        greedy_returns=greedy,
         flipped=reversed_pairs,
     )

@@ -129,6 +129,7 @@ class Sampled(Batches):
         noise: np.random.Generator,
         reward: np.random.Generator,
         prefixes: Prefixes | None = None,
+        greedy: bool = False,
     ) -> Answers:
         """Responses of the policy as it is now, the copies of a prompt together.
 
@@ -137,11 +138,15 @@ class Sampled(Batches):
             copies: responses to each prompt.
             noise: what tokens are drawn with. reward: for rewards with a chance of their own.
             prefixes: tokens that an earlier policy samples, with the noise of their places.
+            greedy: whether all tokens are the likeliest ones.
         """
         draws = uniforms(noise, len(prompts) * copies, self._task.horizon)
         started = time.perf_counter()
         tokens = None if prefixes is None else self._prefix_tokens(prompts, copies, draws, prefixes)
-        responses = self._policy.sample([self._prompts[i] for i in prompts], draws, copies=copies, prefix_tokens=tokens)
+        likeliest = np.ones(len(draws), bool) if greedy else None
+        responses = self._policy.sample(
+            [self._prompts[i] for i in prompts], draws, copies=copies, prefix_tokens=tokens, greedy=likeliest
+        )
         ids = responses.texts()
         seconds = time.perf_counter() - started
         texts = self._texts.decode(ids)

@@ -55,6 +55,7 @@ class PackedResponses:
             batch's own returns, which are such a sample, stand in if the reference collected it.
         expert: an expert's response to the prompt of each group; None where the objective asks for none.
         prefixes: the tokens that an earlier policy sampled; None where there are none.
+        greedy_returns: [group] of the greedy policy's responses; None where the objective asks for none.
         flipped: bool [group, trajectory, trajectory], pairs whose order is reported reversed; None for none.
         micro_batch: rows that pass through the model at a time; None: all.
         advantages: for objectives that collect segments; None for the others.
@@ -73,6 +74,7 @@ class PackedResponses:
         reference_returns: Array | None = None,
         expert: Responses | None = None,
         prefixes: Prefixes | None = None,
+        greedy_returns: Array | None = None,
         flipped: Array | None = None,
         micro_batch: int | None = None,
         advantages: GeneralisedAdvantages | None = None,
@@ -114,6 +116,7 @@ class PackedResponses:
             )
             or None,
             expert_log_probs=None if expert is None else self._expert_log_probs(expert, micro_batch),
+            greedy_returns=None if greedy_returns is None else _returns(greedy_returns, policy.device)[None, :, None],
             flipped=None if flipped is None else torch.from_numpy(flipped)[None].to(policy.device),
         )
         if advantages is not None:

@@ -74,6 +74,9 @@ class LanguageTrainer:
         #: An expert's responses to prompts, and returns of the reference policy, where the objective asks for them.
         self.expert: Callable[[Sequence[int]], Responses] | None = None
         self.reference_returns: ReferenceReturns | None = None
+        #: Answers greedily, where the objective asks for the returns of that; those of the current iteration.
+        self.greedy: Sampled | None = None
+        self.greedy_returns: Array | None = None
         self.prefix_policies = None if objective.prefixes is None else PrefixPolicies(objective.prefixes)
         if offline:
             self.batches = PreferenceBatch(task, policy, texts, settings)
@@ -81,6 +84,7 @@ class LanguageTrainer:
             self.batches = sampled = Sampled(training, policy, texts, settings, self.prefix_policies)  # type: ignore[arg-type]
             if objective.wants_expert:
                 self.expert = sampled.expert
+            self.greedy = sampled if objective.wants_greedy else None
             if objective.reference_sample and settings.reference != "previous":
                 self.reference_returns = ReferenceReturns(sampled, objective.reference_sample)
         self.evaluator = LanguageEvaluator(task, policy, texts, recorder.episodes, self.initial)
@@ -94,6 +98,8 @@ class LanguageTrainer:
             self._renew()
             batch = self.batches.batch(self.seed, self.iteration)
             self._report(batch.tokens, len(batch.responses), batch.columns)
+            if self.greedy is not None:
+                self.greedy_returns = self._answer_greedily(self.greedy, batch.prompts)
             if self.reference_returns is not None:
                 with self.policy.under(self._frozen()):
                     cost = self.reference_returns.collect(batch.prompts, self.seed, self.iteration)
@@ -130,6 +136,7 @@ class LanguageTrainer:
             reference_returns=None if self.reference_returns is None else self.reference_returns.of(batch.prompts),
             expert=None if self.expert is None else self.expert(batch.prompts),
             prefixes=batch.prefixes,
+            greedy_returns=self.greedy_returns,
             flipped=self._flipped(batch),
             micro_batch=settings.micro_batch,
             advantages=advantages,
@@ -155,6 +162,18 @@ class LanguageTrainer:
             self.recorder.updated(self.seed, settings.epochs, means)
         else:
             self.recorder.diverged(self.seed, "the loss or a parameter is not finite")
+
+    def _answer_greedily(self, sampled: Sampled, prompts: Sequence[int]) -> Array:
+        """Returns [prompt] of the likeliest response to each prompt, whose tokens count as all others do."""
+        found = sampled.answers(
+            prompts,
+            1,
+            noise=stream("greedy noise", self.seed, self.iteration),
+            reward=stream("greedy reward", self.seed, self.iteration),
+            greedy=True,
+        )
+        self._report(sum(map(len, found.ids)), len(found.ids), {})  # columns speak of sampled responses
+        return found.returns
 
     def _flipped(self, batch: Batch) -> Array | None:
         """Which pairs of the batch are reported reversed; None for none, and offline, once for all."""
