@@ -33,6 +33,7 @@ from haepo_bench.cli.run import run
 from haepo_bench.cli.schema import schema
 from haepo_bench.cli.test import try_out
 from haepo_bench.cli.validate import validate
+from haepo_bench.cli.verify import verify
 from haepo_bench.errors import ExitCode, UserError
 from haepo_bench.terminal import echo, prepare, settle, silence
 
@@ -51,6 +52,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(merge)
 app.command()(report)
+app.command()(verify)
 app.command()(compare)
 app.command()(export)
 app.command("import")(import_)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from haepo_bench.errors import ExitCode
+from haepo_bench.errors import ExitCode, UserError
 from haepo_bench.results.presence import names_in
 from haepo_bench.terminal import echo, print_document
 from haepo_bench.wording import many
@@ -34,9 +34,28 @@ def report(
     form: Annotated[
         ReportFormat, typer.Option("--format", help="All but html are printed on standard output.")
     ] = ReportFormat.html,
+    publish: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Write a folder for any static host instead: page, tables, figures, suites and runs, without host "
+            "names, user names and absolute paths.",
+        ),
+    ] = None,
+    with_logs: Annotated[bool, typer.Option("--with-logs", help="Publish the logs of runs, too.")] = False,
+    licence: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Terms of use of what is published; copied as LICENSE.")
+    ] = None,
 ) -> None:
     """Write tables and learning curves of the runs in RESULTS."""
     names_in(results)  # before imports that take longer than to say that nothing is there
+    if publish is not None:
+        if out is not None or form is not ReportFormat.html:
+            raise UserError("--publish writes every format", remedy="leave out --out and --format")
+        _publish(results, publish, with_logs=with_logs, licence=licence)
+        return
+    if with_logs or licence is not None:
+        raise UserError("--with-logs and --licence say what is published", remedy="name the folder with --publish DIR")
 
     from haepo_bench.cli.omissions import conclude
     from haepo_bench.report.files import render, write_report
@@ -66,3 +85,12 @@ def report(
     raise typer.Exit(
         conclude(ExitCode.OK, ((suite.suite, file) for suite in document.suites for file in suite.damaged))
     )
+
+
+def _publish(results: Path, out: Path, *, with_logs: bool, licence: Path | None) -> None:
+    from haepo_bench.publishing.publish import publish
+
+    found = publish(results, out, with_logs=with_logs, licence=licence)
+    echo(f"published {many(found.runs, 'run')} in {many(found.files, 'file')}: {out / 'index.html'}")
+    echo(f"digest {found.digest}")
+    echo(f"next: haepo-bench verify {out}")
