@@ -1,7 +1,7 @@
 """A folder that any static host can serve: page, figures, tables, suites and the runs that all of it was made from.
 
 The runs are copied first, without what says who made them and where, and the report is made of the copies: so nothing
-in it can say more than they do, and whoever has the folder can make the same report again.
+in it can say more than they do, and the same report can be made from the folder again.
 """
 
 import getpass
@@ -193,7 +193,7 @@ def _write_report(folder: Path) -> None:
 
 
 def _readme(suites: list[str], licence: Path | None, *, with_logs: bool) -> str:
-    terms = "LICENSE has the terms of use" if licence is not None else "Whoever published this gave no terms of use"
+    terms = "LICENSE has the terms of use" if licence is not None else "No terms of use were given"
     logs = ", also from the logs of runs" if with_logs else "; logs of runs are left out"
     return _README.format(
         version=__version__,

@@ -112,7 +112,7 @@ def test_publish_and_verify(results: Path, tmp_path: Path) -> None:
     # Runs of one machine stay together.
     nodes = [json.loads(text)["provenance"].get("node") for name, text in found.items() if "--grpo--" in name]
     assert nodes == ["node-1", "node-2", "node-1"]
-    # Whoever has the folder makes the same report again.
+    # The folder makes the same report again.
     again = run_apart("report", str(out / "runs"), "--format", "json", cwd=tmp_path)
     assert again.out == found["report.json"]
 
@@ -138,7 +138,7 @@ def test_logs_stay_unless_asked_for_and_nothing_is_written_over(results: Path, t
     done = run_apart("report", "results", "--publish", "site", cwd=tmp_path)
     assert done.code == 0
     assert not list((tmp_path / "site").rglob("*.log"))
-    assert "no terms of use" in (tmp_path / "site/README.md").read_text()
+    assert "No terms of use" in (tmp_path / "site/README.md").read_text()
     again = run_apart("report", "results", "--publish", "site", cwd=tmp_path)
     assert again.code == 4
     assert "is not empty" in again.err
