@@ -50,6 +50,8 @@ IDENTITY = {
     "tasks.evaluation.every": "tasks[0].evaluation.every=50",
     "tasks.evaluation.episodes": "tasks[0].evaluation.episodes=3",
     "tasks.time_limit": "tasks[0].time_limit=100",
+    "tasks.normalise.observations": "tasks[0].normalise={observations: true}",
+    "tasks.normalise.rewards": "tasks[0].normalise={rewards: true}",
     "tasks.files": None,  # like those of algorithms in test_local_files.py
     "algorithms.files": None,
     "tasks.kwargs": None,  # these in test_own_environments.py
