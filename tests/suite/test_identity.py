@@ -172,7 +172,7 @@ def test_every_field_of_a_cell_is_classified(path: Path) -> None:
     assert fields == {*CELL_IDENTITY, *CELL_DERIVED, *CELL_RUNTIME_ONLY, *CELL_HASHES}
     assert {field.name for field in dataclasses.fields(Execution)} == {
         "workers", "device", "device_reason", "engine", "engine_reason", "engine_open", "timeout_seconds",
-        "checkpoint_seconds", "executor", "ray",
+        "checkpoint_seconds", "executor", "ray", "slurm",
     }  # fmt: skip
     assert {field.name for field in dataclasses.fields(Plan)} == {
         "suite",
