@@ -14,6 +14,7 @@ from gymnasium import spaces
 
 from haepo_bench import catalogue
 from haepo_bench.errors import EnvironmentFault, TaskError
+from haepo_bench.tasks.base import Normalise
 from haepo_bench.training.recorder import Recorder, SeedResult
 
 ID = "Odd-v0"
@@ -21,6 +22,7 @@ ALGORITHMS = {
     "reinforce": {"trajectories": 2},
     "ppo-batched": {"n_envs": 2, "n_steps": 8, "batch_size": 8, "n_epochs": 1},
     "ppo": {"n_envs": 2, "n_steps": 8, "batch_size": 8, "n_epochs": 1},
+    "uniform": {},
 }
 
 
@@ -89,8 +91,11 @@ class Ended(Recorder):
         return {seed: result.status for seed, result in self.results.items()} | dict.fromkeys(self.faults, "failed")
 
 
-def train(address: str, algorithm: str, seeds: list[int], budget: int = 60) -> Ended:
+def train(
+    address: str, algorithm: str, seeds: list[int], budget: int = 60, normalise: Normalise | None = None
+) -> Ended:
     task = catalogue.task(address)
+    task.normalise = normalise
     definition = catalogue.algorithm(algorithm)
     assert definition.refuses(task) is None
     recorder = Ended(seeds, budget)
@@ -139,6 +144,26 @@ def test_a_reward_that_is_no_number_is_the_environments_fault(
         in str(fault)
     )
     assert "not the algorithm's doing" in fault.remedy
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize(
+    ("reward", "said"),
+    [
+        (lambda env: float("nan") if env.now == 3 else 1.0, "returned the reward nan at step 3"),
+        (lambda env: float("-inf") if env.now == 3 else 1.0, "returned the reward -inf at step 3"),
+        (lambda env: 1 / (env.now != 3), "raised ZeroDivisionError: division by zero, at step 3"),
+        (1e300, ""),
+    ],
+)
+def test_normalising_hides_no_fault(
+    odd: Callable[..., str], algorithm: str, reward: Callable[[Odd], float], said: str
+) -> None:
+    ended = train(odd(reward=reward), algorithm, [0], normalise=Normalise(True, True))
+    assert ended.statuses() == {0: "failed" if said else "diverged"}
+    if said:
+        assert isinstance(ended.faults[0], EnvironmentFault)
+        assert said in str(ended.faults[0])
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)

@@ -5,10 +5,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 from cli_support import run_apart, run_here
+from gymnasium.envs.classic_control import PendulumEnv
+from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.running_mean_std import RunningMeanStd
+from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 from training_support import train, without_clocks
 
 from haepo_bench import catalogue
@@ -16,7 +22,7 @@ from haepo_bench.engine import library
 from haepo_bench.tasks.base import Normalise, Task
 from haepo_bench.training.normalisation import DISCOUNT, Normalisation, NormalisedEnvironment
 from haepo_bench.training.recorder import Recorder
-from haepo_bench.training.streams import stream
+from haepo_bench.training.streams import hashed_seed, stream
 
 BOTH = Normalise(True, True)
 ENGINES = ["torch", *(["compiled"] if library.status().library is not None else [])]
@@ -107,12 +113,13 @@ def test_statistics_go_on_from_their_arrays() -> None:
         ("haepo-weighted", "gym/Pendulum-v1", {"score": "ratio", "trajectories": 3, "hidden": [7]}),
         ("a2po", "random-walk/5", {"trajectories": 3, "reference": 2}),
         ("calibrl", "corridor/8", {"trajectories": 4}),
-        ("soup", "gym/CartPole-v1", {"trajectories": 6}),
         ("ppo-batched", "gym/Acrobot-v1", {"n_envs": 3, "n_steps": 60}),
     ],
 )
 def test_a_seed_has_its_own_statistics(name: str, address: str, settings: dict[str, Any], engine: Any) -> None:
     """The same bytes alone and among others, whose episodes are longer or shorter."""
+    if engine == "compiled" and "/Cart" not in address and name != "ppo-batched":
+        pytest.skip("one of each loop is enough")
     task = asked(address, time_limit=40) if address.startswith("gym") else asked(address)
     budget = 600
 
@@ -142,7 +149,7 @@ def test_evaluation_is_raw_and_by_frozen_statistics(name: str, engine: Any) -> N
     """The greedy return at the budget is that of the kept weights and statistics in the task itself."""
     task, kept, results = asked("gym/Pendulum-v1", time_limit=50), {}, []
     recorder = Recorder(
-        [5], budget=3000, every=1500, episodes=3,
+        [5], budget=1600, every=800, episodes=3,
         on_finished=results.append, on_policy=lambda seed, state: kept.update({seed: dict(state)}),
     )  # fmt: skip
     algorithm = catalogue.algorithm(name).configure({"use_sde": False} if name == "ppo" else {}, task)
@@ -165,10 +172,10 @@ def test_the_task_and_the_setting_mean_the_same(name: str) -> None:
     """`normalise` of the task is what `normalize` of PPO is, byte for byte; and half of it is not."""
     plain = catalogue.task("gym/Acrobot-v1", time_limit=60)
     own = {"n_envs": 2, "n_steps": 32, "n_epochs": 2}
-    by_setting = train(name, plain, [0], 300, 100, normalize=True, **own)[0]
-    without = train(name, plain, [0], 300, 100, normalize=False, **own)[0]
+    by_setting = train(name, plain, [0], 130, 65, normalize=True, **own)[0]
+    without = train(name, plain, [0], 130, 65, normalize=False, **own)[0]
     found = {
-        what: train(name, asked("gym/Acrobot-v1", what, time_limit=60), [0], 300, 100, **own)[0]
+        what: train(name, asked("gym/Acrobot-v1", what, time_limit=60), [0], 130, 65, **own)[0]
         for what in (BOTH, Normalise(True, False), Normalise(False, True))
     }
     assert without_clocks(found[BOTH]) == without_clocks(by_setting)
@@ -186,42 +193,18 @@ def test_training_returns_are_raw_for_all() -> None:
         assert min(curve["train_return"]) >= 8
 
 
-def test_rewards_of_nan_are_the_environments(tmp_path: Path) -> None:
-    (tmp_path / "odd.py").write_text(
-        "import gymnasium, numpy as np\n\n\nclass Odd(gymnasium.Env):\n"
-        "    observation_space = gymnasium.spaces.Box(-1.0, 1.0, (2,))\n"
-        "    action_space = gymnasium.spaces.Discrete(2)\n\n"
-        "    def reset(self, *, seed=None, options=None):\n        super().reset(seed=seed)\n        self.now = 0\n"
-        "        return np.zeros(2, np.float32), {}\n\n"
-        "    def step(self, action):\n        self.now += 1\n        paid = float('nan') if self.now == 4 else 1.0\n"
-        "        return np.zeros(2, np.float32), paid, self.now == 6, False, {}\n"
-    )
-    (tmp_path / "s.yaml").write_text(
-        "name: s\nseeds: 1\nbudget: {env_steps: 40}\n"
-        "tasks: [{id: ./odd.py, time_limit: 10, normalise: {}}]\n"
-        "algorithms: [{use: reinforce, params: {trajectories: 2}}, ppo-batched, "
-        "{use: ppo, params: {n_envs: 1, n_steps: 20, batch_size: 20}}, uniform]\n"
-    )
-    done = run_apart("run", "s.yaml", "--workers", "1", cwd=tmp_path)
-    assert done.code == 2, done.err
-    records = [json.loads(path.read_text()) for path in (tmp_path / "results").rglob("seed-0.json")]
-    assert len(records) == 4
-    assert {(r["status"], r["error"]["type"]) for r in records} == {("failed", "EnvironmentFault")}
-    assert all("returned the reward nan at step 4" in r["error"]["message"] for r in records)
-
-
 SUITE = """
 name: equal
 seeds: 2
-budget: {{env_steps: 600}}
+budget: {{env_steps: 300}}
 evaluation: {{every: 300, episodes: 2}}
 tasks:
   - {{id: gym/Pendulum-v1, time_limit: 50, normalise: {normalise}}}
   - {{id: gym/Pendulum-v1, time_limit: 50, name: plain}}
 algorithms:
   - {{use: reinforce, params: {{trajectories: 3}}}}
-  - {{use: ppo, params: {{n_envs: 2, n_steps: 64, use_sde: false{more}}}}}
-  - ppo-batched
+  - {{use: ppo, params: {{n_envs: 2, n_steps: 64, n_epochs: 2, use_sde: false{more}}}}}
+  - {{use: ppo-batched, params: {{n_epochs: 2}}}}
   - uniform
 """
 
@@ -239,7 +222,7 @@ def test_a_suite_normalises_for_all_alike(tmp_path: Path) -> None:
             assert "inputs" not in task
         else:
             assert json.loads(task["inputs"]["normalise"]) == {"observations": True, "rewards": True}
-        assert all(-1000 < value < -5 for value in record["curve"]["train_return"] if value is not None)
+        assert all(-1000 < value < -5 for value in record["curve"].get("train_return", []) if value)
     finals = {(r["algorithm"], r["task"]): r["final"]["eval_return"] for r in records}
     assert finals["uniform", "plain"] == finals["uniform", "gym/Pendulum-v1"]
     assert finals["reinforce", "plain"] != finals["reinforce", "gym/Pendulum-v1"]
@@ -273,3 +256,35 @@ def test_language_tasks_have_nothing_to_normalise(tmp_path: Path, capsys: pytest
     assert done.code == 4
     assert "tasks[0].normalise" in done.err
     assert "neither is normalised" in done.err
+
+
+class _Returns(BaseCallback):
+    """Returns of training episodes, and env steps at their ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[int, float]] = []
+
+    def _on_step(self) -> bool:
+        self.found += [(self.num_timesteps, info["episode"]["r"]) for info in self.locals["infos"] if "episode" in info]
+        return True
+
+
+def test_ppo_is_what_stable_baselines3_does_by_itself() -> None:
+    """The same seed gives the same training returns, update after update, as VecNormalize and PPO without us."""
+    gymnasium.register("Swing-v0", entry_point=PendulumEnv, max_episode_steps=50)
+    try:
+        task = asked("gym/Swing-v0")
+        assert task.backend == "gymnasium"
+        sizes = {"n_steps": 100, "batch_size": 50, "n_epochs": 3, "gamma": 0.9, "learning_rate": 1e-3}
+        curve = train("ppo", task, [4], 1000, 200, n_envs=2, **sizes)[4].curve
+        alone = VecNormalize(DummyVecEnv([lambda: Monitor(gymnasium.make("Swing-v0"))] * 2), gamma=0.9)
+        callback, sb3_seed = _Returns(), hashed_seed("ppo", 4)
+        PPO("MlpPolicy", alone, seed=sb3_seed, device="cpu", **sizes).learn(1000, callback)
+    finally:
+        gymnasium.registry.pop("Swing-v0")
+    # A point has the episodes of the update that crosses it: the first point those of the first 200 steps.
+    for start, ours in zip(range(0, 1000, 200), curve["train_return"], strict=False):
+        theirs = np.mean([value for steps, value in callback.found if start < steps <= start + 200])
+        assert ours == pytest.approx(theirs, rel=1e-9)
+    assert len(set(curve["train_return"])) > 4

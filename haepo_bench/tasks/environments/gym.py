@@ -16,7 +16,7 @@ from gymnasium import spaces
 from haepo_bench.errors import TaskError, did_you_mean
 from haepo_bench.results.record import References
 from haepo_bench.tasks.base import GYMNASIUM, MAX_HORIZON, Task, VectorEnvironment
-from haepo_bench.tasks.environments import minigrid
+from haepo_bench.tasks.environments import minigrid, mujoco
 from haepo_bench.tasks.environments.classic_control import ARRAY_ENVIRONMENTS
 from haepo_bench.tasks.environments.flattening import Actions, Observations
 from haepo_bench.tasks.environments.foreign import FlatEnvironment, OneByOne, first_step, said_by
@@ -181,6 +181,7 @@ class GymTask(EnvironmentTask):
         elif gymnasium_id.startswith(_ATARI):
             _load_atari()
         self.registration = spec or _spec(gymnasium_id)
+        mujoco.load(self.registration)
         limit = self.registration.max_episode_steps
 
         def make(horizon: int | None) -> "gymnasium.Env[Any, Any]":
