@@ -60,9 +60,11 @@ def _tasks(plan: "Plan") -> list[tuple[str, str]]:
     rows = {}
     for cell in plan.cells:
         limit = f", episodes of at most {cell.time_limit:,}" if cell.time_limit else ""
+        normalised = " and ".join(name for name, done in cell.options.get("normalise", {}).items() if done)
         rows[cell.task] = (
             f"{many(cell.budget, 'training step')}{limit}, evaluated every {cell.evaluation_every:,} "
             f"with {many(cell.evaluation_episodes, 'episode')}"
+            f"{f', training with normalised {normalised}' if normalised else ''}"
         )
     return list(rows.items())
 

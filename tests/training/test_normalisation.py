@@ -228,6 +228,18 @@ def test_a_suite_normalises_for_all_alike(tmp_path: Path) -> None:
     assert finals["reinforce", "plain"] != finals["reinforce", "gym/Pendulum-v1"]
 
 
+def test_validate_says_what_is_normalised(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(SUITE.format(normalise="{rewards: false}", more=""))
+    done = run_here(capsys, "validate", str(path))
+    assert done.code == 0, done.err
+    assert (
+        "gym/Pendulum-v1 300 training steps, episodes of at most 50, evaluated every 300 with 2 episodes, training"
+        in (" ".join(done.out.split()))
+    )
+    assert "with normalised observations" in " ".join(done.out.split())
+
+
 @pytest.mark.parametrize(
     ("normalise", "more", "said"),
     [
