@@ -213,9 +213,7 @@ class Objective(Hyperparameters, ABC):
         if self.reference_sample:
             found.append(f"{self.reference_sample} episodes of the reference policy, unless that is the previous one")
         if self.wants_expert:
-            found.append(
-                "an expert's episode (finite tasks with certain moves; language tasks with responses of their own)"
-            )
+            found.append("an expert's episode (finite tasks with certain moves; language tasks with own responses)")
         if self.wants_greedy:
             found.append("an episode of the greedy policy per group and batch")
         if self.prefixes is not None:
