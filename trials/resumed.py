@@ -3,8 +3,8 @@
     python trials/resumed.py [--kills 20] [--seed 0] [--engine torch|compiled]
 
 `run` of one of a few algorithms on episodes and on segments, drawn anew each time, gets SIGKILL, with its workers, at a
-random moment after its first, second or third checkpoint. A suite of which a run ends before is run to its end and begun
-anew. In the end every record must be that of an undisturbed suite, clocks and provenance apart; no checkpoint may
+random moment after its first, second or third checkpoint. A suite of which a run ends before is run to its end and
+begun anew. In the end every record must be that of an undisturbed suite, clocks and provenance apart; no checkpoint may
 be left, and none was unusable. Exit code 1 where anything else happened.
 """
 
