@@ -17,9 +17,12 @@ from torch import Tensor
 from torch.nn.functional import pad as pad_width
 
 from haepo_bench.policies.heads import DiagonalGaussian, Head
-from haepo_bench.policies.shapes import LANES, Array, pad, padded_rows
+from haepo_bench.policies.shapes import CHUNK_ROWS, LANES, Array, pad, padded_rows
 
 Activation = Literal["tanh", "relu"]
+
+#: Rows (over all seeds) whose layers' inputs are kept for the backward pass.
+_KEPT_ROWS = 300_000
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,15 @@ class Network:
         """The number of rows to compute so that `rows` of them keep their bits (shapes.py)."""
         return padded_rows(rows, (*self.hidden, self.head.outputs))
 
+    @property
+    def chunk_rows(self) -> int:
+        """Rows of a seed that are worth computing at a time."""
+        return CHUNK_ROWS
+
+    def keeps(self, rows: int) -> bool:
+        """Whether what layers computed of so many rows is kept; beyond, it is computed again, to bound the memory."""
+        return rows <= _KEPT_ROWS
+
     @cached_property
     def sizes(self) -> list[int]:
         """Lengths of the parts of the flat parameter vector: weight, bias of each layer, log std, padding."""
@@ -72,7 +84,7 @@ class Network:
         for number, (a, b) in enumerate(layers):
             gain = self.last_gain if number == len(layers) - 1 else math.sqrt(2)
             if self.orthogonal:
-                parts += [gain * _orthogonal(b, a, stream).ravel(), np.zeros(b)]
+                parts += [gain * orthogonal(b, a, stream).ravel(), np.zeros(b)]
             else:
                 parts.append(stream.uniform(-1 / math.sqrt(a), 1 / math.sqrt(a), a * b + b))
         *log_stds, padding = self.sizes[2 * len(layers) :]
@@ -158,6 +170,18 @@ class Network:
             inputs: as returned by `forward`.
             gradient: d loss / d outputs [seed, output, row].
         """
+        return self._backward(folded, inputs, gradient)[0]
+
+    def backward_through(self, folded: "Folded", inputs: list[Tensor], gradient: Tensor) -> tuple[Tensor, Tensor]:
+        """As `backward`, and d loss / d observations [seed, feature, row]."""
+        found, gradient = self._backward(folded, inputs, gradient)
+        # The first layer's weights are doubled where its output is a tanh.
+        halved = self.activation == "tanh" and len(folded.weights) > 1
+        weight = 0.5 * folded.weights[0] if halved else folded.weights[0]
+        return found, _back(weight, gradient, inputs[0])
+
+    def _backward(self, folded: "Folded", inputs: list[Tensor], gradient: Tensor) -> tuple[Tensor, Tensor]:
+        """d loss / d parameters, and d loss / d (what the first layer's activation takes)."""
         found: list[Tensor] = [gradient.new_zeros(len(gradient), self.sizes[-1])]
         if isinstance(self.head, DiagonalGaussian):
             found.insert(0, gradient[:, self.head.dimensions :].sum(2))
@@ -175,7 +199,7 @@ class Network:
                 doubled = folded.weights[number] if number < last else 2 * folded.weights[number]
                 gradient = torch.ops.aten.sigmoid_backward(_back(doubled, gradient, x), x)
             found = [weight.flatten(1), bias, *found]
-        return torch.cat(found, 1)
+        return torch.cat(found, 1), gradient
 
 
 @dataclass(frozen=True)
@@ -216,7 +240,7 @@ def _back(weight: Tensor, gradient: Tensor, x: Tensor) -> Tensor:
     return torch.bmm(weight.transpose(1, 2), gradient)[:, : x.shape[1]].contiguous()
 
 
-def _orthogonal(rows: int, columns: int, stream: np.random.Generator) -> Array:
+def orthogonal(rows: int, columns: int, stream: np.random.Generator) -> Array:
     """A matrix with orthonormal rows or columns, whichever are fewer, drawn uniformly (Haar)."""
     gaussian = stream.standard_normal((max(rows, columns), min(rows, columns)))
     q, r = np.linalg.qr(gaussian)
