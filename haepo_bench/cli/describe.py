@@ -142,11 +142,19 @@ def _space(space: "ActionSpace") -> str:
 def _environment_rows(task: "Task") -> list[tuple[str, str]]:
     return [
         ("horizon", f"{many(task.horizon, 'step')} per episode at most"),
-        ("observations", _space(task.observation_space)),
+        *_observation_rows(task),
         ("actions", _space(task.action_space)),
         ("coverage", f"counted over {many(task.states, 'state')}" if task.states else "not counted"),
         ("stepped by", "arrays of episodes" if task.backend == "array" else task.backend),
     ]
+
+
+def _observation_rows(task: "Task") -> list[tuple[str, str]]:
+    if task.image is None:
+        return [("observations", _space(task.observation_space))]
+    from haepo_bench.training.encoders import described
+
+    return [("observations", f"images, {task.image.described}"), ("encoder", described(task.image))]
 
 
 def _language_rows(task: "LanguageTask") -> list[tuple[str, str]]:

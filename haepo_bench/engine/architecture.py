@@ -5,6 +5,7 @@ import numpy as np
 from haepo_bench.engine.library import ArrayAddress, at
 from haepo_bench.policies.heads import DiagonalGaussian, MultiCategorical
 from haepo_bench.policies.mlp import Network
+from haepo_bench.policies.network import PolicyNetwork
 
 _ACTIVATIONS = {"tanh": 0, "relu": 1}
 _CATEGORICAL, _GAUSSIAN, _LINEAR = range(3)
@@ -27,7 +28,9 @@ class Architecture:
         address: of its description for the kernels.
     """
 
-    def __init__(self, network: Network, *, values: bool = False) -> None:
+    def __init__(self, network: PolicyNetwork, *, values: bool = False) -> None:
+        if not isinstance(network, Network):
+            raise TypeError(f"the kernels are for multilayer perceptrons, not for a {type(network).__name__}")
         head, widths = network.head, network.widths
         gaussian = isinstance(head, DiagonalGaussian)
         self.inputs, self.parameters, self.outputs = widths[0], sum(network.sizes), head.outputs

@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 
 from haepo_bench.policies.heads import Categorical, Head
-from haepo_bench.policies.mlp import Activation, Folded, Network
+from haepo_bench.policies.mlp import Activation
+from haepo_bench.policies.network import PolicyNetwork, Prepared, Seen, network
 from haepo_bench.policies.shapes import Array, padded_rows
 
 #: Inputs of the layers of the policy and of the value network, which `backward` needs.
@@ -16,7 +17,7 @@ class ActorCritic:
     """Parameters [seed, parameter]: the policy's, then the value network's.
 
     Args:
-        inputs: observation features.
+        inputs: observation features, or the images and their encoder, of which each network has its own.
         hidden: units of the hidden layers of each network.
         log_std: initial logarithm of standard deviations.
         orthogonal, activation: as in `Network`.
@@ -24,7 +25,7 @@ class ActorCritic:
 
     def __init__(
         self,
-        inputs: int,
+        inputs: int | Seen,
         hidden: tuple[int, ...],
         head: Head,
         *,
@@ -32,9 +33,11 @@ class ActorCritic:
         orthogonal: bool = True,
         activation: Activation = "tanh",
     ) -> None:
-        self.policy = Network(inputs, hidden, head, orthogonal=orthogonal, log_std=log_std, activation=activation)
+        self.policy: PolicyNetwork = network(
+            inputs, hidden, head, orthogonal=orthogonal, log_std=log_std, activation=activation
+        )
         # A network of one output, which is the value: as a distribution its head is never asked.
-        self.value = Network(
+        self.value: PolicyNetwork = network(
             inputs, hidden, Categorical(1), last_gain=1.0, orthogonal=orthogonal, activation=activation
         )
         self._sizes = [sum(self.policy.sizes), sum(self.value.sizes)]
@@ -43,26 +46,33 @@ class ActorCritic:
         """The number of rows to compute so that `rows` of them keep their bits (shapes.py)."""
         return padded_rows(rows, (*self.policy.hidden, self.policy.head.outputs, 1))
 
+    @property
+    def chunk_rows(self) -> int:
+        """Rows of a seed that are worth computing at a time."""
+        return self.policy.chunk_rows
+
     def initial(self, policy_stream: np.random.Generator, value_stream: np.random.Generator) -> Array:
         """Initial parameters [parameter] float32 of one seed."""
         return np.concatenate([self.policy.initial(policy_stream), self.value.initial(value_stream)])
 
-    def fold(self, parameters: Tensor) -> tuple[Folded, Folded]:
+    def fold(self, parameters: Tensor) -> tuple[Prepared, Prepared]:
         """The policy's and the value network's parameters as products take them."""
         own, critics = parameters.split_with_sizes(self._sizes, 1)
         return self.policy.fold(own), self.value.fold(critics)
 
-    def values(self, folded: tuple[Folded, Folded], observations: Tensor) -> Tensor:
+    def values(self, folded: tuple[Prepared, Prepared], observations: Tensor) -> Tensor:
         """V [seed, row] for observations [seed, feature, row]."""
         return self.value.outputs(folded[1], observations)[:, 0]
 
-    def forward(self, folded: tuple[Folded, Folded], observations: Tensor) -> tuple[Tensor, Tensor, LayerInputs]:
+    def forward(self, folded: tuple[Prepared, Prepared], observations: Tensor) -> tuple[Tensor, Tensor, LayerInputs]:
         """Outputs of the policy's head [seed, output, row], values [seed, row], and what `backward` needs."""
         outputs, policy_inputs = self.policy.forward(folded[0], observations)
         values, value_inputs = self.value.forward(folded[1], observations)
         return outputs, values[:, 0], (policy_inputs, value_inputs)
 
-    def backward(self, folded: tuple[Folded, Folded], inputs: LayerInputs, outputs: Tensor, values: Tensor) -> Tensor:
+    def backward(
+        self, folded: tuple[Prepared, Prepared], inputs: LayerInputs, outputs: Tensor, values: Tensor
+    ) -> Tensor:
         """d loss / d parameters [seed, parameter].
 
         Args:

@@ -19,8 +19,8 @@ from haepo_bench.policies.shapes import CHUNK_ROWS, LANES, Array, pad, padded_ro
 
 #: Numbers of the patches of a chunk and of a group of seeds: 4 and 16 MiB, near enough to the caches.
 _CHUNK_NUMBERS, _GROUP_NUMBERS = 1 << 20, 1 << 22
-#: Numbers (over all seeds) that the backward pass keeps of what layers computed: 128 MiB.
-_KEPT_NUMBERS = 1 << 25
+#: Numbers (over all seeds) that the backward pass keeps of what layers computed: 64 MiB.
+_KEPT_NUMBERS = 1 << 24
 
 
 class ConvolutionalNetwork:

@@ -22,7 +22,7 @@ from haepo_bench.policies.shapes import CHUNK_ROWS, LANES, Array, pad, padded_ro
 Activation = Literal["tanh", "relu"]
 
 #: Rows (over all seeds) whose layers' inputs are kept for the backward pass.
-_KEPT_ROWS = 300_000
+KEPT_ROWS = 300_000
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Network:
 
     def keeps(self, rows: int) -> bool:
         """Whether what layers computed of so many rows is kept; beyond, it is computed again, to bound the memory."""
-        return rows <= _KEPT_ROWS
+        return rows <= KEPT_ROWS
 
     @cached_property
     def sizes(self) -> list[int]:

@@ -61,7 +61,7 @@ CHOOSERS = {
 }
 #: Imported by modules that every gym/ task executes, for the sake of its own environments alone: it counts where one
 #: of them is the task's, as the package that holds the environment.
-BY_ENVIRONMENT = {"ale_py", "imageio", "minigrid", "mujoco"}
+BY_ENVIRONMENT = {"ale_py", "imageio", "minatar", "minigrid", "mujoco"}
 _GYM, _GYMNASIUM = "gym", "gymnasium"
 
 #: What a run executes: `module <name>`, `data <file>`, `source <package>` to a hash, `package <distribution>` to its

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from haepo_bench.errors import EnvironmentFault
 from haepo_bench.results.columns import Column
 from haepo_bench.results.record import References
+from haepo_bench.tasks.images import Image
 
 Array = NDArray[Any]
 #: One choice, several choices at once, or numbers within bounds.
@@ -171,6 +172,8 @@ class Task(ABC):
     #: Most steps of an episode: every episode ends or is cut off here.
     horizon: int
     observation_space: spaces.Box
+    #: The image that an observation is, laid end to end; None where it is a vector.
+    image: Image | None = None
     action_space: ActionSpace
     #: None where no reference returns are known: then there are returns but no score.
     references: References | None = None
@@ -236,6 +239,11 @@ class Task(ABC):
     def expert(self) -> Array | None:
         """Actions [time, state] of a policy that is best, for tasks that number their states (`visited`); else None."""
         return None
+
+    @property
+    def observation_dtype(self) -> type[np.float32] | type[np.uint8]:
+        """What holds the numbers of an observation where many are kept: bytes hold the pixels of most images."""
+        return np.uint8 if self.image is not None and self.image.whole else np.float32
 
     @property
     def probe_name(self) -> str:

@@ -9,6 +9,7 @@ from haepo_bench.objectives.ppo import PpoHyperparameters
 from haepo_bench.policies.mlp import Activation
 from haepo_bench.tasks.address import parse
 from haepo_bench.tasks.base import Normalise, Task
+from haepo_bench.training.encoders import EncoderName, check_encoder, check_memory, encoder_parameter
 from haepo_bench.training.settings import Width
 
 _SB3 = "Stable-Baselines3"
@@ -40,6 +41,7 @@ class SegmentSettings(Hyperparameters):
     log_std_init: float = hyper(0.0, "initial log standard deviation, continuous actions only", source=_SB3)
     ortho_init: bool = hyper(True, "orthogonal initial weights", source=_SB3)
     activation: Activation = hyper("tanh", "of the hidden layers", source=_SB3, omit_at="tanh")
+    encoder: EncoderName = encoder_parameter()
 
 
 def normalised_by(task: Task, settings: SegmentSettings) -> Normalise | None:
@@ -68,6 +70,20 @@ class PPOSettings(PpoHyperparameters, SegmentSettings):
     sde_sample_freq: int = hyper(-1, "steps between draws of its noise; -1: once a rollout", source=_SB3, ge=-1)
 
 
+def check_segments(task: Task, settings: SegmentSettings) -> None:
+    """Refuses settings that tasks with images do not go with.
+
+    Raises:
+        ParameterError: says why.
+    """
+    check_encoder(task, settings.encoder)
+    if settings.normalize and settings.encoder != "none":
+        raise ParameterError(
+            "normalize", "an encoder sees pixels, which are never normalised one by one", remedy="normalize: false"
+        )
+    check_memory(task, "n_steps", settings.n_envs * settings.n_steps, "fewer n_steps or n_envs")
+
+
 def zoo_settings(task_id: str, normalise: Normalise | None = None) -> tuple[str, dict[str, Any]] | None:
     """The Zoo's settings for a task such as `gym/CartPole-v1`, wrapped or not; None where it has none.
 
@@ -87,8 +103,9 @@ def zoo_settings(task_id: str, normalise: Normalise | None = None) -> tuple[str,
     known = [v for n, v in map(_versioned, ZOO) if n == name and v <= version]
     if not known:
         return None
-    published = f"{name}-v{max(known)}"
-    whose = published if published == gymnasium_id else f"{published}, an older version of {gymnasium_id}"
+    published = name if name == _ATARI else f"{name}-v{max(known)}"
+    older = published not in (gymnasium_id, _ATARI)
+    whose = f"{published}, an older version of {gymnasium_id}" if older else published
     settings = {"n_envs": 1, "n_steps": 2048, **ZOO[published]}
     if normalise is not None:
         settings.pop("normalize", None)
@@ -97,9 +114,14 @@ def zoo_settings(task_id: str, normalise: Normalise | None = None) -> tuple[str,
 
 def _versioned(gymnasium_id: str) -> tuple[str, int]:
     """(name, version) of an id such as `CartPole-v1`; without a version it is -1."""
+    if gymnasium_id.startswith("ALE/") or gymnasium_id == _ATARI:
+        return _ATARI, -1  # one for all games
     name, _, version = gymnasium_id.rpartition("-v")
     return (name, int(version)) if name and version.isdecimal() else (gymnasium_id, -1)
 
+
+#: Its settings for all of Atari's games, under the name that it has for them.
+_ATARI = "atari"
 
 #: The networks of the Zoo's tuned MuJoCo settings; on Swimmer, Ant, Walker2d and the pendulums it has the defaults.
 _WIDE: dict[str, Any] = {"log_std_init": -2.0, "ortho_init": False, "activation": "relu", "net_arch": (256, 256)}
@@ -118,6 +140,18 @@ ZOO: dict[str, dict[str, Any]] = {
         "learning_rate_schedule": "linear",
         "clip_range": 0.2,
         "clip_range_schedule": "linear",
+    },
+    "atari": {
+        "n_envs": 8,
+        "n_steps": 128,
+        "n_epochs": 4,
+        "batch_size": 256,
+        "learning_rate": 2.5e-4,
+        "learning_rate_schedule": "linear",
+        "clip_range": 0.1,
+        "clip_range_schedule": "linear",
+        "vf_coef": 0.5,
+        "ent_coef": 0.01,
     },
     "Pendulum-v1": {
         "n_envs": 4,

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from haepo_bench.objectives.hyperparameters import Hyperparameters, hyper
+from haepo_bench.training.encoders import EncoderName, encoder_parameter
 
 _SHARED = "ours, shared by all; chosen on reinforce alone (docs/explanation/shared-configuration.md)"
 
@@ -28,6 +29,7 @@ class TrainerSettings(Hyperparameters):
         None, "gradient is scaled down to this Euclidean norm; null for never", source=_SHARED, gt=0
     )
     hidden: tuple[Width, ...] = hyper((64, 64), "tanh layers of the policy", unit="units", source="Stable-Baselines3")
+    encoder: EncoderName = encoder_parameter()
     reference: Literal["previous", "initial"] | Annotated[int, Field(ge=1)] = hyper(
         "previous",
         "the frozen policy that KL terms and DPO refer to: the one that collected the batch, the initial one, or a "

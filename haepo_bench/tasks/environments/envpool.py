@@ -69,7 +69,7 @@ class EnvPoolTask(Task):
         limit = None if own == _UNLIMITED else own
         self.horizon = checked_horizon(name, limit, time_limit)
         self.observations = Observations(name, _honest(observation_space))
-        self.observation_space = self.observations.space
+        self.observation_space, self.image = self.observations.space, self.observations.image
         self.actions = Actions(name, action_space)
         self.action_space = self.actions.space
         self.summary = f"EnvPool's {name}"

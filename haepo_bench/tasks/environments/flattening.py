@@ -13,12 +13,11 @@ from gymnasium import spaces
 
 from haepo_bench.errors import TaskError
 from haepo_bench.tasks.base import ActionSpace, Array
+from haepo_bench.tasks.images import MOST_PIXELS, image_of
 
 #: Numbers of an observation, and outputs of a policy, beyond which a space is not meant to be learnt from like this.
 MOST_FEATURES = 1_000_000
 MOST_CHOICES = 10_000
-#: Numbers of an image beyond which a fully connected network learns nothing from it.
-MOST_PIXELS = 5_000
 
 _Encode = Callable[[Any], Array]
 
@@ -41,14 +40,19 @@ class Observations:
 
     Args:
         name: of the environment, for messages.
+        pixels: whether what looks like an image is one.
+
+    Attributes:
+        image: that they are; None where they are none.
 
     Raises:
         TaskError: nothing can flatten the space, or it holds no number.
     """
 
-    def __init__(self, name: str, space: spaces.Space[Any]) -> None:
+    def __init__(self, name: str, space: spaces.Space[Any], *, pixels: bool = True) -> None:
         self._original = space
-        part = _part(name, space)
+        self.image = image_of(space) if pixels else None
+        part = _box(space) if self.image is not None and isinstance(space, spaces.Box) else _part(name, space)
         self._encode = part.encode
         if not part.low.size:
             raise TaskError(f"{name} has observations without any number", remedy="choose another environment")
@@ -60,7 +64,11 @@ class Observations:
         Raises:
             ValueError: it is not of the space.
         """
-        return self._encode(observation)
+        row = self._encode(observation)
+        looked_at = self.image is not None and self.image.whole
+        if looked_at and np.asarray(observation).dtype not in (np.uint8, np.bool_) and not _bytes(row):
+            raise ValueError("its pixels are not whole numbers from 0 to 255, as its space says")
+        return row
 
     def value(self, observation: Any, row: Array, place: int) -> Any:
         """A number of an observation as it was before it was rounded to single precision, if known."""
@@ -71,6 +79,11 @@ class Observations:
         if isinstance(self._original, spaces.Box):
             return observations.astype(np.float32).reshape(len(observations), -1)
         return np.stack([self._encode(observation) for observation in observations])
+
+
+def _bytes(row: Array) -> bool:
+    """Whether all numbers are those of a byte."""
+    return bool(((row >= 0) & (row <= 255) & (row == np.floor(row))).all())
 
 
 class Actions:
@@ -103,10 +116,12 @@ class Actions:
 
 def _part(name: str, space: spaces.Space[Any]) -> _Part:
     if isinstance(space, spaces.Box):
-        if space.dtype == np.uint8 and len(space.shape) in (2, 3) and int(np.prod(space.shape)) > MOST_PIXELS:
+        if len(space.shape) in (2, 3) and int(np.prod(space.shape)) > MOST_PIXELS:
             raise TaskError(
-                f"{name} observes images of {int(np.prod(space.shape)):,} numbers; the networks here are for vectors",
-                remedy=f"give the task a wrapper that makes at most {MOST_PIXELS:,} numbers of them, below wrappers:",
+                f"{name} observes {' x '.join(map(str, space.shape))} numbers that are not an image by themselves: "
+                "a fully connected network would see them all",
+                remedy="give the task a wrapper that shows nothing but the image (a Box of three axes with bounds) or "
+                f"at most {MOST_PIXELS:,} numbers, below wrappers:",
             )
         return _box(space)
     if isinstance(space, spaces.Discrete):

@@ -129,8 +129,8 @@ class OneByOne(VectorEnvironment):
             for column, seed in enumerate(seeds):
                 environment = self._environments[row * self._trajectories + column]
                 observations[row, column] = self._reset(environment, row, int(seeds[0] if self._alike else seed))
-                if self._alike:  # what happens after the start is each episode's own
-                    environment.unwrapped.np_random = np.random.default_rng(int(seed))
+                if self._alike:
+                    _go_on_with(environment, int(seed))
         return observations
 
     def restart(self, where: Array, streams: Sequence[np.random.Generator]) -> Array:
@@ -173,6 +173,14 @@ class OneByOne(VectorEnvironment):
             self._faults.setdefault(row, fault)
             return np.zeros(self._features, np.float32)
         return observation
+
+
+def _go_on_with(environment: "gymnasium.Env[Any, Any]", seed: int) -> None:
+    """What happens from here on is drawn anew: by gymnasium's generator, or by an environment's own."""
+    if isinstance(environment, gymnasium.Wrapper) and environment.has_wrapper_attr("go_on_with"):
+        environment.get_wrapper_attr("go_on_with")(seed)
+    else:
+        environment.unwrapped.np_random = np.random.default_rng(seed)
 
 
 def first_step(environment: FlatEnvironment) -> None:

@@ -16,7 +16,7 @@ from gymnasium import spaces
 from haepo_bench.errors import TaskError, did_you_mean
 from haepo_bench.results.record import References
 from haepo_bench.tasks.base import GYMNASIUM, MAX_HORIZON, Task, VectorEnvironment
-from haepo_bench.tasks.environments import minigrid, mujoco
+from haepo_bench.tasks.environments import atari, minatar, minigrid, mujoco
 from haepo_bench.tasks.environments.classic_control import ARRAY_ENVIRONMENTS
 from haepo_bench.tasks.environments.flattening import Actions, Observations
 from haepo_bench.tasks.environments.foreign import FlatEnvironment, OneByOne, first_step, said_by
@@ -24,7 +24,6 @@ from haepo_bench.tasks.environments.foreign import FlatEnvironment, OneByOne, fi
 #: What a suite puts around an environment: a class or function that takes one and returns one.
 Wrapper = Callable[["gymnasium.Env[Any, Any]"], "gymnasium.Env[Any, Any]"]
 NOTHING: Mapping[str, Any] = MappingProxyType({})
-_ATARI = "ALE/"
 
 _MEASURED = "random: mean of 10,000 episodes of the uniform policy; solved: the environment's reward threshold"
 
@@ -81,6 +80,7 @@ class EnvironmentTask(Task):
         time_limit: overrides it; needed where there is none.
         kwargs: what `make` gives the environment, for a run's identity.
         wrappers: classes or functions that take an environment and return one, by name, the innermost first.
+        pixels: whether observations that look like images are images.
 
     Raises:
         TaskError: it cannot be made, has no time limit, or has spaces that no policy here can drive.
@@ -98,6 +98,7 @@ class EnvironmentTask(Task):
         time_limit: int | None,
         kwargs: Mapping[str, Any] = NOTHING,
         wrappers: Mapping[str, Wrapper] = NOTHING,
+        pixels: bool = True,
     ) -> None:
         self.id, self._name, self._made, self._wrappers = name, name, make, wrappers
         self.horizon = checked_horizon(name, limit, time_limit)
@@ -105,11 +106,12 @@ class EnvironmentTask(Task):
         self.inputs = {key: json.dumps(value, sort_keys=True) for key, value in given.items() if value}
         probe = self._make(self.horizon)
         try:
-            self._observations = Observations(name, probe.observation_space)
+            self._observations = Observations(name, probe.observation_space, pixels=pixels)
             self._actions = Actions(name, probe.action_space)
         finally:
             probe.close()
         self.observation_space, self.action_space = self._observations.space, self._actions.space
+        self.image = self._observations.image
         self.summary = f"the environment {name}"
         self.tags = ("continuous",) if isinstance(self.action_space, spaces.Box) else ()
 
@@ -176,27 +178,45 @@ class GymTask(EnvironmentTask):
     ) -> None:
         self._gymnasium_id = gymnasium_id
         mini = gymnasium_id.startswith(minigrid.PREFIX)
-        if mini:
-            minigrid.load()
-        elif gymnasium_id.startswith(_ATARI):
-            _load_atari()
+        package = next((each for each in (minigrid, minatar, atari) if gymnasium_id.startswith(each.PREFIX)), None)
+        if package is not None:
+            package.load()
         self.registration = spec or _spec(gymnasium_id)
         mujoco.load(self.registration)
         limit = self.registration.max_episode_steps
+        preprocessed = package is atari and atari.preprocesses(kwargs, wrappers)
+        given = {**kwargs, "frameskip": 1} if preprocessed else kwargs
 
         def make(horizon: int | None) -> "gymnasium.Env[Any, Any]":
-            made = _make(spec or gymnasium_id, gymnasium_id, horizon, kwargs)
-            return minigrid.image(made) if mini else made
+            if preprocessed:  # a step is one of these frames, not one of the game's
+                return _limited(atari.preprocessed(_make(spec or gymnasium_id, gymnasium_id, None, given)), horizon)
+            made = _make(spec or gymnasium_id, gymnasium_id, horizon, given)
+            if mini:
+                return minigrid.image(made)
+            return minatar.Apart(made) if package is minatar else made
 
         if mini:
             probe = make(None)
             limit = minigrid.own_limit(probe)
             probe.close()
             time_limit = None if time_limit is None else min(time_limit, limit)
+        elif package is minatar:
+            limit = limit or minatar.LIMIT
+        elif preprocessed:
+            limit = limit or atari.LIMIT
         as_registered = not kwargs and not wrappers and spec is None
-        super().__init__(gymnasium_id, make, limit=limit, time_limit=time_limit, kwargs=kwargs, wrappers=wrappers)
+        super().__init__(
+            gymnasium_id,
+            make,
+            limit=limit,
+            time_limit=time_limit,
+            kwargs=kwargs,
+            wrappers=wrappers,
+            # MiniGrid's are tables of cells: kind, colour and state are numbers of things, not of light.
+            pixels=not mini,
+        )
         self.id = f"gym/{gymnasium_id}"
-        self.summary = f"gymnasium's {gymnasium_id}"
+        self.summary = f"gymnasium's {gymnasium_id}" + (f": {atari.PREPROCESSED}" if preprocessed else "")
         # References hold for the environment as it is registered, not for another time limit.
         known = minigrid.REFERENCES if mini else REFERENCES
         self.references = known.get(gymnasium_id) if as_registered and self.horizon == limit else None
@@ -233,18 +253,8 @@ def _make(source: Any, gymnasium_id: str, horizon: int | None, kwargs: Mapping[s
         ) from error
 
 
-def _load_atari() -> None:
-    """Registers the environments of the Arcade Learning Environment.
-
-    Raises:
-        TaskError: it is not installed.
-    """
-    try:
-        import ale_py  # noqa: F401 (importing it registers its environments)
-    except ImportError as error:
-        raise TaskError(
-            f"the Arcade Learning Environment cannot be imported: {error}", remedy="pip install ale-py"
-        ) from error
+def _limited(environment: "gymnasium.Env[Any, Any]", horizon: int | None) -> "gymnasium.Env[Any, Any]":
+    return environment if horizon is None else gymnasium.wrappers.TimeLimit(environment, horizon)
 
 
 def make(

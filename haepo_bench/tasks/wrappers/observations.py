@@ -14,6 +14,7 @@ from gymnasium import spaces
 from haepo_bench.errors import TaskError
 from haepo_bench.tasks.address import Layer
 from haepo_bench.tasks.base import Array, Step, Task, VectorEnvironment
+from haepo_bench.tasks.images import Image
 from haepo_bench.tasks.wrappers.base import VectorWrapper, Wrap, WrappedTask
 
 #: Most numbers in what is shown at a step: whole batches of episodes are kept in memory.
@@ -21,18 +22,22 @@ MAX_FEATURES = 100_000
 
 
 class ObservedTask(WrappedTask):
-    """A task that shows other observations, within `space`."""
+    """A task that shows other observations, within `space`, which are `image`."""
 
-    def __init__(self, inner: Task, layer: Layer, wrap: Wrap, *, summary: str, space: spaces.Box) -> None:
+    def __init__(
+        self, inner: Task, layer: Layer, wrap: Wrap, *, summary: str, space: spaces.Box, image: Image | None
+    ) -> None:
         super().__init__(inner, layer, wrap, summary=summary)
         self._layer, self._what = layer, summary
-        self.observation_space = space
+        self.observation_space, self.image = space, image
 
     def training(self) -> Task:
         inner = self._inner.training()
         if inner is self._inner:
             return self
-        return ObservedTask(inner, self._layer, self._wrap, summary=self._what, space=self.observation_space)
+        return ObservedTask(
+            inner, self._layer, self._wrap, summary=self._what, space=self.observation_space, image=self.image
+        )
 
 
 class Window(VectorWrapper):
@@ -116,6 +121,7 @@ def window(inner: Task, layer: Layer) -> Task:
         lambda vector: Window(vector, n),
         summary=f"shows the last {n} observations",
         space=spaces.Box(low, high, dtype=np.float32),
+        image=_stacked(inner.image, n),
     )
 
 
@@ -138,4 +144,12 @@ def normalised(inner: Task, layer: Layer) -> Task:
         lambda vector: Normalised(vector, low, high),
         summary="shows observations brought from their bounds to [-1, 1]",
         space=spaces.Box(-1.0, 1.0, low.shape, np.float32),
+        image=None if inner.image is None else inner.image._replace(scale=1.0, whole=False),
     )
+
+
+def _stacked(image: Image | None, n: int) -> Image | None:
+    """n images end to end as one of more channels; None where the pixels of its channels lie side by side."""
+    if image is None or not (image.channels_first or image.channels == 1):
+        return None
+    return image._replace(channels=n * image.channels, channels_first=True)

@@ -11,6 +11,7 @@ from haepo_bench.results.record import Engine
 from haepo_bench.tasks.base import Task
 from haepo_bench.training.algorithm import Algorithm, ParameterDescription, compiled_where
 from haepo_bench.training.definition import ObjectiveDefinition, control_without, information
+from haepo_bench.training.encoders import check_encoder, check_memory, defaults_on
 from haepo_bench.training.parameters import check_comparison, check_overrides, describe_fields, validated
 from haepo_bench.training.recorder import Recorder
 from haepo_bench.training.settings import TrainerSettings
@@ -30,7 +31,7 @@ class NativeAlgorithm(Algorithm):
         self.notes, self.columns = (), objective.columns
 
     def engines(self, task: Task, device: str) -> tuple[Engine, ...]:
-        return compiled_where(device, self.settings.hidden)
+        return compiled_where(device, self.settings.hidden) if self.settings.encoder == "none" else ("torch",)
 
     def resumes(self, task: Task) -> bool:
         return task.forgets
@@ -70,9 +71,14 @@ class NativeDefinition(ObjectiveDefinition):
         own, shared = set(self.objective.model_fields), set(TrainerSettings.model_fields)
         check_overrides(overrides, (self.objective, TrainerSettings), self.name)
         objective = validated(self.objective, {k: v for k, v in overrides.items() if k in own})
-        settings = validated(
-            TrainerSettings,
-            {"reference": self.objective.reference} | {k: v for k, v in overrides.items() if k in shared},
+        base = {"reference": self.objective.reference} | defaults_on(task, overrides, "hidden")
+        settings = validated(TrainerSettings, base | {k: v for k, v in overrides.items() if k in shared})
+        check_encoder(task, settings.encoder)
+        check_memory(
+            task,
+            "trajectories",
+            task.groups * settings.trajectories * task.horizon,
+            "fewer trajectories, a shorter time_limit, or an algorithm on segments, such as ppo-batched",
         )
         check_comparison(self.name, objective, "trajectories", settings.trajectories, groups=task.groups)
         return NativeAlgorithm(objective, settings)

@@ -15,7 +15,7 @@ from haepo_bench.engine.library import opened
 from haepo_bench.engine.update import HeadValues, StepRows, Workspace
 from haepo_bench.objectives.base import Objective
 from haepo_bench.policies.heads import Head
-from haepo_bench.policies.mlp import Network
+from haepo_bench.policies.network import PolicyNetwork
 from haepo_bench.policies.shapes import Array
 from haepo_bench.tasks.base import Task, VectorEnvironment
 from haepo_bench.tasks.environments.classic_control import ClassicControl
@@ -217,7 +217,7 @@ class CompiledBatch:
 class CompiledEngine(TorchEngine):
     """The kernels; tensors are on the CPU."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: PolicyNetwork) -> None:
         super().__init__(network, "cpu")
         self._architecture, self._workspace = Architecture(network), Workspace()
 

@@ -5,7 +5,7 @@ from typing import Protocol, TypedDict, Unpack
 from torch import Tensor
 
 from haepo_bench.objectives.base import Objective
-from haepo_bench.policies.mlp import Network
+from haepo_bench.policies.network import PolicyNetwork
 from haepo_bench.policies.shapes import Array
 from haepo_bench.tasks.base import Task, VectorEnvironment
 from haepo_bench.training.adam import Adam, clip_gradient
@@ -41,7 +41,7 @@ class TorchEngine:
         network: of the policies.
     """
 
-    def __init__(self, network: Network, device: str) -> None:
+    def __init__(self, network: PolicyNetwork, device: str) -> None:
         self._network, self._device = network, device
 
     def actor(self, parameters: Tensor) -> Actor:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from haepo_bench.policies.mlp import Network
+from haepo_bench.policies.network import PolicyNetwork
 from haepo_bench.policies.shapes import Array
 from haepo_bench.tasks.base import Task
 
@@ -29,7 +29,7 @@ class ExpertEpisode(NamedTuple):
         rows = list(seeds)
         return ExpertEpisode(self.observations[rows], self.actions[rows], self.lengths[rows])
 
-    def log_probs(self, network: Network, parameters: Tensor, steps: int) -> Tensor:
+    def log_probs(self, network: PolicyNetwork, parameters: Tensor, steps: int) -> Tensor:
         """Of the expert's actions under policies [seed, parameter]: [seed, steps], NaN beyond the episode's end."""
         S, features, T = self.observations.shape
         rows = network.padded_rows(T)

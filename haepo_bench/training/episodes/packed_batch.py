@@ -14,17 +14,14 @@ import torch
 from torch import Tensor
 
 from haepo_bench.objectives.base import Objective
-from haepo_bench.policies.mlp import Folded, Network
-from haepo_bench.policies.shapes import CHUNK_ROWS, Array, pad
+from haepo_bench.policies.network import PolicyNetwork, Prepared
+from haepo_bench.policies.shapes import Array, pad
 from haepo_bench.tasks.base import Task
 from haepo_bench.training.diagnostics import update_diagnostics
 from haepo_bench.training.episodes.expert import ExpertEpisode
 from haepo_bench.training.episodes.prefixes import Prefixes
 from haepo_bench.training.episodes.rollout import Rollout
 from haepo_bench.training.episodes.trajectory_batch import BatchShape, trajectory_batch
-
-#: Beyond so many rows (over all seeds) what layers computed is not kept but computed again: bounds the memory.
-_KEPT_ROWS = 300_000
 
 
 @dataclass(frozen=True)
@@ -70,7 +67,7 @@ class PackedBatch:
 
     def __init__(
         self,
-        network: Network,
+        network: PolicyNetwork,
         rollout: Rollout,
         parameters: Tensor,
         reference: Tensor | None,
@@ -89,7 +86,7 @@ class PackedBatch:
         self._size = self._shape.padded * self._K * self._T
         chunks = list(self._pack(rollout))
         self._slots = torch.cat([chunk.slots.reshape(-1) for chunk in chunks])
-        self._kept = len(self._slots) <= _KEPT_ROWS
+        self._kept = network.keeps(len(self._slots))
         with torch.no_grad():
             behaviour = self._passes(chunks, network.fold(parameters))
             if reference is None:
@@ -160,7 +157,7 @@ class PackedBatch:
         diagnostics = update_diagnostics(objective_output, batch)
         return gradient, {name: value.detach()[: self._S] for name, value in diagnostics.items()}
 
-    def _passes(self, chunks: list[_Chunk], folded: Folded) -> list[_Pass]:
+    def _passes(self, chunks: list[_Chunk], folded: Prepared) -> list[_Pass]:
         passes = []
         for chunk in chunks:
             outputs, inputs = self._network.forward(folded.select(chunk.seeds), chunk.observations)
@@ -186,7 +183,7 @@ class PackedBatch:
     def _pack(self, rollout: Rollout) -> Iterator[_Chunk]:
         """The chunks, without outputs of the reference policy."""
         S, K, T = self._S, self._K, rollout.mask.shape[2]
-        rows = self._network.padded_rows(min(CHUNK_ROWS, K * self._horizon))
+        rows = self._network.padded_rows(min(self._network.chunk_rows, K * self._horizon))
         # Each seed's taken steps first, in order; then padding.
         seed, trajectory, step = rollout.mask.nonzero(as_tuple=True)
         counts = rollout.mask.sum((1, 2))

@@ -21,6 +21,9 @@ Actor = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 #: Steps for which action noise is drawn at a time: fixed, so that a stream is read alike whoever else still lives.
 NOISE_STEPS = 128
 
+#: Numbers of observations that are kept of episodes of which no step is.
+_PLAYED_NUMBERS = 1 << 24
+
 
 class PrefixActor(NamedTuple):
     """Who takes the prefixes, the first steps of episodes.
@@ -38,7 +41,7 @@ class Rollout:
     """Complete episodes; [seed, trajectory, step] unless said otherwise, up to the end of the longest.
 
     Args:
-        observations: [seed, feature, trajectory, step].
+        observations: [seed, feature, trajectory, step]; float32, pixels bytes.
         actions: [seed, trajectory, step, *action], unclipped.
         rewards: float64, 0 where no step was taken.
         mask: bool, true where a step was taken.
@@ -149,7 +152,8 @@ class Collector:
             greedy: bool [trajectory], which episodes take the most likely action.
             visited: bool [seed, state], set where a state is visited by an episode that is not greedy.
         """
-        span = min(NOISE_STEPS, self._task.horizon)
+        numbers = self._task.observation_space.shape[0] * self._rows * len(environment_streams)
+        span = max(1, min(NOISE_STEPS, self._task.horizon, _PLAYED_NUMBERS // numbers))
         some = self._room(span, len(environment_streams))
         return self._run(some, actor, environment_streams, noise_streams, greedy=greedy, visited=visited, device=device)
 
@@ -241,7 +245,10 @@ class _Steps:
 
     def __init__(self, task: Task, head: Head, span: int, S: int, K: int, rows: int) -> None:
         self.span = span
-        self.rows = torch.zeros(span, S, task.observation_space.shape[0], rows)
+        shape = span, S, task.observation_space.shape[0], rows
+        # torch writes its zeros, numpy takes memory when it is written to: a horizon of images is more than there is.
+        seen = task.observation_dtype is np.uint8
+        self.rows = torch.from_numpy(np.zeros(shape, np.uint8)) if seen else torch.zeros(shape)
         self.observations: Array = self.rows.numpy()[..., :K]
         self.actions = torch.zeros(span, S, K, *head.action_shape, dtype=head.action_dtype)
         self.acted: Array = self.actions.numpy()

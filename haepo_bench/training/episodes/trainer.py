@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from haepo_bench.objectives.base import Objective
-from haepo_bench.policies.mlp import Network
+from haepo_bench.policies.network import network
 from haepo_bench.policies.shapes import Array
 from haepo_bench.results.record import Engine
 from haepo_bench.tasks.base import Task, VectorEnvironment
 from haepo_bench.training.alignment import Policy
 from haepo_bench.training.blocks import blocks
+from haepo_bench.training.encoders import inputs_of, step_numbers
 from haepo_bench.training.episodes.engines import episode_engine
 from haepo_bench.training.episodes.expert import Expert, ExpertEpisode
 from haepo_bench.training.episodes.greedy import play_greedy
@@ -65,7 +66,7 @@ class EpisodeTrainer(Trainer[Rollout]):
         )
         self.seeds = list(seeds)
         self.head = head = make_head(task)
-        self.network = Network(task.observation_space.shape[0], settings.hidden, head)
+        self.network = network(inputs_of(task, settings.encoder), settings.hidden, head)
         self.padded_rows = self.network.padded_rows
         initial = np.stack([self.network.initial(stream("initialisation", seed)) for seed in self.seeds])
         self.parameters = torch.from_numpy(initial).to(device)
@@ -297,9 +298,8 @@ class EpisodeTrainer(Trainer[Rollout]):
 def batch_blocks(task: Task, settings: TrainerSettings, seeds: Sequence[int]) -> list[list[int]]:
     """The seeds that are trained at a time."""
     steps = task.groups * settings.trajectories * padded_horizon(task.horizon)
-    head = make_head(task)
-    features = 4 * (task.observation_space.shape[0] + head.outputs)  # as collected, as packed, copies of both
-    return blocks(seeds, steps, features + sum(settings.hidden))
+    numbers = step_numbers(task) + 4 * make_head(task).outputs
+    return blocks(seeds, steps, numbers + sum(settings.hidden))
 
 
 def _observed(rollout: Rollout, row: int) -> Tensor:

@@ -17,8 +17,17 @@ from haepo_bench.errors import ParameterError
 from haepo_bench.results.record import Information
 from haepo_bench.tasks.base import LANGUAGE, Task
 from haepo_bench.training.algorithm import Algorithm, AlgorithmDefinition, ParameterDescription
+from haepo_bench.training.encoders import defaults_on
 from haepo_bench.training.parameters import check_overrides, describe_fields, validated
-from haepo_bench.training.ppo_settings import OURS_SOURCE, ZOO, ZOO_SOURCE, PPOSettings, check_normalize, zoo_settings
+from haepo_bench.training.ppo_settings import (
+    OURS_SOURCE,
+    ZOO,
+    ZOO_SOURCE,
+    PPOSettings,
+    check_normalize,
+    check_segments,
+    zoo_settings,
+)
 from haepo_bench.training.recorder import Recorder
 
 
@@ -80,7 +89,8 @@ class PPO(AlgorithmDefinition):
         whose = f"PPO: {ZOO_SOURCE} settings for {published[0]}" if published else f"PPO: {OURS_SOURCE}"
         if overrides:
             whose += f", except {', '.join(sorted(overrides))}"
-        settings = validated(PPOSettings, {**base, **overrides})
+        settings = validated(PPOSettings, {**base, **defaults_on(task, overrides, "net_arch"), **overrides})
+        check_segments(task, settings)
         if settings.use_sde and not isinstance(task.action_space, spaces.Box):
             raise ParameterError("use_sde", "state-dependent exploration needs continuous actions", remedy="remove it")
         if settings.normalize_advantage and settings.n_envs * settings.n_steps == 1:
@@ -96,6 +106,9 @@ _DESCRIPTION = f"""Proximal Policy Optimization (arXiv 1707.06347) as Stable-Bas
 
 It receives per-step rewards, has a critic and discounts: more feedback than the native algorithms receive. Tasks that
 RL Baselines3 Zoo publishes settings for use those ({ZOO_SOURCE}); all others use settings of ours, the defaults below.
+On images both networks begin with the encoder that the hyper-parameter names, through a features extractor of ours that
+has the layers of the native algorithms' encoder; policy and value network have one each (Stable-Baselines3 would let
+them share one).
 Linear schedules fall to zero at the task's budget. With use_sde, evaluation draws exploration noise anew at every step,
 where training holds it for sde_sample_freq steps. The Zoo's settings:
 

@@ -14,16 +14,19 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 from torch import Tensor
 
 from haepo_bench.errors import EnvironmentFault
+from haepo_bench.policies.network import Seen
 from haepo_bench.policies.shapes import Array
 from haepo_bench.tasks.base import Task
 from haepo_bench.tasks.probes import ProbeSet
 from haepo_bench.training.alignment import RewardAlignment
+from haepo_bench.training.encoders import inputs_of
 from haepo_bench.training.episodes.rollout import Actor, unlearnable
 from haepo_bench.training.evaluation import Evaluator
 from haepo_bench.training.exploration import Episodes, Exploration
 from haepo_bench.training.heads import make_head
 from haepo_bench.training.ppo_settings import PPOSettings, normalised_by
 from haepo_bench.training.recorder import Recorder
+from haepo_bench.training.sb3.extractor import EncoderExtractor
 from haepo_bench.training.streams import hashed_seed
 
 _ACTIVATIONS = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU}
@@ -65,6 +68,7 @@ def train_seed(task: Task, seed: int, settings: PPOSettings, recorder: Recorder,
                 "log_std_init": settings.log_std_init,
                 "ortho_init": settings.ortho_init,
                 "activation_fn": _ACTIVATIONS[settings.activation],
+                **_encoder(task, settings),
             },
             seed=hashed_seed("ppo", seed),
             device=device,
@@ -91,6 +95,18 @@ def train_seed(task: Task, seed: int, settings: PPOSettings, recorder: Recorder,
     finally:
         evaluator.close()
         environments.close()
+
+
+def _encoder(task: Task, settings: PPOSettings) -> dict[str, Any]:
+    """What the policy is given so that it and the value network begin with the encoder, one each."""
+    inputs = inputs_of(task, settings.encoder)
+    if not isinstance(inputs, Seen):
+        return {}
+    return {
+        "features_extractor_class": EncoderExtractor,
+        "features_extractor_kwargs": inputs._asdict(),
+        "share_features_extractor": False,
+    }
 
 
 class _Diverged(Exception):

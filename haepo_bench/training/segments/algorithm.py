@@ -9,8 +9,16 @@ from haepo_bench.results.record import Engine, Information
 from haepo_bench.tasks.base import Task
 from haepo_bench.training.algorithm import Algorithm, ParameterDescription, compiled_where
 from haepo_bench.training.definition import ObjectiveDefinition
+from haepo_bench.training.encoders import defaults_on
 from haepo_bench.training.parameters import check_overrides, describe_fields, validated
-from haepo_bench.training.ppo_settings import OURS_SOURCE, ZOO_SOURCE, SegmentSettings, check_normalize, zoo_settings
+from haepo_bench.training.ppo_settings import (
+    OURS_SOURCE,
+    ZOO_SOURCE,
+    SegmentSettings,
+    check_normalize,
+    check_segments,
+    zoo_settings,
+)
 from haepo_bench.training.recorder import Recorder
 
 
@@ -33,7 +41,7 @@ class SegmentAlgorithm(Algorithm):
         )
 
     def engines(self, task: Task, device: str) -> tuple[Engine, ...]:
-        return compiled_where(device, self.settings.net_arch)
+        return compiled_where(device, self.settings.net_arch) if self.settings.encoder == "none" else ("torch",)
 
     def resumes(self, task: Task) -> bool:
         environment = task.training().vector(1)
@@ -71,12 +79,11 @@ class SegmentDefinition(ObjectiveDefinition):
         base, (whose, *reasons) = self.settings_for(task)
         if overrides:
             whose += f", except {', '.join(sorted(overrides))}"
-        values = {**base, **overrides}
-        return SegmentAlgorithm(
-            validated(self.objective, {k: v for k, v in values.items() if k in own}),
-            validated(SegmentSettings, {k: v for k, v in values.items() if k in shared}),
-            (whose, *reasons),
-        )
+        values = {**base, **defaults_on(task, overrides, "net_arch"), **overrides}
+        settings = validated(SegmentSettings, {k: v for k, v in values.items() if k in shared})
+        check_segments(task, settings)
+        objective = validated(self.objective, {k: v for k, v in values.items() if k in own})
+        return SegmentAlgorithm(objective, settings, (whose, *reasons))
 
     def settings_for(self, task: Task) -> tuple[dict[str, Any], tuple[str, ...]]:
         """What differs from the defaults on a task unless the user says otherwise; notes: whose settings, and why."""

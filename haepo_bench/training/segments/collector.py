@@ -14,8 +14,8 @@ from torch import Tensor
 
 from haepo_bench.errors import EnvironmentFault
 from haepo_bench.policies.actor_critic import ActorCritic
-from haepo_bench.policies.mlp import Folded
-from haepo_bench.policies.shapes import CHUNK_ROWS, Array, pad
+from haepo_bench.policies.network import Prepared
+from haepo_bench.policies.shapes import Array, pad
 from haepo_bench.tasks.base import Step, Task
 from haepo_bench.training.advantages import generalised_advantages
 from haepo_bench.training.episodes.rollout import action_bounds, clip_actions, unlearnable
@@ -32,7 +32,7 @@ class Segments:
     """What one iteration collected; rows are steps, environment by environment.
 
     Args:
-        observations: [seed, feature, row], normalised where the settings say so.
+        observations: [seed, feature, row], normalised where the settings say so; float32, pixels bytes.
         actions: [seed, row, *action], unclipped.
         outputs: of the policy's head [seed, output, row], when the steps were taken.
         log_probs: of the actions, when they were taken [seed, row].
@@ -97,7 +97,7 @@ class SegmentCollector:
         self._faults: dict[int, EnvironmentFault] = {}
         self._diverged: dict[int, str] = {}
         self._started = S  # seeds that the environment was reset with
-        self._chunk = network.padded_rows(min(CHUNK_ROWS, K * settings.n_steps))
+        self._chunk = network.padded_rows(min(network.chunk_rows, K * settings.n_steps))
         first = self._environment.reset([stream("environment", seed) for seed in seeds])
         self._mark()
         self._current = self._shown(first)
@@ -107,7 +107,7 @@ class SegmentCollector:
         """`steps` steps of every environment by the policy with `parameters` [seed, parameter]."""
         S, K, T, head = len(self._seeds), self._settings.n_envs, steps, self._network.policy.head
         bounds = action_bounds(self._task)
-        observations = np.zeros((S, K, T, self._current.shape[-1]), np.float32)
+        observations = np.zeros((S, K, T, self._current.shape[-1]), self._task.observation_dtype)
         actions = torch.zeros(S, K, T, *head.action_shape, dtype=head.action_dtype)
         rewards, over = np.zeros((S, K, T), np.float32), np.zeros((S, K, T), bool)
         episodes = tuple(Episodes() for _ in range(S))
@@ -160,7 +160,7 @@ class SegmentCollector:
 
     def _segments(
         self,
-        folded: tuple[Folded, Folded],
+        folded: tuple[Prepared, Prepared],
         observations: Array,
         actions: Tensor,
         rewards: Array,
@@ -290,7 +290,7 @@ class SegmentCollector:
         if visited is not None and states is not None:
             visited[np.arange(len(self._places))[:, None], states[self._places]] = True
 
-    def _values(self, folded: tuple[Folded, Folded], observations: Array) -> Array:
+    def _values(self, folded: tuple[Prepared, Prepared], observations: Array) -> Array:
         """V [seed, environment] of observations [seed, environment, feature]."""
         K = observations.shape[1]
         rows = _rows(observations, self._network.padded_rows(K)).to(folded[1].weights[0].device)
@@ -299,8 +299,9 @@ class SegmentCollector:
 
 
 def _rows(observations: Array, rows: int) -> Tensor:
-    """Observations [seed, row, feature] as [seed, feature, row] float32 with so many rows; those beyond are zero."""
+    """Observations [seed, row, feature] as [seed, feature, row] with so many rows; those beyond are zero."""
     S, n, features = observations.shape
-    padded = torch.zeros(S, features, rows)
-    padded[:, :, :n] = torch.from_numpy(observations).transpose(1, 2)
+    given = torch.from_numpy(observations)
+    padded = torch.zeros(S, features, rows, dtype=given.dtype)
+    padded[:, :, :n] = given.transpose(1, 2)
     return padded

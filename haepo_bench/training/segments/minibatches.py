@@ -27,15 +27,20 @@ class Minibatches:
 
     def __init__(self, network: ActorCritic, segments: Segments, size: int, horizon: int) -> None:
         self._network, self._segments, self._horizon = network, segments, horizon
-        features, self.steps = segments.observations.shape[1:]
+        self.steps = segments.observations.shape[2]
         self._size = min(size, self.steps)
         self._rows = network.padded_rows(self._size)
         self.count = -(-self.steps // self._size)
         behind = (segments.log_probs, segments.rewards, segments.values, segments.advantages)
-        parts = [segments.observations, segments.outputs, *(part[:, None] for part in behind)]
+        parts = [segments.outputs, *(part[:, None] for part in behind)]
+        self._widths = [segments.outputs.shape[1], 1, 1, 1, 1]
+        # Pixels are bytes, and are taken when a minibatch is: there may be more of them than fit twice.
+        self._pixels = segments.observations if segments.observations.dtype == torch.uint8 else None
+        if self._pixels is None:
+            parts = [segments.observations, *parts]
+            self._widths = [segments.observations.shape[1], *self._widths]
         # All numbers of a step together, so that a shuffle gathers once.
         self._packed = torch.cat(parts, 1)
-        self._widths = [features, segments.outputs.shape[1], 1, 1, 1, 1]
 
     def shuffle(self, orders: Array) -> None:
         """Cuts the steps in new orders: [seed, step] int64, a permutation per seed."""
@@ -48,12 +53,21 @@ class Minibatches:
         real[:, : self._size] = np.arange(M * self._size).reshape(M, self._size) < self.steps
         device = self._packed.device
         index = torch.from_numpy(padded.reshape(S, M * R)).to(device)
+        self._index = index.view(S, M, R)
         gathered = self._packed.gather(2, index[:, None].expand(-1, self._packed.shape[1], -1))
         # [minibatch, seed, number, row]: so each minibatch lies in one piece.
         self._numbers = gathered.view(S, -1, M, R).permute(2, 0, 1, 3).contiguous()
         actions = self._segments.actions[torch.arange(S, device=device)[:, None], index]
         self._actions = actions.view(S, M, R, *actions.shape[2:])
         self._mask = torch.from_numpy(np.broadcast_to(real[:, None], (M, S, R)).copy()).to(device)
+
+    def _images(self, number: int, rows: Sequence[int] | None) -> Tensor:
+        """Observations [seed, feature, row] of a minibatch."""
+        assert self._pixels is not None
+        pixels, index = self._pixels, self._index[:, number]
+        if rows is not None:
+            pixels, index = pixels[rows], index[rows]
+        return pixels.gather(2, index[:, None].expand(-1, pixels.shape[1], -1))
 
     def gradient(
         self, number: int, parameters: Tensor, objective: Objective, rows: Sequence[int] | None = None
@@ -70,7 +84,8 @@ class Minibatches:
         numbers, actions, mask = self._numbers[number], self._actions[:, number], self._mask[number]
         if rows is not None:
             numbers, actions, mask = numbers[rows], actions[rows], mask[rows]
-        observations, behaviour, *behind = numbers.split_with_sizes(self._widths, 1)
+        *shown, behaviour, a, b, c, d = numbers.split_with_sizes(self._widths, 1)
+        observations, behind = shown[0] if shown else self._images(number, rows), (a, b, c, d)
         log_probs, rewards, values, advantages = (part[:, :, None] for part in behind)
         folded = self._network.fold(parameters)
         outputs, predicted, inputs = self._network.forward(folded, observations)

@@ -18,6 +18,7 @@ from haepo_bench.results.record import Engine
 from haepo_bench.tasks.base import Task
 from haepo_bench.training.alignment import Policy
 from haepo_bench.training.blocks import blocks
+from haepo_bench.training.encoders import inputs_of, step_numbers
 from haepo_bench.training.evaluation import Evaluator
 from haepo_bench.training.exploration import Exploration
 from haepo_bench.training.heads import make_head
@@ -54,7 +55,7 @@ class SegmentTrainer(Trainer[Segments]):
         self.seeds = list(seeds)
         self.head = head = make_head(task)
         self.network = ActorCritic(
-            task.observation_space.shape[0],
+            inputs_of(task, settings.encoder),
             settings.net_arch,
             head,
             log_std=settings.log_std_init,
@@ -166,8 +167,8 @@ class SegmentTrainer(Trainer[Segments]):
 
 def batch_blocks(task: Task, settings: SegmentSettings, seeds: Sequence[int]) -> list[list[int]]:
     """The seeds that are trained at a time."""
-    features = 4 * (task.observation_space.shape[0] + make_head(task).outputs)  # as collected, as shuffled, copies
-    return blocks(seeds, settings.n_envs * settings.n_steps, features + 2 * sum(settings.net_arch))
+    numbers = step_numbers(task) + 4 * make_head(task).outputs
+    return blocks(seeds, settings.n_envs * settings.n_steps, numbers + 2 * sum(settings.net_arch))
 
 
 class _Seen(NamedTuple):
