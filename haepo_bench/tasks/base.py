@@ -243,7 +243,8 @@ class Task(ABC):
     @property
     def observation_dtype(self) -> type[np.float32] | type[np.uint8]:
         """What holds the numbers of an observation where many are kept: bytes hold the pixels of most images."""
-        return np.uint8 if self.image is not None and self.image.whole else np.float32
+        normalised = self.normalise is not None and self.normalise.observations
+        return np.uint8 if self.image is not None and self.image.whole and not normalised else np.float32
 
     @property
     def probe_name(self) -> str:

@@ -72,6 +72,12 @@ def check_encoder(task: Task, name: EncoderName) -> None:
         raise ParameterError(
             "encoder", f"{task.id} does not show images, but {features} numbers", remedy="leave encoder out"
         )
+    if task.normalise is not None and task.normalise.observations:
+        raise ParameterError(
+            "encoder",
+            f"{name} sees pixels, which are never normalised one by one, and {task.id} normalises observations",
+            remedy="normalise rewards alone (`normalise:` of the task), or encoder: none",
+        )
     if min(image.height, image.width) < ENCODERS[name].smallest:
         raise ParameterError(
             "encoder",

@@ -79,7 +79,9 @@ def check_segments(task: Task, settings: SegmentSettings) -> None:
     check_encoder(task, settings.encoder)
     if settings.normalize and settings.encoder != "none":
         raise ParameterError(
-            "normalize", "an encoder sees pixels, which are never normalised one by one", remedy="normalize: false"
+            "normalize",
+            "an encoder sees pixels, which are never normalised one by one",
+            remedy="normalize: false; `normalise: {rewards: true}` of the task for rewards",
         )
     check_memory(task, "n_steps", settings.n_envs * settings.n_steps, "fewer n_steps or n_envs")
 

@@ -107,7 +107,9 @@ class SegmentCollector:
         """`steps` steps of every environment by the policy with `parameters` [seed, parameter]."""
         S, K, T, head = len(self._seeds), self._settings.n_envs, steps, self._network.policy.head
         bounds = action_bounds(self._task)
-        observations = np.zeros((S, K, T, self._current.shape[-1]), self._task.observation_dtype)
+        normalised = self.normalisation is not None and self.normalisation.what.observations
+        kept_as = np.float32 if normalised else self._task.observation_dtype
+        observations = np.zeros((S, K, T, self._current.shape[-1]), kept_as)
         actions = torch.zeros(S, K, T, *head.action_shape, dtype=head.action_dtype)
         rewards, over = np.zeros((S, K, T), np.float32), np.zeros((S, K, T), bool)
         episodes = tuple(Episodes() for _ in range(S))
