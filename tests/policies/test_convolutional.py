@@ -95,8 +95,8 @@ def test_the_gradient_is_that_of_finite_differences() -> None:
     gradient = network.backward(network.fold(parameters), inputs, weights)
     for _ in range(5):
         direction = torch.randn(parameters.shape, generator=g, dtype=torch.float64)
-        numerical = (loss(parameters + 1e-6 * direction) - loss(parameters - 1e-6 * direction)) / 2e-6
-        assert float((gradient * direction).sum()) == pytest.approx(numerical, rel=1e-3)
+        numerical = (loss(parameters + 1e-8 * direction) - loss(parameters - 1e-8 * direction)) / 2e-8
+        assert float((gradient * direction).sum()) == pytest.approx(numerical, rel=1e-4)
 
 
 @pytest.mark.parametrize(("rows", "seeds"), [(3, 5), (130, 2)])

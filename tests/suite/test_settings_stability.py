@@ -84,7 +84,20 @@ def test_the_list_above_is_complete() -> None:
             continue  # of language tasks alone; its loss is that of dpo
         made = definition.configure({}, catalogue.task("corridor/16"))
         declared |= {(name, omitted) for omitted in made.omitted}
-    assert declared == {(algorithm, name) for algorithm, _, name, _ in LATER}
+    assert {one for one in declared if one[1] != "encoder"} == {(algorithm, name) for algorithm, _, name, _ in LATER}
+
+
+def test_an_encoder_counts_where_observations_are_images(tmp_path: Path) -> None:
+    """Every algorithm with a policy of its own has the parameter; elsewhere no other value is taken."""
+    pytest.importorskip("minatar", reason="MinAtar is not installed (extra minatar)")
+    for algorithm in ("reinforce", "ppo-batched", "ppo"):
+        encoders = {}
+        for task in ("gym/CartPole-v1", "gym/MinAtar/Breakout-v1"):
+            (cell,) = load_plan(suite(tmp_path, algorithm, task, {})).cells
+            encoders[task] = cell.settings["algorithm"]["parameters"].get("encoder")
+        assert encoders == {"gym/CartPole-v1": None, "gym/MinAtar/Breakout-v1": "minatar"}
+        (flat,) = load_plan(suite(tmp_path, algorithm, "gym/MinAtar/Breakout-v1", {"encoder": "none"})).cells
+        assert "encoder" not in flat.settings["algorithm"]["parameters"]
 
 
 def test_values_are_compared_as_json_has_them() -> None:

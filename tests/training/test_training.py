@@ -12,9 +12,9 @@ from training_support import train, without_clocks
 from haepo_bench import catalogue
 from haepo_bench.objectives.base import Objective, ObjectiveOutput, TrajectoryBatch
 from haepo_bench.objectives.reinforce import Reinforce
+from haepo_bench.policies import mlp
 from haepo_bench.policies.mlp import Network
 from haepo_bench.training import evaluation
-from haepo_bench.training.episodes import packed_batch
 from haepo_bench.training.episodes.algorithm import NativeAlgorithm
 from haepo_bench.training.episodes.packed_batch import PackedBatch
 from haepo_bench.training.episodes.rollout import Collector
@@ -82,7 +82,7 @@ def test_continuous_actions_learn():
 @pytest.mark.parametrize("task", ["random-walk/20", "gym/CartPole-v1"])
 def test_a_run_is_the_same_alone_and_among_others(name, task, monkeypatch):
     """Byte for byte in every column but the clock's; with an odd batch and odd layers, which kernels like least."""
-    monkeypatch.setattr(packed_batch, "CHUNK_ROWS", 64)  # so that seeds drop out of later chunks
+    monkeypatch.setattr(mlp, "CHUNK_ROWS", 64)  # so that seeds drop out of later chunks
     odd = {"trajectories": 7, "hidden": [9, 5], "epochs": 2}
     if name in ("qrpo", "a2po"):
         odd["reference_episodes"] = 3
@@ -256,9 +256,9 @@ def test_chunks_change_nothing_but_rounding(monkeypatch):
         for reference in (None, parameters.clone())
     ]
     assert torch.equal(*own)
-    monkeypatch.setattr(packed_batch, "CHUNK_ROWS", 32)
+    monkeypatch.setattr(mlp, "CHUNK_ROWS", 32)
     small = gradient()
-    monkeypatch.setattr(packed_batch, "_KEPT_ROWS", 0)
+    monkeypatch.setattr(mlp, "KEPT_ROWS", 0)
     assert torch.equal(small, gradient())
     assert torch.allclose(whole, small, atol=1e-5)
 

@@ -54,7 +54,7 @@ def test_the_encoder_follows_from_the_observations_and_is_part_of_the_settings(n
 @pytest.mark.parametrize(
     ("task", "parameters", "says"),
     [
-        (noise(STACK), {"encoder": "none"}, r"28,224 pixels.*the default is nature"),
+        (noise(STACK), {"encoder": "none"}, "(?s)28,224 pixels.*the default is nature"),
         (corners(), {"encoder": "nature"}, r"needs 36 pixels a side at least; test/corners shows 10 x 10 pixels"),
         (catalogue.task("gym/CartPole-v1"), {"encoder": "minatar"}, "does not show images, but 4 numbers"),
         (corners(), {"encoder": "resnet"}, "encoder is none | minatar | nature"),
@@ -121,14 +121,6 @@ def test_pixels_are_kept_as_bytes_where_they_are_bytes(space: spaces.Box) -> Non
     for name, settings in (("reinforce", FEW), ("ppo-batched", SEGMENTS)):
         (result,) = train(name, task, [0], 40, 40, **settings).values()
         assert result.status == "done"
-
-
-@pytest.mark.parametrize("name", ["haepo-weighted", "ppo-batched", "ppo"])
-def test_corners_are_learnt(name: str) -> None:
-    """A random policy gets 1 of 4; a fixed seed."""
-    settings = {"n_steps": 64, "n_epochs": 4, "learning_rate": 1e-3} if name.startswith("ppo") else {"trajectories": 32}
-    (result,) = train(name, corners(6), [0], 4_000, 4_000, **settings).values()
-    assert result.final["eval_return_greedy"] > 3
 
 
 def test_stable_baselines3_has_the_same_encoder() -> None:
