@@ -90,7 +90,7 @@ def check_memory(task: Task, parameter: str, steps: int, remedy: str) -> None:
     """Refuses batches of images that would not fit in memory.
 
     Args:
-        parameter: that says how many steps a batch has.
+        parameter: that decides how many steps are kept.
         steps: of a seed's batch, at most.
 
     Raises:
