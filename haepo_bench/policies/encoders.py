@@ -66,7 +66,7 @@ class Pixels(NamedTuple):
         return x.view(S, self.height, self.width, self.channels, rows).permute(0, 3, 1, 2, 4)
 
 
-class Layer(NamedTuple):
+class PlacedConvolution(NamedTuple):
     """A convolution where it is: the shapes of what it takes and of what it makes."""
 
     convolution: Convolution
@@ -126,12 +126,12 @@ class Layer(NamedTuple):
         return found
 
 
-def layers(encoder: Encoder, pixels: Pixels) -> tuple[Layer, ...]:
+def layers(encoder: Encoder, pixels: Pixels) -> tuple[PlacedConvolution, ...]:
     """The convolutions of an encoder on images of that size."""
     made = []
     channels, height, width = pixels.channels, pixels.height, pixels.width
     for convolution in encoder.convolutions:
-        layer = Layer(convolution, channels, height, width)
+        layer = PlacedConvolution(convolution, channels, height, width)
         made.append(layer)
         channels, height, width = convolution.filters, layer.out_height, layer.out_width
     return tuple(made)
