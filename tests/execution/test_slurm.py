@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from execution_support import Workplace, members, wait_until
+from execution_support import ROOT, Workplace, members, wait_until
 
 from haepo_bench.api import run
 from haepo_bench.errors import UserError
@@ -121,15 +122,19 @@ def test_a_node_with_other_code_runs_nothing(workplace: Workplace) -> None:
     none = workplace.run(suite, "--shard", "1/2", "--as-planned")
     assert none.returncode == 4
     assert "there is no plan here to go by" in none.stderr
-    assert workplace.run(suite, "--quiet").returncode == 0
+    node = workplace.folder / "node"
+    shutil.copytree(workplace.folder / "site", node)
+    plugin = node / "scripted.py"
+    plugin.write_text(plugin.read_text().replace("0.0, 1.0, 5)", "0.0, 1.0, 6)"))
+    setup = f"execution.slurm.setup=['export PYTHONPATH={node}:{ROOT}']"
+    done = workplace.run(suite, *LOCAL, "--set", setup)
+    assert done.returncode == 2
+    assert "job 1/1 ended with exit code 4: " in done.stderr
+    assert "this machine runs other code than the one that submitted the job (a on random-walk/20: " in done.stderr
+    assert done.stderr.count("submitted 1 job") == 1
+    assert not workplace.records()
     changed = workplace.run(suite, "--shard", "1/2", "--as-planned", "--set", "seeds=2")
     assert "the suite has changed since this job was submitted" in changed.stderr
-    plugin = workplace.folder / "site" / "scripted.py"
-    plugin.write_text(plugin.read_text().replace("0.0, 1.0, 5)", "0.0, 1.0, 6)"))
-    other = workplace.run(suite, "--shard", "1/2", "--as-planned")
-    assert other.returncode == 4
-    assert "this machine runs other code than the one that submitted the job (a on random-walk/20: " in other.stderr
-    assert "nothing was run here" in other.stderr
 
 
 FAKE = f"""#!{sys.executable}

@@ -6,7 +6,6 @@ submitit's own.
 """
 
 import contextlib
-import getpass
 import json
 import logging
 import os
@@ -220,7 +219,7 @@ def _parameters(options: SlurmOptions, suite: str, minutes: int, jobs: int) -> d
 
 def _squeue() -> dict[str, str]:
     """The state of each of this user's jobs that have not ended."""
-    command = ["squeue", "--noheader", "--array", f"--user={getpass.getuser()}", "--format=%i %T"]
+    command = ["squeue", "--noheader", "--array", f"--user={os.getuid()}", "--format=%i %T"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_ASK_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
