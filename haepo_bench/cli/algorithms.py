@@ -21,7 +21,7 @@ of HAEPO, is in [methods](../explanation/methods.md).
 Notation: trajectories k = 1..K of a group, steps t, R_k return; lp, behaviour, ref the log-probabilities of the taken
 action under the policy, the policy that collected the batch, and the reference policy; L_k = sum_t lp_kt, n_k steps;
 R~ the returns normalised within the group; sg( ) no gradient. *Confidence*: how sure it is that the formula is that of
-its source.
+its source. *Searched*: from where `haepo-bench tune` draws it ([how](../how-to/tune.md)).
 """
 
 _SHARED = """## Trainer settings
@@ -118,10 +118,11 @@ def _parameters(parameters: "Iterable[ParameterDescription]") -> str:
             p.type,
             p.meaning,
             p.source,
+            "" if p.search is None else str(p.search),
         )
         for p in parameters
     )
-    return _table(("hyper-parameter", "default", "type", "meaning", "source"), rows)
+    return _table(("hyper-parameter", "default", "type", "meaning", "source", "searched"), rows)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -119,6 +119,8 @@ def _describe_parameters(title: str, parameters: "Sequence[ParameterDescription]
         echo(f"  {parameter.name} = {json.dumps(parameter.default, default=str)}{unit}    ({parameter.type})")
         echo(paragraph(parameter.meaning, indent="      "))
         echo(paragraph(f"source: {parameter.source}", indent="      "))
+        if parameter.search is not None:
+            echo(paragraph(f"searched: {parameter.search}", indent="      "))
 
 
 def _describe_wrapper(wrapper: Signature) -> None:

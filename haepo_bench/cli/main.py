@@ -32,6 +32,7 @@ from haepo_bench.cli.report import report
 from haepo_bench.cli.run import run
 from haepo_bench.cli.schema import schema
 from haepo_bench.cli.test import try_out
+from haepo_bench.cli.tune import tune
 from haepo_bench.cli.validate import validate
 from haepo_bench.cli.verify import verify
 from haepo_bench.errors import ExitCode, UserError
@@ -50,6 +51,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(run)
+app.command()(tune)
 app.command()(merge)
 app.command()(report)
 app.command()(verify)

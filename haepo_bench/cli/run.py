@@ -86,6 +86,15 @@ def run(
             "--until-decided", help="Run seeds until the claims are decided, where they decide most per env step."
         ),
     ] = False,
+    tuned: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Run with the settings that `tune` found, into results of their own: DIR/SUITE-tuned."
+        ),
+    ] = None,
+    per_task: Annotated[
+        bool, typer.Option("--per-task", help="With --tuned: also with those found for each task, as NAME.per-task.")
+    ] = False,
     max_seeds: Annotated[
         int, typer.Option(min=2, max=10_000, metavar="N", help="With --until-decided: seeds of an algorithm at most.")
     ] = 200,
@@ -108,6 +117,8 @@ def run(
         raise UserError(
             "--max-seeds: needs --until-decided", remedy="without it the suite's seeds are run: --set seeds=N"
         )
+    if per_task and tuned is None:
+        raise UserError("--per-task: needs --tuned FILE", remedy="`haepo-bench tune` writes the file")
     part = Shard.parse(shard) if shard is not None else None
     worker = context.with_resource(contextlib.closing(SuiteWorker()))
     of_slurm = slurm_sets(
@@ -120,7 +131,8 @@ def run(
         memory=slurm_memory,
     )
     sets = [*(sets or ()), *of_slurm, *executor_sets(executor)]
-    plan = worker.load_plan(suite, sets, only or (), say=say, engine=engine)
+    settings = None if tuned is None else str(tuned)
+    plan = worker.load_plan(suite, sets, only or (), say=say, engine=engine, tuned=settings, per_task=per_task)
     execution = at_address(plan.execution, address).with_workers(workers)
     plan = replace(plan, execution=execution)
     store = Store(results / plan.suite)
@@ -146,7 +158,9 @@ def run(
     if begun is not None and begun != plan.execution.engine and plan.execution.engine_open:
         # Runs of one folder are of one engine, unless an option names another.
         source = f"the plan in {store.root}"
-        again = worker.load_plan(suite, sets, only or (), engine=begun, engine_from=source)
+        again = worker.load_plan(
+            suite, sets, only or (), engine=begun, engine_from=source, tuned=settings, per_task=per_task
+        )
         plan = replace(again, execution=replace(again.execution, workers=execution.workers, ray=execution.ray))
         plan = plan if part is None else share(plan, part)
     search = None

@@ -30,12 +30,12 @@ class SuiteWorker:
         only: Sequence[str] = (),
         *,
         say: Callable[[str], None] = lambda line: None,
-        **options: str | None,
+        **options: str | bool | None,
     ) -> Plan:
         """What `suite.resolve.load_plan` makes of the same arguments.
 
         Args:
-            options: its keywords that are text, such as `engine`.
+            options: its keywords that are text or yes and no, such as `engine`.
 
         Raises:
             UserError: the suite cannot be run as it stands.

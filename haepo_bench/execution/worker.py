@@ -65,7 +65,7 @@ class SuiteRequest(NamedTuple):
     suite: str
     sets: tuple[str, ...]
     only: tuple[str, ...]
-    options: dict[str, str | None]
+    options: dict[str, str | bool | None]
 
 
 class Message(NamedTuple):

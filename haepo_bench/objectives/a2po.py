@@ -7,6 +7,7 @@ import torch
 
 from haepo_bench.objectives.base import EntropyBonus, ObjectiveOutput, TrajectoryBatch, hyper
 from haepo_bench.objectives.credit import implicit_value
+from haepo_bench.objectives.spaces import POSITIVE_COEFFICIENT
 from haepo_bench.results.columns import Column
 
 _TRL = "TRL, experimental/a2po"
@@ -34,7 +35,9 @@ class AStarPo(EntropyBonus):
     )
 
     beta_1: float = hyper(0.5, "temperature of V*", source=f"the number of {_TRL}, on our scale of returns", gt=0)
-    beta_2: float = hyper(0.1, "strength of the implicit KL to the reference policy; TRL: 0.001", gt=0)
+    beta_2: float = hyper(
+        0.1, "strength of the implicit KL to the reference policy; TRL: 0.001", gt=0, search=POSITIVE_COEFFICIENT
+    )
     scale_returns: bool = hyper(True, "measure returns in standard deviations of the reference policy's")
     reference_episodes: int = hyper(
         50, "episodes of the reference policy (a group); TRL: 8", unit="episodes", ge=2, le=4096

@@ -16,6 +16,7 @@ from torch import Tensor
 # Objectives take both from here.
 from haepo_bench.objectives.hyperparameters import Hyperparameters as Hyperparameters
 from haepo_bench.objectives.hyperparameters import hyper as hyper
+from haepo_bench.objectives.spaces import COEFFICIENT
 from haepo_bench.results.columns import Column
 
 #: What trajectories are compared within; None where each is judged by itself.
@@ -244,6 +245,7 @@ class EntropyBonus(Objective):
         "weight of the entropy bonus (mean policy entropy per step)",
         source="ours, shared by all; the paper has none",
         ge=0,
+        search=COEFFICIENT,
     )
 
     def finish(self, loss: Tensor, batch: TrajectoryBatch, diagnostics: dict[str, Tensor]) -> ObjectiveOutput:
@@ -258,13 +260,18 @@ class Regularised(Objective):
     """Objectives with an entropy bonus and a KL penalty beside their own loss: loss - alpha * H + beta * KL."""
 
     entropy_coefficient: float = hyper(
-        0.01, "alpha: weight of the entropy bonus (mean policy entropy per step)", source="ours, shared by all", ge=0
+        0.01,
+        "alpha: weight of the entropy bonus (mean policy entropy per step)",
+        source="ours, shared by all",
+        ge=0,
+        search=COEFFICIENT,
     )
     kl_coefficient: float = hyper(
         0.1,
         "beta: weight of the KL penalty to the reference policy (mean per step)",
         source="ours, shared by all",
         ge=0,
+        search=COEFFICIENT,
     )
 
     def regularise(self, loss: Tensor, batch: TrajectoryBatch) -> Tensor:

@@ -4,6 +4,7 @@ from typing import ClassVar, Literal
 
 from haepo_bench.objectives.base import hyper
 from haepo_bench.objectives.grpo import Grpo
+from haepo_bench.objectives.spaces import COEFFICIENT
 
 _PAPER = "DAPO, arXiv 2503.14476"
 
@@ -22,5 +23,7 @@ class Dapo(Grpo):
     confidence: ClassVar[str] = "high for the loss: read in the code of TRL; dynamic sampling is left out"
 
     clip_high: float = hyper(0.28, "ratios above 1 + clip_high are clipped", source=_PAPER, gt=0)
-    beta: float = hyper(0.0, "weight of the KL penalty (k3) to the initial policy", source=_PAPER, ge=0)
+    beta: float = hyper(
+        0.0, "weight of the KL penalty (k3) to the initial policy", source=_PAPER, ge=0, search=COEFFICIENT
+    )
     aggregation: Literal["sequence", "token", "constant"] = hyper("token", "as in grpo", source=_PAPER)

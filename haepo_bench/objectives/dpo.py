@@ -6,6 +6,7 @@ from haepo_bench.objectives.base import ObjectiveOutput, TrajectoryBatch, hyper
 from haepo_bench.objectives.credit import implicit_value
 from haepo_bench.objectives.pairs import pairwise
 from haepo_bench.objectives.preferences import PreferenceObjective
+from haepo_bench.objectives.spaces import POSITIVE_COEFFICIENT
 
 
 class Dpo(PreferenceObjective):
@@ -29,7 +30,11 @@ class Dpo(PreferenceObjective):
     confidence: ClassVar[str] = "high: read in the code of the authors and of TRL"
 
     beta: float = hyper(
-        0.1, "strength of the implicit KL to the reference policy", source="DPO, arXiv 2305.18290", gt=0
+        0.1,
+        "strength of the implicit KL to the reference policy",
+        source="DPO, arXiv 2305.18290",
+        gt=0,
+        search=POSITIVE_COEFFICIENT,
     )
     alpha: float = hyper(1.0, "H-DPO's entropy factor; 1 is DPO", source="DPO; H-DPO, arXiv 2411.07595", gt=0)
 

@@ -4,6 +4,7 @@ from typing import ClassVar, Literal
 
 from haepo_bench.objectives.base import hyper
 from haepo_bench.objectives.grpo import Grpo
+from haepo_bench.objectives.spaces import COEFFICIENT
 
 _PAPER = "Dr. GRPO, arXiv 2503.20783"
 
@@ -22,6 +23,8 @@ class DrGrpo(Grpo):
     label: ClassVar[str] = "Dr. GRPO"
     confidence: ClassVar[str] = "high: read in the authors' code and in TRL"
 
-    beta: float = hyper(0.0, "weight of the KL penalty (k3) to the initial policy", source=_PAPER, ge=0)
+    beta: float = hyper(
+        0.0, "weight of the KL penalty (k3) to the initial policy", source=_PAPER, ge=0, search=COEFFICIENT
+    )
     aggregation: Literal["sequence", "token", "constant"] = hyper("constant", "as in grpo", source=_PAPER)
     scale_advantages: bool = hyper(False, "divide by the group's standard deviation of returns", source=_PAPER)

@@ -12,6 +12,7 @@ from haepo_bench.objectives.base import ObjectiveOutput, TrajectoryBatch, hyper
 from haepo_bench.objectives.kl import KlEstimator, kl_estimate
 from haepo_bench.objectives.ratios import bounded_exp, clip_fraction, clipped_loss, dual_clipped
 from haepo_bench.objectives.relative_returns import RelativeReturns
+from haepo_bench.objectives.spaces import COEFFICIENT
 
 _PAPER = "DeepSeekMath, arXiv 2402.03300"
 
@@ -40,9 +41,7 @@ class Grpo(RelativeReturns):
 
     clip_low: float = hyper(0.2, "ratios below 1 - clip_low are clipped", source="conventional (PPO's 0.2)", gt=0, lt=1)
     clip_high: float = hyper(0.2, "ratios above 1 + clip_high are clipped", source="conventional (PPO's 0.2)", gt=0)
-    beta: float = hyper(
-        0.04, "weight of the KL penalty (k3 on taken actions) to the initial policy", source=_PAPER, ge=0
-    )
+    beta: float = hyper(0.04, "weight of the KL penalty to the initial policy", source=_PAPER, ge=0, search=COEFFICIENT)
     aggregation: Literal["sequence", "token", "constant"] = hyper(
         "sequence",
         "mean over each trajectory's steps then over trajectories; mean over all steps of the batch, whatever their "

@@ -29,6 +29,7 @@ from haepo_bench.objectives.base import (
     normalise_returns,
 )
 from haepo_bench.objectives.ratios import effective_sample_size
+from haepo_bench.objectives.spaces import COEFFICIENT
 
 _OPEN = "ours; the public text leaves it open"
 _TEXT = "the paper's abstract"
@@ -55,13 +56,21 @@ class HaepoReading(Regularised):
         "standardise", "returns within a group: (R - mean) / std, R - mean, or as they are", source=_OPEN
     )
     entropy_coefficient: float = hyper(
-        0.01, "alpha: weight of the entropy bonus", source="ours, shared by all; the text gives no number", ge=0
+        0.01,
+        "alpha: weight of the entropy bonus",
+        source="ours, shared by all; the text gives no number",
+        ge=0,
+        search=COEFFICIENT,
     )
     entropy_of: Literal["policy", "weights"] = hyper(
         "policy", "entropy of the policy, mean per step, or of the weights across trajectories", source=_OPEN
     )
     kl_coefficient: float = hyper(
-        0.1, "beta: weight of the KL penalty", source="ours, shared by all; the text gives no number", ge=0
+        0.1,
+        "beta: weight of the KL penalty",
+        source="ours, shared by all; the text gives no number",
+        ge=0,
+        search=COEFFICIENT,
     )
     kl_of: Literal["policy", "weights"] = hyper(
         "policy",

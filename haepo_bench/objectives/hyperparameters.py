@@ -1,8 +1,10 @@
-"""How hyper-parameters are declared: meaning, unit, who chose the default, and whether they came later."""
+"""How hyper-parameters are declared: meaning, unit, who chose the default, where searched, whether they came later."""
 
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from haepo_bench.objectives.spaces import Space
 
 #: Who chose a default that no publication gives.
 OURS = "ours"
@@ -12,15 +14,24 @@ _NEVER: Any = object()
 
 
 def hyper(
-    default: Any, meaning: str, *, unit: str = "", source: str = OURS, omit_at: Any = _NEVER, **bounds: Any
+    default: Any,
+    meaning: str,
+    *,
+    unit: str = "",
+    source: str = OURS,
+    omit_at: Any = _NEVER,
+    search: Space | None = None,
+    **bounds: Any,
 ) -> Any:
     """Declares a hyper-parameter: its default, what it means, its unit, and who chose the default.
 
     Args:
         omit_at: value of a hyper-parameter that came later (as JSON has it) at which runs are those of the time
             before. There it is left out of the settings document, so that stored runs and baselines stay the same.
+        search: where `haepo-bench tune` searches it, of at most five hyper-parameters of an algorithm; None: not.
     """
-    extra = {"unit": unit, "source": source} | ({} if omit_at is _NEVER else {"omit_at": omit_at})
+    extra: dict[str, Any] = {"unit": unit, "source": source} | ({} if omit_at is _NEVER else {"omit_at": omit_at})
+    extra |= {} if search is None else {"search": search.document}
     return Field(default, description=meaning, json_schema_extra=extra, **bounds)
 
 

@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 from haepo_bench.objectives.base import Compared, EntropyBonus, ObjectiveOutput, TrajectoryBatch, hyper
 from haepo_bench.objectives.credit import implicit_value
 from haepo_bench.objectives.pairs import PairChoice, mean_over_pairs, pairwise, preferred
+from haepo_bench.objectives.spaces import POSITIVE_COEFFICIENT
 
 
 class Ipo(EntropyBonus):
@@ -26,7 +27,9 @@ class Ipo(EntropyBonus):
     shares_start: ClassVar[bool] = True
     confidence: ClassVar[str] = "high: read in the code of DPO's authors and of TRL"
 
-    beta: float = hyper(0.1, "1 / (2 beta) is the margin of a pair, nats", source="TRL", gt=0)
+    beta: float = hyper(
+        0.1, "1 / (2 beta) is the margin of a pair, nats", source="TRL", gt=0, search=POSITIVE_COEFFICIENT
+    )
     length_norm: bool = hyper(
         False,
         "whether d is a mean per step, as TRL has it (else a sum)",

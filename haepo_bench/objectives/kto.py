@@ -6,6 +6,7 @@ import torch
 
 from haepo_bench.objectives.base import Compared, EntropyBonus, ObjectiveOutput, TrajectoryBatch, hyper
 from haepo_bench.objectives.pairs import preferred
+from haepo_bench.objectives.spaces import POSITIVE_COEFFICIENT
 from haepo_bench.results.columns import Column
 
 _TRL = "TRL, kto_config.py"
@@ -36,7 +37,9 @@ class Kto(EntropyBonus):
     )
     confidence: ClassVar[str] = "high for the loss: read in the code of TRL; the labels are ours"
 
-    beta: float = hyper(0.1, "strength of the implicit KL to the reference policy", source=_TRL, gt=0)
+    beta: float = hyper(
+        0.1, "strength of the implicit KL to the reference policy", source=_TRL, gt=0, search=POSITIVE_COEFFICIENT
+    )
     good_weight: float = hyper(1.0, "weight of good trajectories", source=_TRL, ge=0)
     bad_weight: float = hyper(1.0, "weight of bad trajectories", source=_TRL, ge=0)
 

@@ -4,6 +4,7 @@ from typing import ClassVar, Literal
 
 from haepo_bench.objectives.base import hyper
 from haepo_bench.objectives.grpo import Grpo
+from haepo_bench.objectives.spaces import COEFFICIENT
 
 _PAPER = "MaxRL, arXiv 2602.02710"
 _SKYRL = "SkyRL, compute_maxrl_advantage with its default loss"
@@ -24,6 +25,8 @@ class MaxRl(Grpo):
     label: ClassVar[str] = "MaxRL"
     confidence: ClassVar[str] = "high: read in the code of SkyRL; returns below zero are ours"
 
-    beta: float = hyper(0.0, "weight of the KL penalty (k3) to the initial policy", source=_PAPER, ge=0)
+    beta: float = hyper(
+        0.0, "weight of the KL penalty (k3) to the initial policy", source=_PAPER, ge=0, search=COEFFICIENT
+    )
     aggregation: Literal["sequence", "token", "constant"] = hyper("token", "as in grpo", source=_SKYRL)
     advantage_scale: Literal["deviation", "mean"] = hyper("mean", "as in grpo", source=_PAPER)

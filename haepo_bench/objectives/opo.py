@@ -4,6 +4,7 @@ from typing import ClassVar, Literal
 
 from haepo_bench.objectives.base import hyper
 from haepo_bench.objectives.grpo import Grpo
+from haepo_bench.objectives.spaces import COEFFICIENT
 
 _PAPER = "OPO, arXiv 2505.23585"
 
@@ -22,7 +23,9 @@ class Opo(Grpo):
     label: ClassVar[str] = "OPO"
     confidence: ClassVar[str] = "high: read in the code of verl"
 
-    beta: float = hyper(0.0, "weight of the KL penalty (k3) to the initial policy", source=_PAPER, ge=0)
+    beta: float = hyper(
+        0.0, "weight of the KL penalty (k3) to the initial policy", source=_PAPER, ge=0, search=COEFFICIENT
+    )
     aggregation: Literal["sequence", "token", "constant"] = hyper("token", "as in grpo", source="verl's default")
     scale_advantages: bool = hyper(False, "divide by the group's standard deviation of returns", source=_PAPER)
     baseline: Literal["mean", "length"] = hyper("length", "as in grpo", source=_PAPER)

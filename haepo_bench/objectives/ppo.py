@@ -7,6 +7,7 @@ from torch import Tensor
 
 from haepo_bench.objectives.base import Hyperparameters, Objective, ObjectiveOutput, TrajectoryBatch, hyper
 from haepo_bench.objectives.ratios import bounded_exp, token_log_ratios
+from haepo_bench.objectives.spaces import COEFFICIENT
 
 _SB3 = "Stable-Baselines3"
 
@@ -18,7 +19,7 @@ class PpoHyperparameters(Hyperparameters):
     clip_range_schedule: Literal["constant", "linear"] = hyper(
         "constant", "linear: falls to zero at the budget", source=_SB3
     )
-    ent_coef: float = hyper(0.0, "weight of the entropy bonus", source=_SB3, ge=0)
+    ent_coef: float = hyper(0.0, "weight of the entropy bonus", source=_SB3, ge=0, search=COEFFICIENT)
     vf_coef: float = hyper(0.5, "weight of the value loss", source=_SB3, ge=0)
     clip_range_vf: float | None = hyper(
         None,

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from haepo_bench.objectives.base import EntropyBonus, ObjectiveOutput, TrajectoryBatch, hyper
 from haepo_bench.objectives.credit import implicit_value
+from haepo_bench.objectives.spaces import POSITIVE_COEFFICIENT
 from haepo_bench.results.columns import Column
 
 _CODE = "CLAIRE-Labo, qrpo.py"
@@ -45,6 +46,7 @@ class Qrpo(EntropyBonus):
         "strength of the implicit KL to the reference policy",
         source=f"ours, with the identity; {_CODE} has it with the log",
         gt=0,
+        search=POSITIVE_COEFFICIENT,
     )
     transform: Literal["identity", "log", "normal"] = hyper("identity", "f", source="the paper's sweeps")
     reference_episodes: int = hyper(

@@ -13,6 +13,7 @@ from haepo_bench.objectives.base import (
 )
 from haepo_bench.objectives.pairs import mean_square_over_all_pairs
 from haepo_bench.objectives.ratios import token_log_ratios
+from haepo_bench.objectives.spaces import COEFFICIENT
 
 _CODE = "ZhaolinGao/REBEL, rebel.py"
 
@@ -45,6 +46,7 @@ class Rebel(EntropyBonus):
         "weight of the KL to the initial policy within the return, in the return's own unit",
         source=f"{_CODE}, on its reward's scale",
         ge=0,
+        search=COEFFICIENT,
     )
     return_normalisation: ReturnNormalisation = hyper(
         "standardise",

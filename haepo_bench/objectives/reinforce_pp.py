@@ -14,6 +14,7 @@ from haepo_bench.objectives.base import (
     hyper,
 )
 from haepo_bench.objectives.ratios import bounded_exp, clip_fraction, clipped_loss, token_log_ratios
+from haepo_bench.objectives.spaces import COEFFICIENT
 
 _OPENRLHF = "OpenRLHF"
 
@@ -37,7 +38,9 @@ class ReinforcePlusPlus(EntropyBonus):
     mixes_groups: ClassVar[bool] = True
     confidence: ClassVar[str] = "high: read in the code of verl and OpenRLHF"
 
-    beta: float = hyper(0.01, "weight of the KL to the initial policy within the rewards", source=_OPENRLHF, ge=0)
+    beta: float = hyper(
+        0.01, "weight of the KL to the initial policy within the rewards", source=_OPENRLHF, ge=0, search=COEFFICIENT
+    )
     clip: float = hyper(0.2, "ratios are clipped to 1 +- this", source=_OPENRLHF, gt=0, lt=1)
     baseline: Literal["none", "group"] = hyper("none", "whether the group's mean return is subtracted", source="paper")
     variance: Literal["unbiased", "biased"] = hyper("unbiased", "that advantages are divided by", source="verl")

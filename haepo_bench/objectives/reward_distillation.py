@@ -13,6 +13,7 @@ from haepo_bench.objectives.base import (
 )
 from haepo_bench.objectives.credit import implicit_value
 from haepo_bench.objectives.pairs import mean_square_over_all_pairs
+from haepo_bench.objectives.spaces import POSITIVE_COEFFICIENT
 
 
 class RewardDistillation(EntropyBonus):
@@ -33,7 +34,12 @@ class RewardDistillation(EntropyBonus):
     shares_start: ClassVar[bool] = True
     confidence: ClassVar[str] = "low: the usual form; exact constants of the paper were not found"
 
-    beta: float = hyper(0.03, "strength of the implicit KL to the reference policy, for standardised returns", gt=0)
+    beta: float = hyper(
+        0.03,
+        "strength of the implicit KL to the reference policy, for standardised returns",
+        gt=0,
+        search=POSITIVE_COEFFICIENT,
+    )
     return_normalisation: ReturnNormalisation = hyper(
         "standardise",
         "returns within a group: (R - mean) / std, R - mean, or as they are",

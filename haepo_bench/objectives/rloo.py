@@ -14,6 +14,7 @@ from haepo_bench.objectives.base import (
     hyper,
 )
 from haepo_bench.objectives.ratios import bounded_exp, clip_fraction, clipped_loss, token_log_ratios
+from haepo_bench.objectives.spaces import COEFFICIENT
 
 _TRL = "TRL, rloo_config.py"
 
@@ -36,7 +37,9 @@ class Rloo(EntropyBonus):
     reference: ClassVar[Literal["previous", "initial"]] = "initial"
     confidence: ClassVar[str] = "high: read in the code of TRL"
 
-    beta: float = hyper(0.05, "weight of the KL to the initial policy within the return", source=_TRL, ge=0)
+    beta: float = hyper(
+        0.05, "weight of the KL to the initial policy within the return", source=_TRL, ge=0, search=COEFFICIENT
+    )
     clip_low: float = hyper(0.2, "ratios below 1 - clip_low are clipped", source=_TRL, gt=0, lt=1)
     clip_high: float = hyper(0.2, "ratios above 1 + clip_high are clipped", source=_TRL, gt=0)
 

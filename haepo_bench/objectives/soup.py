@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from haepo_bench.objectives.base import PrefixPlan, hyper
 from haepo_bench.objectives.grpo import Grpo
+from haepo_bench.objectives.spaces import COEFFICIENT
 
 
 class Soup(Grpo):
@@ -28,7 +29,10 @@ class Soup(Grpo):
     confidence: ClassVar[str] = "low: the abstract alone; which policies begin, and how much, is ours"
 
     beta: float = hyper(
-        0.0, "weight of the KL penalty (k3 on all steps, those of prefixes included) to the initial policy", ge=0
+        0.0,
+        "weight of the KL penalty (k3 on all steps, those of prefixes included) to the initial policy",
+        ge=0,
+        search=COEFFICIENT,
     )
     prefix_share: float = hyper(0.5, "share of each group's trajectories that begin with a prefix", ge=0, le=1)
     longest_prefix: float = hyper(

@@ -6,6 +6,7 @@ from typing import Any, Literal, Protocol
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from haepo_bench.results.hashing import digest
+from haepo_bench.results.searches import DeclaredSearch
 
 #: Where a suite does not say.
 DEFAULT_CANDIDATE = "haepo"
@@ -142,7 +143,10 @@ def default_claims(uses: Mapping[str, str]) -> DeclaredClaims | None:
 
 
 def declaration_document(
-    claims: DeclaredClaims | None, bounds: Mapping[str, ScoreBounds], cells: Iterable[DeclaredCell]
+    claims: DeclaredClaims | None,
+    bounds: Mapping[str, ScoreBounds],
+    cells: Iterable[DeclaredCell],
+    search: DeclaredSearch | None = None,
 ) -> dict[str, Any]:
     """All that a verdict depends on and that must stand before the first look; JSON types only.
 
@@ -152,8 +156,12 @@ def declaration_document(
 
     Args:
         bounds: of scores, by task.
+        search: whose replicates take the place of seeds. Its cells then are those with the default settings, which say
+            all that trials have in common.
     """
     named = None if claims is None else {*claims.candidates, *claims.baselines}
+    if search is not None:
+        named = set(search.spaces) if named is None else named & set(search.spaces)
     own = [cell for cell in cells if named is None or cell.algorithm in named]
     whole = claims is not None and claims.rule == "fixed"
     return {
@@ -179,7 +187,7 @@ def declaration_document(
             ]
             for cell in own
         ),
-    }
+    } | ({} if search is None else {"search": search.document})
 
 
 def seed_order(seeds: Sequence[int], *, whole: bool) -> str:
@@ -195,7 +203,10 @@ def seed_order(seeds: Sequence[int], *, whole: bool) -> str:
 
 
 def declaration_hash(
-    claims: DeclaredClaims | None, bounds: Mapping[str, ScoreBounds], cells: Iterable[DeclaredCell]
+    claims: DeclaredClaims | None,
+    bounds: Mapping[str, ScoreBounds],
+    cells: Iterable[DeclaredCell],
+    search: DeclaredSearch | None = None,
 ) -> str:
     """SHA-256 of the claims and of all that verdicts on them depend on; arguments as for `declaration_document`."""
-    return digest(declaration_document(claims, bounds, cells))
+    return digest(declaration_document(claims, bounds, cells, search))

@@ -78,7 +78,7 @@ def declare(store: Store, plan: PlanFile) -> None:
         raise text.error()
     if plan.declaration in {each.hash for each in _parse(text)}:
         return
-    document = declaration_document(plan.claims, plan.bounds, plan.cells)
+    document = declaration_document(plan.claims, plan.bounds, plan.cells, plan.search)
     _write(store, text, [json.dumps({"declaration": plan.declaration, "written": plan.written, **document})])
 
 

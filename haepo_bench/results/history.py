@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from haepo_bench.results.claims import PROVENANCE_KEY, DeclaredClaims, default_claims
 from haepo_bench.results.declarations import Declarations
@@ -36,7 +37,7 @@ class History:
         """
         return default_claims(uses) if self.plan is None or not self.plan.declaration else self.plan.claims
 
-    @property
+    @cached_property
     def undeclared(self) -> str:
         """Why nothing here was declared before the runs; empty where it was."""
         plan = self.plan

@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from haepo_bench.results.claims import DeclaredClaims, ScoreBounds, declaration_hash
 from haepo_bench.results.identity import CellIdentity, cell_folder
 from haepo_bench.results.record import Information, NewerFormat, Number
+from haepo_bench.results.searches import DeclaredSearch
 
 #: Since 2 declarations cover settings, code and bounds, and claims say by which rule they are judged.
 PLAN_FORMAT = 2
@@ -94,6 +95,8 @@ class PlanFile(_Model):
             tasks that count successes.
         declaration: `declared` as it was when the plan was written; empty where nothing was declared before the runs.
         engine: that the last `run` was made with; None where no such thing was chosen.
+        search: of the plans of `tune`.
+        tuned: declaration of the search that found the settings of the runs; empty where none did.
         cells: of the whole suite, whether the last `run` selected them or not.
     """
 
@@ -107,6 +110,8 @@ class PlanFile(_Model):
     uniform_success: dict[str, float] = Field(default={})
     declaration: str = ""
     engine: str | None = None
+    search: DeclaredSearch | None = None
+    tuned: str = ""
     cells: list[PlannedCell]
 
     @model_validator(mode="after")
@@ -119,11 +124,12 @@ class PlanFile(_Model):
     @property
     def declared(self) -> str:
         """Hash of the claims and of all that they are tested on, as this plan has them now."""
-        return declaration_hash(self.claims, self.bounds, self.cells)
+        return declaration_hash(self.claims, self.bounds, self.cells, self.search)
 
     def to_json(self) -> str:
         """The file's text."""
-        return json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
+        left_out = {name for name in ("search", "tuned") if not getattr(self, name)}
+        return json.dumps(self.model_dump(mode="json", exclude=left_out), indent=1, ensure_ascii=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "PlanFile":

@@ -23,6 +23,7 @@ from haepo_bench.results.identity import CellIdentity, CellKey
 from haepo_bench.results.index import Index
 from haepo_bench.results.plan_file import PlanFile, PlannedCell
 from haepo_bench.results.record import FINISHED, Information, RunRecord
+from haepo_bench.results.searches import DeclaredSearch
 from haepo_bench.results.store import DECLARATIONS_FILE, PLAN_FILE, FileState, Store, Unusable, read_record
 
 #: Where `clean` moves things to, in a results folder or a suite's; no command reads it.
@@ -112,6 +113,8 @@ class Selection:
         exploratory: why the claims are not those that stood before the runs were made; empty where they are.
         declaration_number: which declaration about its candidates in the folder the plan's is, from 1; None where
             nothing was declared.
+        search: of which these runs are the trials; None where the suite's own runs are here.
+        tuned: declaration of the search that found the settings of the runs; empty where none did.
     """
 
     name: str
@@ -126,6 +129,8 @@ class Selection:
     cells: tuple[SelectedCell, ...]
     not_shown: tuple[NotShown, ...]
     damaged: tuple[Unusable, ...]
+    search: DeclaredSearch | None = None
+    tuned: str = ""
 
     @property
     def unreadable(self) -> tuple[Unusable, ...]:
@@ -209,11 +214,13 @@ def _sorted_out(store: Store, plan: PlanFile | Unusable | None) -> Selection:
         claims=claims,
         bounds=plan.bounds if isinstance(plan, PlanFile) else {},
         uniform_success=plan.uniform_success if isinstance(plan, PlanFile) else {},
-        exploratory=history.undeclared or _preceded(claims, cells),
+        exploratory=history.undeclared or preceded(claims, cells),
         declaration_number=history.declaration_number,
         cells=cells,
         not_shown=_not_shown([run for run in kept if run.path not in shown], planned, name),
         damaged=tuple(sorted(damaged, key=lambda file: str(file.path))),
+        search=plan.search if isinstance(plan, PlanFile) else None,
+        tuned=plan.tuned if isinstance(plan, PlanFile) else "",
     )
 
 
@@ -240,7 +247,7 @@ def _folders_of(hidden: Mapping[Path, Unusable], named: Iterable[Unusable]) -> l
     return [replace(file, path=folder) for folder, file in first.items() if not known & {folder, *folder.parents}]
 
 
-def _preceded(claims: DeclaredClaims | None, cells: Iterable[SelectedCell]) -> str:
+def preceded(claims: DeclaredClaims | None, cells: Iterable[SelectedCell]) -> str:
     """Why claims are exploratory whose declaration some of the runs preceded; empty where none did."""
     named = set() if claims is None else {*claims.candidates, *claims.baselines}
     if not any(cell.preceding for cell in cells if cell.algorithm in named):

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from haepo_bench.results.claims import DeclaredClaims, ScoreBounds, declaration_hash
 from haepo_bench.results.identity import CellIdentity, cell_folder
 from haepo_bench.results.record import Engine, Information, References
+from haepo_bench.results.searches import DeclaredSearch
 from haepo_bench.suite.slurm_keys import SlurmOptions
 
 
@@ -160,6 +161,8 @@ class Plan:
         claims: claims that the report judges; None where the suite has no candidate or no baseline.
         bounds: of scores, by task, where they are known or declared.
         uniform_success: env steps until a uniform policy's first success, by task that counts successes.
+        search: what `tune` does; None of the plan of a suite's own runs.
+        tuned: declaration of the search that found the settings of its runs; empty where none did.
         whole: all cells of the suite with all of their seeds, where `cells` are a shard's; else empty.
     """
 
@@ -172,6 +175,8 @@ class Plan:
     claims: DeclaredClaims | None = None
     bounds: dict[str, ScoreBounds] = field(default_factory=dict)
     uniform_success: dict[str, float] = field(default_factory=dict)
+    search: DeclaredSearch | None = None
+    tuned: str = ""
     whole: tuple[Cell, ...] = field(repr=False, default=())
 
     @property
@@ -187,4 +192,4 @@ class Plan:
     @property
     def declaration(self) -> str:
         """Hash of the claims and of all that they will be tested on, whether selected or not."""
-        return declaration_hash(self.claims, self.bounds, self.declared_cells)
+        return declaration_hash(self.claims, self.bounds, self.declared_cells, self.search)

@@ -20,6 +20,8 @@ def plan_file(plan: Plan, *, written: str = "") -> PlanFile:
         uniform_success=plan.uniform_success,
         declaration=plan.declaration,
         engine=plan.execution.engine,
+        search=plan.search,
+        tuned=plan.tuned,
         cells=[_planned(cell) for cell in plan.declared_cells],
     )
 

@@ -5,29 +5,44 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TypeVar
 
-from haepo_bench import catalogue
-from haepo_bench.errors import ParameterError, TaskError, UserError, did_you_mean
-from haepo_bench.results.claims import CLAIM_NAMES, DeclaredClaims, ScoreBounds, default_baselines, members
+from haepo_bench.errors import ParameterError, UserError
+from haepo_bench.results.claims import DeclaredClaims, ScoreBounds
 from haepo_bench.results.hashing import digest
+from haepo_bench.results.searches import DeclaredSearch
+from haepo_bench.suite.claim_names import ClaimNames
 from haepo_bench.suite.document import KeyPath, Problem, render
 from haepo_bench.suite.hushed import hushed
 from haepo_bench.suite.identity import code_document, settings_document
 from haepo_bench.suite.loading import load_suite
 from haepo_bench.suite.local.code import LocalCode, data_hashes
-from haepo_bench.suite.local.reference import local_name
 from haepo_bench.suite.machine import ChosenEngine, resolve_engine, resolve_execution
+from haepo_bench.suite.named import (
+    NamedAlgorithm,
+    called_in_results,
+    foreign_problem,
+    name_in_suite,
+    parameter_problem,
+    special_parameters,
+    task_problem,
+)
 from haepo_bench.suite.names import Names
 from haepo_bench.suite.overrides import check_filters, selected
 from haepo_bench.suite.plan import Cell, Lookup, Plan
 from haepo_bench.suite.schema import AlgorithmEntry, Suite
+from haepo_bench.suite.search_keys import Search
+from haepo_bench.suite.search_spaces import OnTasks, resolve_spaces
 from haepo_bench.suite.shipped import find_suite
 from haepo_bench.suite.task_entry import TaskEntry
+from haepo_bench.suite.tuned import read_tuned
+from haepo_bench.suite.variants import AsTheyStand, FoundVariants, Trials, Variant, Variants
 from haepo_bench.tasks.base import Task
-from haepo_bench.training.algorithm import AlgorithmDefinition
 
 _T = TypeVar("_T")
+
+#: What follows the name of a suite whose runs have the settings that a search found.
+TUNED = "-tuned"
 
 
 def load_plan(
@@ -39,6 +54,9 @@ def load_plan(
     run_code: bool = True,
     engine: str | None = None,
     engine_from: str = "--engine",
+    tune: bool = False,
+    tuned: str | None = None,
+    per_task: bool = False,
 ) -> Plan:
     """Reads a suite file and resolves it against the catalogue, and against Python files in its folder.
 
@@ -50,6 +68,9 @@ def load_plan(
         run_code: whether such files are run; otherwise they are only read, and cells that need them are left out.
         engine: in place of the suite's; None: as that says.
         engine_from: who says so.
+        tune: the plan of all trials of the suite's search, in place of its own runs.
+        tuned: file of settings that a search found, with which the suite's runs are made; None: without.
+        per_task: with `tuned`, also those found for each task, as algorithms of their own.
 
     Raises:
         UserError: the suite cannot be run as it stands; SuiteError holds every problem found.
@@ -57,17 +78,22 @@ def load_plan(
     path = find_suite(str(suite))
     loaded = load_suite(path, sets)
     chosen = None if engine is None else resolve_engine(engine, f"{engine_from} says so")
+    found = None if tuned is None else read_tuned(Path(tuned), loaded.suite.name)
     resolver = _Resolver(loaded.suite, path.absolute().parent, run_code, chosen)
     for line in resolver.files():
         say(line)
     with hushed():
-        cells = resolver.cells()
-    claims = resolver.claims({cell.algorithm: cell.uses for cell in cells} | resolver.unread)
+        cells = resolver.cells(
+            tune=tune, variants=AsTheyStand() if found is None else FoundVariants(found, per_task=per_task)
+        )
+    claims = resolver.claims(
+        {cell.algorithm: cell.uses for cell in cells if cell.algorithm in resolver.names} | resolver.unread
+    )
     if resolver.problems:
         raise loaded.document.error(resolver.problems)
     check_filters(only, [cell.key for cell in cells])
     return Plan(
-        suite=loaded.suite.name,
+        suite=loaded.suite.name if found is None else f"{loaded.suite.name}{TUNED}",
         description=loaded.suite.description,
         cells=tuple(cell for cell in cells if selected(*cell.key, only)),
         unselected=tuple(cell for cell in cells if not selected(*cell.key, only)),
@@ -75,18 +101,12 @@ def load_plan(
         claims=claims,
         bounds=resolver.bounds,
         uniform_success=resolver.uniform_success,
-        source=loaded.text + "".join(f"\n# run with --set {assignment}" for assignment in sets),
+        source=loaded.text
+        + "".join(f"\n# run with --set {assignment}" for assignment in sets)
+        + ("" if tuned is None else f"\n# run with --tuned {Path(tuned).name}{' --per-task' if per_task else ''}"),
+        search=resolver.search if tune else None,
+        tuned="" if found is None else found.declaration,
     )
-
-
-class _NamedAlgorithm(NamedTuple):
-    """One algorithm of an entry; a family's entry has several."""
-
-    entry: AlgorithmEntry
-    path: KeyPath
-    name: str
-    uses: str
-    definition: AlgorithmDefinition
 
 
 class _Resolver:
@@ -101,12 +121,16 @@ class _Resolver:
     def __init__(self, suite: Suite, folder: Path, run_code: bool, engine: ChosenEngine | None) -> None:
         self._suite, self._folder, self._run_code = suite, folder, run_code
         self._names = Names(folder)
+        #: Of the suite's algorithms, which may be run as several variants; after `cells`.
+        self.names: set[str] = set()
         #: Algorithms of files that are not run: name to file.
         self.unread: dict[str, str] = {}
         self.problems: list[Problem] = []
         #: Of scores, by task; after `cells`.
         self.bounds: dict[str, ScoreBounds] = {}
         self.uniform_success: dict[str, float] = {}
+        #: Where the suite declares one; after `cells`.
+        self.search: DeclaredSearch | None = None
         options = suite.execution
         if engine is not None:
             options = options.model_copy(update={"engine": engine.name})
@@ -130,17 +154,58 @@ class _Resolver:
                 lines += [f"{'runs' if self._run_code else 'reads'} {code.described}"] if code is not None else []
         return list(dict.fromkeys(lines))
 
-    def cells(self) -> list[Cell]:
-        """Every algorithm on every task that its entry asks for, the tasks in the outer loop."""
+    def cells(self, *, tune: bool, variants: Variants) -> list[Cell]:
+        """Every algorithm on every task that its entry asks for, the tasks in the outer loop.
+
+        Args:
+            tune: in place of `variants` the trials of the suite's search.
+        """
         tasks = self._tasks()
         algorithms = self._algorithms()
-        cells = (
-            self._cell(entry, task, algorithm)
+        self.names = {each.name for each in algorithms}
+        asked = [
+            (entry, task, algorithm)
             for entry, task in tasks
             for algorithm in algorithms
             if algorithm.entry.tasks is None or set(entry.aliases) & set(algorithm.entry.tasks)
-        )
+        ]
+        driven = [each for each in asked if self._drives(*each)]
+        search = self._suite.search
+        if search is not None:
+            trials = self._trials(search, driven)
+            variants = trials if tune else variants
+        elif tune:
+            raise UserError(
+                f"the suite {self._suite.name} does not say how it is searched",
+                remedy="add search: {trials: 8, seeds: 2, replicates: 30} to it (docs/how-to/tune.md)",
+            )
+        cells: list[Cell | None] = []
+        for entry, task, named in driven:
+            published = self._names.algorithm_on(task, named.uses).published(task)
+            asked_for = variants.of(named.name, called_in_results(entry, task), published=bool(published))
+            cells += [self._cell(entry, task, named, variant) for variant in asked_for]
         return [cell for cell in cells if cell is not None]
+
+    def _trials(self, search: Search, driven: Sequence[tuple[TaskEntry, Task, NamedAlgorithm]]) -> Trials:
+        """The search as it is declared, every space resolved."""
+        on: dict[str, OnTasks] = {}
+        for _, task, named in driven:
+            definition = self._names.algorithm_on(task, named.uses)
+            on.setdefault(named.name, OnTasks(named, [])).tasks.append((task, definition))
+        spaces, problems = resolve_spaces(search, list(on.values()), self.unread)
+        self.problems += problems
+        self.search = DeclaredSearch(
+            trials=search.trials,
+            seeds=search.seeds,
+            final=search.final,
+            replicates=list(search.replicates),
+            measure=search.measure,
+            published=[
+                name for name, each in on.items() if any(definition.published(task) for task, definition in each.tasks)
+            ],
+            spaces={name: {key: space.document for key, space in own.items()} for name, own in spaces.items()},
+        )
+        return Trials(self._suite.name, self.search, spaces)
 
     def claims(self, uses: dict[str, str]) -> DeclaredClaims | None:
         """The claims with their names resolved; None where the suite does not have what the default asks for.
@@ -148,60 +213,16 @@ class _Resolver:
         Args:
             uses: name in the suite to catalogue name.
         """
-        claims = self._suite.claims
-        said = claims.model_fields_set
-        candidates = self._members(("claims", "candidate"), claims.candidate, uses, needed="candidate" in said)
-        left_out = self._named("left_out", claims.left_out or (), candidates, uses)
-        baselines = [name for name in default_baselines(uses, candidates) if name not in left_out]
-        if claims.baselines is not None:
-            baselines = self._named("baselines", claims.baselines, candidates, uses)
-            for index, name in enumerate(claims.left_out or ()):
-                both = [one for one in self._members((), name, uses, needed=False) if one in baselines]
-                if both:
-                    problem = f"'{both[0]}' is one of the baselines"
-                    self.problems.append(Problem(("claims", "left_out", index), problem, "name it in one of the two"))
-        if not candidates or not baselines:
-            if said and not self.problems:
-                self.problems.append(_nothing_claimed(claims.candidate, candidates, list(claims.left_out or ())))
-            return None
-        return DeclaredClaims(
-            candidates=candidates,
-            baselines=baselines,
-            margin=claims.margin,
-            threshold=claims.threshold,
-            margins=claims.margins,
-            rule=claims.rule,
-            dependence=claims.dependence,
-            left_out=left_out,
-            made=[name for name in CLAIM_NAMES if name in (claims.made or ())],
-        )
-
-    def _named(self, key: str, names: Sequence[str], candidates: Sequence[str], uses: dict[str, str]) -> list[str]:
-        """What a list of the claims means, each once; none may be a candidate."""
-        found: list[str] = []
-        for index, name in enumerate(names):
-            path: KeyPath = ("claims", key, index)
-            group = self._members(path, name, uses, needed=True)
-            if set(group) & set(candidates):
-                problem = "an algorithm cannot be compared with itself: this is the candidate"
-                self.problems.append(Problem(path, problem, "name another, or another candidate"))
-            found += group
-        return list(dict.fromkeys(found))
-
-    def _members(self, path: KeyPath, name: str, uses: dict[str, str], *, needed: bool) -> list[str]:
-        found = members(name, uses, families=catalogue.FAMILIES)
-        if needed and not found and uses:
-            families = [family for family, own in catalogue.FAMILIES.items() if set(own) & set(uses.values())]
-            known = [*uses, *uses.values(), *families]
-            remedy = did_you_mean(name, list(dict.fromkeys(known)), kind="algorithm")
-            self.problems.append(Problem(path, f"the suite has no algorithm '{name}'", remedy))
-        return found
+        names = ClaimNames(uses)
+        claims = names.resolve(self._suite.claims, quiet=bool(self.problems))
+        self.problems += names.problems
+        return claims
 
     def _located(self, path: KeyPath, make: Callable[[], _T]) -> _T | None:
         try:
             return make()
         except UserError as error:
-            self.problems.append(_foreign_problem(path, error))
+            self.problems.append(foreign_problem(path, error))
             return None
 
     def _tasks(self) -> list[tuple[TaskEntry, Task]]:
@@ -215,9 +236,9 @@ class _Resolver:
                 task = self._names.task(entry.address, time_limit=entry.time_limit, options=entry.options)
                 self._names.check(entry.address, task)
             except UserError as error:
-                self.problems.append(_task_problem(index, entry, error))
+                self.problems.append(task_problem(index, entry, error))
                 continue
-            called = _called(entry, task)
+            called = called_in_results(entry, task)
             if called in tasks:
                 problem = f"'{entry.address}' and '{tasks[called][0].address}' are the same task"
                 self.problems.append(Problem(path, problem, "remove one of the two, or give it a name: of its own"))
@@ -245,8 +266,8 @@ class _Resolver:
                 remedy = "return_bounds of a task are two numbers, the least and the greatest return, or None"
                 self.problems.append(Problem(("tasks", index, "id"), problem, remedy))
 
-    def _algorithms(self) -> list[_NamedAlgorithm]:
-        algorithms: dict[str, _NamedAlgorithm] = {}
+    def _algorithms(self) -> list[NamedAlgorithm]:
+        algorithms: dict[str, NamedAlgorithm] = {}
         for index, entry in enumerate(self._suite.algorithms):
             path = ("algorithms", index)
             members = self._located((*path, "use"), partial(self._members_of, entry)) or ()
@@ -254,20 +275,20 @@ class _Resolver:
                 definition = self._located((*path, "use"), partial(self._names.algorithm, member))
                 if definition is None:
                     continue
-                name = _name(entry, self._names.name(member))
+                name = name_in_suite(entry, self._names.name(member))
                 if name in algorithms:
                     other = render(algorithms[name].path)
                     problem = f"the name '{name}' is already that of {other}"
                     key = "use" if entry.name is None else "name"
                     self.problems.append(Problem((*path, key), problem, "give one of the two a name: of its own"))
-                algorithms[name] = _NamedAlgorithm(entry, path, name, member, definition)
+                algorithms[name] = NamedAlgorithm(entry, path, name, member, definition)
         return list(algorithms.values())
 
     def _members_of(self, entry: AlgorithmEntry) -> tuple[str, ...]:
         code = self._names.algorithm_code(entry.use)
         if not self._left_out(code, entry.files):
             return self._names.algorithms(entry.use)
-        self.unread[_name(entry, self._names.name(entry.use))] = entry.use
+        self.unread[name_in_suite(entry, self._names.name(entry.use))] = entry.use
         return ()
 
     def _left_out(self, code: LocalCode | None, files: Sequence[str]) -> bool:
@@ -275,35 +296,45 @@ class _Resolver:
         data_hashes(files, self._folder)
         return code is not None and not self._run_code
 
-    def _cell(self, entry: TaskEntry, task: Task, named: _NamedAlgorithm) -> Cell | None:
+    def _drives(self, entry: TaskEntry, task: Task, named: NamedAlgorithm) -> bool:
+        """Whether an algorithm can drive a task; it is a problem where it cannot."""
         try:
             with self._names.blaming(named.uses):
-                return self._made_cell(entry, task, named)
+                refusal = self._names.algorithm_on(task, named.uses).refuses(task)
         except UserError as error:
-            self.problems.append(_foreign_problem((*named.path, "use"), error))
-            return None
-
-    def _made_cell(self, entry: TaskEntry, task: Task, named: _NamedAlgorithm) -> Cell | None:
-        definition = self._names.algorithm_on(task, named.uses)
-        refusal = definition.refuses(task)
+            self.problems.append(foreign_problem((*named.path, "use"), error))
+            return False
         if refusal is not None:
             problem = f"{named.name} cannot be run on {task.id}: {refusal}"
             self.problems.append(Problem(named.path, problem, "take the task or the algorithm out of this suite"))
+        return refusal is None
+
+    def _cell(self, entry: TaskEntry, task: Task, named: NamedAlgorithm, variant: Variant) -> Cell | None:
+        try:
+            with self._names.blaming(named.uses):
+                return self._made_cell(entry, task, named, variant)
+        except UserError as error:
+            self.problems.append(foreign_problem((*named.path, "use"), error))
             return None
-        special = _special(named, entry)
-        overrides = {**named.entry.params, **special}
+
+    def _made_cell(self, entry: TaskEntry, task: Task, named: NamedAlgorithm, variant: Variant) -> Cell | None:
+        definition = self._names.algorithm_on(task, named.uses)
+        special = special_parameters(named, entry)
+        published = definition.published(task) if variant.plain else {}
+        plain = {each.name: each.default for each in definition.describe_parameters() if each.name in published}
+        overrides = {**plain, **named.entry.params, **special, **variant.params}
         try:
             algorithm = definition.configure(overrides, task)
         except ParameterError as error:
-            self.problems += [_parameter_problem(one, named, entry) for one in (error, *error.also)]
+            self.problems += [parameter_problem(one, named, entry) for one in (error, *error.also)]
             return None
         except UserError as error:
             # What the task needs is missing: a model, a library. Every algorithm says so; once is enough.
-            missing = _task_problem(self._suite.tasks.index(entry), entry, error)
+            missing = task_problem(self._suite.tasks.index(entry), entry, error)
             if missing not in self.problems:
                 self.problems.append(missing)
             return None
-        seeds = named.entry.seeds or self._suite.seeds
+        seeds = variant.seeds or named.entry.seeds or self._suite.seeds
         budget = self._suite.budget_of(entry)
         every, episodes = self._suite.evaluation_of(entry)
         files = tuple(dict.fromkeys((*entry.files, *named.entry.files)))
@@ -323,10 +354,10 @@ class _Resolver:
         engine = self.execution.engine if self.execution.engine in able else "torch"
         code = code_document(definition, algorithm, task, local, engine)
         return Cell(
-            task=_called(entry, task),
+            task=called_in_results(entry, task),
             time_limit=entry.time_limit,
             options=entry.options,
-            algorithm=named.name,
+            algorithm=variant.name,
             uses=named.uses,
             lookup=Lookup(entry.address, self._folder if local.needed else None, files),
             overrides=overrides,
@@ -346,55 +377,3 @@ class _Resolver:
             engine=engine,
             resumes=algorithm.resumes(task),
         )
-
-
-def _name(entry: AlgorithmEntry, member: str) -> str:
-    """The name in the suite: a family's name gives way to the entry's, `haepo-weighted` to `mine-weighted`."""
-    if entry.name is None:
-        return member
-    if member == entry.use:
-        return entry.name
-    return f"{entry.name}-{member.removeprefix(f'{entry.use}-')}"
-
-
-def _foreign_problem(path: KeyPath, error: UserError) -> Problem:
-    """An error raised elsewhere; a place of its own is one in another file, such as a line of the data."""
-    return Problem(path, f"{error.where}: {error.problem}" if error.where else error.problem, error.remedy)
-
-
-def _task_problem(index: int, entry: TaskEntry, error: UserError) -> Problem:
-    """At the key that is to blame where the user wrote it; else it is part of the address."""
-    key = error.key if isinstance(error, TaskError) else ""
-    return _foreign_problem(("tasks", index, key if key in entry.model_fields_set else "id"), error)
-
-
-def _called(entry: TaskEntry, task: Task) -> str:
-    """What results call a task."""
-    return entry.name or local_name(entry.address) or task.id
-
-
-def _special(named: _NamedAlgorithm, entry: TaskEntry) -> dict[str, Any]:
-    """The hyper-parameters of an algorithm that hold on one task only."""
-    found = (named.entry.per_task[name].params for name in entry.aliases if name in named.entry.per_task)
-    return next(found, {})
-
-
-def _parameter_problem(error: ParameterError, named: _NamedAlgorithm, entry: TaskEntry) -> Problem:
-    name, task = error.parameter, entry.aliases[0]
-    if name in _special(named, entry):
-        key = next(alias for alias in entry.aliases if alias in named.entry.per_task)
-        return Problem((*named.path, "per_task", key, "params", name), error.problem, error.remedy)
-    if name in named.entry.params:
-        return Problem((*named.path, "params", name), error.problem, error.remedy)
-    # Not a parameter that the suite sets: the algorithm refuses its own default here, or several together.
-    return Problem(named.path, f"{name}: {error.problem} (on {task})", error.remedy)
-
-
-def _nothing_claimed(candidate: str, candidates: Sequence[str], left_out: Sequence[str]) -> Problem:
-    """Why what a suite says of its claims compares nothing."""
-    if not candidates:
-        problem = f"the suite has no algorithm '{candidate}', the candidate where none is named"
-        return Problem(("claims",), problem, "name one under claims.candidate, or remove claims")
-    but = " that is not left out" if left_out else ""
-    problem = f"'{candidate}' is compared with nothing: the suite has no other algorithm that learns{but}"
-    return Problem(("claims",), problem, "add one, name one under claims.baselines, or remove claims")

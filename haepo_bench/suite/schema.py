@@ -21,6 +21,7 @@ from haepo_bench.results.claims import (
     Dependence,
     Rule,
 )
+from haepo_bench.results.searches import END_OF_SEEDS, FIRST_SEED
 from haepo_bench.suite.execution_keys import ExecutionOptions
 from haepo_bench.suite.language_keys import key_problems
 from haepo_bench.suite.local.reference import is_file, local_name
@@ -35,6 +36,7 @@ from haepo_bench.suite.scalars import (
     no_key_in,
     suite_error,
 )
+from haepo_bench.suite.search_keys import Search
 from haepo_bench.suite.task_entry import DEFAULT_EPISODES, DEFAULT_MARKS, Budget, EvaluationOptions, TaskEntry
 from haepo_bench.tasks.address import canonical
 
@@ -175,11 +177,14 @@ class Suite(Section):
         Field(min_length=1),
     ] = Field(description="what learns")
     claims: Claims = Field(default=Claims(), description="what the report is to judge")
+    search: Search | None = Field(
+        default=None, description="how haepo-bench tune searches hyper-parameters, of all algorithms alike"
+    )
     execution: ExecutionOptions = Field(default=ExecutionOptions(), description="how it is run")
 
     @model_validator(mode="after")
     def _consistent(self) -> "Suite":
-        errors_at([*self._task_errors(), *self._algorithm_errors(), *self._claim_errors()])
+        errors_at([*self._task_errors(), *self._algorithm_errors(), *self._claim_errors(), *self._search_errors()])
         return self
 
     def budget_of(self, task: TaskEntry) -> int:
@@ -247,6 +252,18 @@ class Suite(Section):
             elif self.claims.made and name not in self.claims.made:
                 problem = f"the suite does not make the claim '{name}'"
                 yield ("claims", key, place), suite_error(problem, "add it to claims.made, or remove its margin")
+
+    def _search_errors(self) -> Iterable[tuple[tuple[str | int, ...], PydanticCustomError]]:
+        """Seeds of the suite's own runs that a search takes for itself."""
+        if self.search is None:
+            return
+        places: list[tuple[tuple[str | int, ...], tuple[int, ...]]] = [(("seeds",), self.seeds)]
+        places += [(("algorithms", n, "seeds"), each.seeds or ()) for n, each in enumerate(self.algorithms)]
+        for place, seeds in places:
+            taken = [seed for seed in seeds if FIRST_SEED <= seed < END_OF_SEEDS]
+            if taken:
+                problem = f"the seed {taken[0]} is one that `search` may tune on"
+                yield place, suite_error(problem, f"choose seeds below {FIRST_SEED:_}")
 
     def _algorithm_errors(self) -> Iterable[tuple[tuple[str | int, ...], PydanticCustomError]]:
         tasks = [name for task in self.tasks for name in task.aliases]

@@ -9,6 +9,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from haepo_bench.errors import UserError
 from haepo_bench.results.identity import CellKey
@@ -82,28 +83,32 @@ def share(plan: Plan, shard: Shard) -> Plan:
 def shard_numbers(plan: Plan, shards: int) -> dict[tuple[CellKey, int], int]:
     """For each run of a plan (cell and seed) the number of its shard, from 1 on."""
     keys = [(cell.key, seed) for cell in plan.cells for seed in cell.seeds]
-    costs = [_cost(cell) for cell in plan.cells for _ in cell.seeds]
-    return {key: number + 1 for key, number in zip(keys, _deal(keys, costs, shards), strict=True)}
+    costs = [cost_of(cell) for cell in plan.cells for _ in cell.seeds]
+    return {key: number + 1 for key, number in zip(keys, deal(keys, costs, shards), strict=True)}
 
 
 def rated_seconds(cell: Cell) -> float:
     """What a run of a cell takes at the built-in rate, on every machine the same."""
-    return _cost(cell) / STEPS_A_SECOND_BATCHED
+    return cost_of(cell) / STEPS_A_SECOND_BATCHED
 
 
 def share_of_cells(cells: Sequence[Cell], shard: Shard) -> list[Cell]:
     """The shard's cells, each with all of its seeds; for what must be decided cell by cell."""
-    dealt = _deal([cell.key for cell in cells], [_cost(cell) for cell in cells], shard.of)
+    dealt = deal([cell.key for cell in cells], [cost_of(cell) for cell in cells], shard.of)
     return [cell for cell, number in zip(cells, dealt, strict=True) if number == shard.number - 1]
 
 
-def _cost(cell: Cell) -> int:
+def cost_of(cell: Cell) -> int:
     """What a run of a cell takes, in units that are the same for all cells."""
     rate = STEPS_A_SECOND_BATCHED if cell.batches_seeds else STEPS_A_SECOND_SINGLE
     return cell.budget * (STEPS_A_SECOND_BATCHED // rate)
 
 
-def _deal(keys: Sequence[CellKey] | Sequence[tuple[CellKey, int]], costs: Sequence[int], shards: int) -> list[int]:
+#: What is dealt: cells, runs, or replicates of searches.
+_Key = TypeVar("_Key", CellKey, tuple[CellKey, int], tuple[str, int])
+
+
+def deal(keys: Sequence[_Key], costs: Sequence[int], shards: int) -> list[int]:
     """For each item the number of its shard, from 0 on.
 
     The costliest first, each to the shard that has least. Items of one cost are interchangeable in that: of these each

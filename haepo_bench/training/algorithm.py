@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from haepo_bench.objectives.spaces import Space
 from haepo_bench.results.columns import Column
 from haepo_bench.results.record import Engine, Information
 from haepo_bench.tasks.base import Task
@@ -24,6 +25,7 @@ class ParameterDescription:
         default: its default value.
         unit: empty for pure numbers.
         source: who chose the default: a paper, a program, or us.
+        search: where `tune` searches it; None where it does not.
     """
 
     name: str
@@ -32,6 +34,7 @@ class ParameterDescription:
     unit: str
     meaning: str
     source: str
+    search: Space | None = None
 
 
 #: Hidden layers of the largest networks that the kernels are for, and units of the widest.
@@ -109,6 +112,15 @@ class AlgorithmDefinition(ABC):
     @abstractmethod
     def describe_parameters(self) -> list[ParameterDescription]:
         """Every hyper-parameter."""
+
+    @property
+    def spaces(self) -> dict[str, Space]:
+        """Where its hyper-parameters are searched, by name."""
+        return {each.name: each.search for each in self.describe_parameters() if each.search is not None}
+
+    def published(self, task: Task) -> dict[str, Any]:
+        """Settings that other people tuned for a task, which `configure` takes there in place of the defaults."""
+        return {}
 
     @abstractmethod
     def refuses(self, task: Task) -> str | None:

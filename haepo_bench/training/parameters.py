@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from haepo_bench.errors import ParameterError, did_you_mean
 from haepo_bench.objectives.base import Objective
+from haepo_bench.objectives.spaces import Space
 from haepo_bench.training.algorithm import ParameterDescription
 
 M = TypeVar("M", bound=BaseModel)
@@ -98,9 +99,17 @@ def describe_fields(model: type[BaseModel]) -> list[ParameterDescription]:
                 unit=str(extra.get("unit", "")),
                 meaning=field.description or "",
                 source=str(extra.get("source", "")),
+                search=_space(extra.get("search"), field.annotation),
             )
         )
     return described
+
+
+def _space(document: Any, annotation: Any) -> Space | None:
+    if not isinstance(document, dict):
+        return None
+    space = Space.of(document)
+    return space.whole_numbers() if annotation is int else space
 
 
 def _type_name(annotation: Any) -> str:

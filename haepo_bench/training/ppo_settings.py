@@ -6,6 +6,7 @@ from typing import Any, Literal
 from haepo_bench.errors import ParameterError
 from haepo_bench.objectives.hyperparameters import Hyperparameters, hyper
 from haepo_bench.objectives.ppo import PpoHyperparameters
+from haepo_bench.objectives.spaces import EPOCHS, GAE, LEARNING_RATE, N_STEPS
 from haepo_bench.policies.mlp import Activation
 from haepo_bench.tasks.address import parse
 from haepo_bench.tasks.base import Normalise, Task
@@ -21,12 +22,12 @@ class SegmentSettings(Hyperparameters):
     """What is collected and how it is learnt from, for objectives that collect segments; Stable-Baselines3's names."""
 
     n_envs: int = hyper(8, "environments stepped side by side", unit="environments", ge=1, le=1024)
-    n_steps: int = hyper(64, "steps of each environment between updates", unit="env steps", ge=1)
+    n_steps: int = hyper(64, "steps of each environment between updates", unit="env steps", ge=1, search=N_STEPS)
     batch_size: int = hyper(64, "steps a minibatch", unit="env steps", source=_SB3, ge=2)
-    n_epochs: int = hyper(10, "passes over the collected steps", source=_SB3, ge=1)
+    n_epochs: int = hyper(10, "passes over the collected steps", source=_SB3, ge=1, search=EPOCHS)
     gamma: float = hyper(0.99, "discount factor", source=_SB3, ge=0, le=1)
-    gae_lambda: float = hyper(0.95, "lambda of generalised advantage estimation", source=_SB3, ge=0, le=1)
-    learning_rate: float = hyper(3e-4, "of Adam", source=_SB3, gt=0)
+    gae_lambda: float = hyper(0.95, "lambda of generalised advantage estimation", source=_SB3, ge=0, le=1, search=GAE)
+    learning_rate: float = hyper(3e-4, "of Adam", source=_SB3, gt=0, search=LEARNING_RATE)
     learning_rate_schedule: Literal["constant", "linear"] = hyper(
         "constant", "linear: falls to zero at the budget", source=_SB3
     )

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from haepo_bench.objectives.hyperparameters import Hyperparameters, hyper
+from haepo_bench.objectives.spaces import EPOCHS, LEARNING_RATE, TRAJECTORIES
 from haepo_bench.training.encoders import EncoderName, encoder_parameter
 
 _SHARED = "ours, shared by all; chosen on reinforce alone (docs/explanation/shared-configuration.md)"
@@ -22,9 +23,12 @@ class TrainerSettings(Hyperparameters):
         source=_SHARED,
         ge=1,
         le=4096,
+        search=TRAJECTORIES,
     )
-    epochs: int = hyper(4, "gradient steps per iteration, each on the whole batch", source=_SHARED, ge=1, le=1000)
-    learning_rate: float = hyper(3e-3, "of Adam", source=_SHARED, gt=0, le=10)
+    epochs: int = hyper(
+        4, "gradient steps per iteration, each on the whole batch", source=_SHARED, ge=1, le=1000, search=EPOCHS
+    )
+    learning_rate: float = hyper(3e-3, "of Adam", source=_SHARED, gt=0, le=10, search=LEARNING_RATE)
     max_gradient_norm: float | None = hyper(
         None, "gradient is scaled down to this Euclidean norm; null for never", source=_SHARED, gt=0
     )

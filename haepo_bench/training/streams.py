@@ -26,10 +26,11 @@ Purpose = Literal[
     "greedy reward",
     "prefix",
     "flip",
+    "search",
 ]
 
 
-def stream(purpose: Purpose, *key: int) -> np.random.Generator:
+def stream(purpose: Purpose, *key: int | str) -> np.random.Generator:
     """The stream for `purpose` and `key`, such as (seed, iteration)."""
     return np.random.Generator(np.random.Philox(key=int.from_bytes(_digest(purpose, key), "little")))
 
@@ -39,7 +40,7 @@ def hashed_seed(purpose: Purpose, *key: int) -> int:
     return int.from_bytes(_digest(purpose, key)[:4], "little") >> 1
 
 
-def _digest(purpose: str, key: tuple[int, ...]) -> bytes:
+def _digest(purpose: str, key: tuple[int | str, ...]) -> bytes:
     """16 bytes from length-prefixed parts, so that ("a", 1, 23) and ("a", 12, 3) differ."""
     hashing = blake2b(digest_size=16)
     for part in (purpose, *map(str, key)):

@@ -92,7 +92,8 @@ def measure(
     table = {}
     for cell, of_runs, of_curves, sooner in zip(cells, runs, curves, first, strict=True):
         # In the order of the cell's runs, as the curves are.
-        of_runs = {name: column[np.argsort(of_runs["seed"], kind="stable")] for name, column in of_runs.items()}
+        order = np.argsort(of_runs["seed"], kind="stable")
+        of_runs = {name: column[order] for name, column in of_runs.items()}
         shown = np.isin(of_runs["status"], ["done", "diverged"])
         diverged = of_runs["status"][shown] == "diverged"
         found = {name: of_runs[name][shown] for name in ("area", "final_score", "final_return")}

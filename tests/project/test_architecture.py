@@ -67,7 +67,7 @@ ARROWS: dict[str, set[str]] = {
         "statistics",
     },
     # A Python file next to a suite defines objectives.
-    "search": {"suite", "verdicts", "results", "statistics"},
+    "search": {"suite", "objectives", "verdicts", "results", "statistics"},
     "suite": {"engine", "catalogue", "listed", "training", "objectives", "tasks", "results"},
     "catalogue": {"listed", "training", "objectives", "tasks"},
     "listed": set(),
@@ -233,7 +233,8 @@ def test_an_objective_is_a_small_file() -> None:
         lines = enumerate(map(str.strip, text.splitlines()), 1)
         sizes[path.name] = sum(bool(line) and not line.startswith("#") and i not in said for i, line in lines)
     assert len(sizes) > 25
-    assert {name for name, size in sizes.items() if size > 80} == {"base.py", "haepo.py"}
+    # Where hyper-parameters are searched is beside them, and is not an objective.
+    assert {name for name, size in sizes.items() if size > 80} == {"base.py", "haepo.py", "spaces.py"}
 
 
 def test_no_import_is_hidden_in_a_string() -> None:

@@ -87,6 +87,15 @@ RUNTIME_ONLY = {
     "claims.threshold": "claims.threshold=0.5",
     "tasks.clip": "tasks[0].clip=[0, 1]",
     "execution.workers": "execution.workers=7",
+    "search.trials": "search.trials=3",
+    "search.seeds": "search.seeds=3",
+    "search.final": "search.final=1",
+    "search.replicates": "search.replicates=[4, 7]",
+    "search.measure": "search.measure=final_score",
+    **{
+        f"search.spaces.{kind}": f"search.spaces={{grpo: {{beta: {{{kind}: [0.1, 0.2]}}}}}}"
+        for kind in ("log", "uniform", "zero_or_log", "choices")
+    },
     "execution.timeout": "execution.timeout=5m",
     "execution.executor": "execution.executor=ray",
     "execution.ray.num_gpus": "execution.ray.num_gpus=0.25",
@@ -186,6 +195,8 @@ def test_every_field_of_a_cell_is_classified(path: Path) -> None:
         "claims",
         "bounds",
         "uniform_success",
+        "search",
+        "tuned",
         "whole",
     }
     cell = load_plan(path, ["tasks[0].time_limit=77"]).cells[0]

@@ -41,6 +41,7 @@ from haepo_bench.results.selection import SelectedCell, Selection
 from haepo_bench.statistics.intervals import MeanInterval, mean_interval
 from haepo_bench.text import plain, plain_lines
 from haepo_bench.verdicts.declared import Range, ranges
+from haepo_bench.verdicts.equal_search import equal_search
 from haepo_bench.verdicts.measured import Columns, by_cell, extremes, family, measure, number, numbers
 
 Array = NDArray[Any]
@@ -64,6 +65,8 @@ def build_report(results: Path) -> ReportDocument:
 
 
 def _suite(selection: Selection) -> SuiteResult:
+    if selection.search is not None:
+        selection = equal_search(selection, ("tuned", "per task", "default", "published"))
     data = frames(selection.cells)
     rows = by_cell(selection.cells, data)
     claims = selection.claims

@@ -23,8 +23,12 @@ from haepo_bench.verdicts.judging import Judged, JudgedClaim, judge
 from haepo_bench.verdicts.measured import Extremes, Table, number
 from haepo_bench.verdicts.paths import Path
 
-#: Nothing here searches hyper-parameters yet: neither candidates nor baselines had a search budget.
-STATUS = "untuned"
+
+def _status(selection: Selection) -> str:
+    """What all verdicts are marked with: what was done about hyper-parameters."""
+    if selection.search is not None:
+        return "at equal search"
+    return "settings found by tuning" if selection.tuned else "untuned"
 
 
 def scorecard(selection: Selection, table: Table, seen: Extremes) -> Scorecard | None:
@@ -45,7 +49,7 @@ def scorecard(selection: Selection, table: Table, seen: Extremes) -> Scorecard |
         declaration=selection.declaration_number,
         feedback={plain(name): kind for name, kind in classes.items() if name in named},
         families=sum(2 * (1 + bool(each.by_task) + bool(each.by_feedback)) for each in results if each.tested),
-        status=STATUS,
+        status=_status(selection),
         exploratory=plain(selection.exploratory),
         siblings=[
             f"{plain(cell.algorithm)} on {plain(cell.task)}: {cell.siblings}"

@@ -48,6 +48,17 @@ class Line(NamedTuple):
     brief: str
 
 
+#: What verdicts hold for, by what was done about hyper-parameters.
+_TUNING = {
+    "untuned": "Untuned: neither candidates nor baselines had a hyper-parameter search; the verdicts hold for these "
+    "settings.",
+    "settings found by tuning": "Settings found by tuning: every algorithm had the same search, and these settings are "
+    "its outcome; the verdicts hold for them, not for another search.",
+    "at equal search": "At equal search: every seed is a replicate of the whole search, what it chose trained again on "
+    "a seed of its own; the verdicts hold for algorithms with this much search, not for any settings found.",
+}
+
+
 def variants(suite: SuiteResult) -> str:
     """What a suite's candidates are called: variants of one method, or algorithms."""
     uses = {result.algorithm: result.uses for task in suite.tasks for result in task.algorithms}
@@ -82,7 +93,7 @@ def scorecard_notes(scorecard: Scorecard) -> list[str]:
     notes = [
         f"Candidate: {listed(scorecard.candidates)}. Baselines: {listed(scorecard.baselines)}."
         + (f" Left out by declaration: {listed(scorecard.left_out)}." if scorecard.left_out else ""),
-        "Untuned: neither candidates nor baselines had a hyper-parameter search; the verdicts hold for these settings.",
+        _TUNING[scorecard.status],
     ]
     if scorecard.declaration is None:
         notes.append(

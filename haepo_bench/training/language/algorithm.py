@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from haepo_bench.errors import ParameterError, blamed_on
 from haepo_bench.objectives.base import Objective
+from haepo_bench.objectives.spaces import Space
 from haepo_bench.results.record import TINY_MODEL, Information
 from haepo_bench.tasks.base import Task
 from haepo_bench.tasks.lm.base import TINY, LanguageTask
@@ -96,6 +97,12 @@ class LanguageDefinition(ObjectiveDefinition):
 
     def describe_parameters(self) -> list[ParameterDescription]:
         return describe_language_parameters(self.objective)
+
+    @property
+    def spaces(self) -> dict[str, Space]:
+        # What is described are the settings alone: the objective's own are those of small policies.
+        own = {each.name: each.search for each in describe_fields(self.objective) if each.search is not None}
+        return own | super().spaces
 
     def refuses(self, task: Task) -> str | None:
         if not isinstance(task, LanguageTask):

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from haepo_bench.objectives.hyperparameters import Hyperparameters, hyper
+from haepo_bench.objectives.spaces import COMPLETIONS, GAE, LANGUAGE_EPOCHS, LANGUAGE_LEARNING_RATE
 
 _SHARED = "ours, shared by all; chosen on lm/arithmetic (docs/how-to/language.md)"
 _TRL = "TRL"
@@ -15,10 +16,23 @@ class LanguageSettings(Hyperparameters):
 
     prompts: int = hyper(16, "prompts per batch: the groups of an objective", unit="prompts", source=_SHARED, ge=1)
     completions: int = hyper(
-        8, "responses to each prompt of a batch", unit="responses", source=f"{_TRL} (num_generations)", ge=1, le=4096
+        8,
+        "responses to each prompt of a batch",
+        unit="responses",
+        source=f"{_TRL} (num_generations)",
+        ge=1,
+        le=4096,
+        search=COMPLETIONS,
     )
-    epochs: int = hyper(1, "gradient steps per iteration, each on the whole batch", source=_SHARED, ge=1, le=1000)
-    learning_rate: float = hyper(1e-4, "of Adam", source=_SHARED, gt=0, le=10)
+    epochs: int = hyper(
+        1,
+        "gradient steps per iteration, each on the whole batch",
+        source=_SHARED,
+        ge=1,
+        le=1000,
+        search=LANGUAGE_EPOCHS,
+    )
+    learning_rate: float = hyper(1e-4, "of Adam", source=_SHARED, gt=0, le=10, search=LANGUAGE_LEARNING_RATE)
     max_gradient_norm: float | None = hyper(
         1.0, "gradient is scaled down to this Euclidean norm; null for never", source=_TRL, gt=0
     )
@@ -62,4 +76,4 @@ class LanguageSegmentSettings(LanguageSettings):
     """Further settings of objectives with a value function: PPO on language tasks."""
 
     gamma: float = hyper(1.0, "discount factor, a token", source=_TRL, ge=0, le=1)
-    gae_lambda: float = hyper(0.95, "lambda of generalised advantage estimation", source=_TRL, ge=0, le=1)
+    gae_lambda: float = hyper(0.95, "lambda of generalised advantage estimation", source=_TRL, ge=0, le=1, search=GAE)

@@ -73,6 +73,10 @@ class PPO(AlgorithmDefinition):
     def describe_parameters(self) -> list[ParameterDescription]:
         return describe_fields(PPOSettings)
 
+    def published(self, task: Task) -> dict[str, Any]:
+        found = zoo_settings(task.id)
+        return found[1] if found else {}
+
     def refuses(self, task: Task) -> str | None:
         if task.backend == LANGUAGE:
             return "Stable-Baselines3 has no policy for token sequences; ppo-batched trains language models"

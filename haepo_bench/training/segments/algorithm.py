@@ -85,6 +85,9 @@ class SegmentDefinition(ObjectiveDefinition):
         objective = validated(self.objective, {k: v for k, v in values.items() if k in own})
         return SegmentAlgorithm(objective, settings, (whose, *reasons))
 
+    def published(self, task: Task) -> dict[str, Any]:
+        return self.settings_for(task)[0]
+
     def settings_for(self, task: Task) -> tuple[dict[str, Any], tuple[str, ...]]:
         """What differs from the defaults on a task unless the user says otherwise; notes: whose settings, and why."""
         return {}, (f"{self.objective.label}: {OURS_SOURCE}",)

@@ -1,0 +1,142 @@
+"""Where a hyper-parameter is searched: a range or a list, from which values are drawn independently and uniformly."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+Kind = Literal["log", "uniform", "zero_or_log", "choices"]
+End = Literal["low", "high"]
+
+#: Of a range, on its own scale: a value within so much of an end is at the edge.
+EDGE = 0.05
+#: Significant digits of a drawn number: what a file shows is what was trained.
+DIGITS = 4
+
+
+@dataclass(frozen=True)
+class Space:
+    """Where one hyper-parameter is searched.
+
+    Args:
+        kind: `log`, uniform in the logarithm; `uniform`; `zero_or_log`, 0 or `log`, where 0 is as likely as one decade;
+            `choices`, a list.
+        values: least and greatest value, or the list.
+        whole: whether ranges give whole numbers.
+        open: the ends beyond which the hyper-parameter could have values; a natural end, such as 1 of a probability, is
+            not one.
+    """
+
+    kind: Kind
+    values: tuple[Any, ...]
+    whole: bool = False
+    open: tuple[End, ...] = ("low", "high")
+
+    def draw(self, random: np.random.Generator) -> Any:
+        """A value: a plain number, or an entry of the list."""
+        if self.kind == "choices":
+            return self.values[int(random.integers(len(self.values)))]
+        low, high = map(float, self.values)
+        # Both are drawn whatever becomes of them, so that a space that is widened keeps its stream.
+        zero, place = random.random(), random.random()
+        if self.kind == "zero_or_log" and zero < 1 / (math.log10(high / low) + 1):
+            return 0 if self.whole else 0.0
+        if self.whole:
+            # Each whole number has the share of the range that rounds to it.
+            low, high = low - 0.5, high + 0.5
+        value = low + place * (high - low) if self.kind == "uniform" else low * (high / low) ** place
+        if self.whole:
+            return min(max(round(value), int(self.values[0])), int(self.values[1]))
+        return min(max(float(f"{value:.{DIGITS}g}"), float(self.values[0])), float(self.values[1]))
+
+    def edge(self, value: Any) -> End | None:
+        """The end at which a value is and beyond which there could be a better one; None where it is not at one."""
+        place = self._place(value)
+        if place is None:
+            return None
+        ends: tuple[tuple[End, bool], ...] = (("low", place <= EDGE), ("high", place >= 1 - EDGE))
+        return next((end for end, there in ends if there and end in self.open), None)
+
+    def _place(self, value: Any) -> float | None:
+        """From 0 to 1 on the range's scale; None where there is no order."""
+        if self.kind == "choices":
+            if not all(_is_number(each) for each in self.values):
+                return None
+            ordered = sorted(self.values)
+            return ordered.index(value) / (len(ordered) - 1)
+        low, high = map(float, self.values)
+        if self.kind == "uniform":
+            return float((value - low) / (high - low))
+        if self.kind == "zero_or_log" and value < high / 2:
+            return 0.5  # below the range is 0, which is in the space
+        return math.log(value / low) / math.log(high / low)
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """As a suite has it, and whether numbers are whole and which ends are open where that is not the usual."""
+        document: dict[str, Any] = {self.kind: list(self.values)}
+        document |= {"whole": True} if self.whole else {}
+        return document | ({} if self.open == ("low", "high") else {"open": list(self.open)})
+
+    @classmethod
+    def of(cls, document: dict[str, Any]) -> "Space":
+        """The space of a `document`."""
+        kind: Kind
+        for kind in ("log", "uniform", "zero_or_log", "choices"):
+            if kind in document:
+                ends = tuple(document.get("open", ("low", "high")))
+                return cls(kind, tuple(document[kind]), bool(document.get("whole")), ends)
+        raise ValueError(f"no space: {document}")
+
+    def whole_numbers(self) -> "Space":
+        """The same range of whole numbers."""
+        return replace(self, whole=self.kind != "choices")
+
+    def __str__(self) -> str:
+        shown = [f"{each:g}" if _is_number(each) else str(each) for each in self.values]
+        if self.kind == "choices":
+            return f"one of {', '.join(shown)}"
+        words = {"log": "log-uniform", "uniform": "uniform", "zero_or_log": "0 or log-uniform"}
+        return f"{words[self.kind]} from {shown[0]} to {shown[1]}{', whole numbers' if self.whole else ''}"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def log(low: float, high: float) -> Space:
+    """Uniform in the logarithm."""
+    return Space("log", (low, high))
+
+
+def uniform(low: float, high: float) -> Space:
+    """Uniform between two ends."""
+    return Space("uniform", (low, high))
+
+
+def zero_or_log(low: float, high: float) -> Space:
+    """0, as likely as one decade, or uniform in the logarithm."""
+    return Space("zero_or_log", (low, high))
+
+
+def choices(*values: Any) -> Space:
+    """One of a list, each as likely."""
+    return Space("choices", values)
+
+
+#: What all algorithms on small policies share is searched alike.
+LEARNING_RATE = log(3e-5, 3e-2)
+#: Powers of two, so that many configurations have shapes of batches in common.
+TRAJECTORIES = choices(4, 8, 16, 32, 64)
+EPOCHS = choices(1, 2, 4, 8, 16)
+N_STEPS = choices(16, 32, 64, 128, 256)
+GAE = uniform(0.8, 1.0)
+#: Likewise on language tasks.
+LANGUAGE_LEARNING_RATE = log(3e-6, 3e-3)
+COMPLETIONS = choices(4, 8, 16)
+LANGUAGE_EPOCHS = choices(1, 2, 4)
+#: Weights of entropy and KL terms.
+COEFFICIENT = zero_or_log(1e-5, 1.0)
+#: Strengths of an implicit KL term, which are never 0.
+POSITIVE_COEFFICIENT = log(1e-5, 1.0)

@@ -1,0 +1,127 @@
+"""Writes `SUITE.tuned.yaml`: the settings found, to be reviewed and committed by people.
+
+It names no clock, no machine and no worker: the same results give the same bytes.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from haepo_bench.objectives.spaces import Space
+from haepo_bench.results.searches import DeclaredSearch, Trial
+from haepo_bench.results.writing import write_atomically
+from haepo_bench.suite.draws import draw
+from haepo_bench.suite.tuned import FORMAT, FoundSettings, TunedAlgorithm, TunedFile, TunedSearch
+from haepo_bench.verdicts.choosing import Choice, Chooser
+
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+
+
+def tuned_file(suite: str, declaration: str, chooser: Chooser) -> TunedFile:
+    """What was found; algorithms whose settings are not known yet, or that have nothing to search, are absent."""
+    search = chooser.search
+    found = {name: _algorithm(suite, chooser, name) for name in chooser.searched}
+    return TunedFile(
+        format=FORMAT,
+        suite=suite,
+        declaration=declaration,
+        search=TunedSearch(
+            trials=search.trials,
+            seeds=search.seeds,
+            final=search.final,
+            replicates=search.replicates,
+            measure=search.measure,
+        ),
+        algorithms={name: each for name, each in found.items() if each is not None},
+    )
+
+
+def _algorithm(suite: str, chooser: Chooser, name: str) -> TunedAlgorithm | None:
+    search, tasks = chooser.search, chooser.tasks(name)
+    choice = chooser.found(name, tasks)
+    if choice is None:
+        return None
+    single = {task: chooser.found(name, [task]) for task in tasks} if len(tasks) > 1 else {}
+    return TunedAlgorithm(
+        **_settings(suite, search, choice).model_dump(),
+        spaces=search.spaces[name],
+        draws=search.trials * len(search.replicates),
+        failed=chooser.failed(name),
+        per_task={task: _settings(suite, search, own) for task, own in single.items() if own is not None},
+    )
+
+
+def _settings(suite: str, search: DeclaredSearch, choice: Choice) -> FoundSettings:
+    spaces = spaces_of(search, choice.trial.algorithm)
+    settings = draw(suite, choice.trial, spaces)
+    return FoundSettings(
+        settings=settings,
+        # A score of -inf is that of runs that all failed where the least score is not known.
+        score=max(choice.score, -1e308),
+        replicate=choice.trial.replicate,
+        trial=choice.trial.number,
+        space_too_small=[key for key, value in settings.items() if spaces[key].edge(value) is not None],
+    )
+
+
+def spaces_of(search: DeclaredSearch, algorithm: str) -> dict[str, Space]:
+    """Where an algorithm is searched."""
+    return {key: Space.of(document) for key, document in search.spaces[algorithm].items()}
+
+
+def settings_of(suite: str, search: DeclaredSearch, trial: Trial) -> dict[str, Any]:
+    """The hyper-parameters of a trial."""
+    return draw(suite, trial, spaces_of(search, trial.algorithm))
+
+
+def write_tuned(path: Path, tuned: TunedFile) -> bool:
+    """Writes the file, unless it says the same already; whether it was written.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    text = render(tuned)
+    try:
+        if path.read_text(encoding="utf-8") == text:
+            return False
+    except (OSError, ValueError):
+        pass
+    write_atomically(path, text)
+    return True
+
+
+def render(tuned: TunedFile) -> str:
+    """The file's text."""
+    head = [
+        f"# Settings found by `haepo-bench tune` for the suite {tuned.suite}: one for all tasks, and one for each.",
+        "# They are one choice from all replicates, whose scores are not a fair sample of searches:",
+        "# what an algorithm reaches at equal search is in the report. Use them with",
+        f"#     haepo-bench run SUITE --tuned {tuned.suite}.tuned.yaml",
+        "",
+    ]
+    return "\n".join([*head, *_lines(tuned.model_dump(mode="json"), "")]) + "\n"
+
+
+def _lines(mapping: Mapping[str, Any], indent: str) -> Iterator[str]:
+    """A mapping as YAML: blocks of blocks, the innermost ones on one line."""
+    for key, value in mapping.items():
+        if isinstance(value, dict) and any(isinstance(inner, dict) for inner in value.values()):
+            yield f"{indent}{_key(key)}:"
+            yield from _lines(value, f"{indent}  ")
+        else:
+            yield f"{indent}{_key(key)}: {_inline(value)}"
+
+
+def _inline(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_key(key)}: {_inline(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_inline, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _key(key: str) -> str:
+    plain = _PLAIN.fullmatch(key) and key not in ("null", "true", "false")
+    return key if plain else json.dumps(key, ensure_ascii=False)

@@ -1,0 +1,219 @@
+"""Searches at equal cost: which trials to run next, what was chosen, and what is trained again.
+
+First come all trials of all replicates, with the default settings beside them; then what each replicate chose, for all
+tasks and for each, is trained again on seeds of its own; then the best configurations of all replicates on the seeds
+that decide which settings were found. A trial is a cell, and whatever is trained again a seed of that cell, so that
+resume, shards and executors are those of any plan. What is proposed follows from the store alone.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from haepo_bench.errors import UserError
+from haepo_bench.results.identity import CellKey
+from haepo_bench.results.record import FAILED
+from haepo_bench.results.searches import (
+    FINALISTS,
+    DeclaredSearch,
+    Trial,
+    deciding_seeds,
+    final_seed,
+    own_seed,
+    published_name,
+)
+from haepo_bench.results.selection import SelectedCell, Selection, select
+from haepo_bench.results.store import Store
+from haepo_bench.suite.plan import Cell, Plan
+from haepo_bench.suite.planned import plan_file
+from haepo_bench.suite.shards import Shard, cost_of, deal
+from haepo_bench.verdicts.choosing import Chooser
+from haepo_bench.verdicts.paths import failed_by_machine
+
+
+class Searched(NamedTuple):
+    """How far an algorithm is.
+
+    Args:
+        replicates: that are to be made here.
+        chosen: of these, how many have chosen.
+        found: whether the settings found are known.
+    """
+
+    algorithm: str
+    replicates: int
+    chosen: int
+    found: bool
+
+
+@dataclass
+class Tuning:
+    """Proposes the runs of a search, as plans, until nothing is left to run.
+
+    Args:
+        plan: of all trials (`load_plan(tune=True)`).
+        store: the search's own.
+        shard: whose replicates are made; the settings found, which take all of them, are left to whoever merges. None:
+            all of it.
+        retry_failed: whether runs that the algorithm failed before this are run again, once.
+    """
+
+    plan: Plan
+    store: Store
+    shard: Shard | None = None
+    retry_failed: bool = False
+
+    def __post_init__(self) -> None:
+        if self.plan.search is None:
+            raise UserError(f"the suite {self.plan.suite} does not say how it is searched")
+        self.search: DeclaredSearch = self.plan.search
+        self._retried: set[tuple[CellKey, int]] = set()
+        self._cells = {cell.key: cell for cell in self.plan.cells}
+        self._mine = self._units()
+        self._seeds = {key: dict.fromkeys(seeds) for key, seeds in self._first().items()}
+        self.progress: list[Searched] = []
+        #: Of the store as it was looked at last; None before.
+        self.selection: Selection | None = None
+        self.chooser: Chooser | None = None
+
+    def next(self) -> Plan | None:
+        """The runs to be made next, as a plan; None where nothing is left. `progress` says how far it is."""
+        while True:
+            taken = self.taken
+            selection = select(self.store, plan_file(taken))
+            missing = list(self._missing(taken, selection))
+            self.selection, self.chooser = selection, Chooser(selection)
+            chosen = self._chosen(self.chooser)
+            if missing:
+                return replace(taken, cells=tuple(missing), whole=taken.declared_cells)
+            if not self._take(chosen):
+                return None
+
+    @property
+    def taken(self) -> Plan:
+        """The plan of all runs that are known to be needed; of a shard its own."""
+        cells = tuple(
+            replace(cell, seeds=tuple(self._seeds[cell.key])) for cell in self.plan.cells if self._seeds[cell.key]
+        )
+        if self.shard is None:
+            return replace(self.plan, cells=cells)
+        # A shard declares what all declare.
+        whole = tuple(
+            replace(cell, seeds=tuple(dict.fromkeys((*cell.seeds, *self._seeds[cell.key])))) for cell in self.plan.cells
+        )
+        return replace(self.plan, cells=cells, whole=whole)
+
+    def at_most(self) -> dict[CellKey, int]:
+        """{task and algorithm of the suite: runs that its search takes at most}; of a shard its own."""
+        runs: dict[CellKey, int] = defaultdict(int)
+        for key, seeds in self._first().items():
+            runs[CellKey(key.task, self.owner(key.algorithm))] += len(seeds)
+        finalists = min(FINALISTS, self.search.trials * len(self.search.replicates))
+        deciding = 0 if self.shard else finalists * len(deciding_seeds())
+        for algorithm in self._searched:
+            own = [cell.key for cell in self.plan.cells if cell.algorithm == algorithm]
+            for key in own:
+                # What was chosen for the task, too, where that is not the choice for all.
+                runs[key] += (len(self._replicates(algorithm)) + deciding) * (1 + (len(own) > 1))
+        return dict(runs)
+
+    @property
+    def _searched(self) -> list[str]:
+        return [name for name, spaces in self.search.spaces.items() if spaces]
+
+    def _replicates(self, algorithm: str) -> list[int]:
+        return [replicate for replicate in self.search.replicates if (algorithm, replicate) in self._mine]
+
+    def owner(self, name: str) -> str:
+        """The suite's algorithm that a cell belongs to."""
+        trial = self.search.trial(name)
+        if isinstance(trial, Trial):
+            return trial.algorithm
+        return next((each for each in self.search.published if published_name(each) == name), name)
+
+    def _units(self) -> set[tuple[str, int]]:
+        """The (algorithm, replicate) that are made here: whole replicates, which can choose by themselves."""
+        units = [(name, replicate) for name in self.search.spaces for replicate in self.search.replicates]
+        if self.shard is None:
+            return set(units)
+        costs = []
+        for name, _ in units:
+            own = sum(cost_of(cell) for cell in self.plan.cells if cell.algorithm == name)
+            costs.append(own * (self.search.trials * self.search.seeds + 3 if self.search.spaces[name] else 1))
+        dealt = deal(units, costs, self.shard.of)
+        return {unit for unit, number in zip(units, dealt, strict=True) if number == self.shard.number - 1}
+
+    def _first(self) -> dict[CellKey, tuple[int, ...]]:
+        """The seeds that are known from the beginning."""
+        first = {}
+        for key, cell in self._cells.items():
+            trial = self.search.trial(key.algorithm)
+            if isinstance(trial, Trial):
+                first[key] = cell.seeds if (trial.algorithm, trial.replicate) in self._mine else ()
+            else:
+                own = self._replicates(self.owner(key.algorithm))
+                first[key] = tuple(final_seed(replicate) for replicate in own)
+        return first
+
+    def _missing(self, taken: Plan, selection: Selection) -> Iterator[Cell]:
+        """The cells of the plan with those seeds that have not ended."""
+        known = {cell.key: cell for cell in selection.cells}
+        for cell in taken.cells:
+            ended = set(self._ended(known[cell.key]))
+            missing = tuple(seed for seed in cell.seeds if seed not in ended)
+            if missing:
+                yield replace(cell, seeds=missing)
+
+    def _ended(self, cell: SelectedCell) -> Iterator[int]:
+        yield from (run.record.seed for run in cell.runs)
+        for run in cell.unfinished:
+            key = cell.key, run.record.seed
+            if run.record.status not in FAILED or failed_by_machine(run.record):
+                continue
+            if self.retry_failed and key not in self._retried:
+                self._retried.add(key)
+                continue
+            yield run.record.seed
+
+    def _chosen(self, chooser: Chooser) -> dict[CellKey, list[int]]:
+        """What is to be trained again, as seeds of trials' cells. Renews `progress`."""
+        seeds: dict[CellKey, list[int]] = defaultdict(list)
+        self.progress = []
+        for algorithm in self._searched:
+            tasks, every = chooser.tasks(algorithm), chooser.all_tasks(algorithm)
+            chosen = 0
+            for replicate in self._replicates(algorithm):
+                best = chooser.best(algorithm, replicate, tasks)
+                if best is None:
+                    continue
+                chosen += 1
+                _add(seeds, best.trial, every, [final_seed(replicate)])
+                for task in tasks if len(every) > 1 else ():
+                    own = chooser.best(algorithm, replicate, [task])
+                    if own is not None:
+                        _add(seeds, own.trial, [task], [own_seed(replicate)])
+            found = False
+            if self.shard is None:
+                for trial in chooser.finalists(algorithm, tasks):
+                    _add(seeds, trial, tasks, deciding_seeds())
+                for task in tasks if len(tasks) > 1 else ():
+                    for trial in chooser.finalists(algorithm, [task]):
+                        _add(seeds, trial, [task], deciding_seeds())
+                found = chooser.found(algorithm, tasks) is not None
+            self.progress.append(Searched(algorithm, len(self._replicates(algorithm)), chosen, found))
+        return seeds
+
+    def _take(self, chosen: dict[CellKey, list[int]]) -> bool:
+        """Adds seeds to what is needed; whether any is new."""
+        new = False
+        for key, seeds in chosen.items():
+            before = len(self._seeds[key])
+            self._seeds[key] |= dict.fromkeys(seeds)
+            new = new or len(self._seeds[key]) > before
+        return new
+
+
+def _add(seeds: dict[CellKey, list[int]], trial: Trial, tasks: Iterable[str], more: Iterable[int]) -> None:
+    for task in tasks:
+        seeds[CellKey(task, trial.name)] += more

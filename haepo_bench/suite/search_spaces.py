@@ -1,0 +1,158 @@
+"""Which hyper-parameters of a suite's algorithms are searched, and where: from `hyper(search=...)` and the suite."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from haepo_bench import catalogue
+from haepo_bench.errors import ParameterError, UserError, did_you_mean
+from haepo_bench.objectives.spaces import End, Space
+from haepo_bench.results.claims import members
+from haepo_bench.suite.document import KeyPath, Problem
+from haepo_bench.suite.named import NamedAlgorithm
+from haepo_bench.suite.search_keys import Search
+from haepo_bench.tasks.base import Task
+from haepo_bench.training.algorithm import AlgorithmDefinition
+
+#: What all algorithms have in common, under whatever objective: searched alike or not at all.
+SHARED = ("learning_rate", "trajectories", "epochs")
+
+Spaces = dict[str, dict[str, Space]]
+
+
+class OnTasks(NamedTuple):
+    """An algorithm with the tasks that it is run on, and its definition on each."""
+
+    named: NamedAlgorithm
+    tasks: list[tuple[Task, AlgorithmDefinition]]
+
+
+def resolve_spaces(
+    search: Search, algorithms: Sequence[OnTasks], unread: Mapping[str, str]
+) -> tuple[Spaces, list[Problem]]:
+    """The spaces of every algorithm, and what is wrong with those that the suite says.
+
+    What an entry sets under `params` or `per_task` is not searched.
+
+    Args:
+        unread: algorithms that cannot be looked at, name to what they use.
+    """
+    uses = {each.named.name: each.named.uses for each in algorithms} | dict(unread)
+    said, problems = _said(search, uses)
+    found: Spaces = {}
+    for each in algorithms:
+        name = each.named.name
+        key = said.get(name)
+        own, wrong = _of_algorithm(each, None if key is None else search.spaces[key], key)
+        found[name] = own
+        problems += wrong
+    return found, problems + _unequal(found, said)
+
+
+def _said(search: Search, uses: Mapping[str, str]) -> tuple[dict[str, str], list[Problem]]:
+    """{algorithm: the key of `spaces` about it}: its own name goes before that of what it uses, and of its family."""
+
+    def closeness(key: str) -> int:
+        return 2 if key in uses else 1 if key in uses.values() else 0
+
+    said: dict[str, str] = {}
+    problems = []
+    for key in sorted(search.spaces, key=closeness):
+        group = members(key, uses, families=catalogue.FAMILIES)
+        if not group and uses:
+            known = [*uses, *uses.values(), *catalogue.FAMILIES]
+            remedy = did_you_mean(key, list(dict.fromkeys(known)), kind="algorithm")
+            problems.append(Problem(("search", "spaces", key), f"the suite has no algorithm '{key}'", remedy))
+        said |= dict.fromkeys(group, key)
+    return said, problems
+
+
+def _of_algorithm(each: OnTasks, said: Any, key: str | None) -> tuple[dict[str, Space], list[Problem]]:
+    """The spaces of one algorithm.
+
+    Args:
+        said: {hyper-parameter: SpaceKeys} in place of its own spaces, under `key`; None where the suite says nothing.
+    """
+    named = each.named
+    fixed = set(named.entry.params).union(*(own.params for own in named.entry.per_task.values()))
+    if not each.tasks:
+        return {}, []
+    if said is None:
+        kinds = {
+            tuple(sorted((name, str(space)) for name, space in definition.spaces.items() if name not in fixed))
+            for _, definition in each.tasks
+        }
+        if len(kinds) > 1:
+            problem = f"{named.name} is searched in other spaces on language tasks than on the others"
+            remedy = f"give it spaces for all tasks, under search.spaces.{named.name}"
+            return {}, [Problem(named.path, problem, remedy)]
+        spaces = {name: space for name, space in each.tasks[0][1].spaces.items() if name not in fixed}
+        return {name: _with_open_ends(each, name, space) for name, space in spaces.items()}, []
+    found, problems = {}, []
+    whole = {p.name for p in each.tasks[0][1].describe_parameters() if p.type.partition(" ")[0] == "int"}
+    for name, keys in said.items():
+        path: KeyPath = ("search", "spaces", str(key), name)
+        if name in fixed:
+            problem = f"{named.name} has {name} under params, so it is not searched"
+            problems.append(Problem(path, problem, "remove one of the two"))
+            continue
+        space = keys.space.whole_numbers() if name in whole else keys.space
+        error = next(filter(None, (_refused(each, name, value) for value in _ends(space))), None)
+        if error is not None:
+            problems.append(Problem(path, error.problem, error.remedy))
+            continue
+        found[name] = _with_open_ends(each, name, space)
+    return found, problems
+
+
+def _refused(each: OnTasks, name: str, value: Any) -> ParameterError | None:
+    """Why an algorithm does not take a value of a hyper-parameter; None where it does."""
+    task, definition = each.tasks[0]
+    plain = {p.name: p.default for p in definition.describe_parameters() if p.name in definition.published(task)}
+    try:
+        definition.configure({**plain, **each.named.entry.params, name: value}, task)
+    except ParameterError as error:
+        return next((one for one in (error, *error.also) if one.parameter == name), None)
+    except UserError:
+        return None  # of the task, and said there
+    return None
+
+
+def _ends(space: Space) -> Sequence[Any]:
+    """Values that an algorithm must take for it to take all."""
+    if space.kind == "choices":
+        return space.values
+    ends = [round(each) if space.whole else float(each) for each in space.values]
+    return [*ends, 0] if space.kind == "zero_or_log" else ends
+
+
+def _with_open_ends(each: OnTasks, name: str, space: Space) -> Space:
+    """The space, knowing beyond which ends the hyper-parameter has values."""
+    values = [value for value in space.values if isinstance(value, int | float) and not isinstance(value, bool)]
+    if len(values) < len(space.values):
+        return space
+    low, high = min(values), max(values)
+    if space.whole or all(isinstance(value, int) for value in values):
+        beyond: tuple[float, float] = (round(low) - 1, round(high) + 1)
+    elif space.kind == "uniform" or low <= 0:
+        beyond = (low - (high - low) / 10, high + (high - low) / 10)
+    else:
+        beyond = (low / 2, high * 2)
+    ends: tuple[End, End] = ("low", "high")
+    is_open = tuple(end for end, value in zip(ends, beyond, strict=True) if _refused(each, name, value) is None)
+    return Space(space.kind, space.values, space.whole, is_open)
+
+
+def _unequal(found: Spaces, said: Mapping[str, str]) -> list[Problem]:
+    """Where the suite gives one algorithm another space of what all share."""
+    problems = []
+    for parameter in SHARED:
+        spaces = {name: own[parameter] for name, own in found.items() if parameter in own}
+        for name, space in spaces.items():
+            other = next((one for one in spaces if str(spaces[one]) != str(space) and name in said), None)
+            if other is not None:
+                problem = f"{name} is searched in another space of {parameter} than {other} ({spaces[other]})"
+                path: KeyPath = ("search", "spaces", said[name], parameter)
+                problems.append(
+                    Problem(path, problem, "what all algorithms share is searched alike: give all the same")
+                )
+    return problems

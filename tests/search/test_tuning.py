@@ -1,0 +1,262 @@
+"""`tune`: what is proposed, what is chosen, and that it follows from the results alone.
+
+Scores are made up: they depend on a run's settings, cell and seed. Fixed seeds: nothing is left to chance.
+"""
+
+import shutil
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import pytest
+from search_support import made_up, new_store, noise, play
+from synthetic_runs import put
+
+from haepo_bench.results.merging import merge
+from haepo_bench.results.searches import deciding_seeds, final_seed, own_seed, tuning_seeds
+from haepo_bench.results.selection import select
+from haepo_bench.results.store import Store
+from haepo_bench.search.tuned_file import render, tuned_file
+from haepo_bench.search.tuning import Tuning
+from haepo_bench.suite.plan import Cell, Plan
+from haepo_bench.suite.resolve import load_plan
+from haepo_bench.suite.shards import Shard
+from haepo_bench.suite.tuned import read_tuned
+from haepo_bench.verdicts.equal_search import equal_search
+from haepo_bench.verdicts.judging import judge, measured_table
+
+TASKS = ("random-walk/4", "corridor/8")
+SUITE = """\
+name: suite
+seeds: 5
+budget: {env_steps: 100}
+evaluation: {every: 25}
+tasks: [random-walk/4, corridor/8]
+algorithms: [{use: rloo, name: mine}, {use: grpo, params: {epochs: 2}}, uniform]
+claims: {candidate: mine, baselines: [grpo], made: [converges fast]}
+search: {trials: 4, seeds: 2, replicates: 5}
+"""
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
+    path = tmp_path_factory.mktemp("suite") / "suite.yaml"
+    path.write_text(SUITE)
+    return load_plan(path, tune=True)
+
+
+@pytest.fixture(scope="module")
+def whole(plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> Tuning:
+    """A search that has ended; its store is only read."""
+    return play(Tuning(plan, new_store(tmp_path_factory.mktemp("whole"), "whole")), score)
+
+
+@pytest.fixture
+def copy(whole: Tuning, tmp_path: Path) -> Store:
+    """Its store, to be changed."""
+    root = new_store(tmp_path, "copy").root
+    shutil.copytree(whole.store.root, root)
+    return Store(root)
+
+
+def score(cell: Cell, seed: int) -> float:
+    """Best at a learning rate of 1e-3, on one task at 1e-2; the same settings differ by chance."""
+    if cell.algorithm == "uniform":
+        return 0.0
+    best = -3 if cell.task == TASKS[0] else -2
+    rate = np.log10(cell.parameters["learning_rate"])
+    return float(np.clip(0.8 - 0.2 * abs(rate - best) + 0.1 * noise(cell, seed), 0.0, 1.0))
+
+
+def by_name(plan: Plan) -> dict[tuple[str, str], Cell]:
+    return {(cell.algorithm, cell.task): cell for cell in plan.cells}
+
+
+def chosen_by_hand(plan: Plan, algorithm: str, replicate: int, tasks: tuple[str, ...], scores: Any = score) -> int:
+    cells, means = by_name(plan), []
+    for number in range(4):
+        own = [
+            scores(cells[f"{algorithm}.{replicate}.{number}", task], seed)
+            for task in tasks
+            for seed in tuning_seeds(replicate, 2)
+        ]
+        means.append(fmean(own))
+    return means.index(max(means))
+
+
+def test_each_replicate_trains_again_what_it_chose(plan: Plan, whole: Tuning) -> None:
+    cells = by_name(plan)
+    rows = equal_search(select(whole.store), ("tuned", "per task", "default"))
+    shown = {(cell.algorithm, cell.task): cell for cell in rows.cells}
+    for algorithm in ("mine", "grpo"):
+        for task in TASKS:
+            values = measured_table(rows, 0.9)
+            for replicate in range(5):
+                number = chosen_by_hand(plan, algorithm, replicate, TASKS)
+                own = chosen_by_hand(plan, algorithm, replicate, (task,))
+                expected = {
+                    algorithm: score(cells[f"{algorithm}.{replicate}.{number}", task], final_seed(replicate)),
+                    f"{algorithm}.per-task": score(cells[f"{algorithm}.{replicate}.{own}", task], own_seed(replicate)),
+                    f"{algorithm}.default": score(cells[algorithm, task], final_seed(replicate)),
+                }
+                for name, value in expected.items():
+                    found = values[task, name]
+                    assert found.seeds == (0, 1, 2, 3, 4)
+                    assert found.values["area"][replicate] == pytest.approx(value, abs=1e-12)
+    assert ("uniform", TASKS[0]) in shown
+    assert ("uniform.default", TASKS[0]) not in shown
+    # No claim is about the rows beside, and every seed of the claim is a replicate.
+    (claim,) = judge(rows)
+    assert [path.baseline for path in claim.overall[0].paths] == ["grpo"]
+    assert claim.overall[0].paths[0].seeds == (0, 1, 2, 3, 4)
+    assert rows.exploratory == ""
+    assert rows.declaration_number == 1
+    assert [each.found for each in whole.progress] == [True, True]
+
+
+def test_what_is_run_is_what_the_search_says_and_no_more(whole: Tuning) -> None:
+    store = whole.store
+    seeds: dict[str, set[int]] = {}
+    for path in store.root.rglob("seed-*.json"):
+        seeds.setdefault(path.parent.name.split("--")[1], set()).add(int(path.stem[5:]))
+    for name, own in seeds.items():
+        if name.count(".") < 2:
+            assert own == {final_seed(replicate) for replicate in range(5)}
+            continue
+        replicate = int(name.split(".")[1])
+        allowed = {*tuning_seeds(replicate, 2), final_seed(replicate), own_seed(replicate), *deciding_seeds()}
+        assert set(tuning_seeds(replicate, 2)) <= own <= allowed
+    runs = sum(1 for _ in store.root.rglob("seed-*.json"))
+    assert runs <= sum(whole.at_most().values())
+    # All seeds of two replicates, of tuning and of the suite's own runs differ.
+    every = [{*tuning_seeds(r, 100), final_seed(r), own_seed(r)} for r in (0, 1, 999_999)] + [set(deciding_seeds())]
+    assert sum(map(len, every)) == len(set.union(*every))
+    assert min(set.union(*every)) >= 10**9
+
+
+def test_the_settings_found_are_the_best_finalist_on_fresh_seeds(plan: Plan, whole: Tuning, tmp_path: Path) -> None:
+    assert whole.chooser is not None
+    tuned = tuned_file(plan.suite, plan.declaration, whole.chooser)
+    cells = by_name(plan)
+    for algorithm in ("mine", "grpo"):
+        for tasks in (TASKS, (TASKS[0],), (TASKS[1],)):
+            draws = [(replicate, number) for replicate in range(5) for number in range(4)]
+
+            def mean(draw: tuple[int, int], seeds: Any, algorithm: str = algorithm, tasks: Any = tasks) -> float:
+                name = f"{algorithm}.{draw[0]}.{draw[1]}"
+                return fmean(score(cells[name, task], seed) for task in tasks for seed in seeds)
+
+            finalists = sorted(draws, key=lambda draw: -mean(draw, tuning_seeds(draw[0], 2)))[:8]
+            best = max(finalists, key=lambda draw: mean(draw, deciding_seeds()))
+            of_all = tuned.algorithms[algorithm]
+            found = of_all if len(tasks) > 1 else of_all.per_task[tasks[0]]
+            assert (found.replicate, found.trial) == best
+            assert found.score == pytest.approx(mean(best, deciding_seeds()), abs=1e-12)
+            for name, value in found.settings.items():
+                assert cells[f"{algorithm}.{best[0]}.{best[1]}", TASKS[0]].parameters[name] == value
+    assert "uniform" not in tuned.algorithms
+    # What is written is read again as it was, and used for the runs of the suite.
+    path = tmp_path / "suite.tuned.yaml"
+    path.write_text(render(tuned))
+    assert read_tuned(path, "suite") == tuned
+
+
+def test_kills_shards_and_merging_change_nothing(plan: Plan, whole: Tuning, tmp_path: Path) -> None:
+    assert whole.chooser is not None
+    expected = render(tuned_file(plan.suite, plan.declaration, whole.chooser))
+    killed = play(Tuning(plan, new_store(tmp_path, "killed")), score, np.random.default_rng(3), most=25)
+    assert killed.chooser is not None
+    assert render(tuned_file(plan.suite, plan.declaration, killed.chooser)) == expected
+    root = new_store(tmp_path, "sharded").root
+    units = []
+    for number in range(1, 5):
+        shard = Shard(number, 4)
+        part = play(Tuning(plan, Store(root / shard.folder), shard), score)
+        assert all(each.chosen == each.replicates and not each.found for each in part.progress)
+        units += sorted(part._mine)
+        assert select(part.store).declaration_number == 1
+    assert len(units) == len(set(units)) == 15
+    merge([root / "shards"], root)
+    before = {path.relative_to(root) for path in root.glob("*/seed-*.json")}
+    merged = play(Tuning(plan, Store(root)), score)
+    assert merged.chooser is not None
+    assert render(tuned_file(plan.suite, plan.declaration, merged.chooser)) == expected
+    # Only the seeds that decide on the settings found were left.
+    new = {path.relative_to(root) for path in root.glob("*/seed-*.json")} - before
+    assert new
+    assert all(int(path.stem[5:]) in deciding_seeds() for path in new)
+
+
+def test_runs_that_fail_count_with_the_least_score(plan: Plan, tmp_path: Path) -> None:
+    """The best configuration of replicate 0 fails once, so it is not chosen; its whole replicate does not wait."""
+    best = chosen_by_hand(plan, "mine", 0, TASKS)
+
+    def broken(cell: Cell, seed: int) -> float | None:
+        fails = cell.algorithm == f"mine.0.{best}" and seed == tuning_seeds(0, 2)[0]
+        return None if fails else score(cell, seed)
+
+    def counted(cell: Cell, seed: int) -> float:
+        value = broken(cell, seed)
+        return plan.bounds[cell.task].low if value is None else value
+
+    store = new_store(tmp_path, "failing")
+    tuning = play(Tuning(plan, store), broken)
+    assert tuning.chooser is not None
+    choice = tuning.chooser.best("mine", 0, TASKS)
+    assert choice is not None
+    assert choice.trial.number == chosen_by_hand(plan, "mine", 0, TASKS, counted) != best
+    assert tuning.chooser.failed("mine") == 2
+    scores = tuning.chooser.scores("mine")
+    assert scores.scores[0, best, :, 0].tolist() == [plan.bounds[task].low for task in scores.tasks]
+    # Where what was chosen fails when it is trained again, the replicate counts as failed.
+    final = next(tmp_path.glob(f"failing/suite/search/*--mine.0.{choice.trial.number}--*/seed-{final_seed(0)}.json"))
+    cell = next(c for c in plan.cells if c.algorithm == choice.trial.name and final.parent.name == c.folder)
+    final.unlink()
+    put(store, made_up(plan, cell, final_seed(0), None))
+    row = next(c for c in equal_search(select(store)).cells if (c.algorithm, c.task) == ("mine", cell.task))
+    assert [run.record.seed for run in row.unfinished] == [0]
+    assert [(run.seed, run.status) for run in row.absent] == [(0, "failed")]
+    (claim,) = judge(equal_search(select(store)))
+    assert claim.overall[0].paths[0].pairs.failed == 1
+    assert len(claim.overall[0].paths[0].pairs.candidate) == 5
+
+
+def test_a_missing_run_keeps_its_replicate_from_choosing(plan: Plan, copy: Store) -> None:
+    store = copy
+    for path in store.root.glob(f"*--grpo.2.1--*/seed-{tuning_seeds(2, 2)[1]}.json"):
+        path.unlink()
+    tuning = Tuning(plan, store)
+    proposal = tuning.next()
+    assert proposal is not None
+    assert {cell.algorithm for cell in proposal.cells} == {"grpo.2.1"}
+    progress = {each.algorithm: each for each in tuning.progress}
+    assert (progress["grpo"].chosen, progress["grpo"].found) == (4, False)
+    row = next(cell for cell in equal_search(select(store)).cells if cell.algorithm == "grpo")
+    assert [run.record.seed for run in row.runs] == [0, 1, 3, 4]
+    assert [(run.seed, run.reason) for run in row.absent] == [(2, "its search has not ended")]
+
+
+def test_runs_from_before_the_declaration_confirm_nothing(plan: Plan, copy: Store) -> None:
+    store = copy
+    cell = next(c for c in plan.cells if c.algorithm == "mine.1.0")
+    early = made_up(plan, cell, tuning_seeds(1, 2)[0], score(cell, tuning_seeds(1, 2)[0]))
+    path = store.path(cell.folder, early.seed)
+    path.write_text(early.model_copy(update={"provenance": {"started": "2025"}}).to_json())
+    rows = equal_search(select(store))
+    assert {c.algorithm: c.preceding for c in rows.cells if c.task == cell.task and c.preceding} == {"mine": (1,)}
+    assert rows.exploratory
+
+
+def test_a_longer_search_draws_the_same_first(plan: Plan, tmp_path: Path) -> None:
+    path = tmp_path / "suite.yaml"
+    path.write_text(SUITE.replace("trials: 4, seeds: 2, replicates: 5", "trials: 6, seeds: 3, replicates: [4, 1]"))
+    longer = by_name(load_plan(path, tune=True))
+    for (name, task), cell in by_name(plan).items():
+        if (name, task) in longer and name.count(".") == 2:
+            assert longer[name, task].overrides == cell.overrides
+            assert longer[name, task].settings_hash == cell.settings_hash
+            assert longer[name, task].seeds[:2] == cell.seeds
+    assert load_plan(path, tune=True).declaration != plan.declaration
+    path.write_text(SUITE.replace("replicates: 5", "replicates: 9"))
+    assert load_plan(path, tune=True).declaration == plan.declaration
