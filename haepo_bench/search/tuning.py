@@ -54,7 +54,7 @@ class Tuning:
     Args:
         plan: of all trials (`load_plan(tune=True)`).
         store: the search's own.
-        shard: whose replicates are made; the settings found, which take all of them, are left to whoever merges. None:
+        shard: whose replicates are made; the settings found, which take all of them, are for after merging. None:
             all of it.
         retry_failed: whether runs that the algorithm failed before this are run again, once.
     """
