@@ -251,13 +251,13 @@ int engine_backward(const int32_t *said, int S, int64_t P, const int64_t *offset
   return 0;
 }
 
-// Scales every seed's gradient down to the norm `most` (negative: never), as torch.nn.utils.clip_grad_norm_.
-int engine_clip(int S, int64_t P, float most, float *gradient, float *norms) {
+// Scales every seed's gradient down to the norm most[seed] (negative: never), as torch.nn.utils.clip_grad_norm_.
+int engine_clip(int S, int64_t P, const float *most, float *gradient, float *norms) {
   for (int s = 0; s < S; s++) {
     float *own = gradient + s * P;
     norms[s] = norm_of(own, P);
-    float factor = most / (norms[s] + 1e-6f);
-    if (most >= 0 && !(factor >= 1.f)) scale(own, P, factor);
+    float factor = most[s] / (norms[s] + 1e-6f);
+    if (most[s] >= 0 && !(factor >= 1.f)) scale(own, P, factor);
   }
   return 0;
 }

@@ -1,15 +1,18 @@
 """A gradient step: clipping and Adam."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from haepo_bench.engine.library import Library, at, long, single, writable
 from haepo_bench.policies.shapes import Array
 
 
-def clip(library: Library, gradient: Array, most: float | None, norms: Array) -> None:
-    """Scales each seed's gradient [seed, parameter] down to the norm `most` (None: never) in place.
+def clip(library: Library, gradient: Array, most: Sequence[float | None], norms: Array) -> None:
+    """Scales each seed's gradient [seed, parameter] down to a norm in place.
 
     Args:
+        most: [seed] the largest norm; None: any.
         norms: [seed] float32, where the norms before are written.
     """
     S, P = _whole(gradient)
@@ -17,7 +20,7 @@ def clip(library: Library, gradient: Array, most: float | None, norms: Array) ->
         "clip",
         S,
         long(P),
-        single(-1.0 if most is None else most),
+        at(np.array([-1.0 if one is None else one for one in most], np.float32), np.float32, S),
         writable(gradient, np.float32, S, P),
         writable(norms, np.float32, S),
     )
@@ -30,24 +33,23 @@ def adam(
     square: Array,
     gradient: Array,
     *,
-    size: float,
+    sizes: Sequence[float],
     unbias: float,
     epsilon: float,
 ) -> None:
     """One step of some seeds in place; all arrays [seed, parameter].
 
     Args:
-        size: the learning rate, divided by 1 - beta1^t.
+        sizes: [seed] the learning rate, divided by 1 - beta1^t.
         unbias: 1 / (1 - beta2^t).
     """
     S, P = _whole(parameters)
-    sizes, unbiases = np.full(S, size, np.float32), np.full(S, unbias, np.float32)
     library.call(
         "adam",
         S,
         long(P),
-        at(sizes, np.float32, S),
-        at(unbiases, np.float32, S),
+        at(np.array(sizes, np.float32), np.float32, S),
+        at(np.full(S, unbias, np.float32), np.float32, S),
         single(epsilon),
         writable(parameters, np.float32, S, P),
         writable(mean, np.float32, S, P),

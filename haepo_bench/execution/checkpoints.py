@@ -20,13 +20,13 @@ class FileCheckpoints:
     """Keeps one checkpoint per seed, in place of the one before; kept no more often than asked for.
 
     Args:
-        paths: of each seed's checkpoint.
-        identity: of the runs: a checkpoint of any other settings or code is not one of theirs.
+        paths: of each seed's checkpoint, by what the recorder calls the seed.
+        identities: of each run: a checkpoint of any other settings or code is not one of it.
         every_seconds: between the checkpoints of seeds that are trained together and their next ones.
     """
 
-    def __init__(self, paths: Mapping[int, Path], identity: str, every_seconds: float) -> None:
-        self._paths, self._identity, self._every = dict(paths), identity, every_seconds
+    def __init__(self, paths: Mapping[int, Path], identities: Mapping[int, str], every_seconds: float) -> None:
+        self._paths, self._identities, self._every = dict(paths), identities, every_seconds
         self._next = time.monotonic() + every_seconds
 
     def due(self) -> bool:
@@ -59,4 +59,4 @@ class FileCheckpoints:
         return put_aside(self._paths[seed]).name
 
     def _title(self, seed: int) -> str:
-        return f"haepo-bench checkpoint 2 {self._identity} seed {seed}"
+        return f"haepo-bench checkpoint 2 {self._identities[seed]}"

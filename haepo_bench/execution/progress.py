@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from haepo_bench.execution.executor import Ended, Event, Failed, Finished, Progressed, Started
 from haepo_bench.execution.survey import Job
 from haepo_bench.results.record import Failure
-from haepo_bench.suite.plan import PlannedRun
+from haepo_bench.suite.plan import PlannedRun, by_cell
 from haepo_bench.terminal import console, echo, is_terminal
 from haepo_bench.text import visible
 from haepo_bench.wording import duration, many, named_seeds
@@ -213,8 +213,11 @@ def _failure_text(event: Failed | Retried) -> str:
 
 def _named(runs: Sequence[PlannedRun]) -> str:
     """The task, the algorithm and the seeds of some runs of a job."""
-    cell = runs[0].cell
-    return f"{cell.task} {cell.algorithm} {named_seeds([run.seed for run in runs])}"
+    cells = by_cell(runs)
+    (cell, seeds), others = cells[0], len(cells) - 1
+    if others:
+        return f"{cell.task} {cell.algorithm} and {many(others, 'other')}, {many(len(runs), 'run')}"
+    return f"{cell.task} {cell.algorithm} {named_seeds(seeds)}"
 
 
 def remedy_lines(failure: Failure) -> str:

@@ -4,6 +4,7 @@ A job is a block of runs: the unit of scheduling, timeout and death. A run depen
 divided never changes a result.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -62,9 +63,16 @@ class Survey:
     waiting: list[RunKey]
 
 
+#: So many cells share jobs, and more, of at most so many seeds each, as a search makes them: fewer are scheduled better
+#: one by one, and more seeds fill a batch by themselves.
+MANY_CELLS, FEW_SEEDS = 8, 5
+#: Runs of a job that cells share, and its estimated seconds: it is the unit of timeouts and of what a death costs.
+MOST_ROWS, MOST_SECONDS = 240, 600.0
+
+
 @dataclass(frozen=True)
 class Job:
-    """A block of runs: seeds of one cell.
+    """A block of runs: seeds of one cell, or of several that train as one batch.
 
     Args:
         seconds: estimated.
@@ -144,16 +152,23 @@ def make_jobs(
     """Divides what is missing into jobs, the longest first.
 
     Cells whose algorithm trains a job's seeds as one batch stay whole, unless workers would idle; the others fall apart
-    into single seeds.
+    into single seeds. Many cells of few seeds that can train as rows of one batch share jobs.
 
     Args:
         seconds_a_run: estimate by cell folder.
     """
     jobs: list[Job] = []
+    sharing: dict[str, list[Job]] = {}
     for cell, seeds in missing:
         each = seconds_a_run[cell.folder]
         blocks = [seeds] if cell.batches_seeds else [(seed,) for seed in seeds]
-        jobs.extend(Job.of(cell, block, each * len(block)) for block in blocks)
+        own = [Job.of(cell, block, each * len(block)) for block in blocks]
+        if cell.batch and len(seeds) <= FEW_SEEDS:
+            sharing.setdefault(cell.batch, []).extend(own)
+        else:
+            jobs.extend(own)
+    for small in sharing.values():
+        jobs.extend(_joined(small, workers) if len(small) >= MANY_CELLS else small)
     while len(jobs) < workers:
         divisible = [job for job in jobs if len(job.runs) > 1]
         if not divisible:
@@ -163,6 +178,22 @@ def make_jobs(
         half = (len(longest.runs) + 1) // 2
         jobs.extend(longest.part(runs) for runs in (longest.runs[:half], longest.runs[half:]))
     return sorted(jobs, key=lambda job: -job.seconds)
+
+
+def _joined(jobs: Sequence[Job], workers: int) -> list[Job]:
+    """Jobs that can share batches joined into few, of nearly the same number, at least one for each worker."""
+    runs = sum(len(job.runs) for job in jobs)
+    seconds = sum(job.seconds for job in jobs)
+    count = min(len(jobs), max(workers, -(-runs // MOST_ROWS), math.ceil(seconds / MOST_SECONDS)))
+    made: list[Job] = []
+    held: list[Job] = []
+    for number, job in enumerate(jobs):
+        held.append(job)
+        if (number + 1) * count // len(jobs) > len(made):
+            together = tuple(run for one in held for run in one.runs)
+            made.append(Job(together, sum(one.seconds for one in held)))
+            held = []
+    return made
 
 
 def seconds_of(record: RunRecord) -> float | None:

@@ -18,7 +18,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue
@@ -28,7 +28,7 @@ from haepo_bench import interruption
 from haepo_bench.files import open_in_place
 from haepo_bench.results.record import ENGINE_KEY
 from haepo_bench.results.writing import translate_os_errors
-from haepo_bench.suite.plan import Cell, PlannedRun
+from haepo_bench.suite.plan import Cell, PlannedRun, by_cell
 
 if TYPE_CHECKING:
     from haepo_bench.training.recorder import Progress, SeedResult
@@ -144,9 +144,8 @@ def _serve(request: Request, connection: Connection) -> None:
     started = str(request.provenance["started"])
     try:
         _log_to(request.log)
-        cell = request.runs[0].cell
-        seeds = [run.seed for run in request.runs]
-        print(f"--- {started} {cell.task} {cell.algorithm} seeds {seeds} pid {os.getpid()}")
+        for cell, seeds in by_cell(request.runs):
+            print(f"--- {started} {cell.task} {cell.algorithm} seeds {seeds} pid {os.getpid()}")
         with _warnings_once():
             _train(request, connection)
     except Exception as error:
@@ -165,11 +164,14 @@ def _train(request: Request, connection: Connection) -> None:
     from haepo_bench.results.declared_columns import PROVENANCE_KEY, declaration
     from haepo_bench.suite.identity import code_document
     from haepo_bench.suite.names import Names
+    from haepo_bench.training.algorithm import BatchRow
     from haepo_bench.training.recorder import Recorder
 
     cell = request.runs[0].cell
-    seeds = [run.seed for run in request.runs]
-    numbers = {seed: number for number, seed in enumerate(seeds)}
+    mixed = any(run.cell.folder != cell.folder for run in request.runs)
+    # What the recorder calls each run: its seed, unless seeds are those of several cells.
+    keys = [number if mixed else run.seed for number, run in enumerate(request.runs)]
+    numbers = {key: number for number, key in enumerate(keys)}
     engine = _engine(cell)
     last_progress = 0.0
 
@@ -180,14 +182,15 @@ def _train(request: Request, connection: Connection) -> None:
         provenance |= {**_accelerator(request.device), **engine}
         own = {name: said for name, said in columns.items() if name in result.curve or name in result.final}
         provenance |= {PROVENANCE_KEY: own} if own else {}
-        record = result_record(request.suite, cell, result, provenance)
+        record = result_record(request.suite, run.cell, replace(result, seed=run.seed), provenance)
         connection.send(Message("finished", record.to_json(), number))
 
     def marked(seed: int, row: Mapping[str, Any]) -> None:
         connection.send(Message("marked", dict(row), numbers[seed]))
 
     def failed(seed: int, error: Exception) -> None:
-        print(f"seed {seed} failed:", flush=True)
+        run = request.runs[numbers[seed]]
+        print(f"{f'{run.cell.algorithm} ' if mixed else ''}seed {run.seed} failed:", flush=True)
         traceback.print_exception(error)
         connection.send(Message("failed", failure_of(error, str(request.provenance["started"])), numbers[seed]))
 
@@ -217,7 +220,7 @@ def _train(request: Request, connection: Connection) -> None:
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
     recorder = Recorder(
-        seeds,
+        keys,
         budget=cell.budget,
         every=cell.evaluation_every,
         episodes=cell.evaluation_episodes,
@@ -227,16 +230,29 @@ def _train(request: Request, connection: Connection) -> None:
         on_progress=progress,
         on_policy=policy if request.policies else None,
         checkpoints=FileCheckpoints(
-            dict(zip(seeds, request.checkpoints, strict=True)),
-            f"{cell.settings_hash} {cell.code_hash}",
+            dict(zip(keys, request.checkpoints, strict=True)),
+            {key: _identity(run) for key, run in zip(keys, request.runs, strict=True)},
             request.checkpoint_seconds,
         ),
     )
-    algorithm.train(task, seeds, recorder, device=request.device)
+    if mixed:
+        configured = {cell.folder: algorithm}
+        rows = []
+        for key, run in zip(keys, request.runs, strict=True):
+            if run.cell.folder not in configured:
+                configured[run.cell.folder] = definition.configure(run.cell.overrides, task)
+            rows.append(BatchRow(key, run.seed, configured[run.cell.folder]))
+        algorithm.train_rows(task, rows, recorder, device=request.device)
+    else:
+        algorithm.train(task, keys, recorder, device=request.device)
     last_progress = 0.0
     recorder.progress()
     if recorder.unfinished:
         raise RuntimeError(f"the algorithm returned before the budget was reached for seeds {recorder.unfinished}")
+
+
+def _identity(run: PlannedRun) -> str:
+    return f"{run.cell.settings_hash} {run.cell.code_hash} seed {run.seed}"
 
 
 @contextlib.contextmanager

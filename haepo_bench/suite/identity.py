@@ -107,6 +107,15 @@ def settings_document(
     }
 
 
+def batch_digest(algorithm: Algorithm, settings: Mapping[str, Any], code_hash: str, engine: Engine) -> str:
+    """What runs must share to train as rows of one batch; empty where only those of one configuration do."""
+    shape = algorithm.shape
+    if shape is None or not algorithm.batches_seeds:
+        return ""
+    about = {**settings["algorithm"], "parameters": shape}
+    return digest({**settings, "algorithm": about, "code": code_hash, "engine": engine})
+
+
 def code_document(
     definition: AlgorithmDefinition,
     algorithm: Algorithm,

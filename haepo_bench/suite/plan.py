@@ -4,6 +4,7 @@ A `Plan` is plain data: everything a worker process needs to run a cell, and eve
 missing. Nothing in it refers to the suite file any more.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -48,6 +49,7 @@ class Cell(CellIdentity):
         batches_seeds: whether the algorithm trains all seeds of a job as one batch.
         settings: the identity document; `settings_hash` is its hash.
         code: what a run executes (`suite/identity.py`); `code_hash` is its hash.
+        batch: what runs must share to train as rows of one batch; empty: only the cell's own do.
         engine: what computes a run; the plan's, where that can compute such runs.
         resumes: whether its runs keep checkpoints.
     """
@@ -70,6 +72,7 @@ class Cell(CellIdentity):
     code: dict[str, str] = field(repr=False)
     engine: Engine = "torch"
     resumes: bool = False
+    batch: str = ""
 
     @property
     def folder(self) -> str:
@@ -113,6 +116,14 @@ class RayJobs:
     resources: dict[str, float] = field(default_factory=dict)
     runtime_env: dict[str, Any] = field(default_factory=dict)
     at_most: int | None = None
+
+
+def by_cell(runs: Sequence[PlannedRun]) -> list[tuple[Cell, list[int]]]:
+    """The cells of some runs, each with its seeds among them, in their order."""
+    found: dict[str, tuple[Cell, list[int]]] = {}
+    for run in runs:
+        found.setdefault(run.cell.folder, (run.cell, []))[1].append(run.seed)
+    return list(found.values())
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from haepo_bench.results.searches import DeclaredSearch
 from haepo_bench.suite.claim_names import ClaimNames
 from haepo_bench.suite.document import KeyPath, Problem, render
 from haepo_bench.suite.hushed import hushed
-from haepo_bench.suite.identity import code_document, settings_document
+from haepo_bench.suite.identity import batch_digest, code_document, settings_document
 from haepo_bench.suite.loading import load_suite
 from haepo_bench.suite.local.code import LocalCode, data_hashes
 from haepo_bench.suite.machine import ChosenEngine, resolve_engine, resolve_execution
@@ -376,4 +376,5 @@ class _Resolver:
             code_hash=digest(code),
             engine=engine,
             resumes=algorithm.resumes(task),
+            batch=batch_digest(algorithm, settings, digest(code), engine),
         )

@@ -7,7 +7,7 @@ task. `NativeDefinition` (native.py) makes one from an objective, `ppo_sb3.py` w
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from haepo_bench.objectives.spaces import Space
 from haepo_bench.results.columns import Column
@@ -47,6 +47,19 @@ def compiled_where(device: str, hidden: Sequence[int]) -> tuple[Engine, ...]:
     return ("torch", "compiled") if device == "cpu" and small else ("torch",)
 
 
+class BatchRow(NamedTuple):
+    """A row of a batch: a seed of a configuration.
+
+    Args:
+        key: what the recorder calls it.
+        algorithm: all rows of a batch have the class of algorithm that trains them.
+    """
+
+    key: int
+    seed: int
+    algorithm: Any
+
+
 class Algorithm(ABC):
     """An algorithm with all its hyper-parameters, ready to train on the task it was configured for."""
 
@@ -73,6 +86,15 @@ class Algorithm(ABC):
     def resumes(self, task: Task) -> bool:
         """Whether its runs on a task keep checkpoints, from which they go on to the same bytes."""
         return False
+
+    @property
+    def shape(self) -> dict[str, Any] | None:
+        """What runs of an algorithm must share to train as rows of one batch, as JSON; None: only those of one do."""
+        return None
+
+    def train_rows(self, task: Task, rows: Sequence[BatchRow], recorder: Recorder, *, device: str) -> None:
+        """As `train`, rows of configurations that have this one's `shape`: each has the bytes that it has alone."""
+        raise NotImplementedError(f"{type(self).__name__} trains one configuration at a time")
 
     @abstractmethod
     def train(self, task: Task, seeds: Sequence[int], recorder: Recorder, *, device: str) -> None:

@@ -33,6 +33,7 @@ class RewardAlignment:
     def __init__(self, task: Task, seeds: Sequence[int], initial: LogProbs) -> None:
         self._probes = probe_set(task)
         found = () if self._probes is None else initial(self._probes)
+        # Rows of one seed start from the same policy, whatever their configuration.
         self._initial = dict(zip(seeds, found, strict=self._probes is not None))
 
     def columns(self, seeds: Sequence[int], current: LogProbs) -> list[dict[str, float]]:

@@ -5,6 +5,9 @@ Seeds share nothing but time, so that how they are divided never changes a run. 
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import TypeVar
+
+T = TypeVar("T")
 
 #: Memory for the seeds that are trained together, in bytes: what a worker has imported takes about as much again.
 ROOM = 192 << 20
@@ -14,8 +17,8 @@ ROOM = 192 << 20
 STEP_BYTES = 900
 
 
-def blocks(seeds: Sequence[int], steps: int, numbers: int) -> list[list[int]]:
-    """The seeds in order, divided into blocks of nearly the same size.
+def blocks(seeds: Sequence[T], steps: int, numbers: int) -> list[list[T]]:
+    """The seeds, or rows, in order, divided into blocks of nearly the same size.
 
     Args:
         steps: most steps in a seed's batch.

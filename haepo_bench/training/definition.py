@@ -1,6 +1,7 @@
 """What definitions of algorithms that are made from an objective class have in common, whatever trains them."""
 
 import inspect
+from typing import Any
 
 from haepo_bench.objectives.base import Objective
 from haepo_bench.results.record import Information
@@ -25,6 +26,18 @@ class ObjectiveDefinition(AlgorithmDefinition):
     @property
     def needs(self) -> tuple[str, ...]:
         return self.objective().needs
+
+
+def asked_of_batches(objective: Objective) -> dict[str, Any]:
+    """What an objective asks of batches, on which all rows of one must agree; as JSON."""
+    return {
+        "shares_start": objective.shares_start,
+        "wants_expert": objective.wants_expert,
+        "wants_greedy": objective.wants_greedy,
+        "reference_sample": objective.reference_sample,
+        "temperatures": list(objective.temperatures),
+        "prefixes": None if objective.prefixes is None else list(objective.prefixes),
+    }
 
 
 def control_without(task: Task, what: str) -> str | None:

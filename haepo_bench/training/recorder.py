@@ -153,6 +153,10 @@ class Recorder:
         """Seeds that train on: neither at the budget, nor diverged, nor failed; in their first order."""
         return [seed for seed, state in self._seeds.items() if not state.over]
 
+    def lives(self, seed: int) -> bool:
+        """Whether `seed` is one of the `live`."""
+        return not self._seeds[seed].over
+
     @property
     def unfinished(self) -> list[int]:
         """Seeds of which no result and no failure has been reported, in their first order."""

@@ -74,13 +74,15 @@ def train_from_checkpoints(
     *,
     device: str,
     unit: str = "env steps",
+    mixed: bool = False,
 ) -> None:
     """Trains blocks of seeds, each seed from its checkpoint where it has one.
 
     Args:
-        blocks: seeds that are trained at a time.
+        blocks: seeds that are trained at a time, as the recorder calls them.
         trainer: makes what trains some seeds, from their beginning.
         unit: what a budget counts.
+        mixed: whether they are of several configurations: what ends one block is then no matter of the others.
     """
     for block in blocks:
         found = {seed: _kept(recorder, seed, device) for seed in block}
@@ -89,13 +91,31 @@ def train_from_checkpoints(
             starts.setdefault(-1 if checkpoint is None else checkpoint.iteration, []).append(seed)
         for seeds in starts.values():
             own = {seed: checkpoint for seed in seeds if (checkpoint := found.pop(seed)) is not None}
-            made = trainer(seeds)
-            if own and not _gone_on(made, own, recorder, unit):
-                # It may have taken over a part of them.
-                made.close()
-                made = trainer(seeds)
-            del own
-            made.train()
+            try:
+                _trained(seeds, own, trainer, recorder, unit)
+            except Exception as error:
+                if not mixed:
+                    raise
+                unfinished = set(recorder.unfinished)
+                for seed in unfinished.intersection(seeds):
+                    recorder.failed(seed, error)
+
+
+def _trained(
+    seeds: Sequence[int],
+    own: dict[int, Checkpoint],
+    trainer: Callable[[Sequence[int]], Resumable],
+    recorder: Recorder,
+    unit: str,
+) -> None:
+    """Trains seeds that stand at one iteration to their end; empties `own`, their checkpoints."""
+    made = trainer(seeds)
+    if own and not _gone_on(made, own, recorder, unit):
+        # It may have taken over a part of them.
+        made.close()
+        made = trainer(seeds)
+    own.clear()
+    made.train()
 
 
 def _kept(recorder: Recorder, seed: int, device: str) -> Checkpoint | None:

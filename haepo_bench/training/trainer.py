@@ -40,11 +40,14 @@ C = TypeVar("C", bound=Collected)
 class Trainer(ABC, Generic[C]):
     """Trains several seeds on one task until each is done, diverged or failed.
 
-    Row i of every [seed, ...] tensor belongs to `self.seeds[i]`; seeds that are over leave by slicing.
+    Row i of every [seed, ...] tensor belongs to `self.seeds[i]`, of whichever configuration; those that are over leave
+    by slicing.
     """
 
     task: Task
     seeds: list[int]
+    #: What the recorder calls each row.
+    keys: list[int]
     recorder: Recorder
     evaluator: Evaluator
     exploration: Exploration
@@ -65,12 +68,13 @@ class Trainer(ABC, Generic[C]):
         waiting = WaitingEvaluations(
             self.evaluator, self.recorder, self.alignment, self.policies, self.named, device=self.device
         )
-        self.recorder.begin(self.seeds)
+        self.recorder.begin(self.keys)
         try:
             while self.seeds:
                 collected = self.collect(self.iteration)
-                for seed, number in self.recorder.crossed():
-                    waiting.add(seed, number, self.frozen(self.seeds.index(seed)))
+                for key, number in self.recorder.crossed():
+                    row = self.keys.index(key)
+                    waiting.add(key, self.seeds[row], number, self.frozen(row))
                 waiting.serve()
                 rows = self._stay()
                 if self.seeds:
@@ -81,7 +85,7 @@ class Trainer(ABC, Generic[C]):
                 if self.resumes and self.recorder.checkpoint_due():
                     waiting.serve(everything=True)
                     self._stay()
-                    self.recorder.checkpoint(self.seeds, self._packed)
+                    self.recorder.checkpoint(self.keys, self._packed)
             waiting.serve(everything=True)
         except Exception:
             waiting.serve(everything=True)  # what others had reached before is theirs
@@ -99,10 +103,10 @@ class Trainer(ABC, Generic[C]):
         self.alignment  # noqa: B018 (it is made of the initial policies)
         self.restore(joined(states))
 
-    def _packed(self, seed: int) -> bytes:
-        """What `seed` goes on from, with what has been recorded of it."""
-        state = row_of(self.state(), self.seeds.index(seed))
-        return Checkpoint(self.iteration, state, self.recorder.state(seed)).packed()
+    def _packed(self, key: int) -> bytes:
+        """What a row goes on from, with what has been recorded of it."""
+        state = row_of(self.state(), self.keys.index(key))
+        return Checkpoint(self.iteration, state, self.recorder.state(key)).packed()
 
     def state(self) -> dict[str, Any]:
         """All that the next iteration follows from, [seed, ...] (resuming.py); a class that has more extends it."""
@@ -160,7 +164,7 @@ class Trainer(ABC, Generic[C]):
         self.parameters = self.parameters[rows]
         self.optimiser.keep(rows, self.parameters)
         self.exploration.keep(rows)
-        self.seeds = [self.seeds[row] for row in rows]
+        self.seeds, self.keys = [self.seeds[row] for row in rows], [self.keys[row] for row in rows]
 
     def report_collected(
         self, row: int, episodes: Episodes, *, steps: int, total: int, fault: EnvironmentFault | None, diverged: str
@@ -173,14 +177,14 @@ class Trainer(ABC, Generic[C]):
             fault: of the environment.
             diverged: why the returns are not numbers to learn from; empty where they are.
         """
-        seed, columns = self.seeds[row], episodes.columns(self.exploration, row, total)
-        self.recorder.collected(seed, steps, len(episodes.returns), columns)
-        if seed not in self.recorder.live:
+        key, columns = self.keys[row], episodes.columns(self.exploration, row, total)
+        self.recorder.collected(key, steps, len(episodes.returns), columns)
+        if not self.recorder.lives(key):
             return
         if fault is not None:
-            self.recorder.failed(seed, fault)
+            self.recorder.failed(key, fault)
         elif diverged:
-            self.recorder.diverged(seed, diverged)
+            self.recorder.diverged(key, diverged)
 
     def report_updated(
         self,
@@ -197,18 +201,18 @@ class Trainer(ABC, Generic[C]):
             finite: whether its losses and parameters are.
             observed: all that its policy was shown.
         """
-        seed = self.seeds[row]
+        key = self.keys[row]
         if finite:
-            self.recorder.updated(seed, gradient_steps, diagnostics)
+            self.recorder.updated(key, gradient_steps, diagnostics)
         elif not bool(torch.isfinite(observed()).all()):
-            self.recorder.failed(seed, EnvironmentFault(self.task.id, "returned observations that are not finite"))
+            self.recorder.failed(key, EnvironmentFault(self.task.id, "returned observations that are not finite"))
         else:
-            self.recorder.diverged(seed, "the loss or a parameter is not finite")
+            self.recorder.diverged(key, "the loss or a parameter is not finite")
 
     def _stay(self) -> list[int]:
         """Lets the seeds leave that the recorder has finished; returns the rows that stay."""
         live = set(self.recorder.live)
-        rows = [row for row, seed in enumerate(self.seeds) if seed in live]
+        rows = [row for row, key in enumerate(self.keys) if key in live]
         if len(rows) < len(self.seeds):
             self.keep(rows)
         return rows

@@ -34,6 +34,7 @@ class Frozen(NamedTuple):
 
 
 class _Waiting(NamedTuple):
+    key: int
     seed: int
     number: int
     policy: Frozen
@@ -69,11 +70,15 @@ class WaitingEvaluations:
         self._waiting: list[_Waiting] = []
         self._since = 0.0
 
-    def add(self, seed: int, number: int, policy: Frozen) -> None:
-        """A policy that has crossed evaluation points, the last of which is `number`."""
+    def add(self, key: int, seed: int, number: int, policy: Frozen) -> None:
+        """A policy that has crossed evaluation points, the last of which is `number`.
+
+        Args:
+            key: what the recorder calls its row.
+        """
         if not self._waiting:
             self._since = time.monotonic()
-        self._waiting.append(_Waiting(seed, number, policy))
+        self._waiting.append(_Waiting(key, seed, number, policy))
 
     def serve(self, *, everything: bool = False) -> None:
         """Evaluates, where enough wait or wait for long enough, and tells the recorder.
@@ -86,22 +91,21 @@ class WaitingEvaluations:
             some, self._waiting = self._waiting[: self._evaluator.together], self._waiting[self._evaluator.together :]
             # A seed whose earlier evaluation ended it was never trained so far.
             unfinished = set(self._recorder.unfinished)
-            self._evaluate([one for one in some if one.seed in unfinished])
+            self._evaluate([one for one in some if one.key in unfinished])
             self._since = time.monotonic()
 
     def _evaluate(self, some: Sequence[_Waiting]) -> None:
-        seeds = [one.seed for one in some]
-        if not seeds:
+        if not some:
             return
-        with self._recorder.evaluating(seeds):
+        with self._recorder.evaluating([one.key for one in some]):
             policies = self._policies([one.policy for one in some])
             due = [(one.seed, one.number) for one in some]
             evaluations = self._evaluator.evaluate(policies.actor, due, policies.log_probs, device=self._device)
-            columns = self._alignment.columns(seeds, policies.log_probs)
+            columns = self._alignment.columns([one.seed for one in some], policies.log_probs)
         recorder = self._recorder
         for one, evaluation, own in zip(some, evaluations, columns, strict=True):
-            if one.seed not in recorder.unfinished:
+            if one.key not in recorder.unfinished:
                 continue
             if recorder.wants_policies and one.number == len(recorder.marks) - 1:
-                recorder.policy(one.seed, self._named(one.policy))
-            recorder.evaluated(one.seed, evaluation._replace(measures={**evaluation.measures, **own}))
+                recorder.policy(one.key, self._named(one.policy))
+            recorder.evaluated(one.key, evaluation._replace(measures={**evaluation.measures, **own}))

@@ -71,7 +71,8 @@ def test_a_checkpoint_that_cannot_be_written_costs_no_run(tmp_path: Path, capsys
     from haepo_bench.execution.checkpoints import FileCheckpoints
 
     (tmp_path / "file").touch()
-    FileCheckpoints({0: tmp_path / "file" / "seed-0.checkpoint"}, "settings code", 1.0).write([0], lambda _: b"state")
+    checkpoints = FileCheckpoints({0: tmp_path / "file" / "seed-0.checkpoint"}, {0: "settings code seed 0"}, 1.0)
+    checkpoints.write([0], lambda _: b"state")
     assert "no checkpoint: " in capsys.readouterr().err
 
 

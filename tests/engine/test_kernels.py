@@ -201,9 +201,9 @@ def test_a_gradient_step_is_adams(largest):
         expected = clip_gradient(given, largest)
         adam.step(given)
         norms = np.empty(3, np.float32)
-        optimiser.clip(opened(), gradient, largest, norms)
+        optimiser.clip(opened(), gradient, [largest] * 3, norms)
         assert norms == pytest.approx(expected.numpy(), rel=1e-6)
-        sizes = {"size": 1e-2 / (1 - 0.9**t), "unbias": 1 / (1 - 0.999**t), "epsilon": 1e-5}
+        sizes = {"sizes": [1e-2 / (1 - 0.9**t)] * 3, "unbias": 1 / (1 - 0.999**t), "epsilon": 1e-5}
         optimiser.adam(opened(), mine, mean, square, gradient, **sizes)
         assert mine == pytest.approx(theirs.numpy(), rel=1e-5, abs=1e-6)
 
@@ -271,8 +271,8 @@ def kernels_alone(library: Library) -> str:
         evaluated = rows.evaluate(outputs.z, reference)
         gradient = rows.backward(parameters, outputs, reference, evaluated)
         mean, square, norms = np.zeros_like(parameters), np.zeros_like(parameters), np.empty(2, np.float32)
-        optimiser.clip(library, gradient, 0.5, norms)
-        optimiser.adam(library, parameters, mean, square, gradient, size=2**-6, unbias=2.0**9, epsilon=2**-20)
+        optimiser.clip(library, gradient, [0.5, 0.5], norms)
+        optimiser.adam(library, parameters, mean, square, gradient, sizes=[2**-6] * 2, unbias=2.0**9, epsilon=2**-20)
         learnt = (outputs.z, *evaluated, gradient, norms, parameters, mean, square)
         for array in (*ends, kept.rewards, *learnt):
             hashing.update(np.ascontiguousarray(array).tobytes())

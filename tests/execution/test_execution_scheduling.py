@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from execution_support import Workplace, timeless
 
 from haepo_bench.errors import UserError
@@ -20,7 +21,7 @@ from haepo_bench.execution.survey import Job, make_jobs
 from haepo_bench.results import store as store_module
 from haepo_bench.results.record import RunRecord
 from haepo_bench.results.store import Store
-from haepo_bench.suite.plan import Plan
+from haepo_bench.suite.plan import Plan, by_cell
 from haepo_bench.suite.resolve import load_plan
 
 SUITE = """
@@ -61,6 +62,57 @@ def test_jobs_are_whole_cells_unless_workers_would_idle(plan: Plan) -> None:
     unbatched = replace(first, batches_seeds=False)
     assert seeds_of(make_jobs([(unbatched, (2, 0))], 1, seconds)) == [("reinforce", (2,)), ("reinforce", (0,))]
     assert len({job.log_name for job in make_jobs(missing, 3, seconds)}) == 3
+
+
+def searched(tmp_path: Path, cells: int) -> Path:
+    """A suite as a search makes it: many configurations of one shape, and one of another."""
+    suite = yaml.safe_load(SUITE) | {"seeds": 2}
+    own = {"hidden": [8], "trajectories": 4, "epochs": 1}
+    suite["algorithms"] = [
+        {
+            "use": "reinforce",
+            "name": f"r{i}",
+            "params": {**own, "learning_rate": 1e-3 * (1 + i), "kl_coefficient": 0.1 * i},
+        }
+        for i in range(cells)
+    ]
+    suite["algorithms"].append({"use": "reinforce", "name": "other", "params": {**own, "epochs": 2}})
+    path = tmp_path / f"searched-{cells}.yaml"
+    path.write_text(yaml.safe_dump(suite), encoding="utf-8")
+    return path
+
+
+def test_many_cells_of_few_seeds_share_jobs(tmp_path: Path) -> None:
+    def jobs(cells: int, workers: int, seconds: float = 1.0) -> list[list[int]]:
+        plan = load_plan(searched(tmp_path, cells))
+        missing = [(cell, cell.seeds) for cell in plan.cells]
+        asked = [(cell.folder, seed) for cell in plan.cells for seed in cell.seeds]
+        made = make_jobs(missing, workers, {cell.folder: seconds for cell in plan.cells})
+        assert sorted(run.key for job in made for run in job.runs) == sorted(asked)
+        assert all(len({run.cell.batch for run in job.runs}) == 1 for job in made)
+        assert len({job.log_name for job in made}) == len(made)
+        return sorted([len(seeds) for _, seeds in by_cell(job.runs)] for job in made)
+
+    assert jobs(9, 1) == [[2], [2] * 9]
+    assert jobs(9, 3) == [[2], [2] * 3, [2] * 3, [2] * 3]
+    assert jobs(7, 1) == [[2]] * 8  # few cells stay as they are
+    assert jobs(9, 1, seconds=100.0) == [[2]] + [[2] * 3] * 3  # no job of much more than ten minutes
+
+
+def test_runs_that_share_a_job_are_those_of_their_cells_alone(tmp_path: Path) -> None:
+    workplace = Workplace(tmp_path)
+    suite = searched(tmp_path, 8)
+    for results, *arguments in (("together",), ("alone", "--only", "r3")):
+        process = workplace.run(suite, "--results", results, "--workers", "1", *arguments)
+        assert process.returncode == 0, process.stderr
+    together, alone = workplace.records("together"), workplace.records("alone")
+    assert set(together) == {(f"r{i}", seed) for i in range(8) for seed in (0, 1)} | {("other", 0), ("other", 1)}
+    assert len({record["provenance"]["log"] for record in together.values()}) == 2
+    assert set(alone) == {("r3", 0), ("r3", 1)}
+    for key, record in alone.items():
+        assert timeless(record) == timeless(together[key])
+        assert record["provenance"]["seeds"] == together[key]["provenance"]["seeds"] == [0, 1]
+    assert len({repr(timeless(record)["curve"]) for record in together.values()}) == 18
 
 
 def test_total_time_is_that_of_the_busiest_worker(plan: Plan) -> None:

@@ -30,7 +30,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def checkpoints(path: Path, seed: int = 0, identity: str = IDENTITY) -> FileCheckpoints:
-    return FileCheckpoints({seed: path}, identity, 0.0)
+    return FileCheckpoints({seed: path}, {seed: f"{identity} seed {seed}"}, 0.0)
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_a_broken_promise_is_noticed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("what", sorted(damaged_checkpoints.DAMAGES.keys() - {"nothing", "another state, sealed"}))
 def test_damage_is_damage(tmp_path: Path, what: str) -> None:
     path = tmp_path / "seed-4.checkpoint"
-    kept = FileCheckpoints({4: path}, "settings code", 0.0)
+    kept = FileCheckpoints({4: path}, {4: "settings code seed 4"}, 0.0)
     state = b"a state of training" * 10
     kept.write([4], lambda _: state)
     whole, changed = path.read_bytes(), 0

@@ -127,7 +127,7 @@ LATER = {"dual_clip", "two_sided_clip", "advantage_scale", "baseline", "kl_corre
 #: What changes the code and not the settings (tests/engine/test_engine_choice.py).
 CODE_ONLY = {"execution.engine"}
 #: Fields that follow from the identity: overrides from the parameters, the rest from the algorithm and the task.
-CELL_DERIVED = {"options", "overrides", "batches_seeds", "references", "information", "notes", "resumes"}
+CELL_DERIVED = {"options", "overrides", "batches_seeds", "references", "information", "notes", "resumes", "batch"}
 CELL_RUNTIME_ONLY = {"algorithm", "seeds", "lookup"}
 CELL_HASHES = {"settings", "settings_hash", "code", "code_hash", "engine"}
 

@@ -9,12 +9,15 @@ from gymnasium import spaces
 from haepo_bench.objectives.base import Objective
 from haepo_bench.results.record import Engine
 from haepo_bench.tasks.base import Task
-from haepo_bench.training.algorithm import Algorithm, ParameterDescription, compiled_where
-from haepo_bench.training.definition import ObjectiveDefinition, control_without, information
+from haepo_bench.training.algorithm import Algorithm, BatchRow, ParameterDescription, compiled_where
+from haepo_bench.training.definition import ObjectiveDefinition, asked_of_batches, control_without, information
 from haepo_bench.training.encoders import check_encoder, check_memory, defaults_on
 from haepo_bench.training.parameters import check_comparison, check_overrides, describe_fields, validated
 from haepo_bench.training.recorder import Recorder
 from haepo_bench.training.settings import TrainerSettings
+
+#: Settings that may differ between rows of a batch.
+_OF_ROWS = {"learning_rate", "max_gradient_norm"}
 
 
 class NativeAlgorithm(Algorithm):
@@ -37,14 +40,27 @@ class NativeAlgorithm(Algorithm):
         return task.forgets
 
     def train(self, task: Task, seeds: Sequence[int], recorder: Recorder, *, device: str) -> None:
+        self.train_rows(task, [BatchRow(seed, seed, self) for seed in seeds], recorder, device=device)
+
+    @property
+    def shape(self) -> dict[str, Any]:
+        return {"settings": self.settings.model_dump(mode="json", exclude=_OF_ROWS), **asked_of_batches(self.objective)}
+
+    def train_rows(self, task: Task, rows: Sequence[BatchRow], recorder: Recorder, *, device: str) -> None:
         # Imported here: configuring and describing need no training loop.
         from haepo_bench.training.episodes.trainer import EpisodeTrainer, batch_blocks
         from haepo_bench.training.resuming import train_from_checkpoints
+        from haepo_bench.training.rows import BatchRows
 
-        def trainer(block: Sequence[int]) -> EpisodeTrainer:
-            return EpisodeTrainer(task, self.objective, self.settings, block, recorder, device, self.engine)
+        by_key = {row.key: row for row in rows}
 
-        train_from_checkpoints(batch_blocks(task, self.settings, seeds), trainer, recorder, device=device)
+        def trainer(keys: Sequence[int]) -> EpisodeTrainer:
+            own = BatchRows[TrainerSettings].of([by_key[key] for key in keys])
+            return EpisodeTrainer(task, self.objective, self.settings, own.seeds, recorder, device, self.engine, own)
+
+        mixed = any(row.algorithm is not self for row in rows)
+        blocks = batch_blocks(task, self.settings, list(by_key))
+        train_from_checkpoints(blocks, trainer, recorder, device=device, mixed=mixed)
 
 
 class NativeDefinition(ObjectiveDefinition):

@@ -19,6 +19,7 @@ from haepo_bench.policies.network import PolicyNetwork
 from haepo_bench.policies.shapes import Array
 from haepo_bench.tasks.base import Task, VectorEnvironment
 from haepo_bench.tasks.environments.classic_control import ClassicControl
+from haepo_bench.training.adam import Largest
 from haepo_bench.training.compiled_adam import CompiledAdam, clip_compiled
 from haepo_bench.training.diagnostics import update_diagnostics
 from haepo_bench.training.episodes.engine import Brought, TorchEngine
@@ -239,8 +240,8 @@ class CompiledEngine(TorchEngine):
         common = (rollout, parameters, reference, task, objective)
         return CompiledBatch(self._architecture, self._workspace, *common, **brought)
 
-    def optimiser(self, parameters: Tensor, learning_rate: float) -> CompiledAdam:
+    def optimiser(self, parameters: Tensor, learning_rate: float | Sequence[float]) -> CompiledAdam:
         return CompiledAdam(parameters, learning_rate)
 
-    def clip(self, gradient: Tensor, largest: float | None) -> Tensor:
+    def clip(self, gradient: Tensor, largest: Largest) -> Tensor:
         return clip_compiled(gradient, largest)

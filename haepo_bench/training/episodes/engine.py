@@ -1,5 +1,6 @@
 """What computes actions and updates, for objectives that collect whole episodes: here, torch, on any device."""
 
+from collections.abc import Sequence
 from typing import Protocol, TypedDict, Unpack
 
 from torch import Tensor
@@ -8,7 +9,7 @@ from haepo_bench.objectives.base import Objective
 from haepo_bench.policies.network import PolicyNetwork
 from haepo_bench.policies.shapes import Array
 from haepo_bench.tasks.base import Task, VectorEnvironment
-from haepo_bench.training.adam import Adam, clip_gradient
+from haepo_bench.training.adam import Adam, Largest, clip_gradient
 from haepo_bench.training.episodes.expert import ExpertEpisode
 from haepo_bench.training.episodes.packed_batch import PackedBatch
 from haepo_bench.training.episodes.prefixes import Prefixes
@@ -64,10 +65,10 @@ class TorchEngine:
         """The batch of one iteration; arguments as `PackedBatch` has them."""
         return PackedBatch(self._network, rollout, parameters, reference, task, self._device, objective, **brought)
 
-    def optimiser(self, parameters: Tensor, learning_rate: float) -> Adam:
+    def optimiser(self, parameters: Tensor, learning_rate: float | Sequence[float]) -> Adam:
         """Adam over parameters [seed, parameter]."""
         return Adam(parameters, learning_rate)
 
-    def clip(self, gradient: Tensor, largest: float | None) -> Tensor:
+    def clip(self, gradient: Tensor, largest: Largest) -> Tensor:
         """Scales each seed's gradient [seed, parameter] down to the largest norm; returns the norms before."""
         return clip_gradient(gradient, largest)

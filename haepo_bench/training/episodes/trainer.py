@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from haepo_bench.objectives.base import Objective
 from haepo_bench.policies.network import network
-from haepo_bench.policies.shapes import Array
+from haepo_bench.policies.shapes import Array, padded_seeds
 from haepo_bench.results.record import Engine
 from haepo_bench.tasks.base import Task, VectorEnvironment
 from haepo_bench.training.alignment import Policy
@@ -27,6 +27,7 @@ from haepo_bench.training.evaluation import Evaluator
 from haepo_bench.training.exploration import Episodes, Exploration
 from haepo_bench.training.flips import flips
 from haepo_bench.training.heads import make_head
+from haepo_bench.training.mixed_objective import MixedObjective, kept, reported_by
 from haepo_bench.training.normalisation import (
     DISCOUNT,
     Normalisation,
@@ -38,14 +39,21 @@ from haepo_bench.training.normalisation import (
 )
 from haepo_bench.training.recorder import Recorder
 from haepo_bench.training.resuming import State, arrays_of
+from haepo_bench.training.rows import BatchRows
 from haepo_bench.training.settings import TrainerSettings
 from haepo_bench.training.streams import stream
 from haepo_bench.training.trainer import Trainer, acting
 from haepo_bench.training.waiting import Frozen, Policies
 
+T = TypeVar("T")
+
 
 class EpisodeTrainer(Trainer[Rollout]):
-    """Trains one objective on one task for several seeds, on batches of complete episodes."""
+    """Trains one objective on one task for several seeds, on batches of complete episodes.
+
+    Args:
+        rows: where seeds have configurations of their own, of the shape of `objective` and `settings`.
+    """
 
     def __init__(
         self,
@@ -56,6 +64,7 @@ class EpisodeTrainer(Trainer[Rollout]):
         recorder: Recorder,
         device: str,
         engine: Engine = "torch",
+        rows: BatchRows[TrainerSettings] | None = None,
     ) -> None:
         self.task, self.objective, self.settings, self.recorder, self.device = (
             task,
@@ -64,7 +73,9 @@ class EpisodeTrainer(Trainer[Rollout]):
             recorder,
             device,
         )
-        self.seeds = list(seeds)
+        self.rows = BatchRows.alike(seeds, objective, settings) if rows is None else rows
+        self.seeds, self.keys = self.rows.seeds, self.rows.keys
+        self.objective = self.rows.objective(padded_seeds(1, task.groups * settings.trajectories))
         self.head = head = make_head(task)
         self.network = network(inputs_of(task, settings.encoder), settings.hidden, head)
         self.padded_rows = self.network.padded_rows
@@ -73,7 +84,7 @@ class EpisodeTrainer(Trainer[Rollout]):
         #: Parameters of the reference policy; None where that is the one that collected the batch.
         self.reference = None if settings.reference == "previous" else self.parameters.clone()
         self.engine = episode_engine(engine, self.network, device)
-        self.optimiser = self.engine.optimiser(self.parameters, settings.learning_rate)
+        self.optimiser = self.engine.optimiser(self.parameters, self.rows.one_or_each("learning_rate"))
         episodes = task.groups * settings.trajectories
         training = task.training()
         start = training.paired if objective.shares_start else training.grouped
@@ -102,13 +113,13 @@ class EpisodeTrainer(Trainer[Rollout]):
         self.prefixes: Prefixes | None = None
         self.evaluator = Evaluator(task, head, recorder.episodes, self.padded_rows, self.engine.collector)
         self.exploration = Exploration(task, len(self.seeds))
-        self.env_steps = dict.fromkeys(self.seeds, 0)
+        self.env_steps = [0] * len(self.seeds)
         self.resumes = task.forgets
 
     def state(self) -> dict[str, Any]:
         return {
             **super().state(),
-            "env_steps": [self.env_steps[seed] for seed in self.seeds],
+            "env_steps": self.env_steps,
             "reference": self.reference,
             "reference_sample": None if self.reference_sample is None else self.reference_sample.state(),
             "prefix_policies": None if self.prefix_policies is None else self.prefix_policies.state(),
@@ -117,7 +128,7 @@ class EpisodeTrainer(Trainer[Rollout]):
 
     def restore(self, state: State) -> None:
         super().restore(state)
-        self.env_steps = dict(zip(self.seeds, state["env_steps"], strict=True))
+        self.env_steps = list(state["env_steps"])
         self.reference = state["reference"]
         if self.reference_sample is not None:
             self.reference_sample.restore(state["reference_sample"])
@@ -172,10 +183,10 @@ class EpisodeTrainer(Trainer[Rollout]):
 
     def _report(self, rollout: Rollout | Played) -> None:
         """Tells the recorder what was played."""
-        for row, seed in enumerate(self.seeds):
+        for row in range(len(self.seeds)):
             # As if a seed's episodes had been played one after the other.
-            ends = self.env_steps[seed] + rollout.lengths[row].cumsum()
-            self.env_steps[seed] = int(ends[-1])
+            ends = self.env_steps[row] + rollout.lengths[row].cumsum()
+            self.env_steps[row] = int(ends[-1])
             measures = {name: values[row].tolist() for name, values in rollout.measures.items()}
             episodes = Episodes(rollout.returns[row].tolist(), ends.tolist(), measures)
             steps = int(rollout.lengths[row].sum())
@@ -183,7 +194,7 @@ class EpisodeTrainer(Trainer[Rollout]):
                 row,
                 episodes,
                 steps=steps,
-                total=self.env_steps[seed],
+                total=self.env_steps[row],
                 fault=rollout.faults.get(row),
                 diverged=too_large(rollout.returns[row]),
             )
@@ -230,8 +241,13 @@ class EpisodeTrainer(Trainer[Rollout]):
             # One addition after the other: a reduction's order, and so its last bit, depends on the number of seeds.
             **{name: (sum(column[1:], column[0]) / len(column)).tolist() for name, column in columns.items()},
         }
-        for row in range(len(self.seeds)):
-            own = {name: value[row] for name, value in values.items()}
+        failures = self.objective.failures if isinstance(self.objective, MixedObjective) else {}
+        for row, key in enumerate(self.keys):
+            if row in failures:
+                self.recorder.failed(key, failures[row])
+                continue
+            reported = reported_by(self.objective, row, values)
+            own = {name: values[name][row] for name in reported}
             if self.settings.epochs == 1:
                 del own["kl_previous"]
             observed = partial(_observed, collected, row)
@@ -246,10 +262,13 @@ class EpisodeTrainer(Trainer[Rollout]):
 
     def _clip(self, gradient: Tensor) -> Tensor:
         """Scales each seed's gradient [seed, parameter] down to the largest norm allowed; returns the norms before."""
-        return self.engine.clip(gradient, self.settings.max_gradient_norm)
+        return self.engine.clip(gradient, self.rows.one_or_each("max_gradient_norm"))
 
     def keep(self, rows: Sequence[int]) -> None:
         super().keep(rows)
+        self.rows = self.rows.keep(rows)
+        self.objective = kept(self.objective, rows)
+        self.env_steps = [self.env_steps[row] for row in rows]
         if self.normalisation is not None:
             self.normalisation.keep(rows)
         self.reference = None if self.reference is None else self.reference[rows]
@@ -295,8 +314,8 @@ class EpisodeTrainer(Trainer[Rollout]):
         self.evaluator.close()
 
 
-def batch_blocks(task: Task, settings: TrainerSettings, seeds: Sequence[int]) -> list[list[int]]:
-    """The seeds that are trained at a time."""
+def batch_blocks(task: Task, settings: TrainerSettings, seeds: Sequence[T]) -> list[list[T]]:
+    """The seeds, or rows, that are trained at a time."""
     steps = task.groups * settings.trajectories * padded_horizon(task.horizon)
     numbers = step_numbers(task) + 4 * make_head(task).outputs
     return blocks(seeds, steps, numbers + sum(settings.hidden))

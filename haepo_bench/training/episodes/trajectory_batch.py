@@ -37,7 +37,11 @@ class BatchShape(NamedTuple):
     def of(cls, rollout: Rollout, task: Task) -> "BatchShape":
         """The shape of a rollout's batch."""
         S, K = rollout.lengths.shape
-        return cls(S, padded_seeds(S, K), task.groups, K, padded_horizon(task.horizon))
+        padded, steps = padded_seeds(S, K), padded_horizon(task.horizon)
+        # Mixtures of objectives tell the axis of seeds by its length (training/row_values.py).
+        while S > 1 and padded in {task.groups, K // task.groups, steps}:
+            padded += padded_seeds(1, K)
+        return cls(S, padded, task.groups, K, steps)
 
     def grouped(self, x: Tensor) -> Tensor:
         """[seed, episode, ...] to [seed, group, trajectory, ...]."""

@@ -53,6 +53,7 @@ class UniformTrainer(Trainer[Rollout]):
 
     def __init__(self, task: Task, seeds: Sequence[int], recorder: Recorder) -> None:
         self.task, self.seeds, self.recorder, self.device = task, list(seeds), recorder, "cpu"
+        self.keys = list(seeds)
         space = task.action_space
         self.head: Head = UniformBox(space) if isinstance(space, spaces.Box) else make_head(task)
         episodes = task.groups * TRAJECTORIES
@@ -122,7 +123,7 @@ class UniformTrainer(Trainer[Rollout]):
 
     def keep(self, rows: Sequence[int]) -> None:
         self.exploration.keep(rows)
-        self.seeds = [self.seeds[row] for row in rows]
+        self.seeds, self.keys = [self.seeds[row] for row in rows], [self.keys[row] for row in rows]
 
     def named(self, policy: Frozen) -> Mapping[str, Array]:
         return {}

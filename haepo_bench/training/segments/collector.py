@@ -92,6 +92,8 @@ class SegmentCollector:
         features = task.observation_space.shape[0]
         what = normalised_by(task, settings)
         self.normalisation = None if what is None else Normalisation(S, features, settings.gamma, what)
+        #: Of all seeds, or [seed].
+        self.gae_lambda: float | Array = settings.gae_lambda
         self._discounted = np.zeros((S, K))  # returns of the running episodes, for normalised rewards
         self._exploration = exploration
         self._faults: dict[int, EnvironmentFault] = {}
@@ -186,7 +188,7 @@ class SegmentCollector:
             self._values(folded, self._current),
             over,
             gamma=self._settings.gamma,
-            gae_lambda=self._settings.gae_lambda,
+            gae_lambda=self.gae_lambda,
         )
         return Segments(
             observations=rows[:, :, :N],
@@ -232,6 +234,8 @@ class SegmentCollector:
         self._seeds, self._places, self._episodes = self._seeds[rows], self._places[rows], self._episodes[rows]
         self._returns, self._current = self._returns[rows], self._current[rows]
         self._discounted = self._discounted[rows]
+        if isinstance(self.gae_lambda, np.ndarray):
+            self.gae_lambda = self.gae_lambda[rows]
         if self.normalisation is not None:
             self.normalisation.keep(rows)
 

@@ -16,6 +16,7 @@ from haepo_bench.objectives.base import Objective, TrajectoryBatch
 from haepo_bench.policies.actor_critic import ActorCritic
 from haepo_bench.policies.shapes import LANES, Array, pad
 from haepo_bench.tasks.base import Task, VectorEnvironment
+from haepo_bench.training.adam import Largest
 from haepo_bench.training.advantages import generalised_advantages
 from haepo_bench.training.compiled_adam import CompiledAdam, clip_compiled
 from haepo_bench.training.diagnostics import update_diagnostics
@@ -111,7 +112,7 @@ class CompiledSegmentCollector(SegmentCollector):
             self._networks.values(value, self._shown_now()),
             over,
             gamma=self._settings.gamma,
-            gae_lambda=self._settings.gae_lambda,
+            gae_lambda=self.gae_lambda,
         )
         return Segments(
             observations=torch.from_numpy(observations).transpose(1, 2),
@@ -297,8 +298,8 @@ class CompiledSegments(TorchSegments):
     def minibatches(self, segments: Segments, size: int, horizon: int) -> Minibatches:
         return CompiledMinibatches(self._networks, self._network, segments, size, horizon)
 
-    def optimiser(self, parameters: Tensor, learning_rate: float, epsilon: float) -> CompiledAdam:
+    def optimiser(self, parameters: Tensor, learning_rate: float | Sequence[float], epsilon: float) -> CompiledAdam:
         return CompiledAdam(parameters, learning_rate, epsilon)
 
-    def clip(self, gradient: Tensor, largest: float) -> Tensor:
+    def clip(self, gradient: Tensor, largest: Largest) -> Tensor:
         return clip_compiled(gradient, largest)

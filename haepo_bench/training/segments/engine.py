@@ -6,7 +6,7 @@ from torch import Tensor
 
 from haepo_bench.policies.actor_critic import ActorCritic
 from haepo_bench.tasks.base import Task, VectorEnvironment
-from haepo_bench.training.adam import Adam, clip_gradient
+from haepo_bench.training.adam import Adam, Largest, clip_gradient
 from haepo_bench.training.episodes.rollout import Actor, Collector
 from haepo_bench.training.exploration import Exploration
 from haepo_bench.training.ppo_settings import SegmentSettings
@@ -43,10 +43,10 @@ class TorchSegments:
         """The minibatches of one update."""
         return Minibatches(self._network, segments, size, horizon)
 
-    def optimiser(self, parameters: Tensor, learning_rate: float, epsilon: float) -> Adam:
+    def optimiser(self, parameters: Tensor, learning_rate: float | Sequence[float], epsilon: float) -> Adam:
         """Adam over parameters [seed, parameter]."""
         return Adam(parameters, learning_rate, epsilon)
 
-    def clip(self, gradient: Tensor, largest: float) -> Tensor:
+    def clip(self, gradient: Tensor, largest: Largest) -> Tensor:
         """Scales each seed's gradient [seed, parameter] down to the largest norm; returns the norms before."""
         return clip_gradient(gradient, largest)

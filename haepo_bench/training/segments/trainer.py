@@ -5,7 +5,7 @@ The order of things is that of stable_baselines3/common/on_policy_algorithm.py a
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -22,10 +22,12 @@ from haepo_bench.training.encoders import inputs_of, step_numbers
 from haepo_bench.training.evaluation import Evaluator
 from haepo_bench.training.exploration import Exploration
 from haepo_bench.training.heads import make_head
+from haepo_bench.training.mixed_objective import MixedObjective, kept, reported_by
 from haepo_bench.training.normalisation import named_statistics, normalised_actor, normalised_policy, statistics_of
 from haepo_bench.training.ppo_settings import SegmentSettings
 from haepo_bench.training.recorder import Recorder
 from haepo_bench.training.resuming import State
+from haepo_bench.training.rows import BatchRows
 from haepo_bench.training.segments.collector import Segments
 from haepo_bench.training.segments.engines import segment_engine
 from haepo_bench.training.segments.minibatches import Minibatches
@@ -37,8 +39,15 @@ from haepo_bench.training.waiting import Frozen, Policies
 _EPSILON = 1e-5
 
 
+T = TypeVar("T")
+
+
 class SegmentTrainer(Trainer[Segments]):
-    """Trains one objective on one task for several seeds, on minibatches of segments."""
+    """Trains one objective on one task for several seeds, on minibatches of segments.
+
+    Args:
+        rows: where seeds have configurations of their own, of the shape of `objective` and `settings`.
+    """
 
     def __init__(
         self,
@@ -49,10 +58,13 @@ class SegmentTrainer(Trainer[Segments]):
         recorder: Recorder,
         device: str,
         engine: Engine = "torch",
+        rows: BatchRows[SegmentSettings] | None = None,
     ) -> None:
         self.task, self.objective, self.settings, self.recorder = task, objective, settings, recorder
         self.device = device
-        self.seeds = list(seeds)
+        self.rows = BatchRows.alike(seeds, objective, settings) if rows is None else rows
+        self.seeds, self.keys = self.rows.seeds, self.rows.keys
+        self.objective = self.rows.objective(1)
         self.head = head = make_head(task)
         self.network = ActorCritic(
             inputs_of(task, settings.encoder),
@@ -69,10 +81,12 @@ class SegmentTrainer(Trainer[Segments]):
         ]
         self.parameters = torch.from_numpy(np.stack(initial)).to(device)
         self.engine = segment_engine(engine, self.network)
-        self.optimiser = self.engine.optimiser(self.parameters, settings.learning_rate, _EPSILON)
+        self.optimiser = self.engine.optimiser(self.parameters, self.rows.one_or_each("learning_rate"), _EPSILON)
         self.evaluator = Evaluator(task, head, recorder.episodes, self.padded_rows, self.engine.evaluated_by)
         self.exploration = Exploration(task, len(self.seeds))
         self.collector = self.engine.collector(task, settings, self.seeds, self.exploration)
+        decays = self.rows.one_or_each("gae_lambda")
+        self.collector.gae_lambda = decays if isinstance(decays, float) else np.array(decays)
         self.resumes = self.collector.resumes
 
     def state(self) -> dict[str, Any]:
@@ -101,33 +115,52 @@ class SegmentTrainer(Trainer[Segments]):
 
     def update(self, collected: Segments, iteration: int) -> None:
         remaining = 1 - self.collector.env_steps / self.recorder.budget
-        if self.settings.learning_rate_schedule == "linear":
-            self.optimiser.learning_rate = remaining * self.settings.learning_rate
+        if "linear" in self.rows.each("learning_rate_schedule"):
+            self.optimiser.learning_rate = [_rate(own.settings, remaining) for own in self.rows.configured]
         minibatches = self.engine.minibatches(collected, self.settings.batch_size, self.task.horizon)
         orders = [stream("minibatch", seed, iteration) for seed in self.seeds]
-        seen = self._learn(minibatches, orders, self.objective.at(remaining))
+        failures: dict[int, Exception] = {}
+        objective = self.objective.at(remaining)
+        seen = self._learn(minibatches, orders, objective, failures)
         finite = torch.isfinite(self.parameters).all(1).tolist()
-        for row, (gradient_steps, diagnostics) in enumerate(_means(seen)):
+        for row, (gradient_steps, means) in enumerate(_means(seen)):
+            if row in failures:
+                self.recorder.failed(self.keys[row], failures[row])
+                continue
+            diagnostics = {name: means[name] for name in reported_by(objective, row, means)}
             fine = finite[row] and bool(np.isfinite(diagnostics["loss"]))
             observed = partial(collected.observations.__getitem__, row)
             self.report_updated(row, gradient_steps, diagnostics, finite=fine, observed=observed)
 
     def _learn(
-        self, minibatches: Minibatches, orders: Sequence[np.random.Generator], objective: Objective
+        self,
+        minibatches: Minibatches,
+        orders: Sequence[np.random.Generator],
+        objective: Objective,
+        failures: dict[int, Exception],
     ) -> "list[_Seen]":
-        """All passes over one iteration's steps; what every minibatch saw."""
+        """All passes over one iteration's steps; what every minibatch saw.
+
+        Args:
+            failures: where it is noted, by row, why an objective could not be computed.
+        """
         settings, everyone, seen = self.settings, list(range(len(self.seeds))), []
         rows = everyone  # those whose update has not ended early
+        largest, targets = self.rows.each("max_grad_norm"), self.rows.each("target_kl")
         for epoch in range(settings.n_epochs):
             minibatches.shuffle(np.stack([order.permutation(minibatches.steps) for order in orders]))
             for number in range(minibatches.count):
                 some = None if rows == everyone else rows
                 parameters = self.parameters if some is None else self.parameters[some]
-                gradient, diagnostics = minibatches.gradient(number, parameters, objective, some)
-                diagnostics["gradient_norm"] = self.engine.clip(gradient, settings.max_grad_norm)
-                going_on = list(range(len(rows)))
-                if settings.target_kl is not None:
-                    over = (diagnostics["kl_previous"] > 1.5 * settings.target_kl).tolist()
+                own = objective if some is None else kept(objective, some)
+                gradient, diagnostics = minibatches.gradient(number, parameters, own, some)
+                failed = own.failures if isinstance(own, MixedObjective) else {}
+                failures |= {rows[place]: error for place, error in failed.items()}
+                diagnostics["gradient_norm"] = self.engine.clip(gradient, [largest[row] for row in rows])
+                going_on = [place for place in range(len(rows)) if place not in failed]
+                if any(target is not None for target in targets):
+                    limits = [np.inf if targets[row] is None else 1.5 * targets[row] for row in rows]
+                    over = diagnostics["kl_previous"].cpu().numpy() > np.array(limits, np.float32)
                     going_on = [place for place in going_on if not over[place]]
                 stepped = [rows[place] for place in going_on]
                 seen.append(_Seen(epoch, rows, stepped, diagnostics))
@@ -142,6 +175,8 @@ class SegmentTrainer(Trainer[Segments]):
 
     def keep(self, rows: Sequence[int]) -> None:
         super().keep(rows)
+        self.rows = self.rows.keep(rows)
+        self.objective = kept(self.objective, rows)
         self.collector.keep(rows)
 
     def frozen(self, row: int) -> Frozen:
@@ -165,10 +200,16 @@ class SegmentTrainer(Trainer[Segments]):
         self.evaluator.close()
 
 
-def batch_blocks(task: Task, settings: SegmentSettings, seeds: Sequence[int]) -> list[list[int]]:
-    """The seeds that are trained at a time."""
+def batch_blocks(task: Task, settings: SegmentSettings, seeds: Sequence[T]) -> list[list[T]]:
+    """The seeds, or rows, that are trained at a time."""
     numbers = step_numbers(task) + 4 * make_head(task).outputs
     return blocks(seeds, settings.n_envs * settings.n_steps, numbers + 2 * sum(settings.net_arch))
+
+
+def _rate(settings: SegmentSettings, remaining: float) -> float:
+    """The learning rate where so much of the budget is left."""
+    linear = settings.learning_rate_schedule == "linear"
+    return remaining * settings.learning_rate if linear else settings.learning_rate
 
 
 class _Seen(NamedTuple):
@@ -182,9 +223,13 @@ class _Seen(NamedTuple):
 
 def _means(seen: Sequence[_Seen]) -> list[tuple[int, dict[str, float]]]:
     """Gradient steps and mean diagnostics of each seed's update; as with `ppo`, the KL is that of its last epoch."""
-    names = list(seen[0].diagnostics)
+    names = list(dict.fromkeys(name for one in seen for name in one.diagnostics))
     kl = names.index("kl_previous")
-    columns = [torch.stack(list(one.diagnostics.values())).cpu().numpy().astype(np.float64) for one in seen]
+    columns = []
+    for one in seen:
+        lacking = torch.full_like(one.diagnostics["loss"], torch.nan)
+        stacked = torch.stack([one.diagnostics.get(name, lacking) for name in names])
+        columns.append(stacked.cpu().numpy().astype(np.float64))
     means = []
     for seed in seen[0].rows:
         pairs = zip(seen, columns, strict=True)
