@@ -25,7 +25,7 @@ from haepo_bench.training.streams import stream
 
 OFFSET, SPREAD = 1e5, 3.0
 #: Whose loss depends on where zero is, by definition.
-ABSOLUTE = ("'none'", "'proportional'", "rebel {'return_normalisation'")
+ABSOLUTE = ("'none'", "'proportional'", "rebel {'return_normalisation'", "maxrl", "'advantage_scale'", "'nonzero'")
 RELATIVE = {name: o for name, o in OBJECTIVES.items() if not any(part in name for part in ABSOLUTE)}
 
 
@@ -36,6 +36,7 @@ def shifted(batch: TrajectoryBatch, by: float) -> TrajectoryBatch:
         batch,
         returns=batch.returns + by,
         reference_returns=batch.reference_returns + by,
+        greedy_returns=batch.greedy_returns + by,
         rewards=batch.rewards + by * last,
     )
 
@@ -50,7 +51,8 @@ def drawn(seed: int) -> TrajectoryBatch:
     batch = each_tensor(exact, as_float32)
     returns = torch.round(exact.returns * 1000) / 1000
     assert 1 < returns.std() < 2 * SPREAD
-    return replace(batch, returns=returns, rewards=exact.rewards, reference_returns=exact.reference_returns)
+    exactly = {name: getattr(exact, name) for name in ("rewards", "reference_returns", "greedy_returns")}
+    return replace(batch, returns=returns, **exactly)
 
 
 @pytest.mark.parametrize("objective", RELATIVE.values(), ids=list(RELATIVE))
