@@ -25,7 +25,9 @@ def executor_for(
         UserError: it cannot be used here.
     """
     if execution.executor == "ray":
-        raise UserError("the Ray executor cannot be used yet", remedy="--executor local")
+        from haepo_bench.execution.ray_executor import RayExecutor
+
+        return RayExecutor(execution.ray, timeout_seconds=execution.timeout_seconds, request=request, ahead=ahead)
     if execution.executor == "slurm":
         raise UserError(
             "the jobs of an array are submitted by `haepo-bench run`, which collects them later",

@@ -8,7 +8,7 @@ An executor is given jobs and tells what becomes of them. It promises:
    nor what happened to others shows in them. (That is the worker's doing; an executor has to start it right: one
    thread, set before any library is loaded.)
 3. It writes no run: who iterates over the events is the one writer of the store. Logs, checkpoints and policies are
-   written by the worker, each to a file that no other job of the session writes.
+   written by the worker, or here where that is elsewhere, each to a file that no other job of the session writes.
 4. What fails tells what failed (`Failure.of_machine`): a process that was killed, memory or a node that was lost is not
    the algorithm's doing. An executor never runs a job again by itself; a job that is added to the queue, at any time
    until `events` ends, is run as well.
@@ -19,9 +19,9 @@ tests/execution/test_executor_contract.py holds every executor to it.
 """
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Generator, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from haepo_bench.execution.survey import Job
 from haepo_bench.results.record import Failure, Number
@@ -68,11 +68,16 @@ class Finished:
 
 @dataclass(frozen=True)
 class Failed:
-    """Runs of a job that will have no result from it."""
+    """Runs of a job that will have no result from it.
+
+    Args:
+        machine: that they were run on, as provenance says it; empty: this one.
+    """
 
     job: Job
     runs: tuple[PlannedRun, ...]
     failure: Failure
+    machine: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

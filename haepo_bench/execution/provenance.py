@@ -22,12 +22,15 @@ def provenance(device: str) -> dict[str, Any]:
     return {
         "package_version": __version__,
         "git": _git(),
-        "node": platform.node(),
-        "platform": platform.platform(),
-        "cpu": cpu_model(),
+        **here(),
         "device": device,
         "threads": 1,
     }
+
+
+def here() -> dict[str, str]:
+    """What a record says of the machine."""
+    return {"node": platform.node(), "platform": platform.platform(), "cpu": cpu_model()}
 
 
 def reference_seconds() -> float:

@@ -3,7 +3,7 @@
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
@@ -251,8 +251,8 @@ class _Session:
                 self._partial.take(run.key)
                 self._measured.setdefault(run.cell.folder, []).append(seconds_of(record) or 0.0)
                 self._store(run.cell, record)
-            case Failed(job, runs, failure):
-                again = self._fail(job, runs, failure)
+            case Failed(job, runs, failure, machine):
+                again = self._fail(job, runs, failure, machine)
                 for retried in again:
                     queue.put(retried)
                 lost = tuple(run for retried in again for run in retried.runs)
@@ -267,7 +267,7 @@ class _Session:
                     executor.stop()
         display.show(event)
 
-    def _fail(self, job: Job, runs: tuple[PlannedRun, ...], failure: Failure) -> list[Job]:
+    def _fail(self, job: Job, runs: tuple[PlannedRun, ...], failure: Failure, machine: Mapping[str, Any]) -> list[Job]:
         """Stores that runs failed; jobs with those of them that are to be tried again at once."""
         again = []
         for run in runs:
@@ -276,7 +276,7 @@ class _Session:
             if once_more:
                 again.append(run)
             curve = self._partial.take(run.key)
-            about = {**self._about(job), **shared_with(run, job.runs), "started": failure.started}
+            about = {**self._about(job), **machine, **shared_with(run, job.runs), "started": failure.started}
             record = failure_record(self.plan.suite, run.cell, run.seed, failure, about, curve)
             self._store(run.cell, record, final=not once_more)
         # In halves: what the process was killed for may have been the memory of the batch.

@@ -158,6 +158,7 @@ def _serve(request: Request, connection: Connection) -> None:
 
 
 def _train(request: Request, connection: Connection) -> None:
+    from haepo_bench.errors import UserError
     from haepo_bench.execution.checkpoints import FileCheckpoints
     from haepo_bench.execution.records import OtherCode, failure_of, result_record, shared_with
     from haepo_bench.results.code import changes
@@ -172,7 +173,10 @@ def _train(request: Request, connection: Connection) -> None:
     # What the recorder calls each run: its seed, unless seeds are those of several cells.
     keys = [number if mixed else run.seed for number, run in enumerate(request.runs)]
     numbers = {key: number for number, key in enumerate(keys)}
-    engine = _engine(cell)
+    try:
+        engine = _engine(cell)
+    except UserError as error:  # it could be used where the plan was made
+        raise OtherCode(error.problem, remedy=error.remedy) from error
     last_progress = 0.0
 
     def finished(result: "SeedResult") -> None:

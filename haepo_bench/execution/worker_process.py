@@ -23,7 +23,7 @@ from haepo_bench.results.writing import translate_os_errors
 _CLOSE_SECONDS = 2.0
 
 #: Each worker is one thread; set before any library is loaded, because several read them only then.
-_ONE_THREAD = dict.fromkeys(
+ONE_THREAD = dict.fromkeys(
     (
         "OMP_NUM_THREADS",
         "MKL_NUM_THREADS",
@@ -78,7 +78,7 @@ class WorkerProcess:
                 stdout=log,
                 stderr=log,
                 pass_fds=[theirs.fileno()],
-                env={**os.environ, **_ONE_THREAD},
+                env={**os.environ, **ONE_THREAD},
             )
 
     def take(self, job: Job, request: Request, timeout_seconds: float) -> None:

@@ -26,9 +26,11 @@ FAILED: frozenset[Status] = frozenset({"failed", "timed_out"})
 
 Number = float | int | None
 
-#: Types of failures: a process that was killed, one that ended by itself, no memory, another code than the run's.
+#: Types of failures: a process that was killed, one that ended by itself, no memory, another code than the run's, a
+#: node that lacks what the run needs.
 KILLED, CRASHED, OUT_OF_MEMORY, OTHER_CODE = "WorkerDied", "WorkerCrashed", "OutOfMemory", "OtherCode"
-_OF_THE_MACHINE = frozenset({KILLED, OUT_OF_MEMORY, OTHER_CODE})
+UNFIT = "NodeUnfit"
+_OF_THE_MACHINE = frozenset({KILLED, OUT_OF_MEMORY, OTHER_CODE, UNFIT})
 
 #: What computes a run: torch, or the compiled kernels.
 Engine = Literal["torch", "compiled"]

@@ -12,11 +12,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from importlib import invalidate_caches
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 from execution_support import Workplace, members, timeless, wait_until
+from ray_support import settings
 
 from haepo_bench import catalogue
 from haepo_bench.execution.executor import (
@@ -38,18 +40,36 @@ from haepo_bench.execution.worker import Request
 from haepo_bench.results.columns import CLOCK_COLUMNS
 from haepo_bench.results.record import RunRecord
 from haepo_bench.results.store import Store
+from haepo_bench.suite.plan import RayJobs
 from haepo_bench.suite.resolve import load_plan
 
-EXECUTORS: dict[str, Callable[[Callable[[Job], Request]], Executor]] = {
-    "one worker": lambda request: LocalExecutor(workers=1, timeout_seconds=60, request=request),
-    "two workers": lambda request: LocalExecutor(workers=2, timeout_seconds=60, request=request),
+#: Each takes what makes requests, and the seconds that a job may take.
+EXECUTORS: dict[str, Callable[[Callable[[Job], Request], float], Executor]] = {
+    "one worker": lambda request, most: LocalExecutor(workers=1, timeout_seconds=most, request=request),
+    "two workers": lambda request, most: LocalExecutor(workers=2, timeout_seconds=most, request=request),
 }
+if find_spec("ray") is not None:
+    EXECUTORS["ray"] = lambda request, most: over_ray(request, most)
+
+
+def over_ray(request: Callable[[Job], Request], timeout_seconds: float) -> Executor:
+    """On the cluster of the tests, whose nodes find the plugin as this process does."""
+    from haepo_bench.execution.ray_executor import RayExecutor
+
+    variables = {"SICK": os.environ["SICK"], "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    jobs = RayJobs(os.environ["NODES"], runtime_env={"env_vars": variables})
+    return RayExecutor(jobs, timeout_seconds=timeout_seconds, request=request)
 
 
 @pytest.fixture
-def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workplace]:
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Workplace]:
     """The plugin within reach of this very process."""
     place = Workplace(tmp_path)
+    if "ray" in request.node.name:
+        nodes = request.getfixturevalue("nodes")
+        for name, value in {**settings(tmp_path), "NODES": nodes.address}.items():
+            monkeypatch.setenv(name, value)
+            place.environment[name] = value
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     monkeypatch.setenv("SICK", str(place.sick))
     invalidate_caches()
@@ -64,39 +84,46 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workp
 class Prepared:
     """An executor with the jobs of a suite."""
 
-    def __init__(self, place: Workplace, kind: str, algorithms: list[dict[str, Any]], **fields: Any) -> None:
+    def __init__(
+        self, place: Workplace, kind: str, algorithms: list[dict[str, Any]], *, most: float = 60, **fields: Any
+    ) -> None:
         plan = load_plan(place.suite(algorithms, **fields))
         self.store = Store(place.folder / "results" / plan.suite)
         found = survey(plan, self.store, retry_failed=False)
         session = _Session(plan, self.store, Options(quiet=True), found, held=None)  # type: ignore[arg-type]
         self.jobs = make_jobs(found.missing, 1, {cell.folder: 1.0 for cell in plan.cells})
-        self.executor = EXECUTORS[kind](session._request)
+        self.executor = EXECUTORS[kind](session._request, most)
 
     def events(self) -> list[Event]:
         with contextlib.closing(self.executor):
             return list(self.executor.events(Queue(self.jobs)))
 
 
-def children() -> set[int]:
-    """Processes that this one has started and that live."""
-    own = {int(path.name) for path in Path("/proc").glob("[0-9]*") if _parent(path) == os.getpid()}
-    return {number for number in own if number in members(os.getpgid(0)) or number in members(number)}
+def workers_of(place: Workplace) -> set[int]:
+    """Processes that were started for a workplace and that live, whoever started them."""
+    mark = f"SICK={place.sick}".encode()
+    found = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if mark in (folder / "environ").read_bytes().split(b"\0"):
+                found.add(int(folder.name))
+    return found
 
 
-def _parent(folder: Path) -> int:
-    with contextlib.suppress(OSError):
-        return int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-    return -1
+def gone(place: Workplace, kind: str) -> bool:
+    """Whether no worker lives; on a cluster its nodes see to it, a moment later."""
+    if kind == "ray":
+        wait_until(lambda: not workers_of(place), "the end of the workers", 20)
+    return not workers_of(place)
 
 
 @pytest.mark.parametrize("kind", EXECUTORS)
 def test_of_each_job_and_seed_the_promised_events_come(workplace: Workplace, kind: str) -> None:
     acts = ["train", "raise", "nan", "return", "kill", "segfault", "os_exit", "sys_exit"]
     algorithms = [{"name": act, "params": {"act": act, "at": [1], "batched": True}} for act in acts]
-    before = children()
     prepared = Prepared(workplace, kind, algorithms)
     events = prepared.events()
-    assert children() == before
+    assert gone(workplace, kind)
     assert not list(prepared.store.root.glob("*/seed-*.json"))  # it does not write runs
     for job in prepared.jobs:
         own = [event for event in events if not isinstance(event, Tick) and event.job is job]
@@ -153,7 +180,6 @@ def test_what_may_not_be_started_is_passed_over(workplace: Workplace, kind: str)
 @pytest.mark.parametrize("kind", EXECUTORS)
 @pytest.mark.parametrize("act", ["hang", "hold"])
 def test_stopping_takes_seconds_and_leaves_no_process(workplace: Workplace, kind: str, act: str) -> None:
-    before = children()
     prepared = Prepared(workplace, kind, [{"name": "a", "params": {"act": act, "at": [1], "batched": True}}])
     events: list[Event] = []
     with contextlib.closing(prepared.executor):
@@ -165,17 +191,25 @@ def test_stopping_takes_seconds_and_leaves_no_process(workplace: Workplace, kind
     assert time.monotonic() - begun < 10
     assert [event.run.seed for event in events if isinstance(event, Finished)] == [0]
     assert not [event for event in events if isinstance(event, Failed)]  # nobody failed: it was stopped
-    assert children() == before
+    assert gone(workplace, kind)
 
 
 @pytest.mark.parametrize("kind", EXECUTORS)
 def test_an_iteration_that_ends_early_leaves_no_process(workplace: Workplace, kind: str) -> None:
-    before = children()
     prepared = Prepared(workplace, kind, [{"name": "a", "params": {"pause": 60}}])
     with contextlib.closing(prepared.executor), contextlib.closing(prepared.executor.events(Queue(prepared.jobs))) as e:
-        assert isinstance(next(e), Started)
-        assert children() > before
-    assert children() == before
+        assert isinstance(next(event for event in e if not isinstance(event, Tick)), Started)
+        assert workers_of(workplace)
+    assert gone(workplace, kind)
+
+
+@pytest.mark.parametrize("kind", EXECUTORS)
+def test_a_job_that_takes_too_long_is_ended(workplace: Workplace, kind: str) -> None:
+    prepared = Prepared(workplace, kind, [{"name": "a", "params": {"act": "hang", "at": [0]}}], most=1.5, seeds=1)
+    (failed,) = [event for event in prepared.events() if isinstance(event, Failed)]
+    assert (failed.failure.status, failed.failure.type) == ("timed_out", "Timeout")
+    assert not failed.failure.of_machine
+    assert gone(workplace, kind)
 
 
 def program(place: Workplace, *arguments: str) -> None:
@@ -225,12 +259,24 @@ def as_slurm_jobs(place: Workplace, suite: Path) -> Path:
     return place.folder / "slurm" / "trial"
 
 
+def over_two_nodes(place: Workplace, suite: Path) -> Path:
+    document = json.loads(suite.read_text())
+    document["execution"]["ray"] = {"runtime_env": {"env_vars": {"PYTHONPATH": place.environment["PYTHONPATH"]}}}
+    suite.write_text(json.dumps(document))
+    program(
+        place, "run", str(suite), "--results", "ray", "--executor", "ray", "--address", os.environ["NODES"], "--quiet"
+    )
+    return place.folder / "ray" / "trial"
+
+
 WAYS: dict[str, Callable[[Workplace, Path], Path]] = {
     "two workers": locally(2),
     "shards and merge": in_shards,
     "workers killed": under_fire,
     "Slurm jobs": as_slurm_jobs,
 }
+if find_spec("ray") is not None:
+    WAYS["ray"] = over_two_nodes
 
 OWN = """
 from haepo_bench.api import Objective, ObjectiveOutput
@@ -260,7 +306,7 @@ TASKS = [
 
 
 @pytest.mark.slow
-def test_the_bytes_of_results_depend_on_none_of_it(workplace: Workplace) -> None:
+def test_the_bytes_of_results_depend_on_none_of_it_not_even_on_ray(workplace: Workplace) -> None:
     """Curve, final evaluation and counts of each way are those of one worker; clock columns and provenance apart."""
     workplace.environment["XDG_CACHE_HOME"] = str(workplace.folder / "cache")
     workplace.sick.unlink()

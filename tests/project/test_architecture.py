@@ -127,7 +127,7 @@ FORBIDDEN = {
     "interruption": {"typer", "rich", "numpy", "pydantic"},
 }
 
-HEAVY = ("torch", "stable_baselines3", "gymnasium", "pandas", "scipy", "matplotlib", "jinja2")
+HEAVY = ("torch", "stable_baselines3", "gymnasium", "pandas", "scipy", "matplotlib", "jinja2", "ray")
 
 
 def room_of(path: Path) -> str:
@@ -313,7 +313,8 @@ def test_exchange_and_comparison_load_no_training_library(arguments: list[str], 
 def test_a_run_leaves_the_training_libraries_to_its_workers(tmp_path: Path) -> None:
     suite = "name: small\nseeds: 1\nbudget: {env_steps: 20}\ntasks: [bandit/10-arm]\nalgorithms: [grpo]\n"
     (tmp_path / "small.yaml").write_text(suite, encoding="utf-8")
-    assert not loaded_by(["run", "small.yaml", "--quiet"], tmp_path) & {"torch", "stable_baselines3", "gymnasium"}
+    heavy = {"torch", "stable_baselines3", "gymnasium", "ray"}
+    assert not loaded_by(["run", "small.yaml", "--quiet"], tmp_path) & heavy
     assert len(list((tmp_path / "results").rglob("seed-*.json"))) == 1
 
 

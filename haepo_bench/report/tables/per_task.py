@@ -184,7 +184,18 @@ def reading_notes(suite: SuiteResult) -> list[str]:
     notes += [SCORE_NOTE] if any(result.final_score for result in results) else []
     notes += [DIVERGED_NOTE] if any(result.seeds.diverged for result in results) else []
     notes += [TIME_NOTE] if any(task.common_seconds is not None for task in suite.tasks) else []
-    return [*notes, COST_NOTE]
+    return [*notes, COST_NOTE, *_machines(suite)]
+
+
+def _machines(suite: SuiteResult) -> list[str]:
+    """Where the runs come from processors or versions that may round differently: which."""
+    found = {"processors": suite.provenance.get("cpu", [])}
+    versions = {key: values for key, values in suite.provenance.items() if key.startswith("versions.")}
+    found |= {f"versions of {key.removeprefix('versions.')}": values for key, values in versions.items()}
+    said = [f"{len(values)} {what} ({', '.join(values)})" for what, values in found.items() if len(values) > 1]
+    if not said:
+        return []
+    return [f"The runs come from {' and '.join(said)}: the same run may differ between them in rounding, and in time."]
 
 
 def name_cell(result: AlgorithmResult, footnotes: Footnotes) -> TableCell:
