@@ -94,7 +94,7 @@ def fire(trial: Trial, cluster: Any, process: "subprocess.Popen[str]", kills: in
     """Kills so many processes, each a moment after a job began; fewer where the suite ends before."""
     done: Counter[str] = Counter()
     struck: set[int] = set()
-    nodes = [node for node in cluster.list_all_nodes if node is not cluster.head_node]
+    nodes = [node for node in cluster.list_all_nodes() if node is not cluster.head_node]
     while sum(done.values()) < kills and process.poll() is None:
         targets = [number for number in trial.busy() if number not in struck]
         if not targets:
