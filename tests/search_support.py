@@ -34,6 +34,7 @@ def made_up(plan: Plan, cell: Cell, seed: int, score: float | None) -> Any:
         settings_hash=cell.settings_hash,
         code_hash=cell.code_hash,
         uses=cell.uses,
+        parameters=dict(cell.parameters),
         suite=plan.suite,
         references=(cell.references.random, cell.references.solved),
         provenance={"started": "2026-01-01T00:00:00+00:00", "declaration": plan.declaration},

@@ -9,10 +9,12 @@ from matplotlib.figure import Figure
 
 from haepo_bench.report.charts import building as chart_building
 from haepo_bench.report.charts.evidence import evidence_chart
+from haepo_bench.report.charts.searches import SEARCH_SECONDS, TRIALS, search_budget
 from haepo_bench.report.document import SuiteResult
 from haepo_bench.report.figures.evidence import evidence_figure
 from haepo_bench.report.figures.intervals import diagnostics_figure, results_figure
 from haepo_bench.report.figures.lines import line_figure, overview_figure
+from haepo_bench.report.figures.searches import tried_figure
 from haepo_bench.report.figures.sheet import SavedFigure, drawing, save
 from haepo_bench.report.styles import suite_styles
 
@@ -69,6 +71,18 @@ def drawn_figures(suite: SuiteResult, x_axes: Sequence[str] = tuple(AXES)) -> It
     profiles = chart_building.performance_profiles(suite, styles)
     if profiles:
         yield DrawnFigure("", "profiles", profiles.title, line_figure(profiles, profiles.panels[0].x[0]))
+    searched = search_budget(suite, styles)
+    if searched:
+        for ending, x in (("trials", TRIALS), ("seconds", SEARCH_SECONDS)):
+            if any(x.key in line.x for line in searched.panels[0].lines):
+                yield DrawnFigure(
+                    "", f"search-{ending}", f"{searched.title} against {x.title}", line_figure(searched, x)
+                )
+    for own in suite.search.algorithms if suite.search else []:
+        tried = tried_figure(own, styles.of(own.algorithm))
+        if tried:
+            (name,) = file_names([f"tried-{own.algorithm}"])
+            yield DrawnFigure("", name, f"Score of every configuration of {own.algorithm} that was tried", tried)
     for task, name in zip(tasks, file_names([task.task for task in tasks]), strict=True):
         curves = chart_building.learning_curves(task, styles)
         for ending in x_axes:

@@ -32,6 +32,7 @@ from haepo_bench.report.numbers.estimates import band, bounded_intervals, bounds
 from haepo_bench.report.numbers.ladders import ladders
 from haepo_bench.report.numbers.overoptimisation import overoptimisation
 from haepo_bench.report.numbers.pairwise import pairwise
+from haepo_bench.report.numbers.searches import searches
 from haepo_bench.results.claims import CONTROLS, DEFAULT_THRESHOLD
 from haepo_bench.results.columns import Column
 from haepo_bench.results.declared_columns import PROVENANCE_KEY, declared, described, in_order
@@ -65,6 +66,7 @@ def build_report(results: Path) -> ReportDocument:
 
 
 def _suite(selection: Selection) -> SuiteResult:
+    searched = searches(selection)
     if selection.search is not None:
         selection = equal_search(selection, ("tuned", "per task", "default", "published"))
     data = frames(selection.cells)
@@ -93,6 +95,7 @@ def _suite(selection: Selection) -> SuiteResult:
         aggregates=overall.aggregates,
         profiles=overall.profiles,
         improvement=overall.improvement,
+        search=searched,
         ladders=ladders(table, claims.threshold if claims else DEFAULT_THRESHOLD),
         tasks=[
             _task(task, cells, times.get(task), improvements(table, seen, claims, [task]), bounds.get(task))

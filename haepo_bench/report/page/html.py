@@ -16,6 +16,7 @@ from haepo_bench.report.charts.building import (
     performance_profiles,
 )
 from haepo_bench.report.charts.description import IntervalChart, LineChart
+from haepo_bench.report.charts.searches import search_budget
 from haepo_bench.report.document import ReportDocument, SuiteResult, TaskResult
 from haepo_bench.report.figures.sheet import SavedFigure
 from haepo_bench.report.page.charts import assets, chart_fragment
@@ -113,6 +114,7 @@ def _suite(
         "profiles": _fragment(
             performance_profiles(suite, styles), f"{key}p", fallbacks, pictures.get("", []), "profiles"
         ),
+        "search": _fragment(search_budget(suite, styles), f"{key}q", fallbacks, pictures.get("", []), "search-trials"),
         "across": across_tables(suite),
         "mishaps": mishaps(suite),
         "omissions": omissions(suite),

@@ -15,6 +15,7 @@ from haepo_bench.report.tables.per_task import (
     name_cell,
     resting_on,
 )
+from haepo_bench.report.tables.searches import search_tables
 from haepo_bench.wording import fixed, many
 
 STATISTIC_TITLES = {
@@ -29,16 +30,16 @@ SHOWN_THRESHOLDS = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
 
 
 def across_tables(suite: SuiteResult) -> list[Table]:
-    """Ladders; with a basis, aggregates, the same without each task, profiles and probabilities of improvement."""
+    """Searches and ladders; with a basis, aggregates, also without each task, profiles, chances of improvement."""
     if suite.basis is None:
-        return ladder_tables(suite)
+        return [*search_tables(suite), *ladder_tables(suite)]
     tables = [_aggregates(suite)]
     if len(suite.basis.tasks) > 1:
         tables.append(_without_tasks(suite))
     tables.append(_profiles(suite))
     if suite.improvement:
         tables.append(_improvements("Probability of improvement over all tasks", suite.improvement, suite))
-    return [*tables, *ladder_tables(suite)]
+    return [*tables, *search_tables(suite), *ladder_tables(suite)]
 
 
 def improvement_table(task: TaskResult) -> Table | None:

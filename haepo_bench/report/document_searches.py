@@ -1,0 +1,59 @@
+"""The part of the report document that says what a search at equal cost is worth."""
+
+from pydantic import Field
+
+from haepo_bench.report.document_numbers import DocumentModel, MeanEstimate
+
+
+class BestOf(DocumentModel):
+    """What an algorithm reaches after so many configurations."""
+
+    trials: int
+    score: MeanEstimate = Field(
+        description="mean over replicates of the expected score of the best of these, cross-fitted: one tuning seed "
+        "chooses, the others score; null with one tuning seed"
+    )
+    cpu_seconds: float | None = Field(description="CPU seconds of training that so many configurations took, mean")
+
+
+class EdgeValue(DocumentModel):
+    """A hyper-parameter that was often chosen at the end of its space."""
+
+    parameter: str
+    low: int = Field(description="replicates whose choice for all tasks is at the low end")
+    high: int = Field(description="the same at the high end")
+
+
+class TrialPoint(DocumentModel):
+    """One configuration that was tried."""
+
+    replicate: int
+    number: int
+    parameters: dict[str, float | int | str | bool | None]
+    score: float | None = Field(description="mean over tasks and tuning seeds; null while a run has not ended")
+
+
+class SearchedAlgorithm(DocumentModel):
+    """An algorithm's searches."""
+
+    algorithm: str
+    replicates: int = Field(description="whose searches have ended")
+    failed: int = Field(description="runs of trials that the algorithm failed; they count with the least score")
+    best_of: list[BestOf]
+    sensitivity: MeanEstimate = Field(
+        description="mean over replicates: how much more the best setting per task reaches than the best one for all, "
+        "in units of the spread between the 5th and the 95th percentile of all trials on a task; cross-fitted"
+    )
+    edges: list[EdgeValue] = Field(description="chosen at an end of the space, which may be too small; else empty")
+    trials: list[TrialPoint]
+
+
+class Search(DocumentModel):
+    """Searches of the same size for every algorithm."""
+
+    measure: str
+    trials: int = Field(description="configurations of a replicate")
+    seeds: int = Field(description="tuning seeds of each")
+    replicates: int
+    tasks: list[str] = Field(description="that decide what is chosen")
+    algorithms: list[SearchedAlgorithm]

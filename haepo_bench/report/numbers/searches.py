@@ -1,0 +1,154 @@
+"""What the searches of a suite are worth: best of m configurations, sensitivity to tuning, and all that was tried."""
+
+from collections.abc import Mapping, Sequence
+from math import isfinite
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haepo_bench.objectives.spaces import Space
+from haepo_bench.report.document_searches import BestOf, EdgeValue, Search, SearchedAlgorithm, TrialPoint
+from haepo_bench.report.numbers.estimates import estimate_of
+from haepo_bench.results.searches import Trial, tuning_seeds
+from haepo_bench.results.selection import SelectedCell, Selection
+from haepo_bench.statistics.gaffke import mean_within_bounds
+from haepo_bench.statistics.intervals import corrected_mean_interval
+from haepo_bench.statistics.searches import PERCENTILES, best_of_cross_fitted, normalised, sensitivity
+from haepo_bench.text import plain
+from haepo_bench.verdicts.choosing import Chooser, TrialScores
+from haepo_bench.verdicts.declared import Range, ranges
+from haepo_bench.verdicts.measured import number
+
+Array = NDArray[Any]
+
+
+def searches(selection: Selection) -> Search | None:
+    """The searches of a selection of a search's store; None of any other."""
+    if selection.search is None:
+        return None
+    chooser, search = Chooser(selection), selection.search
+    found = {name: chooser.scores(name) for name in chooser.searched}
+    percentiles = _percentiles(found.values())
+    cells = {(cell.task, cell.algorithm): cell for cell in selection.cells}
+    bounds = ranges(selection) if search.measure in ("area", "final_score") else {}
+    return Search(
+        measure=search.measure,
+        trials=search.trials,
+        seeds=search.seeds,
+        replicates=len(search.replicates),
+        tasks=[plain(task) for task in dict.fromkeys(task for own in found.values() for task in own.tasks)],
+        algorithms=[_algorithm(chooser, own, cells, percentiles, bounds) for own in found.values()],
+    )
+
+
+def _percentiles(found: Any) -> dict[str, tuple[float, float]]:
+    """{task: the 5th and the 95th percentile of the means of all trials of all algorithms}."""
+    means: dict[str, list[float]] = {}
+    for own in found:
+        for place, task in enumerate(own.tasks):
+            values = own.scores[:, :, place].mean(axis=-1).ravel()
+            means.setdefault(task, []).extend(values[np.isfinite(values)].tolist())
+    ends = {task: np.percentile(values, PERCENTILES) for task, values in means.items() if values}
+    return {task: (float(low), float(high)) for task, (low, high) in ends.items()}
+
+
+def _algorithm(
+    chooser: Chooser,
+    own: TrialScores,
+    cells: Mapping[tuple[str, str], SelectedCell],
+    percentiles: Mapping[str, tuple[float, float]],
+    bounds: Mapping[str, Range],
+) -> SearchedAlgorithm:
+    # Replicates whose searches have ended, with scores that can be averaged.
+    whole = np.isfinite(own.scores).all(axis=(1, 2, 3)) if own.tasks else np.zeros(len(own.scores), dtype=bool)
+    ended = own.scores[whole]  # [replicate, trial, task, seed]
+    means = np.einsum("rkes,e->rks", ended, own.weights)
+    best = np.array([best_of_cross_fitted(each) for each in means]).reshape(-1, own.scores.shape[1])
+    seconds = _cpu_seconds(chooser, own, cells)
+    known = [bounds[task] for task in own.tasks if task in bounds]
+    low, high = -np.inf, np.inf
+    if known and len(known) == len(own.tasks):
+        low, high = (float(own.weights @ [end[side] for end in known]) for side in (0, 1))
+    ends = [percentiles.get(task, (np.nan, np.nan)) for task in own.tasks]
+    lows, highs = np.array(ends).reshape(-1, 2).T
+    phi = np.array([sensitivity(normalised(each, lows, highs), own.weights) for each in ended])
+    return SearchedAlgorithm(
+        algorithm=plain(own.algorithm),
+        replicates=int(whole.sum()),
+        failed=int(own.failed.sum()),
+        best_of=[
+            BestOf(
+                trials=m + 1,
+                score=estimate_of(best[:, m], mean_within_bounds(best[:, m], low, high)),
+                cpu_seconds=None if seconds is None else (m + 1) * seconds,
+            )
+            for m in range(best.shape[1])
+        ],
+        sensitivity=estimate_of(phi, corrected_mean_interval(phi)),
+        edges=_edges(chooser, own, cells),
+        trials=_trials(chooser, own, cells),
+    )
+
+
+def _cpu_seconds(chooser: Chooser, own: TrialScores, cells: Mapping[tuple[str, str], SelectedCell]) -> float | None:
+    """CPU seconds of training that one configuration takes, on all tasks and tuning seeds; None where not known."""
+    totals = []
+    for replicate in chooser.search.replicates:
+        for number_ in range(chooser.search.trials):
+            runs = _runs(chooser, own, cells, Trial(own.algorithm, replicate, number_))
+            costs = [run.get("cpu_seconds") for run in runs]
+            known = [cost for cost in costs if cost is not None]
+            if costs and len(known) == len(costs):
+                totals.append(sum(known))
+    return float(np.mean(totals)) if totals else None
+
+
+def _runs(
+    chooser: Chooser, own: TrialScores, cells: Mapping[tuple[str, str], SelectedCell], trial: Trial
+) -> list[Mapping[str, Any]]:
+    """The costs of a trial's runs on its tuning seeds."""
+    seeds = set(tuning_seeds(trial.replicate, chooser.search.seeds))
+    found = [cells[task, trial.name] for task in own.tasks if (task, trial.name) in cells]
+    return [run.record.cost for cell in found for run in cell.runs if run.record.seed in seeds]
+
+
+def _parameters(
+    own: TrialScores, cells: Mapping[tuple[str, str], SelectedCell], trial: Trial
+) -> Mapping[str, Any] | None:
+    """A trial's hyper-parameters, from any record of it."""
+    found = (cells[task, trial.name].sample for task in own.tasks if (task, trial.name) in cells)
+    sample = next((each for each in found if each is not None), None)
+    return None if sample is None else sample.parameters
+
+
+def _edges(chooser: Chooser, own: TrialScores, cells: Mapping[tuple[str, str], SelectedCell]) -> list[EdgeValue]:
+    chosen = [chooser.best(own.algorithm, replicate, own.tasks) for replicate in chooser.search.replicates]
+    settings = [_parameters(own, cells, choice.trial) for choice in chosen if choice is not None]
+    found = []
+    for key, document in chooser.search.spaces[own.algorithm].items():
+        space = Space.of(document)
+        ends = [space.edge(each[key]) for each in settings if each is not None and key in each]
+        if any(ends):
+            found.append(EdgeValue(parameter=key, low=ends.count("low"), high=ends.count("high")))
+    return found
+
+
+def _trials(chooser: Chooser, own: TrialScores, cells: Mapping[tuple[str, str], SelectedCell]) -> list[TrialPoint]:
+    keys: Sequence[str] = list(chooser.search.spaces[own.algorithm])
+    points = []
+    for place, replicate in enumerate(chooser.search.replicates):
+        for trial in range(chooser.search.trials):
+            parameters = _parameters(own, cells, Trial(own.algorithm, replicate, trial))
+            if parameters is None:
+                continue
+            score = float(own.weights @ own.scores[place, trial].mean(axis=-1))
+            points.append(
+                TrialPoint(
+                    replicate=replicate,
+                    number=trial,
+                    parameters={key: parameters.get(key) for key in keys},
+                    score=number(score) if isfinite(score) else None,
+                )
+            )
+    return points

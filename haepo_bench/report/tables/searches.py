@@ -1,0 +1,87 @@
+"""Tables of searches at equal cost: the best of m configurations, and how much tuning matters."""
+
+from haepo_bench.report.document import AlgorithmResult, SuiteResult
+from haepo_bench.report.document_searches import EdgeValue, Search, SearchedAlgorithm
+from haepo_bench.report.tables.claim_words import MEASURE_TITLES, listed
+from haepo_bench.report.tables.per_task import UNDEFINED, Footnotes, Table, TableCell, estimate_cell, name_cell, seconds
+from haepo_bench.wording import many
+
+#: Of m, the numbers that have a column.
+_SHOWN = (1, 2, 4, 8, 16, 32, 64)
+
+
+def search_tables(suite: SuiteResult) -> list[Table]:
+    """Nothing where nothing was searched."""
+    if suite.search is None or not suite.search.algorithms:
+        return []
+    return [_best_of(suite, suite.search), _sensitivity(suite, suite.search)]
+
+
+def _best_of(suite: SuiteResult, search: Search) -> Table:
+    results = _results(suite)
+    footnotes = Footnotes(results[own.algorithm] for own in search.algorithms if own.algorithm in results)
+    shown = [m for m in _SHOWN if m < search.trials] + [search.trials]
+    rows = [
+        [
+            name_cell(results[own.algorithm], footnotes) if own.algorithm in results else TableCell(own.algorithm),
+            TableCell(f"{own.replicates}/{search.replicates}", many(own.failed, "failed run") if own.failed else ""),
+            *(estimate_cell(own.best_of[m - 1].score, 2) for m in shown),
+            TableCell(UNDEFINED if not own.best_of else seconds(own.best_of[0].cpu_seconds)),
+        ]
+        for own in search.algorithms
+    ]
+    return Table(
+        f"Best of m configurations: {MEASURE_TITLES[search.measure]}",
+        ["Algorithm", "Searches n/N", *(f"m = {m}" for m in shown), "CPU seconds of a configuration"],
+        rows,
+        [
+            f"Mean over replicates [95 % interval], each a search of {many(search.trials, 'configuration')} with "
+            f"{many(search.seeds, 'tuning seed')} each on {listed(search.tasks)}; families of tasks weigh alike.",
+            "Cross-fitted: one tuning seed chooses and the others score, so that no score is too high by the luck that "
+            "made it the best. With one tuning seed nothing can be said."
+            if search.seeds > 1
+            else "With one tuning seed nothing can be said: the seed that chooses would also score.",
+            *footnotes.lines,
+        ],
+    )
+
+
+def _sensitivity(suite: SuiteResult, search: Search) -> Table:
+    results = _results(suite)
+    footnotes = Footnotes(results[own.algorithm] for own in search.algorithms if own.algorithm in results)
+    rows = [
+        [
+            name_cell(results[own.algorithm], footnotes) if own.algorithm in results else TableCell(own.algorithm),
+            TableCell(f"{own.replicates}/{search.replicates}"),
+            estimate_cell(own.sensitivity, 2),
+            TableCell(", ".join(each.parameter for each in own.edges) or "none", _ends(own)),
+        ]
+        for own in search.algorithms
+    ]
+    return Table(
+        "Sensitivity to tuning",
+        ["Algorithm", "Searches n/N", "Setting per task minus one for all", "Chosen at an end of its space"],
+        rows,
+        [
+            "How much more the best setting of each task reaches than the best one for all tasks, in units of the "
+            "spread between the 5th and the 95th percentile of all trials of all algorithms on a task (Adkins et al. "
+            "2024), cross-fitted; near 0, one setting does for all. Below 0 by chance alone.",
+            "Where values are chosen at an end of their space, the space is too small: widen it for all algorithms and "
+            "search again before anything is concluded.",
+            *footnotes.lines,
+        ],
+    )
+
+
+def _ends(own: SearchedAlgorithm) -> str:
+    return "; ".join(f"{each.parameter}: {_end(each, own.replicates)}" for each in own.edges)
+
+
+def _end(each: EdgeValue, replicates: int) -> str:
+    parts = [f"{n} of {replicates} {name}" for name, n in (("low", each.low), ("high", each.high)) if n]
+    return ", ".join(parts)
+
+
+def _results(suite: SuiteResult) -> dict[str, AlgorithmResult]:
+    """Any result of each algorithm, for its name and footnote."""
+    return {each.algorithm: each for task in reversed(suite.tasks) for each in reversed(task.algorithms)}

@@ -1,0 +1,126 @@
+"""Searches in the report: numbers recomputed from the runs, tables, figures and the real program."""
+
+import json
+from itertools import combinations
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+import pytest
+from cli_support import run_apart
+from search_support import new_store, noise, play
+
+from haepo_bench.report.document_searches import Search
+from haepo_bench.report.figures.suite import suite_pictures
+from haepo_bench.report.numbers.build import build_report
+from haepo_bench.report.tables.searches import search_tables
+from haepo_bench.results.searches import tuning_seeds
+from haepo_bench.results.store import Store
+from haepo_bench.search.tuning import Tuning
+from haepo_bench.suite.plan import Cell
+from haepo_bench.suite.resolve import load_plan
+
+SUITE = """\
+name: two
+seeds: 5
+budget: {env_steps: 100}
+evaluation: {every: 25}
+tasks: [random-walk/4, corridor/8]
+algorithms: [{use: rloo, name: mine}, {use: grpo, params: {epochs: 2}}, uniform]
+claims: {candidate: mine, baselines: [grpo], made: [converges fast]}
+search:
+  trials: 6
+  seeds: 3
+  replicates: 6
+  spaces: {mine: {learning_rate: {log: [1e-4, 1e-2]}}, grpo: {learning_rate: {log: [1e-4, 1e-2]}}}
+"""
+TASKS = ("random-walk/4", "corridor/8")
+
+
+def score(cell: Cell, seed: int) -> float:
+    """Of grpo by chance alone; of mine by the learning rate, best at the high end of its space."""
+    if cell.algorithm == "uniform":
+        return 0.0
+    rate = float(np.log10(cell.parameters["learning_rate"]))
+    value = 0.5 if cell.uses == "grpo" else 0.9 + 0.4 * (rate + 2)
+    return float(np.clip(value + 0.02 * noise(cell, seed), 0.0, 1.0))
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    folder = tmp_path_factory.mktemp("searched")
+    (folder / "suite.yaml").write_text(SUITE)
+    return play(Tuning(load_plan(folder / "suite.yaml", tune=True), new_store(folder, "s")), score).store
+
+
+def trial_scores(store: Store, algorithm: str) -> np.ndarray:
+    """[replicate, trial, task, seed], read from the files: curves are flat, so any point is the area."""
+    found = {}
+    for path in store.root.glob("*--*/seed-*.json"):
+        record = json.loads(path.read_text())
+        random, solved = record["references"]["random"], record["references"]["solved"]
+        key = record["algorithm"], record["task"], record["seed"]
+        found[key] = (record["curve"]["eval_return"][0] - random) / (solved - random)
+    return np.array(
+        [
+            [
+                [[found[f"{algorithm}.{r}.{t}", task, seed] for seed in tuning_seeds(r, 3)] for task in TASKS]
+                for t in range(6)
+            ]
+            for r in range(6)
+        ]
+    )
+
+
+def test_numbers_are_those_of_the_runs(store: Store) -> None:
+    search = build_report(store.root).suites[0].search
+    assert isinstance(search, Search)
+    assert (search.measure, search.trials, search.seeds, search.replicates) == ("area", 6, 3, 6)
+    assert [own.algorithm for own in search.algorithms] == ["mine", "grpo"]
+    for own in search.algorithms:
+        scores = trial_scores(store, own.algorithm)
+        means = scores.mean(axis=2)  # two families weigh alike
+        for m, found in enumerate(own.best_of, 1):
+            every = [
+                np.delete(each, j, axis=1).mean(axis=1)[max(subset, key=lambda t, e=each, s=j: e[t, s])]
+                for each in means
+                for j in range(3)
+                for subset in combinations(range(6), m)
+            ]
+            assert found.score.mean == pytest.approx(fmean(every), abs=1e-9)
+            assert (found.trials, found.score.n) == (m, 6)
+        # Made-up runs cost 2 CPU seconds each, on 2 tasks and 3 seeds.
+        assert [each.cpu_seconds for each in own.best_of] == pytest.approx([12, 24, 36, 48, 60, 72])
+        assert own.replicates == 6
+        assert len(own.trials) == 36
+        assert all(point.score is not None for point in own.trials)
+    mine, grpo = search.algorithms
+    rising = [each.score.mean for each in mine.best_of]
+    assert rising == sorted(rising)
+    # The best of mine have the highest learning rates: some replicate chose one in the last twentieth of the range.
+    chosen = trial_scores(store, "mine").mean(axis=(2, 3)).argmax(axis=1)
+    rates = {(point.replicate, point.number): float(point.parameters["learning_rate"] or 0) for point in mine.trials}
+    high = int(sum(np.log10(rates[r, int(t)]) >= -2 - 0.05 * 2 for r, t in enumerate(chosen)))
+    assert [(each.parameter, each.low, each.high) for each in mine.edges] == [("learning_rate", 0, high)]
+    assert high
+    assert abs(grpo.sensitivity.mean or 0.0) < 0.5
+
+
+def test_tables_and_figures(store: Store) -> None:
+    suite = build_report(store.root).suites[0]
+    best, tuning = search_tables(suite)
+    assert best.columns[:2] == ["Algorithm", "Searches n/N"]
+    assert [column for column in best.columns if column.startswith("m = ")] == ["m = 1", "m = 2", "m = 4", "m = 6"]
+    assert "learning_rate" in [row[-1].text for row in tuning.rows]
+    names = {picture.name for picture in suite_pictures(suite)[""]}
+    assert {"search-trials", "search-seconds", "tried-mine", "tried-grpo"} <= names
+
+
+def test_the_program_shows_them(store: Store, tmp_path: Path) -> None:
+    text = run_apart("report", str(store.root), "--format", "md").out
+    assert "Best of m configurations: area under the score curve" in text
+    assert "Sensitivity to tuning" in text
+    done = run_apart("report", str(store.root), "--out", str(tmp_path))
+    assert (done.code, done.err) == (0, "")
+    page = (tmp_path / "report.html").read_text()
+    assert "Expected score of the best of m configurations" in page
