@@ -10,7 +10,7 @@ from pydantic import Field
 from haepo_bench.report.document_ladders import Ladder
 from haepo_bench.report.document_numbers import CONFIDENCE, Band, DocumentModel, MeanEstimate, MissingRange, RunCount
 from haepo_bench.report.document_scorecard import AllPairs, Scorecard
-from haepo_bench.report.document_searches import Search
+from haepo_bench.report.document_searches import SearchSummary
 from haepo_bench.results.record import References
 
 #: Raised when a reader of the JSON would have to change.
@@ -292,7 +292,9 @@ class SuiteResult(DocumentModel):
     profiles: list[Profile] = Field(description="one per algorithm of the basis")
     improvement: list[Improvement] = Field(description="over the tasks of the basis, weighted by family")
     ladders: list[Ladder] = Field(description="one per family of tasks that the suite has in several sizes")
-    search: Search | None = Field(description="what searches at equal cost are worth; null where nothing was searched")
+    search: SearchSummary | None = Field(
+        description="what searches at equal cost are worth; null where nothing was searched"
+    )
     tasks: list[TaskResult]
     not_shown: list[NotShownRuns]
     damaged: list[DamagedFile]

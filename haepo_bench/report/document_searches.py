@@ -48,7 +48,7 @@ class SearchedAlgorithm(DocumentModel):
     trials: list[TrialPoint]
 
 
-class Search(DocumentModel):
+class SearchSummary(DocumentModel):
     """Searches of the same size for every algorithm."""
 
     measure: str

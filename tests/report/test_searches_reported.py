@@ -10,7 +10,7 @@ import pytest
 from cli_support import run_apart
 from search_support import new_store, noise, play
 
-from haepo_bench.report.document_searches import Search
+from haepo_bench.report.document_searches import SearchSummary
 from haepo_bench.report.figures.suite import suite_pictures
 from haepo_bench.report.numbers.build import build_report
 from haepo_bench.report.tables.searches import search_tables
@@ -74,7 +74,7 @@ def trial_scores(store: Store, algorithm: str) -> np.ndarray:
 
 def test_numbers_are_those_of_the_runs(store: Store) -> None:
     search = build_report(store.root).suites[0].search
-    assert isinstance(search, Search)
+    assert isinstance(search, SearchSummary)
     assert (search.measure, search.trials, search.seeds, search.replicates) == ("area", 6, 3, 6)
     assert [own.algorithm for own in search.algorithms] == ["mine", "grpo"]
     for own in search.algorithms:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haepo_bench.objectives.spaces import Space
-from haepo_bench.report.document_searches import BestOf, EdgeValue, Search, SearchedAlgorithm, TrialPoint
+from haepo_bench.report.document_searches import BestOf, EdgeValue, SearchedAlgorithm, SearchSummary, TrialPoint
 from haepo_bench.report.numbers.estimates import estimate_of
 from haepo_bench.results.searches import Trial, tuning_seeds
 from haepo_bench.results.selection import SelectedCell, Selection
@@ -23,7 +23,7 @@ from haepo_bench.verdicts.measured import number
 Array = NDArray[Any]
 
 
-def searches(selection: Selection) -> Search | None:
+def searches(selection: Selection) -> SearchSummary | None:
     """The searches of a selection of a search's store; None of any other."""
     if selection.search is None:
         return None
@@ -32,7 +32,7 @@ def searches(selection: Selection) -> Search | None:
     percentiles = _percentiles(found.values())
     cells = {(cell.task, cell.algorithm): cell for cell in selection.cells}
     bounds = ranges(selection) if search.measure in ("area", "final_score") else {}
-    return Search(
+    return SearchSummary(
         measure=search.measure,
         trials=search.trials,
         seeds=search.seeds,

@@ -1,7 +1,7 @@
 """Tables of searches at equal cost: the best of m configurations, and how much tuning matters."""
 
 from haepo_bench.report.document import AlgorithmResult, SuiteResult
-from haepo_bench.report.document_searches import EdgeValue, Search, SearchedAlgorithm
+from haepo_bench.report.document_searches import EdgeValue, SearchedAlgorithm, SearchSummary
 from haepo_bench.report.tables.claim_words import MEASURE_TITLES, listed
 from haepo_bench.report.tables.per_task import UNDEFINED, Footnotes, Table, TableCell, estimate_cell, name_cell, seconds
 from haepo_bench.wording import many
@@ -17,7 +17,7 @@ def search_tables(suite: SuiteResult) -> list[Table]:
     return [_best_of(suite, suite.search), _sensitivity(suite, suite.search)]
 
 
-def _best_of(suite: SuiteResult, search: Search) -> Table:
+def _best_of(suite: SuiteResult, search: SearchSummary) -> Table:
     results = _results(suite)
     footnotes = Footnotes(results[own.algorithm] for own in search.algorithms if own.algorithm in results)
     shown = [m for m in _SHOWN if m < search.trials] + [search.trials]
@@ -46,7 +46,7 @@ def _best_of(suite: SuiteResult, search: Search) -> Table:
     )
 
 
-def _sensitivity(suite: SuiteResult, search: Search) -> Table:
+def _sensitivity(suite: SuiteResult, search: SearchSummary) -> Table:
     results = _results(suite)
     footnotes = Footnotes(results[own.algorithm] for own in search.algorithms if own.algorithm in results)
     rows = [
