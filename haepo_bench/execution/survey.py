@@ -65,7 +65,7 @@ class Survey:
 
 #: So many cells share jobs, and more, of at most so many seeds each, as a search makes them: fewer are scheduled better
 #: one by one, and more seeds fill a batch by themselves.
-MANY_CELLS, FEW_SEEDS = 8, 5
+MANY_CELLS, FEW_SEEDS = 4, 5
 #: Runs of a job that cells share, and its estimated seconds: it is the unit of timeouts and of what a death costs.
 MOST_ROWS, MOST_SECONDS = 240, 600.0
 

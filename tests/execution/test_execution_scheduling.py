@@ -95,7 +95,7 @@ def test_many_cells_of_few_seeds_share_jobs(tmp_path: Path) -> None:
 
     assert jobs(9, 1) == [[2], [2] * 9]
     assert jobs(9, 3) == [[2], [2] * 3, [2] * 3, [2] * 3]
-    assert jobs(7, 1) == [[2]] * 8  # few cells stay as they are
+    assert jobs(3, 1) == [[2]] * 4  # few cells stay as they are
     assert jobs(9, 1, seconds=100.0) == [[2]] + [[2] * 3] * 3  # no job of much more than ten minutes
 
 
