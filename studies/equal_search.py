@@ -6,8 +6,9 @@ The table of docs/explanation/statistics.md.
 
 A simulated study is a suite with two copies of one algorithm under two names. Nothing is trained: a run's score is the
 value of its settings on a landscape, plus noise of its seed. Everything else is the program's own: the draws, the
-trials that `tune` proposes, the store, what is chosen, the settings found, and the verdicts, on the replicates and on
-fresh seeds with the settings found. Landscapes differ in how much depends on settings; each study has its own draws.
+trials that `tune` proposes, the store, what is chosen, the settings found, and the verdicts: on the replicates; on
+fresh seeds with the settings found; and on fresh seeds with what the first replicate alone had chosen, as if each had
+been searched once. Landscapes differ in how much depends on settings; each study has its own draws.
 
 "Different" is a verdict "supported" (better) or "not supported" because it is worse: 5 % in either direction.
 """
@@ -28,7 +29,7 @@ from haepo_bench.results.declarations import declare
 from haepo_bench.results.record import RunRecord
 from haepo_bench.results.selection import Selection, select
 from haepo_bench.results.store import Store
-from haepo_bench.search.tuned_file import tuned_file, write_tuned
+from haepo_bench.search.tuned_file import settings_of, tuned_file, write_tuned
 from haepo_bench.search.tuning import Tuning
 from haepo_bench.suite.plan import Cell, Plan
 from haepo_bench.suite.planned import plan_file
@@ -92,6 +93,7 @@ class Found(NamedTuple):
 
     at_equal_search: bool
     with_settings_found: bool
+    searched_once: bool
 
 
 def study(landscape: Landscape, number: int, *, replicates: int, trials: int, seeds: int, folder: Path) -> Found:
@@ -110,11 +112,19 @@ def study(landscape: Landscape, number: int, *, replicates: int, trials: int, se
     tuning.store.write_plan(plan_file(tuning.taken))
     equal = equal_search(select(tuning.store))
     assert tuning.chooser is not None
-    found = folder / f"{name}.tuned.yaml"
-    write_tuned(found, tuned_file(tuning.plan.suite, tuning.plan.declaration, tuning.chooser))
-    plan, store = load_plan(suite, tuned=str(found)), Store(folder / f"{name}-tuned")
-    _make(plan, store, landscape, number)
-    return Found(_different(equal), _different(select(store)))
+    found = tuned_file(name, tuning.plan.declaration, tuning.chooser)
+    once = {}
+    for algorithm, each in found.algorithms.items():
+        choice = tuning.chooser.best(algorithm, 0, tuning.chooser.tasks(algorithm))
+        assert choice is not None
+        once[algorithm] = each.model_copy(update={"settings": settings_of(name, tuning.search, choice.trial)})
+    verdicts = []
+    for what, tuned in (("found", found), ("once", found.model_copy(update={"algorithms": once}))):
+        file, store = folder / f"{name}.{what}.yaml", Store(folder / f"{name}-{what}")
+        write_tuned(file, tuned)
+        _make(load_plan(suite, tuned=str(file)), store, landscape, number)
+        verdicts.append(_different(select(store)))
+    return Found(_different(equal), *verdicts)
 
 
 def _make(plan: Plan, store: Store, landscape: Landscape, number: int) -> None:
@@ -178,9 +188,10 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="where each study's outcome goes, as JSON")
     arguments = parser.parse_args()
     limit = 0.05 + 2 * sqrt(0.05 * 0.95 / arguments.studies)
-    print("| landscape | studies | different at equal search | different with the settings found |")
-    print("|---|---|---|---|")
-    failed, outcomes = False, {}
+    print("| landscape | studies | different at equal search | with the settings found | each searched once |")
+    print("|---|---|---|---|---|")
+    failed = False
+    outcomes: dict[str, list[list[bool]]] = {}
     for landscape in LANDSCAPES:
         if arguments.only not in (None, landscape.name):
             continue
@@ -200,12 +211,12 @@ def main() -> int:
                 )
             finally:
                 shutil.rmtree(folder)
-        equal, settings = (float(np.mean(column)) for column in zip(*found, strict=True))
+            outcomes[landscape.name] = [list(map(bool, each)) for each in found]
+            if arguments.out:
+                arguments.out.write_text(json.dumps(outcomes))
+        equal, settings, once = (float(np.mean(column)) for column in zip(*found, strict=True))
         failed = failed or equal > limit
-        outcomes[landscape.name] = [list(map(bool, each)) for each in found]
-        print(f"| {landscape.name} | {len(found)} | {equal:.3f} | {settings:.3f} |", flush=True)
-        if arguments.out:
-            arguments.out.write_text(json.dumps(outcomes))
+        print(f"| {landscape.name} | {len(found)} | {equal:.3f} | {settings:.3f} | {once:.3f} |", flush=True)
     print(f"\nat equal search at most {limit:.3f} may be: {'too many are' if failed else 'so it is'}")
     return int(failed)
 

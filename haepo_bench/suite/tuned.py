@@ -55,8 +55,8 @@ class TunedFile(_Part):
     format: int = Field(ge=1, description="of this file")
     suite: str = Field(description="that was searched")
     declaration: str = Field(description="hash of the search, the claims and all that they depend on")
-    search: TunedSearch
-    algorithms: dict[str, TunedAlgorithm]
+    search: TunedSearch = Field(description="how much was searched")
+    algorithms: dict[str, TunedAlgorithm] = Field(description="what was found for each")
 
 
 def read_tuned(path: Path, suite: str) -> TunedFile:

@@ -165,7 +165,7 @@ def test_the_settings_found_are_the_best_finalist_on_fresh_seeds(plan: Plan, who
 def test_kills_shards_and_merging_change_nothing(plan: Plan, whole: Tuning, tmp_path: Path) -> None:
     assert whole.chooser is not None
     expected = render(tuned_file(plan.suite, plan.declaration, whole.chooser))
-    killed = play(Tuning(plan, new_store(tmp_path, "killed")), score, np.random.default_rng(3), most=25)
+    killed = play(Tuning(plan, new_store(tmp_path, "killed")), score, np.random.default_rng(3), most=10)
     assert killed.chooser is not None
     assert render(tuned_file(plan.suite, plan.declaration, killed.chooser)) == expected
     root = new_store(tmp_path, "sharded").root

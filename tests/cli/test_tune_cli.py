@@ -1,0 +1,101 @@
+"""`tune`, `run --tuned` and the report on a search, in processes of their own."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from cli_support import Outcome, run_apart, run_here
+
+SUITE = """\
+name: trial
+seeds: 2
+budget: {env_steps: 64}
+evaluation: {every: 32, episodes: 2}
+tasks: [random-walk/4, corridor/8]
+algorithms: [{use: rloo, name: mine}, {use: grpo, params: {epochs: 1}}, uniform]
+claims: {candidate: mine, baselines: [grpo], made: [converges fast]}
+search:
+  trials: 2
+  seeds: 1
+  replicates: 2
+  spaces: {rloo: {learning_rate: {log: [1e-3, 1e-2]}}, grpo: {learning_rate: {log: [1e-3, 1e-2]}}}
+execution: {workers: 1, device: cpu}
+"""
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
+    folder = tmp_path_factory.mktemp("tune")
+    (folder / "suite.yaml").write_text(SUITE)
+    return folder, run_apart("tune", "suite.yaml", cwd=folder)
+
+
+def test_it_writes_what_it_found_and_says_what_comes_next(tuned: tuple[Path, Outcome]) -> None:
+    folder, outcome = tuned
+    assert outcome.code == 0, outcome.err
+    assert "mine: 2 of 2 replicates have chosen, settings found" in outcome.out
+    assert "settings found: trial.tuned.yaml (written); review and commit it" in outcome.out
+    assert "next: haepo-bench run suite.yaml --tuned trial.tuned.yaml" in outcome.out
+    found = yaml.safe_load((folder / "trial.tuned.yaml").read_text())
+    assert set(found["algorithms"]) == {"mine", "grpo"}
+    for algorithm in found["algorithms"].values():
+        assert set(algorithm["settings"]) == {"learning_rate"}
+        assert set(algorithm["per_task"]) == {"random-walk/4", "corridor/8"}
+    # All is there: the same command runs nothing, and writes nothing.
+    before = (folder / "trial.tuned.yaml").stat().st_mtime_ns
+    again = run_apart("tune", "suite.yaml", cwd=folder)
+    assert again.code == 0
+    assert "(unchanged)" in again.out
+    assert "next;" not in again.err
+    assert (folder / "trial.tuned.yaml").stat().st_mtime_ns == before
+
+
+def test_the_report_on_a_search_has_replicates_as_seeds(
+    tuned: tuple[Path, Outcome], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, _ = tuned
+    code, out, _ = run_here(capsys, "report", str(folder / "results/trial/search"), "--format", "json")
+    assert code == 0
+    (suite,) = json.loads(out)["suites"]
+    assert suite["scorecard"]["status"] == "at equal search"
+    assert (suite["scorecard"]["declaration"], suite["scorecard"]["exploratory"]) == (1, "")
+    rows = {each["algorithm"]: each for each in suite["tasks"][0]["algorithms"]}
+    assert set(rows) == {*("mine", "mine.per-task", "mine.default", "grpo", "grpo.per-task", "grpo.default", "uniform")}
+    assert all(row["seeds"]["shown"] == [0, 1] for row in rows.values())
+
+
+def test_the_settings_found_are_run_apart(tuned: tuple[Path, Outcome], capsys: pytest.CaptureFixture[str]) -> None:
+    folder, _ = tuned
+    outcome = run_apart("run", "suite.yaml", "--tuned", "trial.tuned.yaml", "--per-task", cwd=folder)
+    assert outcome.code == 0, outcome.err
+    found = yaml.safe_load((folder / "trial.tuned.yaml").read_text())["algorithms"]
+    results = folder / "results" / "trial-tuned"
+    for name in ("mine", "grpo"):
+        for record in results.glob(f"*--{name}--*/seed-0.json"):
+            rate = json.loads(record.read_text())["parameters"]["learning_rate"]
+            assert rate == found[name]["settings"]["learning_rate"]
+        for record in results.glob(f"corridor*--{name}.per-task--*/seed-0.json"):
+            rate = json.loads(record.read_text())["parameters"]["learning_rate"]
+            assert rate == found[name]["per_task"]["corridor/8"]["settings"]["learning_rate"]
+    assert len(list(results.glob("*/seed-*.json"))) == 2 * 2 * 5
+    code, out, _ = run_here(capsys, "report", str(results), "--format", "json")
+    assert code == 0
+    assert json.loads(out)["suites"][0]["scorecard"]["status"] == "settings found by tuning"
+
+
+def test_a_dry_run_says_what_it_costs(tmp_path: Path) -> None:
+    (tmp_path / "suite.yaml").write_text(SUITE)
+    outcome = run_apart("tune", "suite.yaml", "--dry-run", "--replicates", "3", cwd=tmp_path)
+    assert outcome.code == 0
+    assert not (tmp_path / "results").exists()
+    line = next(line for line in outcome.out.splitlines() if line.strip().startswith("mine  "))
+    # Per task: 3 times 2 trials, the default, two choices; 6 finalists on 8 seeds, over tasks and for the task.
+    runs = 2 * (3 * (2 + 1 + 2) + 6 * 8 * 2)
+    assert line.split()[1:5] == ["6", str(runs), "0", f"{runs * 64:,}"]
+    assert "uniform: nothing to search" in outcome.out
+
+
+def test_an_option_without_the_one_that_it_needs_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = run_here(capsys, "run", str(tmp_path / "suite.yaml"), "--per-task")
+    assert (code, "--per-task: needs --tuned FILE" in err) == (4, True)

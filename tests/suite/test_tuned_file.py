@@ -1,0 +1,69 @@
+"""`SUITE.tuned.yaml`: what is refused, and where; what it does to a suite's runs is in tests/cli/test_tune_cli.py."""
+
+from pathlib import Path
+
+import pytest
+
+from haepo_bench.errors import UserError
+from haepo_bench.search.tuned_file import render
+from haepo_bench.suite.resolve import load_plan
+from haepo_bench.suite.tuned import TunedAlgorithm, TunedFile, TunedSearch, read_tuned
+
+SUITE = """\
+name: trial
+seeds: 2
+budget: {env_steps: 64}
+tasks: [random-walk/4]
+algorithms: [{use: rloo, name: mine}, grpo]
+"""
+TUNED = TunedFile(
+    format=1,
+    suite="trial",
+    declaration="d" * 64,
+    search=TunedSearch(trials=2, seeds=1, final=1, replicates=[0, 1], measure="area"),
+    algorithms={
+        "mine": TunedAlgorithm(
+            settings={"learning_rate": 0.00123},
+            score=0.5,
+            replicate=1,
+            trial=0,
+            spaces={"learning_rate": {"log": [1e-4, 1e-2]}},
+            draws=4,
+            failed=0,
+        )
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("suite: trial\n", "x.yaml: format: is missing"),
+        ("format: 2\n", "was written by a newer version of haepo-bench (format 2)"),
+        ("- a\n", "is not a file of tuned settings"),
+        ("format: 1\nsuite: [\n", "x.yaml:"),
+        ("", "x.yaml"),
+        (render(TUNED).replace("0.00123", "!!python/none 1"), "x.yaml:"),
+        (render(TUNED).replace('suite: "trial"', "suite: other"), ": suite: holds the settings found for the"),
+        (render(TUNED).replace("failed: 0", "failed: many"), "algorithms.mine.failed"),
+    ],
+)
+def test_a_file_that_is_not_one_is_refused_with_its_line(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "x.yaml").write_text(text)
+    with pytest.raises(UserError) as error:
+        read_tuned(tmp_path / "x.yaml", "trial")
+    assert said in str(error.value)
+
+
+def test_settings_take_the_place_of_those_of_the_suite(tmp_path: Path) -> None:
+    (tmp_path / "suite.yaml").write_text(SUITE)
+    found = tmp_path / "trial.tuned.yaml"
+    found.write_text(render(TUNED))
+    plan, before = load_plan(tmp_path / "suite.yaml", tuned=str(found)), load_plan(tmp_path / "suite.yaml")
+    rates = {cell.algorithm: cell.parameters["learning_rate"] for cell in plan.cells}
+    assert rates == {"mine": 0.00123, "grpo": before.cells[1].parameters["learning_rate"]}
+    assert (plan.suite, plan.tuned) == ("trial-tuned", "d" * 64)
+    assert plan.cells[1].settings_hash == before.cells[1].settings_hash
+    found.write_text(render(TUNED).replace("settings: {learning_rate", "settings: {lerning_rate"))
+    with pytest.raises(UserError, match="has no parameter 'lerning_rate'"):
+        load_plan(tmp_path / "suite.yaml", tuned=str(found))
