@@ -1,5 +1,6 @@
 """How long runs take, roughly: for the order of jobs and for `--dry-run`."""
 
+import bisect
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
 from statistics import fmean
@@ -29,9 +30,18 @@ class Estimate(NamedTuple):
     measured: bool
 
 
-def estimate_run(cell: Cell, store: Store) -> Estimate:
-    """Seconds per run: the mean of stored runs with the same settings, of this code if there are any, else a guess."""
-    for folders in ({cell.folder}, _of_any_code(cell, store)):
+def estimate_runs(cells: Iterable[Cell], store: Store) -> dict[str, Estimate]:
+    """Seconds per run of each cell, by its folder.
+
+    The mean of stored runs with the same settings, of this code if there are any, else a guess.
+    """
+    # Listed once: a search has thousands of cells.
+    names = sorted(folder.name for folder in store.folders())
+    return {cell.folder: _estimate(cell, store, names) for cell in cells}
+
+
+def _estimate(cell: Cell, store: Store, names: Sequence[str]) -> Estimate:
+    for folders in ({cell.folder} & set(beginning(names, cell.folder)), _of_any_code(cell, names)):
         taken = _stored_seconds(store, folders)
         if taken:
             return Estimate(fmean(taken), measured=True)
@@ -59,10 +69,17 @@ def without_checkpoints(jobs: Sequence[Job], seconds: float) -> str:
     return f"no checkpoints, so that what is stopped starts from the beginning: {', '.join(shown)}{more}"
 
 
-def _of_any_code(cell: Cell, store: Store) -> set[str]:
+def _of_any_code(cell: Cell, names: Sequence[str]) -> set[str]:
     """Names of the folders with runs of the same settings."""
-    settings = cell.folder.removesuffix(cell.code_hash[:8])
-    return {folder.name for folder in store.folders() if folder.name.startswith(settings)}
+    return set(beginning(names, cell.folder.removesuffix(cell.code_hash[:8])))
+
+
+def beginning(names: Sequence[str], prefix: str) -> Sequence[str]:
+    """Those of the sorted names that begin with a prefix."""
+    first = last = bisect.bisect_left(names, prefix)
+    while last < len(names) and names[last].startswith(prefix):
+        last += 1
+    return names[first:last]
 
 
 def _stored_seconds(store: Store, folders: Iterable[str]) -> list[float]:

@@ -1,9 +1,9 @@
 """Runs that the same settings had before by other code, and what of that code has changed since."""
 
-import glob
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from haepo_bench.execution.estimate import beginning
 from haepo_bench.results.code import changes, read_code
 from haepo_bench.results.store import Store
 from haepo_bench.suite.plan import Cell
@@ -28,12 +28,12 @@ class Obsolete:
 
 def obsolete(cells: Iterable[Cell], store: Store) -> list[Obsolete]:
     """What is stored of some cells by other code."""
-    return [found for cell in cells for found in _of_cell(cell, store)]
+    names = sorted(folder.name for folder in store.folders())
+    return [found for cell in cells for found in _of_cell(cell, store, names)]
 
 
-def _of_cell(cell: Cell, store: Store) -> Iterator[Obsolete]:
-    start = cell.folder.removesuffix(cell.code_hash[:8])
-    for folder in sorted(path.name for path in store.root.glob(f"{glob.escape(start)}*")):
+def _of_cell(cell: Cell, store: Store, names: Sequence[str]) -> Iterator[Obsolete]:
+    for folder in beginning(names, cell.folder.removesuffix(cell.code_hash[:8])):
         runs = sum(1 for _ in (store.root / folder).glob("seed-*.json"))
         if folder == cell.folder or not runs:
             continue

@@ -11,7 +11,7 @@ from typing import Any, get_args
 from haepo_bench import interruption
 from haepo_bench.errors import ExitCode, UserError
 from haepo_bench.execution.choice import executor_for
-from haepo_bench.execution.estimate import START_SECONDS, Estimate, estimate_run, without_checkpoints
+from haepo_bench.execution.estimate import START_SECONDS, Estimate, estimate_runs, without_checkpoints
 from haepo_bench.execution.executor import Event, Executor, Failed, Finished, Marked, Queue, Started
 from haepo_bench.execution.obsolete import Obsolete, obsolete
 from haepo_bench.execution.partial import PartialCurves
@@ -124,7 +124,7 @@ class Forecast:
 def forecast(plan: Plan, store: Store, *, retry_failed: bool) -> Forecast:
     """Compares a plan with what is stored; writes nothing."""
     state = survey(plan, store, retry_failed=retry_failed)
-    estimates = {cell.folder: estimate_run(cell, store) for cell, _ in state.missing}
+    estimates = estimate_runs((cell for cell, _ in state.missing), store)
     seconds = {folder: estimate.seconds for folder, estimate in estimates.items()}
     jobs = make_jobs(state.missing, plan.execution.workers, seconds)
     return Forecast(state, jobs, estimates, obsolete([cell for cell, _ in state.missing], store))
