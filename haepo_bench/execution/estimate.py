@@ -51,10 +51,21 @@ def _estimate(cell: Cell, store: Store, names: Sequence[str]) -> Estimate:
 
 def total_seconds(jobs: Sequence[Job], workers: int) -> float:
     """When the last job ends if each goes, in order, to the worker that is free first."""
-    free = [START_SECONDS] * workers
-    for job in jobs:
-        heapq.heapreplace(free, free[0] + job.seconds)
-    return max(free) if jobs else 0.0
+    return last_end([START_SECONDS] * workers, [job.seconds for job in jobs], workers) if jobs else 0.0
+
+
+def last_end(begun: Sequence[float], waiting: Iterable[float], workers: int) -> float:
+    """Seconds until the last job ends, each that waits going in order to the worker that is free first.
+
+    Args:
+        begun: seconds left of each job under way.
+        waiting: seconds of each further one.
+    """
+    free = [*begun, *[0.0] * (workers - len(begun))]
+    heapq.heapify(free)
+    for seconds in waiting:
+        heapq.heapreplace(free, free[0] + seconds)
+    return max(free)
 
 
 def without_checkpoints(jobs: Sequence[Job], seconds: float) -> str:

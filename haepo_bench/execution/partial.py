@@ -17,6 +17,10 @@ class PartialCurves:
             rows.pop()
         rows.append(row)
 
+    def rows(self, key: RunKey) -> list[dict[str, Number]]:
+        """The run's points so far, which stay."""
+        return self._rows.get(key, [])
+
     def take(self, key: RunKey) -> dict[str, list[Number]]:
         """The run's curve so far, which is forgotten here: named columns, null where a point lacks one."""
         rows = self._rows.pop(key, [])

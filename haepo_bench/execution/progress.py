@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from haepo_bench.execution.executor import Ended, Event, Failed, Finished, Progressed, Started
+from haepo_bench.execution.observing import Retried
 from haepo_bench.execution.survey import Job
 from haepo_bench.results.record import Failure
 from haepo_bench.suite.plan import PlannedRun, by_cell
@@ -22,15 +23,6 @@ if TYPE_CHECKING:
 
 _HEARTBEAT_SECONDS = 30.0
 _REDRAW_SECONDS = 0.25
-
-
-@dataclass(frozen=True)
-class Retried:
-    """Runs of a job that are tried again because the machine failed."""
-
-    job: Job
-    runs: tuple[PlannedRun, ...]
-    failure: Failure
 
 
 @dataclass
@@ -77,6 +69,8 @@ class Display:
         runs: to be run.
         steps: training env steps that they take.
     """
+
+    name = "the display"
 
     runs: int
     steps: int

@@ -13,9 +13,11 @@ from haepo_bench.errors import ExitCode, UserError
 from haepo_bench.execution.choice import executor_for
 from haepo_bench.execution.estimate import START_SECONDS, Estimate, estimate_runs, without_checkpoints
 from haepo_bench.execution.executor import Event, Executor, Failed, Finished, Marked, Queue, Started
+from haepo_bench.execution.live_state import LiveWriter
+from haepo_bench.execution.observing import Observer, Observers, Retried
 from haepo_bench.execution.obsolete import Obsolete, obsolete
 from haepo_bench.execution.partial import PartialCurves
-from haepo_bench.execution.progress import Display, Retried, display_for
+from haepo_bench.execution.progress import display_for
 from haepo_bench.execution.provenance import provenance, reference_seconds
 from haepo_bench.execution.records import failure_record, shared_with, utc_now
 from haepo_bench.execution.survey import Job, Stored, Survey, make_jobs, seconds_of, survey
@@ -136,11 +138,18 @@ def engine_of(store: Store) -> str | None:
     return plan.engine if isinstance(plan, PlanFile) and plan.engine in get_args(Engine) else None
 
 
-def run_plan(plan: Plan, store: Store, options: Options, ready: Sequence[WorkerProcess] = ()) -> Outcome:
+def run_plan(
+    plan: Plan,
+    store: Store,
+    options: Options,
+    ready: Sequence[WorkerProcess] = (),
+    observers: Sequence[Observer] = (),
+) -> Outcome:
     """Runs what is missing of a plan and stores each run as soon as it is finished.
 
     Args:
         ready: idle workers that run already.
+        observers: are told what happens, where anything is run.
 
     Raises:
         UserError: another `run` holds the folder, it cannot be written, something in it cannot be read, the disk is
@@ -163,7 +172,7 @@ def run_plan(plan: Plan, store: Store, options: Options, ready: Sequence[WorkerP
         store.write_plan(planned)
         for cell, _ in todo.survey.missing:
             write_code(store, cell.folder, cell.code)
-        signalled = session.run(jobs, executor) if jobs else False
+        signalled = session.run(jobs, executor, observers) if jobs else False
         session.leave(signalled=signalled)
         if not signalled:  # a person who stops it should not wait for it
             refresh(store)
@@ -212,17 +221,18 @@ class _Session:
         """What runs the jobs; a limit on hours is kept exactly only where none of them waits outside of the queue."""
         return executor_for(self.plan.execution, self._request, ready, ahead=self.options.max_hours is None)
 
-    def run(self, jobs: list[Job], executor: Executor) -> bool:
+    def run(self, jobs: list[Job], executor: Executor, observers: Sequence[Observer]) -> bool:
         """Runs the jobs; True where a signal ended it."""
         queue = Queue(jobs, self._in_time)
         unkept = without_checkpoints(jobs, self.plan.execution.checkpoint_seconds)
         if unkept and not self.options.quiet:
             echo(unkept, err=True)
         with interruption.listening(executor.stop) as signals:
-            display = display_for(jobs, quiet=self.options.quiet)
-            with contextlib.closing(executor.events(queue)) as events, display:
+            live = LiveWriter(self.store, jobs, executor.slots)
+            told = Observers([display_for(jobs, quiet=self.options.quiet), live, *observers])
+            with contextlib.closing(executor.events(queue)) as events, told:
                 for event in events:
-                    self._take(event, executor, queue, display)
+                    self._take(event, executor, queue, told)
             passed_over = {run.key for job in queue.passed_over for run in job.runs}
             self.not_started = len(passed_over)
             unfinished = [key for key in self.pending if key not in passed_over]
@@ -239,7 +249,7 @@ class _Session:
         ends = time.monotonic() - self._began + START_SECONDS + seconds
         return ends <= self.options.max_hours * 3600
 
-    def _take(self, event: Event, executor: Executor, queue: Queue, display: Display) -> None:
+    def _take(self, event: Event, executor: Executor, queue: Queue, told: Observers) -> None:
         self.held.check()
         match event:
             case Started(job):
@@ -257,7 +267,7 @@ class _Session:
                     queue.put(retried)
                 lost = tuple(run for retried in again for run in retried.runs)
                 if lost:
-                    display.show(Retried(job, lost, failure))
+                    told.show(Retried(job, lost, failure))
                 keys = {run.key for run in lost}
                 final = tuple(run for run in runs if run.key not in keys)
                 if not final:
@@ -265,7 +275,7 @@ class _Session:
                 event = Failed(job, final, failure)
                 if self.options.fail_fast:
                     executor.stop()
-        display.show(event)
+        told.show(event)
 
     def _fail(self, job: Job, runs: tuple[PlannedRun, ...], failure: Failure, machine: Mapping[str, Any]) -> list[Job]:
         """Stores that runs failed; jobs with those of them that are to be tried again at once."""
