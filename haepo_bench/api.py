@@ -115,6 +115,7 @@ def run(
         UserError: another process writes to the folder, it cannot be written, the disk is full.
     """
     from haepo_bench.execution.session import Options, run_plan
+    from haepo_bench.loggers.choice import observers_for
     from haepo_bench.results.store import Store
     from haepo_bench.suite.shards import Shard, share
 
@@ -130,7 +131,7 @@ def run(
         max_hours=max_hours,
         quiet=quiet,
     )
-    return run_plan(plan, Store(root), options)
+    return run_plan(plan, Store(root), options, observers=observers_for(plan.execution.log, root, plan.suite))
 
 
 def merge(sources: Sequence[Folder], into: Folder, *, prefer: Folder | None = None) -> "list[Merged]":

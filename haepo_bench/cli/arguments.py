@@ -109,6 +109,26 @@ AddressOption = Annotated[
 ]
 
 
+class LogChoice(StrEnum):
+    """Tools that curves may be logged to."""
+
+    tensorboard = "tensorboard"
+
+
+LogOption = Annotated[
+    list[LogChoice] | None,
+    typer.Option(
+        "--log",
+        help="Log every run's curve to this tool as it happens; repeatable; the suite's choice if left out.",
+    ),
+]
+
+
+def log_sets(log: list[LogChoice] | None) -> list[str]:
+    """The assignments to a suite that `--log` stands for."""
+    return [f"execution.log=[{', '.join(log)}]"] if log else []
+
+
 def executor_sets(executor: ExecutorChoice | None) -> list[str]:
     """The assignments to a suite that `--executor` stands for."""
     return [] if executor is None else [f"execution.executor={executor.value}"]

@@ -12,12 +12,14 @@ from haepo_bench.cli.arguments import (
     AddressOption,
     EngineOption,
     ExecutorOption,
+    LogOption,
     OnlyOption,
     SetOption,
     ShardOption,
     SuiteArgument,
     at_address,
     executor_sets,
+    log_sets,
     say,
 )
 from haepo_bench.cli.claim_lines import claim_lines, level_here
@@ -98,6 +100,7 @@ def run(
     max_seeds: Annotated[
         int, typer.Option(min=2, max=10_000, metavar="N", help="With --until-decided: seeds of an algorithm at most.")
     ] = 200,
+    log: LogOption = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only the end.")] = False,
     as_planned: Annotated[bool, typer.Option("--as-planned", hidden=True)] = False,
 ) -> None:
@@ -109,6 +112,7 @@ def run(
     from haepo_bench.execution.resolving import SuiteWorker
     from haepo_bench.execution.session import Options, engine_of, forecast, run_plan
     from haepo_bench.execution.summary import print_forecast, print_results
+    from haepo_bench.loggers.choice import observers_for
     from haepo_bench.results.store import Store
     from haepo_bench.suite.shards import Shard, share
 
@@ -130,7 +134,7 @@ def run(
         gpus=slurm_gpus,
         memory=slurm_memory,
     )
-    sets = [*(sets or ()), *of_slurm, *executor_sets(executor)]
+    sets = [*(sets or ()), *of_slurm, *executor_sets(executor), *log_sets(log)]
     settings = None if tuned is None else str(tuned)
     plan = worker.load_plan(suite, sets, only or (), say=say, engine=engine, tuned=settings, per_task=per_task)
     execution = at_address(plan.execution, address).with_workers(workers)
@@ -205,11 +209,12 @@ def run(
         max_hours=max_hours,
         quiet=quiet,
     )
+    observers = observers_for(plan.execution.log, store.root, plan.suite)
     if search is not None:
-        outcome = run_until_decided(search, store, options)
+        outcome = run_until_decided(search, store, options, observers)
         plan = search.taken
     else:
-        outcome = run_plan(plan, store, options, worker.ready)
+        outcome = run_plan(plan, store, options, worker.ready, observers)
     print_results(plan, outcome.runs, store.root, console())
     if outcome.signalled:
         echo(f"interrupted: {outcome.after_interruption}", err=True)

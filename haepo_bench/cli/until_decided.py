@@ -7,13 +7,18 @@ from haepo_bench.terminal import console, echo
 from haepo_bench.wording import duration, many
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from haepo_bench.execution.observing import Observer
     from haepo_bench.execution.session import Options, Outcome
     from haepo_bench.results.store import Store
     from haepo_bench.search.until_decided import State, UntilDecided
 
 
-def run_until_decided(search: "UntilDecided", store: "Store", options: "Options") -> "Outcome":
-    """Runs proposals until there is none, and says what was decided."""
+def run_until_decided(
+    search: "UntilDecided", store: "Store", options: "Options", observers: "Sequence[Observer]" = ()
+) -> "Outcome":
+    """Runs proposals until there is none, and says what was decided; observers are told of their runs."""
     from dataclasses import replace
 
     from haepo_bench.execution.session import run_plan
@@ -25,7 +30,7 @@ def run_until_decided(search: "UntilDecided", store: "Store", options: "Options"
             echo(f"{many(plan.runs, 'run')} next: {', '.join(names)}; {_so_far(search.states)}", err=True)
         left = None if options.max_hours is None else options.max_hours - (time.monotonic() - begun) / 3600
         # What is proposed has failed before only where it is to be run again.
-        outcome = run_plan(plan, store, replace(options, retry_failed=True, max_hours=left))
+        outcome = run_plan(plan, store, replace(options, retry_failed=True, max_hours=left), observers=observers)
         if outcome.signalled or (options.fail_fast and outcome.failed):
             return outcome
         if outcome.finished + outcome.failed < outcome.asked:  # proposing again what did not end leads nowhere

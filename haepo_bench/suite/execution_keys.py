@@ -12,6 +12,8 @@ DEFAULT_CHECKPOINT = "60s"
 
 #: What runs jobs.
 ExecutorName = Literal["local", "ray", "slurm"]
+#: Tools that curves may be logged to as they happen.
+LoggerName = Literal["tensorboard"]
 
 
 def _workers(value: Any) -> Any:
@@ -72,3 +74,4 @@ class ExecutionOptions(Section):
         description="between two checkpoints of a run that can go on from one; seconds, or such as "
         f"5m; {DEFAULT_CHECKPOINT} by default",
     )
+    log: list[LoggerName] = Field(default=[], description="tools that every run's curve is logged to as it happens")

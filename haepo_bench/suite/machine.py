@@ -54,6 +54,7 @@ def resolve_execution(options: ExecutionOptions) -> Execution:
             runtime_env=options.ray.runtime_env,
         ),
         slurm=options.slurm,
+        log=tuple(dict.fromkeys(options.log)),
     )
 
 

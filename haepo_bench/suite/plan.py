@@ -142,6 +142,7 @@ class Execution:
         executor: what runs the jobs, `local`, `ray` or `slurm`.
         ray: what jobs ask of a cluster, where the executor is `ray`.
         slurm: likewise, where it is `slurm`.
+        log: tools that every run's curve is logged to.
     """
 
     workers: int
@@ -155,6 +156,7 @@ class Execution:
     executor: str = "local"
     ray: RayJobs = field(default_factory=RayJobs)
     slurm: SlurmOptions = field(default_factory=SlurmOptions)
+    log: tuple[str, ...] = ()
 
     def with_workers(self, workers: int | None) -> "Execution":
         """With so many jobs at a time; unchanged where None."""

@@ -102,6 +102,7 @@ RUNTIME_ONLY = {
     "execution.ray.resources": "execution.ray.resources={fast: 1}",
     "execution.ray.runtime_env": "execution.ray.runtime_env={env_vars: {A: b}}",
     "execution.checkpoint": "execution.checkpoint=5m",
+    "execution.log": "execution.log=[tensorboard]",
     **{
         f"execution.slurm.{key}": f"execution.slurm.{key}={value}"
         for key, value in (

@@ -1,0 +1,118 @@
+"""An observer that tells a tool of runs as they go on, in a thread of its own."""
+
+import queue
+import threading
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+from haepo_bench.execution.executor import Event, Failed, Finished, Marked
+from haepo_bench.execution.observing import Retried
+from haepo_bench.loggers.logger import LoggedCurve, LoggedRun, Logger, provenance_of
+from haepo_bench.results.record import Number, RunRecord
+from haepo_bench.suite.plan import PlannedRun, RunKey
+
+#: What a tool may still take after the last run has ended.
+_CLOSING_SECONDS = 60.0
+
+
+class _Open:
+    """A curve under way. A run that goes on from a checkpoint, or begins again, tells points of before once more: they
+    are the same, and told once.
+    """
+
+    def __init__(self, run: LoggedRun, curve: LoggedCurve) -> None:
+        self._run, self._curve = run, curve
+        self._latest = -1
+
+    def log(self, row: Mapping[str, Number]) -> None:
+        env_steps = int(row["env_steps"] or 0)
+        if env_steps > self._latest:
+            self._curve.log(env_steps, self._run.values(row))
+            self._latest = env_steps
+
+    def finish(self, status: str, provenance: Mapping[str, Any]) -> None:
+        self._curve.finish(status, provenance)
+
+
+class LiveLogger:
+    """Passes what happens on to a tool. What the tool raises is raised in the session's thread, at the next event.
+
+    Args:
+        name: of the option that asked for it.
+    """
+
+    def __init__(self, name: str, suite: str, logger: Logger) -> None:
+        self.name = name
+        self._suite, self._logger = suite, logger
+        self._open: dict[RunKey, _Open] = {}
+        self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self._error: Exception | None = None
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> "LiveLogger":
+        if self._error is None:
+            # A tool that hangs does not keep the program from ending.
+            self._thread = threading.Thread(target=self._work, name=self.name, daemon=True)
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        self._events.put(None)
+        thread.join(_CLOSING_SECONDS)
+        if thread.is_alive():
+            raise TimeoutError(f"it took longer than {_CLOSING_SECONDS:g} s after the last run to take what it was told")
+        if self._error is not None:
+            raise self._error
+
+    def show(self, event: Event | Retried) -> None:
+        """Hands on the events that a tool is told of."""
+        if self._error is not None:
+            self._thread = None
+            raise self._error
+        if isinstance(event, Marked | Finished | Failed):
+            self._events.put(event)
+
+    def _work(self) -> None:
+        try:
+            while (event := self._events.get()) is not None:
+                self._tell(event)
+            for curve in self._open.values():
+                curve.finish("interrupted", {})
+            self._open.clear()
+            self._logger.close()
+        except Exception as error:  # whatever a library raises
+            self._error = error
+
+    def _tell(self, event: Event) -> None:
+        match event:
+            case Marked(run=run, row=row):
+                self._curve(run).log(row)
+            case Finished(run=run, record=text):
+                record = RunRecord.from_json(text)
+                curve = self._curve(run)
+                for row in rows_of(record):
+                    curve.log(row)
+                curve.finish(record.status, provenance_of(record))
+                del self._open[run.key]
+            case Failed(runs=runs, failure=failure):
+                for run in runs:
+                    self._curve(run).finish(failure.status, {"error": failure.type})
+                    del self._open[run.key]
+
+    def _curve(self, run: PlannedRun) -> _Open:
+        if run.key not in self._open:
+            logged = LoggedRun.planned(self._suite, run)
+            self._open[run.key] = _Open(logged, self._logger.open(logged))
+        return self._open[run.key]
+
+
+def rows_of(record: RunRecord) -> list[dict[str, Number]]:
+    """The evaluation points of a record, each with its columns."""
+    length = len(record.curve.get("env_steps", []))
+    return [{name: column[i] for name, column in record.curve.items()} for i in range(length)]

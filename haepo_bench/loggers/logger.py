@@ -1,0 +1,125 @@
+"""What a tool is told of a run, and the contract of those that tell it."""
+
+import getpass
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+from urllib.parse import quote
+
+from haepo_bench.publishing.cleaning import Cleaner, users_in
+from haepo_bench.results.record import Number, References, RunRecord
+from haepo_bench.suite.plan import PlannedRun
+
+#: Of a run's provenance: where on which machine it was made, which is nobody else's.
+_LOCAL = frozenset({"node", "log"})
+
+
+@dataclass(frozen=True)
+class LoggedRun:
+    """A run as tools know it.
+
+    Args:
+        parameters: every hyper-parameter, resolved.
+        facts: what else identifies it: hashes of settings and code, budget, engine.
+        references: what its scores are made with; None: it has returns and no score.
+    """
+
+    suite: str
+    task: str
+    algorithm: str
+    seed: int
+    parameters: Mapping[str, Any]
+    facts: Mapping[str, Any]
+    references: References | None
+
+    @property
+    def name(self) -> str:
+        """Unique in its suite."""
+        return f"{self.group}, seed {self.seed}"
+
+    @property
+    def group(self) -> str:
+        """What all seeds of its cell share."""
+        return f"{self.algorithm} on {self.task}"
+
+    @property
+    def folders(self) -> tuple[str, str, str]:
+        """Task, algorithm and seed as names of folders, one inside the other."""
+        return quote(self.task, safe=""), quote(self.algorithm, safe=""), f"seed-{self.seed}"
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """All of it in one flat mapping; hyper-parameters by their own names."""
+        about = {"suite": self.suite, "task": self.task, "algorithm": self.algorithm, "seed": self.seed, **self.facts}
+        return {**{f"run.{key}": value for key, value in about.items()}, **self.parameters}
+
+    @classmethod
+    def planned(cls, suite: str, run: PlannedRun) -> "LoggedRun":
+        """A run that is to be made."""
+        cell = run.cell
+        facts = {
+            "settings_hash": cell.settings_hash,
+            "code_hash": cell.code_hash,
+            "env_steps": cell.budget,
+            "engine": cell.engine,
+        }
+        return cls(suite, cell.task, cell.algorithm, run.seed, _clean(cell.parameters), facts, cell.references)
+
+    @classmethod
+    def stored(cls, record: RunRecord) -> "LoggedRun":
+        """A run that was made."""
+        facts: dict[str, Any] = {"settings_hash": record.settings_hash, "code_hash": record.code_hash}
+        budget = record.settings.get("budget")
+        if isinstance(budget, dict) and "env_steps" in budget:
+            facts["env_steps"] = budget["env_steps"]
+        parameters = _clean(record.parameters)
+        return cls(record.suite, record.task, record.algorithm, record.seed, parameters, facts, record.references)
+
+    def values(self, row: Mapping[str, Number]) -> dict[str, float | int]:
+        """What is logged of an evaluation point: its columns, and the score where there is one."""
+        known = {name: value for name, value in row.items() if value is not None and name != "env_steps"}
+        if self.references is not None and "eval_return" in known:
+            known["score"] = self.references.score(known["eval_return"])
+        return known
+
+
+class LoggedCurve(Protocol):
+    """A run that a tool is being told of."""
+
+    def log(self, env_steps: int, values: Mapping[str, float | int]) -> None:
+        """An evaluation point, later than all before."""
+        ...
+
+    def finish(self, status: str, provenance: Mapping[str, Any]) -> None:
+        """The run is over: `done`, `diverged`, `failed`, `timed_out` or `interrupted`."""
+        ...
+
+
+class Logger(Protocol):
+    """A tool."""
+
+    def open(self, run: LoggedRun) -> LoggedCurve:
+        """Begins a run; several are open at a time."""
+        ...
+
+    def close(self) -> None:
+        """Nothing more comes; every curve was finished."""
+        ...
+
+
+def provenance_of(record: RunRecord) -> dict[str, Any]:
+    """What a tool is told of where a record came from: no names of machines and people, no absolute paths."""
+    kept = {key: value for key, value in record.provenance.items() if key not in _LOCAL}
+    if record.error is not None:
+        kept["error"] = f"{record.error.type}: {record.error.message}"
+    return _clean(kept, str(record.provenance.get("node", "")))
+
+
+def _clean(document: Mapping[str, Any], node: str = "") -> dict[str, Any]:
+    try:
+        user = [getpass.getuser()]
+    except (OSError, KeyError):  # nobody, as in some containers
+        user = []
+    cleaned: dict[str, Any] = Cleaner([platform.node(), node], [*user, *users_in(str(document))]).document(document)
+    return cleaned
