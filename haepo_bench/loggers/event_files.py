@@ -87,7 +87,9 @@ class _EventFile:
 
 def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
     """Hyper-parameters as its dashboard takes them: numbers, truth values and texts."""
-    return {key: value if isinstance(value, bool | int | float | str) else _cell(value) for key, value in config.items()}
+    return {
+        key: value if isinstance(value, bool | int | float | str) else _cell(value) for key, value in config.items()
+    }
 
 
 def _cell(value: Any) -> str:

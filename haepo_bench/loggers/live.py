@@ -66,7 +66,9 @@ class LiveLogger:
         self._events.put(None)
         thread.join(_CLOSING_SECONDS)
         if thread.is_alive():
-            raise TimeoutError(f"it took longer than {_CLOSING_SECONDS:g} s after the last run to take what it was told")
+            raise TimeoutError(
+                f"it took longer than {_CLOSING_SECONDS:g} s after the last run to take what it was told"
+            )
         if self._error is not None:
             raise self._error
 

@@ -180,7 +180,18 @@ def test_arrows(path: Path) -> None:
 
 def test_no_arrow_leads_back() -> None:
     """The allowed arrows have an order; a room allowed to import a room that may import it would have none."""
-    order = ["__main__", "cli", "api", "loggers", "exchange", "execution", "search", "suite", "registration", "catalogue"]
+    order = [
+        "__main__",
+        "cli",
+        "api",
+        "loggers",
+        "exchange",
+        "execution",
+        "search",
+        "suite",
+        "registration",
+        "catalogue",
+    ]
     order += ["conformance", "training"]
     order += ["engine", "regression", "publishing", "compare", "report", "verdicts"]
     for room, targets in ARROWS.items():
