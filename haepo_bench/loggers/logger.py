@@ -66,16 +66,6 @@ class LoggedRun:
         }
         return cls(suite, cell.task, cell.algorithm, run.seed, _clean(cell.parameters), facts, cell.references)
 
-    @classmethod
-    def stored(cls, record: RunRecord) -> "LoggedRun":
-        """A run that was made."""
-        facts: dict[str, Any] = {"settings_hash": record.settings_hash, "code_hash": record.code_hash}
-        budget = record.settings.get("budget")
-        if isinstance(budget, dict) and "env_steps" in budget:
-            facts["env_steps"] = budget["env_steps"]
-        parameters = _clean(record.parameters)
-        return cls(record.suite, record.task, record.algorithm, record.seed, parameters, facts, record.references)
-
     def values(self, row: Mapping[str, Number]) -> dict[str, float | int]:
         """What is logged of an evaluation point: its columns, and the score where there is one."""
         known = {name: value for name, value in row.items() if value is not None and name != "env_steps"}
