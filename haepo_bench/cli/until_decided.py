@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def run_until_decided(
     search: "UntilDecided", store: "Store", options: "Options", observers: "Sequence[Observer]" = ()
 ) -> "Outcome":
-    """Runs proposals until there is none, and says what was decided; observers are told of their runs."""
+    """Runs proposals until there is none, and says what was decided; observers hear of their runs."""
     from dataclasses import replace
 
     from haepo_bench.execution.session import run_plan

@@ -1,4 +1,4 @@
-"""Writes what goes on into the results folder (results/live_file.py), for whoever looks at it from elsewhere."""
+"""Writes what goes on into the results folder (results/live_file.py), for readers elsewhere."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""Who is told what happens while jobs run, beside the store: the display, the live state, loggers."""
+"""Who hears what happens while jobs run, beside the store: the display, the live state, loggers."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -23,9 +23,9 @@ class Retried:
 
 
 class Observer(Protocol):
-    """Is told what happens, in the session's own thread: what takes long here keeps workers waiting.
+    """Hears what happens, in the session's own thread: what takes long here keeps workers waiting.
 
-    It is entered before the first event and left after the last, however the session ends. A run that is stored is told
+    It is entered before the first event and left after the last, however the session ends. What is stored is shown
     after it was stored; Failed names only runs that are not tried again at once, and Retried the others.
     """
 
@@ -44,7 +44,7 @@ class Observer(Protocol):
 
 
 class Observers:
-    """Several observers as one. What goes wrong in one is said once, and it is told nothing more: no run is lost."""
+    """Several observers as one. What goes wrong in one is said once, and it hears nothing more: no run is lost."""
 
     name = "observers"
 

@@ -149,7 +149,7 @@ def run_plan(
 
     Args:
         ready: idle workers that run already.
-        observers: are told what happens, where anything is run.
+        observers: hear what happens, where anything is run.
 
     Raises:
         UserError: another `run` holds the folder, it cannot be written, something in it cannot be read, the disk is

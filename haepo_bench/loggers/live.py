@@ -18,7 +18,7 @@ _CLOSING_SECONDS = 60.0
 
 class _Open:
     """A curve under way. A run that goes on from a checkpoint, or begins again, tells points of before once more: they
-    are the same, and told once.
+    are the same, and logged once.
     """
 
     def __init__(self, run: LoggedRun, curve: LoggedCurve) -> None:
@@ -67,13 +67,13 @@ class LiveLogger:
         thread.join(_CLOSING_SECONDS)
         if thread.is_alive():
             raise TimeoutError(
-                f"it took longer than {_CLOSING_SECONDS:g} s after the last run to take what it was told"
+                f"it took longer than {_CLOSING_SECONDS:g} s after the last run to take all that was logged"
             )
         if self._error is not None:
             raise self._error
 
     def show(self, event: Event | Retried) -> None:
-        """Hands on the events that a tool is told of."""
+        """Hands on the events that a tool hears of."""
         if self._error is not None:
             self._thread = None
             raise self._error

@@ -1,4 +1,4 @@
-"""What a tool is told of a run, and the contract of those that tell it."""
+"""What a tool hears of a run, and the contract of tools."""
 
 import getpass
 import platform
@@ -75,7 +75,7 @@ class LoggedRun:
 
 
 class LoggedCurve(Protocol):
-    """A run that a tool is being told of."""
+    """A run that a tool hears of."""
 
     def log(self, env_steps: int, values: Mapping[str, float | int]) -> None:
         """An evaluation point, later than all before."""
@@ -99,7 +99,7 @@ class Logger(Protocol):
 
 
 def provenance_of(record: RunRecord) -> dict[str, Any]:
-    """What a tool is told of where a record came from: no names of machines and people, no absolute paths."""
+    """What a tool hears of where a record came from: no names of machines and people, no absolute paths."""
     kept = {key: value for key, value in record.provenance.items() if key not in _LOCAL}
     if record.error is not None:
         kept["error"] = f"{record.error.type}: {record.error.message}"
