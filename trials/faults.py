@@ -98,8 +98,8 @@ FAULTS = (
         "grpo-kl-sign",
         "GRPO's KL penalty rewards distance from the initial policy",
         _GRPO,
-        "x = x + self.beta * k3",
-        "x = x - self.beta * k3",
+        "x = x + self.beta * (",
+        "x = x - self.beta * (",
     ),
     Fault(
         "grpo-not-centred",

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from haepo_bench.files import read_regular
 from haepo_bench.objectives.spaces import Space
 from haepo_bench.results.searches import DeclaredSearch, Trial
 from haepo_bench.results.writing import write_atomically
@@ -84,9 +85,9 @@ def write_tuned(path: Path, tuned: TunedFile) -> bool:
     """
     text = render(tuned)
     try:
-        if path.read_text(encoding="utf-8") == text:
+        if read_regular(path) == text.encode("utf-8"):
             return False
-    except (OSError, ValueError):
+    except OSError:
         pass
     write_atomically(path, text)
     return True

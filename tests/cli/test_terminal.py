@@ -28,6 +28,7 @@ EVIL = "evil\x1b[31m\x1b]0;owned\x07\x08\r\x9b2A\u202e\u200b\u2066\U000e0041\x7f
 PACKAGE = Path(haepo_bench.__file__).parent
 #: What a worker prints goes to its log; text of documents is made by rich in memory.
 WORKERS = {
+    "training/resuming.py",  # a worker's log says where a run goes on
     "execution/worker.py",
     "execution/checkpoints.py",
     "training/language/start.py",
@@ -257,7 +258,7 @@ def test_a_plugin_cannot_speak_to_the_terminal(tmp_path: Path) -> None:
 def test_completion_offers_no_name_that_speaks_to_the_terminal(tmp_path: Path) -> None:
     (tmp_path / f"mine{EVIL}.yaml").write_text("")
     (tmp_path / "mine.yaml").write_text("")
-    words = {"COMP_WORDS": "haepo-bench validate mi", "COMP_CWORD": "2", "_HAEPO_BENCH_COMPLETE": "complete_bash"}
+    words = {"COMP_WORDS": "haepo-bench validate mine", "COMP_CWORD": "2", "_HAEPO_BENCH_COMPLETE": "complete_bash"}
     done = run_apart(cwd=tmp_path, environment=words)
     assert done.out.split() == ["mine.yaml"]
 

@@ -182,7 +182,7 @@ def test_workers_are_replaced_after_some_jobs(scripted: Workplace, monkeypatch: 
 def test_workers_that_are_dead_on_arrival_end_the_run(scripted: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = load_plan(scripted.suite([{"name": "a"}]))
     store = Store(scripted.folder / "results" / plan.suite)
-    monkeypatch.setattr(worker_process, "_ONE_THREAD", {"PYTHONHOME": "/nonexistent"})
+    monkeypatch.setattr(worker_process, "ONE_THREAD", {"PYTHONHOME": "/nonexistent"})
     outcome = run_plan(plan, store, Options(quiet=True))
     assert outcome.exit_code == 2
     assert len(outcome.runs) == 3

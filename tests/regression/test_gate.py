@@ -311,7 +311,7 @@ def test_a_real_algorithm_with_a_fault_in_its_source(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "haepo_bench", faulty / "haepo_bench", ignore=shutil.ignore_patterns("__pycache__"))
     source = faulty / "haepo_bench" / "objectives" / "grpo.py"
     text = source.read_text()
-    right, wrong = "x = clipped_loss(r, clipped, A)", "x = -clipped_loss(r, clipped, A)"
+    right, wrong = "dual_clipped(clipped_loss(bounded,", "dual_clipped(-clipped_loss(bounded,"
     assert text.count(right) == 1
     source.write_text(text.replace(right, wrong))
 

@@ -174,8 +174,7 @@ def test_axes_are_switched_in_all_charts(reader: Reader, document: ReportDocumen
         ticks = x_ticks(chart)
         assert ticks not in seen
         seen.append(ticks)
-        # Made-up CPU seconds rise as env steps do: only their numbers differ.
-        assert (drawn(chart) == steps) == (button == "CPU seconds")
+        assert drawn(chart) != steps
     assert label(chart, "y").startswith("score")
     y_ticks = "return [...arguments[0].querySelectorAll('.tick[text-anchor=end]')].map((tick) => tick.textContent)"
     assert float(reader.run(y_ticks, chart)[-1]) < 3

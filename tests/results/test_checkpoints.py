@@ -122,7 +122,7 @@ def whole(cache: None) -> SeedResult:
 
 
 def broken_off(path: Path, after: int = 3) -> bytes:
-    breaking = Breaking({7: path}, IDENTITY, 0.0)
+    breaking = Breaking({7: path}, {7: f"{IDENTITY} seed 7"}, 0.0)
     breaking.left = after
     with pytest.raises(Broken):
         run(breaking)

@@ -94,6 +94,8 @@ OTHERWISE = {
     "report/page/charts.py": "own package data, through importlib.resources",
     "suite/identity.py": "sources that the interpreter has imported",
     "execution/provenance.py": "/proc",
+    "execution/slurm/queue.py": "/proc",
+    "publishing/publish.py": "the package's own licence, through importlib.metadata",
     "engine/build.py": "own sources and what was built from them",
     "engine/library.py": "/proc, and the own library",
     "cli/main.py": "/dev/null, to be written to",

@@ -13,7 +13,8 @@ from synthetic_runs import folder_of, put, put_plan, record
 from haepo_bench.results.plan_file import PlanFile, PlannedCell
 from haepo_bench.results.store import FileState, Store, Unusable
 
-FIELDS = list(PlanFile.model_fields)
+#: But for those of searches, which other plans do not have.
+FIELDS = [name for name in PlanFile.model_fields if name not in ("search", "tuned")]
 CURVE = ("--suite", "trial", "--task", "random-walk/20", "--algorithm", "a", "--every", "5", "--seed", "0")
 CELL_FIELDS = list(PlannedCell.model_fields)
 

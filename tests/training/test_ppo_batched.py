@@ -211,9 +211,10 @@ def test_one_update_equals_stable_baselines3s(address, target_kl, options, activ
     trainer.env_steps = 90
     remaining = 1 - trainer.env_steps / budget
     trainer.optimiser.learning_rate = remaining * settings.learning_rate
-    seen = trainer._learn(
-        Minibatches(network, segments, settings.batch_size, task.horizon), orders, trainer.objective.at(remaining)
-    )
+    failures: dict[int, Exception] = {}
+    minibatches = Minibatches(network, segments, settings.batch_size, task.horizon)
+    seen = trainer._learn(minibatches, orders, trainer.objective.at(remaining), failures)
+    assert not failures
     means = _means(seen)
     assert [count for count, _ in means] == steps
     assert steps == [9, 9] if target_kl is None else min(steps) < 9

@@ -151,7 +151,7 @@ def test_continuous_actions_reach_the_task_within_their_bounds():
 def test_the_reference_policies_of_the_algorithms():
     task = catalogue.task("bandit/10-arm")
     references = {name: catalogue.algorithm(name).configure({}, task).parameters["reference"] for name in NATIVE}
-    grpos, penalised = {"grpo", "dr-grpo", "dapo", "soup"}, {"rloo", "reinforce-pp", "rebel"}
+    grpos, penalised = {"grpo", "dr-grpo", "dapo", "soup", "maxrl", "opo"}, {"rloo", "reinforce-pp", "rebel"}
     initial = grpos | penalised | {"qrpo", "a2po", "reward-distillation"}
     assert {name for name, reference in references.items() if reference == "initial"} == initial
     assert {references[name] for name in NATIVE if name not in initial} == {"previous"}

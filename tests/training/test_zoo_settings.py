@@ -17,6 +17,7 @@ SDE = {"use_sde": True, "sde_sample_freq": 4}
 #: n_envs, n_steps, batch_size, n_epochs | gamma, gae_lambda | learning_rate, clip_range |
 #: ent_coef, vf_coef, max_grad_norm | normalize | all else that differs from the defaults.
 FILE: dict[str, tuple[str, str, str, str, bool, dict[str, Any]]] = {
+    "atari": ("8 128 256 4", "0.99 0.95", "lin_2.5e-4 lin_0.1", "0.01 0.5 0.5", False, {}),
     "Pendulum-v1": ("4 1024 64 10", "0.9 0.95", "1e-3 0.2", "0.0 0.5 0.5", False, SDE),
     "CartPole-v1": ("8 32 256 20", "0.98 0.8", "lin_0.001 lin_0.2", "0.0 0.5 0.5", False, {}),
     "MountainCar-v0": ("16 16 64 4", "0.99 0.98", "3e-4 0.2", "0.0 0.5 0.5", True, {}),
@@ -112,7 +113,9 @@ def test_runs_say_whose_settings_they_have(algorithm: str) -> None:
 
         id = "gym/HalfCheetah-v5"
         action_space = gymnasium.spaces.Box(-1, 1, (6,))
+        observation_space = gymnasium.spaces.Box(-10, 10, (17,))
         normalise = None
+        image = None
 
     made = catalogue.algorithm(algorithm).configure({}, HalfCheetah())  # type: ignore[arg-type]
     assert made.notes[0].endswith(
