@@ -184,7 +184,7 @@ def test_every_field_of_a_cell_is_classified(path: Path) -> None:
     assert fields == {*CELL_IDENTITY, *CELL_DERIVED, *CELL_RUNTIME_ONLY, *CELL_HASHES}
     assert {field.name for field in dataclasses.fields(Execution)} == {
         "workers", "device", "device_reason", "engine", "engine_reason", "engine_open", "timeout_seconds",
-        "checkpoint_seconds", "executor", "ray", "slurm",
+        "checkpoint_seconds", "executor", "ray", "slurm", "log",
     }  # fmt: skip
     assert {field.name for field in dataclasses.fields(Plan)} == {
         "suite",
