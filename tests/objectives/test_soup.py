@@ -123,7 +123,8 @@ def test_prefixes_are_an_earlier_policys_and_the_rest_is_the_policys_own(address
     assert (6, 0) not in used
     assert begun > 100
     # All steps are paid for, those of prefixes included.
-    assert [trainer.env_steps[row] for row in range(len(SEEDS))] == sum(r.lengths.sum(1) for r in trainer.rollouts).tolist()
+    taken = sum(rollout.lengths.sum(1) for rollout in trainer.rollouts).tolist()
+    assert [trainer.env_steps[row] for row in range(len(SEEDS))] == taken
 
 
 def test_policies_that_differ_would_be_noticed() -> None:
