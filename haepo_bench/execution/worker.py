@@ -10,7 +10,6 @@ import ctypes
 import faulthandler
 import io
 import os
-import resource
 import signal
 import sys
 import threading
@@ -141,6 +140,8 @@ def _resolve(request: SuiteRequest, connection: Connection) -> None:
 
 
 def _serve(request: Request, connection: Connection) -> None:
+    from haepo_bench.training.recorder import peak_memory_bytes
+
     started = str(request.provenance["started"])
     try:
         _log_to(request.log)
@@ -153,8 +154,7 @@ def _serve(request: Request, connection: Connection) -> None:
 
         traceback.print_exc()
         connection.send(Message("failed", failure_of(error, started)))
-    # ru_maxrss is in KiB on Linux.
-    connection.send(Message("ended", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024))
+    connection.send(Message("ended", peak_memory_bytes()))
 
 
 def _train(request: Request, connection: Connection) -> None:

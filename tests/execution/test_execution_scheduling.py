@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from execution_support import Workplace, timeless
@@ -173,10 +174,13 @@ def run(workplace: Workplace, algorithms: list[dict[str, Any]], **fields: Any) -
 
 def test_workers_are_replaced_after_some_jobs(scripted: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "JOBS_A_WORKER", 2)
+    monkeypatch.setattr(local, "BYTES_A_WORKER", 400 << 20)
+    held = np.ones(64 << 20)  # 512 MiB of this process, which count for no worker
     store, outcome = run(scripted, [{"name": "a"}], seeds=5, execution={"workers": 1, "device": "cpu"})
     assert outcome.exit_code == 0
     headers = [path.read_text().splitlines()[0] for path in (store.root / "logs").rglob("*.log")]
     assert len({header.rpartition(" pid ")[2] for header in headers}) == 3
+    assert held.all()
 
 
 def test_workers_that_are_dead_on_arrival_end_the_run(scripted: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
