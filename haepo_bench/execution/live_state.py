@@ -215,7 +215,7 @@ class LiveWriter:
             failures=self._failures,
         )
         self._written, self._news = now, False
-        # Not flushed to disk: after a crash of the machine nobody needs it. A folder that cannot be written is the
+        # Not flushed to disk: after a crash of the machine it is of no use. A folder that cannot be written is the
         # store's to complain about.
         with contextlib.suppress(OSError):
             unfinished = _unfinished(self._path)

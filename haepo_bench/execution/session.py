@@ -229,10 +229,10 @@ class _Session:
             echo(unkept, err=True)
         with interruption.listening(executor.stop) as signals:
             live = LiveWriter(self.store, jobs, executor.slots)
-            told = Observers([display_for(jobs, quiet=self.options.quiet), live, *observers])
-            with contextlib.closing(executor.events(queue)) as events, told:
+            all_observers = Observers([display_for(jobs, quiet=self.options.quiet), live, *observers])
+            with contextlib.closing(executor.events(queue)) as events, all_observers:
                 for event in events:
-                    self._take(event, executor, queue, told)
+                    self._take(event, executor, queue, all_observers)
             passed_over = {run.key for job in queue.passed_over for run in job.runs}
             self.not_started = len(passed_over)
             unfinished = [key for key in self.pending if key not in passed_over]
@@ -249,7 +249,7 @@ class _Session:
         ends = time.monotonic() - self._began + START_SECONDS + seconds
         return ends <= self.options.max_hours * 3600
 
-    def _take(self, event: Event, executor: Executor, queue: Queue, told: Observers) -> None:
+    def _take(self, event: Event, executor: Executor, queue: Queue, observers: Observers) -> None:
         self.held.check()
         match event:
             case Started(job):
@@ -267,7 +267,7 @@ class _Session:
                     queue.put(retried)
                 lost = tuple(run for retried in again for run in retried.runs)
                 if lost:
-                    told.show(Retried(job, lost, failure))
+                    observers.show(Retried(job, lost, failure))
                 keys = {run.key for run in lost}
                 final = tuple(run for run in runs if run.key not in keys)
                 if not final:
@@ -275,7 +275,7 @@ class _Session:
                 event = Failed(job, final, failure)
                 if self.options.fail_fast:
                     executor.stop()
-        told.show(event)
+        observers.show(event)
 
     def _fail(self, job: Job, runs: tuple[PlannedRun, ...], failure: Failure, machine: Mapping[str, Any]) -> list[Job]:
         """Stores that runs failed; jobs with those of them that are to be tried again at once."""

@@ -37,6 +37,11 @@ def digests(folder: Path, names: Iterable[str]) -> str:
     return "".join(f"{_digest(folder / name)}  {name}\n" for name in sorted(names))
 
 
+def digest_of(listed: str) -> str:
+    """What stands for the whole folder: the SHA-256 of the text of its file of digests."""
+    return hashlib.sha256(listed.encode("utf-8")).hexdigest()
+
+
 def verify(folder: Path) -> Verified:
     """Compares a published folder with its digests.
 

@@ -18,7 +18,7 @@ from haepo_bench import __version__, interruption
 from haepo_bench.errors import UserError
 from haepo_bench.files import files_below, list_folder, read_regular, reason_of
 from haepo_bench.publishing.cleaning import Cleaner, users_in
-from haepo_bench.publishing.digests import DIGESTS_FILE, digests, verify
+from haepo_bench.publishing.digests import DIGESTS_FILE, digest_of, digests
 from haepo_bench.report.csv_files import more_csv
 from haepo_bench.report.files import render, write_report
 from haepo_bench.report.numbers.build import build_report
@@ -86,13 +86,14 @@ def publish(results: Path, out: Path, *, with_logs: bool = False, licence: Path 
             if terms is not None:
                 _write(folder / "LICENSE", terms)
             every = [file.relative_to(folder).as_posix() for file in files_below(folder)]
-            _write(folder / DIGESTS_FILE, digests(folder, every))
+            listed = digests(folder, every)
+            _write(folder / DIGESTS_FILE, listed)
             folder.chmod(0o755)
             folder.replace(out)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-    return Published(verify(out).digest, runs, len(every) + 1)
+    return Published(digest_of(listed), runs, len(every) + 1)
 
 
 def _refuse_occupied(out: Path) -> None:

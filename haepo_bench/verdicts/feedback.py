@@ -24,8 +24,10 @@ def feedback_class(information: Iterable[Information | None]) -> str:
 
 def feedback_classes(cells: Sequence[SelectedCell]) -> dict[str, str]:
     """{algorithm: its class}, over the tasks of a suite."""
-    names = dict.fromkeys(cell.algorithm for cell in cells)
-    return {name: feedback_class(cell.information for cell in cells if cell.algorithm == name) for name in names}
+    found: dict[str, list[Information | None]] = {}
+    for cell in cells:
+        found.setdefault(cell.algorithm, []).append(cell.information)
+    return {name: feedback_class(own) for name, own in found.items()}
 
 
 def _words(information: Information) -> str:

@@ -37,25 +37,25 @@ def tried_figure(own: SearchedAlgorithm, look: Look) -> Figure | None:
     return figure
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _numbers(values: list[float | int | str | bool | None]) -> list[float] | None:
+    """The values as numbers; None where one of them is something else."""
+    found = [float(value) for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+    return found if len(found) == len(values) else None
 
 
 def _positions(values: list[float | int | str | bool | None]) -> list[float]:
     """Numbers as they are, anything else by its place among all."""
-    if all(_is_number(value) for value in values):
-        return [float(value) for value in values]  # type: ignore[arg-type]
     names = sorted({str(value) for value in values})
-    return [float(names.index(str(value))) for value in values]
+    return _numbers(values) or [float(names.index(str(value))) for value in values]
 
 
 def _place(axes: Axes, values: list[float | int | str | bool | None]) -> None:
     """The scale: logarithmic for wide ranges, with room for 0; names where there are no numbers."""
-    if not all(_is_number(value) for value in values):
+    numbers = _numbers(values)
+    if numbers is None:
         names = sorted({str(value) for value in values})
         axes.set_xticks(range(len(names)), names)
         return
-    numbers = _positions(values)
     above = [value for value in numbers if value > 0]
     if above and min(numbers) >= 0 and max(above) > _WIDE * min(above):
         if len(above) < len(numbers):

@@ -14,6 +14,7 @@ from haepo_bench.report.tables.per_task import (
     absences_of,
     name_cell,
     resting_on,
+    results_by_name,
 )
 from haepo_bench.report.tables.searches import search_tables
 from haepo_bench.wording import fixed, many
@@ -55,14 +56,9 @@ def improvement_table(task: TaskResult) -> Table | None:
     return _improvement_table(title, task.improvement, own, footnotes, notes)
 
 
-def _results(suite: SuiteResult) -> dict[str, AlgorithmResult]:
-    """Any result of each algorithm, for its name and footnote."""
-    return {result.algorithm: result for task in reversed(suite.tasks) for result in reversed(task.algorithms)}
-
-
 def _aggregates(suite: SuiteResult) -> Table:
     assert suite.basis is not None
-    results = _results(suite)
+    results = results_by_name(suite)
     footnotes = Footnotes(results[name] for name in suite.basis.algorithms)
     rows, notes = [], []
     for place, name in enumerate(suite.basis.algorithms):
@@ -102,7 +98,7 @@ def _aggregates(suite: SuiteResult) -> Table:
 
 def _without_tasks(suite: SuiteResult) -> Table:
     assert suite.basis is not None
-    results = _results(suite)
+    results = results_by_name(suite)
     footnotes = Footnotes(results[name] for name in suite.basis.algorithms)
     rows = [
         [
@@ -127,7 +123,7 @@ def _without_tasks(suite: SuiteResult) -> Table:
 
 def _profiles(suite: SuiteResult) -> Table:
     assert suite.basis is not None
-    results = _results(suite)
+    results = results_by_name(suite)
     footnotes = Footnotes(results[name] for name in suite.basis.algorithms)
     rows = [
         [
@@ -152,7 +148,7 @@ def _profiles(suite: SuiteResult) -> Table:
 
 
 def _improvements(title: str, found: Sequence[Improvement], suite: SuiteResult) -> Table:
-    results = _results(suite)
+    results = results_by_name(suite)
     named = list(dict.fromkeys(name for each in found for name in (each.candidate, each.baseline)))
     own = [results[name] for name in named]
     assert suite.basis is not None

@@ -1,8 +1,8 @@
 """Tables of ladders: how many seeds solve each size, and the largest that half of them do."""
 
-from haepo_bench.report.document import AlgorithmResult, SuiteResult
+from haepo_bench.report.document import SuiteResult
 from haepo_bench.report.document_ladders import Ladder, LadderPlace
-from haepo_bench.report.tables.per_task import UNDEFINED, Footnotes, Table, TableCell, name_cell
+from haepo_bench.report.tables.per_task import UNDEFINED, Footnotes, Table, TableCell, name_cell, results_by_name
 from haepo_bench.wording import fixed
 
 
@@ -12,7 +12,7 @@ def ladder_tables(suite: SuiteResult) -> list[Table]:
 
 
 def _table(suite: SuiteResult, ladder: Ladder) -> Table:
-    results = _results(suite)
+    results = results_by_name(suite)
     footnotes = Footnotes(results[place.algorithm] for place in ladder.places)
     rows = [
         [
@@ -34,11 +34,6 @@ def _table(suite: SuiteResult, ladder: Ladder) -> Table:
             *footnotes.lines,
         ],
     )
-
-
-def _results(suite: SuiteResult) -> dict[str, AlgorithmResult]:
-    """Any result of each algorithm, for its name and footnote."""
-    return {result.algorithm: result for task in reversed(suite.tasks) for result in reversed(task.algorithms)}
 
 
 def _largest(size: int | None, ladder: Ladder) -> str:

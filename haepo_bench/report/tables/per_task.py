@@ -72,6 +72,11 @@ def _marker(i: int) -> str:
     return _MARKERS[i % len(_MARKERS)] * (i // len(_MARKERS) + 1)
 
 
+def results_by_name(suite: SuiteResult) -> dict[str, AlgorithmResult]:
+    """Any result of each algorithm, for its name and footnote."""
+    return {result.algorithm: result for task in reversed(suite.tasks) for result in reversed(task.algorithms)}
+
+
 def heading(task: TaskResult) -> str:
     """The task's name for a heading, with the one note that must not be missed: that a tiny model learnt it."""
     return f"{task.task} ({TINY_MODEL})" if any(TINY_MODEL in each.notes for each in task.algorithms) else task.task

@@ -1,9 +1,18 @@
 """Tables of searches at equal cost: the best of m configurations, and how much tuning matters."""
 
-from haepo_bench.report.document import AlgorithmResult, SuiteResult
+from haepo_bench.report.document import SuiteResult
 from haepo_bench.report.document_searches import EdgeValue, SearchedAlgorithm, SearchSummary
 from haepo_bench.report.tables.claim_words import MEASURE_TITLES, listed
-from haepo_bench.report.tables.per_task import UNDEFINED, Footnotes, Table, TableCell, estimate_cell, name_cell, seconds
+from haepo_bench.report.tables.per_task import (
+    UNDEFINED,
+    Footnotes,
+    Table,
+    TableCell,
+    estimate_cell,
+    name_cell,
+    results_by_name,
+    seconds,
+)
 from haepo_bench.wording import many
 
 #: Of m, the numbers that have a column.
@@ -18,7 +27,7 @@ def search_tables(suite: SuiteResult) -> list[Table]:
 
 
 def _best_of(suite: SuiteResult, search: SearchSummary) -> Table:
-    results = _results(suite)
+    results = results_by_name(suite)
     footnotes = Footnotes(results[own.algorithm] for own in search.algorithms if own.algorithm in results)
     shown = [m for m in _SHOWN if m < search.trials] + [search.trials]
     rows = [
@@ -47,7 +56,7 @@ def _best_of(suite: SuiteResult, search: SearchSummary) -> Table:
 
 
 def _sensitivity(suite: SuiteResult, search: SearchSummary) -> Table:
-    results = _results(suite)
+    results = results_by_name(suite)
     footnotes = Footnotes(results[own.algorithm] for own in search.algorithms if own.algorithm in results)
     rows = [
         [
@@ -80,8 +89,3 @@ def _ends(own: SearchedAlgorithm) -> str:
 def _end(each: EdgeValue, replicates: int) -> str:
     parts = [f"{n} of {replicates} {name}" for name, n in (("low", each.low), ("high", each.high)) if n]
     return ", ".join(parts)
-
-
-def _results(suite: SuiteResult) -> dict[str, AlgorithmResult]:
-    """Any result of each algorithm, for its name and footnote."""
-    return {each.algorithm: each for task in reversed(suite.tasks) for each in reversed(task.algorithms)}
