@@ -1,9 +1,11 @@
-"""Development sessions: `nox -s tests`, `sanitizers`, `lint`, `types`, `docs`, `figures`, `quickstart`, `benchmark`.
+"""Development sessions: `nox -s tests`, `latex`, `sanitizers`, `lint`, `types`, `docs`, `figures`, `quickstart`,
+`benchmark`.
 
 Of the dependencies: `lock`, `newest`, `oldest`. Of the regression gate (docs/how-to/regression.md): `baseline`,
 `drills`, `calibration`. Every session but `newest` and `oldest` installs the versions of the committed lock.
 """
 
+import shutil
 from pathlib import Path
 
 import nox
@@ -23,6 +25,15 @@ def tests(session: nox.Session) -> None:
     """The test suite; arguments go to pytest."""
     session.install("-c", LOCK, "-e", ".[test]")
     session.run("pytest", *session.posargs)
+
+
+@nox.session
+def latex(session: nox.Session) -> None:
+    """The tables for LaTeX, compiled; needs pdflatex (Debian: texlive-latex-recommended)."""
+    if shutil.which("pdflatex") is None:
+        session.error("pdflatex is not installed (Debian: texlive-latex-recommended)")
+    session.install("-c", LOCK, "-e", ".[test]")
+    session.run("pytest", "tests/report/test_latex.py", *session.posargs)
 
 
 @nox.session

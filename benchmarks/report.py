@@ -162,7 +162,7 @@ def commands(store: Path, out: Path) -> dict[str, list[str]]:
     """The two that are measured."""
     return {
         "json": ["report", str(store), "--format", "json"],
-        "html": ["report", str(store), "--out", str(out)],
+        "html": ["report", str(store), "--out", str(out), "--figures", "png,svg"],
     }
 
 

@@ -63,7 +63,7 @@ def make(name: str) -> None:
         call(*(places.get(argument, argument) for argument in figure.script))
         return
     with tempfile.TemporaryDirectory() as folder:
-        call("-m", "haepo_bench", "report", str(runs), "--out", folder)
+        call("-m", "haepo_bench", "report", str(runs), "--out", folder, "--figures", "png", "--footnotes")
         file, _, task = figure.of_report.partition("#")
         if task:
             photograph(Path(folder) / "report.html", task, out)

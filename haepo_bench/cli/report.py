@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from haepo_bench.errors import ExitCode, UserError
+from haepo_bench.report.figures.formats import FORMATS, STYLES, FigureFormat, FigureRequest
 from haepo_bench.results.presence import names_in
 from haepo_bench.terminal import echo, print_document
 from haepo_bench.wording import many
@@ -23,6 +24,15 @@ class ReportFormat(StrEnum):
     latex = "latex"
 
 
+class StyleName(StrEnum):
+    """What `--style` takes."""
+
+    page = "page"
+    neurips = "neurips"
+    icml = "icml"
+    talk = "talk"
+
+
 def report(
     results: Annotated[
         Path, typer.Argument(help="A results folder, of one suite or of several.", show_default=True)
@@ -34,6 +44,18 @@ def report(
     form: Annotated[
         ReportFormat, typer.Option("--format", help="All but html are printed on standard output.")
     ] = ReportFormat.html,
+    figures: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="pdf|svg|png",
+            help="Write every figure to the folder figures, too; repeat it, or separate formats by commas. Without it "
+            "html has its pictures inside, and md with --out comes with PNG files.",
+        ),
+    ] = None,
+    style: Annotated[StyleName, typer.Option(help="Sizes and fonts of the figures.")] = StyleName.page,
+    footnotes: Annotated[
+        bool, typer.Option("--footnotes", help="Draw notes into the figures; else captions.txt has them.")
+    ] = False,
     publish: Annotated[
         Path | None,
         typer.Option(
@@ -50,12 +72,22 @@ def report(
     """Write tables and learning curves of the runs in RESULTS."""
     names_in(results)  # before imports that take longer than to say that nothing is there
     if publish is not None:
-        if out is not None or form is not ReportFormat.html:
-            raise UserError("--publish writes every format", remedy="leave out --out and --format")
+        if out is not None or form is not ReportFormat.html or figures or style is not StyleName.page or footnotes:
+            raise UserError(
+                "--publish writes every format",
+                remedy="leave out --out and --format, and --figures, --style and --footnotes",
+            )
         _publish(results, publish, with_logs=with_logs, licence=licence)
         return
     if with_logs or licence is not None:
         raise UserError("--with-logs and --licence say what is published", remedy="name the folder with --publish DIR")
+
+    asked = _asked(figures, style, footnotes=footnotes)
+    printed = form is not ReportFormat.html
+    if printed and out is None and (figures or asked != FigureRequest()):
+        raise UserError(f"{form.value} is printed, without figures", remedy="name a folder for both with --out")
+    if not asked.of(form.value) and asked != FigureRequest():
+        raise UserError("--style and --footnotes say how figures are drawn", remedy="say which with --figures pdf")
 
     from haepo_bench.cli.omissions import conclude
     from haepo_bench.report.files import render, write_report
@@ -63,16 +95,17 @@ def report(
     from haepo_bench.results.store import REPORT_FOLDER
 
     document = build_report(results)
-    printed = form is not ReportFormat.html
     if printed:
         print_document(render(document, form.value))
     if out is not None or not printed:
-        files = write_report(document, form.value, out if out is not None else results / REPORT_FOLDER)
+        files = write_report(document, form.value, out if out is not None else results / REPORT_FOLDER, asked)
         echo(f"wrote {files[0]}", err=printed)
-        figures = [file for file in files if file.suffix in {".png", ".svg"}]
-        if figures:
-            folder = os.path.commonpath([file.parent for file in figures])
-            echo(f"wrote {many(len(figures) // 2, 'figure')}, each as PNG and SVG, to {folder}", err=printed)
+        written = [file for file in files if file.suffix[1:] in FORMATS]
+        if written:
+            folder = os.path.commonpath([file.parent for file in written])
+            kinds = " and ".join(name.upper() for name in asked.of(form.value))
+            count = len({file.with_suffix("") for file in written})
+            echo(f"wrote {many(count, 'figure')} as {kinds} to {folder}", err=printed)
     for suite in document.suites:
         missing = suite.runs_planned - suite.runs_shown
         if missing:
@@ -85,6 +118,19 @@ def report(
     raise typer.Exit(
         conclude(ExitCode.OK, ((suite.suite, file) for suite in document.suites for file in suite.damaged))
     )
+
+
+def _asked(formats: list[str] | None, style: StyleName, *, footnotes: bool) -> FigureRequest:
+    found: list[FigureFormat] = []
+    for name in (part.strip() for each in formats or [] for part in each.split(",")):
+        known = next((form for form in FORMATS if form == name.lower()), None)
+        if known is None:
+            raise UserError(
+                f"there is no figure format {name!r}", where="--figures", remedy="name " + ", ".join(FORMATS)
+            )
+        if known not in found:
+            found.append(known)
+    return FigureRequest(tuple(found) or None, STYLES[style.value]._replace(footnotes=footnotes))
 
 
 def _publish(results: Path, out: Path, *, with_logs: bool, licence: Path | None) -> None:

@@ -20,6 +20,7 @@ from haepo_bench.files import files_below, list_folder, read_regular, reason_of
 from haepo_bench.publishing.cleaning import Cleaner, users_in
 from haepo_bench.publishing.digests import DIGESTS_FILE, digest_of, digests
 from haepo_bench.report.csv_files import more_csv
+from haepo_bench.report.figures.formats import FigureRequest
 from haepo_bench.report.files import render, write_report
 from haepo_bench.report.numbers.build import build_report
 from haepo_bench.results.opening import find_suites, open_results
@@ -186,7 +187,7 @@ def _entries(text: str) -> Iterator[Any]:
 
 def _write_report(folder: Path) -> None:
     document = build_report(folder / RUNS_FOLDER)
-    (page, *_) = write_report(document, "html", folder)
+    (page, *_) = write_report(document, "html", folder, FigureRequest(("png", "svg")))
     page.replace(folder / "index.html")
     _write(folder / "report.json", render(document, "json"))
     for name, text in {"report.csv": render(document, "csv"), **more_csv(document)}.items():

@@ -2,15 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from haepo_bench import interruption
 from haepo_bench.report.document import ReportDocument, SuiteResult
+from haepo_bench.report.figures.formats import FigureFormat, FigureRequest
 from haepo_bench.results.writing import write_atomically
+
+if TYPE_CHECKING:
+    from haepo_bench.report.figures.sheet import SavedFigure
 
 Format = Literal["html", "md", "csv", "json", "latex"]
 
 FIGURE_FOLDER = "figures"
+CAPTIONS_FILE = "captions.txt"
 
 _FILES: dict[Format, str] = {
     "html": "report.html",
@@ -19,6 +24,10 @@ _FILES: dict[Format, str] = {
     "json": "report.json",
     "latex": "report.tex",
 }
+
+
+#: What Markdown can show, the best first.
+_LINKED: tuple[FigureFormat, ...] = ("png", "svg")
 
 
 def render(document: ReportDocument, form: Format) -> str:
@@ -36,41 +45,50 @@ def render(document: ReportDocument, form: Format) -> str:
     raise ValueError(f"a report as {form} consists of files: use write_report")
 
 
-def write_report(document: ReportDocument, form: Format, out: Path) -> list[Path]:
-    """Writes the report and every figure as PNG and SVG below `out`; returns the files, the report first.
+def write_report(document: ReportDocument, form: Format, out: Path, figures: FigureRequest | None = None) -> list[Path]:
+    """Writes the report and the figures asked for below `out`; returns the files, the report first.
 
-    As CSV it comes with further tables.
+    The page holds what it shows and needs none. As CSV the report comes with further tables. What figures without
+    footnotes do not say is in captions.txt next to them.
 
     Raises:
         UserError: the folder cannot be written or the disk is full.
     """
     from haepo_bench.report import csv_files, writers
-    from haepo_bench.report.figures import suite as figures
-    from haepo_bench.report.figures.sheet import SavedFigure
+    from haepo_bench.report.figures import suite as suite_figures
     from haepo_bench.report.page import html as page
 
-    folders = dict(zip(map(id, document.suites), figures.file_names([s.suite for s in document.suites]), strict=True))
-    pictures = [figures.suite_pictures(suite) for suite in document.suites]
+    asked = figures if figures is not None else FigureRequest()
+    formats = asked.of(form)
+    folders = dict(
+        zip(map(id, document.suites), suite_figures.file_names([s.suite for s in document.suites]), strict=True)
+    )
+    pictures = [
+        suite_figures.suite_pictures(suite, formats, style=asked.style) if formats else {} for suite in document.suites
+    ]
     by_suite = dict(zip(folders, pictures, strict=True))
 
-    def address(suite: SuiteResult, picture: SavedFigure, suffix: str) -> str:
-        return f"{FIGURE_FOLDER}/{folders[id(suite)]}/{picture.name}.{suffix}"
+    def folder(suite: SuiteResult) -> str:
+        return f"{FIGURE_FOLDER}/{folders[id(suite)]}"
 
     def links(suite: SuiteResult, task: str) -> list[writers.Link]:
         own: Mapping[str, Sequence[SavedFigure]] = by_suite[id(suite)]
-        return [(picture.title, address(suite, picture, "png")) for picture in own.get(task, [])]
+        linked = next((suffix for suffix in _LINKED if suffix in formats), None)
+        return [(each.title, f"{folder(suite)}/{each.name}.{linked}") for each in own.get(task, []) if linked]
 
     if form == "html":
-        text = page.to_html(document, pictures)
+        text = page.to_html(document, [suite_figures.page_pictures(suite) for suite in document.suites])
     elif form == "md":
         text = writers.to_markdown(document, links)
     else:
         text = render(document, form)
     files: dict[Path, str | bytes] = {out / _FILES[form]: text}
     for suite, own in zip(document.suites, pictures, strict=True):
-        for picture in (picture for group in own.values() for picture in group):
-            files[out / address(suite, picture, "png")] = picture.png
-            files[out / address(suite, picture, "svg")] = picture.svg
+        every = [picture for group in own.values() for picture in group]
+        for picture in every:
+            files |= {out / folder(suite) / f"{picture.name}.{suffix}": data for suffix, data in picture.files.items()}
+        if every and not asked.style.footnotes:
+            files[out / folder(suite) / CAPTIONS_FILE] = "".join(map(_caption, every))
     if form == "csv":
         files |= {out / name: more for name, more in csv_files.more_csv(document).items()}
     # Together: a report does not show pictures of another one.
@@ -78,3 +96,7 @@ def write_report(document: ReportDocument, form: Format, out: Path) -> list[Path
         for path, content in files.items():
             write_atomically(path, content, option="--out")
     return list(files)
+
+
+def _caption(picture: "SavedFigure") -> str:
+    return "\n".join([picture.name, f"  {picture.title}", *(f"  {note}" for note in picture.notes)]) + "\n"

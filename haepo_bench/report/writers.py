@@ -1,5 +1,6 @@
 """The report as Markdown and LaTeX."""
 
+import re
 from collections.abc import Callable, Sequence
 from urllib.parse import quote
 
@@ -84,25 +85,45 @@ def _markdown_picture(link: Link) -> str:
 
 
 def to_latex(document: ReportDocument) -> str:
-    """Every table for LaTeX with booktabs and graphicx."""
+    """Every table for LaTeX, each under a label of its own; what no table says is in comments."""
     blocks = [
-        "% needs: \\usepackage[T1]{fontenc} \\usepackage{booktabs,graphicx}; for emoji and the like a Unicode engine"
+        "% needs: \\usepackage[T1]{fontenc} \\usepackage{booktabs,graphicx}; \\extrafloats{500} where all are taken; "
+        "for emoji and the like a Unicode engine"
     ]
+    labels = _Labels()
     for suite in document.suites:
-        blocks += [_latex_lines([summary(suite), *leaders(suite), *how_to_declare(suite), *omissions(suite)])]
+        said = [summary(suite), *leaders(suite), *how_to_declare(suite), *omissions(suite)]
         if suite.scorecard:
-            blocks.append(_latex_lines([f"{line.lead} {line.sentences}" for line in scorecard_lines(suite)]))
-            blocks.append(_latex_lines(scorecard_notes(suite.scorecard)))
+            said += [f"{line.lead} {line.sentences}" for line in scorecard_lines(suite)]
+            said += scorecard_notes(suite.scorecard)
+        blocks.append("\n".join(f"% {latex(' '.join(line.split()))}" for line in said))
         for overall, details in scorecard_tables(suite):
-            blocks += [_latex_table(suite, table, f"Claim: {table.title}") for table in (overall, *details)]
+            blocks += [_latex_table(suite, table, f"Claim: {table.title}", labels) for table in (overall, *details)]
         pairs = pairwise_table(suite)
         if pairs:
-            blocks.append(_latex_table(suite, pairs, pairs.title))
-        blocks += [_latex_table(suite, table, table.title) for table in across_tables(suite)]
+            blocks.append(_latex_table(suite, pairs, pairs.title, labels))
+        blocks += [_latex_table(suite, table, table.title, labels) for table in across_tables(suite)]
         for task in suite.tasks:
-            blocks.append(_latex_table(suite, result_table(task), heading(task), reading_notes(suite)))
-            blocks += [_latex_table(suite, table, table.title) for table in _further_tables(task)]
+            blocks.append(_latex_table(suite, result_table(task), heading(task), labels, reading_notes(suite)))
+            blocks += [
+                _latex_table(suite, table, f"{table.title}: {task.task}", labels) for table in _further_tables(task)
+            ]
     return "\n\n".join(blocks) + "\n"
+
+
+class _Labels:
+    """Labels of tables, each once: `tab:SUITE:TITLE`."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+
+    def of(self, suite: str, title: str) -> str:
+        stem = ":".join(re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60] for text in (suite, title))
+        label, n = f"tab:{stem}", 2
+        while label in self._taken:
+            label, n = f"tab:{stem}-{n}", n + 1
+        self._taken.add(label)
+        return label
 
 
 def _further_tables(task: TaskResult) -> list[Table]:
@@ -111,18 +132,15 @@ def _further_tables(task: TaskResult) -> list[Table]:
     return [table for table in tables if table]
 
 
-def _latex_lines(lines: Sequence[str]) -> str:
-    return "\n\n".join(latex(line) for line in lines)
-
-
-def _latex_table(suite: SuiteResult, table: Table, title: str, reading: Sequence[str] = ()) -> str:
+def _latex_table(suite: SuiteResult, table: Table, title: str, labels: _Labels, reading: Sequence[str] = ()) -> str:
     rows = [[latex(_joined(cell, first=i == 0)) for i, cell in enumerate(cells)] for cells in table.rows]
-    caption = f"{title} (suite {suite.suite}){': ' if reading else ''}{' '.join(reading)}"
     lines = [
-        r"\begin{table}",
+        r"\begin{table}[htbp]",
         r"\centering",
-        rf"\caption{{{latex(caption)}}}",
-        r"\resizebox{\textwidth}{!}{%",
+        rf"\caption{{{latex(f'{title} (suite {suite.suite})')}}}",
+        rf"\label{{{labels.of(suite.suite, title)}}}",
+        # As wide as it is, or as the text where it is wider.
+        r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%",
         rf"\begin{{tabular}}{{l{'r' * (len(table.columns) - 1)}}}",
         r"\toprule",
         " & ".join(map(latex, table.columns)) + r" \\",
@@ -131,7 +149,7 @@ def _latex_table(suite: SuiteResult, table: Table, title: str, reading: Sequence
         *("{}" + " & ".join(row) + r" \\" for row in rows),
         r"\bottomrule",
         r"\end{tabular}}",
-        *(rf"\par\smallskip{{\footnotesize {latex(note)}}}" for note in table.notes),
+        *(rf"\par\smallskip{{\footnotesize {latex(note)}\par}}" for note in (*table.notes, *reading)),
         r"\end{table}",
     ]
     return "\n".join(lines)

@@ -24,7 +24,7 @@ def test_without_arguments_it_reports_what_lies_in_results(work: Path) -> None:
     done = run_apart("report", cwd=work)
     assert done.code == 0, done.err
     assert "wrote results/report/report.html" in done.out
-    assert "wrote 6 figures, each as PNG and SVG, to results/report/figures/made-up" in done.out
+    assert not (work / "results" / "report" / "figures").exists()
     assert "made-up: no result: 1 of 12 runs" in done.err
     assert (work / "results" / "report" / "report.html").stat().st_size > 20_000
     again = run_apart("report", "--format", "json", cwd=work)
@@ -37,11 +37,19 @@ def test_json_alone_stands_on_standard_output(work: Path, capsys: pytest.Capture
     assert done.code == 0
     assert json.loads(done.out)["format_version"] == 3
     with_files = run_here(
-        capsys, "report", str(work / "results"), "--format", "json", "--out", str(tmp_path / "new" / "out")
+        capsys,
+        "report",
+        str(work / "results"),
+        "--format",
+        "json",
+        "--figures",
+        "pdf,svg",
+        "--out",
+        str(tmp_path / "new" / "out"),
     )
     assert with_files.out == done.out == (tmp_path / "new" / "out" / "report.json").read_text()
-    assert len(list((tmp_path / "new" / "out" / "figures" / "made-up").iterdir())) == 12
-    assert "wrote" in with_files.err
+    assert len(list((tmp_path / "new" / "out" / "figures" / "made-up").iterdir())) == 2 * 6 + 1
+    assert "wrote 6 figures as PDF and SVG to " in with_files.err
 
 
 @pytest.mark.parametrize(
@@ -62,6 +70,22 @@ def test_markdown_files_link_their_figures(work: Path, capsys: pytest.CaptureFix
     links = [part.split(")")[0] for part in (tmp_path / "report.md").read_text().split("](")[1:]]
     assert len(links) == 6
     assert all((tmp_path / link).is_file() for link in links)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--figures", "jpeg"], "no figure format 'jpeg'"),
+        (["--style", "icml"], "say which with --figures pdf"),
+        (["--format", "md", "--figures", "pdf"], "--out"),
+    ],
+)
+def test_figures_that_cannot_be_drawn(
+    work: Path, capsys: pytest.CaptureFixture[str], options: list[str], said: str
+) -> None:
+    done = run_here(capsys, "report", str(work / "results"), *options)
+    assert done.code == 2
+    assert said in done.err
 
 
 def test_damaged_stores(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

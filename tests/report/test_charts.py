@@ -19,7 +19,7 @@ from haepo_bench.report.document import SuiteResult, TaskResult
 from haepo_bench.report.figures.intervals import diagnostics_figure, results_figure
 from haepo_bench.report.figures.lines import line_figure, overview_figure
 from haepo_bench.report.figures.sheet import drawing
-from haepo_bench.report.figures.suite import drawn_figures
+from haepo_bench.report.figures.suite import suite_figures
 from haepo_bench.report.numbers.build import build_report
 from haepo_bench.report.page.charts import chart_data
 from haepo_bench.report.page.dots import dot_plots
@@ -221,7 +221,7 @@ def test_aggregates_are_the_same(suite: SuiteResult) -> None:
 
 
 def test_every_figure_of_a_report_is_of_a_chart(suite: SuiteResult) -> None:
-    names = [(task, name) for task, name, _, _ in drawn_figures(suite)]
+    names = [(figure.task, figure.name) for figure in suite_figures(suite)]
     assert len(set(names)) == len(names)
     assert {(LANGUAGE, "lm_synthetic-summary-kl"), ("", "intervals"), ("", "profiles"), ("", "overview-steps")} <= set(
         names

@@ -8,11 +8,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from synthetic_runs import FOOTNOTE, KINDS, put, record, showcase
 
 from haepo_bench.report.document import ReportDocument
-from haepo_bench.report.figures.sheet import SavedFigure, line_style
-from haepo_bench.report.figures.suite import file_names, suite_pictures
+from haepo_bench.report.figures.formats import STYLES, FigureRequest
+from haepo_bench.report.figures.sheet import SavedFigure, drawing, line_style
+from haepo_bench.report.figures.suite import file_names, suite_figures, suite_pictures
 from haepo_bench.report.files import Format, render, write_report
 from haepo_bench.report.numbers.build import build_report
 from haepo_bench.report.page.html import adaptive, to_html
@@ -129,8 +131,8 @@ def test_figures_are_one_a_task_and_axis_and_an_overview(pictures: dict[str, lis
     assert set(found) == expected
     assert len(found) == len(expected)
     for picture in (picture for group in pictures.values() for picture in group):
-        assert picture.png.startswith(b"\x89PNG")
-        text = " ".join(" ".join(ElementTree.fromstring(picture.svg).itertext()).split())
+        assert picture.files["png"].startswith(b"\x89PNG")
+        text = " ".join(" ".join(ElementTree.fromstring(picture.files["svg"]).itertext()).split())
         assert FOOTNOTE in text
         assert "haepo-weighted*" in text
         if picture.name == "evidence":
@@ -152,7 +154,7 @@ def test_a_task_alone_has_no_overview(tmp_path: Path) -> None:
     put(Store(tmp_path), record())
     pictures = suite_pictures(build_report(tmp_path).suites[0])
     assert [picture.name for picture in pictures[""]] == ["intervals", "profiles"]
-    assert "One seed each" in pictures["bandit/10-arm"][0].svg.decode()
+    assert "One seed each" in pictures["bandit/10-arm"][0].files["svg"].decode()
 
 
 def test_curves_without_any_extent_are_drawn(tmp_path: Path) -> None:
@@ -161,8 +163,8 @@ def test_curves_without_any_extent_are_drawn(tmp_path: Path) -> None:
     put(Store(tmp_path), run)
     steps, seconds = suite_pictures(build_report(tmp_path).suites[0])["bandit/10-arm"]
     # A marker is defined once and then used.
-    assert re.search(r"<use [^>]*fill: #0072b2", seconds.svg.decode())
-    assert re.search(r"<use [^>]*fill: #0072b2", steps.svg.decode())
+    assert re.search(r"<use [^>]*fill: #0072b2", seconds.files["svg"].decode())
+    assert re.search(r"<use [^>]*fill: #0072b2", steps.files["svg"].decode())
 
 
 def test_algorithms_look_different_and_the_same_everywhere(document: ReportDocument) -> None:
@@ -190,12 +192,50 @@ def test_the_same_store_gives_the_same_bytes(document: ReportDocument, pictures:
 def test_files_hold_what_was_rendered(tmp_path: Path) -> None:
     put(Store(tmp_path), record())
     document = build_report(tmp_path)
-    report, *figures = write_report(document, "csv", tmp_path / "out")
+    report, *figures = write_report(document, "csv", tmp_path / "out", FigureRequest(("pdf",)))
     assert report.read_text() == render(document, "csv")
-    (picture, _) = suite_pictures(document.suites[0])["bandit/10-arm"]
-    by_name = {figure.name: figure.read_bytes() for figure in figures if figure.suffix != ".csv"}
-    assert by_name[f"{picture.name}.png"] == picture.png
-    assert by_name[f"{picture.name}.svg"] == picture.svg
+    pictures = suite_pictures(document.suites[0], ("pdf",), style=STYLES["page"])
+    every = [each for group in pictures.values() for each in group]
+    by_name = {figure.name: figure.read_bytes() for figure in figures if figure.suffix == ".pdf"}
+    assert by_name == {f"{each.name}.pdf": each.files["pdf"] for each in every}
+
+
+def test_figures_have_the_sizes_and_fonts_of_their_style(tmp_path: Path) -> None:
+    """Of NeurIPS: half the column for one panel and the column for several, in a font like Times that is embedded."""
+    put(Store(tmp_path), record(), record("random-walk/20"))
+    asked = FigureRequest(("pdf",), STYLES["neurips"])
+    page, *files = write_report(build_report(tmp_path), "html", tmp_path / "out", asked)
+    assert page.name == "report.html"
+    found = {file.name: file.read_bytes() for file in files}
+    captions = found.pop("captions.txt").decode()
+    assert {name.rsplit(".")[-1] for name in found} == {"pdf"}
+    for name, width in (("bandit_10-arm-steps.pdf", 2.7), ("overview-steps.pdf", 5.5), ("intervals.pdf", 5.5)):
+        box = re.search(rb"/MediaBox \[ 0 0 ([\d.]+) ([\d.]+) \]", found[name])
+        assert box is not None
+        assert float(box[1]) == pytest.approx(72 * width, abs=0.1)
+        assert b"STIXGeneral" in found[name]
+        assert b"DejaVu" not in found[name]
+        assert b"CreationDate" not in found[name]
+        assert f"{name[:-4]}\n" in captions
+    assert "One seed each" in captions
+
+
+def test_legends_leave_room(document: ReportDocument) -> None:
+    """A legend takes less than a third of any figure, inside its edges; without footnotes no note is drawn."""
+    for style in STYLES.values():
+        with drawing(style):
+            for each in suite_figures(document.suites[0], ("steps",)):
+                if each.name not in {"overview-steps", "evidence", "bandit_10-arm-steps"}:
+                    continue
+                figure = each.draw(style=style)
+                FigureCanvasAgg(figure)
+                figure.draw_without_rendering()
+                (legend,) = figure.legends
+                box = legend.get_window_extent().transformed(figure.transFigure.inverted())
+                assert box.height < 1 / 3
+                assert (box.x0 > -0.01, box.x1 < 1.02, box.y0 > -0.01) == (True, True, True)
+                assert all(axes.get_position().height > 0.15 for axes in figure.axes if axes.get_visible())
+                assert not "".join(text.get_text() for text in figure.texts)
 
 
 def test_the_page_is_complete_in_itself(document: ReportDocument, pictures: dict[str, list[SavedFigure]]) -> None:
@@ -215,7 +255,7 @@ def test_the_page_is_complete_in_itself(document: ReportDocument, pictures: dict
 
 
 def test_pictures_follow_the_readers_colour_scheme(pictures: dict[str, list[SavedFigure]]) -> None:
-    svg = adaptive(pictures["bandit/10-arm"][0].svg.decode())
+    svg = adaptive(pictures["bandit/10-arm"][0].files["svg"].decode())
     ElementTree.fromstring(svg)
     assert "prefers-color-scheme:dark" in svg
     assert not re.search(r"(fill|stroke): #(0072b2|24292f)", svg)
@@ -232,7 +272,7 @@ def test_hostile_text_is_text_on_the_page(nasty: ReportDocument) -> None:
 
 def test_hostile_text_is_text_in_the_figures(nasty: ReportDocument) -> None:
     (picture, _) = suite_pictures(nasty.suites[0])[plain(NASTY)]
-    texts = [" ".join("".join(each.itertext()).split()) for each in ElementTree.fromstring(picture.svg).iter()]
+    texts = [" ".join("".join(each.itertext()).split()) for each in ElementTree.fromstring(picture.files["svg"]).iter()]
     assert any(text.startswith(f"{SCRIPT} $x^2$ & 50%") for text in texts)
     assert re.fullmatch(r"[A-Za-z0-9._-]{1,100}", picture.name)
 
@@ -244,7 +284,7 @@ def test_hostile_text_is_text_in_markdown_and_latex(nasty: ReportDocument) -> No
     header, rule, row = re.findall(r"^\|.*\|$", text, flags=re.MULTILINE)[:3]
     assert len({len(re.findall(r"(?<!\\)\|", line)) for line in (header, rule, row)}) == 1
     text = render(nasty, "latex")
-    assert re.search(r"(?<!\\)[$#_%]", text.split("\n", 1)[1].replace("{%\n", "{\n")) is None
+    assert re.search(r"(?<!\\)[$#_%]", re.sub(r"(?m)^%", "", text.split("\n", 1)[1].replace("{%\n", "{\n"))) is None
     assert r"\textbackslash{}cmd\{\textasciitilde{}\}" in text
 
 

@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from haepo_bench.report.charts.evidence import EvidenceChart, EvidenceLine, EvidencePanel
+from haepo_bench.report.figures.formats import PAGE, FigureStyle
 from haepo_bench.report.figures.sheet import grid_shape, line_style, sheet
 from haepo_bench.report.styles import COLOURS, INK, Look
 from haepo_bench.text import shorten
@@ -12,10 +13,10 @@ from haepo_bench.text import shorten
 _DECIDED = COLOURS[-1]
 
 
-def evidence_figure(chart: EvidenceChart) -> Figure:
+def evidence_figure(chart: EvidenceChart, *, style: FigureStyle = PAGE) -> Figure:
     """Panels under the names of the claims."""
     rows, columns = grid_shape(len(chart.panels))
-    figure, grid = sheet(chart, max(3.1 * columns, 5.0), 2.3 * rows, rows, columns, legend=True)
+    figure, grid = sheet(chart, max(3.1 * columns, 5.0), 2.3 * rows, rows, columns, legend=True, style=style)
     looks = {algorithm.name: algorithm.look for algorithm in chart.algorithms}
     for i, axes in enumerate(grid):
         if i >= len(chart.panels):

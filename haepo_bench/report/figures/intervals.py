@@ -7,38 +7,41 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from haepo_bench.report.charts.description import IntervalChart, IntervalPanel, tame
+from haepo_bench.report.figures.formats import PAGE, FigureStyle
 from haepo_bench.report.figures.sheet import grid_shape, line_style, sheet
 from haepo_bench.report.styles import INK
 from haepo_bench.text import shorten
 
 
-def results_figure(chart: IntervalChart) -> Figure:
+def results_figure(chart: IntervalChart, *, style: FigureStyle = PAGE) -> Figure:
     """Panels under the names of tasks, each with its axis's title."""
-    figure, panels = _grid(chart, 0.75 + 0.17 * len(chart.algorithms))
+    figure, panels = _grid(chart, 0.75 + 0.17 * len(chart.algorithms), style)
     for axes, panel in panels:
         axes.set_title(shorten(panel.title, 26), fontweight="bold")
         axes.set_xlabel(panel.axis.short)
     return figure
 
 
-def diagnostics_figure(chart: IntervalChart) -> Figure:
+def diagnostics_figure(chart: IntervalChart, *, style: FigureStyle = PAGE) -> Figure:
     """Panels under the names of their quantities."""
-    figure, panels = _grid(chart, 0.9 + 0.15 * len(chart.algorithms))
+    figure, panels = _grid(chart, 0.9 + 0.15 * len(chart.algorithms), style)
     for axes, panel in panels:
-        axes.set_title("\n".join(textwrap.wrap(shorten(panel.title, 80), 30)), fontsize=8)
+        axes.set_title("\n".join(textwrap.wrap(shorten(panel.title, 80), 30)), fontsize="small")
     return figure
 
 
-def _grid(chart: IntervalChart, height: float) -> tuple[Figure, list[tuple[Axes, IntervalPanel]]]:
+def _grid(chart: IntervalChart, height: float, style: FigureStyle) -> tuple[Figure, list[tuple[Axes, IntervalPanel]]]:
     """The figure with all panels drawn.
 
     Args:
-        height: inches of a row of panels.
+        height: inches of a row of panels at 9 points.
     """
     rows, columns = grid_shape(len(chart.panels))
     # Names stand beside the first column only.
-    figure, grid = sheet(chart, max(1.5 + 2.3 * columns, 5.0), height * rows, rows, columns, legend=False)
-    names = [shorten(algorithm.name, 26) + algorithm.mark for algorithm in chart.algorithms]
+    figure, grid = sheet(chart, max(1.5 + 2.3 * columns, 5.0), height * rows, rows, columns, legend=False, style=style)
+    names = [
+        shorten(algorithm.name, 26) + (algorithm.mark if style.footnotes else "") for algorithm in chart.algorithms
+    ]
     drawn = list(zip(grid, chart.panels, strict=False))
     for i, (axes, panel) in enumerate(drawn):
         _draw(axes, chart, panel)

@@ -10,16 +10,17 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from haepo_bench.report.charts.description import ChartAxis, LineChart, LinePanel, tame
 from haepo_bench.report.document_numbers import Band
+from haepo_bench.report.figures.formats import PAGE, FigureStyle
 from haepo_bench.report.figures.sheet import grid_shape, line_style, sheet
 from haepo_bench.report.styles import INK, Look
 from haepo_bench.text import shorten
 
 
-def line_figure(chart: LineChart, x: ChartAxis, *, together: int = 1) -> Figure:
+def line_figure(chart: LineChart, x: ChartAxis, *, together: int = 1, style: FigureStyle = PAGE) -> Figure:
     """A chart of one panel against one of its x axes, the first `together` y axes side by side."""
     (panel,) = chart.panels
     width = 6.6 if together == 1 else 4.3 * together
-    figure, grid = sheet(chart, width, 3.3, 1, together, legend=True)
+    figure, grid = sheet(chart, width, 3.3, 1, together, legend=True, style=style)
     for axes, y in zip(grid, panel.y[:together], strict=True):
         _draw(axes, chart, panel, x, y)
         axes.set_xlabel(x.title)
@@ -28,10 +29,10 @@ def line_figure(chart: LineChart, x: ChartAxis, *, together: int = 1) -> Figure:
     return figure
 
 
-def overview_figure(chart: LineChart, x: ChartAxis) -> Figure:
+def overview_figure(chart: LineChart, x: ChartAxis, *, style: FigureStyle = PAGE) -> Figure:
     """A chart of many panels against an x axis that not all of them need have, each with its first y axis."""
     rows, columns = grid_shape(len(chart.panels))
-    figure, grid = sheet(chart, max(3.3 * columns, 6.6), 2.55 * rows, rows, columns, legend=True)
+    figure, grid = sheet(chart, max(3.3 * columns, 6.6), 2.55 * rows, rows, columns, legend=True, style=style)
     for i, axes in enumerate(grid):
         if i >= len(chart.panels):
             axes.set_visible(False)

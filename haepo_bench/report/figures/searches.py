@@ -5,7 +5,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from haepo_bench.report.document_searches import SearchedAlgorithm
-from haepo_bench.report.figures.sheet import grid_shape
+from haepo_bench.report.figures.formats import PAGE, FigureStyle
+from haepo_bench.report.figures.sheet import grid_shape, style_size
 from haepo_bench.report.styles import COLOURS, Look
 from haepo_bench.text import shorten
 
@@ -13,14 +14,18 @@ from haepo_bench.text import shorten
 _WIDE = 50.0
 
 
-def tried_figure(own: SearchedAlgorithm, look: Look) -> Figure | None:
-    """A panel per hyper-parameter; None where nothing has a score."""
+def tried_parameters(own: SearchedAlgorithm) -> list[str]:
+    """Which hyper-parameters have a panel; none where nothing has a score."""
+    return next((list(point.parameters) for point in own.trials if point.score is not None), [])
+
+
+def tried_figure(own: SearchedAlgorithm, look: Look, *, style: FigureStyle = PAGE) -> Figure:
+    """A panel per hyper-parameter, of which there has to be one."""
     points = [point for point in own.trials if point.score is not None]
-    keys = list(points[0].parameters) if points else []
-    if not keys:
-        return None
+    keys = tried_parameters(own)
     rows, columns = grid_shape(len(keys))
-    figure = Figure(figsize=(max(2.6 * columns, 3.4), 2.3 * rows), layout="constrained")
+    size = style_size(style, max(2.6 * columns, 3.4), 2.3 * rows, rows, columns)
+    figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
     scores = [point.score for point in points]
     for i, axes in enumerate(grid.flat):

@@ -1,9 +1,9 @@
-"""What all figures share: their looks, a sheet with legend and footnotes, and saving as PNG and SVG."""
+"""What all figures share: their looks, a sheet with legend and footnotes, and saving."""
 
 import io
 import textwrap
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -17,21 +17,19 @@ from matplotlib.lines import Line2D
 
 from haepo_bench.report.charts.description import ChartAlgorithm, IntervalChart, LineChart
 from haepo_bench.report.charts.evidence import EvidenceChart
+from haepo_bench.report.figures.formats import PAGE, FigureFormat, FigureStyle
 from haepo_bench.report.styles import COLOURS, DASHES, FAINT, INK, MARKERS, Look
 from haepo_bench.text import shorten
 
 _SHAPES = dict(zip(MARKERS, ("o", "s", "^", "D", "P"), strict=True))
 
 _STYLE: Any = {
-    "font.family": "DejaVu Sans",
-    "font.size": 9,
     "text.color": INK,
     # Text of others may hold dollar signs.
     "text.parse_math": False,
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
     "axes.titlecolor": INK,
-    "axes.titlesize": 10,
     "axes.titlelocation": "left",
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -42,42 +40,63 @@ _STYLE: Any = {
     "grid.linewidth": 0.6,
     "xtick.color": INK,
     "ytick.color": INK,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
-    "lines.linewidth": 1.7,
-    "lines.markersize": 4,
     # Dashes are given in points, whatever the line's width.
     "lines.scale_dashes": False,
     "legend.frameon": False,
     "legend.handlelength": 3.6,
-    "legend.fontsize": 8,
     # The same figure gives the same bytes; its text stays text.
     "svg.hashsalt": "haepo-bench",
     "svg.fonttype": "none",
+    # Outlines that editors and camera-ready checks accept.
+    "pdf.fonttype": 42,
     "savefig.dpi": 150,
 }
 
+#: No dates and versions: the same figure gives the same bytes.
+_METADATA: dict[FigureFormat, dict[str, None]] = {
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+
+#: Height of a panel with its labels, in widths, in styles with sizes of their own.
+_PROPORTION = 0.7
+
 
 class SavedFigure(NamedTuple):
-    """A figure in both formats.
+    """A figure as files.
 
     Args:
         name: file name without its suffix.
         title: one line of text that says what it shows.
+        notes: how to read it.
+        files: content, under the suffix.
     """
 
     name: str
     title: str
-    png: bytes
-    svg: bytes
+    notes: tuple[str, ...]
+    files: Mapping[FigureFormat, bytes]
 
 
 @contextmanager
-def drawing() -> Iterator[None]:
+def drawing(style: FigureStyle = PAGE) -> Iterator[None]:
     """Figures drawn within look the same whatever the user's matplotlibrc says."""
     with mpl.rc_context(), warnings.catch_warnings():
         mpl.rcdefaults()
         mpl.rcParams.update(_STYLE)
+        mpl.rcParams.update(
+            {
+                "font.family": style.family,
+                "font.size": style.font,
+                "axes.titlesize": style.font + 1,
+                "xtick.labelsize": style.font - 1,
+                "ytick.labelsize": style.font - 1,
+                "legend.fontsize": style.font - 1,
+                "lines.linewidth": style.line,
+                "lines.markersize": 1 + 3 * style.line / PAGE.line,
+            }
+        )
         # A character that the font lacks is drawn as a box; the tables have it.
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
         yield
@@ -94,6 +113,21 @@ def line_style(look: Look) -> dict[str, Any]:
     }
 
 
+def style_size(
+    style: FigureStyle, width: float, height: float, rows: int, columns: int, *, by_text: bool = False
+) -> tuple[float, float]:
+    """Inches of a figure without its legend.
+
+    Args:
+        width: of the figure on a page, as `height`.
+        by_text: whether lines of text make the height, not the curves' proportions.
+    """
+    own = style.full if rows * columns > 1 or by_text else style.single
+    if own is None:
+        return width, height
+    return own, height * style.font / PAGE.font if by_text else _PROPORTION * own / columns * rows
+
+
 def sheet(
     chart: LineChart | IntervalChart | EvidenceChart,
     width: float,
@@ -102,18 +136,32 @@ def sheet(
     columns: int,
     *,
     legend: bool,
+    style: FigureStyle,
 ) -> tuple[Figure, list[Axes]]:
-    """A figure with rows x columns axes of `width` x `height` inches in all, the legend and the chart's notes below."""
+    """A figure with rows x columns axes of `width` x `height` inches in all, the legend and the chart's notes below.
+
+    In styles that have sizes of their own these two give way; charts without a legend are as high as their text needs.
+    """
+    width, height = style_size(style, width, height, rows, columns, by_text=not legend)
+    scale = style.font / PAGE.font
     algorithms = chart.algorithms if legend else ()
-    texts = [_label(algorithm) for algorithm in algorithms]
-    legend_columns = max(1, min(len(texts), int(width // 3.1)))
+    texts = [_label(algorithm, told=style.footnotes) for algorithm in algorithms]
+    longest = max((len(line) for label in texts for line in label.split("\n")), default=0)
+    column_width = 3.1 if style.footnotes else scale * (0.6 + 0.064 * longest)
+    legend_columns = max(1, min(len(texts), int(width // column_width)))
     # The legend's columns are filled one after the other; lines and gaps in inches at 8 points.
     columns_of_labels = np.array_split(np.array(texts, dtype=object), legend_columns)
-    legend_inches = 0.15 + max(
-        (sum(0.135 * (label.count("\n") + 1) + 0.06 for label in column) for column in columns_of_labels), default=0
+    legend_inches = scale * (
+        0.15
+        + max(
+            (sum(0.135 * (label.count("\n") + 1) + 0.06 for label in column) for column in columns_of_labels), default=0
+        )
     )
-    lines = [part for line in chart.notes for part in textwrap.wrap(line, int(width * 16))]
-    caption_inches = 0.135 * len(lines) + 0.08
+    notes = chart.notes if style.footnotes else ()
+    lines = [part for line in notes for part in textwrap.wrap(line, int(width * 16 / scale))]
+    caption_inches = scale * (0.135 * len(lines) + 0.08)
+    if legend and not style.footnotes:
+        height = max(height, 2.2 * (legend_inches + caption_inches))
     total = height + legend_inches + caption_inches
     edge = (legend_inches + caption_inches) / total
     figure = Figure(
@@ -128,13 +176,20 @@ def sheet(
             bbox_to_anchor=(0, edge),
             ncols=legend_columns,
         ).set_in_layout(False)
-    figure.text(0.12 / width, 0.06 / total, "\n".join(lines), ha="left", va="bottom", fontsize=7.5)
+    figure.text(0.12 / width, 0.06 / total, "\n".join(lines), ha="left", va="bottom", fontsize=style.font - 1.5)
     return figure, list(grid.flat)
 
 
-def _label(algorithm: ChartAlgorithm) -> str:
-    """Name, what it rests on and kind, as the legend has them."""
-    first = shorten(algorithm.name, 34) + algorithm.mark
+def _label(algorithm: ChartAlgorithm, *, told: bool) -> str:
+    """Name and what it rests on, as the legend has them; with what kind of algorithm it is where that is `told`.
+
+    Otherwise only runs that lack some of those asked for say so.
+    """
+    first = shorten(algorithm.name, 34)
+    if not told:
+        shown, _, planned = algorithm.counted.partition(" ")[0].partition("/")
+        return f"{first}  ({algorithm.counted})" if shown != planned and planned else first
+    first += algorithm.mark
     first += f"  ({algorithm.counted})" if algorithm.counted else ""
     return "\n".join([first, *textwrap.wrap(shorten(algorithm.kind, 80), 40)])
 
@@ -145,8 +200,8 @@ def grid_shape(n: int) -> tuple[int, int]:
     return -(-n // columns), columns
 
 
-def save(figure: Figure, name: str, title: str) -> SavedFigure:
-    """The figure in both formats."""
+def save(figure: Figure, formats: Sequence[FigureFormat], *, tight: bool) -> dict[FigureFormat, bytes]:
+    """The figure as files; `tight`: an SVG of it without margins."""
     FigureCanvasAgg(figure)
     # Lay it out once, not again for each format. The layout's solver is not exact to the last bit: rounded, the same
     # figure gives the same bytes.
@@ -155,14 +210,14 @@ def save(figure: Figure, name: str, title: str) -> SavedFigure:
     for axes in figure.axes:
         left, bottom, width, height = (round(value, 4) for value in axes.get_position().bounds)
         axes.set_position((left, bottom, width, height))
-    png, svg = io.BytesIO(), io.BytesIO()
-    figure.savefig(png, format="png", metadata={"Software": None})
-    figure.savefig(
-        svg,
-        format="svg",
-        bbox_inches="tight",
-        pad_inches=0.12,
-        transparent=True,
-        metadata={"Date": None, "Creator": None},
-    )
-    return SavedFigure(name, title, png.getvalue(), svg.getvalue())
+    files: dict[FigureFormat, bytes] = {}
+    for form in formats:
+        out = io.BytesIO()
+        options: dict[str, Any] = {"metadata": _METADATA[form]}
+        if form == "svg":
+            options["transparent"] = True
+            if tight:
+                options |= {"bbox_inches": "tight", "pad_inches": 0.12}
+        figure.savefig(out, format=form, **options)
+        files[form] = out.getvalue()
+    return files

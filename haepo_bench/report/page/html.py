@@ -79,7 +79,7 @@ class _Fallbacks:
         address = data_address(picture)
         self._left -= len(address)
         if self._left < 0:
-            return Markup("<p>Without JavaScript this chart is not shown; it is in the folder figures.</p>")
+            return Markup("<p>Without JavaScript this chart is not shown; the table has its numbers.</p>")
         return Markup(f'<img alt="{escape(picture.title)}" src="{address}">')
 
 
@@ -162,7 +162,7 @@ def _picture(pictures: Sequence[SavedFigure], name: str) -> Markup:
 
 def data_address(picture: SavedFigure) -> str:
     """A picture as a `data:` address that follows the reader's light or dark scheme."""
-    return "data:image/svg+xml;base64," + base64.b64encode(adaptive(picture.svg.decode()).encode()).decode()
+    return "data:image/svg+xml;base64," + base64.b64encode(adaptive(picture.files["svg"].decode()).encode()).decode()
 
 
 def adaptive(svg: str) -> str:
