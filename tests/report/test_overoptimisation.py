@@ -109,7 +109,7 @@ def test_every_format_shows_it(root: Path, document: ReportDocument, tmp_path: P
     own = found(document, "grpo")
     assert own.fall is not None
     fall, gap = f"{own.fall.mean:.3f}", f"{own.gap.mean:.2f}"
-    done = run_apart("report", str(root), "--out", str(tmp_path))
+    done = run_apart("report", str(root), "--out", str(tmp_path), "--figures", "svg,png")
     assert done.code == 0, done.err
     texts = {"html": (tmp_path / "report.html").read_text(encoding="utf-8")}
     assert len(list((tmp_path / "figures").rglob("lm_synthetic-summary-kl.*"))) == 2
