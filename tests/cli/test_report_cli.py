@@ -84,7 +84,7 @@ def test_figures_that_cannot_be_drawn(
     work: Path, capsys: pytest.CaptureFixture[str], options: list[str], said: str
 ) -> None:
     done = run_here(capsys, "report", str(work / "results"), *options)
-    assert done.code == 2
+    assert done.code == 4
     assert said in done.err
 
 
