@@ -17,10 +17,45 @@ from haepo_bench.wording import many
 
 
 def to_csv(document: ReportDocument) -> str:
-    """The main table: one row for each algorithm on each task.
+    """The main table: one row for each task, algorithm and measure that has a value.
 
-    Files and folders that are not in the report come last in each suite, with no task, named under `absent`.
+    Diagnostics and costs are measures, too. Files and folders that are not in the report come last in each suite, with
+    no task, named under `absent`.
     """
+    rows: list[Sequence[Any]] = []
+    for suite in document.suites:
+        rows += [row for task in suite.tasks for result in task.algorithms for row in _tidy(suite, task, result)]
+        rows += [[suite.suite, *[None] * (len(_TIDY) - 3), text, None] for text in omissions(suite)]
+    return _text(_TIDY, rows)
+
+
+_TIDY = ["suite", "task", "algorithm", "label", "measure", "mean", "low", "high", "n", "planned"]
+_TIDY += ["if_missing_lowest", "if_missing_highest", "absent", "footnote"]
+
+
+def _tidy(suite: SuiteResult, task: TaskResult, result: AlgorithmResult) -> list[list[Any]]:
+    seeds = result.seeds
+    absent = "; ".join(absences(task.model_copy(update={"algorithms": [result]})))
+    start, end = [suite.suite, task.task, result.algorithm, result.label], [absent, result.footnote]
+    rows: list[list[Any]] = []
+    for measure in MEASURES:
+        estimate, ends = getattr(result, measure), result.if_missing.get(measure)
+        if estimate:
+            extremes = [ends.lowest, ends.highest] if ends else [None, None]
+            rows.append([*start, measure, *_estimate(estimate), len(seeds.planned), *extremes, *end])
+    for name, estimate in result.diagnostics.items():
+        if estimate:
+            rows.append([*start, name, *_estimate(estimate), len(seeds.planned), None, None, *end])
+    for name in COSTS:
+        if result.cost[name] is not None:
+            numbers = [result.cost[name], None, None, len(seeds.shown), len(seeds.planned)]
+            rows.append([*start, name, *numbers, None, None, *end])
+    # One without any result is named nonetheless.
+    return rows or [[*start, None, None, None, None, 0, len(seeds.planned), None, None, *end]]
+
+
+def _wide(document: ReportDocument) -> str:
+    """One row for each algorithm on each task, with everything that is known about it."""
     found = [column.name for suite in document.suites for task in suite.tasks for column in task.diagnostic_columns]
     # Those of the registry always, so that the table of one report can be read like that of another.
     diagnostics = in_order([*(name for name in COLUMNS if name not in MEASURED), *found])
@@ -37,6 +72,7 @@ def to_csv(document: ReportDocument) -> str:
 def more_csv(document: ReportDocument) -> dict[str, str]:
     """{file name: text}: what no single table can hold beside the main one."""
     return {
+        "wide.csv": _wide(document),
         "runs.csv": _runs(document),
         "missing.csv": _missing(document),
         "aggregates.csv": _aggregates(document),
@@ -50,7 +86,7 @@ def more_csv(document: ReportDocument) -> dict[str, str]:
 
 
 def csv_columns(diagnostics: Iterable[str]) -> list[str]:
-    """The header of the main table."""
+    """The header of the wide table."""
     names = ["suite", "task", "algorithm", "uses", "label", "told", "critic", "discount", "n", "planned", "diverged"]
     names += ["exploratory", "common_seconds", "common_clock"]
     for measure in MEASURES:

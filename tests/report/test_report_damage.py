@@ -111,12 +111,12 @@ def test_the_rest_is_reported(reports: dict[str, str], form: str) -> None:
         return
     assert "of the suite 'another'" in text
     if form == "csv":
-        rows = [row for row in csv.DictReader(io.StringIO(reports["csv"])) if row["task"]]
+        rows = [row for row in csv.DictReader(io.StringIO(reports["csv"])) if row["measure"] == "final_score"]
         assert [(row["algorithm"], row["n"], row["planned"]) for row in rows] == [
             ("reinforce", "2", "10"),
             ("grpo", "3", "10"),
         ]
-        assert 0 <= float(rows[0]["final_score_if_missing_lowest"]) < float(rows[0]["final_score_mean"])
+        assert 0 <= float(rows[0]["if_missing_lowest"]) < float(rows[0]["mean"])
     else:
         assert "2/10" in text
         assert "3/10" in text

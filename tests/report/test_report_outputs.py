@@ -11,6 +11,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from synthetic_runs import FOOTNOTE, KINDS, put, record, showcase
 
+from haepo_bench.report.csv_files import more_csv
 from haepo_bench.report.document import ReportDocument
 from haepo_bench.report.figures.formats import STYLES, FigureRequest
 from haepo_bench.report.figures.sheet import SavedFigure, drawing, line_style
@@ -110,14 +111,29 @@ def test_markdown_shows_scores_only_where_there_are_references(document: ReportD
     assert "Mean return over training" in unscored
 
 
-def test_csv_has_one_row_an_algorithm_and_full_precision(document: ReportDocument) -> None:
+def test_csv_has_one_row_a_measure_and_full_precision(document: ReportDocument) -> None:
     rows = list(csv.DictReader(io.StringIO(render(document, "csv"))))
-    assert len(rows) == 24
-    (row,) = (row for row in rows if (row["task"], row["algorithm"]) == ("gym/CartPole-v1", "ppo"))
+    keys = [(row["task"], row["algorithm"], row["measure"]) for row in rows]
+    assert len(set(keys)) == len(keys)
+    assert len(rows[0]) < 15
+    (row,) = (row for row, key in zip(rows, keys, strict=True) if key == ("gym/CartPole-v1", "ppo", "area"))
     task = next(task for task in document.suites[0].tasks if task.task == "gym/CartPole-v1")
     result = next(result for result in task.algorithms if result.algorithm == "ppo")
     assert result.area is not None
-    assert float(row["area_mean"]) == result.area.mean
+    numbers = [float(row[part]) for part in ("mean", "low", "high", "n")]
+    assert numbers == [result.area.mean, result.area.low, result.area.high, result.area.n]
+    measures = {key[2] for key in keys if key[:2] == ("gym/CartPole-v1", "ppo")}
+    costs = {name for name, value in result.cost.items() if value is not None}
+    assert costs
+    assert {"policy_entropy", "final_score", *costs} <= measures
+    # Without references there is no score.
+    assert ("gym/Pendulum-v1", "ppo", "area") not in keys
+
+
+def test_the_wide_table_has_one_row_an_algorithm(document: ReportDocument) -> None:
+    rows = list(csv.DictReader(io.StringIO(more_csv(document)["wide.csv"])))
+    assert len(rows) == 24
+    (row,) = (row for row in rows if (row["task"], row["algorithm"]) == ("gym/CartPole-v1", "ppo"))
     assert (row["told"], row["critic"], row["discount"]) == ("per-step rewards", "True", "0.98")
     (pendulum,) = (row for row in rows if (row["task"], row["algorithm"]) == ("gym/Pendulum-v1", "ppo"))
     assert pendulum["area_mean"] == ""
@@ -289,7 +305,7 @@ def test_hostile_text_is_text_in_markdown_and_latex(nasty: ReportDocument) -> No
 
 
 def test_hostile_text_survives_csv_and_json(nasty: ReportDocument) -> None:
-    row, left_out = csv.DictReader(io.StringIO(render(nasty, "csv")))
+    row, *_, left_out = csv.DictReader(io.StringIO(render(nasty, "csv")))
     assert row["algorithm"] == plain(NASTY)
     assert left_out["absent"].startswith("a--b--c/seed-7.json: damaged: ")
     assert ReportDocument.model_validate_json(render(nasty, "json")) == nasty
