@@ -145,7 +145,7 @@ def sheet(
     width, height = style_size(style, width, height, rows, columns, by_text=not legend)
     scale = style.font / PAGE.font
     algorithms = chart.algorithms if legend else ()
-    texts = [_label(algorithm, told=style.footnotes) for algorithm in algorithms]
+    texts = [_label(algorithm, in_full=style.footnotes) for algorithm in algorithms]
     longest = max((len(line) for label in texts for line in label.split("\n")), default=0)
     column_width = 3.1 if style.footnotes else scale * (0.6 + 0.064 * longest)
     legend_columns = max(1, min(len(texts), int(width // column_width)))
@@ -180,13 +180,13 @@ def sheet(
     return figure, list(grid.flat)
 
 
-def _label(algorithm: ChartAlgorithm, *, told: bool) -> str:
-    """Name and what it rests on, as the legend has them; with what kind of algorithm it is where that is `told`.
+def _label(algorithm: ChartAlgorithm, *, in_full: bool) -> str:
+    """Name and what it rests on, as the legend has them; `in_full` with what kind of algorithm it is.
 
     Otherwise only runs that lack some of those asked for say so.
     """
     first = shorten(algorithm.name, 34)
-    if not told:
+    if not in_full:
         shown, _, planned = algorithm.counted.partition(" ")[0].partition("/")
         return f"{first}  ({algorithm.counted})" if shown != planned and planned else first
     first += algorithm.mark
