@@ -230,6 +230,12 @@ ALGORITHMS = {
             "PPO as Stable-Baselines3 has it, all seeds as one batch",
         ),
         (
+            "genpo",
+            "objectives.genpo:GenPo",
+            "high",
+            "PPO on the exact densities of an invertible flow, whose actions may have several modes",
+        ),
+        (
             "uniform",
             "training.uniform:UniformControl",
             "high",
@@ -245,7 +251,10 @@ DEFINITIONS = {
     "language": "haepo_bench.training.language.algorithm:LanguageDefinition",
 }
 #: Instead, for algorithms with settings of their own where no language model is trained.
-OWN_DEFINITIONS = {"ppo-batched": "haepo_bench.training.segments.algorithm:PPOBatched"}
+OWN_DEFINITIONS = {
+    "ppo-batched": "haepo_bench.training.segments.algorithm:PPOBatched",
+    "genpo": "haepo_bench.training.segments.genpo:GenPODefinition",
+}
 
 FAMILIES: dict[str, tuple[str, ...]] = {"haepo": ("haepo-weighted", "haepo-listwise")}
 

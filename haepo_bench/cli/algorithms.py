@@ -26,14 +26,14 @@ its source. *Searched*: from where `haepo-bench tune` draws it ([how](../how-to/
 
 _SHARED = """## Trainer settings
 
-Shared by all algorithms above but `ppo`, `ppo-batched` and `dpo-offline`, and chosen on `reinforce` alone
+Shared by all algorithms above but `ppo`, `ppo-batched`, `genpo` and `dpo-offline`, and chosen on `reinforce` alone
 ([how](../explanation/shared-configuration.md)); on language tasks others take their
 place. Each algorithm states its own default of `reference`.
 """
 
 _LANGUAGE = """## On language tasks
 
-In place of the trainer settings, for all algorithms but `ppo`, which does not support language tasks
+In place of the trainer settings, for all algorithms but `ppo` and `genpo`, which do not support language tasks
 ([language](../how-to/language.md)).
 `ppo-batched` also has the last two, and `vf_coef` 0.1; `qrpo` and `a2po` have `reference_episodes` 8 (responses of
 the reference policy to each prompt); the expert of `calibrl` is the task's own response to each prompt, where it knows
@@ -74,7 +74,8 @@ def algorithms_page() -> str:
     parts = [_HEAD, _table(("name", "what it does", "feedback", "confidence"), map(_overview, definitions))]
     for definition in definitions:
         native = isinstance(definition, NativeDefinition)
-        offline = bool(definition.refuses(catalogue.task("bandit/10-arm")))  # it has those of language tasks alone
+        # One that trains no small policy has the settings of language tasks alone.
+        offline = all(definition.refuses(catalogue.task(address)) for address in ("bandit/10-arm", "gym/Pendulum-v1"))
         hidden = elsewhere if native else {d.name for d in language} if offline else set()
         own = [parameter for parameter in definition.describe_parameters() if parameter.name not in hidden]
         parts += [

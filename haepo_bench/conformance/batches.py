@@ -63,13 +63,14 @@ def random_batch(
         behaviour_values=normal(*shape).to(dtype) if segments else None,
         advantages=normal(*shape).to(dtype) if segments else None,
         value_targets=normal(*shape).to(dtype) if segments else None,
+        halves_apart=normal(*shape).abs().to(dtype).requires_grad_() if objective.wants_halves else None,
     )
 
 
 def leaves(batch: TrajectoryBatch) -> dict[str, Tensor]:
     """The tensors that carry gradient."""
-    names = ("log_probs", "entropy", "kl_to_reference", *(("values",) if batch.values is not None else ()))
-    return {name: getattr(batch, name) for name in names}
+    names = ("log_probs", "entropy", "kl_to_reference", "values", "halves_apart")
+    return {name: value for name in names if (value := getattr(batch, name)) is not None}
 
 
 def each_tensor(batch: TrajectoryBatch, change: Callable[[Tensor], Tensor], *, steps: bool = False) -> TrajectoryBatch:

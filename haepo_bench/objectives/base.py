@@ -63,6 +63,8 @@ class TrajectoryBatch:
         behaviour_values: V(s) when the step was taken.
         advantages: generalised advantage estimates, not normalised.
         value_targets: what the values should become: advantages + behaviour_values.
+        halves_apart: * distance between the two halves of the current policy's doubled actions (`Head.apart`); None
+            where its actions are not doubled.
     """
 
     log_probs: Tensor
@@ -84,6 +86,7 @@ class TrajectoryBatch:
     behaviour_values: Tensor | None = None
     advantages: Tensor | None = None
     value_targets: Tensor | None = None
+    halves_apart: Tensor | None = None
 
     @property
     def dtype(self) -> torch.dtype:
@@ -172,6 +175,8 @@ class Objective(Hyperparameters, ABC):
     invariances: ClassVar[tuple[Literal["shift", "scale"], ...]] = ()
     #: Whether the batch must bring along an expert's episode; tasks that have no expert are refused.
     wants_expert: ClassVar[bool] = False
+    #: Whether it needs doubled actions, and how far their halves lie apart: a policy that is a flow.
+    wants_halves: ClassVar[bool] = False
     #: Whether the batch must bring along the return of the greedy policy from the same start.
     wants_greedy: ClassVar[bool] = False
 
@@ -215,6 +220,8 @@ class Objective(Hyperparameters, ABC):
             found.append(f"{self.reference_sample} episodes of the reference policy, unless that is the previous one")
         if self.wants_expert:
             found.append("an expert's episode (finite tasks with certain moves; language tasks with own responses)")
+        if self.wants_halves:
+            found.append("a policy that is a flow on doubled actions, hence continuous ones")
         if self.wants_greedy:
             found.append("an episode of the greedy policy per group and batch")
         if self.prefixes is not None:

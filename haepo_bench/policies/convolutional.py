@@ -224,7 +224,7 @@ class FoldedEncoder:
         behind = Folded(
             tuple(weight[seeds] for weight in self.behind.weights),
             tuple(bias[seeds] for bias in self.behind.biases),
-            None if self.behind.log_std is None else self.behind.log_std[seeds],
+            None if self.behind.free is None else self.behind.free[seeds],
         )
         return FoldedEncoder(
             tuple(weight[seeds] for weight in self.weights), tuple(bias[seeds] for bias in self.biases), behind

@@ -20,10 +20,16 @@ class Head(ABC):
 
     Args:
         outputs: numbers that the distribution has a row.
+        free: how many of them, the last ones, are parameters of their own that do not depend on the observation.
+        free_name: what those are called where parameters are named.
+        last_gain: of the initial weights that make the other outputs; None: as the network has it.
         action_shape: shape of one action; () for discrete actions.
     """
 
     outputs: int
+    free: int = 0
+    free_name: str = ""
+    last_gain: float | None = None
     action_shape: tuple[int, ...]
     action_dtype: torch.dtype
 
@@ -44,6 +50,26 @@ class Head(ABC):
     @abstractmethod
     def log_prob(self, outputs: Tensor, actions: Tensor) -> Tensor:
         """Log-probability (for continuous actions log-density) of `actions` [seed, row, *action]: [seed, row]."""
+
+    def initial_free(self, stream: np.random.Generator, log_std: float) -> Array:
+        """Initial values [free] of the parameters that do not depend on the observation.
+
+        Args:
+            log_std: initial logarithm of standard deviations.
+        """
+        return np.zeros(0)
+
+    def played(self, actions: Array) -> Array:
+        """Actions [..., *action] as the task takes them."""
+        return actions
+
+    def apart(self, outputs: Tensor, actions: Tensor, reference: Tensor) -> Tensor | None:
+        """How far the two halves of doubled actions lie apart, in the Euclidean norm: [seed, row], with gradient.
+
+        None where actions are not doubled. The actions are samples of the distributions with `outputs`, made of the
+        noise that `actions` were drawn with from those with `reference`.
+        """
+        return None
 
     @abstractmethod
     def tempered(self, outputs: Tensor, temperature: float) -> Tensor:
@@ -142,11 +168,15 @@ class DiagonalGaussian(Head):
     """
 
     action_dtype = torch.float32
+    free_name = "log_std"
 
     def __init__(self, dimensions: int) -> None:
-        self.dimensions = dimensions
+        self.dimensions = self.free = dimensions
         self.outputs = 2 * dimensions
         self.action_shape = (dimensions,)
+
+    def initial_free(self, stream: np.random.Generator, log_std: float) -> Array:
+        return np.full(self.free, log_std)
 
     def noise(self, stream: np.random.Generator, rows: int, steps: int) -> Array:
         return stream.standard_normal((rows, steps, self.dimensions), dtype=np.float32)

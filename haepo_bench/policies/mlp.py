@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad as pad_width
 
-from haepo_bench.policies.heads import DiagonalGaussian, Head
+from haepo_bench.policies.heads import Head
 from haepo_bench.policies.shapes import CHUNK_ROWS, LANES, Array, pad, padded_rows
 
 Activation = Literal["tanh", "relu"]
@@ -49,8 +49,7 @@ class Network:
     @cached_property
     def widths(self) -> tuple[int, ...]:
         """Features of every layer, from the observation to the last product."""
-        last = self.head.dimensions if isinstance(self.head, DiagonalGaussian) else self.head.outputs
-        return (self.inputs, *self.hidden, last)
+        return (self.inputs, *self.hidden, self.head.outputs - self.head.free)
 
     def padded_rows(self, rows: int) -> int:
         """The number of rows to compute so that `rows` of them keep their bits (shapes.py)."""
@@ -67,10 +66,10 @@ class Network:
 
     @cached_property
     def sizes(self) -> list[int]:
-        """Lengths of the parts of the flat parameter vector: weight, bias of each layer, log std, padding."""
+        """Lengths of the parts of the flat parameter vector: weight, bias of each layer, what is free, padding."""
         parts = [n for a, b in pairwise(self.widths) for n in (a * b, b)]
-        if isinstance(self.head, DiagonalGaussian):
-            parts.append(self.head.dimensions)
+        if self.head.free:
+            parts.append(self.head.free)
         return [*parts, pad(sum(parts), LANES) - sum(parts)]
 
     def initial(self, stream: np.random.Generator) -> Array:
@@ -81,25 +80,25 @@ class Network:
         """
         parts: list[Array] = []
         layers = list(pairwise(self.widths))
+        last_gain = self.last_gain if self.head.last_gain is None else self.head.last_gain
         for number, (a, b) in enumerate(layers):
-            gain = self.last_gain if number == len(layers) - 1 else math.sqrt(2)
+            gain = last_gain if number == len(layers) - 1 else math.sqrt(2)
             if self.orthogonal:
                 parts += [gain * orthogonal(b, a, stream).ravel(), np.zeros(b)]
             else:
                 parts.append(stream.uniform(-1 / math.sqrt(a), 1 / math.sqrt(a), a * b + b))
-        *log_stds, padding = self.sizes[2 * len(layers) :]
-        parts += [np.full(sum(log_stds), self.log_std), np.zeros(padding)]
+        parts += [self.head.initial_free(stream, self.log_std), np.zeros(self.sizes[-1])]
         return np.concatenate(parts).astype(np.float32)
 
     def named(self, parameters: Tensor) -> dict[str, Array]:
-        """One seed's parameters [parameter] as arrays: `weight_<n>` [output, input], `bias_<n>`, `log_std`."""
+        """One seed's parameters [parameter] as arrays: `weight_<n>` [output, input], `bias_<n>`, and what is free."""
         parts = [part.cpu().numpy() for part in parameters.detach().split_with_sizes(self.sizes)]
         arrays: dict[str, Array] = {}
         for number, (a, b) in enumerate(pairwise(self.widths)):
             arrays[f"weight_{number}"] = parts[2 * number].reshape(b, a)
             arrays[f"bias_{number}"] = parts[2 * number + 1]
-        if isinstance(self.head, DiagonalGaussian):
-            arrays["log_std"] = parts[-2]
+        if self.head.free:
+            arrays[self.head.free_name] = parts[-2]
         return arrays
 
     def fold(self, parameters: Tensor) -> "Folded":
@@ -115,8 +114,8 @@ class Network:
                 weight, bias = 2 * weight, 2 * bias
             weights.append(pad_width(weight, (0, 1)) if a == 1 else weight)
             biases.append(bias[:, :, None])
-        log_std = parts[-2][:, :, None] if isinstance(self.head, DiagonalGaussian) else None
-        return Folded(tuple(weights), tuple(biases), log_std)
+        free = parts[-2][:, :, None] if self.head.free else None
+        return Folded(tuple(weights), tuple(biases), free)
 
     def outputs(self, folded: "Folded", observations: Tensor) -> Tensor:
         """Outputs of the head [seed, output, row] for observations [seed, feature, row]."""
@@ -141,8 +140,8 @@ class Network:
                 x = torch.baddbmm(bias, weight, _two_features(x), out=out)
                 if number < last:
                     x = x.sigmoid_() if self.activation == "tanh" else x.relu_()
-            if folded.log_std is not None:
-                x = torch.cat([x, folded.log_std.expand(-1, -1, x.shape[-1])], 1)
+            if folded.free is not None:
+                x = torch.cat([x, folded.free.expand(-1, -1, x.shape[-1])], 1)
             return x
 
         return outputs
@@ -156,8 +155,8 @@ class Network:
             x = torch.baddbmm(bias, weight, _two_features(x))
             if number < last:
                 x = x.sigmoid_() if self.activation == "tanh" else x.relu_()
-        if folded.log_std is not None:
-            x = torch.cat([x, folded.log_std.expand(-1, -1, x.shape[-1])], 1)
+        if folded.free is not None:
+            x = torch.cat([x, folded.free.expand(-1, -1, x.shape[-1])], 1)
         return x, inputs
 
     def backward(self, folded: "Folded", inputs: list[Tensor], gradient: Tensor) -> Tensor:
@@ -183,9 +182,9 @@ class Network:
     def _backward(self, folded: "Folded", inputs: list[Tensor], gradient: Tensor) -> tuple[Tensor, Tensor]:
         """d loss / d parameters, and d loss / d (what the first layer's activation takes)."""
         found: list[Tensor] = [gradient.new_zeros(len(gradient), self.sizes[-1])]
-        if isinstance(self.head, DiagonalGaussian):
-            found.insert(0, gradient[:, self.head.dimensions :].sum(2))
-            gradient = gradient[:, : self.head.dimensions].contiguous()
+        if self.head.free:
+            found.insert(0, gradient[:, self.widths[-1] :].sum(2))
+            gradient = gradient[:, : self.widths[-1]].contiguous()
         last = len(folded.weights) - 1
         for number in reversed(range(last + 1)):
             x = inputs[number]
@@ -212,12 +211,12 @@ class Folded:
     Args:
         weights: of each layer [seed, output, input], a single input with one of zeros beside it.
         biases: of each layer [seed, output, 1].
-        log_std: [seed, action, 1] of Gaussian policies.
+        free: [seed, parameter, 1] outputs that do not depend on the observation; None where there are none.
     """
 
     weights: tuple[Tensor, ...]
     biases: tuple[Tensor, ...]
-    log_std: Tensor | None
+    free: Tensor | None
 
     def select(self, seeds: Tensor | None) -> "Folded":
         """Those of some seeds; None: of all."""
@@ -226,7 +225,7 @@ class Folded:
         return Folded(
             tuple(weight.index_select(0, seeds) for weight in self.weights),
             tuple(bias.index_select(0, seeds) for bias in self.biases),
-            None if self.log_std is None else self.log_std.index_select(0, seeds),
+            None if self.free is None else self.free.index_select(0, seeds),
         )
 
 

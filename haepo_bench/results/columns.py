@@ -130,6 +130,12 @@ _CURVE = (
         "mean squared error of the value network (language: value head), in the rewards' own unit (`ppo-batched`)",
     ),
     Column(
+        "halves_apart",
+        "Distance between halves",
+        "action",
+        "mean Euclidean distance between the two halves of doubled actions (`genpo`), which its loss draws together",
+    ),
+    Column(
         "implicit_value",
         "Implicit value of the start",
         "reward",

@@ -18,7 +18,7 @@ from haepo_bench.results.declared_columns import own_name
 from haepo_bench.training.row_values import RowByRow, RowValue
 
 #: What carries gradient in a batch.
-_LEAVES = ("log_probs", "entropy", "kl_to_reference", "values")
+_LEAVES = ("log_probs", "entropy", "kl_to_reference", "values", "halves_apart")
 #: Of a batch, what is not a tensor with an axis of rows.
 _SHARED = frozenset({"horizon", "deterministic"})
 

@@ -11,6 +11,7 @@ from haepo_bench.policies.mlp import Activation
 from haepo_bench.tasks.address import parse
 from haepo_bench.tasks.base import Normalise, Task
 from haepo_bench.training.encoders import EncoderName, check_encoder, check_memory, encoder_parameter
+from haepo_bench.training.heads import PolicyName, check_policy, policy_parameter
 from haepo_bench.training.settings import Width
 
 _SB3 = "Stable-Baselines3"
@@ -43,6 +44,7 @@ class SegmentSettings(Hyperparameters):
     ortho_init: bool = hyper(True, "orthogonal initial weights", source=_SB3)
     activation: Activation = hyper("tanh", "of the hidden layers", source=_SB3, omit_at="tanh")
     encoder: EncoderName = encoder_parameter()
+    policy: PolicyName = policy_parameter()
 
 
 def normalised_by(task: Task, settings: SegmentSettings) -> Normalise | None:
@@ -72,12 +74,13 @@ class PPOSettings(PpoHyperparameters, SegmentSettings):
 
 
 def check_segments(task: Task, settings: SegmentSettings) -> None:
-    """Refuses settings that tasks with images do not go with.
+    """Refuses settings that tasks with images or with discrete actions do not go with.
 
     Raises:
         ParameterError: says why.
     """
     check_encoder(task, settings.encoder)
+    check_policy(task, settings.policy)
     if settings.normalize and settings.encoder != "none":
         raise ParameterError(
             "normalize",

@@ -7,6 +7,7 @@ from pydantic import Field
 from haepo_bench.objectives.hyperparameters import Hyperparameters, hyper
 from haepo_bench.objectives.spaces import EPOCHS, LEARNING_RATE, TRAJECTORIES
 from haepo_bench.training.encoders import EncoderName, encoder_parameter
+from haepo_bench.training.heads import PolicyName, policy_parameter
 
 _SHARED = "ours, shared by all; chosen on reinforce alone (docs/explanation/shared-configuration.md)"
 
@@ -34,6 +35,7 @@ class TrainerSettings(Hyperparameters):
     )
     hidden: tuple[Width, ...] = hyper((64, 64), "tanh layers of the policy", unit="units", source="Stable-Baselines3")
     encoder: EncoderName = encoder_parameter()
+    policy: PolicyName = policy_parameter()
     reference: Literal["previous", "initial"] | Annotated[int, Field(ge=1)] = hyper(
         "previous",
         "the frozen policy that KL terms and DPO refer to: the one that collected the batch, the initial one, or a "

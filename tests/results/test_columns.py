@@ -63,7 +63,7 @@ TOLD = {
     "notes": 11,
 }
 #: Of the catalogue, what does not train an objective on tabular tasks.
-ELSEWHERE = {"ppo", "dpo-offline"}
+ELSEWHERE = {"ppo", "dpo-offline", "genpo"}
 
 
 class Ran(NamedTuple):

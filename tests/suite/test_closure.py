@@ -109,7 +109,7 @@ TASKS = (
 #: Whatever a language model can do to be short.
 SHORT = {"prompts": 2, "completions": 2, "fine_tuning_steps": 0}
 LANGUAGE_TASKS = ("lm/arithmetic", "lm/synthetic-summary", "lm/long-horizon/32")
-STEPPED = sorted(set(catalogue.ALGORITHMS) - {"dpo-offline"})
+STEPPED = sorted(set(catalogue.ALGORITHMS) - {"dpo-offline", "genpo"})
 
 
 def cells() -> dict[str, Cell]:
@@ -117,6 +117,7 @@ def cells() -> dict[str, Cell]:
     by_file = {catalogue.ALGORITHMS[name].target.partition(":")[0]: name for name in STEPPED}
     pairs = dict.fromkeys([*((name, "corridor/8") for name in by_file.values()), *(("grpo", task) for task in TASKS)])
     pairs |= dict.fromkeys((name, task) for name in ("ppo", "ppo-batched") for task in TASKS[9:11])
+    pairs["genpo", "gym/Pendulum-v1"] = None
     made = {f"{name} on {task}": make_cell(name, task) for name, task in pairs}
     once = (("ppo-batched", "lm/arithmetic"), ("uniform", "lm/arithmetic"))
     for name, task in [*(("grpo", task) for task in LANGUAGE_TASKS), *once]:

@@ -124,7 +124,16 @@ CELL_IDENTITY = {
     "evaluation_episodes": ("evaluation", "episodes"),
 }
 #: Hyper-parameters of grpo that came later.
-LATER = {"encoder", "dual_clip", "two_sided_clip", "advantage_scale", "baseline", "kl_correction", "kl_estimator"}
+LATER = {
+    "encoder",
+    "policy",
+    "dual_clip",
+    "two_sided_clip",
+    "advantage_scale",
+    "baseline",
+    "kl_correction",
+    "kl_estimator",
+}
 #: What changes the code and not the settings (tests/engine/test_engine_choice.py).
 CODE_ONLY = {"execution.engine"}
 #: Fields that follow from the identity: overrides from the parameters, the rest from the algorithm and the task.

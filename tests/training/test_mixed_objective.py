@@ -11,6 +11,7 @@ from torch import Tensor
 from haepo_bench import catalogue
 from haepo_bench.errors import UserError
 from haepo_bench.objectives.base import EntropyBonus, Objective, ObjectiveOutput, TrajectoryBatch, hyper
+from haepo_bench.objectives.genpo import GenPo
 from haepo_bench.objectives.grpo import Grpo
 from haepo_bench.objectives.ppo import Ppo
 from haepo_bench.policies.shapes import padded_seeds
@@ -23,7 +24,7 @@ CLASSES = {
     for name, definition in ((name, catalogue.algorithm(name)) for name in catalogue.ALGORITHMS)
     if isinstance(definition, NativeDefinition)
 }
-LEAVES = ("log_probs", "entropy", "kl_to_reference", "values")
+LEAVES = ("log_probs", "entropy", "kl_to_reference", "values", "halves_apart")
 #: Classes whose rows must be computed at once whatever the numbers: they are searched most.
 AT_ONCE = {"haepo-weighted", "haepo-listwise", "haepo-ranking", "grpo", "dpo", "reinforce", "rloo", "awr", "rebel"}
 
@@ -84,6 +85,7 @@ def segments(seeds: int, steps: int) -> TrajectoryBatch:
     values, advantages = (torch.rand(*whole.mask.shape, generator=torch.Generator().manual_seed(i)) for i in (0, 1))
     own = {each.name: getattr(whole, each.name) for each in fields(whole)}
     behind = {"values": values, "behaviour_values": 1 - values, "advantages": advantages, "value_targets": advantages}
+    behind["halves_apart"] = values
     own = {name: value[:seeds] if isinstance(value, Tensor) else value for name, value in {**own, **behind}.items()}
     return TrajectoryBatch(**own)
 
@@ -148,10 +150,11 @@ def test_every_objective_in_random_mixtures(name: str) -> None:
         assert not (mixed._apart and name in AT_ONCE)
 
 
-def test_ppo_in_random_mixtures() -> None:
+@pytest.mark.parametrize("cls", [Ppo, GenPo])
+def test_losses_of_segments_in_random_mixtures(cls: type[Objective]) -> None:
     generator = np.random.default_rng(0)
     for seeds, steps in ((5, 64), (64, 64), (3, 32)):
-        configurations = [drawn(Ppo, generator).at(float(generator.random())) for _ in range(4)]
+        configurations = [drawn(cls, generator).at(float(generator.random())) for _ in range(4)]
         objectives = [configurations[generator.integers(4)] for _ in range(seeds)]
         batch = segments(seeds, steps)
         mixed = compare(objectives, batch, 1, lambda rows: rows_of(batch, rows, len(rows)))  # noqa: B023

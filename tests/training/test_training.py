@@ -25,9 +25,9 @@ from haepo_bench.training.seed_record import Evaluation
 from haepo_bench.training.settings import TrainerSettings
 from haepo_bench.training.streams import hashed_seed, stream
 
-#: All but those that need an expert (test_objective_needs.py) or fixed preferences (test_language_training.py), and
-#: the control that never learns.
-APART = ("ppo", "ppo-batched", "calibrl", "dpo-offline", "uniform")
+#: All but those that need an expert (test_objective_needs.py), fixed preferences (test_language_training.py) or
+#: continuous actions (test_genpo.py), and the control that never learns.
+APART = ("ppo", "ppo-batched", "genpo", "calibrl", "dpo-offline", "uniform")
 NATIVE = [name for name in catalogue.ALGORITHMS if name not in APART]
 
 

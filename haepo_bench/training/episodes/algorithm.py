@@ -12,6 +12,7 @@ from haepo_bench.tasks.base import Task
 from haepo_bench.training.algorithm import Algorithm, BatchRow, ParameterDescription, compiled_where
 from haepo_bench.training.definition import ObjectiveDefinition, asked_of_batches, control_without, information
 from haepo_bench.training.encoders import check_encoder, check_memory, defaults_on
+from haepo_bench.training.heads import check_policy
 from haepo_bench.training.parameters import check_comparison, check_overrides, describe_fields, validated
 from haepo_bench.training.recorder import Recorder
 from haepo_bench.training.settings import TrainerSettings
@@ -34,7 +35,8 @@ class NativeAlgorithm(Algorithm):
         self.notes, self.columns = (), objective.columns
 
     def engines(self, task: Task, device: str) -> tuple[Engine, ...]:
-        return compiled_where(device, self.settings.hidden) if self.settings.encoder == "none" else ("torch",)
+        plain = self.settings.encoder == "none" and self.settings.policy == "plain"
+        return compiled_where(device, self.settings.hidden) if plain else ("torch",)
 
     def resumes(self, task: Task) -> bool:
         return task.forgets
@@ -90,6 +92,7 @@ class NativeDefinition(ObjectiveDefinition):
         base = {"reference": self.objective.reference} | defaults_on(task, overrides, "hidden")
         settings = validated(TrainerSettings, base | {k: v for k, v in overrides.items() if k in shared})
         check_encoder(task, settings.encoder)
+        check_policy(task, settings.policy)
         check_memory(
             task,
             "trajectories",

@@ -207,7 +207,7 @@ class Collector:
                 acted = taken.numpy()
                 kept.acted[t] = acted
                 kept.mask[t] = live
-                step = environment.step(clip_actions(acted, bounds), live)
+                step = environment.step(clip_actions(head.played(acted), bounds), live)
                 kept.rewards[t] = step.rewards
                 current = step.observations
                 live = live & ~(step.terminated | step.truncated)

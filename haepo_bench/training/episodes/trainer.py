@@ -76,7 +76,7 @@ class EpisodeTrainer(Trainer[Rollout]):
         self.rows = BatchRows.alike(seeds, objective, settings) if rows is None else rows
         self.seeds, self.keys = self.rows.seeds, self.rows.keys
         self.objective = self.rows.objective(padded_seeds(1, task.groups * settings.trajectories))
-        self.head = head = make_head(task)
+        self.head = head = make_head(task, settings.policy)
         self.network = network(inputs_of(task, settings.encoder), settings.hidden, head)
         self.padded_rows = self.network.padded_rows
         initial = np.stack([self.network.initial(stream("initialisation", seed)) for seed in self.seeds])
@@ -317,7 +317,7 @@ class EpisodeTrainer(Trainer[Rollout]):
 def batch_blocks(task: Task, settings: TrainerSettings, seeds: Sequence[T]) -> list[list[T]]:
     """The seeds, or rows, that are trained at a time."""
     steps = task.groups * settings.trajectories * padded_horizon(task.horizon)
-    numbers = step_numbers(task) + 4 * make_head(task).outputs
+    numbers = step_numbers(task) + 4 * make_head(task, settings.policy).outputs
     return blocks(seeds, steps, numbers + sum(settings.hidden))
 
 

@@ -71,7 +71,8 @@ class PPO(AlgorithmDefinition):
         )
 
     def describe_parameters(self) -> list[ParameterDescription]:
-        return describe_fields(PPOSettings)
+        # It takes no other policy than its own (`configure`).
+        return [described for described in describe_fields(PPOSettings) if described.name != "policy"]
 
     def published(self, task: Task) -> dict[str, Any]:
         found = zoo_settings(task.id)
@@ -87,6 +88,8 @@ class PPO(AlgorithmDefinition):
 
     def configure(self, overrides: Mapping[str, Any], task: Task) -> SB3PPO:
         check_overrides(overrides, (PPOSettings,), self.name)
+        if overrides.get("policy", "plain") != "plain":
+            raise ParameterError("policy", "Stable-Baselines3 has no flow", remedy="use ppo-batched, or genpo")
         check_normalize(overrides, task)
         published = zoo_settings(task.id, task.normalise)
         base = published[1] if published else {}

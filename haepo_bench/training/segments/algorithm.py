@@ -44,7 +44,8 @@ class SegmentAlgorithm(Algorithm):
         )
 
     def engines(self, task: Task, device: str) -> tuple[Engine, ...]:
-        return compiled_where(device, self.settings.net_arch) if self.settings.encoder == "none" else ("torch",)
+        plain = self.settings.encoder == "none" and self.settings.policy == "plain"
+        return compiled_where(device, self.settings.net_arch) if plain else ("torch",)
 
     def resumes(self, task: Task) -> bool:
         environment = task.training().vector(1)

@@ -126,7 +126,8 @@ class SegmentCollector:
             outputs = self._network.policy.outputs(folded[0], _rows(self._current, rows).to(parameters.device))
             taken = head.sample(outputs, noise[:, :, t], None)[:, :K].cpu()
             actions[:, :, t] = taken
-            step = self._learnable(self._step(clip_actions(taken.numpy(), bounds)), taken.numpy())
+            played = clip_actions(head.played(taken.numpy()), bounds)
+            step = self._learnable(self._step(played), taken.numpy())
             over[:, :, t] = step.terminated | step.truncated
             self._current, paid = self._turn(step, over[:, :, t], episodes)
             cut = step.truncated & ~step.terminated

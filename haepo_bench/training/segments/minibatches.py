@@ -5,6 +5,7 @@ last one is shorter), which keeps every seed's result its own (policies/shapes.p
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -107,6 +108,10 @@ class Minibatches:
             advantages=advantages,
             value_targets=advantages + values,
         )
+        # Only objectives that ask for it have it computed: it is a pass through the flow of its own.
+        if objective.wants_halves:
+            apart = self._network.policy.head.apart(outputs, actions, behaviour)
+            batch = replace(batch, halves_apart=None if apart is None else apart[:, None, None])
         found = objective(batch)
         back = torch.autograd.grad(
             found.loss.sum(), (outputs, predicted), allow_unused=True, materialize_grads=True

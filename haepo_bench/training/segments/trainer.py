@@ -65,7 +65,7 @@ class SegmentTrainer(Trainer[Segments]):
         self.rows = BatchRows.alike(seeds, objective, settings) if rows is None else rows
         self.seeds, self.keys = self.rows.seeds, self.rows.keys
         self.objective = self.rows.objective(1)
-        self.head = head = make_head(task)
+        self.head = head = make_head(task, settings.policy)
         self.network = ActorCritic(
             inputs_of(task, settings.encoder),
             settings.net_arch,
@@ -202,7 +202,7 @@ class SegmentTrainer(Trainer[Segments]):
 
 def batch_blocks(task: Task, settings: SegmentSettings, seeds: Sequence[T]) -> list[list[T]]:
     """The seeds, or rows, that are trained at a time."""
-    numbers = step_numbers(task) + 4 * make_head(task).outputs
+    numbers = step_numbers(task) + 4 * make_head(task, settings.policy).outputs
     return blocks(seeds, settings.n_envs * settings.n_steps, numbers + 2 * sum(settings.net_arch))
 
 
