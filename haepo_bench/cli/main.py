@@ -35,6 +35,7 @@ from haepo_bench.cli.test import try_out
 from haepo_bench.cli.tune import tune
 from haepo_bench.cli.validate import validate
 from haepo_bench.cli.verify import verify
+from haepo_bench.cli.view import view
 from haepo_bench.errors import ExitCode, UserError
 from haepo_bench.terminal import echo, prepare, settle, silence
 
@@ -54,6 +55,7 @@ app.command()(run)
 app.command()(tune)
 app.command()(merge)
 app.command()(report)
+app.command()(view)
 app.command()(verify)
 app.command()(compare)
 app.command()(export)

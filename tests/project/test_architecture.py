@@ -34,6 +34,7 @@ ARROWS: dict[str, set[str]] = {
         "exchange",
         "regression",
         "publishing",
+        "live",
         "report",
         "compare",
         "verdicts",
@@ -81,6 +82,7 @@ ARROWS: dict[str, set[str]] = {
     "exchange": {"suite", "tasks", "results"},
     "regression": {"results", "statistics"},
     "publishing": {"report", "results"},
+    "live": {"report", "results"},
     "compare": {"report", "verdicts", "results", "statistics"},
     "report": {"verdicts", "results", "statistics"},
     "verdicts": {"results", "statistics"},
@@ -118,6 +120,7 @@ EXCEPTIONS = {
 #: Packages that a room may not import at all.
 FORBIDDEN = {
     "regression": {"torch", "stable_baselines3", "gymnasium"},
+    "live": {"torch", "stable_baselines3", "gymnasium"},
     "report": {"torch", "stable_baselines3", "gymnasium"},
     "verdicts": {"torch", "stable_baselines3", "gymnasium"},
     "compare": {"torch", "stable_baselines3", "gymnasium"},
@@ -193,7 +196,7 @@ def test_no_arrow_leads_back() -> None:
         "catalogue",
     ]
     order += ["conformance", "training"]
-    order += ["engine", "regression", "publishing", "compare", "report", "verdicts"]
+    order += ["engine", "regression", "publishing", "live", "compare", "report", "verdicts"]
     for room, targets in ARROWS.items():
         for target in targets:
             assert target not in order or order.index(target) > order.index(room), (room, target)
@@ -296,6 +299,7 @@ def loaded_by(arguments: list[str], folder: Path) -> set[str]:
         ["gate", "--help"],
         ["clean", "--help"],
         ["merge", "--help"],
+        ["view", "--help"],
     ],
     ids=" ".join,
 )

@@ -1,0 +1,1 @@
+"""Results folders looked at while runs go on."""

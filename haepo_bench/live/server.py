@@ -1,0 +1,171 @@
+"""The view's server: a few addresses, all of them to be read only, and only from this machine's own names."""
+
+import socket
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request as WebRequest
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from haepo_bench.files import open_regular
+from haepo_bench.live.inside import inside
+from haepo_bench.live.watching import Watched
+from haepo_bench.results.record import RunRecord
+from haepo_bench.results.store import LOG_FOLDER, read_record
+
+#: Names under which the page may be asked for. Another one is that of a page elsewhere whose name was made to mean
+#: this machine (DNS rebinding), which could then read what it shows.
+HOSTS = ("127.0.0.1", "localhost")
+_LOG_BYTES = 256 << 10
+
+_SAFE = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cache-control": "no-cache",
+}
+_COMMON = "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+_PAGE_POLICY = (
+    f"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; frame-src 'self'; {_COMMON}"
+)
+#: The report brings its own style and program in itself, and a stricter policy for the latter.
+_REPORT_POLICY = (
+    f"default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self' data:; {_COMMON}"
+)
+
+
+class _Headers:
+    """Adds to every answer what keeps a browser from taking it for something else."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        policy = _REPORT_POLICY if str(scope.get("path", "")).startswith("/report/") else _PAGE_POLICY
+        more = [(name.encode(), value.encode()) for name, value in {**_SAFE, "content-security-policy": policy}.items()]
+
+        async def sent(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message.get("headers", []), *more]}
+            await send(message)
+
+        await self._app(scope, receive, sent)
+
+
+def application(watched: Watched) -> Starlette:
+    """The addresses: `/` and `/live` (the page also when all is done), `/state`, `/run/`, `/log/`, `/report/`."""
+    static = files("haepo_bench.live") / "static"
+
+    def live(_request: WebRequest) -> Response:
+        return Response((static / "live.html").read_bytes(), media_type="text/html")
+
+    def first(request: WebRequest) -> Response:
+        return RedirectResponse("/report/report.html") if watched.done() else live(request)
+
+    def state(_request: WebRequest) -> Response:
+        return JSONResponse(watched.snapshot())
+
+    def asset(request: WebRequest) -> Response:
+        name = request.path_params["name"]
+        if name == "page.css":
+            from haepo_bench.report.page.charts import assets
+
+            return Response(str(assets().style), media_type="text/css")
+        if name == "scales.js":
+            script = files("haepo_bench.report.page") / "static" / name
+            return Response(script.read_bytes(), media_type="text/javascript")
+        if name in {"live.css", "live.js", "curves.js"}:
+            kind = "text/css" if name.endswith(".css") else "text/javascript"
+            return Response((static / name).read_bytes(), media_type=kind)
+        return _absent()
+
+    def run(request: WebRequest) -> Response:
+        path = inside(watched.results, request.path_params["path"])
+        record = read_record(path) if path is not None and path.name.startswith("seed-") else None
+        if record is None:
+            return _absent()
+        return JSONResponse(_about(record) if isinstance(record, RunRecord) else {"problem": record.reason})
+
+    def log(request: WebRequest) -> Response:
+        path = inside(watched.results, request.path_params["path"])
+        if path is None or path.suffix != ".log" or LOG_FOLDER not in path.parts:
+            return _absent()
+        return PlainTextResponse(_end_of(path))
+
+    def report(request: WebRequest) -> Response:
+        made = watched.report.current
+        path = inside(made, request.path_params["path"]) if made is not None else None
+        return FileResponse(path) if path is not None else _absent()
+
+    routes = [
+        Route("/", first),
+        Route("/live", live),
+        Route("/state", state),
+        Route("/static/{name}", asset),
+        Route("/run/{path:path}", run),
+        Route("/log/{path:path}", log),
+        Route("/report/{path:path}", report),
+    ]
+    hosts = Middleware(TrustedHostMiddleware, allowed_hosts=list(HOSTS), www_redirect=False)
+    return Starlette(routes=routes, middleware=[Middleware(_Headers), hosts])
+
+
+def server_of(watched: Watched) -> uvicorn.Server:
+    """What answers for a results folder; `run(sockets=[...])` it."""
+    config = uvicorn.Config(
+        application(watched),
+        loop="asyncio",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=1,
+    )
+    return uvicorn.Server(config)
+
+
+def listen(port: int) -> socket.socket:
+    """A socket on 127.0.0.1; port 0 is any free one.
+
+    Raises:
+        OSError: the port is taken or not ours to take.
+    """
+    return socket.create_server(("127.0.0.1", port))
+
+
+def _absent() -> Response:
+    return PlainTextResponse("there is no such thing here\n", status_code=404)
+
+
+def _about(record: RunRecord) -> dict[str, Any]:
+    """What is shown of a run on a click."""
+    return {
+        "status": record.status,
+        "started": str(record.provenance.get("started", "")),
+        "log": str(record.provenance.get("log", "")),
+        "final": {name: record.final[name] for name in ("score", "eval_return") if name in record.final},
+        "failures": [
+            {"type": each.type, "message": each.message, "remedy": each.remedy, "traceback": each.traceback}
+            for each in (*record.attempts, *([record.error] if record.error is not None else []))
+        ],
+    }
+
+
+def _end_of(path: Path) -> str:
+    try:
+        with open_regular(path) as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - _LOG_BYTES))
+            text = file.read(_LOG_BYTES).decode("utf-8", errors="replace")
+    except OSError as error:
+        return f"cannot be read: {error.strerror}\n"
+    return text if size <= _LOG_BYTES else f"... {size - _LOG_BYTES:,} bytes before\n{text}"

@@ -1,0 +1,154 @@
+"""What is stored of a suite's plan, kept up to date by reading only what has changed."""
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from haepo_bench.files import list_folder
+from haepo_bench.results.index import Index
+from haepo_bench.results.plan_file import PlanFile, PlannedCell
+from haepo_bench.results.record import RunRecord
+from haepo_bench.results.store import Store, Unusable, read_record
+
+#: One letter per run, in the order of a cell's seeds.
+LETTERS = {
+    "done": "d",
+    "diverged": "x",
+    "failed": "f",
+    "timed_out": "t",
+    "interrupted": "i",
+    "unusable": "u",
+    "missing": ".",
+}
+#: Modification times have the grain of their file system: what changed less than that ago is looked at again.
+_GRAIN_NS = 2_000_000_000
+_FAILURES = 100
+
+Stamp = tuple[int, int]
+
+
+@dataclass
+class _File:
+    stamp: Stamp
+    letter: str
+    failure: dict[str, Any] | None
+
+
+@dataclass
+class _Folder:
+    stamp: int = 0
+    settled: bool = False
+    files: dict[int, _File] = field(default_factory=dict)
+
+
+class StoredRuns:
+    """The runs of a suite's folder, or of a shard's.
+
+    Args:
+        root: the folder with the plan.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._store = Store(root)
+        self._plan: PlanFile | Unusable | None = None
+        self._plan_stamp: Stamp | None = None
+        self._folders: dict[str, _Folder] = {}
+        self.cells: list[dict[str, Any]] = []
+        self.failures: list[dict[str, Any]] = []
+        self.fingerprint: tuple[Any, ...] = ()
+        self.problem = ""
+
+    def refresh(self) -> None:
+        """Looks at what has changed since the last time."""
+        stamp = _stamp(self._store.plan_path)
+        if stamp != self._plan_stamp or stamp is None:
+            self._plan, self._plan_stamp = self._store.read_plan(), stamp
+        plan = self._plan
+        self.problem = f"plan.json: {plan.state}: {plan.reason}" if isinstance(plan, Unusable) else ""
+        planned = plan.cells if isinstance(plan, PlanFile) else []
+        # A plan is foreign text: nothing outside of the folder is looked at.
+        planned = [cell for cell in planned if Path(cell.folder).name == cell.folder]
+        with Index(self._store.root) as index:
+            for name in dict.fromkeys(cell.folder for cell in planned):
+                self._look(name, index)
+        self.cells = [self._cell(cell) for cell in planned]
+        self.failures = [
+            {"task": cell.task, "algorithm": cell.algorithm, "folder": cell.folder, "seed": seed, **file.failure}
+            for cell in planned
+            for seed in cell.seeds
+            if (file := self._folders[cell.folder].files.get(seed)) is not None and file.failure
+        ][:_FAILURES]
+        stamps = ((name, folder.stamp) for name, folder in sorted(self._folders.items()))
+        self.fingerprint = (stamp, *stamps)
+
+    def counts(self) -> Counter[str]:
+        """Runs by letter."""
+        return Counter(letter for cell in self.cells for letter in cell["states"])
+
+    def _cell(self, cell: PlannedCell) -> dict[str, Any]:
+        files = self._folders[cell.folder].files
+        states = "".join(files[seed].letter if seed in files else LETTERS["missing"] for seed in cell.seeds)
+        return {
+            "task": cell.task,
+            "algorithm": cell.algorithm,
+            "folder": cell.folder,
+            "seeds": cell.seeds,
+            "states": states,
+        }
+
+    def _look(self, name: str, index: Index) -> None:
+        known = self._folders.setdefault(name, _Folder())
+        path = self._store.root / name
+        try:
+            changed = path.stat().st_mtime_ns
+            if changed == known.stamp and known.settled:
+                return
+            known.settled = time.time_ns() - changed > _GRAIN_NS
+            entries = list_folder(path)
+        except OSError:
+            self._folders[name] = _Folder()
+            return
+        known.stamp = changed
+        indexed = index.folder(name, curves=False) if not known.files else {}
+        found: dict[int, _File] = {}
+        for entry in entries:
+            seed = entry.name.removeprefix("seed-").removesuffix(".json")
+            if entry.name != f"seed-{seed}.json" or not seed.isdecimal():
+                continue
+            stamp = _stamp(path / entry.name)
+            before = known.files.get(int(seed))
+            if before is not None and before.stamp == stamp:
+                found[int(seed)] = before
+            elif stamp is not None:
+                entry_there = indexed.get(entry.name)
+                record = entry_there.record if entry_there is not None else read_record(path / entry.name)
+                if record is not None:
+                    found[int(seed)] = _file(stamp, record)
+        known.files = found
+
+
+def _file(stamp: Stamp, record: RunRecord | Unusable) -> _File:
+    if isinstance(record, Unusable):
+        return _File(stamp, LETTERS["unusable"], {"status": record.state.value, "message": record.reason})
+    failure = None
+    if record.error is not None and record.status != "diverged":
+        error = record.error
+        failure = {
+            "status": record.status,
+            "type": error.type,
+            "message": error.message,
+            "remedy": error.remedy,
+            "log": str(record.provenance.get("log", "")),
+        }
+    return _File(stamp, LETTERS[record.status], failure)
+
+
+def _stamp(path: Path) -> Stamp | None:
+    """Size and modification time; None where there is nothing."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_size, found.st_mtime_ns
