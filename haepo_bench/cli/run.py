@@ -39,6 +39,7 @@ from haepo_bench.cli.slurm import (
     slurm_sets,
 )
 from haepo_bench.cli.until_decided import print_cost, run_until_decided
+from haepo_bench.cli.view import ViewBeside
 from haepo_bench.errors import UserError
 from haepo_bench.terminal import console, echo
 from haepo_bench.wording import many
@@ -101,6 +102,9 @@ def run(
         int, typer.Option(min=2, max=10_000, metavar="N", help="With --until-decided: seeds of an algorithm at most.")
     ] = 200,
     log: LogOption = None,
+    view: Annotated[
+        bool, typer.Option("--view", help="Show the runs as they happen, in a browser, as `view` does.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only the end.")] = False,
     as_planned: Annotated[bool, typer.Option("--as-planned", hidden=True)] = False,
 ) -> None:
@@ -200,6 +204,7 @@ def run(
         echo(f"engine {' and '.join(used)} ({execution.engine_reason})", err=True)
         if part is not None and execution.engine_open:
             echo(f"  left to this machine: to have the same on all of them, add --engine {execution.engine}", err=True)
+    beside = context.with_resource(ViewBeside(store.root)) if view else None
     if plan.execution.executor == "slurm":
         run_on_slurm(plan, store, asked_of_all, detach=detach, quiet=quiet)
     options = Options(
@@ -234,4 +239,6 @@ def run(
         echo(
             f"next, with all shards: haepo-bench merge {shlex.quote(str(shards))} --into {shlex.quote(str(suite_root))}"
         )
+    if beside is not None:
+        beside.stays = not outcome.signalled
     raise typer.Exit(outcome.exit_code)

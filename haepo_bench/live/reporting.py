@@ -63,7 +63,7 @@ class ReportMaker:
             self._next = now + (now - self._begun) / _SHARE
         if finished and fingerprint != self._asked and (not running or now >= self._next):
             self._asked, self._begun = fingerprint, now
-            self._start()
+            self._start(politely=running)
 
     def stop(self) -> None:
         """Ends the process, where one runs."""
@@ -75,7 +75,7 @@ class ReportMaker:
                 self._process.kill()
                 self._process.wait()
 
-    def _start(self) -> None:
+    def _start(self, *, politely: bool) -> None:
         out = self._folder / str(self.version + 1)
         command = [sys.executable, "-P", "-m", "haepo_bench", "report", str(self._results), "--out", str(out)]
         with (self._folder / "messages").open("wb") as messages:
@@ -89,7 +89,8 @@ class ReportMaker:
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             )
         with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, self._process.pid, _NICE)
+            if politely:
+                os.setpriority(os.PRIO_PROCESS, self._process.pid, _NICE)
 
     def _take(self, code: int) -> None:
         self._process = None
