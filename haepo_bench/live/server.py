@@ -24,6 +24,7 @@ from haepo_bench.results.store import LOG_FOLDER, read_record
 #: this machine (DNS rebinding), which could then read what it shows.
 HOSTS = ("127.0.0.1", "localhost")
 _LOG_BYTES = 256 << 10
+_ASSETS = ("page.css", "scales.js", "live.css", "live.js", "curves.js")
 
 _SAFE = {
     "x-content-type-options": "nosniff",
@@ -34,7 +35,8 @@ _SAFE = {
 }
 _COMMON = "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 _PAGE_POLICY = (
-    f"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; frame-src 'self'; {_COMMON}"
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; frame-src 'self'; "
+    f"img-src data:; {_COMMON}"
 )
 #: The report brings its own style and program in itself, and a stricter policy for the latter.
 _REPORT_POLICY = (
@@ -63,6 +65,8 @@ class _Headers:
 def application(watched: Watched) -> Starlette:
     """The addresses: `/` and `/live` (the page also when all is done), `/state`, `/run/`, `/log/`, `/report/`."""
     static = files("haepo_bench.live") / "static"
+    # The report's style and numerals, as files: importing what makes reports takes seconds.
+    shared = files("haepo_bench.report.page") / "static"
 
     def live(_request: WebRequest) -> Response:
         return Response((static / "live.html").read_bytes(), media_type="text/html")
@@ -75,17 +79,10 @@ def application(watched: Watched) -> Starlette:
 
     def asset(request: WebRequest) -> Response:
         name = request.path_params["name"]
-        if name == "page.css":
-            from haepo_bench.report.page.charts import assets
-
-            return Response(str(assets().style), media_type="text/css")
-        if name == "scales.js":
-            script = files("haepo_bench.report.page") / "static" / name
-            return Response(script.read_bytes(), media_type="text/javascript")
-        if name in {"live.css", "live.js", "curves.js"}:
-            kind = "text/css" if name.endswith(".css") else "text/javascript"
-            return Response((static / name).read_bytes(), media_type=kind)
-        return _absent()
+        found = (shared if name in {"page.css", "scales.js"} else static) / name
+        if name not in _ASSETS:
+            return _absent()
+        return Response(found.read_bytes(), media_type="text/css" if name.endswith(".css") else "text/javascript")
 
     def run(request: WebRequest) -> Response:
         path = inside(watched.results, request.path_params["path"])

@@ -1,5 +1,6 @@
 """`haepo-bench view` through the command line: what it shows, when, and what it refuses."""
 
+import re
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from execution_support import Workplace, wait_until
 from live_support import Viewer, viewing
 from synthetic_runs import put, put_plan, record
 
+from haepo_bench.report.styles import COLOURS, DARK_COLOURS
 from haepo_bench.results.live_file import LIVE_FILE, LiveState
 from haepo_bench.results.store import Store
 
@@ -184,20 +186,28 @@ def test_what_cannot_be_viewed(viewer: Viewer, folder: Path, capsys: pytest.Capt
     assert "no such folder" in nowhere.err
 
 
+def test_lines_have_the_reports_colours(viewer: Viewer) -> None:
+    sheet = viewer.get("/static/live.css").body.decode()
+    light, dark = re.findall(r":root \{ (--c0[^}]*) \}", sheet)
+    for shown, colours in ((light, COLOURS), (dark, DARK_COLOURS)):
+        assert shown == " ".join(f"--c{i}: {colour};" for i, colour in enumerate(colours))
+    assert b"--page" in viewer.get("/static/page.css").body
+    assert b"function ticks" in viewer.get("/static/scales.js").body
+
+
 def test_it_loads_no_training_library(folder: Path, tmp_path: Path) -> None:
     code = f"""
 import sys
 from pathlib import Path
 from starlette.routing import Route
 from haepo_bench.live.server import application
+import haepo_bench.cli.main
 from haepo_bench.live.watching import Watched
 watched = Watched(Path({str(folder)!r}), Path({str(tmp_path)!r}))
 watched.look()
 watched.snapshot()
-from haepo_bench.report.page.charts import assets
-assert assets().style
 assert [route.path for route in application(watched).routes][:2] == ["/", "/live"]
-heavy = {{"torch", "gymnasium", "stable_baselines3", "matplotlib", "pandas"}} & set(sys.modules)
+heavy = {{"torch", "gymnasium", "stable_baselines3", "matplotlib", "pandas", "scipy"}} & set(sys.modules)
 assert not heavy, heavy
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)

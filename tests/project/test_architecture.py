@@ -82,7 +82,7 @@ ARROWS: dict[str, set[str]] = {
     "exchange": {"suite", "tasks", "results"},
     "regression": {"results", "statistics"},
     "publishing": {"report", "results"},
-    "live": {"report", "results"},
+    "live": {"results"},
     "compare": {"report", "verdicts", "results", "statistics"},
     "report": {"verdicts", "results", "statistics"},
     "verdicts": {"results", "statistics"},
