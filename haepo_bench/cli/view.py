@@ -105,12 +105,17 @@ class ViewBeside:
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "haepo_bench", "view", str(results), "--until-closed"],
             stdin=subprocess.PIPE,
-            stdout=sys.stderr.fileno(),
+            stdout=subprocess.PIPE,
+            text=True,
             start_new_session=True,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
 
     def __enter__(self) -> "ViewBeside":
+        # Its address, before a display of progress has the terminal. Where it could not start, it has said why.
+        line = self._process.stdout.readline() if self._process.stdout is not None else ""
+        if line:
+            echo(line.rstrip(), err=True)
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -5,6 +5,7 @@ So the page has the bytes that `report` writes, and making it never keeps the vi
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -99,5 +100,7 @@ class ReportMaker:
         if (made / "report.html").is_file():
             self.version += 1
             self.current = made
+            # The one before stays: a page may be reading from it.
+            shutil.rmtree(self._folder / str(self.version - 2), ignore_errors=True)
         # Code 4 comes with a report of what could be read.
         self.problem = messages.strip()[-2000:] if code else ""

@@ -1,5 +1,6 @@
 """The view's server: a few addresses, all of them to be read only, and only from this machine's own names."""
 
+import json
 import socket
 from importlib.resources import files
 from pathlib import Path
@@ -10,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request as WebRequest
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -75,7 +76,7 @@ def application(watched: Watched) -> Starlette:
         return RedirectResponse("/report/report.html") if watched.done() else live(request)
 
     def state(_request: WebRequest) -> Response:
-        return JSONResponse(watched.snapshot())
+        return _json(watched.snapshot())
 
     def asset(request: WebRequest) -> Response:
         name = request.path_params["name"]
@@ -89,7 +90,7 @@ def application(watched: Watched) -> Starlette:
         record = read_record(path) if path is not None and path.name.startswith("seed-") else None
         if record is None:
             return _absent()
-        return JSONResponse(_about(record) if isinstance(record, RunRecord) else {"problem": record.reason})
+        return _json(_about(record) if isinstance(record, RunRecord) else {"problem": record.reason})
 
     def log(request: WebRequest) -> Response:
         path = inside(watched.results, request.path_params["path"])
@@ -137,6 +138,11 @@ def listen(port: int) -> socket.socket:
         OSError: the port is taken or not ours to take.
     """
     return socket.create_server(("127.0.0.1", port))
+
+
+def _json(data: dict[str, Any]) -> Response:
+    """In ASCII, as a file's name need not be Unicode."""
+    return Response(json.dumps(data, allow_nan=False, separators=(",", ":")), media_type="application/json")
 
 
 def _absent() -> Response:

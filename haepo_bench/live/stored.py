@@ -1,5 +1,7 @@
 """What is stored of a suite's plan, kept up to date by reading only what has changed."""
 
+import contextlib
+import json
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -70,22 +72,32 @@ class StoredRuns:
         planned = plan.cells if isinstance(plan, PlanFile) else []
         # A plan is foreign text: nothing outside of the folder is looked at.
         planned = [cell for cell in planned if Path(cell.folder).name == cell.folder]
-        with Index(self._store.root) as index:
-            for name in dict.fromkeys(cell.folder for cell in planned):
+        names = dict.fromkeys(cell.folder for cell in planned)
+        # Opening the index costs more than a look at what has changed: it is for the first one.
+        opened = Index(self._store.root) if names.keys() - self._folders.keys() else contextlib.nullcontext()
+        with opened as index:
+            for name in names:
                 self._look(name, index)
         self.cells = [self._cell(cell) for cell in planned]
-        self.failures = [
-            {"task": cell.task, "algorithm": cell.algorithm, "folder": cell.folder, "seed": seed, **file.failure}
-            for cell in planned
-            for seed in cell.seeds
-            if (file := self._folders[cell.folder].files.get(seed)) is not None and file.failure
-        ][:_FAILURES]
+        self.failures = [failure for cell in planned for failure in self._failures_of(cell)][:_FAILURES]
         stamps = ((name, folder.stamp) for name, folder in sorted(self._folders.items()))
         self.fingerprint = (stamp, *stamps)
 
     def counts(self) -> Counter[str]:
         """Runs by letter."""
         return Counter(letter for cell in self.cells for letter in cell["states"])
+
+    def _failures_of(self, cell: PlannedCell) -> list[dict[str, Any]]:
+        """One entry per failure with the seeds that it befell: thirty runs that fail alike are one thing to read."""
+        found: dict[str, dict[str, Any]] = {}
+        files = self._folders[cell.folder].files
+        for seed in cell.seeds:
+            failure = files[seed].failure if seed in files else None
+            if failure is not None:
+                key = json.dumps([failure.get(name) for name in ("status", "type", "message")])
+                entry = found.setdefault(key, {"task": cell.task, "algorithm": cell.algorithm, "seeds": [], **failure})
+                entry["seeds"].append(seed)
+        return list(found.values())
 
     def _cell(self, cell: PlannedCell) -> dict[str, Any]:
         files = self._folders[cell.folder].files
@@ -98,7 +110,7 @@ class StoredRuns:
             "states": states,
         }
 
-    def _look(self, name: str, index: Index) -> None:
+    def _look(self, name: str, index: Index | None) -> None:
         known = self._folders.setdefault(name, _Folder())
         path = self._store.root / name
         try:
@@ -111,7 +123,7 @@ class StoredRuns:
             self._folders[name] = _Folder()
             return
         known.stamp = changed
-        indexed = index.folder(name, curves=False) if not known.files else {}
+        indexed = index.folder(name, curves=False) if index is not None and not known.files else {}
         found: dict[int, _File] = {}
         for entry in entries:
             seed = entry.name.removeprefix("seed-").removesuffix(".json")
@@ -133,7 +145,8 @@ def _file(stamp: Stamp, record: RunRecord | Unusable) -> _File:
     if isinstance(record, Unusable):
         return _File(stamp, LETTERS["unusable"], {"status": record.state.value, "message": record.reason})
     failure = None
-    if record.error is not None and record.status != "diverged":
+    # A diverged run is a result, and an interrupted one is run again.
+    if record.error is not None and record.status not in {"diverged", "interrupted"}:
         error = record.error
         failure = {
             "status": record.status,

@@ -1,5 +1,6 @@
 """A results folder, watched: what is stored in it, what goes on in it, and the report of it."""
 
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +14,10 @@ from haepo_bench.results.live_file import HEARTBEAT_SECONDS, LIVE_FILE, LiveProb
 from haepo_bench.results.store import PLAN_FILE, REPORT_FOLDER, SHARDS_FOLDER
 
 _LOOK_SECONDS = 0.5
+_PROBLEMS: dict[LiveProblem, str] = {
+    "newer": "a newer haepo-bench runs here: update this one to see what goes on",
+    "unreadable": f"{LIVE_FILE} cannot be read, so what goes on is not shown",
+}
 #: A session that says nothing for so long is taken for dead: three missed signs of life.
 SILENT_SECONDS = 3 * HEARTBEAT_SECONDS
 
@@ -59,6 +64,7 @@ class Watched:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._looked = False
+        self._problem = ""
         self._thread = threading.Thread(target=self._look_on, name="watching", daemon=True)
 
     def start(self) -> None:
@@ -108,7 +114,7 @@ class Watched:
                     "live": state.model_dump() if isinstance(state, LiveState) else None,
                     "alive": live is not None and live.alive,
                     "silent": round(live.silent) if live is not None and isinstance(state, LiveState) else None,
-                    "problem": runs.problem if runs is not None else "",
+                    "problem": _PROBLEMS[state] if isinstance(state, str) else runs.problem if runs is not None else "",
                     "cells": runs.cells if runs is not None else [],
                     "failures": runs.failures if runs is not None else [],
                 }
@@ -118,6 +124,7 @@ class Watched:
             "name": self.results.resolve().name,
             "done": self.done(),
             "looked": self._looked,
+            "problem": self._problem,
             "folders": folders,
             "report": {
                 "version": report.version,
@@ -143,7 +150,11 @@ class Watched:
     def _look_on(self) -> None:
         while not self._stop.is_set():
             begun = time.monotonic()
-            self.look()
+            try:
+                self.look()
+                self._problem = ""
+            except Exception as error:  # the page says so, and the next look may go well
+                self._problem = f"{type(error).__name__}: {error}"
             took = time.monotonic() - begun
             self._stop.wait(max(_LOOK_SECONDS, 4 * took))
 
@@ -151,14 +162,14 @@ class Watched:
 def _folders(results: Path) -> Iterator[Path]:
     """The folders with a plan or a session at work: `results`, those in it, their shards'; none outside by a link."""
     inner = _below(results)
-    places = [results, *inner, *_below(results / SHARDS_FOLDER)]
-    places += [shard for folder in inner for shard in _below(folder / SHARDS_FOLDER)]
+    places = [results, *inner]
+    places += [shard for folder in places for shards in _below(folder, SHARDS_FOLDER) for shard in _below(shards)]
     yield from (place for place in dict.fromkeys(places) if _is_watched(place))
 
 
-def _below(folder: Path) -> list[Path]:
+def _below(folder: Path, only: str = "") -> list[Path]:
     try:
-        names = [entry.name for entry in list_folder(folder) if entry.is_dir()]
+        names = [entry.name for entry in list_folder(folder) if entry.is_dir() and only in {"", entry.name}]
         root = folder.resolve()
         found = [folder / name for name in names if not name.startswith(".") and name != REPORT_FOLDER]
         return [path for path in found if path.resolve().is_relative_to(root)]
@@ -167,4 +178,5 @@ def _below(folder: Path) -> list[Path]:
 
 
 def _is_watched(folder: Path) -> bool:
-    return any((folder / name).exists() for name in (PLAN_FILE, LIVE_FILE))
+    # A folder that may not be entered counts as empty.
+    return any(os.path.exists(folder / name) for name in (PLAN_FILE, LIVE_FILE))  # noqa: PTH110  # Path.exists raises

@@ -22,7 +22,7 @@ _MOST_BYTES = 64 << 20
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
 
 class LiveJob(_Part):

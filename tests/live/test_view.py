@@ -87,6 +87,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (base / "elsewhere" / "logs" / "x.log").write_text("secret")
     (store.root / "logs" / "out.log").symlink_to(base / "secret.log")
     (base / "results" / "linked").symlink_to(base / "elsewhere")
+    (base / "results" / "by-shards").mkdir()
+    (base / "results" / "by-shards" / "plan.json").write_text("{}")
+    (base / "results" / "by-shards" / "shards").symlink_to(base)
     shard = store.root / "shards" / "1-of-2"
     shard.mkdir(parents=True)
     state = LiveState(
@@ -106,13 +109,16 @@ def viewer(folder: Path) -> Iterator[Viewer]:
 
 def test_failures_shards_and_logs(viewer: Viewer) -> None:
     state = viewer.state()
-    made, shard = state["folders"]
-    assert (made["path"], shard["path"]) == ("made", "made/shards/1-of-2")
+    by_shards, made, shard = state["folders"]
+    assert (by_shards["path"], made["path"], shard["path"]) == ("by-shards", "made", "made/shards/1-of-2")
+    assert "plan.json" in by_shards["problem"]
     assert (made["alive"], shard["alive"], shard["live"]["runs"]) == (False, True, 2)
     assert [cell["states"] for cell in made["cells"]] == ["f."]
     (failure,) = made["failures"]
     assert HOSTILE in failure["message"]
-    run = viewer.get(f"/run/made/{failure['folder'].replace('%', '%25')}/seed-0.json")
+    assert failure["seeds"] == [0]
+    folder = made["cells"][0]["folder"].replace("%", "%25")
+    run = viewer.get(f"/run/made/{folder}/seed-0.json")
     assert run.status == 200
     assert b'"status":"failed"' in run.body
     log = viewer.get("/log/made/logs/a%252Fb/seed-0.log")

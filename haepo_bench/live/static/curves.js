@@ -1,7 +1,8 @@
 "use strict";
 // Curves of runs under way, one picture per task: a thin line per seed, a thick one for the mean where all seeds have a value.
 
-const CURVES = { width: 560, height: 250, left: 52, right: 10, top: 10, bottom: 34, colours: 7 };
+const CURVES = { wide: 560, narrow: 350, height: 250, left: 52, right: 14, top: 10, bottom: 38, colours: 7 };
+const PHONE = matchMedia("(max-width: 600px)");
 
 /** An element of a picture. */
 function drawn(name, attributes, text) {
@@ -25,19 +26,20 @@ function meanCurve(curves) {
     .sort((one, other) => one[0] - other[0]);
 }
 
-/** The picture of one task's curves. `colours` maps each algorithm to a number. */
-function taskCurves(task, curves, measure, colours) {
-  const { width, height, left, right, top, bottom } = CURVES;
+/** The picture of one task's curves up to its budget. `colours` maps each algorithm to a number. */
+function taskCurves({ task, curves, measure, budget, phone }, colours) {
+  const { height, left, right, top, bottom } = CURVES;
+  const width = phone ? CURVES.narrow : CURVES.wide;
   const points = (curve) => curve.env_steps.map((step, i) => [step, curve.values[i]]).filter(([, value]) => value !== null);
   const values = curves.flatMap((curve) => points(curve).map(([, value]) => value));
-  const last = Math.max(1, ...curves.flatMap((curve) => curve.env_steps));
+  const last = Math.max(1, budget, ...curves.flatMap((curve) => curve.env_steps));
   const [low, high] = comfortable(values, [], null);
   const x = (step) => left + (step / last) * (width - left - right);
   const y = (value) => height - bottom - ((value - low) / (high - low)) * (height - top - bottom);
   const svg = drawn("svg", { viewBox: `0 0 ${width} ${height}`, role: "img" });
   svg.append(drawn("title", {}, `${measure} by training env steps on ${task}`));
   svg.append(drawn("path", { class: "axis", d: `M${left} ${top}V${height - bottom}H${width - right}` }));
-  const [across, up] = [ticks(0, last, 5), ticks(low, high, 4)];
+  const [across, up] = [ticks(0, last, phone ? 3 : 5), ticks(low, high, 4)];
   const [writeX, writeY] = [tickFormat(across), tickFormat(up)];
   for (const step of across) svg.append(drawn("text", { x: x(step), y: height - bottom + 15, "text-anchor": "middle" }, writeX(step)));
   for (const value of up) svg.append(drawn("text", { x: left - 6, y: y(value) + 4, "text-anchor": "end" }, writeY(value)));

@@ -4,7 +4,7 @@
 const POLL_MILLISECONDS = 500;
 const MOST_SQUARES = 400;
 const WORDS = { d: "done", x: "diverged", f: "failed", t: "timed out", i: "interrupted", u: "unusable file", ".": "not run", r: "running" };
-const SIGNS = { x: "x", f: "!", t: "!", u: "!" };
+const SIGNS = { x: "x", f: "!", t: "!", u: "!", r: "›" };
 const shown = new Map();
 let reported = 0;
 
@@ -53,10 +53,10 @@ function keep(place, name, items, make) {
   }
 }
 
-function table(...heads) {
+function table(name, ...heads) {
   const body = made("tbody");
   const head = made("tr", "", ...heads.map((text) => made("th", "", text)));
-  return { box: made("div", "scroll texts", made("table", "", made("thead", "", head), body)), body };
+  return { box: made("div", `scroll ${name}`, made("table", "", made("thead", "", head), body)), body };
 }
 
 // What is shown on a click.
@@ -72,7 +72,7 @@ async function showLog(title, folder, log) {
 async function fillLog(folder, log) {
   const address = `/log/${encoded(folder, log)}`;
   at("detail-log").href = address;
-  at("detail-log").hidden = !log;
+  at("detail-log").hidden = at("detail-lines").hidden = !log;
   const answer = log ? await fetch(address) : null;
   at("detail-lines").textContent = answer === null ? "" : answer.ok ? await answer.text() : "There is no log of it here.";
   at("detail-lines").scrollTop = at("detail-lines").scrollHeight;
@@ -118,24 +118,33 @@ function jobRow({ job, folder }) {
   bar.max = Math.max(1, job.total);
   bar.value = job.env_steps;
   const name = `${job.task} ${job.algorithm} ${seedNames(job.seeds)}`;
-  const cells = [String(job.worker), job.task, job.algorithm, seedNames(job.seeds)].map((text) => made("td", "words", text));
-  const share = made("td", "words", bar, ` ${Math.floor((100 * job.env_steps) / Math.max(1, job.total))} %`);
-  const left = job.seconds_left === null ? "starting" : duration(job.seconds_left);
-  return made("tr", "", ...cells, share, made("td", "words", duration(job.seconds)), made("td", "words", left), made("td", "words", logButton(name, folder, job.log)));
+  const share = made("span", "share", bar, ` ${Math.floor((100 * job.env_steps) / Math.max(1, job.total))} %`);
+  const left = job.seconds_left === null ? "starting" : `${duration(job.seconds_left)} left`;
+  const texts = [String(job.worker), job.task, job.algorithm, seedNames(job.seeds), share, `${duration(job.seconds)}, ${left}`, logButton(name, folder, job.log)];
+  return made("tr", "", ...texts.map((text) => made("td", "", text)));
 }
 
-function cellRow({ cell, running, folder }) {
-  const count = (letters) => [...cell.states].filter((letter) => letters.includes(letter)).length;
+/** A run's sign: its letter is not shown, but says which. */
+function square(element, letter) {
+  return made(element, `square ${letter === "." ? "missing" : letter}`, SIGNS[letter] ?? "");
+}
+
+/** What a run's square shows: its file's state, or that it is running. */
+function stateNow(cell, jobs, i) {
+  return jobs[cell.seeds[i]] !== undefined && !"dx".includes(cell.states[i]) ? "r" : cell.states[i];
+}
+
+function cellRow({ cell, jobs, folder }) {
+  const states = cell.seeds.map((_, i) => stateNow(cell, jobs, i));
+  const count = (letters) => states.filter((letter) => letters.includes(letter)).length;
   const squares = made("div", "runs");
   if (cell.seeds.length <= MOST_SQUARES) {
     cell.seeds.forEach((seed, i) => {
-      const job = running[seed];
-      const letter = job !== undefined && !"dx".includes(cell.states[i]) ? "r" : cell.states[i];
-      const button = made("button", letter === "." ? "missing" : letter, SIGNS[letter] ?? "");
+      const button = square("button", states[i]);
       button.type = "button";
-      button.title = `seed ${seed}: ${WORDS[letter]}`;
+      button.title = `seed ${seed}: ${WORDS[states[i]]}`;
       button.setAttribute("aria-label", button.title);
-      button.addEventListener("click", () => showRun(folder, cell, seed, job ?? ""));
+      button.addEventListener("click", () => showRun(folder, cell, seed, jobs[seed] ?? ""));
       squares.append(button);
     });
   } else {
@@ -143,18 +152,18 @@ function cellRow({ cell, running, folder }) {
   }
   const failed = count("ftu");
   const counts = `${count("dx")} of ${cell.seeds.length}${failed ? `, ${failed} failed` : ""}`;
-  return made("tr", "", made("td", "words", cell.task), made("td", "words", cell.algorithm), made("td", "words", counts), made("td", "words", squares));
+  return made("tr", "", ...[cell.task, cell.algorithm, counts, squares].map((content) => made("td", "", content)));
 }
 
 function folderSection(path) {
   const section = made("section", "folder");
-  const jobs = table("Worker", "Task", "Algorithm", "Seeds", "Progress", "Time", "Left", "");
-  const cells = table("Task", "Algorithm", "Finished", "Runs (click for result and log)");
+  const jobs = table("jobs", "Worker", "Task", "Algorithm", "Seeds", "Progress", "Time", "Log");
+  const cells = table("cells", "Task", "Algorithm", "Finished", "Runs (click for result and log)");
   const parts = {
     title: made("h2"), state: made("p", "facts"), whole: made("progress", "whole"), curves: made("div", "curves"),
-    curveNote: made("p", "facts"), jobs, cells, failures: made("div"),
+    curveNote: made("p", "facts"), jobs, cells, failures: made("div"), key: made("ul", "key"),
   };
-  section.append(parts.title, parts.state, parts.whole, parts.curves, parts.curveNote, jobs.box, cells.box, parts.failures);
+  section.append(parts.title, parts.state, parts.whole, parts.failures, parts.curves, parts.curveNote, jobs.box, cells.box, parts.key);
   section.dataset.folder = path;
   section.parts = parts;
   return section;
@@ -176,21 +185,26 @@ function fillFolder(section, folder) {
   const byTask = new Map();
   for (const curve of live?.curves ?? []) byTask.set(curve.task, [...(byTask.get(curve.task) ?? []), curve]);
   const name = folder.path;
-  keep(parts.curves, `${name}/curves`, [...byTask].map(([task, curves]) => [task, { task, curves, measure: live.scored.includes(task) ? "score" : "return" }]),
-    ({ task, curves, measure }) => taskCurves(task, curves, measure, colours));
+  keep(parts.curves, `${name}/curves`, [...byTask].map(([task, curves]) => [task, {
+    task, curves, measure: live.scored.includes(task) ? "score" : "return", phone: PHONE.matches,
+    budget: Math.max(0, ...live.jobs.filter((job) => job.task === task).map((job) => job.total / Math.max(1, job.seeds.length))),
+  }]), (data) => taskCurves(data, colours));
   const left = live?.curves_left_out ?? 0;
   parts.curveNote.textContent = left ? `The curves of ${many(left, "further run")} under way are left out.` : "";
   keep(parts.jobs.body, `${name}/jobs`, (live?.jobs ?? []).map((job) => [job.log, { job, folder: name }]), jobRow);
   parts.jobs.box.hidden = !live?.jobs.length;
-  const running = new Map();
+  const logs = new Map();
   for (const job of live?.jobs ?? []) {
     const key = JSON.stringify([job.task, job.algorithm]);
-    running.set(key, { ...running.get(key), ...Object.fromEntries(job.seeds.map((seed) => [seed, job.log])) });
+    logs.set(key, { ...logs.get(key), ...Object.fromEntries(job.seeds.map((seed) => [seed, job.log])) });
   }
-  keep(parts.cells.body, `${name}/cells`, folder.cells.map((cell) => [cell.folder, { cell, running: running.get(JSON.stringify([cell.task, cell.algorithm])) ?? {}, folder: name }]), cellRow);
-  parts.cells.box.hidden = !folder.cells.length;
+  const rows = folder.cells.map((cell) => ({ cell, jobs: logs.get(JSON.stringify([cell.task, cell.algorithm])) ?? {}, folder: name }));
+  keep(parts.cells.body, `${name}/cells`, rows.map((row) => [row.cell.folder, row]), cellRow);
+  parts.cells.box.hidden = !rows.length;
+  const letters = new Set(rows.flatMap(({ cell, jobs }) => cell.seeds.map((_, i) => stateNow(cell, jobs, i))));
+  keep(parts.key, `${name}/key`, [...letters].sort().map((letter) => [letter, letter]), (letter) => made("li", "", square("span", letter), WORDS[letter]));
   const again = (live?.failures ?? []).filter((each) => each.again).map((each) => ({ ...each, title: `Tried again: ${each.task} ${each.algorithm} ${seedNames(each.seeds)}: ${each.type}` }));
-  const failed = folder.failures.map((each) => ({ ...each, title: `${each.status.replace("_", " ")}: ${each.task} ${each.algorithm} seed ${each.seed}${each.type ? `: ${each.type}` : ""}` }));
+  const failed = folder.failures.map((each) => ({ ...each, title: `${each.status.replace("_", " ")}: ${each.task} ${each.algorithm} ${seedNames(each.seeds)}${each.type ? `: ${each.type}` : ""}` }));
   keep(parts.failures, `${name}/failures`, [...failed, ...again].map((each, i) => [i, each]), (each) => {
     const box = failureBox(each);
     if (each.log) box.append(logButton(each.title, name, each.log));
@@ -205,7 +219,7 @@ function stateOf(folder) {
   if (!folder.alive) return `No news for ${duration(folder.silent)}: the run on ${live.host} (process ${live.process}) was probably killed. The same command resumes it.`;
   const left = live.seconds_left === null ? "time left not known yet" : `about ${duration(live.seconds_left)} left`;
   const failed = live.failed ? `, ${live.failed} failed` : "";
-  return `${live.finished + live.failed} of ${many(live.runs, "run")}${failed}; ${many(live.jobs.length, "job")} running on ${many(live.workers, "worker")}, ${many(live.waiting, "job")} waiting; ${duration(live.seconds)} so far, ${left}; on ${live.host}`;
+  return `${live.finished + live.failed} of ${many(live.runs, "run")} ended${failed}; ${many(live.jobs.length, "job")} running on ${many(live.workers, "worker")}, ${many(live.waiting, "job")} waiting; ${duration(live.seconds)} so far, ${left}; on ${live.host}`;
 }
 
 function fillReport(report, anything) {
@@ -223,7 +237,7 @@ function show(state) {
   document.title = `${state.name} – haepo-bench view`;
   const running = state.folders.filter((folder) => folder.alive).length;
   const places = running === 1 ? "Running" : `Running in ${running} folders`;
-  at("lead").textContent = !state.looked ? "Reading the results …" : running ? places : state.done ? "All runs are done." : "Nothing is running.";
+  at("lead").textContent = state.problem ? `The results could not be read: ${state.problem}` : !state.looked ? "Reading the results …" : running ? places : state.done ? "All runs are done." : "Nothing is running.";
   keep(at("folders"), "folders", state.folders.map((folder) => [folder.path, folder.path]), folderSection);
   const sections = [...at("folders").children];
   state.folders.forEach((folder, i) => fillFolder(sections[i], folder));
