@@ -15,11 +15,11 @@ _NAMES = 4
 
 def level_here(plan: "Plan", store: "Store") -> float:
     """The level at which a plan's claims would be tested in a folder; without a declaration there, the first one's."""
-    from haepo_bench.results.selection import select
+    from haepo_bench.results.history import declaration_number
+    from haepo_bench.statistics.verdicts import declaration_level
     from haepo_bench.suite.planned import plan_file
-    from haepo_bench.verdicts.declared import level
 
-    return level(select(store, plan_file(plan)))
+    return declaration_level(declaration_number(store, plan_file(plan)) or 1)
 
 
 def claim_lines(plan: "Plan", level: float | None = None) -> list[str]:

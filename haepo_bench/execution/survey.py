@@ -123,7 +123,7 @@ def survey(plan: Plan, store: Store, *, retry_failed: bool) -> Survey:
             indexed = index.folder(cell.folder, curves=False)
             for seed in cell.seeds:
                 key = RunKey(cell.folder, seed)
-                entry = indexed.get(store.path(cell.folder, seed).name)
+                entry = indexed.get(f"seed-{seed}.json")
                 record = store.read(cell.folder, seed) if entry is None else entry.record
                 if record is None:
                     seeds.append(seed)

@@ -4,7 +4,7 @@ A diverged run is a result: from the evaluation point at which it diverged on it
 its score 0, at the budget too. On a task without references such a run has no return after it diverged.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -81,12 +81,16 @@ def curve_frame(cells: Sequence[SelectedCell]) -> pd.DataFrame:
     def repeated(value: Callable[[SelectedCell, Run], Any], dtype: Any = None) -> Array:
         return np.repeat(np.array([value(cell, run) for cell, run in runs], dtype=dtype), lengths)
 
+    def words(value: Callable[[SelectedCell, Run], str]) -> "pd.Series[Any]":
+        # As objects: the runs of a cell share theirs, where strings of pandas would be one copy a row.
+        return pd.Series(repeated(value, object), dtype=object, copy=False)
+
     frame = pd.DataFrame(
         {
-            "task": repeated(lambda cell, _: cell.task, object),
-            "algorithm": repeated(lambda cell, _: cell.algorithm, object),
+            "task": words(lambda cell, _: cell.task),
+            "algorithm": words(lambda cell, _: cell.algorithm),
             "seed": repeated(lambda _, run: run.record.seed, np.int64),
-            "status": repeated(lambda _, run: run.record.status, object),
+            "status": words(lambda _, run: run.record.status),
         }
         | {
             shown: np.concatenate(
@@ -120,7 +124,6 @@ def run_frame(cells: Sequence[SelectedCell], curves: pd.DataFrame) -> pd.DataFra
     budget. *_in_time are over the task's common time: score and return reached by then, and the area under the
     score curve up to then, divided by it.
     """
-    rows: list[dict[str, Any]] = []
     blocks = cell_blocks(cells, curves)
     common = common_times(cells)
     ends = {
@@ -130,25 +133,53 @@ def run_frame(cells: Sequence[SelectedCell], curves: pd.DataFrame) -> pd.DataFra
         for name in run.record.final
         if name not in _FINAL_RETURNS and name not in run.curve
     }
-    for cell, block in zip(cells, blocks, strict=True):
-        row = {"task": cell.task, "algorithm": cell.algorithm}
-        results: dict[int, dict[str, Any]] = {}
-        numbers = _reduce(block, common.get(cell.task)) if cell.runs else {}
-        for i, run in enumerate(cell.runs):
-            cost = run.record.cost
-            results[run.record.seed] = {
-                "status": run.record.status,
-                "reason": failure_reason(run.record),
-                **{name: values[i] for name, values in numbers.items()},
-                **{name: cost.get(name) for name in COSTS},
-                **{shown: run.record.final[name] for shown, name in ends.items() if name in run.record.final},
-            }
-        for absent in cell.absent:
-            results[absent.seed] = {"status": absent.status, "reason": absent.reason}
-        rows += [{**row, "seed": seed, **results[seed]} for seed in cell.seeds]
     names = [*_RUN, *in_order([*_KNOWN_DIAGNOSTICS, *_diagnostics_of(curves.columns), *ends])]
-    frame = pd.DataFrame(rows, columns=names)
-    return frame.astype(dict.fromkeys(names[len(_KEYS) + 1 :], float))
+    parts = [_run_columns(cell, block, common.get(cell.task), ends) for cell, block in zip(cells, blocks, strict=True)]
+    columns = {}
+    for name in names:
+        words, dtype = name in (*_KEYS, "reason") and name != "seed", np.int64 if name == "seed" else float
+        own = [part.get(name) for part in parts]
+        filled = [np.full(len(cell.seeds), np.nan) if x is None else x for cell, x in zip(cells, own, strict=True)]
+        joined = np.concatenate([np.empty(0, object if words else dtype), *filled])
+        columns[name] = pd.Series(joined, dtype=object if words else dtype, copy=False)
+    return pd.DataFrame(columns, copy=False)
+
+
+def _run_columns(
+    cell: SelectedCell, block: dict[str, Array], common: "CommonTime | None", ends: Mapping[str, str]
+) -> dict[str, Array]:
+    """A cell's part of the run frame, {column: [seed asked for]}; columns that none of its runs has are absent.
+
+    Args:
+        ends: {column: name in `final`} of what only `final` has.
+    """
+    places = {seed: place for place, seed in enumerate(cell.seeds)}
+    own = np.array([places[run.record.seed] for run in cell.runs], dtype=int)
+
+    def spread(values: Iterable[Any]) -> Array:
+        filled = np.full(len(places), np.nan)
+        filled[own] = np.array(list(values), dtype=float)
+        return filled
+
+    status, reason = np.empty(len(places), dtype=object), np.empty(len(places), dtype=object)
+    for run in cell.runs:
+        place = places[run.record.seed]
+        status[place], reason[place] = run.record.status, failure_reason(run.record)
+    for absent in cell.absent:
+        status[places[absent.seed]], reason[places[absent.seed]] = absent.status, absent.reason
+    found = {
+        "task": np.full(len(places), cell.task, dtype=object),
+        "algorithm": np.full(len(places), cell.algorithm, dtype=object),
+        "seed": np.array(cell.seeds, dtype=np.int64),
+        "status": status,
+        "reason": reason,
+    }
+    if cell.runs:
+        found |= {name: spread(values) for name, values in _reduce(block, common).items()}
+        found |= {name: spread(run.record.cost.get(name) for run in cell.runs) for name in COSTS}
+        for shown, name in ends.items():
+            found[shown] = spread(run.record.final.get(name) for run in cell.runs)
+    return found
 
 
 def diagnostics(runs: Iterable[str]) -> list[str]:

@@ -13,9 +13,9 @@ import os
 import sqlite3
 import stat
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -70,19 +70,39 @@ class Index:
         Args:
             curves: whether their curves are wanted as well.
         """
-        if self._connection is None:
-            return {}
-        wanted = "name, size, mtime_ns, cell, session, columns, own, own_sum" + (", curve, curve_sum" if curves else "")
         found: dict[str, Indexed] = {}
-        with contextlib.suppress(sqlite3.Error):
-            for file, size, mtime_ns, *parts in self._connection.execute(
-                f"SELECT {wanted} FROM runs WHERE folder = ?", (name,)
-            ):
-                if isinstance(file, str) and _stamp(self._root / name / file) == (size, mtime_ns):
-                    entry = self._entry((name, file, size, mtime_ns), *parts)
-                    if entry is not None:
-                        found[file] = entry
+        for place, *parts in self._rows(name, ", curve, curve_sum" if curves else ""):
+            entry = self._entry(place, *parts)
+            if entry is not None:
+                found[place[1]] = entry
         return found
+
+    def made_by(self, name: str) -> dict[str, tuple[str, dict[str, Any]]]:
+        """Of the entries of a cell's folder what the runs use, and the provenance that those of a session share.
+
+        A quarter of what records cost, which are not made for it.
+        """
+        found: dict[str, tuple[str, dict[str, Any]]] = {}
+        for place, *parts in self._rows(name):
+            with contextlib.suppress(KeyError, ValueError, TypeError):
+                cell, session, columns, own, own_sum = parts
+                if _sum(place, [self._shared.text(number) for number in (cell, session, columns)], own) == own_sum:
+                    found[place[1]] = self._shared.cell(cell).uses, self._shared.plain(session)
+        return found
+
+    def _rows(self, name: str, more: str = "") -> Iterator[tuple[Any, ...]]:
+        """The entries of a cell's folder that are of its files as they are now: place, then the parts as stored."""
+        beside = f"{self._root / name}{os.sep}"
+        with contextlib.suppress(sqlite3.Error):
+            for file, size, mtime_ns, *parts in self._select(name, more):
+                if isinstance(file, str) and _stamp(beside + file) == (size, mtime_ns):
+                    yield (name, file, size, mtime_ns), *parts
+
+    def _select(self, name: str, more: str) -> Iterable[tuple[Any, ...]]:
+        if self._connection is None:
+            return ()
+        wanted = f"name, size, mtime_ns, cell, session, columns, own, own_sum{more}"
+        return self._connection.execute(f"SELECT {wanted} FROM runs WHERE folder = ?", (name,))
 
     def __enter__(self) -> "Index":
         return self
@@ -110,7 +130,7 @@ class Index:
                 return None
             record = unpack(self._shared, cell, session, own)
             rows = self._shared.rows(columns) if curve else {}
-            table = np.frombuffer(curve, dtype="<f8").reshape(max(len(rows), 1), -1)
+            table = np.frombuffer(curve, dtype="<f8").reshape(len(rows) or 1, -1)
         except (KeyError, ValueError, TypeError):
             return None
         return Indexed(record, PackedCurve(rows, table))
@@ -220,10 +240,10 @@ def _writable(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
+def _stamp(path: Path | str) -> tuple[int, int] | None:
     """Size and modification time of a file that can be read; None of anything else."""
     try:
-        found = path.stat()
+        found = os.stat(path)  # noqa: PTH116  # of a hundred thousand, most of the time would go into making paths
     except (OSError, ValueError):
         return None
     readable = stat.S_ISREG(found.st_mode) and os.access(path, os.R_OK)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic_core import from_json
 
 from haepo_bench.results.record import FINISHED, Failure, Information, References, RunRecord
 
@@ -92,15 +93,17 @@ class SharedParts:
         found: dict[str, int] = self._objects[number]
         return found
 
-    def cell(self, number: int) -> dict[str, Any]:
-        """What runs of a cell share, as the record's fields."""
+    def cell(self, number: int) -> RunRecord:
+        """What runs of a cell share, as a record that says no more; a copy of it costs less than another."""
         if number not in self._objects:
             fields = json.loads(self._texts[number])
             references = fields["references"]
             fields["references"] = None if references is None else References.model_validate(references)
             fields["information"] = Information.model_validate(fields["information"])
-            self._objects[number] = fields
-        found: dict[str, Any] = self._objects[number]
+            own = dict.fromkeys(RunRecord.model_fields.keys() - fields.keys())
+            fields |= {**own, "curve": {}, "attempts": []}
+            self._objects[number] = RunRecord.model_construct(**fields)
+        found: RunRecord = self._objects[number]
         return found
 
 
@@ -110,17 +113,14 @@ def unpack(shared: SharedParts, cell: int, session: int, own: bytes) -> RunRecor
     Raises:
         KeyError, ValueError: it is not what `pack` made.
     """
-    fields = json.loads(own)
-    error, attempts = fields.pop("error"), fields.pop("attempts")
-    provenance = {**shared.plain(session), **fields.pop("provenance")}
-    return RunRecord.model_construct(
-        **shared.cell(cell),
-        **fields,
-        provenance=provenance,
-        curve={},
-        error=None if error is None else Failure.model_validate(error),
-        attempts=[Failure.model_validate(attempt) for attempt in attempts],
-    )
+    fields = from_json(own, allow_inf_nan=False)
+    fields["provenance"] = {**shared.plain(session), **fields["provenance"]}
+    error, attempts = fields["error"], fields["attempts"]
+    if error is not None:
+        fields["error"] = Failure.model_validate(error)
+    if attempts:
+        fields["attempts"] = [Failure.model_validate(attempt) for attempt in attempts]
+    return shared.cell(cell).model_copy(update=fields)
 
 
 class PackedCurve(Mapping[str, NDArray[Any]]):

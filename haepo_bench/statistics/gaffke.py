@@ -103,20 +103,28 @@ def weighted_mean_cdf(points: Array, at: Array) -> Array:
     """
     cases, count = points.shape
     degree = count - 1
-    if not degree:
+    if not degree or not cases:
         return (points[:, 0] <= at).astype(float)
-    # Knots before the first and beyond the last point are repeated.
-    knots = np.pad(points, ((0, 0), (degree, degree)), mode="edge")
     span = np.clip((points <= at[:, None]).sum(axis=1) - 1, 0, count - 2)
-    rows = np.arange(cases)[:, None]
-    around = span[:, None] + np.arange(2 * degree + 2)  # place of knot span - degree + j
-    local = knots[rows, np.minimum(around, knots.shape[1] - 1)]
-    coefficients = (span[:, None] - degree + np.arange(degree + 1) >= 0).astype(float)
-    for step in range(1, degree + 1):
-        left = local[:, step : degree + 1]
-        right = local[:, degree + 1 : 2 * degree + 2 - step]
-        width = right - left
-        share = np.where(width > 0, (at[:, None] - left) / np.where(width > 0, width, 1.0), 0.0)
-        coefficients = (1 - share) * coefficients[:, :-1] + share * coefficients[:, 1:]
-    inside = np.clip(coefficients[:, 0], 0.0, 1.0)
+    # Place of knot span - degree + j, [j, case]: one case beside the other, so that each step is a few long operations.
+    # Knots before the first and beyond the last point are repeated.
+    around = span - degree + np.arange(2 * degree + 2)[:, None]
+    knots = np.take_along_axis(np.ascontiguousarray(points.T), np.clip(around, 0, degree), axis=0)
+    distance = at - knots
+    ones = degree - span
+    coefficients = (np.arange(degree + 1)[:, None] >= ones).astype(float)
+    fewest, most = int(ones.min()), int(ones.max())
+    share, rest = np.empty_like(coefficients), np.empty_like(coefficients)
+    with np.errstate(divide="ignore", invalid="ignore"):  # of cases whose points `at` is not between
+        for step in range(1, degree + 1):
+            # Between zeros alone a coefficient stays 0, and between ones alone 1, exactly.
+            low, high = max(0, fewest - step), min(most, degree + 1 - step)
+            own, kept, one = share[: high - low], rest[: high - low], coefficients[low:high]
+            np.subtract(knots[degree + 1 + low : degree + 1 + high], knots[low + step : high + step], out=own)
+            np.divide(distance[low + step : high + step], own, out=own)
+            np.subtract(1, own, out=kept)
+            kept *= one
+            own *= coefficients[low + 1 : high + 1]
+            np.add(kept, own, out=one)
+    inside = np.clip(coefficients[0], 0.0, 1.0)
     return np.where(at < points[:, 0], 0.0, np.where(at >= points[:, -1], 1.0, inside))

@@ -157,12 +157,14 @@ class Outcomes:
         if (task, name) not in self._cells:
             return ()
         cell = self._cells[task, name]
-        return tuple(seed for seed in cell.seeds if seed not in cell.preceding)
+        preceding = set(cell.preceding)
+        return tuple(seed for seed in cell.seeds if seed not in preceding)
 
     def _shared(self, names: Sequence[str], tasks: Sequence[str], *, all_: bool = False) -> tuple[int, ...]:
         """Seeds of all cells, in the order in which the first has them."""
         every = [self._cells[task, name].seeds if all_ else self.seeds(name, task) for task in tasks for name in names]
-        return tuple(seed for seed in every[0] if all(seed in own for own in every[1:]))
+        shared = set(every[0]).intersection(*every[1:])
+        return tuple(seed for seed in every[0] if seed in shared)
 
     def _missing(self, names: Sequence[str], tasks: Sequence[str], seed: int) -> str:
         """What a seed lacks."""
