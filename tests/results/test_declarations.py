@@ -11,6 +11,8 @@ from synthetic_runs import declaration_of, put, put_plan, record
 from haepo_bench.errors import UserError
 from haepo_bench.results.claims import DeclaredClaims, ScoreBounds, seed_order
 from haepo_bench.results.declarations import Declarations, declare, join, read_declarations
+from haepo_bench.results.history import declaration_number
+from haepo_bench.results.index import INDEX_FILE, refresh
 from haepo_bench.results.plan_file import PlanFile, PlannedCell
 from haepo_bench.results.selection import select
 from haepo_bench.results.store import FileState, Store, Unusable
@@ -122,6 +124,11 @@ def test_runs_of_earlier_declarations_precede_and_those_of_later_ones_do_not(tmp
         selection = select(store)
         assert selection.declaration_number is not None
         seen[each.declaration] = [cell.preceding for cell in selection.cells], selection.declaration_number
+        # Without a curve, from the records as from their index.
+        (store.root / INDEX_FILE).unlink(missing_ok=True)
+        assert declaration_number(store, each) == selection.declaration_number
+        refresh(store)
+        assert declaration_number(store, each) == selection.declaration_number
         assert "changed after" in selection.exploratory
         assert [cell.siblings for cell in selection.cells] == [0, 1]
     # The lost declaration counts, too.
