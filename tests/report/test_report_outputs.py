@@ -3,18 +3,21 @@
 import csv
 import io
 import re
+import warnings
 import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from synthetic_runs import FOOTNOTE, KINDS, put, record, showcase
+from matplotlib.text import Text
+from synthetic_runs import FOOTNOTE, KINDS, put, put_plan, record, showcase
 
 from haepo_bench.report.csv_files import more_csv
 from haepo_bench.report.document import ReportDocument
 from haepo_bench.report.figures.formats import STYLES, FigureRequest
-from haepo_bench.report.figures.sheet import SavedFigure, drawing, line_style
+from haepo_bench.report.figures.sheet import SavedFigure, drawing, line_style, save
 from haepo_bench.report.figures.suite import file_names, suite_figures, suite_pictures
 from haepo_bench.report.files import Format, render, write_report
 from haepo_bench.report.numbers.build import build_report
@@ -251,7 +254,30 @@ def test_legends_leave_room(document: ReportDocument) -> None:
                 assert box.height < 1 / 3
                 assert (box.x0 > -0.01, box.x1 < 1.02, box.y0 > -0.01) == (True, True, True)
                 assert all(axes.get_position().height > 0.15 for axes in figure.axes if axes.get_visible())
-                assert not "".join(text.get_text() for text in figure.texts)
+                assert not figure.texts
+                # No blank below it.
+                assert box.y0 < 0.05
+
+
+def test_long_titles_do_not_reach_into_each_other(tmp_path: Path) -> None:
+    store = Store(tmp_path / "made-up")
+    long = "gym/Vendor/An-environment-whose-name-is-long-"
+    runs = [record(f"{long}{n}", marks=[0, 50, 100], returns=[0, 0.5, 1]) for n in range(3)]
+    put_plan(store, runs, [0])
+    put(store, *runs)
+    (suite,) = build_report(store.root).suites
+    for style in STYLES.values():
+        with drawing(style), warnings.catch_warnings():
+            # Such as that panels have no room left.
+            warnings.simplefilter("error")
+            overview = next(each for each in suite_figures(suite, ("steps",)) if each.name == "overview-steps")
+            figure = overview.draw(style=style)
+            save(figure, ("pdf",), tight=False)
+            titles = [each for axes in figure.axes for each in axes.get_children() if isinstance(each, Text)]
+            boxes = [each.get_window_extent() for each in titles if each.get_text().startswith("gym/")]
+            assert len(boxes) == 3
+            assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
+            assert boxes[-1].x1 < figure.bbox.width
 
 
 def test_the_page_is_complete_in_itself(document: ReportDocument, pictures: dict[str, list[SavedFigure]]) -> None:

@@ -6,7 +6,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from haepo_bench.report.charts.evidence import EvidenceChart, EvidenceLine, EvidencePanel
 from haepo_bench.report.figures.formats import PAGE, FigureStyle
-from haepo_bench.report.figures.sheet import grid_shape, line_style, sheet
+from haepo_bench.report.figures.sheet import DOTS, grid_shape, line_style, sheet
 from haepo_bench.report.styles import COLOURS, INK, Look
 from haepo_bench.text import shorten
 
@@ -36,7 +36,7 @@ def _draw(axes: Axes, panel: EvidencePanel, looks: dict[str, Look]) -> None:
         _draw_line(axes, line, looks[line.algorithm], panel.y_view)
     axes.axhline(0, color=INK, linewidth=0.8, zorder=1)
     for height in panel.thresholds:
-        axes.axhline(height, color=INK, linewidth=0.9, linestyle=(0, (1, 2)), zorder=1)
+        axes.axhline(height, color=INK, linewidth=0.9, linestyle=DOTS, zorder=1)
     axes.set_xlim(0, max(panel.pairs, 1) * 1.02)
     axes.set_ylim(*panel.y_view)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))

@@ -8,7 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from haepo_bench.report.charts.description import IntervalChart, IntervalPanel, tame
 from haepo_bench.report.figures.formats import PAGE, FigureStyle
-from haepo_bench.report.figures.sheet import grid_shape, line_style, sheet
+from haepo_bench.report.figures.sheet import DOTS, grid_shape, line_style, sheet
 from haepo_bench.report.styles import INK
 from haepo_bench.text import shorten
 
@@ -44,14 +44,14 @@ def _grid(chart: IntervalChart, height: float, style: FigureStyle) -> tuple[Figu
     ]
     drawn = list(zip(grid, chart.panels, strict=False))
     for i, (axes, panel) in enumerate(drawn):
-        _draw(axes, chart, panel)
+        _draw(axes, chart, panel, style.font / PAGE.font)
         axes.set_yticks(range(len(names)), names if i % columns == 0 else [""] * len(names))
     for axes in grid[len(drawn) :]:
         axes.set_visible(False)
     return figure, drawn
 
 
-def _draw(axes: Axes, chart: IntervalChart, panel: IntervalPanel) -> None:
+def _draw(axes: Axes, chart: IntervalChart, panel: IntervalPanel, scale: float) -> None:
     places = {algorithm.name: i for i, algorithm in enumerate(chart.algorithms)}
     for row in panel.rows:
         if row.mean is None:
@@ -61,12 +61,14 @@ def _draw(axes: Axes, chart: IntervalChart, panel: IntervalPanel) -> None:
         colour = style["color"]
         if row.strokes:
             seeds = [tame(value) for value in row.strokes]
-            axes.plot(seeds, [place] * len(seeds), "|", color=colour, alpha=0.45, markersize=7, markeredgewidth=0.7)
+            (strokes,) = axes.plot(seeds, [place] * len(seeds), "|", color=colour, alpha=0.45, markersize=7 * scale)
+            strokes.set_markeredgewidth(0.7 * scale)
         if row.interval:
-            axes.plot([*map(tame, row.interval)], [place, place], color=colour, linewidth=2.6, alpha=0.75)
-        axes.plot([tame(row.mean)], [place], linestyle="none", marker=style["marker"], color=colour, markersize=5)
+            axes.plot([*map(tame, row.interval)], [place, place], color=colour, linewidth=2.6 * scale, alpha=0.75)
+        mean = [tame(row.mean)]
+        axes.plot(mean, [place], linestyle="none", marker=style["marker"], color=colour, markersize=5 * scale)
     for level in panel.axis.guides:
-        axes.axvline(level, color=INK, linewidth=0.8, linestyle=(0, (1, 2)), zorder=1)
+        axes.axvline(level, color=INK, linewidth=0.8, linestyle=DOTS, zorder=1)
     axes.set_xlim(*panel.view)
     axes.set_ylim(len(places) - 0.4, -0.6)
     axes.xaxis.set_major_locator(MaxNLocator(4))

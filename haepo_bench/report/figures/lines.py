@@ -11,7 +11,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 from haepo_bench.report.charts.description import ChartAxis, LineChart, LinePanel, tame
 from haepo_bench.report.document_numbers import Band
 from haepo_bench.report.figures.formats import PAGE, FigureStyle
-from haepo_bench.report.figures.sheet import grid_shape, line_style, sheet
+from haepo_bench.report.figures.sheet import DOTS, grid_shape, label_y, line_style, sheet, style_size
 from haepo_bench.report.styles import INK, Look
 from haepo_bench.text import shorten
 
@@ -21,10 +21,11 @@ def line_figure(chart: LineChart, x: ChartAxis, *, together: int = 1, style: Fig
     (panel,) = chart.panels
     width = 6.6 if together == 1 else 4.3 * together
     figure, grid = sheet(chart, width, 3.3, 1, together, legend=True, style=style)
+    _, high = style_size(style, width, 3.3, 1, together)
     for axes, y in zip(grid, panel.y[:together], strict=True):
         _draw(axes, chart, panel, x, y)
         axes.set_xlabel(x.title)
-        axes.set_ylabel(y.title)
+        label_y(figure, axes, y.title, high, style)
     grid[0].set_title(shorten(panel.title, 60), fontweight="bold", pad=8)
     return figure
 
@@ -52,7 +53,7 @@ def _draw(axes: Axes, chart: LineChart, panel: LinePanel, x: ChartAxis, y: Chart
         if x.key in line.x and y.key in line.y:
             _draw_line(axes, line.x[x.key], line.y[y.key], looks[line.algorithm], number)
     for level in y.guides:
-        axes.axhline(level, color=INK, linewidth=0.8, linestyle=(0, (1, 2)), zorder=1)
+        axes.axhline(level, color=INK, linewidth=0.8, linestyle=DOTS, zorder=1)
     axes.set_xlim(*panel.x_view(x))
     axes.set_ylim(*panel.y_view(y))
     axes.xaxis.set_major_locator(MaxNLocator(5))

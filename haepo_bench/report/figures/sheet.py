@@ -13,7 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 
 from haepo_bench.report.charts.description import ChartAlgorithm, IntervalChart, LineChart
 from haepo_bench.report.charts.evidence import EvidenceChart
@@ -40,8 +42,6 @@ _STYLE: Any = {
     "grid.linewidth": 0.6,
     "xtick.color": INK,
     "ytick.color": INK,
-    # Dashes are given in points, whatever the line's width.
-    "lines.scale_dashes": False,
     "legend.frameon": False,
     "legend.handlelength": 3.6,
     # The same figure gives the same bytes; its text stays text.
@@ -49,7 +49,6 @@ _STYLE: Any = {
     "svg.fonttype": "none",
     # Outlines that editors and camera-ready checks accept.
     "pdf.fonttype": 42,
-    "savefig.dpi": 150,
 }
 
 #: No dates and versions: the same figure gives the same bytes.
@@ -58,6 +57,12 @@ _METADATA: dict[FigureFormat, dict[str, None]] = {
     "svg": {"Date": None, "Creator": None},
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
+
+#: The line of a reference level: dots, in its widths.
+DOTS = (0, (1.2, 2.5))
+
+#: Left free at the edges, and above and below notes, inches.
+_MARGIN = 0.04
 
 #: Height of a panel with its labels, in widths, in styles with sizes of their own.
 _PROPORTION = 0.7
@@ -94,7 +99,9 @@ def drawing(style: FigureStyle = PAGE) -> Iterator[None]:
                 "ytick.labelsize": style.font - 1,
                 "legend.fontsize": style.font - 1,
                 "lines.linewidth": style.line,
-                "lines.markersize": 1 + 3 * style.line / PAGE.line,
+                # Large enough to tell shapes apart in print.
+                "lines.markersize": 0.44 * style.font,
+                "savefig.dpi": style.dpi,
             }
         )
         # A character that the font lacks is drawn as a box; the tables have it.
@@ -107,7 +114,8 @@ def line_style(look: Look) -> dict[str, Any]:
     dashes = DASHES[look.dash]
     return {
         "color": COLOURS[look.colour],
-        "linestyle": (0, dashes) if dashes else "-",
+        # Matplotlib counts in widths of the line.
+        "linestyle": (0, tuple(length / PAGE.line for length in dashes)) if dashes else "-",
         "marker": _SHAPES[MARKERS[look.marker]],
         "markeredgecolor": "none",
     }
@@ -141,43 +149,61 @@ def sheet(
     """A figure with rows x columns axes of `width` x `height` inches in all, the legend and the chart's notes below.
 
     In styles that have sizes of their own these two give way; charts without a legend are as high as their text needs.
+    Legend and notes take as much as they measure, and the figure is as much higher.
     """
     width, height = style_size(style, width, height, rows, columns, by_text=not legend)
-    scale = style.font / PAGE.font
-    algorithms = chart.algorithms if legend else ()
-    texts = [_label(algorithm, in_full=style.footnotes) for algorithm in algorithms]
-    longest = max((len(line) for label in texts for line in label.split("\n")), default=0)
-    column_width = 3.1 if style.footnotes else scale * (0.6 + 0.064 * longest)
-    legend_columns = max(1, min(len(texts), int(width // column_width)))
-    # The legend's columns are filled one after the other; lines and gaps in inches at 8 points.
-    columns_of_labels = np.array_split(np.array(texts, dtype=object), legend_columns)
-    legend_inches = scale * (
-        0.15
-        + max(
-            (sum(0.135 * (label.count("\n") + 1) + 0.06 for label in column) for column in columns_of_labels), default=0
-        )
-    )
-    notes = chart.notes if style.footnotes else ()
-    lines = [part for line in notes for part in textwrap.wrap(line, int(width * 16 / scale))]
-    caption_inches = scale * (0.135 * len(lines) + 0.08)
-    if legend and not style.footnotes:
-        height = max(height, 2.2 * (legend_inches + caption_inches))
-    total = height + legend_inches + caption_inches
-    edge = (legend_inches + caption_inches) / total
-    figure = Figure(
-        figsize=(width, total), layout=ConstrainedLayoutEngine(rect=(0.005, edge, 0.985, 1 - edge - 0.04 / total))
-    )
+    figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine())
+    FigureCanvasAgg(figure)
+    below = 0.0
+    if chart.notes and style.footnotes:
+        letters = int(width * 16 * PAGE.font / style.font)
+        lines = [part for line in chart.notes for part in textwrap.wrap(line, letters)]
+        notes = figure.text(0.12 / width, 0, "\n".join(lines), ha="left", va="bottom", fontsize=style.font - 1.5)
+        below += notes.get_window_extent().height / figure.dpi + 2 * _MARGIN
+    key = _legend(figure, chart.algorithms, style) if legend and chart.algorithms else None
+    if key:
+        below += key.get_window_extent().height / figure.dpi + key.borderaxespad * style.font / 72
+        if not style.footnotes:
+            height = max(height, 2.2 * below)
+    total = height + below
+    figure.set_size_inches(width, total)
+    edge = below / total
+    # What is left for the panels: left, bottom, width, height.
+    left, top = _MARGIN / width, 1 - _MARGIN / total
+    figure.set_layout_engine(ConstrainedLayoutEngine(rect=(left, edge, 1 - 2 * left, top - edge)))
     grid = figure.subplots(rows, columns, squeeze=False)
-    if algorithms:
-        figure.legend(
-            [Line2D([], [], **line_style(algorithm.look)) for algorithm in algorithms],
-            texts,
-            loc="upper left",
-            bbox_to_anchor=(0, edge),
-            ncols=legend_columns,
-        ).set_in_layout(False)
-    figure.text(0.12 / width, 0.06 / total, "\n".join(lines), ha="left", va="bottom", fontsize=style.font - 1.5)
+    if key:
+        key.set_bbox_to_anchor((0, edge), figure.transFigure)
+    for text in figure.texts:
+        text.set_y(_MARGIN / total)
     return figure, list(grid.flat)
+
+
+def _legend(figure: Figure, algorithms: Sequence[ChartAlgorithm], style: FigureStyle) -> Legend:
+    """The legend in as few rows as the figure's width allows, and no more columns than those rows need."""
+    handles = [Line2D([], [], **line_style(algorithm.look)) for algorithm in algorithms]
+    texts = [_label(algorithm, in_full=style.footnotes) for algorithm in algorithms]
+    for rows in range(1, len(texts) + 1):
+        columns = -(-len(texts) // rows)
+        legend = figure.legend(handles, texts, loc="upper left", bbox_to_anchor=(0, 1), ncols=columns)
+        if columns == 1 or legend.get_window_extent().width <= figure.bbox.width - 2 * _MARGIN * figure.dpi:
+            break
+        legend.remove()
+    legend.set_in_layout(False)
+    return legend
+
+
+def label_y(figure: Figure, axes: Axes, title: str, height: float, style: FigureStyle) -> None:
+    """Names the y axis, in two lines where the title is longer than the axes.
+
+    Args:
+        height: of the axes' panel, inches; a title of one line, ticks and an x title take some of it.
+    """
+    label = axes.set_ylabel(title)
+    room = figure.dpi * (height - 4.5 * style.font / 72)
+    if label.get_window_extent().height > room:
+        # Two lines of about the same length.
+        label.set_text("\n".join(textwrap.wrap(title, max(len(title) // 2 + 4, 8))))
 
 
 def _label(algorithm: ChartAlgorithm, *, in_full: bool) -> str:
@@ -210,6 +236,7 @@ def save(figure: Figure, formats: Sequence[FigureFormat], *, tight: bool) -> dic
     for axes in figure.axes:
         left, bottom, width, height = (round(value, 4) for value in axes.get_position().bounds)
         axes.set_position((left, bottom, width, height))
+    _fit_titles([axes for axes in figure.axes if axes.get_visible()], figure)
     files: dict[FigureFormat, bytes] = {}
     for form in formats:
         out = io.BytesIO()
@@ -221,3 +248,17 @@ def save(figure: Figure, formats: Sequence[FigureFormat], *, tight: bool) -> dic
         figure.savefig(out, format=form, **options)
         files[form] = out.getvalue()
     return files
+
+
+def _fit_titles(every: Sequence[Axes], figure: Figure) -> None:
+    """Shortens titles of one line that would reach into those of the panels to their right."""
+    starts = [axes.get_position().x0 for axes in every]
+    for axes, start in zip(every, starts, strict=True):
+        end = min((other for other in starts if other > start + 0.01), default=1.0)
+        room = (end - start) * figure.bbox.width - _MARGIN * figure.dpi
+        text = axes.get_title(loc="left")
+        for title in (each for each in axes.get_children() if isinstance(each, Text) and each.get_text() == text != ""):
+            for length in range(len(text) - 1, 8, -1):
+                if "\n" in text or title.get_window_extent().width <= room:
+                    break
+                title.set_text(shorten(text, length))
