@@ -115,7 +115,7 @@ def run(
         UserError: another process writes to the folder, it cannot be written, the disk is full.
     """
     from haepo_bench.execution.session import Options, run_plan
-    from haepo_bench.loggers.choice import observers_for
+    from haepo_bench.loggers.live import observers_for
     from haepo_bench.results.store import Store
     from haepo_bench.suite.shards import Shard, share
 

@@ -113,6 +113,9 @@ class LogChoice(StrEnum):
     """Tools that curves may be logged to."""
 
     tensorboard = "tensorboard"
+    wandb = "wandb"
+    trackio = "trackio"
+    mlflow = "mlflow"
 
 
 LogOption = Annotated[

@@ -107,6 +107,37 @@ def _use_event_files() -> None:
         _expect(list(read_event_files(list(Path(folder).iterdir()), folder).columns["return"]), [0.5])
 
 
+#: Tools that runs are logged to and the distributions that hold them; event files are tried by themselves.
+_LOGGERS = {"mlflow": "mlflow-skinny", "trackio": "trackio", "wandb": "wandb"}
+#: What would send a run that is logged elsewhere.
+_ELSEWHERE = (
+    "WANDB_MODE",
+    "WANDB_DIR",
+    "TRACKIO_DIR",
+    "TRACKIO_SPACE_ID",
+    "TRACKIO_SERVER_URL",
+    "MLFLOW_TRACKING_URI",
+)
+
+
+def _log_with(name: str) -> Callable[[], None]:
+    def log() -> None:
+        from haepo_bench.loggers.logger import LoggedRun
+        from haepo_bench.loggers.process import ToolProcess
+
+        for variable in _ELSEWHERE:
+            os.environ.pop(variable, None)
+        facts = {"settings_hash": "", "code_hash": ""}
+        with tempfile.TemporaryDirectory() as folder:
+            tool = ToolProcess(name, Path(folder), "doctor")
+            curve = tool.begin(LoggedRun("doctor", "bandit/10-arm", "reinforce", 0, {}, facts, None))
+            curve.log(0, {"eval_return": 0.5})
+            curve.finish("done", {})
+            tool.close()
+
+    return log
+
+
 def _step(address: str) -> Callable[[], None]:
     def step() -> None:
         from haepo_bench import catalogue
@@ -127,6 +158,7 @@ PROBES = (
     Probe("stable-baselines3", ("stable-baselines3",), "train PPO", _train_with_sb3),
     Probe("extra parquet", ("pyarrow",), "write and read a table", _use_parquet),
     Probe("extra tensorboard", ("tensorboard",), "write and read an event file", _use_event_files),
+    *(Probe(f"extra {name}", (package,), "log a run", _log_with(name)) for name, package in _LOGGERS.items()),
     Probe(
         "extra lm",
         ("transformers", "tokenizers", "safetensors"),

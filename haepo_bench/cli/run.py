@@ -116,7 +116,7 @@ def run(
     from haepo_bench.execution.resolving import SuiteWorker
     from haepo_bench.execution.session import Options, engine_of, forecast, run_plan
     from haepo_bench.execution.summary import print_forecast, print_results
-    from haepo_bench.loggers.choice import observers_for
+    from haepo_bench.loggers.live import observers_for
     from haepo_bench.results.store import Store
     from haepo_bench.suite.shards import Shard, share
 

@@ -13,6 +13,8 @@ from haepo_bench.exchange.files import read_bytes
 from haepo_bench.exchange.points import Point, rows_of_points
 from haepo_bench.exchange.rows import Rows, csv_rows, decode, read_json_lines
 
+#: The tag of the runs that we log to MLflow: their identity.
+MLFLOW_TAG = "haepo_bench.run"
 #: A line of MLflow's metric files: milliseconds since 1970, value, step.
 _METRIC_LINE = re.compile(rb"-?[0-9]+ \S+(?: -?[0-9]+)?(?: \S+)*\r?(?:\n|\Z)")
 
@@ -60,7 +62,8 @@ def is_metric(path: Path, start: bytes) -> bool:
 
 
 def read_metrics(paths: Sequence[Path]) -> Rows:
-    """MLflow's metric files of one run: a column for each, `step` and `wall_seconds`, and the parameter `seed`.
+    """MLflow's metric files of one run: a column for each, `step` and `wall_seconds`, and the parameter `seed`; of runs
+    that `run --log mlflow` logged the parameters `task` and `algorithm` too.
 
     Raises:
         UserError: a line is not as MLflow writes it.
@@ -88,7 +91,9 @@ def read_metrics(paths: Sequence[Path]) -> Rows:
     if not known:
         raise UserError("is empty", where=str(first))
     rows = rows_of_points(points, min(point.seconds for point in known), str(folder if len(paths) > 1 else first))
-    seed = folder.parent / "params" / "seed"
-    if seed.is_file():
-        rows.columns["seed"] = [decode(read_bytes(seed), str(seed)).strip()] * len(rows)
+    ours = (folder.parent / "tags" / MLFLOW_TAG).is_file()
+    for name in ("task", "algorithm", "seed") if ours else ("seed",):
+        param = folder.parent / "params" / name
+        if param.is_file():
+            rows.columns[name] = [decode(read_bytes(param), str(param)).strip()] * len(rows)
     return rows

@@ -1,28 +1,20 @@
 """TensorBoard event files: TASK/ALGORITHM/seed-N, so that its list of runs is grouped."""
 
-import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from haepo_bench.errors import UserError
-from haepo_bench.loggers.logger import LoggedRun
-from haepo_bench.results.writing import translate_os_errors
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.compat.proto.tensor_pb2 import TensorProto
+from tensorboard.compat.proto.types_pb2 import DT_STRING
+from tensorboard.plugins.hparams.summary_v2 import hparams_pb
+from tensorboard.plugins.text.metadata import create_summary_metadata
+from tensorboard.summary.writer.record_writer import RecordWriter
 
-try:
-    from tensorboard.compat.proto.event_pb2 import Event
-    from tensorboard.compat.proto.summary_pb2 import Summary
-    from tensorboard.compat.proto.tensor_pb2 import TensorProto
-    from tensorboard.compat.proto.types_pb2 import DT_STRING
-    from tensorboard.plugins.hparams.summary_v2 import hparams_pb
-    from tensorboard.plugins.text.metadata import create_summary_metadata
-    from tensorboard.summary.writer.record_writer import RecordWriter
-except ImportError:
-    raise UserError(
-        "TensorBoard's event files are written by tensorboard, which is not installed",
-        remedy="pip install 'haepo-bench[tensorboard]'",
-    ) from None
+from haepo_bench.loggers.logger import LoggedRun, markdown_cell, markdown_table
+from haepo_bench.results.writing import translate_os_errors
 
 #: How TensorBoard and `import` know an event file.
 _PREFIX = "events.out.tfevents."
@@ -38,7 +30,7 @@ class EventFiles:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def open(self, run: LoggedRun) -> "_EventFile":
+    def begin(self, run: LoggedRun) -> "_EventFile":
         """Begins a file."""
         folder = self._root.joinpath(*run.folders)
         with translate_os_errors(folder):
@@ -73,9 +65,7 @@ class _EventFile:
 
     def _text(self, tag: str, document: Mapping[str, Any]) -> None:
         """A tab of TensorBoard shows it as Markdown."""
-        table = "".join(f"| {key} | `{_cell(value)}` |\n" for key, value in document.items())
-        text = f"| | |\n|---|---|\n{table}"
-        tensor = TensorProto(dtype=DT_STRING, string_val=[text.encode("utf-8", errors="replace")])
+        tensor = TensorProto(dtype=DT_STRING, string_val=[markdown_table(document).encode("utf-8", errors="replace")])
         metadata = create_summary_metadata(display_name=None, description=None)
         self._write(Event(summary=Summary(value=[Summary.Value(tag=tag, tensor=tensor, metadata=metadata)])))
 
@@ -88,10 +78,6 @@ class _EventFile:
 def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
     """Hyper-parameters as its dashboard takes them: numbers, truth values and texts."""
     return {
-        key: value if isinstance(value, bool | int | float | str) else _cell(value) for key, value in config.items()
+        key: value if isinstance(value, bool | int | float | str) else markdown_cell(value)
+        for key, value in config.items()
     }
-
-
-def _cell(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text.replace("|", "\\|").replace("`", "'").replace("\n", " ")

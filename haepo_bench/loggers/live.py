@@ -2,18 +2,21 @@
 
 import queue
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from haepo_bench.execution.executor import Event, Failed, Finished, Marked
 from haepo_bench.execution.observing import Retried
-from haepo_bench.loggers.logger import LoggedCurve, LoggedRun, Logger, provenance_of
+from haepo_bench.loggers.logger import LoggedCurve, LoggedRun, provenance_of
+from haepo_bench.loggers.process import ToolProcess, tool
 from haepo_bench.results.record import Number, RunRecord
 from haepo_bench.suite.plan import PlannedRun, RunKey
 
-#: What a tool may still take after the last run has ended.
+#: What a tool may still take after the last run has ended, and where the session ends early.
 _CLOSING_SECONDS = 60.0
+_HURRIED_SECONDS = 10.0
 
 
 class _Open:
@@ -42,9 +45,9 @@ class LiveLogger:
         name: of the option that asked for it.
     """
 
-    def __init__(self, name: str, suite: str, logger: Logger) -> None:
+    def __init__(self, name: str, suite: str, tool: ToolProcess) -> None:
         self.name = name
-        self._suite, self._logger = suite, logger
+        self._suite, self._tool = suite, tool
         self._open: dict[RunKey, _Open] = {}
         self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._error: Exception | None = None
@@ -64,11 +67,11 @@ class LiveLogger:
         if thread is None:
             return
         self._events.put(None)
-        thread.join(_CLOSING_SECONDS)
+        seconds = _CLOSING_SECONDS if kind is None else _HURRIED_SECONDS
+        thread.join(seconds)
         if thread.is_alive():
-            raise TimeoutError(
-                f"it took longer than {_CLOSING_SECONDS:g} s after the last run to take all that was logged"
-            )
+            self._tool.kill()
+            raise TimeoutError(f"it took longer than {seconds:g} s after the last run to take all that was logged")
         if self._error is not None:
             raise self._error
 
@@ -84,12 +87,11 @@ class LiveLogger:
         try:
             while (event := self._events.get()) is not None:
                 self._tell(event)
-            for curve in self._open.values():
-                curve.finish("interrupted", {})
             self._open.clear()
-            self._logger.close()
+            self._tool.close()
         except Exception as error:  # whatever a library raises
             self._error = error
+            self._tool.kill()
 
     def _tell(self, event: Event) -> None:
         match event:
@@ -110,7 +112,7 @@ class LiveLogger:
     def _curve(self, run: PlannedRun) -> _Open:
         if run.key not in self._open:
             logged = LoggedRun.planned(self._suite, run)
-            self._open[run.key] = _Open(logged, self._logger.open(logged))
+            self._open[run.key] = _Open(logged, self._tool.begin(logged))
         return self._open[run.key]
 
 
@@ -118,3 +120,13 @@ def rows_of(record: RunRecord) -> list[dict[str, Number]]:
     """The evaluation points of a record, each with its columns."""
     length = len(record.curve.get("env_steps", []))
     return [{name: column[i] for name, column in record.curve.items()} for i in range(length)]
+
+
+def observers_for(names: Sequence[str], folder: Path, suite: str) -> list[LiveLogger]:
+    """What tells the tools of a session's runs, in the order of their names.
+
+    Raises:
+        UserError: one of them is not installed.
+    """
+    options = {name: f"--log {name}" for name in names}
+    return [LiveLogger(option, suite, tool(name, folder, suite, option)) for name, option in options.items()]

@@ -1,6 +1,7 @@
 """What a tool hears of a run, and the contract of tools."""
 
 import getpass
+import json
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,9 +9,12 @@ from typing import Any, Protocol
 from urllib.parse import quote
 
 from haepo_bench.publishing.cleaning import Cleaner, users_in
+from haepo_bench.results.hashing import digest
 from haepo_bench.results.record import Number, References, RunRecord
 from haepo_bench.suite.plan import PlannedRun
 
+#: Of a digest that names a run to a tool.
+_DIGITS = 16
 #: Of a run's provenance: where on which machine it was made, which is nobody else's.
 _LOCAL = frozenset({"node", "log"})
 
@@ -44,15 +48,30 @@ class LoggedRun:
         return f"{self.algorithm} on {self.task}"
 
     @property
+    def cell(self) -> str:
+        """Identity of what all of its seeds share, settings and code among it: the same in every session."""
+        parts = [self.suite, self.task, self.algorithm, self.facts["settings_hash"], self.facts["code_hash"]]
+        return digest(parts)[:_DIGITS]
+
+    @property
+    def identity(self) -> str:
+        """Of the run: one that is made again with other settings or code is another."""
+        return digest([self.cell, self.seed])[:_DIGITS]
+
+    @property
     def folders(self) -> tuple[str, str, str]:
         """Task, algorithm and seed as names of folders, one inside the other."""
         return quote(self.task, safe=""), quote(self.algorithm, safe=""), f"seed-{self.seed}"
 
     @property
+    def about(self) -> dict[str, Any]:
+        """All but its hyper-parameters."""
+        return {"suite": self.suite, "task": self.task, "algorithm": self.algorithm, "seed": self.seed, **self.facts}
+
+    @property
     def config(self) -> dict[str, Any]:
         """All of it in one flat mapping; hyper-parameters by their own names."""
-        about = {"suite": self.suite, "task": self.task, "algorithm": self.algorithm, "seed": self.seed, **self.facts}
-        return {**{f"run.{key}": value for key, value in about.items()}, **self.parameters}
+        return {**{f"run.{key}": value for key, value in self.about.items()}, **self.parameters}
 
     @classmethod
     def planned(cls, suite: str, run: PlannedRun) -> "LoggedRun":
@@ -89,7 +108,7 @@ class LoggedCurve(Protocol):
 class Logger(Protocol):
     """A tool."""
 
-    def open(self, run: LoggedRun) -> LoggedCurve:
+    def begin(self, run: LoggedRun) -> LoggedCurve:
         """Begins a run; several are open at a time."""
         ...
 
@@ -113,3 +132,15 @@ def _clean(document: Mapping[str, Any], node: str = "") -> dict[str, Any]:
         user = []
     cleaned: dict[str, Any] = Cleaner([platform.node(), node], [*user, *users_in(str(document))]).document(document)
     return cleaned
+
+
+def markdown_table(document: Mapping[str, Any]) -> str:
+    """Keys and values as a table of two columns."""
+    rows = "".join(f"| {key} | `{markdown_cell(value)}` |\n" for key, value in document.items())
+    return f"| | |\n|---|---|\n{rows}"
+
+
+def markdown_cell(value: Any) -> str:
+    """A value as one line of a table's text."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text.replace("|", "\\|").replace("`", "'").replace("\n", " ")

@@ -13,7 +13,7 @@ DEFAULT_CHECKPOINT = "60s"
 #: What runs jobs.
 ExecutorName = Literal["local", "ray", "slurm"]
 #: Tools that curves may be logged to as they happen.
-LoggerName = Literal["tensorboard"]
+LoggerName = Literal["tensorboard", "wandb", "trackio", "mlflow"]
 
 
 def _workers(value: Any) -> Any:

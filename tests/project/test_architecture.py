@@ -57,7 +57,7 @@ ARROWS: dict[str, set[str]] = {
         "tasks",
         "results",
     },
-    "loggers": {"execution", "suite", "publishing", "results"},
+    "loggers": {"execution", "suite", "exchange", "publishing", "results"},
     "conformance": {"training", "objectives", "tasks"},
     "execution": {
         "engine",

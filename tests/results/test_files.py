@@ -103,7 +103,6 @@ OTHERWISE = {
     "cli/new.py": "makes new files",
     "cli/fault.py": "makes a new file",
     "loggers/event_files.py": "makes new files",
-    "loggers/live.py": "a logger's own `open`, which opens no file by itself",
     "results/store.py": "makes new files",
     "results/writing.py": "makes new files",
     "results/lock.py": "a folder",
