@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from haepo_bench.publishing.cleaning import Cleaner, users_in
 from haepo_bench.results.hashing import digest
-from haepo_bench.results.record import Number, References, RunRecord
+from haepo_bench.results.record import ENGINE_KEY, Number, References, RunRecord
 from haepo_bench.suite.plan import PlannedRun
 
 #: Of a digest that names a run to a tool.
@@ -84,6 +84,16 @@ class LoggedRun:
             "engine": cell.engine,
         }
         return cls(suite, cell.task, cell.algorithm, run.seed, _clean(cell.parameters), facts, cell.references)
+
+    @classmethod
+    def stored(cls, suite: str, record: RunRecord) -> "LoggedRun":
+        """A run that was made."""
+        facts = {"settings_hash": record.settings_hash, "code_hash": record.code_hash}
+        facts |= record.settings.get("budget", {})
+        if ENGINE_KEY in record.provenance:
+            facts["engine"] = record.provenance[ENGINE_KEY]["name"]
+        parameters = _clean(record.parameters)
+        return cls(suite, record.task, record.algorithm, record.seed, parameters, facts, record.references)
 
     def values(self, row: Mapping[str, Number]) -> dict[str, float | int]:
         """What is logged of an evaluation point: its columns, and the score where there is one."""
