@@ -39,7 +39,8 @@ def test_event_files_come_back(results: Path, tmp_path: Path, capsys: pytest.Cap
             names = run["curve"].keys() & back[key]["curve"].keys() - {"env_steps"}
             assert {"eval_return", "wall_seconds"} <= names
             for name in names:
-                assert back[key]["curve"][name] == [float(np.float32(value)) for value in run["curve"][name]]
+                values = [None if value is None else float(np.float32(value)) for value in run["curve"][name]]
+                assert back[key]["curve"][name] == values, name
 
 
 def test_what_is_there_is_kept_unless_forced(results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
