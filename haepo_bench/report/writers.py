@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from urllib.parse import quote
 
 from haepo_bench.report.document import ReportDocument, SuiteResult, TaskResult
+from haepo_bench.report.latex_tables import tabulars
 from haepo_bench.report.tables.across import across_tables, improvement_table
 from haepo_bench.report.tables.claim_words import how_to_declare, scorecard_lines, scorecard_notes
 from haepo_bench.report.tables.in_short import leaders
@@ -87,12 +88,12 @@ def _markdown_picture(link: Link) -> str:
 def to_latex(document: ReportDocument) -> str:
     """Every table for LaTeX, each under a label of its own; what no table says is in comments."""
     blocks = [
-        "% needs: \\usepackage[T1]{fontenc} \\usepackage{booktabs,graphicx}; \\extrafloats{500} where all are taken; "
+        "% needs: \\usepackage[T1]{fontenc} \\usepackage{booktabs,array}; \\extrafloats{500} where all are taken; "
         "for emoji and the like a Unicode engine"
     ]
     labels = _Labels()
     for suite in document.suites:
-        said = [summary(suite), *leaders(suite), *how_to_declare(suite), *omissions(suite)]
+        said = [summary(suite), *leaders(suite), *how_to_declare(suite), *omissions(suite), *reading_notes(suite)]
         if suite.scorecard:
             said += [f"{line.lead} {line.sentences}" for line in scorecard_lines(suite)]
             said += scorecard_notes(suite.scorecard)
@@ -104,7 +105,7 @@ def to_latex(document: ReportDocument) -> str:
             blocks.append(_latex_table(suite, pairs, pairs.title, labels))
         blocks += [_latex_table(suite, table, table.title, labels) for table in across_tables(suite)]
         for task in suite.tasks:
-            blocks.append(_latex_table(suite, result_table(task), heading(task), labels, reading_notes(suite)))
+            blocks.append(_latex_table(suite, result_table(task), heading(task), labels))
             blocks += [
                 _latex_table(suite, table, f"{table.title}: {task.task}", labels) for table in _further_tables(task)
             ]
@@ -132,27 +133,23 @@ def _further_tables(task: TaskResult) -> list[Table]:
     return [table for table in tables if table]
 
 
-def _latex_table(suite: SuiteResult, table: Table, title: str, labels: _Labels, reading: Sequence[str] = ()) -> str:
-    rows = [[latex(_joined(cell, first=i == 0)) for i, cell in enumerate(cells)] for cells in table.rows]
-    lines = [
-        r"\begin{table}[htbp]",
-        r"\centering",
-        rf"\caption{{{latex(f'{title} (suite {suite.suite})')}}}",
-        rf"\label{{{labels.of(suite.suite, title)}}}",
-        # As wide as it is, or as the text where it is wider.
-        r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%",
-        rf"\begin{{tabular}}{{l{'r' * (len(table.columns) - 1)}}}",
-        r"\toprule",
-        " & ".join(map(latex, table.columns)) + r" \\",
-        r"\midrule",
-        # An empty group: a line that starts with [ would be taken for an argument of the row end before it.
-        *("{}" + " & ".join(row) + r" \\" for row in rows),
-        r"\bottomrule",
-        r"\end{tabular}}",
-        *(rf"\par\smallskip{{\footnotesize {latex(note)}\par}}" for note in (*table.notes, *reading)),
-        r"\end{table}",
-    ]
-    return "\n".join(lines)
+def _latex_table(suite: SuiteResult, table: Table, title: str, labels: _Labels) -> str:
+    rows = [[_joined(cell, first=i == 0) for i, cell in enumerate(cells)] for cells in table.rows]
+    floats = tabulars(table.columns, rows)
+    blocks = []
+    for n, lines in enumerate(floats, 1):
+        part = f", part {n} of {len(floats)}" if len(floats) > 1 else ""
+        notes = table.notes if n == len(floats) else []
+        blocks += [
+            r"\begin{table}[htbp]",
+            r"\centering",
+            rf"\caption{{{latex(f'{title}{part} (suite {suite.suite})')}}}",
+            rf"\label{{{labels.of(suite.suite, title)}}}",
+            *lines,
+            *(rf"\par\smallskip {latex(note)}" for note in notes),
+            r"\end{table}",
+        ]
+    return "\n".join(blocks)
 
 
 def _joined(cell: TableCell, *, first: bool) -> str:

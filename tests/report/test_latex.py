@@ -14,7 +14,7 @@ from haepo_bench.report.numbers.build import build_report
 ENGINE = shutil.which("pdflatex")
 PAPER = r"""\documentclass{article}
 \usepackage[T1]{fontenc}
-\usepackage{booktabs,graphicx}
+\usepackage{booktabs,array}
 \extrafloats{500}
 \begin{document}
 TABLES
@@ -49,4 +49,8 @@ def test_latex_takes_them(tables: str, tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)
     assert done.returncode == 0, done.stdout[-3000:]
     assert "multiply defined" not in done.stdout
+    # Readable on paper: as they are, neither over the margin nor over the page's end.
+    assert "resizebox" not in tables
+    assert "Float too large" not in done.stdout
+    assert [wide for wide in re.findall(r"Overfull \\hbox \(([\d.]+)pt", done.stdout) if float(wide) > 5] == []
     assert (tmp_path / "paper.pdf").read_bytes().startswith(b"%PDF")

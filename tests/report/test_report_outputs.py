@@ -326,7 +326,7 @@ def test_hostile_text_is_text_in_markdown_and_latex(nasty: ReportDocument) -> No
     header, rule, row = re.findall(r"^\|.*\|$", text, flags=re.MULTILINE)[:3]
     assert len({len(re.findall(r"(?<!\\)\|", line)) for line in (header, rule, row)}) == 1
     text = render(nasty, "latex")
-    assert re.search(r"(?<!\\)[$#_%]", re.sub(r"(?m)^%", "", text.split("\n", 1)[1].replace("{%\n", "{\n"))) is None
+    assert re.search(r"(?<!\\)[$#_%]", re.sub(r"(?m)^%", "", text.split("\n", 1)[1])) is None
     assert r"\textbackslash{}cmd\{\textasciitilde{}\}" in text
 
 
