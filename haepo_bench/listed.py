@@ -217,6 +217,12 @@ ALGORITHMS = {
         ),
         ("soup", "objectives.soup:Soup", "low", "GRPO on trajectories that earlier policies begin"),
         (
+            "repo-stand-in",
+            "objectives.repo:RepoStandIn",
+            "low",
+            "GRPO in which a scripted expert's episode replaces the worst of a group that fails",
+        ),
+        (
             "dpo-offline",
             "training.language.offline:DpoOffline",
             "high",

@@ -13,9 +13,11 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 import torch
 from torch import Tensor
 
-# Objectives take both from here.
 from haepo_bench.objectives.hyperparameters import Hyperparameters as Hyperparameters
 from haepo_bench.objectives.hyperparameters import hyper as hyper
+
+# Objectives take both from here.
+from haepo_bench.objectives.plans import PrefixPlan, RephrasingPlan
 from haepo_bench.objectives.spaces import COEFFICIENT
 from haepo_bench.results.columns import Column
 
@@ -119,22 +121,6 @@ class ObjectiveOutput(NamedTuple):
     diagnostics: dict[str, Tensor]
 
 
-class PrefixPlan(NamedTuple):
-    """How trajectories begin with steps of earlier policies, where an objective asks for that.
-
-    Args:
-        share: of each group's trajectories that begin so.
-        longest: prefix, as a share of the mean length of the trajectories that the earlier policy's batch had.
-        every: iterations from one copy of the policy that is kept to the next.
-        kept: how many copies, the newest ones.
-    """
-
-    share: float
-    longest: float
-    every: int
-    kept: int
-
-
 class Objective(Hyperparameters, ABC):
     """A loss over a batch of complete episodes, or over minibatches of segments; its fields are its hyper-parameters.
 
@@ -173,7 +159,8 @@ class Objective(Hyperparameters, ABC):
     mixes_groups: ClassVar[bool] = False
     #: What may happen to all returns of a batch without a change of the gradient; `haepo-bench test` tries it.
     invariances: ClassVar[tuple[Literal["shift", "scale"], ...]] = ()
-    #: Whether the batch must bring along an expert's episode; tasks that have no expert are refused.
+    #: Whether the batch must bring along an expert's episode, or have it as a trajectory (`rephrasing`); tasks without
+    #: an expert are refused.
     wants_expert: ClassVar[bool] = False
     #: Whether it needs doubled actions, and how far their halves lie apart: a policy that is a flow.
     wants_halves: ClassVar[bool] = False
@@ -201,6 +188,11 @@ class Objective(Hyperparameters, ABC):
     @property
     def prefixes(self) -> PrefixPlan | None:
         """How earlier policies begin a part of the trajectories; `behaviour_log_probs` of those steps are theirs."""
+        return None
+
+    @property
+    def rephrasing(self) -> RephrasingPlan | None:
+        """When an expert's episode takes the place of a group's worst; objectives with it have `wants_expert`."""
         return None
 
     @property

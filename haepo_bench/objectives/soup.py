@@ -2,8 +2,9 @@
 
 from typing import ClassVar
 
-from haepo_bench.objectives.base import PrefixPlan, hyper
+from haepo_bench.objectives.base import hyper
 from haepo_bench.objectives.grpo import Grpo
+from haepo_bench.objectives.plans import PrefixPlan
 from haepo_bench.objectives.spaces import COEFFICIENT
 
 

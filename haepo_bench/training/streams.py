@@ -25,6 +25,7 @@ Purpose = Literal[
     "greedy noise",
     "greedy reward",
     "prefix",
+    "rephrasing",
     "flip",
     "search",
 ]

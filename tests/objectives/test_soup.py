@@ -11,8 +11,9 @@ from torch import Tensor
 from training_support import train
 
 from haepo_bench import catalogue
-from haepo_bench.objectives.base import ObjectiveOutput, PrefixPlan, TrajectoryBatch
+from haepo_bench.objectives.base import ObjectiveOutput, TrajectoryBatch
 from haepo_bench.objectives.grpo import Grpo
+from haepo_bench.objectives.plans import PrefixPlan
 from haepo_bench.objectives.soup import Soup
 from haepo_bench.policies.heads import Categorical
 from haepo_bench.policies.mlp import Network

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from haepo_bench.objectives.base import PrefixPlan
+from haepo_bench.objectives.plans import PrefixPlan
 from haepo_bench.policies.shapes import Array
 from haepo_bench.training.streams import stream
 

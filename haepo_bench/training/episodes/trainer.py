@@ -21,7 +21,8 @@ from haepo_bench.training.episodes.expert import Expert, ExpertEpisode
 from haepo_bench.training.episodes.greedy import play_greedy
 from haepo_bench.training.episodes.prefixes import Prefixes, PrefixPolicies
 from haepo_bench.training.episodes.reference import ReferenceSample
-from haepo_bench.training.episodes.rollout import Collector, Played, PrefixActor, Rollout, too_large
+from haepo_bench.training.episodes.rephrasing import Rephraser, rephrased
+from haepo_bench.training.episodes.rollout import Actor, Collector, Played, PrefixActor, Rollout, too_large
 from haepo_bench.training.episodes.trajectory_batch import padded_horizon
 from haepo_bench.training.evaluation import Evaluator
 from haepo_bench.training.exploration import Episodes, Exploration
@@ -100,7 +101,13 @@ class EpisodeTrainer(Trainer[Rollout]):
             sampled = task.groups * objective.reference_sample
             environment = self._shown(task.training().grouped(objective.reference_sample))
             self.reference_sample = ReferenceSample(self.engine.collector(task, environment, sampled))
-        self.expert = Expert(task) if objective.wants_expert else None
+        #: What plays in the place of the worst of groups that fail, where the objective asks for that.
+        self.rephraser: Rephraser | None = None
+        if objective.rephrasing is not None:
+            environment = self._shown(task.training().paired(1))
+            played = self.engine.collector(task, environment, task.groups)
+            self.rephraser = Rephraser(task, objective.rephrasing, environment, played)
+        self.expert = Expert(task) if objective.wants_expert and self.rephraser is None else None
         #: What plays the greedy policy, where the objective asks for its returns, and those of the current iteration.
         self.greedy: Collector | None = None
         self.greedy_returns: Array | None = None
@@ -165,7 +172,19 @@ class EpisodeTrainer(Trainer[Rollout]):
         if self.prefix_policies is not None:
             self.prefix_policies.add(iteration, self.parameters, rollout.lengths)
         self._report(rollout)
-        return rollout
+        return rollout if self.rephraser is None else self._rephrase(self.rephraser, rollout, actor, iteration)
+
+    def _rephrase(self, rephraser: Rephraser, rollout: Rollout, actor: Actor, iteration: int) -> Rollout:
+        """The batch with an expert's episodes in it; their steps count, what they return is not the policy's."""
+        versions = rephraser.play(actor, self.seeds, iteration, device=self.device)
+        batch, replaced = rephrased(rollout, versions, rephraser.plan)
+        for row in range(len(self.seeds)):
+            steps = int(versions.lengths[row].sum())
+            self.env_steps[row] += steps
+            share = Episodes(measures={"rephrased_share": replaced[row].astype(float).tolist()})
+            fault, diverged = versions.faults.get(row), too_large(versions.returns[row])
+            self.report_collected(row, share, steps=steps, total=self.env_steps[row], fault=fault, diverged=diverged)
+        return batch
 
     def _shown(self, environment: VectorEnvironment) -> VectorEnvironment:
         """An environment as training sees it."""
@@ -309,6 +328,8 @@ class EpisodeTrainer(Trainer[Rollout]):
             self.reference_sample.close()
         if self.expert is not None:
             self.expert.close()
+        if self.rephraser is not None:
+            self.rephraser.close()
         if self.greedy is not None:
             self.greedy.close()
         self.evaluator.close()

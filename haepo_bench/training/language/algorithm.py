@@ -111,6 +111,8 @@ class LanguageDefinition(ObjectiveDefinition):
             return f"its policy is a flow on continuous actions, and the tokens of {task.id} are discrete"
         if not self.objective.wants_expert:
             return None
+        if self.objective().rephrasing is not None:
+            return "its scripted expert, in place of rephrasing, plays only finite tasks with certain moves"
         without = sum(not task.expert_response(example) for example in task.train)
         if not without:
             return None

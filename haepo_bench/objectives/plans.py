@@ -1,0 +1,33 @@
+"""What objectives ask of the trainer beyond trajectories of the current policy."""
+
+from typing import NamedTuple
+
+
+class PrefixPlan(NamedTuple):
+    """How trajectories begin with steps of earlier policies, where an objective asks for that.
+
+    Args:
+        share: of each group's trajectories that begin so.
+        longest: prefix, as a share of the mean length of the trajectories that the earlier policy's batch had.
+        every: iterations from one copy of the policy that is kept to the next.
+        kept: how many copies, the newest ones.
+    """
+
+    share: float
+    longest: float
+    every: int
+    kept: int
+
+
+class RephrasingPlan(NamedTuple):
+    """When an expert's version of an episode takes the place of a group's worst, where an objective asks for that.
+
+    Args:
+        share: of a group's trajectories that must fail.
+        failed: returns below it are failures; None: below that of the expert's version.
+        slip: probability of a step of that version that the policy takes itself.
+    """
+
+    share: float
+    failed: float | None
+    slip: float
