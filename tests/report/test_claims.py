@@ -493,7 +493,7 @@ def test_every_table_with_a_reading_carries_its_footnote(tmp_path: Path) -> None
         assert "untuned" in table.title or "second look" in table.title
         assert len({len(row) for row in table.rows} | {len(table.columns)}) == 1
     page = to_html(document, [{}])
-    assert page.index("Claims</h2>") < page.index("Final score, sampled")
+    assert page.index('aria-label="Claims by') < page.index("Final score, sampled")
 
 
 def test_every_measure_has_a_title() -> None:

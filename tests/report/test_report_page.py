@@ -22,6 +22,7 @@ from haepo_bench.report.page.charts import assets, chart_fragment, script_json
 from haepo_bench.report.page.dots import DotPlot, dot_plots
 from haepo_bench.report.page.html import to_html
 from haepo_bench.report.styles import COLOURS, DASHES, Look, Styles, suite_styles
+from haepo_bench.report.tables.beating import pair_matrix, who_beats_whom
 from haepo_bench.report.tables.in_short import glance, leaders, mishaps
 from haepo_bench.results.store import Store
 
@@ -71,10 +72,11 @@ def test_the_only_program_is_the_one_that_the_policy_names(document: ReportDocum
 
 def test_charts_hold_the_documents_numbers(document: ReportDocument) -> None:
     scripts = Elements(to_html(document, [{}])).scripts
-    charts = [json.loads(text) for attributes, text in scripts if attributes == {"type": "application/json"}]
+    every = [json.loads(text) for attributes, text in scripts if attributes == {"type": "application/json"}]
+    charts = [chart for chart in every if chart["title"].startswith("Learning curves")]
     (suite,) = document.suites
-    assert [chart["title"] for chart in charts[1:]] == [f"Learning curves on {task.task}" for task in suite.tasks]
-    for task, chart in zip(suite.tasks, charts[1:], strict=True):
+    assert [chart["title"] for chart in charts] == [f"Learning curves on {task.task}" for task in suite.tasks]
+    for task, chart in zip(suite.tasks, charts, strict=True):
         axes = [axis["key"] for axis in chart["y"]]
         assert axes == (["score", "eval_return"] if task.references else ["eval_return"])
         assert [axis["key"] for axis in chart["x"]] == ["env_steps", "wall_seconds", "cpu_seconds"]
@@ -158,6 +160,37 @@ def test_dots_lie_where_the_numbers_say(document: ReportDocument) -> None:
     assert [plot.button for plot in dots(document, unscored)] == ["Final return"]
 
 
+def test_who_beats_whom_is_what_all_pairs_decide(document: ReportDocument) -> None:
+    (suite,) = document.suites
+    assert suite.pairwise is not None
+    first, *others = suite.pairwise.comparisons
+    shown = first.model_copy(update={"decided": True, "low": 0.05, "difference": 0.2})
+    back = [
+        each.model_copy(update={"difference": -0.2})
+        if (each.algorithm, each.other) == (first.other, first.algorithm)
+        else each.model_copy(update={"decided": False})
+        for each in others
+    ]
+    suite = suite.model_copy(update={"pairwise": suite.pairwise.model_copy(update={"comparisons": [shown, *back]})})
+    pairs = len(KINDS) * (len(KINDS) - 1) // 2
+    assert who_beats_whom(suite) == [
+        f"{first.algorithm} is above {first.other}, by at least +0.05.",
+        f"Not decided: {pairs - 1} of {pairs} pairs.",
+    ]
+    matrix = pair_matrix(suite)
+    assert matrix is not None
+    cells = {(name, other): cell for name, row in matrix.rows for other, cell in zip(matrix.names, row, strict=True)}
+    assert cells[first.algorithm, first.algorithm] is None
+    states = {pair: cell.state for pair, cell in cells.items() if cell is not None}
+    assert states[first.algorithm, first.other] == "above"
+    assert states[first.other, first.algorithm] == "below"
+    assert sorted(states.values()).count("above") == sorted(states.values()).count("below") == 1
+    page = to_html(document.model_copy(update={"suites": [suite]}), [{}])
+    assert suite.scorecard is not None
+    assert f"{suite.scorecard.status.capitalize()}. Mean final score of the row" in page
+    assert page.index("by at least +0.05") < page.index("Learning curves on")
+
+
 def test_who_leads_in_words(tmp_path: Path) -> None:
     store = Store(tmp_path)
     for seed in range(3):
@@ -225,7 +258,7 @@ def test_one_seed_and_no_result_at_all_are_said(tmp_path: Path) -> None:
     page = to_html(build_report(tmp_path), [{}])
     assert "one seed" in page
     assert "out of luck" in page
-    assert '<li class="alarm"><b>1</b>missing</li>' in page
+    assert "1 missing, each named below its table" in page
 
 
 def test_footnotes_stand_at_every_chart(document: ReportDocument) -> None:

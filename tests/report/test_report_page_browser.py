@@ -329,6 +329,55 @@ def test_dots_and_tables_are_switched_and_sorted(reader: Reader, document: Repor
         assert [order * value for value in found] == sorted(order * value for value in found)
 
 
+def test_filters_columns_and_sorting_are_in_the_address(reader: Reader, document: ReportDocument) -> None:
+    reader.open(document, width=1280)
+    chart = reader.chart(f"Learning curves on {TASK}")
+    named(chart, "Return").click()
+    named(chart, "Bands").click()
+    wide = "return [...document.querySelectorAll('section[data-task] .table > .scroll')].filter((box) => "
+    assert reader.run(wide + "box.offsetParent && box.scrollWidth > box.clientWidth + 1).length") == 0
+    columns = "return document.querySelectorAll('section[data-task] table')[0].rows[0].innerText"
+    assert "Greedy".lower() not in reader.run(columns).lower()
+    for field, text in (("algorithms", "ppo grpo"), ("tasks", "cart")):
+        reader.driver.find_element(By.ID, f"filter-{field}").send_keys(text)
+    switch = "document.querySelectorAll('section[data-task]:not([hidden]) .all-columns input')[0].click()"
+    reader.run(switch)
+    head = reader.run("return document.querySelectorAll('section[data-task]:not([hidden]) thead button')[2]")
+    head.send_keys(Keys.ENTER)
+    seen = (
+        "return {tasks: [...document.querySelectorAll('section[data-task]')].filter((each) => !each.hidden)"
+        ".map((each) => each.dataset.task), rows: [...document.querySelectorAll('section[data-task]:not([hidden]) "
+        ".table')[0].querySelectorAll('tbody tr')].filter((row) => !row.hidden).map((row) => row.innerText), "
+        "glance: [...document.querySelectorAll('.heat thead th')].filter((cell) => !cell.hidden).length, "
+        "filtered: document.querySelector('.filters output').textContent}"
+    )
+    found = reader.run(seen)
+    assert found["tasks"] == [TASK]
+    assert found["glance"] == 2
+    assert {row.split()[0] for row in found["rows"]} == {"ppo", "grpo"}
+    assert found["filtered"] == f"2 of {len(KINDS)} algorithms, 1 of 4 tasks"
+    address = reader.driver.current_url
+    assert reader.run("return document.querySelectorAll('[aria-sort]').length") == 1
+
+    reader.driver.get("about:blank")
+    reader.driver.get(address)
+    chart = reader.chart(f"Learning curves on {TASK}")
+    assert reader.run(seen) == found
+    assert label(chart, "y") == "evaluation return"
+    assert set(drawn(chart)) == {"ppo", "grpo"}
+    assert reader.run("return document.querySelectorAll('path.band').length") == 0
+    # A step to a section keeps the view; a plain address has none of it.
+    reader.run("document.querySelector('.contents a[href=\"#s1-glance\"]').click()")
+    reader.driver.execute_async_script("setTimeout(arguments[0], 100)")
+    assert "at=s1-glance" in reader.driver.current_url
+    assert "tasks=cart" in reader.driver.current_url
+    reader.run("location.hash = '#?algorithms='")
+    reader.driver.execute_async_script("setTimeout(arguments[0], 100)")
+    assert reader.run(seen)["tasks"] != [TASK]
+    assert reader.run("return document.querySelectorAll('[aria-sort]').length") == 0
+    assert reader.driver.get_log("browser") == []
+
+
 def test_dark_and_narrow(reader: Reader, document: ReportDocument, hostile: ReportDocument) -> None:
     ground = "return getComputedStyle(document.body).backgroundColor"
     stroke = "return getComputedStyle(document.querySelector('.plot .line')).stroke"

@@ -15,7 +15,17 @@ from markupsafe import Markup, escape
 from haepo_bench.report.charts.description import ChartAxis, Limits, LineChart
 from haepo_bench.report.styles import COLOURS, DARK_COLOURS, DASHES, MARKERS
 
-_SCRIPTS = ("scales.js", "drawing.js", "group.js", "picture.js", "chart.js", "page.js")
+_SCRIPTS = (
+    "scales.js",
+    "drawing.js",
+    "state.js",
+    "group.js",
+    "picture.js",
+    "chart.js",
+    "tables.js",
+    "filters.js",
+    "page.js",
+)
 _SHEETS = ("page.css", "chart.css")
 
 

@@ -23,6 +23,7 @@ from haepo_bench.report.page.charts import assets, chart_fragment
 from haepo_bench.report.page.dots import dot_plots
 from haepo_bench.report.styles import COLOURS, DARK_COLOURS, DARK_FAINT, DARK_INK, FAINT, INK, Styles, suite_styles
 from haepo_bench.report.tables.across import across_tables, improvement_table
+from haepo_bench.report.tables.beating import WIDEST, matrix_note, pair_matrix, who_beats_whom
 from haepo_bench.report.tables.claim_words import how_to_declare, scorecard_lines, scorecard_notes, variants
 from haepo_bench.report.tables.in_short import claim_matrix, decided_by, glance, leaders, mishaps
 from haepo_bench.report.tables.overoptimisation import overoptimisation_table
@@ -94,6 +95,10 @@ def _suite(
         "result": suite,
         "summary": summary(suite),
         "leaders": leaders(suite),
+        "beats": who_beats_whom(suite),
+        "beating": pair_matrix(suite),
+        "beating_note": matrix_note(suite),
+        "widest": WIDEST,
         "algorithms": list(algorithms),
         "marks": {name: footnotes.marker(result) for name, result in algorithms.items()},
         "footnotes": footnotes.lines,

@@ -14,6 +14,20 @@ _MARKERS = "*†‡§¶"
 
 UNDEFINED = "–"
 
+#: Columns of the result table that are not its main ones, by how they begin.
+_FURTHER = (
+    "Final score, greedy",
+    "Final return, greedy",
+    "Score after",
+    "Area up to",
+    "Return after",
+    "Gradient steps",
+    "Wall seconds",
+    "Peak memory",
+)
+#: More diagnostics than this are behind a switch.
+_MAIN_DIAGNOSTICS = 8
+
 #: A table names so many absent runs itself; the rest are below their task's table.
 NAMED_ABSENCES = 8
 
@@ -44,12 +58,17 @@ class TableCell(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table with its notes; the first column is text, the others are aligned right."""
+    """A table with its notes; the first column is text, the others are aligned right.
+
+    Args:
+        further: positions of the columns that the page keeps behind a switch; every other format has them all.
+    """
 
     title: str
     columns: list[str]
     rows: list[list[TableCell]]
     notes: list[str]
+    further: frozenset[int] = frozenset()
 
 
 class Footnotes:
@@ -109,7 +128,8 @@ def result_table(task: TaskResult) -> Table:
         row += [information_cell(result), *cost_cells(result)]
         rows.append(row)
     notes = [*footnotes.lines, *absences(task), *missing_ranges(task, decimals), *additions(task), *run_notes(task)]
-    return Table(task.task, columns, rows, notes)
+    further = frozenset(i for i, name in enumerate(columns) if name.startswith(_FURTHER))
+    return Table(task.task, columns, rows, notes, further)
 
 
 def diagnostics_table(task: TaskResult) -> Table | None:
@@ -133,6 +153,7 @@ def diagnostics_table(task: TaskResult) -> Table | None:
         ["Algorithm", "Seeds done n/N", *(column_heading(column) for column in columns)],
         rows,
         [*footnotes.lines, "Mean over the seeds that are done.", *_meanings(columns), *absences(task)],
+        frozenset(range(2 + _MAIN_DIAGNOSTICS, 2 + len(columns))),
     )
 
 

@@ -4,13 +4,19 @@
 class ChartGroup {
   constructor() {
     this.hidden = new Set();
+    this.admits = () => true; // the filter of the whole page
     this.axes = { x: null, y: null };
     this.bands = true;
     this.log = false;
     this.charts = [];
   }
 
+  shows(name) {
+    return !this.hidden.has(name) && this.admits(name);
+  }
+
   changed() {
+    remember();
     for (const chart of this.charts) chart.refresh();
   }
 

@@ -4,7 +4,7 @@ function startCharts() {
   const groups = new Map();
   const charts = [...document.querySelectorAll("figure.chart")].map((figure, number) => {
     const name = figure.dataset.group;
-    if (!groups.has(name)) groups.set(name, new ChartGroup());
+    if (!groups.has(name)) groups.set(name, groupKept(name));
     return new LineChart(figure, groups.get(name), number);
   });
   const come = (chart, near) => {
@@ -35,7 +35,7 @@ class DotRows {
   }
 
   refresh() {
-    for (const row of this.rows) row.hidden = this.group.hidden.has(row.dataset.series);
+    for (const row of this.rows) row.hidden = !this.group.shows(row.dataset.series);
   }
 }
 
@@ -78,41 +78,12 @@ function arrange(list, sorted) {
   list.append(...rows);
 }
 
-/** A click on a column's head sorts by it: numbers from high to low first, text from A to Z. */
-function startTables() {
-  for (const table of document.querySelectorAll("table.sortable")) {
-    [...table.tHead.rows[0].cells].forEach((head, column) => {
-      const button = make("button", { type: "button", class: "sort" });
-      button.append(...head.childNodes);
-      head.append(button);
-      button.addEventListener("click", () => sortBy(table, head, column));
-    });
-  }
-}
-
-function sortBy(table, head, column) {
-  const content = (row) => row.cells[column].firstChild?.textContent.trim() ?? "";
-  const number = (row) => Number.parseFloat(content(row).replaceAll(",", ""));
-  const rows = [...table.tBodies[0].rows];
-  const numeric = rows.some((row) => Number.isFinite(number(row)));
-  const first = numeric ? "descending" : "ascending";
-  const other = numeric ? "ascending" : "descending";
-  const order = head.getAttribute("aria-sort") === first ? other : first;
-  for (const cell of head.parentNode.cells) cell.removeAttribute("aria-sort");
-  head.setAttribute("aria-sort", order);
-  const sign = order === "ascending" ? 1 : -1;
-  rows.sort((a, b) => {
-    if (!numeric) return sign * content(a).localeCompare(content(b));
-    const [x, y] = [number(a), number(b)];
-    if (Number.isNaN(x) || Number.isNaN(y)) return Number.isNaN(x) - Number.isNaN(y);
-    return sign * (x - y);
-  });
-  table.tBodies[0].append(...rows);
-}
-
 /** The table of contents shows where the reader is. */
 function startContents() {
-  if (window.innerWidth < 1100) document.querySelector(".contents details").open = false;
+  const box = document.querySelector(".contents details");
+  box.addEventListener("click", (event) => {
+    if (event.target.closest("a")) box.open = false;
+  });
   const links = new Map([...document.querySelectorAll(".contents a")].map((link) => [link.getAttribute("href").slice(1), link]));
   const watcher = new IntersectionObserver(
     (entries) => {
@@ -130,6 +101,9 @@ function startContents() {
   }
 }
 
-startDots(startCharts());
+const groups = startCharts();
+startDots(groups);
 startTables();
+startFilters(groups);
 startContents();
+startState();

@@ -128,9 +128,9 @@ class ChartPicture {
     this.warp = x.log && this.group.log ? { to: Math.log10, from: (value) => 10 ** value } : { to: (value) => value, from: (value) => value };
     if (this.zoom && this.zoom.log !== this.group.log) this.zoom = null;
     this.reset.disabled = this.zoomOut.disabled = !this.zoom;
-    for (const button of this.legendButtons) button.setAttribute("aria-pressed", String(!this.group.hidden.has(button.dataset.series)));
+    for (const button of this.legendButtons) button.setAttribute("aria-pressed", String(this.group.shows(button.dataset.series)));
     this.lines = this.data.series
-      .filter((series) => !this.group.hidden.has(series.name) && series.x[x.key] && series.y[y.key])
+      .filter((series) => this.group.shows(series.name) && series.x[x.key] && series.y[y.key])
       .map((series) => ({ series, ...series.y[y.key], x: this.positions(series, x) }));
     this.paint(x, y);
     this.show();
@@ -158,7 +158,7 @@ class ChartPicture {
     const [left, right] = this.zoom?.x ?? this.wholeX(x);
     if (this.zoom?.y) return [[left, right], this.zoom.y];
     // What is hidden, or has no place on a logarithmic axis, leaves its room to the rest.
-    const whole = !this.zoom && !this.logarithmic && this.group.bands && this.data.series.every((series) => !this.group.hidden.has(series.name));
+    const whole = !this.zoom && !this.logarithmic && this.group.bands && this.data.series.every((series) => this.group.shows(series.name));
     if (whole) return [[left, right], y.view];
     const [means, edges] = [[], []];
     for (const line of this.lines) {
@@ -227,7 +227,7 @@ class ChartPicture {
     }
     if (labels) this.endLabels();
     if (!this.lines.length) {
-      const why = this.data.series.some((series) => !this.group.hidden.has(series.name)) ? "No values along these axes" : "All algorithms are hidden";
+      const why = this.data.series.some((series) => this.group.shows(series.name)) ? "No values along these axes" : "All algorithms are hidden";
       draw(svg, "text", { class: "tick", x: (box.left + box.right) / 2, y: (box.top + box.bottom) / 2, "text-anchor": "middle" }, why);
     }
     this.overlay = draw(svg, "g", { class: "overlay", "clip-path": `url(#${this.id})` });
