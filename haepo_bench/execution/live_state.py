@@ -26,8 +26,9 @@ from haepo_bench.results.record import Failure
 from haepo_bench.results.store import Store
 from haepo_bench.suite.plan import PlannedRun, RunKey
 
-#: The file is replaced at most so often.
-_PERIOD_SECONDS = 1.0
+#: The file is replaced at most so often: soon for an evaluation point or the end of a run, rarely for mere progress,
+#: of which there is some at any time.
+_SOON_SECONDS, _PERIOD_SECONDS = 0.25, 1.0
 #: Points of a curve and curves at most: what a screen can show, in a file that costs milliseconds.
 _POINTS, _CURVES, _FAILURES = 80, 240, 100
 _MESSAGE_CHARACTERS = 2_000
@@ -77,7 +78,7 @@ class LiveWriter:
         self._host = socket.gethostname()
         self._began = time.monotonic()
         self._written = float("-inf")
-        self._news = True
+        self._news = self._urgent = True
 
     def __enter__(self) -> "LiveWriter":
         self._write(time.monotonic())
@@ -90,11 +91,12 @@ class LiveWriter:
             path.unlink(missing_ok=True)
 
     def show(self, event: Event | Retried) -> None:
-        """Takes in what happened, and writes it where the last time is a second ago."""
+        """Takes in what happened, and writes it where the last time is long enough ago."""
         self._take(event)
         now = time.monotonic()
         since = now - self._written
-        if since >= HEARTBEAT_SECONDS or (self._news and since >= _PERIOD_SECONDS):
+        patience = _SOON_SECONDS if self._urgent else _PERIOD_SECONDS if self._news else HEARTBEAT_SECONDS
+        if since >= patience:
             self._write(now)
 
     def _take(self, event: Event | Retried) -> None:
@@ -123,6 +125,7 @@ class LiveWriter:
             case _:
                 return
         self._news = True
+        self._urgent = self._urgent or not isinstance(event, Progressed)
 
     def _fail(self, job: Job, runs: Sequence[PlannedRun], failure: Failure, *, again: bool) -> None:
         for run in runs:
@@ -214,7 +217,7 @@ class LiveWriter:
             curves_left_out=max(0, len(under_way) - _CURVES),
             failures=self._failures,
         )
-        self._written, self._news = now, False
+        self._written, self._news, self._urgent = now, False, False
         # Not flushed to disk: after a crash of the machine it is of no use. A folder that cannot be written is the
         # store's to complain about.
         with contextlib.suppress(OSError):

@@ -52,7 +52,7 @@ def read(folder: Path) -> LiveState:
     return found
 
 
-def test_what_goes_on_is_written_at_most_once_a_second(tmp_path: Path, clock: Clock) -> None:
+def test_points_are_written_soon_and_progress_once_a_second(tmp_path: Path, clock: Clock) -> None:
     scored = Job.of(cell("grpo", References(random=1.0, solved=3.0, source="made up")), (0, 1), 30.0)
     other = Job.of(cell("ppo"), (2,), 50.0)
     first = scored.runs[0]
@@ -61,19 +61,25 @@ def test_what_goes_on_is_written_at_most_once_a_second(tmp_path: Path, clock: Cl
         assert (read(tmp_path).runs, read(tmp_path).waiting, read(tmp_path).seconds_left) == (3, 2, None)
         clock.now += 1.0
         writer.show(Started(scored))
-        clock.now += 0.5
+        clock.now += 0.125
         writer.show(Marked(scored, first, {"env_steps": 0, "eval_return": 2.0}))
         assert read(tmp_path).curves == []
+        clock.now += 0.125
+        writer.show(Tick())
+        assert len(read(tmp_path).curves) == 1
         clock.now += 0.5
         writer.show(Progressed(scored, 500, 2000, None))
+        assert read(tmp_path).jobs[0].env_steps == 0
+        clock.now += 0.5
+        writer.show(Tick())
         state = read(tmp_path)
         assert [(curve.seed, curve.env_steps, curve.values, curve.ended) for curve in state.curves] == [
             (0, [0], [0.5], False)
         ]
         (job,) = state.jobs
-        assert (job.worker, job.seeds, job.env_steps, job.total, job.seconds) == (1, [0, 1], 500, 2000, 1.0)
-        assert job.seconds_left == 3.0  # 500 steps a second, 1500 left
-        assert state.seconds_left == 53.0  # then the one that waits, by its estimate
+        assert (job.worker, job.seeds, job.env_steps, job.total, job.seconds) == (1, [0, 1], 500, 2000, 1.25)
+        assert job.seconds_left == 3.75  # 400 steps a second, 1500 left
+        assert state.seconds_left == 53.75  # then the one that waits, by its estimate
         clock.now += 5.0
         writer.show(Tick())
         assert read(tmp_path).written == state.written  # no news

@@ -3,6 +3,7 @@
 
 const POLL_MILLISECONDS = 500;
 const MOST_SQUARES = 400;
+const FIRST_FAILURES = 3;
 const WORDS = { d: "done", x: "diverged", f: "failed", t: "timed out", i: "interrupted", u: "unusable file", ".": "not run", r: "running" };
 const SIGNS = { x: "x", f: "!", t: "!", u: "!", r: "›" };
 const shown = new Map();
@@ -47,10 +48,13 @@ function keep(place, name, items, make) {
     now.set(key, old?.text === text ? old : { text, element: make(data) });
   }
   shown.set(name, now);
-  const elements = [...now.values()].map((entry) => entry.element);
-  if (elements.length !== place.children.length || elements.some((element, i) => element !== place.children[i])) {
-    place.replaceChildren(...elements);
-  }
+  // One by one: to lay out thousands of squares again because of one takes a second.
+  [...now.values()].forEach(({ element }, i) => {
+    const there = place.children[i];
+    if (there === undefined) place.append(element);
+    else if (there !== element) there.replaceWith(element);
+  });
+  while (place.children.length > now.size) place.lastElementChild.remove();
 }
 
 function table(name, ...heads) {
@@ -162,8 +166,10 @@ function folderSection(path) {
   const parts = {
     title: made("h2"), state: made("p", "facts"), whole: made("progress", "whole"), curves: made("div", "curves"),
     curveNote: made("p", "facts"), jobs, cells, failures: made("div"), key: made("ul", "key"),
+    more: made("details"), moreTitle: made("summary"), moreFailures: made("div"),
   };
-  section.append(parts.title, parts.state, parts.whole, parts.failures, parts.curves, parts.curveNote, jobs.box, cells.box, parts.key);
+  parts.more.append(parts.moreTitle, parts.moreFailures);
+  section.append(parts.title, parts.state, parts.whole, parts.failures, parts.more, parts.curves, parts.curveNote, jobs.box, cells.box, parts.key);
   section.dataset.folder = path;
   section.parts = parts;
   return section;
@@ -205,17 +211,27 @@ function fillFolder(section, folder) {
   keep(parts.key, `${name}/key`, [...letters].sort().map((letter) => [letter, letter]), (letter) => made("li", "", square("span", letter), WORDS[letter]));
   const again = (live?.failures ?? []).filter((each) => each.again).map((each) => ({ ...each, title: `Tried again: ${each.task} ${each.algorithm} ${seedNames(each.seeds)}: ${each.type}` }));
   const failed = folder.failures.map((each) => ({ ...each, title: `${each.status.replace("_", " ")}: ${each.task} ${each.algorithm} ${seedNames(each.seeds)}${each.type ? `: ${each.type}` : ""}` }));
-  keep(parts.failures, `${name}/failures`, [...failed, ...again].map((each, i) => [i, each]), (each) => {
+  const all = [...failed, ...again].map((each, i) => [i, each]);
+  const boxed = (each) => {
     const box = failureBox(each);
     if (each.log) box.append(logButton(each.title, name, each.log));
     return box;
-  });
+  };
+  keep(parts.failures, `${name}/failures`, all.slice(0, FIRST_FAILURES), boxed);
+  keep(parts.moreFailures, `${name}/more`, all.slice(FIRST_FAILURES), boxed);
+  parts.more.hidden = all.length <= FIRST_FAILURES;
+  parts.moreTitle.textContent = many(Math.max(0, all.length - FIRST_FAILURES), "further failure");
 }
 
 function stateOf(folder) {
   const live = folder.live;
   if (folder.problem) return folder.problem;
-  if (live === null) return "Nothing is running here.";
+  if (live === null) {
+    const states = folder.cells.map((cell) => cell.states).join("");
+    const count = (letters) => [...states].filter((letter) => letters.includes(letter)).length;
+    const failed = count("ftu");
+    return `${count("dx").toLocaleString("en")} of ${many(states.length, "run")} finished${failed ? `, ${failed.toLocaleString("en")} failed` : ""}; nothing is running here.`;
+  }
   if (!folder.alive) return `No news for ${duration(folder.silent)}: the run on ${live.host} (process ${live.process}) was probably killed. The same command resumes it.`;
   const left = live.seconds_left === null ? "time left not known yet" : `about ${duration(live.seconds_left)} left`;
   const failed = live.failed ? `, ${live.failed} failed` : "";
@@ -223,8 +239,8 @@ function stateOf(folder) {
 }
 
 function fillReport(report, anything) {
-  const note = report.version === 0 ? (anything ? "Made when runs have finished." : "Nothing has finished yet.") : report.current ? "Of all runs that have finished." : "Runs have finished since it was made.";
-  at("report-note").textContent = [note, report.making ? "A newer one is being made." : "", report.problem].filter(Boolean).join(" ");
+  const note = report.version === 0 ? (!anything ? "Nothing has finished yet." : report.making ? "" : "Made when more has finished.") : report.current ? "Of all runs that have finished." : "Runs have finished since it was made.";
+  at("report-note").textContent = [note, report.making ? `${report.version ? "A newer one" : "It"} is being made.` : "", report.problem].filter(Boolean).join(" ");
   if (report.version > reported) {
     reported = report.version;
     at("frame").hidden = false;
