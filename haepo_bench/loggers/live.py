@@ -14,7 +14,7 @@ from haepo_bench.loggers.process import ToolProcess, tool
 from haepo_bench.results.record import Number, RunRecord
 from haepo_bench.suite.plan import PlannedRun, RunKey
 
-#: What a tool may still take after the last run has ended, and where the session ends early.
+#: What a tool may still take after the last run has ended, and where the session ends before its runs do.
 _CLOSING_SECONDS = 60.0
 _HURRIED_SECONDS = 10.0
 
@@ -49,6 +49,7 @@ class LiveLogger:
         self.name = name
         self._suite, self._tool = suite, tool
         self._open: dict[RunKey, _Open] = {}
+        self._unfinished: set[RunKey] = set()
         self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._error: Exception | None = None
         self._thread: threading.Thread | None = None
@@ -67,7 +68,9 @@ class LiveLogger:
         if thread is None:
             return
         self._events.put(None)
-        seconds = _CLOSING_SECONDS if kind is None else _HURRIED_SECONDS
+        # A person who stops a session waits for its end.
+        seconds = _HURRIED_SECONDS if self._unfinished or kind is not None else _CLOSING_SECONDS
+        self._unfinished.clear()
         thread.join(seconds)
         if thread.is_alive():
             self._tool.kill()
@@ -80,8 +83,16 @@ class LiveLogger:
         if self._error is not None:
             self._thread = None
             raise self._error
-        if isinstance(event, Marked | Finished | Failed):
-            self._events.put(event)
+        match event:
+            case Marked(run=run):
+                self._unfinished.add(run.key)
+            case Finished(run=run):
+                self._unfinished.discard(run.key)
+            case Failed(runs=runs):
+                self._unfinished.difference_update(run.key for run in runs)
+            case _:
+                return
+        self._events.put(event)
 
     def _work(self) -> None:
         try:
