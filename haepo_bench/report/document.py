@@ -17,6 +17,17 @@ from haepo_bench.results.record import References
 REPORT_FORMAT_VERSION = 3
 
 
+class SeedCurves(DocumentModel):
+    """The curves of single seeds, thinned: for the eye. The run records and the tables have all of them."""
+
+    seeds: list[int] = Field(description="the first ones, at most 20")
+    places: list[int] = Field(description="which of the evaluation points, from 0; at most 41, the last among them")
+    eval_return: list[list[float | None]] = Field(
+        description="for each of the seeds its return at each of the places, to five digits; after divergence that of "
+        "the random policy"
+    )
+
+
 class Curve(DocumentModel):
     """A learning curve over seeds."""
 
@@ -28,6 +39,7 @@ class Curve(DocumentModel):
     cpu_seconds: list[float | None] = Field(description="CPU seconds of training at each evaluation point, likewise")
     score: Band | None = Field(description="of the sampled policy; null on tasks without references")
     eval_return: Band = Field(description="of the sampled policy")
+    single: SeedCurves
 
 
 class Rewards(DocumentModel):
@@ -104,6 +116,8 @@ class RunRow(DocumentModel):
     measures: dict[str, float | None] = Field(description="as in `AlgorithmResult`")
     cost: dict[str, float | None] = Field(description="as in the run record")
     exploratory: bool = Field(description="as in `Seeds`")
+    record: str = Field(description="the file, relative to the suite's folder")
+    log: str = Field(description="that of the job that trained it, likewise; empty where unknown")
 
 
 class AlgorithmResult(DocumentModel):
@@ -117,6 +131,7 @@ class AlgorithmResult(DocumentModel):
     information: AlgorithmInformation
     settings_hash: str
     code_hash: str
+    parameters: dict[str, str] = Field(description="every hyper-parameter as JSON; empty where no record could be read")
     seeds: Seeds
     final_score: MeanEstimate | None = Field(
         description="sampled policy at the budget; null on tasks without references"
@@ -280,6 +295,7 @@ class SuiteResult(DocumentModel):
     """All that a suite's folder holds."""
 
     suite: str
+    folder: str = Field(description="relative to the results folder; empty where that is the suite's own")
     description: str
     plan: bool = Field(description="whether plan.json said what belongs together; else the newest runs are shown")
     source: str = Field(description="text of the suite file; empty where unknown")

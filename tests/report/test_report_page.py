@@ -18,6 +18,7 @@ from haepo_bench.report.document import ReportDocument, TaskResult
 from haepo_bench.report.document_numbers import Band
 from haepo_bench.report.figures.suite import suite_pictures
 from haepo_bench.report.numbers.build import build_report
+from haepo_bench.report.numbers.singles import single_seeds
 from haepo_bench.report.page.charts import assets, chart_fragment, script_json
 from haepo_bench.report.page.dots import DotPlot, dot_plots
 from haepo_bench.report.page.html import to_html
@@ -265,3 +266,20 @@ def test_footnotes_stand_at_every_chart(document: ReportDocument) -> None:
     page = to_html(document, [{}])
     for part in re.findall(r'<figure class="chart".*?</figure>', page, flags=re.DOTALL):
         assert escape(f"* {FOOTNOTE}") in part
+
+
+def test_single_seeds_are_thinned() -> None:
+    returns = np.arange(30 * 1001, dtype=float).reshape(30, 1001) / 7
+    returns[3, -1] = np.nan
+    few = single_seeds(range(100, 130), returns, 30)
+    assert few.seeds == list(range(100, 120))
+    assert (len(few.places), few.places[0], few.places[-1]) == (41, 0, 1000)
+    for seed, row in enumerate(few.eval_return):
+        for place, value in zip(few.places, row, strict=True):
+            if (seed, place) == (3, 1000):
+                assert value is None
+            else:
+                assert value == pytest.approx(returns[seed, place], rel=5e-5)
+    assert len(single_seeds([0], returns[:1], 20_000).places) == 20
+    assert single_seeds([0], returns[:1], 10**7).places == [0, 1000]
+    assert single_seeds([4, 5], returns[:2, :3], 2).places == [0, 1, 2]

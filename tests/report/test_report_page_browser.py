@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from synthetic_runs import KINDS, overoptimised, put, put_plan, record, showcase
 
@@ -75,7 +76,8 @@ class Reader:
         self.folder = folder
 
     def open(self, document: ReportDocument, *, width: int = 1200, dark: bool = False) -> None:
-        page = self.folder / "report.html"
+        page = self.folder / "report" / "report.html"  # as `report` puts it below the results folder
+        page.parent.mkdir(exist_ok=True)
         page.write_text(to_html(document, [{} for _ in document.suites]), encoding="utf-8")
         size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
@@ -376,6 +378,91 @@ def test_filters_columns_and_sorting_are_in_the_address(reader: Reader, document
     assert reader.run(seen)["tasks"] != [TASK]
     assert reader.run("return document.querySelectorAll('[aria-sort]').length") == 0
     assert reader.driver.get_log("browser") == []
+
+
+def test_from_a_seed_to_its_record(reader: Reader, document: ReportDocument) -> None:
+    reader.open(document, width=1280)
+    chart = reader.chart(f"Learning curves on {TASK}")
+    count = "return arguments[0].querySelectorAll('path.one').length"
+    assert reader.run(count, chart) == 0
+    named(chart, "Seeds").click()
+    (task,) = [task for task in document.suites[0].tasks if task.task == TASK]
+    assert reader.run(count, chart) == sum(len(each.runs) for each in task.algorithms)
+    (ppo,) = [each for each in task.algorithms if each.algorithm == "ppo"]
+    run = ppo.runs[1]
+    button = chart.find_element(By.CSS_SELECTOR, f'[aria-label="Seeds of ppo"] [data-seed="{run.seed}"]')
+    button.send_keys(Keys.ENTER)
+    about = chart.find_element(By.CSS_SELECTOR, ".run")
+    score = run.measures["final_score"]
+    assert f"ppo, seed {run.seed}: done, final score {score:.3f}, final return" in about.text
+    assert reader.run("return document.activeElement.dataset.seed") == str(run.seed)
+    link = reader.run("return decodeURIComponent(arguments[0].querySelector('a').href)", about)
+    assert link == (reader.folder / run.record).as_uri().replace("%25", "%")
+    assert "learning_rate" in reader.run("return arguments[0].querySelector('details').textContent", about)
+    # All of it is in the address, and a click on a curve chooses its seed.
+    named(chart, "None").click()
+    chart.find_element(By.CSS_SELECTOR, '.legend button[data-series="ppo"]').click()
+    reader.run("document.activeElement.blur()")
+    address = reader.driver.current_url
+    reader.driver.get("about:blank")
+    reader.driver.get(address)
+    chart = reader.chart(f"Learning curves on {TASK}")
+    assert f"ppo, seed {run.seed}" in chart.find_element(By.CSS_SELECTOR, ".run").text
+    assert reader.run(count, chart) == len(ppo.runs)
+    svg = chart.find_element(By.CSS_SELECTOR, ".plot > svg")
+    other = reader.run(
+        "const path = arguments[0].querySelector('path.one:not(.on)'); return [Number(path.dataset.seed), "
+        "...path.getAttribute('d').slice(1).split('L').at(-1).split(' ').map(Number)]",
+        chart,
+    )
+    at = round(other[1] - svg.size["width"] / 2), round(other[2] - svg.size["height"] / 2)
+    ActionChains(reader.driver).move_to_element_with_offset(svg, *at).click().perform()
+    assert f"ppo, seed {other[0]}" in chart.find_element(By.CSS_SELECTOR, ".run").text
+    assert reader.driver.get_log("browser") == []
+
+
+def test_grouped_by_a_hyper_parameter(reader: Reader, document: ReportDocument) -> None:
+    rates = {name: "0.1" if i % 2 else "0.01" for i, name in enumerate(KINDS)}
+    (suite,) = document.suites
+    tasks = [
+        task.model_copy(
+            update={
+                "algorithms": [
+                    each.model_copy(update={"parameters": {"rate": rates[each.algorithm], "same": "1"}})
+                    for each in task.algorithms
+                ]
+            }
+        )
+        for task in suite.tasks
+    ]
+    reader.open(document.model_copy(update={"suites": [suite.model_copy(update={"tasks": tasks})]}), width=1280)
+    chart = reader.chart(f"Learning curves on {TASK}")
+    choice = reader.driver.find_element(By.ID, "group-by")
+    assert [each.text for each in choice.find_elements(By.TAG_NAME, "option")] == ["algorithm", "rate"]
+    before = drawn(chart)
+    choice.send_keys("r")
+    assert set(drawn(chart)) == {"rate = 0.01", "rate = 0.1"}
+    assert reader.run("return arguments[0].querySelectorAll('path.member').length", chart) == len(KINDS)
+    # The last point: the mean of the members' ends.
+    height = {name: float(path.split(" ")[-1]) for name, path in before.items()}
+    (task,) = [task for task in tasks if task.task == TASK]
+    ends = {each.algorithm: each.curve.score.mean[-1] for each in task.algorithms if each.curve and each.curve.score}
+    scale = np.polyfit([float(ends[name] or 0) for name in height], list(height.values()), 1)
+    named(chart, "Bands").click()
+    named(chart, "Bands").click()
+    for value in ("0.01", "0.1"):
+        mean = np.mean([ends[name] for name in KINDS if rates[name] == value])
+        path = drawn(chart)[f"rate = {value}"]
+        assert float(path.split(" ")[-1]) == pytest.approx(float(np.polyval(scale, mean)), abs=0.3)
+    column = (
+        "return [...arguments[0].closest('section').querySelector('table.sortable').querySelectorAll('td.by')]"
+        ".map((each) => each.textContent)"
+    )
+    assert reader.run(column, chart) == ["0.01"] * 3 + ["0.1"] * 3
+    assert "group=rate" in reader.driver.current_url
+    choice.send_keys("a")
+    assert drawn(chart) == before
+    assert reader.run(column, chart) == []
 
 
 def test_dark_and_narrow(reader: Reader, document: ReportDocument, hostile: ReportDocument) -> None:

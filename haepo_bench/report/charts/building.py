@@ -332,6 +332,7 @@ def _curve_panel(task: TaskResult) -> LinePanel:
                 result.algorithm,
                 x={key: values for key, values in times.items() if any(value is not None for value in values)},
                 y={key: band for key, band in bands.items() if band is not None},
+                result=result,
             )
         )
     returns = replace(RETURN, decimals=return_decimals([r.final_return for r in task.algorithms if r.curve]))

@@ -7,6 +7,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from haepo_bench.report.document import AlgorithmResult
 from haepo_bench.report.document_numbers import Band
 from haepo_bench.report.styles import Look
 
@@ -64,11 +65,13 @@ class ChartLine:
     Args:
         x: for each x axis that it has, its position at every evaluation point; None where undefined.
         y: for each y axis that it has, its mean and interval at every evaluation point.
+        result: what the page's script shows of single seeds and settings; None where there are none.
     """
 
     algorithm: str
     x: Mapping[str, Sequence[float | None]]
     y: Mapping[str, Band]
+    result: AlgorithmResult | None = None
 
 
 @dataclass(frozen=True)

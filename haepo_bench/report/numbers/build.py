@@ -33,11 +33,12 @@ from haepo_bench.report.numbers.ladders import ladders
 from haepo_bench.report.numbers.overoptimisation import overoptimisation
 from haepo_bench.report.numbers.pairwise import pairwise
 from haepo_bench.report.numbers.searches import searches
+from haepo_bench.report.numbers.singles import files_of, parameters_of, single_seeds
 from haepo_bench.results.claims import CONTROLS, DEFAULT_THRESHOLD
 from haepo_bench.results.columns import Column
 from haepo_bench.results.declared_columns import PROVENANCE_KEY, declared, described, in_order
 from haepo_bench.results.frames import COSTS, MEASURES, CommonTime, common_times, diagnostics, frames, shown_name
-from haepo_bench.results.opening import open_results
+from haepo_bench.results.opening import find_suites, is_suite, open_results
 from haepo_bench.results.selection import SelectedCell, Selection
 from haepo_bench.statistics.intervals import MeanInterval, mean_interval
 from haepo_bench.text import plain, plain_lines
@@ -60,12 +61,14 @@ def build_report(results: Path) -> ReportDocument:
         UserError: no such folder, or nothing in it has a result.
     """
     selections = open_results(results)
+    folders = ["" if is_suite(results) else folder.name for folder in find_suites(results)]
     # Returns near the largest float overflow in means and scores; such numbers are shown as undefined.
     with np.errstate(over="ignore", invalid="ignore"):
-        return ReportDocument(haepo_bench_version=__version__, suites=[_suite(selection) for selection in selections])
+        suites = [_suite(*each) for each in zip(selections, folders, strict=True)]
+        return ReportDocument(haepo_bench_version=__version__, suites=suites)
 
 
-def _suite(selection: Selection) -> SuiteResult:
+def _suite(selection: Selection, folder: str) -> SuiteResult:
     searched = searches(selection)
     if selection.search is not None:
         selection = equal_search(selection, ("tuned", "per task", "default", "published"))
@@ -79,16 +82,18 @@ def _suite(selection: Selection) -> SuiteResult:
     overall = across(table, seen, claims, controls)
     times = common_times(selection.cells)
     bounds = ranges(selection)
+    runs_shown = sum(len(cell.runs) for cell in selection.cells)
     tasks: dict[str, list[tuple[SelectedCell, Columns, Columns]]] = defaultdict(list)
     for cell, runs, curves in zip(selection.cells, *rows, strict=True):
         tasks[cell.task].append((cell, runs, curves))
     return SuiteResult(
         suite=plain(selection.name),
+        folder=plain(folder),
         description=plain(selection.description),
         plan=selection.plan,
         source=plain_lines(selection.source),
         runs_planned=sum(len(cell.seeds) for cell in selection.cells),
-        runs_shown=sum(len(cell.runs) for cell in selection.cells),
+        runs_shown=runs_shown,
         scorecard=scorecard(selection, table, seen),
         pairwise=pairwise(selection, table),
         basis=overall.basis,
@@ -98,7 +103,7 @@ def _suite(selection: Selection) -> SuiteResult:
         search=searched,
         ladders=ladders(table, claims.threshold if claims else DEFAULT_THRESHOLD),
         tasks=[
-            _task(task, cells, times.get(task), improvements(table, seen, claims, [task]), bounds.get(task))
+            _task(task, cells, times.get(task), improvements(table, seen, claims, [task]), bounds.get(task), runs_shown)
             for task, cells in tasks.items()
         ],
         not_shown=[
@@ -116,6 +121,7 @@ def _task(
     common: CommonTime | None,
     improvement: list[Improvement],
     bounds: Range | None,
+    runs_shown: int,
 ) -> TaskResult:
     samples = [cell.sample for cell, _, _ in cells]
     seen = {}
@@ -124,7 +130,7 @@ def _task(
         values = values[np.isfinite(values)]
         if values.size:
             seen[name] = (float(values.min()), float(values.max()))
-    results = [_algorithm(*cell, seen, bounds) for cell in cells]
+    results = [_algorithm(*cell, seen, bounds, runs_shown) for cell in cells]
     return TaskResult(
         task=plain(task),
         family=plain(family(task)),
@@ -162,12 +168,14 @@ def _algorithm(
     curves: Columns,
     seen: Mapping[str, tuple[float, float]],
     bounds: Range | None,
+    runs_shown: int,
 ) -> AlgorithmResult:
     """An algorithm on a task.
 
     Args:
         seen: {measure: the lowest and the highest value that any run of the task has}.
         bounds: of the score.
+        runs_shown: of the whole suite.
     """
     sample, known = cell.sample, cell.information
     shown = np.isin(runs["status"], ["done", "diverged"])
@@ -177,6 +185,8 @@ def _algorithm(
     intervals = _intervals(cell, runs, shown, bounds)
     references = sample.references if sample else None
     bounds_then = None if bounds is None or references is None else bounds_of_returns(bounds, references)
+
+    files = {run.record.seed: files_of(run) for run in cell.runs}
 
     def estimate(name: str) -> MeanEstimate:
         return estimate_of(runs[name][shown], intervals.get(name))
@@ -194,6 +204,7 @@ def _algorithm(
         ),
         settings_hash=plain(cell.settings_hash),
         code_hash=plain(cell.code_hash),
+        parameters=parameters_of(sample),
         seeds=Seeds(
             planned=list(cell.seeds),
             shown=runs["seed"][shown].tolist(),
@@ -222,7 +233,7 @@ def _algorithm(
             for name in diagnostics(runs)
             if not np.isnan(runs[name][done]).all()
         },
-        curve=_curve(curves, len(cell.runs), scored, bounds, bounds_then) if cell.runs else None,
+        curve=_curve(cell, curves, scored, bounds, bounds_then, runs_shown) if cell.runs else None,
         overoptimisation=overoptimisation(curves, len(cell.runs), bounds_then),
         runs=[
             RunRow(
@@ -231,6 +242,7 @@ def _algorithm(
                 measures={name: number(runs[name][i]) for name in MEASURES},
                 cost={name: number(runs[name][i]) for name in COSTS},
                 exploratory=int(runs["seed"][i]) in cell.preceding,
+                **files[int(runs["seed"][i])],
             )
             for i in np.flatnonzero(shown)
         ],
@@ -269,9 +281,11 @@ def _if_missing(runs: Columns, seen: Mapping[str, tuple[float, float]]) -> dict[
     return found
 
 
-def _curve(curves: Columns, runs: int, scored: bool, bounds: Range | None, of_return: Range | None) -> Curve:
+def _curve(
+    cell: SelectedCell, curves: Columns, scored: bool, bounds: Range | None, of_return: Range | None, runs_shown: int
+) -> Curve:
     """curves: {column: [run * point]}, runs major; bounds of the score and of the return."""
-    block = {name: column.reshape(runs, -1) for name, column in curves.items() if name != "task"}
+    block = {name: column.reshape(len(cell.runs), -1) for name, column in curves.items() if name != "task"}
     # A diverged run's clock stops. Averaging it in up to there would make the mean run backwards where it drops out.
     done = block["status"][:, 0] == "done"
 
@@ -285,6 +299,7 @@ def _curve(curves: Columns, runs: int, scored: bool, bounds: Range | None, of_re
         cpu_seconds=clock("cpu_seconds"),
         score=band(block["score"], bounds) if scored else None,
         eval_return=band(block["return_filled"], of_return),
+        single=single_seeds([run.record.seed for run in cell.runs], block["return_filled"], runs_shown),
     )
 
 

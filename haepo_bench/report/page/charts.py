@@ -6,19 +6,22 @@ The script gets everything here and fetches nothing. Charts of one group share w
 import base64
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any, NamedTuple
 
 from markupsafe import Markup, escape
 
 from haepo_bench.report.charts.description import ChartAxis, Limits, LineChart
+from haepo_bench.report.document import AlgorithmResult, Curve, RunRow
 from haepo_bench.report.styles import COLOURS, DARK_COLOURS, DASHES, MARKERS
 
 _SCRIPTS = (
     "scales.js",
     "drawing.js",
     "state.js",
+    "grouping.js",
+    "runs.js",
     "group.js",
     "picture.js",
     "chart.js",
@@ -29,13 +32,20 @@ _SCRIPTS = (
 _SHEETS = ("page.css", "chart.css")
 
 
-def chart_fragment(chart: LineChart, *, group: str, fallback: Markup | None = None) -> Markup:
-    """A chart as a piece of a page that holds `assets()` too; `fallback` is shown where no script runs."""
+def chart_fragment(
+    chart: LineChart, *, group: str, fallback: Markup | None = None, more: Mapping[str, Any] | None = None
+) -> Markup:
+    """A chart as a piece of a page that holds `assets()` too.
+
+    Args:
+        fallback: shown where no script runs.
+        more: for the script: `folder` (the suite's) and `references` (random and solved return) of learning curves.
+    """
     title = escape(chart.title)
     notes = Markup("").join(Markup("<li>{}</li>").format(note) for note in chart.notes)
     return Markup(
         f'<figure class="chart" data-group="{escape(group)}"><figcaption>{title}</figcaption>'
-        f'<script type="application/json">{script_json(chart_data(chart))}</script>'
+        f'<script type="application/json">{script_json({**chart_data(chart), **(more or {})})}</script>'
         f"<noscript>{fallback or ''}</noscript>"
         f'<ul class="notes">{notes}</ul></figure>'
     )
@@ -47,6 +57,7 @@ def chart_data(chart: LineChart) -> dict[str, Any]:
     algorithms = {each.name: each for each in chart.algorithms}
     series = []
     for line in panel.lines:
+        result = line.result
         algorithm = algorithms[line.algorithm]
         series.append(
             {
@@ -67,6 +78,7 @@ def chart_data(chart: LineChart) -> dict[str, Any]:
                     }
                     for key, band in line.y.items()
                 },
+                **(_single_runs(result, result.curve) if result is not None and result.curve is not None else {}),
             }
         )
     return {
@@ -76,6 +88,20 @@ def chart_data(chart: LineChart) -> dict[str, Any]:
         "y": [_axis(axis, panel.y_view(axis)) for axis in panel.y],
         "series": series,
     }
+
+
+def _single_runs(result: AlgorithmResult, curve: Curve) -> dict[str, Any]:
+    """Settings, the thinned curves of single seeds, and for each run what is shown of it on a click."""
+    return {
+        "parameters": result.parameters,
+        "single": curve.single.model_dump(),
+        "runs": [[run.seed, run.status, run.record, run.log, _digits(run)] for run in result.runs],
+    }
+
+
+def _digits(run: RunRow) -> list[float | None]:
+    """Final score and return."""
+    return _rounded([run.measures["final_score"], run.measures["final_return"]])
 
 
 def _axis(axis: ChartAxis, view: Limits) -> dict[str, Any]:

@@ -124,21 +124,29 @@ def _suite(
         "mishaps": mishaps(suite),
         "omissions": omissions(suite),
         "tasks": [
-            _task(task, pictures.get(task.task, []), f"{key}t{number}", key, styles, fallbacks)
+            _task(task, pictures.get(task.task, []), f"{key}t{number}", key, styles, fallbacks, suite.folder)
             for number, task in enumerate(suite.tasks, 1)
         ],
     }
 
 
 def _task(
-    task: TaskResult, pictures: Sequence[SavedFigure], key: str, group: str, styles: Styles, fallbacks: _Fallbacks
+    task: TaskResult,
+    pictures: Sequence[SavedFigure],
+    key: str,
+    group: str,
+    styles: Styles,
+    fallbacks: _Fallbacks,
+    folder: str,
 ) -> dict[str, Any]:
+    known = task.references
+    more = {"folder": folder, "references": [known.random, known.solved] if known else None}
     return {
         "key": key,
         "result": task,
         "heading": heading(task),
         "intervals": _dots(end_of_training(task, styles)),
-        "curves": _fragment(learning_curves(task, styles), group, fallbacks, pictures, "-steps"),
+        "curves": _fragment(learning_curves(task, styles), group, fallbacks, pictures, "-steps", more),
         "table": result_table(task),
         "diagnostics": diagnostics_table(task),
         "optimised": overoptimisation_table(task),
@@ -148,11 +156,16 @@ def _task(
 
 
 def _fragment(
-    chart: LineChart | None, group: str, fallbacks: _Fallbacks, pictures: Sequence[SavedFigure], name: str
+    chart: LineChart | None,
+    group: str,
+    fallbacks: _Fallbacks,
+    pictures: Sequence[SavedFigure],
+    name: str,
+    more: Mapping[str, Any] | None = None,
 ) -> Markup:
     if chart is None:
         return Markup("")
-    return chart_fragment(chart, group=group, fallback=fallbacks.of(pictures, name))
+    return chart_fragment(chart, group=group, fallback=fallbacks.of(pictures, name), more=more)
 
 
 def _dots(chart: IntervalChart | None) -> dict[str, Any] | None:

@@ -125,8 +125,9 @@ class LineChart extends ChartPicture {
     this.abandon();
     const [x, y] = this.place(event);
     if (Math.hypot(x - drag.from[0], y - drag.from[1]) < 6) {
+      if (this.runs?.pick(x, y)) return;
       const name = this.nearest(x, y, 14);
-      if (name !== null) this.group.isolate(name);
+      if (name !== null && !this.group.by) this.group.isolate(name);
       return;
     }
     if (Math.abs(x - drag.from[0]) < 8) return;

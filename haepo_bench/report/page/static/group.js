@@ -6,6 +6,8 @@ class ChartGroup {
     this.hidden = new Set();
     this.admits = () => true; // the filter of the whole page
     this.axes = { x: null, y: null };
+    this.by = null; // a hyper-parameter: its values are the lines
+    this.seeds = false; // whether single seeds are drawn
     this.bands = true;
     this.log = false;
     this.charts = [];

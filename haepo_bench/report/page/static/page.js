@@ -105,5 +105,6 @@ const groups = startCharts();
 startDots(groups);
 startTables();
 startFilters(groups);
+startGrouping(groups);
 startContents();
 startState();

@@ -53,6 +53,8 @@ class ChartPicture {
     zoom.append(this.zoomIn, this.zoomOut, this.reset);
     const switches = make("div", { class: "choice", role: "group", "aria-label": "Look" });
     switches.append(...(this.data.x.some((axis) => axis.log) ? [this.logButton] : []), this.bandButton);
+    this.runs = this.data.series.some((series) => series.single) ? new SingleRuns(this) : null;
+    if (this.runs) switches.append(this.runs.button);
     this.bar.append(switches, zoom);
 
     this.plot = make("div", { class: "plot", tabindex: "0", role: "group", "aria-label": `${this.data.title}. Arrow keys read values off, plus and minus zoom, 0 shows everything.` });
@@ -70,7 +72,7 @@ class ChartPicture {
       make("span", { class: "by-mouse" }, "Drag to zoom, click a line to see it alone, click a name to hide it, double-click it to see it alone."),
       make("span", { class: "by-touch" }, "Touch the picture to read values off, tap a name to hide it."),
     );
-    this.figure.querySelector(".notes").before(this.bar, this.plot, this.legend, this.help);
+    this.figure.querySelector(".notes").before(this.bar, this.plot, this.legend, ...(this.runs ? [this.runs.box] : []), this.help);
 
     this.plot.addEventListener("pointermove", (event) => this.moved(event));
     this.plot.addEventListener("pointerdown", (event) => this.pressed(event));
@@ -132,6 +134,8 @@ class ChartPicture {
     this.lines = this.data.series
       .filter((series) => this.group.shows(series.name) && series.x[x.key] && series.y[y.key])
       .map((series) => ({ series, ...series.y[y.key], x: this.positions(series, x) }));
+    if (this.group.by) this.lines = groupedLines(this.lines, this.group.by);
+    this.runs?.refresh();
     this.paint(x, y);
     this.show();
   }
@@ -221,7 +225,9 @@ class ChartPicture {
       const dots = this.group.bands ? line.seeds.map((seed) => dotsPath({ x: line.x, mean: seed }, toX, toY)).join("") : "";
       if (dots) draw(group, "path", { class: "single", d: dots });
     }
+    this.runs?.paint(inside, x, y);
     for (const line of this.lines) {
+      for (const member of line.members ?? []) draw(line.group, "path", { class: "member", d: linePath(member, toX, toY) });
       draw(line.group, "path", { class: "line", d: linePath(line, toX, toY), "stroke-dasharray": line.series.dash.join(" ") });
       this.marks(line);
     }

@@ -56,10 +56,11 @@ function groupKept(name) {
   keep(`${name}.hide`, () => (group.hidden.size ? JSON.stringify([...group.hidden]) : ""), (text) => {
     group.hidden = new Set(listIn(text));
   });
-  const look = () => [group.bands ? "" : "plain", group.log ? "log" : ""].filter(Boolean).join(" ");
+  const look = () => [group.bands ? "" : "plain", group.log ? "log" : "", group.seeds ? "seeds" : ""].filter(Boolean).join(" ");
   keep(`${name}.look`, look, (text) => {
     group.bands = !text.split(" ").includes("plain");
     group.log = text.split(" ").includes("log");
+    group.seeds = text.split(" ").includes("seeds");
     group.changed();
   });
   return group;
