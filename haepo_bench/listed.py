@@ -223,6 +223,12 @@ ALGORITHMS = {
             "GRPO in which a scripted expert's episode replaces the worst of a group that fails",
         ),
         (
+            "iib-lpo-stand-in",
+            "objectives.iib_lpo:IibLpoStandIn",
+            "low",
+            "GRPO whose trajectories branch at their step of highest entropy; the best are kept",
+        ),
+        (
             "dpo-offline",
             "training.language.offline:DpoOffline",
             "high",

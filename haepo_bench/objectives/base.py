@@ -17,7 +17,7 @@ from haepo_bench.objectives.hyperparameters import Hyperparameters as Hyperparam
 from haepo_bench.objectives.hyperparameters import hyper as hyper
 
 # Objectives take both from here.
-from haepo_bench.objectives.plans import PrefixPlan, RephrasingPlan
+from haepo_bench.objectives.plans import BranchingPlan, PrefixPlan, RephrasingPlan
 from haepo_bench.objectives.spaces import COEFFICIENT
 from haepo_bench.results.columns import Column
 
@@ -193,6 +193,11 @@ class Objective(Hyperparameters, ABC):
     @property
     def rephrasing(self) -> RephrasingPlan | None:
         """When an expert's episode takes the place of a group's worst; objectives with it have `wants_expert`."""
+        return None
+
+    @property
+    def branching(self) -> BranchingPlan | None:
+        """How trajectories branch; of them and their branches the best make the batch. Moves must be certain."""
         return None
 
     @property

@@ -31,3 +31,13 @@ class RephrasingPlan(NamedTuple):
     share: float
     failed: float | None
     slip: float
+
+
+class BranchingPlan(NamedTuple):
+    """How trajectories branch where the policy's entropy was highest, where an objective asks for that.
+
+    Args:
+        branches: of each trajectory.
+    """
+
+    branches: int

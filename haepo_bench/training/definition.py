@@ -37,6 +37,7 @@ def asked_of_batches(objective: Objective) -> dict[str, Any]:
         "reference_sample": objective.reference_sample,
         "temperatures": list(objective.temperatures),
         "prefixes": None if objective.prefixes is None else list(objective.prefixes),
+        "branching": None if objective.branching is None else list(objective.branching),
         "rephrasing": None if objective.rephrasing is None else list(objective.rephrasing),
     }
 

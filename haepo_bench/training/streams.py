@@ -26,6 +26,7 @@ Purpose = Literal[
     "greedy reward",
     "prefix",
     "rephrasing",
+    "branching",
     "flip",
     "search",
 ]

@@ -34,10 +34,11 @@ from haepo_bench.training.streams import stream
 
 PROMPTS = [[1, 3], [1, 3, 4, 5, 6, 3], [1, 6, 6]]
 RETURNS = np.array([1.0, 0.0, 0.5, 0.25, 0.0, 0.0, 1.0, 2.0, -1.0, 0.5, 0.5, 1.5])
+#: Not those that are for tasks of small policies alone.
 EPISODIC = [
     name
     for name in catalogue.ALGORITHMS
-    if isinstance(catalogue.algorithm(name), NativeDefinition) and name != "repo-stand-in"  # of finite tasks alone
+    if isinstance(catalogue.algorithm(name), NativeDefinition) and not name.endswith("-stand-in")
 ]
 
 

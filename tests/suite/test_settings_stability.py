@@ -27,7 +27,7 @@ LATER: list[tuple[str, str, str, Any]] = [
     ("reinforce-pp", "corridor/16", "dual_clip", 3.0),
     *(
         (name, "corridor/16", option, value)
-        for name in ("grpo", "dr-grpo", "dapo", "soup", "maxrl", "opo", "repo-stand-in")
+        for name in ("grpo", "dr-grpo", "dapo", "soup", "maxrl", "opo", "repo-stand-in", "iib-lpo-stand-in")
         for option, value in {
             "dual_clip": 3.0,
             "two_sided_clip": 2.0,

@@ -79,6 +79,8 @@ class NativeDefinition(ObjectiveDefinition):
     def refuses(self, task: Task) -> str | None:
         if self.objective.discrete_only and isinstance(task.action_space, spaces.Box):
             return "its loss compares probabilities of actions, and continuous actions have densities"
+        if not task.deterministic and self.objective().branching is not None:
+            return "its trajectories branch, for which their first steps are played again: moves must be certain"
         if self.objective.wants_expert and task.expert() is None:
             return control_without(task, "an expert's episodes") or (
                 "it learns from an expert's episodes, which only finite tasks with certain moves have"

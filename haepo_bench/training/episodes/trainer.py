@@ -16,6 +16,7 @@ from haepo_bench.tasks.base import Task, VectorEnvironment
 from haepo_bench.training.alignment import Policy
 from haepo_bench.training.blocks import blocks
 from haepo_bench.training.encoders import inputs_of, step_numbers
+from haepo_bench.training.episodes.branching import Brancher, best
 from haepo_bench.training.episodes.engines import episode_engine
 from haepo_bench.training.episodes.expert import Expert, ExpertEpisode
 from haepo_bench.training.episodes.greedy import play_greedy
@@ -107,6 +108,13 @@ class EpisodeTrainer(Trainer[Rollout]):
             environment = self._shown(task.training().paired(1))
             played = self.engine.collector(task, environment, task.groups)
             self.rephraser = Rephraser(task, objective.rephrasing, environment, played)
+        #: What plays the branches of a batch's trajectories, where the objective asks for that.
+        self.brancher: Brancher | None = None
+        if objective.branching is not None:
+            copies = objective.branching.branches
+            forks = self._shown(task.training().paired(settings.trajectories * copies))
+            played = self.engine.collector(task, forks, episodes * copies)
+            self.brancher = Brancher(objective.branching, self.network, played, task.horizon)
         self.expert = Expert(task) if objective.wants_expert and self.rephraser is None else None
         #: What plays the greedy policy, where the objective asks for its returns, and those of the current iteration.
         self.greedy: Collector | None = None
@@ -172,19 +180,37 @@ class EpisodeTrainer(Trainer[Rollout]):
         if self.prefix_policies is not None:
             self.prefix_policies.add(iteration, self.parameters, rollout.lengths)
         self._report(rollout)
+        if self.brancher is not None:
+            return self._branch(self.brancher, rollout, actor, iteration)
         return rollout if self.rephraser is None else self._rephrase(self.rephraser, rollout, actor, iteration)
+
+    def _branch(self, brancher: Brancher, rollout: Rollout, actor: Actor, iteration: int) -> Rollout:
+        """The best of a batch's trajectories and their branches; steps that these share count once."""
+        branches, shared = brancher.play(rollout, self.parameters, actor, self.seeds, iteration, device=self.device)
+        batch, branched = best(rollout, branches, self.task.groups)
+        self._report_beside(branches, branches.lengths - shared, "branch_share", branched)
+        return batch
 
     def _rephrase(self, rephraser: Rephraser, rollout: Rollout, actor: Actor, iteration: int) -> Rollout:
         """The batch with an expert's episodes in it; their steps count, what they return is not the policy's."""
         versions = rephraser.play(actor, self.seeds, iteration, device=self.device)
         batch, replaced = rephrased(rollout, versions, rephraser.plan)
-        for row in range(len(self.seeds)):
-            steps = int(versions.lengths[row].sum())
-            self.env_steps[row] += steps
-            share = Episodes(measures={"rephrased_share": replaced[row].astype(float).tolist()})
-            fault, diverged = versions.faults.get(row), too_large(versions.returns[row])
-            self.report_collected(row, share, steps=steps, total=self.env_steps[row], fault=fault, diverged=diverged)
+        self._report_beside(versions, versions.lengths, "rephrased_share", replaced)
         return batch
+
+    def _report_beside(self, played: Rollout, lengths: Array, column: str, shares: Array) -> None:
+        """Reports episodes played beside the batch's own to the recorder: their steps, and how many are learnt from.
+
+        Args:
+            lengths: [seed, episode] steps that count.
+            shares: bool [seed, ...], of which `column` is the mean.
+        """
+        for row in range(len(self.seeds)):
+            steps = int(lengths[row].sum())
+            self.env_steps[row] += steps
+            share = Episodes(measures={column: shares[row].astype(float).ravel().tolist()})
+            fault, diverged = played.faults.get(row), too_large(played.returns[row])
+            self.report_collected(row, share, steps=steps, total=self.env_steps[row], fault=fault, diverged=diverged)
 
     def _shown(self, environment: VectorEnvironment) -> VectorEnvironment:
         """An environment as training sees it."""
@@ -330,6 +356,8 @@ class EpisodeTrainer(Trainer[Rollout]):
             self.expert.close()
         if self.rephraser is not None:
             self.rephraser.close()
+        if self.brancher is not None:
+            self.brancher.close()
         if self.greedy is not None:
             self.greedy.close()
         self.evaluator.close()

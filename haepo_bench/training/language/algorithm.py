@@ -107,6 +107,8 @@ class LanguageDefinition(ObjectiveDefinition):
     def refuses(self, task: Task) -> str | None:
         if not isinstance(task, LanguageTask):
             return f"{task.id} is not a language task"
+        if self.objective().branching is not None:
+            return "its trajectories branch on tasks of small policies alone"
         if self.objective.wants_halves:
             return f"its policy is a flow on continuous actions, and the tokens of {task.id} are discrete"
         if not self.objective.wants_expert:
