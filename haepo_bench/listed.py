@@ -320,7 +320,8 @@ TASKS = {
         ),
         Listed(
             "lm/arithmetic",
-            "language models; also synthetic-summary, long-horizon/<length>, preferences/<data>; @<model> at the end",
+            "language models; also scratchpad, synthetic-summary, long-horizon/<length>, preferences/<data>; "
+            "@<model> at the end",
             "haepo_bench.tasks.lm.family:make",
             options=("reward_model", "gold_model"),
         ),
@@ -332,5 +333,8 @@ TASKS = {
 EXAMPLES = (
     *(f"bandit/{variant}" for variant in ("10-arm", "1000-arm", "deceptive", "contextual", "pi-squared")),
     "corridor/equal",
-    *(f"lm/{variant}" for variant in ("arithmetic", "synthetic-summary", "long-horizon/32", "preferences")),
+    *(
+        f"lm/{variant}"
+        for variant in ("arithmetic", "scratchpad", "synthetic-summary", "long-horizon/32", "preferences")
+    ),
 )

@@ -76,7 +76,7 @@ def small_tiny_model(cache: Path) -> Iterator[None]:
         patch.setenv("XDG_CACHE_HOME", str(cache))
         patch.setattr(
             "haepo_bench.policies.tiny.tiny_model",
-            lambda vocabulary: small_model(vocab_size=3 + len(vocabulary), initializer_range=0.1),
+            lambda vocabulary, width: small_model(vocab_size=3 + len(vocabulary), initializer_range=0.1),
         )
         yield
 

@@ -33,14 +33,18 @@ def longest_first(vocabulary: Iterable[str]) -> str:
     return "|".join(re.escape(token) for token in sorted(vocabulary, key=len, reverse=True))
 
 
-def tiny_model(vocabulary: Sequence[str]) -> Any:
-    """Two layers, 128 wide, 4 heads; initial weights from a seed of its own, the same for all runs."""
+def tiny_model(vocabulary: Sequence[str], width: int = 128) -> Any:
+    """Two layers, 4 heads; initial weights from a seed of its own, the same for all runs.
+
+    Args:
+        width: of the hidden state, a multiple of 8; 128 make 0.4 million parameters, 208 about 1.1.
+    """
     from transformers import LlamaConfig, LlamaForCausalLM
 
     config = LlamaConfig(
         vocab_size=len(vocabulary) + 3,
-        hidden_size=128,
-        intermediate_size=352,  # 8/3 of the width, as in Llama, in whole vectors
+        hidden_size=width,
+        intermediate_size=-(-width * 8 // 48) * 16,  # 8/3 of the width, as in Llama, in whole vectors
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=4,

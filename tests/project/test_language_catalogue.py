@@ -312,7 +312,7 @@ def test_an_expert_is_the_tasks_own_response() -> None:
     task = Vowels()
     task.train = [Example(example.prompt, "aaaa") for example in task.train]
     assert catalogue.language_algorithm("calibrl").refuses(task) is None
-    for address in ("lm/arithmetic", "lm/synthetic-summary", "lm/long-horizon/32"):
+    for address in ("lm/arithmetic", "lm/scratchpad", "lm/synthetic-summary", "lm/long-horizon/32"):
         assert catalogue.language_algorithm("calibrl").refuses(catalogue.task(address)) is None
     settings = LanguageSettings(prompts=3, completions=2, fine_tuning_steps=0)
     recorder = Recorder([0], budget=100, every=100, episodes=2)

@@ -108,7 +108,7 @@ TASKS = (
 )  # fmt: skip
 #: Whatever a language model can do to be short.
 SHORT = {"prompts": 2, "completions": 2, "fine_tuning_steps": 0}
-LANGUAGE_TASKS = ("lm/arithmetic", "lm/synthetic-summary", "lm/long-horizon/32")
+LANGUAGE_TASKS = ("lm/arithmetic", "lm/scratchpad", "lm/synthetic-summary", "lm/long-horizon/32")
 STEPPED = sorted(set(catalogue.ALGORITHMS) - {"dpo-offline", "genpo"})
 
 

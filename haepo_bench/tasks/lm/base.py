@@ -46,6 +46,10 @@ class LanguageTask(Task):
     demonstrations: Sequence[tuple[str, str]] = ()
     #: Gradient steps on the demonstrations that make the tiny model's starting policy.
     fine_tuning_steps: int = 500
+    #: Demonstrations in each of these steps.
+    fine_tuning_batch: int = 64
+    #: Of the tiny model's hidden state (policies/tiny.py).
+    tiny_width: int = 128
     #: Fixed preferences, for algorithms that learn offline; empty where the task has none.
     pairs: Sequence[Pair] = ()
     #: What prompts, demonstrations and pairs are made of, each once: the tiny model's tokens beside special ones.

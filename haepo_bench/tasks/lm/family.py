@@ -3,6 +3,7 @@
 | address | what it asks |
 |---|---|
 | `lm/arithmetic` | to be right more often than those who taught it: answers that can be verified |
+| `lm/scratchpad` | to take its time over a written working of 21 to 69 tokens, rewarded for its answer |
 | `lm/synthetic-summary` | to stop in time: a learnt reward model that agrees with the gold reward at first |
 | `lm/long-horizon/<length>` | to tell from one reward at the end which of 32 to 256 tokens earned it |
 | `lm/preferences/<data>` | what real preference data and a real reward model ask |
@@ -62,6 +63,10 @@ def _of_tiny_model(name: str, *, reward_model: str | None, gold_model: str | Non
         from haepo_bench.tasks.lm.arithmetic import Arithmetic
 
         return Arithmetic()
+    if name == "scratchpad":
+        from haepo_bench.tasks.lm.scratchpad import Scratchpad
+
+        return Scratchpad()
     if name == "synthetic-summary":
         from haepo_bench.tasks.lm.synthetic_summary import SyntheticSummary
 
@@ -70,6 +75,6 @@ def _of_tiny_model(name: str, *, reward_model: str | None, gold_model: str | Non
         from haepo_bench.tasks.lm.long_horizon import LongHorizon
 
         return LongHorizon(rest)
-    known = ("arithmetic", "synthetic-summary", "long-horizon/32", "preferences/<data>")
+    known = ("arithmetic", "scratchpad", "synthetic-summary", "long-horizon/32", "preferences/<data>")
     remedy = did_you_mean(name, known, kind="language task", family="lm/")
     raise TaskError(f"there is no task 'lm/{name}'", remedy=remedy)

@@ -9,8 +9,6 @@ from haepo_bench.policies.language import LanguagePolicy
 from haepo_bench.policies.responses import Responses
 from haepo_bench.training.adam import Adam, clip_long_gradient
 
-#: Demonstrations per step; for the tiny model on one core the best progress per second.
-BATCH = 64
 _MAX_NORM = 1.0
 
 
@@ -20,16 +18,18 @@ def fine_tune(
     steps: int,
     learning_rate: float,
     stream: np.random.Generator,
+    batch_size: int = 64,
 ) -> None:
     """Changes a policy in place: Adam on the mean of -log pi over the tokens of demonstrated responses.
 
     Args:
         demonstrations: (prompt, response) as token ids; each pass over them is in a new order.
         learning_rate: at first; falls linearly to zero.
+        batch_size: demonstrations per step.
     """
     optimiser = Adam(policy.parameters, learning_rate)
     order: list[int] = []
-    size = min(BATCH, len(demonstrations))
+    size = min(batch_size, len(demonstrations))
     for step in range(steps):
         if len(order) < size:
             order += stream.permutation(len(demonstrations)).tolist()

@@ -118,7 +118,7 @@ def load_model(source: ModelSource, task: LanguageTask, *, dtype: str, device: s
     if source.name == TINY:
         from haepo_bench.policies.tiny import tiny_model
 
-        return tiny_model(task.vocabulary).to(device=device, dtype=getattr(torch, dtype))
+        return tiny_model(task.vocabulary, task.tiny_width).to(device=device, dtype=getattr(torch, dtype))
     from transformers import AutoModelForCausalLM
 
     revision, kind = source.revision or "main", getattr(torch, dtype)

@@ -26,7 +26,7 @@ from haepo_bench.results.sealing import BrokenSeal, seal, unseal
 from haepo_bench.results.store import put_aside
 from haepo_bench.results.writing import translate_os_errors, write_atomically
 from haepo_bench.tasks.lm.base import TINY, LanguageTask
-from haepo_bench.training.language.fine_tuning import BATCH, fine_tune
+from haepo_bench.training.language.fine_tuning import fine_tune
 from haepo_bench.training.language.models import ModelSource, context_of, load_model
 from haepo_bench.training.language.settings import LanguageSettings
 from haepo_bench.training.language.texts import Texts
@@ -68,7 +68,14 @@ def starting_model(
             prompts = texts.prompts([prompt for prompt, _ in task.demonstrations])
             responses = texts.responses([response for _, response in task.demonstrations])
             pairs = _within(context_of(source), prompts, responses)
-            fine_tune(policy, pairs, steps, settings.fine_tuning_learning_rate, stream("fine-tuning", 0))
+            fine_tune(
+                policy,
+                pairs,
+                steps,
+                settings.fine_tuning_learning_rate,
+                stream("fine-tuning", 0),
+                task.fine_tuning_batch,
+            )
             content = save(_own(model))
             write_atomically(path, seal(_title(path), content), option=_CACHE)
     # Read back also by whoever made it, so that all start from the same bytes in the same memory.
@@ -134,9 +141,15 @@ def _within(
 
 def _content_hash(task: LanguageTask, source: ModelSource, settings: LanguageSettings, steps: int, device: str) -> str:
     document = {
-        "model": [source.identity or source.name, list(task.vocabulary) if source.name == TINY else []],
+        "model": [source.identity or source.name, [task.tiny_width, *task.vocabulary] if source.name == TINY else []],
         "demonstrations": hashlib.sha256(json.dumps(list(task.demonstrations)).encode()).hexdigest(),
-        "settings": [steps, settings.fine_tuning_learning_rate, BATCH, settings.dtype, settings.chat_template],
+        "settings": [
+            steps,
+            settings.fine_tuning_learning_rate,
+            task.fine_tuning_batch,
+            settings.dtype,
+            settings.chat_template,
+        ],
         # The last bits of a product depend on these.
         "machine": [device, platform.machine(), torch.backends.cpu.get_cpu_capability(), torch.get_num_threads()],
         "versions": [version(package) for package in _PACKAGES],
