@@ -1,4 +1,4 @@
-"""A Ray cluster of two nodes on this machine, in a process of its own."""
+"""A Ray cluster of a few nodes on this machine, in a process of its own: two, or as many as RAY_TEST_NODES says."""
 
 import os
 import subprocess
@@ -14,6 +14,8 @@ from ray.cluster_utils import Cluster
 small = {"num_cpus": 1, "object_store_memory": 80 << 20}
 cluster = Cluster(initialize_head=True, head_node_args={**small, "include_dashboard": False})
 second = cluster.add_node(**small, resources={"second": 1})
+for _ in range(int(sys.argv[1]) - 2):
+    cluster.add_node(**small)
 print(cluster.address, flush=True)
 for line in sys.stdin:
     cluster.remove_node(second, allow_graceful=False)
@@ -49,10 +51,11 @@ class Nodes:
 
 
 @contextmanager
-def two_nodes(home: Path) -> Iterator[Nodes]:
+def some_nodes(home: Path) -> Iterator[Nodes]:
     """Starts it; at the end of this process's pipe it ends as well."""
+    count = os.environ.get("RAY_TEST_NODES", "2")
     process = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT], env={**os.environ, **settings(home)}, text=True,
+        [sys.executable, "-c", SCRIPT, count], env={**os.environ, **settings(home)}, text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:

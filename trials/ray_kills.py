@@ -97,9 +97,14 @@ def struck_in(done: Counter[str]) -> int:
     return sum(done[kind] for kind in STRUCK)
 
 
-def fire(trial: Trial, cluster: Any, process: "subprocess.Popen[str]", kills: int, rng: random.Random) -> Counter[str]:
-    """Kills so many processes, each a moment after a job began; fewer where the suite ends before."""
-    done: Counter[str] = Counter()
+def fire(
+    trial: Trial, cluster: Any, process: "subprocess.Popen[str]", kills: int, done: Counter[str], rng: random.Random
+) -> None:
+    """Kills until there were so many, each a moment after a job began; fewer where the suite ends before.
+
+    Args:
+        done: the kills that there were, which is counted on.
+    """
     struck: set[int] = set()
     nodes = [node for node in cluster.list_all_nodes() if node is not cluster.head_node]
     while struck_in(done) < kills and process.poll() is None:
@@ -119,7 +124,6 @@ def fire(trial: Trial, cluster: Any, process: "subprocess.Popen[str]", kills: in
         with contextlib.suppress(ProcessLookupError):
             os.kill(target, signal.SIGKILL)
             done["workers"] += 1
-    return done
 
 
 def another(cluster: Any) -> Any:
@@ -158,7 +162,7 @@ def run(trial: Trial, kills: int, parts: int, rng: random.Random) -> int:
         address = ("--executor", "ray", "--address", cluster.address)
         for part in range(parts):
             process = trial.start("killed", *address)
-            done += fire(trial, cluster, process, kills * (part + 1) // parts - struck_in(done), rng)
+            fire(trial, cluster, process, kills * (part + 1) // parts, done, rng)
             process.kill()
             done["commands"] += process.wait() == -signal.SIGKILL
             process.communicate()

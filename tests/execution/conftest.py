@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 import pytest
-from ray_support import Nodes, two_nodes
+from ray_support import Nodes, some_nodes
 
 
 @pytest.fixture(scope="session")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
     pytest.importorskip("ray")
-    with two_nodes(tmp_path_factory.mktemp("home")) as found:
+    with some_nodes(tmp_path_factory.mktemp("home")) as found:
         yield found
