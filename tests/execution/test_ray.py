@@ -170,7 +170,7 @@ def test_what_is_lost_with_a_worker_and_with_a_node_is_run_again(workplace: Work
     assert workplace.statuses() == {("a", seed): "done" for seed in range(4)}
     assert set(losses(workplace)) == {"WorkerDied"}
     for record in workplace.records().values():
-        assert record["provenance"]["node"]
+        assert all(record["provenance"][what] for what in ("node", "cpu", "versions"))
         assert (workplace.folder / "results" / "trial" / record["provenance"]["log"]).read_text().startswith("---")
     wait_until(lambda: not ray_workers(workplace), "the end of the workers", 20)
 

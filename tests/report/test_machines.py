@@ -1,8 +1,11 @@
 """Runs that come from several machines."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cli_support import run_here
 from synthetic_runs import put, put_plan, record
 
 from haepo_bench.report.numbers.build import build_report
@@ -21,7 +24,9 @@ from haepo_bench.results.store import Store
         ),
     ],
 )
-def test_a_report_says_where_runs_may_differ_in_rounding(tmp_path: Path, second: dict[str, str], says: str) -> None:
+def test_a_report_says_where_runs_may_differ_in_rounding(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], second: dict[str, Any], says: str | None
+) -> None:
     store = Store(tmp_path / "made-up")
     runs = [record(seed=0), record(seed=1, provenance=second)]
     put(store, *runs)
@@ -30,3 +35,9 @@ def test_a_report_says_where_runs_may_differ_in_rounding(tmp_path: Path, second:
     notes = [note for note in reading_notes(suite) if "come from" in note]
     assert len(notes) == (says is not None)
     assert says is None or says in notes[0]
+    for form in ("md", "latex"):
+        shown = " ".join(run_here(capsys, "report", str(store.root), "--format", form).out.split())
+        assert ("come from 2 processors" in shown) == (says is not None)
+    given = json.loads(run_here(capsys, "report", str(store.root), "--format", "json").out)["suites"][0]["provenance"]
+    assert given["cpu"] == sorted({"made up", second["cpu"]})
+    assert given["versions.torch"] == sorted({"2.13.0", second["versions"]["torch"]})
