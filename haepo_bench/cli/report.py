@@ -35,8 +35,13 @@ class StyleName(StrEnum):
 
 def report(
     results: Annotated[
-        Path, typer.Argument(help="A results folder, of one suite or of several.", show_default=True)
-    ] = Path("results"),
+        list[Path] | None,
+        typer.Argument(
+            help="A results folder, of one suite or of several; ./results by default. Several are shown side by side, "
+            "as the commits of a history.",
+            show_default=False,
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder for the files. html writes to RESULTS/report without it, the others print only."),
@@ -70,14 +75,24 @@ def report(
     ] = None,
 ) -> None:
     """Write tables and learning curves of the runs in RESULTS."""
-    names_in(results)  # before imports that take longer than to say that nothing is there
+    first, *others = folders = results or [Path("results")]
+    for each in folders:
+        names_in(each)  # before imports that take longer than to say that nothing is there
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise UserError("a results folder is named twice", remedy="name each once")
+    if others and publish is not None:
+        raise UserError("--publish takes one results folder", remedy="publish each in a folder of its own")
+    if others and out is None and form is ReportFormat.html:
+        raise UserError(
+            "a page on several results folders belongs to none of them", remedy="name a folder for it with --out"
+        )
     if publish is not None:
         if out is not None or form is not ReportFormat.html or figures or style is not StyleName.page or footnotes:
             raise UserError(
                 "--publish writes every format",
                 remedy="leave out --out and --format, and --figures, --style and --footnotes",
             )
-        _publish(results, publish, with_logs=with_logs, licence=licence)
+        _publish(first, publish, with_logs=with_logs, licence=licence)
         return
     if with_logs or licence is not None:
         raise UserError("--with-logs and --licence say what is published", remedy="name the folder with --publish DIR")
@@ -94,11 +109,11 @@ def report(
     from haepo_bench.report.numbers.build import build_report
     from haepo_bench.results.store import REPORT_FOLDER
 
-    document = build_report(results)
+    document = build_report(*folders)
     if printed:
         print_document(render(document, form.value))
     if out is not None or not printed:
-        files = write_report(document, form.value, out if out is not None else results / REPORT_FOLDER, asked)
+        files = write_report(document, form.value, out if out is not None else first / REPORT_FOLDER, asked)
         echo(f"wrote {files[0]}", err=printed)
         written = [file for file in files if file.suffix[1:] in FORMATS]
         if written:

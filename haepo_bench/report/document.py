@@ -294,7 +294,8 @@ class DamagedFile(DocumentModel):
 class SuiteResult(DocumentModel):
     """All that a suite's folder holds."""
 
-    suite: str
+    suite: str = Field(description="with the results folder behind it in a report on several")
+    results: str = Field(description="which of several results folders it is from; empty in a report on one")
     folder: str = Field(description="relative to the results folder; empty where that is the suite's own")
     description: str
     plan: bool = Field(description="whether plan.json said what belongs together; else the newest runs are shown")

@@ -20,6 +20,7 @@ from haepo_bench.report.tables.per_task import (
     result_table,
     summary,
 )
+from haepo_bench.report.tables.side_by_side import side_by_side
 from haepo_bench.report.tables.verdicts import pairwise_table, scorecard_tables
 from haepo_bench.text import latex, markdown, markdown_list, markdown_table
 
@@ -29,7 +30,11 @@ Link = tuple[str, str]
 
 def to_markdown(document: ReportDocument, links: Callable[[SuiteResult, str], Sequence[Link]]) -> str:
     """The report as GitHub-flavoured Markdown; `links` gives the pictures of a suite's task (overview: empty name)."""
-    return "\n\n".join(block for suite in document.suites for block in _markdown_suite(suite, links)) + "\n"
+    beside = [
+        block for table in side_by_side(document) for block in (f"# {markdown(table.title)}", *_markdown_table(table))
+    ]
+    suites = [block for suite in document.suites for block in _markdown_suite(suite, links)]
+    return "\n\n".join([*beside, *suites]) + "\n"
 
 
 def _markdown_suite(suite: SuiteResult, links: Callable[[SuiteResult, str], Sequence[Link]]) -> list[str]:

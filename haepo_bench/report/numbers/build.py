@@ -54,21 +54,35 @@ _NOT_PROVENANCE = frozenset(
 )
 
 
-def build_report(results: Path) -> ReportDocument:
+def build_report(results: Path, *others: Path) -> ReportDocument:
     """The report on everything in `results`: a suite's folder, or a folder of such.
+
+    Args:
+        others: more of the same, for a report on all of them side by side, in this order.
 
     Raises:
         UserError: no such folder, or nothing in it has a result.
     """
-    selections = open_results(results)
-    folders = ["" if is_suite(results) else folder.name for folder in find_suites(results)]
+    found = [(folder, open_results(folder)) for folder in (results, *others)]
     # Returns near the largest float overflow in means and scores; such numbers are shown as undefined.
     with np.errstate(over="ignore", invalid="ignore"):
-        suites = [_suite(*each) for each in zip(selections, folders, strict=True)]
+        suites = [
+            _suite(selection, "" if is_suite(folder) else suite.name, label)
+            for (folder, selections), label in zip(found, labels([results, *others]), strict=True)
+            for suite, selection in zip(find_suites(folder), selections, strict=True)
+        ]
         return ReportDocument(haepo_bench_version=__version__, suites=suites)
 
 
-def _suite(selection: Selection, folder: str) -> SuiteResult:
+def labels(folders: Sequence[Path]) -> list[str]:
+    """What each of several results folders is called: its name, or, where two have the same, all of its path."""
+    if len(folders) == 1:
+        return [""]
+    names = [folder.name or folder.resolve().name for folder in folders]
+    return [plain(name if names.count(name) == 1 else str(folder)) for name, folder in zip(names, folders, strict=True)]
+
+
+def _suite(selection: Selection, folder: str, label: str) -> SuiteResult:
     searched = searches(selection)
     if selection.search is not None:
         selection = equal_search(selection, ("tuned", "per task", "default", "published"))
@@ -87,7 +101,8 @@ def _suite(selection: Selection, folder: str) -> SuiteResult:
     for cell, runs, curves in zip(selection.cells, *rows, strict=True):
         tasks[cell.task].append((cell, runs, curves))
     return SuiteResult(
-        suite=plain(selection.name),
+        suite=plain(f"{selection.name} ({label})" if label else selection.name),
+        results=label,
         folder=plain(folder),
         description=plain(selection.description),
         plan=selection.plan,

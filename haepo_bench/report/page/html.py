@@ -36,6 +36,7 @@ from haepo_bench.report.tables.per_task import (
     result_table,
     summary,
 )
+from haepo_bench.report.tables.side_by_side import side_by_side
 from haepo_bench.report.tables.verdicts import pairwise_table, scorecard_tables
 
 #: What the figures' colours become on a dark ground.
@@ -63,7 +64,8 @@ def to_html(document: ReportDocument, pictures: Sequence[Mapping[str, Sequence[S
         for number, (suite, own) in enumerate(zip(document.suites, pictures, strict=True), 1)
     ]
     page = environment.get_template("report.html.j2")
-    return page.render(document=document, suites=suites, assets=assets()) + "\n"
+    beside = side_by_side(document)
+    return page.render(document=document, suites=suites, side_by_side=beside, assets=assets()) + "\n"
 
 
 class _Fallbacks:
@@ -124,7 +126,15 @@ def _suite(
         "mishaps": mishaps(suite),
         "omissions": omissions(suite),
         "tasks": [
-            _task(task, pictures.get(task.task, []), f"{key}t{number}", key, styles, fallbacks, suite.folder)
+            _task(
+                task,
+                pictures.get(task.task, []),
+                f"{key}t{number}",
+                key,
+                styles,
+                fallbacks,
+                None if suite.results else suite.folder,
+            )
             for number, task in enumerate(suite.tasks, 1)
         ],
     }
@@ -137,7 +147,7 @@ def _task(
     group: str,
     styles: Styles,
     fallbacks: _Fallbacks,
-    folder: str,
+    folder: str | None,
 ) -> dict[str, Any]:
     known = task.references
     more = {"folder": folder, "references": [known.random, known.solved] if known else None}

@@ -111,7 +111,7 @@ class SingleRuns {
     const whole = [this.chart.data.folder, path].filter(Boolean).join("/");
     const from = resultsFolder();
     // A link leads below the results folder or nowhere.
-    if (from === null || whole.split("/").includes("..") || whole.startsWith("/")) return make("code", {}, whole);
+    if (from === null || this.chart.data.folder === null || whole.split("/").includes("..") || whole.startsWith("/")) return make("code", {}, whole);
     return make("a", { href: from + whole.split("/").map(encodeURIComponent).join("/") }, whole);
   }
 }
