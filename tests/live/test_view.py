@@ -192,6 +192,15 @@ def test_what_cannot_be_viewed(viewer: Viewer, folder: Path, capsys: pytest.Capt
     assert "no such folder" in nowhere.err
 
 
+def test_without_its_packages_it_says_what_to_install(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("haepo_bench.cli.view.importlib.util.find_spec", lambda name: None)
+    absent = run_here(capsys, "view", str(folder))
+    assert (absent.code, absent.out) == (4, "")
+    assert "pip install 'haepo-bench[view]'" in absent.err
+
+
 def test_lines_have_the_reports_colours(viewer: Viewer) -> None:
     sheet = viewer.get("/static/live.css").body.decode()
     light, dark = re.findall(r":root \{ (--c0[^}]*) \}", sheet)
