@@ -6,13 +6,18 @@ from typing import NamedTuple, TypeGuard
 import numpy as np
 
 from haepo_bench.engine.architecture import Architecture
-from haepo_bench.engine.library import Library, at, long, writable
+from haepo_bench.engine.library import ArrayAddress, Library, TableAddress, at, long, table_at, writable
 from haepo_bench.policies.shapes import Array
 from haepo_bench.tasks.base import VectorEnvironment
 from haepo_bench.tasks.environments.classic_control import Acrobot, CartPole, ClassicControl, MountainCar, Pendulum
+from haepo_bench.tasks.finite.table import TableEpisodes
 
-#: Environments that the kernels step.
+#: Classic control by the numbers that the kernels know it by, and the number of tables.
 STEPPED: dict[type[VectorEnvironment], int] = {CartPole: 0, MountainCar: 1, Acrobot: 2, Pendulum: 3}
+TABLE = 4
+
+#: One of them.
+Stepped = ClassicControl | TableEpisodes
 
 
 class Ends(NamedTuple):
@@ -51,9 +56,36 @@ class KeptSteps(NamedTuple):
         return cls(observations, actions, np.zeros(shape))
 
 
-def stepped(environment: VectorEnvironment) -> TypeGuard[ClassicControl]:
-    """Whether the kernels step such an environment themselves."""
+def stepped(environment: VectorEnvironment) -> TypeGuard[Stepped]:
+    """Whether the kernels step such an environment themselves; they know no table with noisy rewards."""
+    if isinstance(environment, TableEpisodes):
+        return environment.table.noise is None
     return type(environment) in STEPPED
+
+
+class World(NamedTuple):
+    """An environment as kernels take it.
+
+    Args:
+        number: of its kind.
+        table: of a finite task; null for others.
+        states: that a finite task has; 0 for others.
+    """
+
+    number: int
+    table: TableAddress
+    states: int
+
+    @classmethod
+    def of(cls, environment: Stepped) -> "World":
+        """Of an environment that is `stepped`."""
+        if isinstance(environment, TableEpisodes):
+            return cls(TABLE, table_at(environment.table), len(environment.table.terminal))
+        return cls(STEPPED[type(environment)], TableAddress(None), 0)
+
+    def visited(self, visited: Array | None, seeds: int) -> ArrayAddress:
+        """Where states that are visited are marked, bool [seed, state]; null where they have no numbers."""
+        return writable(visited if self.states else None, np.bool_, seeds, self.states)
 
 
 def act(
@@ -92,15 +124,16 @@ def play(
     library: Library,
     architecture: Architecture,
     parameters: Array,
-    environment: ClassicControl,
+    environment: Stepped,
     horizon: int,
     noise: Callable[[Array], Array],
     noise_steps: int,
     *,
     greedy: Array | None = None,
     kept: KeptSteps | None = None,
+    visited: Array | None = None,
 ) -> Ends:
-    """Plays episodes from where an environment stands to their ends; the environment itself stays as it is.
+    """Plays episodes from where an environment stands to their ends; the environment itself stays where it is.
 
     Args:
         parameters: [seed, parameter].
@@ -110,10 +143,12 @@ def play(
             episodes of each seed still live; of seeds without any it may be anything.
         greedy: [episode] bool, which episodes take the most likely action; None for none.
         kept: where steps are written; None: they are not kept.
+        visited: bool [seed, state], set where an episode that is not greedy visits a state; None: not counted.
     """
     # The kernel's copy, [seed, episode, variable].
     state = np.array(environment.state.transpose(1, 2, 0), np.float64, order="C")
     S, K, _ = state.shape
+    world = World.of(environment)
     ends = Ends(np.zeros((S, K)), np.zeros((S, K), np.int64), state)
     observations, actions, rewards = (None, None, None) if kept is None else kept
     living, live = np.ones((S, K), np.uint8), np.full(S, K, np.int64)
@@ -122,7 +157,8 @@ def play(
         library.call(
             "rollout",
             architecture.address,
-            STEPPED[type(environment)],
+            world.number,
+            world.table,
             S,
             K,
             long(architecture.parameters),
@@ -140,6 +176,7 @@ def play(
             writable(ends.returns, np.float64, S, K),
             writable(ends.lengths, np.int64, S, K),
             writable(living, np.uint8, S, K),
+            world.visited(visited, S),
             writable(live, np.int64, S),
         )
         begin += noise_steps

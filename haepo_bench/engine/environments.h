@@ -1,12 +1,15 @@
-// Environments stepped side by side: state [variable][episode] in double precision, one loop over episodes a step.
+// Environments stepped side by side: state [episode][variable] in double precision, one loop over episodes a step.
 //
-// Dynamics, rewards and ends are those of tasks/environments/classic_control.py, which follow gymnasium's own files.
+// Dynamics, rewards and ends of classic control are those of tasks/environments/classic_control.py, which follow
+// gymnasium's own files; finite tasks are the tables of tasks/finite/tabular.py.
 #pragma once
+#include <cstring>
+
 #include "vectors.h"
 
 namespace engine {
 
-enum EnvironmentKind { CART_POLE = 0, MOUNTAIN_CAR = 1, ACROBOT = 2, PENDULUM = 3 };
+enum EnvironmentKind { CART_POLE = 0, MOUNTAIN_CAR = 1, ACROBOT = 2, PENDULUM = 3, TABLE = 4 };
 
 constexpr double PI = 3.14159265358979323846;
 
@@ -133,6 +136,29 @@ struct Pendulum {
     spin = clipped(spin, -8.0, 8.0);
     s[0] += spin * 0.05, s[1] = spin;
     terminated = 0;
+  }
+};
+
+// A finite task with certain moves, as library.py hands it over. Variables: number of the state, steps, last action.
+struct Table {
+  static constexpr int VARIABLES = 3;
+  int64_t FEATURES, own, actions, states;  // what is shown; how much of it is the state's own, before the last action
+  const int64_t *next;    // [state][action]
+  const double *rewards;  // [state][action]
+  const uint8_t *ends;    // [state]
+  const float *shown;     // [state][own feature]
+  double late, horizon;
+
+  inline void observe(const double *s, float *x) const {
+    memcpy(x, shown + (int64_t)s[0] * own, sizeof(float) * own);
+    for (int64_t a = 0; a < FEATURES - own; a++) x[own + a] = (double)a == s[2] ? 1.f : 0.f;
+  }
+  inline void move(double *s, Action action, double &reward, int64_t &terminated) const {
+    int64_t at = (int64_t)s[0] * actions + *action.discrete;
+    reward = rewards[at];
+    s[0] = (double)next[at], s[1] += 1, s[2] = (double)*action.discrete;
+    terminated = ends[next[at]];
+    if (terminated) reward -= late * s[1] / horizon;
   }
 };
 

@@ -15,9 +15,10 @@ using namespace engine;
 #endif
 
 template <class Environment>
-static int play_all(const Shape &shape, int S, int64_t P, const float *parameters, Episodes e, int64_t begin, int64_t end,
-                    int64_t *live) {
-  constexpr int V = Environment::VARIABLES, F = Environment::FEATURES;
+static int play_all(const Environment &world, const Shape &shape, int S, int64_t P, const float *parameters, Episodes e, int64_t begin, int64_t end,
+                    int64_t states, int64_t *live) {
+  constexpr int V = Environment::VARIABLES;
+  const size_t F = world.FEATURES;
   Scratch scratch;
   Network net(shape, scratch);
   Actor actor(net, scratch);
@@ -30,7 +31,7 @@ static int play_all(const Shape &shape, int S, int64_t P, const float *parameter
     for (int k = 0; k < e.count; k++) any |= e.live[k];
     if (any) {
       net.open(parameters + s * P);
-      int left = play<Environment>(actor, e, begin, end, own);
+      int left = play(world, actor, e, begin, end, own);
       if (left < 0) return 1;
       live[s] = left;
     }
@@ -41,13 +42,16 @@ static int play_all(const Shape &shape, int S, int64_t P, const float *parameter
     if (e.rewards) e.rewards += steps;
     if (e.discrete) e.discrete += steps;
     if (e.continuous) e.continuous += steps * numbers;
+    if (e.visited) e.visited += states;
   }
   return 0;
 }
 
 template <class Environment>
-static int play_all_segments(const Shape &shape, int S, int64_t P, const float *parameters, Segments e, int64_t *progress) {
-  constexpr int V = Environment::VARIABLES, F = Environment::FEATURES;
+static int play_all_segments(const Environment &world, const Shape &shape, int S, int64_t P, const float *parameters,
+                             Segments e, int64_t states, int64_t *progress) {
+  constexpr int V = Environment::VARIABLES;
+  const size_t F = world.FEATURES;
   Scratch scratch;
   Network net(shape, scratch);
   Actor actor(net, scratch);
@@ -57,14 +61,16 @@ static int play_all_segments(const Shape &shape, int S, int64_t P, const float *
     Scratch own;
     if (progress[s] < e.steps) {
       net.open(parameters + s * P);
-      progress[s] = play_segments<Environment>(actor, e, progress[s], own);
+      progress[s] = play_segments(world, actor, e, progress[s], own);
       if (progress[s] < 0) return 1;
     }
     e.state += K * V, e.clock += K, e.returns += K, e.starts += K * V, e.ready += K;
     e.observations += steps * F, e.after += steps * F, e.rewards += steps, e.totals += steps, e.over += steps;
+    e.last += steps * V;
     e.noise += steps * shape.numbers();
     if (e.discrete) e.discrete += steps;
     if (e.continuous) e.continuous += steps * shape.numbers();
+    if (e.visited) e.visited += states;
   }
   return 0;
 }
@@ -77,34 +83,39 @@ const char *engine_built() { return BUILT; }
 int engine_lanes() { return LANES; }
 
 // Steps `begin` to `end` of all living episodes; `live` [seed] becomes how many still live. What is null is not kept.
-int engine_rollout(const int32_t *said, int environment, int S, int K, int64_t P, int64_t horizon, int64_t begin,
+// `table` is of finite tasks alone, and so is `visited` [seed][state].
+int engine_rollout(const int32_t *said, int environment, const Table *table, int S, int K, int64_t P, int64_t horizon, int64_t begin,
                    int64_t end, const float *parameters, const float *noise, const uint8_t *greedy, double *state,
                    float *observations, int64_t *discrete, float *continuous, double *rewards, double *returns,
-                   int64_t *lengths, uint8_t *living, int64_t *live) {
+                   int64_t *lengths, uint8_t *living, uint8_t *visited, int64_t *live) {
   Shape shape(said);
-  Episodes e = {K, horizon, state, observations, discrete, continuous, rewards, returns, lengths, living, greedy, noise};
+  Episodes e = {K,       horizon, state,   observations, discrete, continuous, rewards,
+                returns, lengths, living, greedy,       noise,    visited};
   switch (environment) {
-    case CART_POLE: return play_all<CartPole>(shape, S, P, parameters, e, begin, end, live);
-    case MOUNTAIN_CAR: return play_all<MountainCar>(shape, S, P, parameters, e, begin, end, live);
-    case ACROBOT: return play_all<Acrobot>(shape, S, P, parameters, e, begin, end, live);
-    default: return play_all<Pendulum>(shape, S, P, parameters, e, begin, end, live);
+    case CART_POLE: return play_all(CartPole(), shape, S, P, parameters, e, begin, end, 0, live);
+    case MOUNTAIN_CAR: return play_all(MountainCar(), shape, S, P, parameters, e, begin, end, 0, live);
+    case ACROBOT: return play_all(Acrobot(), shape, S, P, parameters, e, begin, end, 0, live);
+    case PENDULUM: return play_all(Pendulum(), shape, S, P, parameters, e, begin, end, 0, live);
+    default: return play_all(*table, shape, S, P, parameters, e, begin, end, table->states, live);
   }
 }
 
 // Steps of running episodes, from `progress` [seed] on until T or until a next start is missing; arrays as Segments has
 // them, after a leading axis of seeds.
-int engine_segments(const int32_t *said, int environment, int S, int K, int64_t P, int64_t horizon, int64_t T,
+int engine_segments(const int32_t *said, int environment, const Table *table, int S, int K, int64_t P, int64_t horizon, int64_t T,
                     const float *parameters, const float *noise, double *state, int64_t *clock, double *returns,
                     const double *starts, uint8_t *ready, float *observations, float *after, int64_t *discrete,
-                    float *continuous, double *rewards, double *totals, uint8_t *over, int64_t *progress) {
+                    float *continuous, double *rewards, double *totals, double *last, uint8_t *over,
+                    uint8_t *visited, int64_t *progress) {
   Shape shape(said);
-  Segments e = {K,     horizon,      T,     state,    clock,      returns, starts, ready,
-                observations, after, discrete, continuous, rewards, totals, over,   noise};
+  Segments e = {K,        horizon,    T,       state,  clock, returns, starts, ready,  observations, after,
+                discrete, continuous, rewards, totals, last,  over,    noise,  visited};
   switch (environment) {
-    case CART_POLE: return play_all_segments<CartPole>(shape, S, P, parameters, e, progress);
-    case MOUNTAIN_CAR: return play_all_segments<MountainCar>(shape, S, P, parameters, e, progress);
-    case ACROBOT: return play_all_segments<Acrobot>(shape, S, P, parameters, e, progress);
-    default: return play_all_segments<Pendulum>(shape, S, P, parameters, e, progress);
+    case CART_POLE: return play_all_segments(CartPole(), shape, S, P, parameters, e, 0, progress);
+    case MOUNTAIN_CAR: return play_all_segments(MountainCar(), shape, S, P, parameters, e, 0, progress);
+    case ACROBOT: return play_all_segments(Acrobot(), shape, S, P, parameters, e, 0, progress);
+    case PENDULUM: return play_all_segments(Pendulum(), shape, S, P, parameters, e, 0, progress);
+    default: return play_all_segments(*table, shape, S, P, parameters, e, table->states, progress);
   }
 }
 

@@ -7,7 +7,7 @@ import ctypes
 import hashlib
 import os
 import struct
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ import numpy as np
 from haepo_bench.engine.build import LIBRARY, PURE, pure, sources_hash
 from haepo_bench.errors import UserError
 from haepo_bench.policies.shapes import Array
+from haepo_bench.tasks.finite.table import StateTable
 
 #: The kernels' sources are part of what a run on this engine executes.
 DATA = ("*.h", "*.cpp")
@@ -164,6 +165,45 @@ def writable(array: Array | None, dtype: Any, *shape: int) -> ArrayAddress:
     if array is not None and not array.flags.writeable:
         raise ValueError("a kernel cannot write into an array that is read-only")
     return at(array, dtype, *shape)
+
+
+class _TableFields(ctypes.Structure):
+    """As `Table` of environments.h."""
+
+    _fields_ = (
+        *((name, ctypes.c_int64) for name in ("features", "own_features", "actions", "states")),
+        *((name, ctypes.c_void_p) for name in ("next_state", "reward", "terminal", "observations")),
+        *((name, ctypes.c_double) for name in ("late", "horizon")),
+    )
+
+
+class TableAddress(ctypes.c_void_p):
+    """Where a table's description stands; holds the table, which so lives as long as its address."""
+
+    held: tuple[Any, ...]
+
+
+@lru_cache(maxsize=8)
+def table_at(table: StateTable) -> TableAddress:
+    """The address of a finite task; the same for the same object.
+
+    Raises:
+        ValueError: as `at`, or a move leads to a state that there is not.
+    """
+    (S, A), F = table.next_state.shape, table.observations.shape[1]
+    if table.next_state.min() < 0 or table.next_state.max() >= S:
+        raise ValueError(f"a move leads out of the {S} states")
+    parts = (
+        at(table.next_state, np.int64, S, A),
+        at(table.reward, np.float64, S, A),
+        at(table.terminal, np.bool_, S),
+        at(table.observations, np.float32, S, F),
+    )
+    shown = F + A if table.shows_action else F
+    fields = _TableFields(shown, F, A, S, *(part.value for part in parts), table.late, table.horizon)
+    address = TableAddress(ctypes.addressof(fields))
+    address.held = (fields, *parts)
+    return address
 
 
 def long(value: int) -> ctypes.c_int64:

@@ -19,6 +19,7 @@ struct Episodes {
   uint8_t *live;
   const uint8_t *greedy;  // null: none
   const float *noise;     // [episode][step of this call][number]
+  uint8_t *visited;       // [state] where episodes that are not greedy come; null: states have no numbers
 };
 
 // What acting for some rows takes.
@@ -50,13 +51,14 @@ struct Actor {
 
 // Plays steps `begin` to `end` of the episodes that live; returns how many still do.
 template <class Environment>
-static int play(Actor &actor, const Episodes &e, int64_t begin, int64_t end, Scratch &scratch) {
-  constexpr int V = Environment::VARIABLES, F = Environment::FEATURES;
+static int play(const Environment &world, Actor &actor, const Episodes &e, int64_t begin, int64_t end, Scratch &scratch) {
+  constexpr int V = Environment::VARIABLES;
+  const size_t F = world.FEATURES;
   const Shape &shape = actor.net.shape;
   const int numbers = shape.numbers();
   int *episode = scratch.ints(e.count);
   double *state = scratch.doubles((size_t)e.count * V), *reward = scratch.doubles(e.count);
-  float *x = scratch.floats((size_t)e.count * F), *noise = scratch.floats((size_t)e.count * numbers);
+  float *x = scratch.floats(e.count * F), *noise = scratch.floats((size_t)e.count * numbers);
   float *continuous = scratch.floats((size_t)e.count * numbers);
   int64_t *discrete = (int64_t *)scratch.doubles(e.count), *terminated = (int64_t *)scratch.doubles(e.count);
   uint8_t *greedy = (uint8_t *)scratch.bytes(e.count);
@@ -70,14 +72,15 @@ static int play(Actor &actor, const Episodes &e, int64_t begin, int64_t end, Scr
   for (int64_t t = begin; t < end && n; t++) {
     for (int j = 0; j < n; j++) {
       size_t k = episode[j];
-      Environment::observe(state + (size_t)j * V, x + (size_t)j * F);
-      if (e.observations) memcpy(e.observations + (k * e.horizon + t) * F, x + (size_t)j * F, sizeof(float) * F);
+      world.observe(state + (size_t)j * V, x + j * F);
+      if (e.observations) memcpy(e.observations + (k * e.horizon + t) * F, x + j * F, sizeof(float) * F);
       memcpy(noise + (size_t)j * numbers, e.noise + (k * (end - begin) + (t - begin)) * numbers, sizeof(float) * numbers);
       greedy[j] = e.greedy ? e.greedy[k] : 0;
+      if (e.visited && !greedy[j]) e.visited[(int64_t)state[(size_t)j * V]] = 1;
     }
     actor.act(n, x, {noise, e.greedy ? greedy : nullptr, discrete, continuous});
     for (int j = 0; j < n; j++)
-      Environment::move(state + (size_t)j * V, {discrete + j, continuous + (size_t)j * numbers}, reward[j], terminated[j]);
+      world.move(state + (size_t)j * V, {discrete + j, continuous + (size_t)j * numbers}, reward[j], terminated[j]);
     int still = 0;
     for (int j = 0; j < n; j++) {
       size_t k = episode[j], at = k * e.horizon + t;
@@ -89,6 +92,7 @@ static int play(Actor &actor, const Episodes &e, int64_t begin, int64_t end, Scr
       e.lengths[k] = t + 1;
       memcpy(e.state + k * V, state + (size_t)j * V, sizeof(double) * V);
       if (terminated[j] || t + 1 >= e.horizon) {
+        if (e.visited && !greedy[j]) e.visited[(int64_t)state[(size_t)j * V]] = 1;
         e.live[k] = 0;
         continue;
       }
@@ -115,16 +119,19 @@ struct Segments {
   float *continuous;       // [episode][steps][dimension]
   double *rewards;         // [episode][steps]
   double *totals;          // [episode][steps] returns of the episodes that end there
+  double *last;            // [episode][steps][variable] where the episodes that end there end
   uint8_t *over;           // [episode][steps]: 0, 1 terminated, 2 cut off
   const float *noise;      // [episode][steps][number]
+  uint8_t *visited;        // [state]; null: states have no numbers
 };
 
 // Plays from step `begin` on until the end, or until a next start is missing; returns how far it came.
 template <class Environment>
-static int64_t play_segments(Actor &actor, const Segments &e, int64_t begin, Scratch &scratch) {
-  constexpr int V = Environment::VARIABLES, F = Environment::FEATURES;
+static int64_t play_segments(const Environment &world, Actor &actor, const Segments &e, int64_t begin, Scratch &scratch) {
+  constexpr int V = Environment::VARIABLES;
+  const size_t F = world.FEATURES;
   const int K = e.count, numbers = actor.net.shape.numbers();
-  float *x = scratch.floats((size_t)K * F), *noise = scratch.floats((size_t)K * numbers);
+  float *x = scratch.floats(K * F), *noise = scratch.floats((size_t)K * numbers);
   float *continuous = scratch.floats((size_t)K * numbers);
   int64_t *discrete = (int64_t *)scratch.doubles(K);
   if (scratch.failed) return -1;
@@ -132,9 +139,10 @@ static int64_t play_segments(Actor &actor, const Segments &e, int64_t begin, Scr
     for (int k = 0; k < K; k++)
       if (!e.ready[k]) return t;
     for (int k = 0; k < K; k++) {
-      Environment::observe(e.state + (size_t)k * V, x + (size_t)k * F);
+      world.observe(e.state + (size_t)k * V, x + k * F);
+      if (e.visited) e.visited[(int64_t)e.state[(size_t)k * V]] = 1;
       size_t at = k * e.steps + t;
-      memcpy(e.observations + at * F, x + (size_t)k * F, sizeof(float) * F);
+      memcpy(e.observations + at * F, x + k * F, sizeof(float) * F);
       memcpy(noise + (size_t)k * numbers, e.noise + at * numbers, sizeof(float) * numbers);
     }
     actor.act(K, x, {noise, nullptr, discrete, continuous});
@@ -142,19 +150,22 @@ static int64_t play_segments(Actor &actor, const Segments &e, int64_t begin, Scr
       double *own = e.state + (size_t)k * V, reward;
       int64_t terminated;
       size_t at = k * e.steps + t;
-      Environment::move(own, {discrete + k, continuous + (size_t)k * numbers}, reward, terminated);
+      world.move(own, {discrete + k, continuous + (size_t)k * numbers}, reward, terminated);
       if (e.discrete) e.discrete[at] = discrete[k];
       if (e.continuous)
         memcpy(e.continuous + at * numbers, continuous + (size_t)k * numbers, sizeof(float) * numbers);
       e.rewards[at] = reward;
       e.returns[k] += reward;
+      if (e.visited) e.visited[(int64_t)own[0]] = 1;
       bool cut = ++e.clock[k] >= e.horizon;
       e.over[at] = terminated ? 1 : cut ? 2 : 0;
       if (!e.over[at]) continue;
-      if (!terminated) Environment::observe(own, e.after + at * F);
+      if (!terminated) world.observe(own, e.after + at * F);
+      memcpy(e.last + at * V, own, sizeof(double) * V);
       e.totals[at] = e.returns[k];
       e.returns[k] = 0, e.clock[k] = 0, e.ready[k] = 0;
       memcpy(own, e.starts + (size_t)k * V, sizeof(double) * V);
+      if (e.visited) e.visited[(int64_t)own[0]] = 1;
     }
   }
   return e.steps;

@@ -6,10 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from haepo_bench.engine.architecture import Architecture
-from haepo_bench.engine.collector import STEPPED, places
+from haepo_bench.engine.collector import Stepped, World, places
 from haepo_bench.engine.library import Library, at, long, writable
 from haepo_bench.policies.shapes import Array
-from haepo_bench.tasks.environments.classic_control import ClassicControl
 
 #: How a step ended its episode, in `PlayedSegments.over`.
 TERMINATED, CUT_OFF = 1, 2
@@ -29,8 +28,8 @@ class Running:
         ready: uint8.
     """
 
-    def __init__(self, environment: ClassicControl) -> None:
-        self.environment = environment
+    def __init__(self, environment: Stepped) -> None:
+        self.environment, self.world = environment, World.of(environment)
         self.state = np.array(environment.state.transpose(1, 2, 0), np.float64, order="C")
         shape = self.state.shape[:2]
         self.clock, self.returns = np.zeros(shape, np.int64), np.zeros(shape)
@@ -55,6 +54,7 @@ class PlayedSegments(NamedTuple):
         actions: [seed, environment, step, *action], unclipped.
         rewards: float64.
         totals: float64, returns of the episodes that end there; else without meaning.
+        last: [seed, environment, step, variable] float64, where the episodes that end there end; else without meaning.
         over: uint8, `TERMINATED` or `CUT_OFF` where an episode ends, else 0.
     """
 
@@ -63,6 +63,7 @@ class PlayedSegments(NamedTuple):
     actions: Array
     rewards: Array
     totals: Array
+    last: Array
     over: Array
 
 
@@ -74,6 +75,7 @@ def play_segments(
     horizon: int,
     noise: Array,
     starts: Callable[[Array], Array],
+    visited: Array | None = None,
 ) -> PlayedSegments:
     """Plays as many steps of every environment as there is noise for.
 
@@ -82,6 +84,7 @@ def play_segments(
         horizon: steps after which an episode is cut off.
         noise: [seed, environment, step, *noise] float32.
         starts: given [[seed, environment]], where the next episodes of these start, [episode, variable].
+        visited: bool [seed, state], set where a state is visited; None: not counted.
     """
     S, K, T = noise.shape[:3]
     shape, P = (S, K, T), architecture.parameters
@@ -93,6 +96,7 @@ def play_segments(
         actions,
         np.empty(shape),
         np.empty(shape),
+        np.empty((*shape, running.state.shape[-1])),
         np.empty(shape, np.uint8),
     )
     progress = np.zeros(S, np.int64)
@@ -104,7 +108,8 @@ def play_segments(
         library.call(
             "segments",
             architecture.address,
-            STEPPED[type(running.environment)],
+            running.world.number,
+            running.world.table,
             S,
             K,
             long(P),
@@ -122,7 +127,9 @@ def play_segments(
             *places(architecture, played.actions, shape),
             writable(played.rewards, np.float64, *shape),
             writable(played.totals, np.float64, *shape),
+            writable(played.last, np.float64, *played.last.shape),
             writable(played.over, np.uint8, *shape),
+            running.world.visited(visited, S),
             writable(progress, np.int64, S),
         )
     return played

@@ -29,10 +29,12 @@ class Collected:
         keys = [(stream("initialisation", seed), stream("initialisation", seed, 1)) for seed in (0, 1)]
         self.parameters = torch.from_numpy(np.stack([network.initial(*key) for key in keys]))
         self.engines = {"torch": TorchSegments(network), "compiled": CompiledSegments(network)}
-        self.segments = {}
+        self.segments, self.visited = {}, []
         for name, engine in self.engines.items():
-            collector = engine.collector(self.task, self.settings, [0, 1], Exploration(self.task, 2))
+            exploration = Exploration(self.task, 2)
+            collector = engine.collector(self.task, self.settings, [0, 1], exploration)
             self.segments[name] = [collector.collect(self.parameters, i, self.settings.n_steps) for i in range(2)]
+            self.visited.append(exploration.visited)
 
 
 CASES = [
@@ -42,6 +44,10 @@ CASES = [
     ("gym/Pendulum-v1", 15, {}),
     ("gym/Acrobot-v1", 25, {}),
     ("random-walk/20", None, {}),
+    ("deep-sea/6", None, {}),
+    ("corridor/equal", None, {}),
+    ("random-walk/20", 9, {}),
+    ("maze/4", None, {}),
 ]
 
 
@@ -57,6 +63,8 @@ def test_segments_are_those_of_torch(name, time_limit, settings):
         assert [e.steps for e in mine.episodes] == [e.steps for e in theirs.episodes]
         for own, other in zip(mine.episodes, theirs.episodes, strict=True):
             assert own.returns == pytest.approx(other.returns, rel=1e-6)
+            assert own.measures == other.measures
+    assert np.array_equal(*made.visited)
     assert sum(len(e.returns) for e in made.segments["compiled"][1].episodes) > 0
 
 

@@ -121,7 +121,7 @@ def test_a_group_shares_its_maze_and_groups_do_not() -> None:
     environment = task.training().grouped(3)
     observations = environment.reset([stream("test", seed) for seed in range(8)])
     assert observations.shape == (8, GROUPS * 3, task.observation_space.shape[0])  # type: ignore[index]
-    mazes = environment._maze.reshape(8, GROUPS, 3)  # type: ignore[attr-defined]
+    mazes = environment.state[0].astype(int).reshape(8, GROUPS, 3) // 25  # type: ignore[attr-defined]
     assert (mazes == mazes[..., :1]).all()
     assert len(np.unique(mazes)) > 8
     assert mazes.max() < SEEN

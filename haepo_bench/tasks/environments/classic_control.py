@@ -59,6 +59,10 @@ class ClassicControl(VectorEnvironment):
         np.copyto(self.state, moved, where=live)
         return Step(self._observations(self.state), rewards, terminated, self._time >= self._horizon)
 
+    def measures_of(self, state: Array) -> dict[str, Array]:
+        """What episodes that end in states [variable, ...] measure: nothing."""
+        return {}
+
     def _observations(self, state: Array) -> Array:
         observations = self.observe(state)
         return observations.transpose(*range(1, observations.ndim), 0)

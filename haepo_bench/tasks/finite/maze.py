@@ -24,8 +24,9 @@ import numpy as np
 from gymnasium import spaces
 
 from haepo_bench.results.record import References
-from haepo_bench.tasks.base import Array, Step, Task, Uniform, VectorEnvironment
+from haepo_bench.tasks.base import Array, Task, Uniform, VectorEnvironment
 from haepo_bench.tasks.draws import Draws
+from haepo_bench.tasks.finite.table import StateTable, TableEpisodes
 from haepo_bench.tasks.finite.tabular import refuse_time_limit, whole_number
 
 #: Key of this task's fixed draws.
@@ -86,6 +87,23 @@ class Maze(Task):
         return self if self._seen is None else self._seen
 
     @cached_property
+    def table(self) -> StateTable:
+        """Of all mazes below each other: a state is a maze's number times its cells, plus the cell."""
+        mazes, cells, actions = self.mazes.moves.shape
+        moves = self.mazes.moves + np.arange(mazes)[:, None, None] * cells
+        terminal = np.tile(np.arange(cells) == cells - 1, mazes)
+        next_state = np.ascontiguousarray(moves.reshape(-1, actions), np.int64)
+        return StateTable(
+            next_state=next_state,
+            reward=terminal[next_state].astype(np.float64),
+            terminal=terminal,
+            observations=np.ascontiguousarray(self.mazes.shown.reshape(mazes * cells, -1)),
+            horizon=self.horizon,
+            late=DELAY,
+            shows_action=True,
+        )
+
+    @cached_property
     def references(self) -> References:  # type: ignore[override]  # computed once, when asked for
         """Exact, of the mazes that episodes are drawn from."""
         arrivals, _ = self._uniform_arrivals
@@ -140,8 +158,8 @@ class Maze(Task):
         return arrivals / mazes, steps / mazes
 
 
-class _Episodes(VectorEnvironment):
-    """Episodes in mazes drawn when they start.
+class _Episodes(TableEpisodes):
+    """Episodes in mazes drawn when they start; a state is a cell of one of them.
 
     Args:
         draws: mazes drawn for each seed.
@@ -149,39 +167,16 @@ class _Episodes(VectorEnvironment):
     """
 
     def __init__(self, task: Maze, draws: int, each: int) -> None:
-        self._task, self._draws, self._each = task, draws, each
-        self._number = len(task.mazes.moves)
-        self._goal = task.mazes.moves.shape[1] - 1
-        # The action before, one-hot; zeros at the start.
-        self._before = np.vstack([np.eye(len(MOVES), dtype=np.float32), np.zeros((1, len(MOVES)), np.float32)])
+        super().__init__(task.table, draws * each)
+        self._draws, self._each = draws, each
+        self._mazes, self._cells, _ = task.mazes.moves.shape
 
-    def reset(self, streams: Sequence[np.random.Generator]) -> Array:
-        drawn = np.stack([stream.integers(self._number, size=self._draws) for stream in streams])
-        self._maze = np.repeat(drawn, self._each, 1)
-        self._cell, self._time = np.zeros_like(self._maze), np.zeros_like(self._maze)
-        self._last = np.full_like(self._maze, len(MOVES))
-        return self._observed()
-
-    def restart(self, where: Array, streams: Sequence[np.random.Generator]) -> Array:
-        self._maze[where] = [stream.integers(self._number) for stream in streams]
-        self._cell[where], self._time[where], self._last[where] = 0, 0, len(MOVES)
-        return self._observed()[where]
-
-    def step(self, actions: Array, live: Array) -> Step:
-        self._cell = np.where(live, self._task.mazes.moves[self._maze, self._cell, actions], self._cell)
-        self._last = np.where(live, actions, self._last)
-        self._time += live
-        terminated = self._cell == self._goal
-        rewards = np.where(terminated, 1 - DELAY * self._time / self._task.horizon, 0.0)
-        return Step(self._observed(), rewards, terminated, ~terminated & (self._time >= self._task.horizon))
-
-    def running(self) -> dict[str, Array]:
-        return {"maze": self._maze, "cell": self._cell, "time": self._time, "last": self._last}
-
-    def _observed(self) -> Array:
-        shown = self._task.mazes.shown[self._maze, self._cell]
-        observed: Array = np.concatenate([shown, self._before[self._last]], -1)
-        return observed
+    def _begin(self, streams: Sequence[np.random.Generator], shape: tuple[int, ...]) -> Array:
+        if not shape:
+            return np.array([stream.integers(self._mazes) * self._cells for stream in streams])
+        drawn = np.stack([stream.integers(self._mazes, size=self._draws) for stream in streams])
+        starts: Array = np.repeat(drawn * self._cells, self._each, 1)
+        return starts
 
 
 def make(variant: str, *, time_limit: int | None = None) -> Task:

@@ -13,7 +13,8 @@ from gymnasium import spaces
 
 from haepo_bench.errors import TaskError
 from haepo_bench.results.record import References
-from haepo_bench.tasks.base import MAX_HORIZON, Array, Step, Task, Uniform, VectorEnvironment
+from haepo_bench.tasks.base import MAX_HORIZON, Array, Task, Uniform, VectorEnvironment
+from haepo_bench.tasks.finite.table import StateTable, TableEpisodes
 from haepo_bench.tasks.wrappers.observations import Window
 
 
@@ -118,10 +119,10 @@ class Tabular(Task):
         self.action_space = spaces.Discrete(actions)
 
     def vector(self, trajectories: int) -> VectorEnvironment:
-        return self._shown(_Episodes(self, trajectories))
+        return self._shown(_Starts(self, trajectories))
 
     def paired(self, trajectories: int) -> VectorEnvironment:
-        return self._shown(_Episodes(self, trajectories, alike=True))
+        return self._shown(_Starts(self, trajectories, alike=True))
 
     def _shown(self, episodes: VectorEnvironment) -> VectorEnvironment:
         return episodes if self.window == 1 else Window(episodes, self.window)
@@ -135,6 +136,19 @@ class Tabular(Task):
         observations = np.zeros((len(kept), states), np.float32)
         observations[np.arange(len(kept)), kept] = 1.0
         return observations
+
+    @cached_property
+    def table(self) -> StateTable:
+        """What its steps follow."""
+        return StateTable(
+            next_state=np.ascontiguousarray(self.next_state, np.int64),
+            reward=np.ascontiguousarray(self.reward, np.float64),
+            terminal=np.ascontiguousarray(self.terminal, np.bool_),
+            observations=np.ascontiguousarray(self.observations, np.float32),
+            horizon=self.horizon,
+            noise=self.reward_noise,
+            measures=self.end_measures,
+        )
 
     @cached_property
     def references(self) -> References | None:  # type: ignore[override]  # computed once, when asked for
@@ -240,72 +254,29 @@ class Tabular(Task):
         return backup
 
 
-class _Episodes(VectorEnvironment):
-    """Episodes of a table; all that is random about one is drawn when it starts.
+class _Starts(TableEpisodes):
+    """Episodes that start as the task says.
 
     Args:
         alike: whether all episodes of a seed start in one state, drawn anew at each reset.
     """
 
     def __init__(self, task: Tabular, trajectories: int, *, alike: bool = False) -> None:
-        self._task, self._trajectories, self._alike = task, trajectories, alike
+        super().__init__(task.table, trajectories)
+        self._alike = alike
         self._cumulative = np.cumsum(task.start)[:-1]
         self._only_start = int(task.start.argmax()) if np.count_nonzero(task.start) == 1 else None
-
-    def reset(self, streams: Sequence[np.random.Generator]) -> Array:
-        self._state, self._signs = self._begin(streams, (self._trajectories,))
-        self._time = np.zeros_like(self._state)
-        shown: Array = self._task.observations[self._state]
-        return shown
-
-    def restart(self, where: Array, streams: Sequence[np.random.Generator]) -> Array:
-        self._state[where], signs = self._begin(streams, ())
-        if self._signs is not None:
-            self._signs[where] = signs
-        self._time[where] = 0
-        shown: Array = self._task.observations[self._state[where]]
-        return shown
-
-    def step(self, actions: Array, live: Array) -> Step:
-        task = self._task
-        rewards = task.reward[self._state, actions]
-        if self._signs is not None and task.reward_noise is not None:
-            now = np.minimum(self._time, task.horizon - 1)[..., None]
-            sign = np.take_along_axis(self._signs, now, -1)[..., 0]
-            rewards = rewards + task.reward_noise[self._state, actions] * sign
-        self._state = np.where(live, task.next_state[self._state, actions], self._state)
-        self._time += live
-        terminated = task.terminal[self._state]
-        truncated = ~terminated & (self._time >= task.horizon)
-        return Step(task.observations[self._state], rewards, terminated, truncated)
-
-    def running(self) -> dict[str, Array]:
-        signs = {} if self._signs is None else {"signs": self._signs}
-        return {"state": self._state, "time": self._time, **signs}
 
     def visited(self) -> Array:
         return self._state
 
-    def measures(self) -> dict[str, Array]:
-        return {name: values[self._state] for name, values in self._task.end_measures.items()}
-
-    def _begin(self, streams: Sequence[np.random.Generator], shape: tuple[int, ...]) -> tuple[Array, Array | None]:
-        """(start states [stream, *shape], signs of the reward noise [stream, *shape, step]).
-
-        A stream is read alike whichever episodes end early, because nothing is drawn later.
-        """
+    def _begin(self, streams: Sequence[np.random.Generator], shape: tuple[int, ...]) -> Array:
         if self._only_start is not None:
-            states = np.full((len(streams), *shape), self._only_start)
-        else:
-            drawn = np.array([stream.random(shape) for stream in streams])
-            if self._alike and shape:
-                drawn = np.broadcast_to(drawn[:, :1], drawn.shape)
-            states = np.searchsorted(self._cumulative, drawn, side="right")
-        if self._task.reward_noise is None:
-            return states, None
-        size = (*shape, self._task.horizon)
-        heads = np.array([stream.integers(2, size=size, dtype=np.int8) for stream in streams], np.int8)
-        return states, 2 * heads.reshape(len(streams), *size) - 1
+            return np.full((len(streams), *shape), self._only_start)
+        drawn = np.array([stream.random(shape) for stream in streams])
+        if self._alike and shape:
+            drawn = np.broadcast_to(drawn[:, :1], drawn.shape)
+        return np.searchsorted(self._cumulative, drawn, side="right")
 
 
 def fixed_bits(shape: tuple[int, ...], *key: int) -> Array:

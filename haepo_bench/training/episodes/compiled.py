@@ -18,7 +18,6 @@ from haepo_bench.policies.heads import Head
 from haepo_bench.policies.network import PolicyNetwork
 from haepo_bench.policies.shapes import Array
 from haepo_bench.tasks.base import Task, VectorEnvironment
-from haepo_bench.tasks.environments.classic_control import ClassicControl
 from haepo_bench.training.adam import Largest
 from haepo_bench.training.compiled_adam import CompiledAdam, clip_compiled
 from haepo_bench.training.diagnostics import update_diagnostics
@@ -68,7 +67,7 @@ class CompiledCollector(Collector):
             return super().collect(actor, *streams, prefix=prefix, visited=visited, device=device)
         horizon = self._task.horizon
         kept = collector.KeptSteps.room(actor.architecture, len(noise_streams), self._trajectories, horizon)
-        ends = self._ends(actor, self._environment, environment_streams, noise_streams, kept=kept)
+        ends = self._ends(actor, self._environment, environment_streams, noise_streams, kept=kept, visited=visited)
         return Rollout(
             torch.from_numpy(kept.observations).permute(0, 3, 1, 2),
             torch.from_numpy(kept.actions),
@@ -76,7 +75,7 @@ class CompiledCollector(Collector):
             torch.from_numpy(np.arange(horizon) < ends.lengths[..., None]),
             ends.lengths,
             ends.returns,
-            {},
+            self._environment.measures(),
         )
 
     def play(
@@ -92,22 +91,27 @@ class CompiledCollector(Collector):
         streams = environment_streams, noise_streams
         if not isinstance(actor, CompiledActor) or not collector.stepped(self._environment):
             return super().play(actor, *streams, greedy=greedy, visited=visited, device=device)
-        ends = self._ends(actor, self._environment, *streams, greedy=greedy)
-        return Played(ends.lengths, ends.returns, {}, {})
+        ends = self._ends(actor, self._environment, *streams, greedy=greedy, visited=visited)
+        return Played(ends.lengths, ends.returns, self._environment.measures(), {})
 
     def _ends(
         self,
         actor: CompiledActor,
-        environment: ClassicControl,
+        environment: collector.Stepped,
         environment_streams: Sequence[np.random.Generator],
         noise_streams: Sequence[np.random.Generator],
         *,
         greedy: Array | None = None,
         kept: collector.KeptSteps | None = None,
+        visited: Array | None = None,
     ) -> collector.Ends:
         environment.reset(environment_streams)
         noise = partial(_noise, self._head, noise_streams, self._trajectories)
-        return actor.play(environment, self._task.horizon, noise, NOISE_STEPS, greedy=greedy, kept=kept)
+        ends = actor.play(
+            environment, self._task.horizon, noise, NOISE_STEPS, greedy=greedy, kept=kept, visited=visited
+        )
+        environment.state = np.moveaxis(ends.state, -1, 0)  # what it measures is read off there
+        return ends
 
 
 def _noise(head: Head, streams: Sequence[np.random.Generator], K: int, live: Array) -> Array:

@@ -92,7 +92,14 @@ class CompiledSegmentCollector(SegmentCollector):
         policy, value = self._networks.split(parameters.numpy())
         noise = np.ascontiguousarray(self._noise(iteration, steps))
         played = play_segments(
-            opened(), self._networks.policy, policy, self._running, self._task.horizon, noise, self._starts
+            opened(),
+            self._networks.policy,
+            policy,
+            self._running,
+            self._task.horizon,
+            noise,
+            self._starts,
+            visited=self._exploration.visited,
         )
         episodes = self._ended(played)
         S, K, T = played.rewards.shape
@@ -154,11 +161,16 @@ class CompiledSegmentCollector(SegmentCollector):
 
     def _ended(self, played: PlayedSegments) -> tuple[Episodes, ...]:
         """The episodes that ended, one entry per seed, in the order of steps and environments."""
+        assert self._running is not None
         K = played.over.shape[1]
         episodes = tuple(Episodes() for _ in range(len(self._seeds)))
+        measures = self._running.environment.measures_of(np.moveaxis(played.last, -1, 0))
         for step, row, column in np.argwhere(played.over.transpose(2, 0, 1)):
-            episodes[row].returns.append(float(played.totals[row, column, step]))
-            episodes[row].steps.append(self.env_steps + K * (int(step) + 1))
+            episode = episodes[row]
+            episode.returns.append(float(played.totals[row, column, step]))
+            episode.steps.append(self.env_steps + K * (int(step) + 1))
+            for name, values in measures.items():
+                episode.measures.setdefault(name, []).append(float(values[row, column, step]))
         self.env_steps += K * played.over.shape[2]
         return episodes
 
