@@ -15,7 +15,9 @@ from synthetic_runs import put, record
 
 from haepo_bench import catalogue
 from haepo_bench.compare.build import compare_results
+from haepo_bench.report.csv_files import more_csv
 from haepo_bench.report.files import render, write_report
+from haepo_bench.report.figures.formats import FigureRequest
 from haepo_bench.report.numbers.build import build_report
 from haepo_bench.results.columns import CLOCK_COLUMNS, COLUMNS, MEASURED
 from haepo_bench.results.declared_columns import clocks, declared
@@ -124,12 +126,11 @@ def test_every_objective_reports_what_it_reported_before_in_every_format(ran: Ra
 
     document = build_report(ran.root)
     data = json.loads(render(document, "json"))["suites"][0]["tasks"][0]["algorithms"]
-    header, *rows = csv.reader(io.StringIO(render(document, "csv")))
-    lines = {
-        "md": [line for line in render(document, "md").splitlines() if "Seeds done" in line],
-        "latex": [line for line in render(document, "latex").splitlines() if "Seeds done" in line],
-    }
-    write_report(document, "html", ran.out)
+    header, *rows = csv.reader(io.StringIO(more_csv(document)["wide.csv"]))
+    tidy = {row["measure"] for row in csv.DictReader(io.StringIO(render(document, "csv")))}
+    lines = [line for line in render(document, "md").splitlines() if "Seeds done" in line]
+    in_latex = render(document, "latex")  # whose tables are cut into blocks
+    write_report(document, "html", ran.out, FigureRequest(formats=("svg", "png")))
     page = (ran.out / "report.html").read_text(encoding="utf-8")
     heads = [
         html.unescape(re.sub("<[^>]*>", "", head)).strip() for head in re.findall(r"<th[^>]*>(.*?)</th>", page, re.S)
@@ -142,13 +143,13 @@ def test_every_objective_reports_what_it_reported_before_in_every_format(ran: Ra
     for name, heading in headings.items():
         assert any(name in result["diagnostics"] for result in data)
         assert f"{name}_mean" in [column.lstrip("'") for column in header]
-        assert all(f" {markdown(heading)} |" in line for line in lines["md"])
-        assert all(latex(heading) in line for line in lines["latex"])
+        assert name in [measure.lstrip("'") for measure in tidy]
+        assert all(f" {markdown(heading)} |" in line for line in lines)
+        assert latex(heading) in in_latex
         assert heading in heads
         assert heading in drawn
     assert len(rows) == len(ran.records)
-    assert lines["md"]
-    assert lines["latex"]
+    assert lines
 
 
 def test_the_numbers_of_a_plugin_are_those_that_it_reported(ran: Ran) -> None:
@@ -159,7 +160,7 @@ def test_the_numbers_of_a_plugin_are_those_that_it_reported(ran: Ran) -> None:
     for name, value in TOLD.items():
         assert result.diagnostics[name].mean == value
         assert result.diagnostics[name].n == 1
-    rows = list(csv.DictReader(io.StringIO(render(document, "csv"))))
+    rows = list(csv.DictReader(io.StringIO(more_csv(document)["wide.csv"])))
     (row,) = [row for row in rows if row["algorithm"] == "telling"]
     assert float(row["unheard_of_mean"]) == 2
     assert float(row["'=1+1_mean"]) == 6
