@@ -1,6 +1,7 @@
 """One description, two renderings: the page's data and the figures' artists hold the same numbers and words."""
 
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from importlib.resources import files
 from typing import Any
@@ -14,8 +15,19 @@ from matplotlib.lines import Line2D
 from synthetic_runs import overoptimised, put, record, showcase
 
 from haepo_bench.report.charts import building as chart_building
-from haepo_bench.report.charts.description import MARGIN, ChartAxis, ChartLine, IntervalChart, LineChart, LinePanel
+from haepo_bench.report.charts.description import (
+    MARGIN,
+    ChartAlgorithm,
+    ChartAxis,
+    ChartLine,
+    IntervalChart,
+    LineChart,
+    LinePanel,
+)
+from haepo_bench.report.charts.evidence import EvidenceChart, EvidenceLine, EvidencePanel
 from haepo_bench.report.document import SuiteResult, TaskResult
+from haepo_bench.report.figures.evidence import evidence_figure
+from haepo_bench.report.figures.formats import PAGE, STYLES, FigureStyle
 from haepo_bench.report.figures.intervals import diagnostics_figure, results_figure
 from haepo_bench.report.figures.lines import line_figure, overview_figure
 from haepo_bench.report.figures.sheet import drawing
@@ -23,7 +35,7 @@ from haepo_bench.report.figures.suite import suite_figures
 from haepo_bench.report.numbers.build import build_report
 from haepo_bench.report.page.charts import chart_data
 from haepo_bench.report.page.dots import dot_plots
-from haepo_bench.report.styles import COLOURS, Styles, suite_styles
+from haepo_bench.report.styles import COLOURS, Look, Styles, suite_styles
 
 LANGUAGE = "lm/synthetic-summary"
 
@@ -248,3 +260,20 @@ def test_the_script_leaves_the_same_margin() -> None:
     script = (files("haepo_bench.report.page") / "static" / "scales.js").read_text(encoding="utf-8")
     (margin,) = re.findall(r"const margin = ([\d.]+) \*", script)
     assert float(margin) == MARGIN
+
+
+@pytest.mark.parametrize("style", [PAGE, *STYLES.values()], ids=["as drawn for the page", *STYLES])
+@pytest.mark.parametrize("needed", [1.3, 48.0])
+def test_evidence_has_room_whatever_the_odds(style: FigureStyle, needed: float) -> None:
+    """Odds of 1e48 : 1, which a late declaration asks for, leave no less room than those of 20 : 1."""
+    line = EvidenceLine("mine", (0.0, 0.4, 0.9, 1.2), needed, None)
+    panels = tuple(EvidencePanel(f"claim {i}", (line,)) for i in range(3))
+    chart = EvidenceChart("evidence", (ChartAlgorithm("mine", Look(0, 0, 0)),), panels)
+    with drawing(style), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = evidence_figure(chart, style=style)
+        figure.draw_without_rendering()
+        (first, *_) = figure.axes
+        assert first.get_position().width > 0.15
+        assert first.yaxis.label.get_window_extent().height <= figure.bbox.height
+        assert max(len(label.get_text()) for label in first.get_yticklabels()) <= 8

@@ -16,8 +16,8 @@ from synthetic_runs import put, record
 from haepo_bench import catalogue
 from haepo_bench.compare.build import compare_results
 from haepo_bench.report.csv_files import more_csv
-from haepo_bench.report.files import render, write_report
 from haepo_bench.report.figures.formats import FigureRequest
+from haepo_bench.report.files import render, write_report
 from haepo_bench.report.numbers.build import build_report
 from haepo_bench.results.columns import CLOCK_COLUMNS, COLUMNS, MEASURED
 from haepo_bench.results.declared_columns import clocks, declared

@@ -6,17 +6,22 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from haepo_bench.report.charts.evidence import EvidenceChart, EvidenceLine, EvidencePanel
 from haepo_bench.report.figures.formats import PAGE, FigureStyle
-from haepo_bench.report.figures.sheet import DOTS, grid_shape, line_style, sheet
+from haepo_bench.report.figures.sheet import DOTS, grid_shape, line_style, panel_room, sheet, style_size
 from haepo_bench.report.styles import COLOURS, INK, Look
 from haepo_bench.text import shorten
 
 _DECIDED = COLOURS[-1]
+#: Of a panel with its labels, inches; the y title needs it.
+_HEIGHT = 2.6
+#: Power of ten up to which odds are written out.
+_LARGEST = 6
 
 
 def evidence_figure(chart: EvidenceChart, *, style: FigureStyle = PAGE) -> Figure:
     """Panels under the names of the claims."""
     rows, columns = grid_shape(len(chart.panels))
-    figure, grid = sheet(chart, max(3.1 * columns, 5.0), 2.3 * rows, rows, columns, legend=True, style=style)
+    figure, grid = sheet(chart, max(3.1 * columns, 5.0), _HEIGHT * rows, rows, columns, legend=True, style=style)
+    room = style_size(style, 0.0, _HEIGHT * rows, rows, columns)[1] / rows
     looks = {algorithm.name: algorithm.look for algorithm in chart.algorithms}
     for i, axes in enumerate(grid):
         if i >= len(chart.panels):
@@ -25,10 +30,22 @@ def evidence_figure(chart: EvidenceChart, *, style: FigureStyle = PAGE) -> Figur
         _draw(axes, chart.panels[i], looks)
         axes.set_title(shorten(chart.panels[i].title, 32), fontweight="bold")
         if i % columns == 0:
-            axes.set_ylabel("against   evidence   for")
+            _label_y(figure, axes, room, style)
         if i + columns >= len(chart.panels):
             axes.set_xlabel("seeds")
     return figure
+
+
+def _odds(exponent: float) -> str:
+    """Odds of 10 to that power, in few characters."""
+    return f"{10**exponent:,.0f} : 1" if exponent < _LARGEST else f"1e{exponent:.0f} : 1"
+
+
+def _label_y(figure: Figure, axes: Axes, height: float, style: FigureStyle) -> None:
+    """Says which way is for and which against where a panel of `height` inches is high enough."""
+    label = axes.set_ylabel("against   evidence   for")
+    if label.get_window_extent().height > panel_room(figure, height, style):
+        label.set_text("evidence")
 
 
 def _draw(axes: Axes, panel: EvidencePanel, looks: dict[str, Look]) -> None:
@@ -42,7 +59,7 @@ def _draw(axes: Axes, panel: EvidencePanel, looks: dict[str, Look]) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     tops = panel.thresholds
     axes.yaxis.set_major_locator(FixedLocator(sorted({min(tops), 0.0, max(tops)})))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{10 ** abs(value):,.0f} : 1"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _odds(abs(value))))
     axes.grid(visible=False)
 
 

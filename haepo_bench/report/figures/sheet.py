@@ -193,6 +193,11 @@ def _legend(figure: Figure, algorithms: Sequence[ChartAlgorithm], style: FigureS
     return legend
 
 
+def panel_room(figure: Figure, height: float, style: FigureStyle) -> float:
+    """Pixels that are left for the axes of a panel of `height` inches by its title, ticks and x title."""
+    return figure.dpi * (height - 4.5 * style.font / 72)
+
+
 def label_y(figure: Figure, axes: Axes, title: str, height: float, style: FigureStyle) -> None:
     """Names the y axis, in two lines where the title is longer than the axes.
 
@@ -200,8 +205,7 @@ def label_y(figure: Figure, axes: Axes, title: str, height: float, style: Figure
         height: of the axes' panel, inches; a title of one line, ticks and an x title take some of it.
     """
     label = axes.set_ylabel(title)
-    room = figure.dpi * (height - 4.5 * style.font / 72)
-    if label.get_window_extent().height > room:
+    if label.get_window_extent().height > panel_room(figure, height, style):
         # Two lines of about the same length.
         label.set_text("\n".join(textwrap.wrap(title, max(len(title) // 2 + 4, 8))))
 
