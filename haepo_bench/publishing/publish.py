@@ -37,7 +37,7 @@ _README = """\
 
 - `index.html`: the report; opens in any browser, offline too
 - `report.json`, `tables/`, `figures/`: the same as data and pictures
-- `runs/`: every run as one JSON file; `haepo-bench report runs` makes the report again
+- `runs/`: every run as one JSON file; `haepo-bench report runs --out FOLDER`, outside of this folder, makes the report again
 - `suites/`: the suites as they were run
 - `digests.sha256`: `haepo-bench verify .` (or `sha256sum -c digests.sha256`) says whether this is what was published
 

@@ -18,7 +18,7 @@ REPORT_FORMAT_VERSION = 3
 
 
 class SeedCurves(DocumentModel):
-    """The curves of single seeds, thinned: for the eye. The run records and the tables have all of them."""
+    """The curves of single seeds, thinned: for the eye. The run records and exports have all of them."""
 
     seeds: list[int] = Field(description="the first ones, at most 20")
     places: list[int] = Field(description="which of the evaluation points, from 0; at most 41, the last among them")
