@@ -37,7 +37,7 @@ _README = """\
 
 - `index.html`: the report; opens in any browser, offline too
 - `report.json`, `tables/`, `figures/`: the same as data and pictures
-- `runs/`: every run as one JSON file; `haepo-bench report runs --out FOLDER`, outside of this folder, makes the report again
+- `runs/`: every run as one JSON file; `haepo-bench report runs --out ELSEWHERE` makes the report again
 - `suites/`: the suites as they were run
 - `digests.sha256`: `haepo-bench verify .` (or `sha256sum -c digests.sha256`) says whether this is what was published
 
@@ -138,6 +138,8 @@ def _copy_runs(suite: Path, folder: Path, cleaner: Cleaner, *, with_logs: bool) 
         cleaned = RunRecord.model_validate(
             {**record.model_dump(), **cleaner.document(record.model_dump(mode="json", exclude={"curve"}))}
         )
+        if not with_logs:  # no link to what is not there
+            cleaned = cleaned.model_copy(update={"provenance": {**cleaned.provenance, "log": None}})
         _write(target / path.parent.name / path.name, cleaned.to_json())
         cells.add(path.parent)
         runs += 1

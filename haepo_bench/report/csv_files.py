@@ -40,11 +40,11 @@ def _tidy(suite: SuiteResult, task: TaskResult, result: AlgorithmResult) -> list
     rows: list[list[Any]] = []
     for measure in MEASURES:
         estimate, ends = getattr(result, measure), result.if_missing.get(measure)
-        if estimate:
+        if estimate and estimate.mean is not None:
             extremes = [ends.lowest, ends.highest] if ends else [None, None]
             rows.append([*start, measure, *_estimate(estimate), len(seeds.planned), *extremes, *end])
     for name, estimate in result.diagnostics.items():
-        if estimate:
+        if estimate and estimate.mean is not None:
             rows.append([*start, name, *_estimate(estimate), len(seeds.planned), None, None, *end])
     for name in COSTS:
         if result.cost[name] is not None:

@@ -34,6 +34,7 @@ def asked_of_batches(objective: Objective) -> dict[str, Any]:
         "shares_start": objective.shares_start,
         "wants_expert": objective.wants_expert,
         "wants_greedy": objective.wants_greedy,
+        "wants_halves": objective.wants_halves,
         "reference_sample": objective.reference_sample,
         "temperatures": list(objective.temperatures),
         "prefixes": None if objective.prefixes is None else list(objective.prefixes),

@@ -66,6 +66,10 @@ class MixedObjective(Objective):
         return mixed
 
     @property
+    def wants_halves(self) -> bool:  # type: ignore[override]  # those of its rows say
+        return self._objectives[0].wants_halves
+
+    @property
     def reference_sample(self) -> int:
         return self._objectives[0].reference_sample
 

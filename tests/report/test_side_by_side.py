@@ -52,10 +52,21 @@ def test_each_folder_is_a_column(three: list[Path]) -> None:
     assert page.index("Side by side</h1>") < page.index("made-up (monday)</h1>") < page.index("made-up (tuesday)</h1>")
 
 
+def test_a_folder_without_runs_leaves_the_others_their_scores(three: list[Path]) -> None:
+    document = build_report(*three)
+    (whole,) = side_by_side(document)
+    algorithms = document.suites[2].tasks[0].algorithms
+    algorithms[:] = [result.model_copy(update={"final_score": None, "runs": []}) for result in algorithms]
+    (table,) = side_by_side(document)
+    for row, before in zip(table.rows, whole.rows, strict=True):
+        assert [cell.text for cell in row[:3]] == [cell.text for cell in before[:3]]
+        assert row[3].text == "–"
+
+
 def test_folders_of_one_name_are_told_apart_by_their_paths(tmp_path: Path) -> None:
     both = [folder(tmp_path / name / "results", 1.0, "a" * 40) for name in ("one", "two")]
     (table,) = side_by_side(build_report(*both))
-    assert table.columns[1:] == [str(each) for each in both]
+    assert table.columns[1:] == ["one/results", "two/results"]  # no more of the machine than tells them apart
 
 
 def test_on_the_command_line(three: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -54,7 +54,7 @@ def test_branches_share_the_first_steps_and_go_on_by_themselves() -> None:
     trainer, rollout = made("gym/CartPole-v1", 3)
     assert trainer.brancher is not None
     actor = trainer.engine.actor(trainer.parameters)
-    played, shared = trainer.brancher.play(rollout, trainer.parameters, actor, SEEDS, 0, device="cpu")
+    played, shared = trainer.brancher.play(rollout, trainer.parameters, actor, SEEDS, 0, visited=None, device="cpu")
     assert played.returns.shape == shared.shape == (2, 15)
     differ = 0
     for row, place in np.ndindex(shared.shape):

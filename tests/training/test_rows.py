@@ -125,6 +125,23 @@ def test_a_run_has_the_bytes_that_it_has_alone(
             assert policies[row.key] == kept[row.seed]
 
 
+def test_objectives_that_ask_for_more_have_it_in_a_mixture_too() -> None:
+    """GenPO's weights of compression: a mixture asks for the doubled actions that each of its rows needs."""
+    definition, task = catalogue.algorithm("genpo"), "gym/Pendulum-v1"
+    fixed = {"n_envs": 2, "n_steps": 16, "batch_size": 16, "n_epochs": 2}
+    configurations = [
+        definition.configure({**fixed, "compression_coef": weight}, catalogue.task(task)) for weight in (0.0, 0.5)
+    ]
+    rows = [BatchRow(key, 3, algorithm) for key, algorithm in enumerate(configurations)]
+    results, policies, failures = trained(task, rows, budget=64)
+    assert not failures
+    assert policies[0] != policies[1]
+    for row in rows:
+        alone, kept, _ = trained(task, [BatchRow(row.seed, row.seed, row.algorithm)], budget=64)
+        assert timeless(results[row.key]) == timeless(alone[row.seed])
+        assert policies[row.key] == kept[row.seed]
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", ["grpo", "ppo-batched"])
 def test_a_row_goes_on_from_its_checkpoint_alone(name: str, engine: str) -> None:

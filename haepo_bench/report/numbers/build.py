@@ -75,11 +75,18 @@ def build_report(results: Path, *others: Path) -> ReportDocument:
 
 
 def labels(folders: Sequence[Path]) -> list[str]:
-    """What each of several results folders is called: its name, or, where two have the same, all of its path."""
+    """What each of several results folders is called: its name, or, where two have the same, its path from where they
+    part, so that a page says no more of the machine than it needs."""
     if len(folders) == 1:
         return [""]
-    names = [folder.name or folder.resolve().name for folder in folders]
-    return [plain(name if names.count(name) == 1 else str(folder)) for name, folder in zip(names, folders, strict=True)]
+    paths = [folder.resolve() for folder in folders]
+    names = [path.name for path in paths]
+    alike = [path.parts for path in paths if names.count(path.name) > 1]
+    common = 0
+    while alike and all(common + 1 < len(parts) and parts[common] == alike[0][common] for parts in alike):
+        common += 1
+    return [plain(name if names.count(name) == 1 else "/".join(path.parts[common:]))
+            for name, path in zip(names, paths, strict=True)]  # fmt: skip
 
 
 def _suite(selection: Selection, folder: str, label: str) -> SuiteResult:

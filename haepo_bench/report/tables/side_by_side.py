@@ -28,7 +28,8 @@ def _table(name: str, suites: list[SuiteResult]) -> Table:
     for task, algorithm in dict.fromkeys(key for own in found for key in own):
         results = [own.get((task, algorithm)) for own in found]
         first = next(result for result in results if result)
-        scored = all(result.final_score for result in results if result)
+        # One without any run says nothing of the others.
+        scored = all(result.final_score for result in results if result and result.runs)
         decimals = 2 if scored else return_decimals([result.final_return for result in results if result])
         cells = [_cell(result, first, scored=scored, decimals=decimals) for result in results]
         rows.append([TableCell(algorithm, task), *cells])

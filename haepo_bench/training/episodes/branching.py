@@ -33,13 +33,26 @@ class Brancher:
         self._network, self._collector, self._horizon = network, collector, horizon
 
     def play(
-        self, rollout: Rollout, parameters: Tensor, actor: Actor, seeds: Sequence[int], iteration: int, *, device: str
+        self,
+        rollout: Rollout,
+        parameters: Tensor,
+        actor: Actor,
+        seeds: Sequence[int],
+        iteration: int,
+        *,
+        visited: Array | None,
+        device: str,
     ) -> tuple[Rollout, Array]:
-        """Branches [seed, trajectory * branch] of a rollout, and the steps [same shape] that each shares with it."""
+        """Branches [seed, trajectory * branch] of a rollout, and the steps [same shape] that each shares with it.
+
+        Args:
+            visited: bool [seed, state], set where a branch comes; None where states are not counted.
+        """
         copies = self.plan.branches
         shared = np.repeat(highest_entropy(self._network, parameters, rollout, self._horizon), copies, 1)
         first = rollout.actions.repeat_interleave(copies, 1).to(device)
-        until, times, last = torch.from_numpy(shared).to(device), count(), first.shape[2] - 1
+        until = torch.from_numpy(shared).view(*shared.shape, *(1 for _ in self._network.head.action_shape)).to(device)
+        times, last = count(), first.shape[2] - 1
 
         def forked(observations: Tensor, noise: Tensor, greedy: Tensor | None) -> Tensor:
             time, taken = next(times), actor(observations, noise, greedy).clone()
@@ -51,6 +64,7 @@ class Brancher:
             forked,
             [stream("environment", seed, iteration) for seed in seeds],
             [stream("branching", seed, iteration) for seed in seeds],
+            visited=visited,
             device=device,
         )
         return played, shared

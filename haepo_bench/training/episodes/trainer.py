@@ -186,7 +186,9 @@ class EpisodeTrainer(Trainer[Rollout]):
 
     def _branch(self, brancher: Brancher, rollout: Rollout, actor: Actor, iteration: int) -> Rollout:
         """The best of a batch's trajectories and their branches; steps that these share count once."""
-        branches, shared = brancher.play(rollout, self.parameters, actor, self.seeds, iteration, device=self.device)
+        branches, shared = brancher.play(
+            rollout, self.parameters, actor, self.seeds, iteration, visited=self.exploration.visited, device=self.device
+        )
         batch, branched = best(rollout, branches, self.task.groups)
         self._report_beside(branches, branches.lengths - shared, "branch_share", branched)
         return batch

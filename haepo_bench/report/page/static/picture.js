@@ -103,6 +103,12 @@ class ChartPicture {
     return button;
   }
 
+  /** Colour, dashes and marker of an algorithm: its own, or those of the line of its group. */
+  looks(series) {
+    const line = this.group.by && this.lines.find((each) => each.members?.some((member) => member.series === series));
+    return line ? line.series : series;
+  }
+
   showAll(shown) {
     for (const { name } of this.data.series) {
       if (shown) this.group.hidden.delete(name);
@@ -135,6 +141,7 @@ class ChartPicture {
       .filter((series) => this.group.shows(series.name) && series.x[x.key] && series.y[y.key])
       .map((series) => ({ series, ...series.y[y.key], x: this.positions(series, x) }));
     if (this.group.by) this.lines = groupedLines(this.lines, this.group.by);
+    this.legendButtons.forEach((button, i) => button.firstChild.replaceWith(swatch(this.looks(this.data.series[i]))));
     this.runs?.refresh();
     this.paint(x, y);
     this.show();

@@ -33,7 +33,7 @@ class SingleRuns {
     this.list.replaceChildren();
     if (!group.seeds) return;
     for (const series of data.series.filter((each) => each.runs && group.shows(each.name))) {
-      const row = make("div", { role: "group", "aria-label": `Seeds of ${series.name}` }, swatch(series, 20), make("span", {}, series.name));
+      const row = make("div", { role: "group", "aria-label": `Seeds of ${series.name}` }, swatch(this.chart.looks(series), 20), make("span", {}, series.name));
       for (const [seed, status] of series.runs) {
         const pressed = this.chosen?.[0] === series.name && this.chosen[1] === seed;
         const button = make("button", { type: "button", class: status, "aria-pressed": String(pressed), "data-seed": seed, title: `seed ${seed}: ${status}` }, String(seed));
@@ -54,7 +54,7 @@ class SingleRuns {
     if (!group.seeds || !["score", "eval_return"].includes(y.key)) return;
     for (const series of data.series.filter((each) => each.single && group.shows(each.name) && each.x[x.key])) {
       const at = this.chart.positions(series, x);
-      const layer = draw(inside, "g", { class: `singles c${series.colour}` });
+      const layer = draw(inside, "g", { class: `singles c${this.chart.looks(series).colour}` });
       series.single.seeds.forEach((seed, i) => {
         const mean = series.single.eval_return[i].map((value) => this.shown(value, y.key));
         const curve = { x: series.single.places.map((place) => at[place]), mean, series: { name: seed }, of: series.name };
@@ -112,7 +112,7 @@ class SingleRuns {
     const from = resultsFolder();
     // A link leads below the results folder or nowhere.
     if (from === null || this.chart.data.folder === null || whole.split("/").includes("..") || whole.startsWith("/")) return make("code", {}, whole);
-    return make("a", { href: from + whole.split("/").map(encodeURIComponent).join("/") }, whole);
+    return make("a", { href: from + whole.split("/").map(encodeURIComponent).join("/"), target: "_blank", rel: "noopener" }, whole);
   }
 }
 
