@@ -296,6 +296,13 @@ class Suite:
                 **clocks,
                 "score": bounded_band(cell.scores, bounds) if cell.scored else None,
                 "eval_return": bounded_band(cell.returns, of_returns),
+                "single": {
+                    "seeds": [run["seed"] for run in cell.runs][:20],
+                    "places": list(range(len(cell.marks))),
+                    "eval_return": [
+                        [None if value is None else float(f"{value:.4e}") for value in row] for row in cell.returns[:20]
+                    ],
+                },
             },
             "overoptimisation": self.overoptimisation(cell),
             "runs": [

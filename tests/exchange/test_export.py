@@ -88,6 +88,7 @@ def test_the_report_is_not_disturbed_by_an_export(work: Path, capsys: pytest.Cap
     assert run_here(capsys, "export", results, "--force").code == 0
     assert run_here(capsys, "report", results, "--format", "json").out == before.out
     inside = str(work / "results" / "made-up")
+    before = run_here(capsys, "report", inside, "--format", "json")
     assert run_here(capsys, "export", inside).code == 0
     assert run_here(capsys, "report", inside, "--format", "json").out == before.out
 

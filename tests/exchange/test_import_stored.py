@@ -18,6 +18,8 @@ def numbers(report: str) -> dict[str, Any]:
     for task in suite["tasks"]:
         for result in task["algorithms"]:
             del result["footnote"], result["code_hash"]
+            for run in result["runs"]:
+                del run["record"], run["log"]
     kept = ("suite", "runs_planned", "runs_shown", "tasks", "aggregates", "profiles", "improvement")
     return {key: suite[key] for key in kept} | {"tasks": {task["task"]: task for task in suite["tasks"]}}
 
