@@ -83,6 +83,17 @@ def open_in_place(path: Path) -> io.FileIO:
     return os.fdopen(_open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT), "r+b", buffering=0)
 
 
+def open_new(path: Path) -> io.FileIO:
+    """Opens a new file for writing; what stands under its name is removed, never written to or followed.
+
+    Raises:
+        OSError: that cannot be removed, or the file cannot be made.
+    """
+    path.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.fdopen(os.open(path, flags, 0o644), "wb", buffering=0)
+
+
 def list_folder(path: Path) -> list[os.DirEntry[str]]:
     """What a folder holds, by name.
 

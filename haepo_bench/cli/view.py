@@ -66,7 +66,8 @@ def view(
             if until_closed:
                 threading.Thread(target=_wait_for_end, args=[stop], daemon=True).start()
             if not no_open and _has_display():
-                webbrowser.open(address)
+                # Apart: a browser that starts up waits for the page, and some return only at their end.
+                threading.Thread(target=_open, args=[address], daemon=True).start()
             try:
                 server.run(sockets=[bound])
             finally:
@@ -143,9 +144,14 @@ def _wait_for_end(stop: Callable[[], None]) -> None:
     stop()
 
 
+def _open(address: str) -> None:
+    with contextlib.suppress(webbrowser.Error, OSError):
+        webbrowser.open(address)
+
+
 def _has_display() -> bool:
     """Whether a browser would have a window: a text browser would take the terminal away."""
-    return sys.platform == "darwin" or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
+    return sys.platform == "darwin" or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
 def _socket(port: int | None) -> "socket.socket":

@@ -14,6 +14,7 @@ from haepo_bench.execution.executor import Ended, Event, Failed, Finished, Marke
 from haepo_bench.execution.observing import Retried
 from haepo_bench.execution.partial import PartialCurves
 from haepo_bench.execution.survey import Job
+from haepo_bench.files import open_new
 from haepo_bench.results.live_file import (
     HEARTBEAT_SECONDS,
     LIVE_FILE,
@@ -22,7 +23,7 @@ from haepo_bench.results.live_file import (
     LiveJob,
     LiveState,
 )
-from haepo_bench.results.record import Failure
+from haepo_bench.results.record import Failure, Number
 from haepo_bench.results.store import Store
 from haepo_bench.suite.plan import PlannedRun, RunKey
 
@@ -157,8 +158,7 @@ class LiveWriter:
     def _curve(self, run: PlannedRun, *, ended: bool) -> LiveCurve:
         cell = run.cell
         rows = self._curves.rows(run.key)
-        every = -(-len(rows) // _POINTS) or 1
-        rows = rows[(len(rows) - 1) % every :: every] if rows else []  # the last one is among them
+        rows = _thinned(rows)
         score = (lambda value: value) if cell.references is None else cell.references.score
         values = [row.get("eval_return") for row in rows]
         return LiveCurve(
@@ -222,8 +222,16 @@ class LiveWriter:
         # store's to complain about.
         with contextlib.suppress(OSError):
             unfinished = _unfinished(self._path)
-            unfinished.write_text(state.model_dump_json(), encoding="utf-8")
+            with open_new(unfinished) as file:
+                file.write(state.model_dump_json().encode("utf-8", errors="replace"))
             unfinished.replace(self._path)
+
+
+def _thinned(rows: list[dict[str, Number]]) -> list[dict[str, Number]]:
+    """At most `_POINTS`, the last one among them: every 2^n-th, so that seeds have them at the same steps."""
+    least = -(-(len(rows) - 1) // (_POINTS - 1))
+    every = 1 << max(least - 1, 0).bit_length()
+    return [row for i, row in enumerate(rows) if i % every == 0 or i == len(rows) - 1]
 
 
 def _unfinished(path: Path) -> Path:

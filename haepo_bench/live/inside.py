@@ -3,6 +3,14 @@
 from pathlib import Path, PurePosixPath
 
 
+def stays_inside(path: Path, root: Path) -> bool:
+    """Whether a path leads below a resolved folder, whatever links it has; False where nobody can tell."""
+    try:
+        return path.resolve().is_relative_to(root)
+    except (OSError, ValueError, RuntimeError):  # a circle of links, a name that no file can have
+        return False
+
+
 def inside(folder: Path, address: str) -> Path | None:
     """The file that an address below a folder means; None where it is not there or leads out, by `..` or by a link."""
     parts = PurePosixPath(address).parts

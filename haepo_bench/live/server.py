@@ -1,6 +1,7 @@
 """The view's server: a few addresses, all of them to be read only, and only from this machine's own names."""
 
 import json
+import re
 import socket
 from importlib.resources import files
 from pathlib import Path
@@ -15,7 +16,7 @@ from starlette.responses import FileResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from haepo_bench.files import open_regular
+from haepo_bench.files import open_regular, read_regular, reason_of
 from haepo_bench.live.inside import inside
 from haepo_bench.live.watching import Watched
 from haepo_bench.results.record import RunRecord
@@ -24,7 +25,7 @@ from haepo_bench.results.store import LOG_FOLDER, read_record
 #: Names under which the page may be asked for. Another one is that of a page elsewhere whose name was made to mean
 #: this machine (DNS rebinding), which could then read what it shows.
 HOSTS = ("127.0.0.1", "localhost")
-_LOG_BYTES = 256 << 10
+_LOG_BYTES, _RECORD_BYTES = 256 << 10, 256 << 20
 _ASSETS = ("page.css", "scales.js", "live.css", "live.js", "curves.js")
 
 _SAFE = {
@@ -64,7 +65,10 @@ class _Headers:
 
 
 def application(watched: Watched) -> Starlette:
-    """The addresses: `/` and `/live` (the page also when all is done), `/state`, `/run/`, `/log/`, `/report/`."""
+    """The addresses: `/` and `/live` (the page also when all is done), `/state`, `/run/`, `/log/`, `/report/`.
+
+    Any other is that of a record or of a log below the results folder, as the report's page links them.
+    """
     static = files("haepo_bench.live") / "static"
     # The report's style and numerals, as files: importing what makes reports takes seconds.
     shared = files("haepo_bench.report.page") / "static"
@@ -94,7 +98,7 @@ def application(watched: Watched) -> Starlette:
 
     def log(request: WebRequest) -> Response:
         path = inside(watched.results, request.path_params["path"])
-        if path is None or path.suffix != ".log" or LOG_FOLDER not in path.parts:
+        if path is None or path.suffix != ".log" or LOG_FOLDER not in path.relative_to(watched.results.resolve()).parts:
             return _absent()
         return PlainTextResponse(_end_of(path))
 
@@ -102,6 +106,15 @@ def application(watched: Watched) -> Starlette:
         made = watched.report.current
         path = inside(made, request.path_params["path"]) if made is not None else None
         return FileResponse(path) if path is not None else _absent()
+
+    def linked(request: WebRequest) -> Response:
+        path = inside(watched.results, request.path_params["path"])
+        if path is None or not re.fullmatch(r"seed-[0-9]+\.json", path.name):
+            return log(request)
+        try:
+            return Response(read_regular(path, most=_RECORD_BYTES), media_type="application/json")
+        except OSError as error:
+            return PlainTextResponse(f"cannot be read: {reason_of(error)}\n", status_code=404)
 
     routes = [
         Route("/", first),
@@ -111,6 +124,7 @@ def application(watched: Watched) -> Starlette:
         Route("/run/{path:path}", run),
         Route("/log/{path:path}", log),
         Route("/report/{path:path}", report),
+        Route("/{path:path}", linked),
     ]
     hosts = Middleware(TrustedHostMiddleware, allowed_hosts=list(HOSTS), www_redirect=False)
     return Starlette(routes=routes, middleware=[Middleware(_Headers), hosts])

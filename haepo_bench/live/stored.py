@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from haepo_bench.files import list_folder
+from haepo_bench.live.inside import stays_inside
 from haepo_bench.results.index import Index
 from haepo_bench.results.plan_file import PlanFile, PlannedCell
 from haepo_bench.results.record import RunRecord
-from haepo_bench.results.store import Store, Unusable, read_record
+from haepo_bench.results.store import FileState, Store, Unusable, read_record
 
 #: One letter per run, in the order of a cell's seeds.
 LETTERS = {
@@ -36,6 +37,8 @@ class _File:
     stamp: Stamp
     letter: str
     failure: dict[str, Any] | None
+    #: Could not be opened or read, which may change without its stamp.
+    unreadable: bool = False
 
 
 @dataclass
@@ -43,6 +46,7 @@ class _Folder:
     stamp: int = 0
     settled: bool = False
     files: dict[int, _File] = field(default_factory=dict)
+    stamps: tuple[tuple[int, Stamp], ...] = ()
 
 
 class StoredRuns:
@@ -50,10 +54,12 @@ class StoredRuns:
 
     Args:
         root: the folder with the plan.
+        within: a folder that no link may lead out of.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, within: Path) -> None:
         self._store = Store(root)
+        self._within = within
         self._plan: PlanFile | Unusable | None = None
         self._plan_stamp: Stamp | None = None
         self._folders: dict[str, _Folder] = {}
@@ -70,8 +76,7 @@ class StoredRuns:
         plan = self._plan
         self.problem = f"plan.json: {plan.state}: {plan.reason}" if isinstance(plan, Unusable) else ""
         planned = plan.cells if isinstance(plan, PlanFile) else []
-        # A plan is foreign text: nothing outside of the folder is looked at.
-        planned = [cell for cell in planned if Path(cell.folder).name == cell.folder]
+        planned = [cell for cell in planned if cell.has_own_folder]
         names = dict.fromkeys(cell.folder for cell in planned)
         # Opening the index costs more than a look at what has changed: it is for the first one.
         opened = Index(self._store.root) if names.keys() - self._folders.keys() else contextlib.nullcontext()
@@ -80,8 +85,8 @@ class StoredRuns:
                 self._look(name, index)
         self.cells = [self._cell(cell) for cell in planned]
         self.failures = [failure for cell in planned for failure in self._failures_of(cell)][:_FAILURES]
-        stamps = ((name, folder.stamp) for name, folder in sorted(self._folders.items()))
-        self.fingerprint = (stamp, *stamps)
+        # Of the runs, not of their folders, which change with each checkpoint.
+        self.fingerprint = (stamp, *((name, self._folders[name].stamps) for name in sorted(names)))
 
     def counts(self) -> Counter[str]:
         """Runs by letter."""
@@ -117,33 +122,41 @@ class StoredRuns:
             changed = path.stat().st_mtime_ns
             if changed == known.stamp and known.settled:
                 return
-            known.settled = time.time_ns() - changed > _GRAIN_NS
-            entries = list_folder(path)
-        except OSError:
+            settled = time.time_ns() - changed > _GRAIN_NS
+            entries = list_folder(path) if self._is_ours(path, link=path.is_symlink()) else []
+        except (OSError, ValueError):
             self._folders[name] = _Folder()
             return
-        known.stamp = changed
         indexed = index.folder(name, curves=False) if index is not None and not known.files else {}
         found: dict[int, _File] = {}
         for entry in entries:
             seed = entry.name.removeprefix("seed-").removesuffix(".json")
-            if entry.name != f"seed-{seed}.json" or not seed.isdecimal():
+            if entry.name != f"seed-{seed}.json" or not (seed.isascii() and seed.isdecimal()):
+                continue
+            if not self._is_ours(path / entry.name, link=entry.is_symlink()):
                 continue
             stamp = _stamp(path / entry.name)
             before = known.files.get(int(seed))
-            if before is not None and before.stamp == stamp:
+            if before is not None and before.stamp == stamp and not before.unreadable:
                 found[int(seed)] = before
             elif stamp is not None:
                 entry_there = indexed.get(entry.name)
                 record = entry_there.record if entry_there is not None else read_record(path / entry.name)
                 if record is not None:
                     found[int(seed)] = _file(stamp, record)
-        known.files = found
+        known.stamp, known.files = changed, found
+        known.stamps = tuple((seed, file.stamp) for seed, file in sorted(found.items()))
+        # One that is still being copied changes without its folder.
+        known.settled = settled and all(file.letter != LETTERS["unusable"] for file in found.values())
+
+    def _is_ours(self, path: Path, *, link: bool) -> bool:
+        return not link or stays_inside(path, self._within.resolve())
 
 
 def _file(stamp: Stamp, record: RunRecord | Unusable) -> _File:
     if isinstance(record, Unusable):
-        return _File(stamp, LETTERS["unusable"], {"status": record.state.value, "message": record.reason})
+        about = {"status": record.state.value, "message": record.reason}
+        return _File(stamp, LETTERS["unusable"], about, unreadable=record.state is FileState.UNREADABLE)
     failure = None
     # A diverged run is a result, and an interrupted one is run again.
     if record.error is not None and record.status not in {"diverged", "interrupted"}:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from haepo_bench.files import list_folder
+from haepo_bench.live.inside import stays_inside
 from haepo_bench.live.reporting import ReportMaker
 from haepo_bench.live.stored import LETTERS, StoredRuns
 from haepo_bench.results.live_file import HEARTBEAT_SECONDS, LIVE_FILE, LiveProblem, LiveState, read_live
@@ -27,10 +28,14 @@ class _Live:
 
     def __init__(self) -> None:
         self.state: LiveState | LiveProblem | None = None
+        self._stamp: tuple[int, ...] | None = None
         self._changed = float("-inf")
 
     def read(self, folder: Path) -> None:
-        before, self.state = self.state, read_live(folder)
+        stamp = _stamp(folder / LIVE_FILE)
+        if stamp is not None and stamp == self._stamp:
+            return
+        before, self.state, self._stamp = self.state, read_live(folder), stamp
         if isinstance(self.state, LiveState) and self.state != before:
             first = not isinstance(before, LiveState)
             # The writer's clock may be another machine's: it is asked only where nothing else is known.
@@ -80,9 +85,12 @@ class Watched:
     def look(self) -> None:
         """Looks once at what is stored, and has a report made where it is time."""
         folders = list(_folders(self.results))
-        stored = {folder: self._stored.get(folder) or StoredRuns(folder) for folder in folders}
+        stored = {folder: self._stored.get(folder) or StoredRuns(folder, self.results) for folder in folders}
         for runs in stored.values():
-            runs.refresh()
+            try:
+                runs.refresh()
+            except Exception as error:  # the page says so, and shows the others
+                runs.problem = f"what is stored cannot be read: {type(error).__name__}: {error}"
         with self._lock:
             self._stored, self._looked = stored, True
         self._read_live()
@@ -169,12 +177,31 @@ def _folders(results: Path) -> Iterator[Path]:
 
 def _below(folder: Path, only: str = "") -> list[Path]:
     try:
-        names = [entry.name for entry in list_folder(folder) if entry.is_dir() and only in {"", entry.name}]
-        root = folder.resolve()
-        found = [folder / name for name in names if not name.startswith(".") and name != REPORT_FOLDER]
-        return [path for path in found if path.resolve().is_relative_to(root)]
-    except OSError:
+        entries, root = list_folder(folder), folder.resolve()
+    except (OSError, RuntimeError):
         return []
+    named = [
+        entry
+        for entry in entries
+        if only in {"", entry.name} and not entry.name.startswith(".") and entry.name != REPORT_FOLDER
+    ]
+    return [folder / entry.name for entry in named if _is_folder(entry) and stays_inside(folder / entry.name, root)]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a circle of links, a server that does not answer: no reason to hide the others
+        return False
+
+
+def _stamp(path: Path) -> tuple[int, ...] | None:
+    """What changes when a file is replaced or written, or its mode is; None where nobody can tell."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _is_watched(folder: Path) -> bool:

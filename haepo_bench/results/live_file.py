@@ -18,7 +18,7 @@ LIVE_FILE = ".live"
 LIVE_FORMAT = 1
 #: The file is replaced at least so often while its writer lives.
 HEARTBEAT_SECONDS = 10.0
-_MOST_BYTES = 64 << 20
+_MOST_BYTES = 4 << 20
 
 
 class _Part(BaseModel):

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -77,6 +78,11 @@ class PlannedCell(_Model):
             budget=budget,
             evaluation_every=evaluation_every,
         )
+
+    @property
+    def has_own_folder(self) -> bool:
+        """Whether `folder` names one right below the plan's: a plan is foreign text, and nothing else is read."""
+        return self.folder not in {"", ".", ".."} and Path(self.folder).name == self.folder
 
     @property
     def identity(self) -> CellIdentity:

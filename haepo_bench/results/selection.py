@@ -229,7 +229,7 @@ def _unlisted(
 ) -> Iterator[tuple[Path, RunRecord | Unusable]]:
     """Runs that the plan names and no listing showed: what is asked for by name may still be there, or out of reach."""
     for cell in cells:
-        if Path(cell.folder).name != cell.folder:  # a plan is foreign text: nothing outside of the store is read
+        if not cell.has_own_folder:
             continue
         for seed in cell.seeds:
             path = Path(cell.folder, f"seed-{seed}.json")

@@ -1,8 +1,10 @@
 """The file that says what goes on, and those who are told."""
 
+import os
 from pathlib import Path
 
 import pytest
+from special_files import within
 from synthetic_runs import KINDS
 
 from haepo_bench.execution.estimate import last_end
@@ -114,6 +116,47 @@ def test_a_curve_of_many_points_is_thinned_and_has_its_last_one(tmp_path: Path, 
     assert curve.env_steps[-1] == 1000
     assert curve.values == [float(step) for step in curve.env_steps]
     assert 60 < len(curve.env_steps) <= 80
+
+
+def test_seeds_of_unequal_length_share_their_points(tmp_path: Path, clock: Clock) -> None:
+    job = Job.of(cell("ppo"), (0, 1), 1.0)
+    with LiveWriter(Store(tmp_path), [job], 1) as writer:
+        writer.show(Started(job))
+        for run, points in zip(job.runs, (500, 999), strict=True):
+            for step in range(points):
+                writer.show(Marked(job, run, {"env_steps": step, "eval_return": 0.0}))
+        clock.now += 1.0
+        writer.show(Tick())
+        first, second = (curve.env_steps for curve in read(tmp_path).curves)
+    assert (first[-1], second[-1]) == (499, 998)
+    assert set(range(0, 500, 16)) <= set(first) & set(second)
+
+
+@pytest.mark.parametrize("points", [1, 2, 80, 81, 159, 160, 161])
+def test_no_curve_has_more_points_than_a_screen(tmp_path: Path, clock: Clock, points: int) -> None:
+    job = Job.of(cell("ppo"), (0,), 1.0)
+    with LiveWriter(Store(tmp_path), [job], 1) as writer:
+        writer.show(Started(job))
+        for step in range(points):
+            writer.show(Marked(job, job.runs[0], {"env_steps": step, "eval_return": 0.0}))
+        clock.now += 1.0
+        writer.show(Tick())
+        (curve,) = read(tmp_path).curves
+    assert min(points, 40) <= len(curve.env_steps) <= 80
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_it_writes_to_nothing_that_stands_in_its_way(tmp_path: Path, clock: Clock, kind: str) -> None:
+    victim, part = tmp_path / "victim", tmp_path / "suite" / f"{LIVE_FILE}.part"
+    victim.write_text("mine")
+    part.parent.mkdir()
+    if kind == "link":
+        part.symlink_to(victim)
+    else:
+        os.mkfifo(part)
+    with within(5), LiveWriter(Store(part.parent), [Job.of(cell("ppo"), (0,), 1.0)], 1):
+        assert read(part.parent).runs == 1
+    assert victim.read_text() == "mine"
 
 
 def test_files_of_others_are_not_believed(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """`haepo-bench view` through the command line: what it shows, when, and what it refuses."""
 
+import json
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from execution_support import Workplace, wait_until
 from live_support import Viewer, viewing
 from synthetic_runs import put, put_plan, record
 
+from haepo_bench.cli.view import _has_display
 from haepo_bench.report.styles import COLOURS, DARK_COLOURS
 from haepo_bench.results.live_file import LIVE_FILE, LiveState
 from haepo_bench.results.store import Store
@@ -85,6 +87,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (base / "elsewhere" / "logs").mkdir(parents=True)
     (base / "elsewhere" / "plan.json").write_text("{}")
     (base / "elsewhere" / "logs" / "x.log").write_text("secret")
+    (base / "elsewhere" / "seed-0.json").write_text("secret")
     (store.root / "logs" / "out.log").symlink_to(base / "secret.log")
     (base / "results" / "linked").symlink_to(base / "elsewhere")
     (base / "results" / "by-shards").mkdir()
@@ -124,6 +127,16 @@ def test_failures_shards_and_logs(viewer: Viewer) -> None:
     log = viewer.get("/log/made/logs/a%252Fb/seed-0.log")
     assert (log.status, log.body.decode()) == (200, f"said {HOSTILE}\n")
     assert log.headers["content-type"].startswith("text/plain")
+
+
+def test_the_reports_links_lead_to_records_and_logs(viewer: Viewer) -> None:
+    cell = viewer.state()["folders"][1]["cells"][0]["folder"].replace("%", "%25")
+    record = viewer.get(f"/made/{cell}/seed-0.json")
+    assert (record.status, record.headers["content-type"]) == (200, "application/json")
+    assert json.loads(record.body)["seed"] == 0
+    log = viewer.get("/made/logs/a%252Fb/seed-0.log")
+    assert (log.status, log.body.decode()) == (200, f"said {HOSTILE}\n")
+    assert b"allow-popups allow-popups-to-escape-sandbox" in viewer.get("/live").body
 
 
 def test_headers(viewer: Viewer) -> None:
@@ -168,6 +181,11 @@ def test_other_hosts_names_are_refused(viewer: Viewer, host: str) -> None:
         "/report/..%2f..%2fsecret.log",
         "/static/..%2flive.html",
         "/static/__init__.py",
+        "/made/plan.json",
+        "/made/logs/out.log",
+        "/linked/logs/x.log",
+        "/linked/seed-0.json",
+        "/..%2fsecret.log",
     ],
 )
 def test_what_is_not_in_the_folder_is_not_shown(viewer: Viewer, target: str) -> None:
@@ -199,6 +217,16 @@ def test_without_its_packages_it_says_what_to_install(
     absent = run_here(capsys, "view", str(folder))
     assert (absent.code, absent.out) == (4, "")
     assert "pip install 'haepo-bench[view]'" in absent.err
+
+
+def test_a_browser_is_opened_where_it_has_a_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("BROWSER", "lynx")
+    assert not _has_display()
+    monkeypatch.setenv("DISPLAY", ":0")
+    assert _has_display()
 
 
 def test_lines_have_the_reports_colours(viewer: Viewer) -> None:

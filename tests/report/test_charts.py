@@ -1,6 +1,9 @@
 """One description, two renderings: the page's data and the figures' artists hold the same numbers and words."""
 
+import json
 import re
+import shutil
+import subprocess
 import warnings
 from collections.abc import Callable, Iterator
 from importlib.resources import files
@@ -260,6 +263,21 @@ def test_the_script_leaves_the_same_margin() -> None:
     script = (files("haepo_bench.report.page") / "static" / "scales.js").read_text(encoding="utf-8")
     (margin,) = re.findall(r"const margin = ([\d.]+) \*", script)
     assert float(margin) == MARGIN
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+def test_ticks_end_whatever_the_numbers() -> None:
+    script = (files("haepo_bench.report.page") / "static" / "scales.js").read_text(encoding="utf-8")
+    calls = "[ticks(0, 1, 5), ticks(-1, 1, 4), ticks(1e17, 1e17 + 64, 5).length, ticks(0, 1e308, 5).length,"
+    calls += " ticks(-1e308, 1e308, 5), logTicks(0, 10, 3).length, logTicks(1, Infinity, 3).length]"
+    done = subprocess.run(
+        ["node", "-e", f"{script}\nconsole.log(JSON.stringify({calls}))"],
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    first, second, *hostile = json.loads(done.stdout)
+    np.testing.assert_allclose(first, [0, 0.2, 0.4, 0.6, 0.8, 1])
+    np.testing.assert_allclose(second, [-1, -0.5, 0, 0.5, 1])
+    assert max(len(each) if isinstance(each, list) else each for each in hostile) < 1000
 
 
 @pytest.mark.parametrize("style", [PAGE, *STYLES.values()], ids=["as drawn for the page", *STYLES])

@@ -8,7 +8,9 @@ function ticks(low, high, count) {
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((size) => size >= rough * 0.999);
   const found = [];
-  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i += 1) found.push(i * step);
+  // Counted: beyond 2^53 adding 1 changes nothing.
+  const most = Math.min(50, Math.floor((high - low) / step) + 2);
+  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9 && found.length < most; i += 1) found.push(i * step);
   return found;
 }
 
@@ -16,7 +18,7 @@ function ticks(low, high, count) {
 function logTicks(low, high, count) {
   for (const factors of [[1, 2, 5], [1]]) {
     const found = [];
-    for (let power = Math.floor(Math.log10(low)); 10 ** power <= high; power += 1) {
+    for (let power = Math.max(-324, Math.floor(Math.log10(low))); power <= 308 && 10 ** power <= high; power += 1) {
       found.push(...factors.map((factor) => factor * 10 ** power).filter((value) => value >= low * 0.999 && value <= high * 1.001));
     }
     if (found.length <= count + 2 || factors.length === 1) return found.length > 1 ? found : [low, high];
