@@ -24,7 +24,7 @@ class Figure(NamedTuple):
         suite: shipped suite whose runs it shows; empty where a script makes its own.
         script: with its arguments; `RUNS` stands for the suite's results folder, `OUT` for the image. Empty where the
             report has it.
-        of_report: file that `haepo-bench report` writes among its figures, or `page#TASK` for a picture of the page.
+        of_report: file that `haepo-bench report` writes among its figures, or `page` for a picture of its first screen.
     """
 
     suite: str = ""
@@ -34,7 +34,7 @@ class Figure(NamedTuple):
 
 FIGURES = {
     "quickstart.png": Figure("quickstart", of_report="overview-steps.png"),
-    "report.png": Figure("paper", of_report="page#gym/CartPole-v1"),
+    "report.png": Figure("quickstart", of_report="page"),
     "paper.png": Figure("paper", ("studies/findings.py", "RUNS", "--heatmap", "OUT")),
     "exploration.png": Figure("exploration", ("studies/findings.py", "RUNS", "--heatmap", "OUT")),
     "neighbours.png": Figure("neighbours", ("studies/neighbours.py", "RUNS", "--map", "OUT")),
@@ -64,22 +64,19 @@ def make(name: str) -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         call("-m", "haepo_bench", "report", str(runs), "--out", folder, "--figures", "png", "--footnotes")
-        file, _, task = figure.of_report.partition("#")
-        if task:
-            photograph(Path(folder) / "report.html", task, out)
+        if figure.of_report == "page":
+            photograph(Path(folder) / "report.html", out)
             return
-        found = sorted(Path(folder).rglob(file))
+        found = sorted(Path(folder).rglob(figure.of_report))
         if not found:
-            sys.exit(f"the report of {runs} has no figure {file}")
+            sys.exit(f"the report of {runs} has no figure {figure.of_report}")
         shutil.copyfile(found[0], out)
 
 
-def photograph(page: Path, task: str, out: Path) -> None:
-    """A picture of a task on the report's page, with the values read off where the pointer is."""
+def photograph(page: Path, out: Path) -> None:
+    """A picture of the first screen of the report's page."""
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
-    from selenium.webdriver.common.action_chains import ActionChains
-    from selenium.webdriver.common.by import By
 
     driver = shutil.which("chromedriver")
     if driver is None:
@@ -92,12 +89,8 @@ def photograph(page: Path, task: str, out: Path) -> None:
         browser.get(page.as_uri())
         browser.execute_cdp_cmd(
             "Emulation.setDeviceMetricsOverride",
-            {"width": 1180, "height": 765, "deviceScaleFactor": 1, "mobile": False},
+            {"width": 1280, "height": 760, "deviceScaleFactor": 1, "mobile": False},
         )
-        heading = next(h for h in browser.find_elements(By.CSS_SELECTOR, "h3.task") if h.text.strip().startswith(task))
-        chart = heading.find_element(By.XPATH, "following::div[@class='plot'][1]")
-        browser.execute_script("arguments[0].scrollIntoView(); window.scrollBy(0, -28)", heading)
-        ActionChains(browser).move_to_element(chart).move_by_offset(-120, 0).perform()
         browser.save_screenshot(str(out))
     finally:
         browser.quit()
