@@ -138,7 +138,7 @@ class ViewBeside:
 
 
 def _wait_for_end(stop: Callable[[], None]) -> None:
-    """Calls `stop` when nobody holds the other end of standard input any more."""
+    """Calls `stop` once the other end of standard input is closed."""
     while os.read(0, 1024):
         pass
     stop()

@@ -4,7 +4,7 @@ from pathlib import Path, PurePosixPath
 
 
 def stays_inside(path: Path, root: Path) -> bool:
-    """Whether a path leads below a resolved folder, whatever links it has; False where nobody can tell."""
+    """Whether a path leads below a resolved folder, whatever links it has; False where that is unknown."""
     try:
         return path.resolve().is_relative_to(root)
     except (OSError, ValueError, RuntimeError):  # a circle of links, a name that no file can have

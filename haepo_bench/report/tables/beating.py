@@ -9,6 +9,7 @@ from haepo_bench.report.document import SuiteResult
 from haepo_bench.report.document_scorecard import PairComparison
 from haepo_bench.report.tables.claim_words import listed, signed
 from haepo_bench.report.tables.per_task import UNDEFINED
+from haepo_bench.report.tables.verdicts import pairs_of
 from haepo_bench.wording import many
 
 #: With more algorithms than this the matrix is no longer one screen, and is folded away.
@@ -58,8 +59,7 @@ def pair_matrix(suite: SuiteResult) -> PairMatrix | None:
     found = suite.pairwise
     if found is None or not found.comparisons:
         return None
-    names = list(dict.fromkeys(each.algorithm for each in found.comparisons))
-    cells = {(each.algorithm, each.other): each for each in found.comparisons}
+    names, cells = pairs_of(found)
     rows = [(name, [_cell(cells, name, other) if other != name else None for other in names]) for name in names]
     return PairMatrix(names, rows)
 

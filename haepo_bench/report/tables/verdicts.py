@@ -5,7 +5,7 @@ from math import log
 
 from haepo_bench.report.document import SuiteResult
 from haepo_bench.report.document_numbers import RunCount
-from haepo_bench.report.document_scorecard import ClaimResult, Comparison, Reading, Scorecard
+from haepo_bench.report.document_scorecard import AllPairs, ClaimResult, Comparison, PairComparison, Reading, Scorecard
 from haepo_bench.report.tables.claim_words import (
     MEASURE_TITLES,
     RULE_TITLES,
@@ -38,13 +38,18 @@ def scorecard_tables(suite: SuiteResult) -> list[tuple[Table, list[Table]]]:
     return [(first, details) for first, *details in filter(None, groups)]
 
 
+def pairs_of(found: AllPairs) -> tuple[list[str], dict[tuple[str, str], PairComparison]]:
+    """The algorithms in their order, and every comparison by row and column."""
+    names = list(dict.fromkeys(each.algorithm for each in found.comparisons))
+    return names, {(each.algorithm, each.other): each for each in found.comparisons}
+
+
 def pairwise_table(suite: SuiteResult) -> Table | None:
     """Who is above whom: rows against columns, final score; None with fewer than two algorithms."""
     found = suite.pairwise
     if found is None or not found.comparisons:
         return None
-    names = list(dict.fromkeys(each.algorithm for each in found.comparisons))
-    cells = {(each.algorithm, each.other): each for each in found.comparisons}
+    names, cells = pairs_of(found)
     rows = []
     for name in names:
         row = [TableCell(name)]

@@ -14,7 +14,7 @@ import numpy as np
 from haepo_bench.results.record import References
 from haepo_bench.tasks.base import Array
 from haepo_bench.tasks.draws import Draws
-from haepo_bench.tasks.lm.base import TINY, LanguageTask, characters
+from haepo_bench.tasks.lm.base import TINY, VerifiedTask, characters
 from haepo_bench.tasks.lm.examples import Example, Pair
 
 #: Key of this task's fixed draws.
@@ -27,7 +27,7 @@ RIGHT, USUAL_SLIP = 0.4, 0.45
 DEMONSTRATIONS = 8
 
 
-class Arithmetic(LanguageTask):
+class Arithmetic(VerifiedTask):
     """Exact match; the reward is the truth, so training and gold reward are the same."""
 
     version = 1
@@ -58,15 +58,6 @@ class Arithmetic(LanguageTask):
         self.vocabulary = characters(
             [example.prompt for example in examples], [answer for _, answer in self.demonstrations]
         )
-
-    @property
-    def gold_is_reward(self) -> bool:
-        return True
-
-    def compute_rewards(
-        self, examples: Sequence[Example], responses: Sequence[str], stream: np.random.Generator
-    ) -> Array:
-        return self.compute_gold(examples, responses)
 
     def compute_gold(self, examples: Sequence[Example], responses: Sequence[str]) -> Array:
         return np.array(

@@ -146,6 +146,19 @@ class LanguageTask(Task):
         )
 
 
+class VerifiedTask(LanguageTask):
+    """A language task that trains on its gold reward itself."""
+
+    @property
+    def gold_is_reward(self) -> bool:
+        return True
+
+    def compute_rewards(
+        self, examples: Sequence[Example], responses: Sequence[str], stream: np.random.Generator
+    ) -> Array:
+        return self.compute_gold(examples, responses)
+
+
 def with_model(address: str, model: str) -> str:
     """The id of a language task that `model` learns: `lm/arithmetic` for the tiny one, else `lm/arithmetic@model`."""
     return address if model == TINY else f"{address}@{model}"

@@ -16,7 +16,7 @@ from haepo_bench.results.record import References
 from haepo_bench.tasks.base import Array
 from haepo_bench.tasks.draws import Draws
 from haepo_bench.tasks.finite.tabular import whole_number
-from haepo_bench.tasks.lm.base import TINY, LanguageTask, characters
+from haepo_bench.tasks.lm.base import TINY, VerifiedTask, characters
 from haepo_bench.tasks.lm.examples import Example, Pair
 
 #: Key of this task's fixed draws.
@@ -29,7 +29,7 @@ TRAINED, HELD_OUT = 1000, 200
 RIGHT = 0.5
 
 
-class LongHorizon(LanguageTask):
+class LongHorizon(VerifiedTask):
     """The share of right letters; the reward is the truth, so training and gold reward are the same.
 
     Raises:
@@ -70,15 +70,6 @@ class LongHorizon(LanguageTask):
 
     def _repeated(self, key: str) -> str:
         return (key * self.length)[: self.length]
-
-    @property
-    def gold_is_reward(self) -> bool:
-        return True
-
-    def compute_rewards(
-        self, examples: Sequence[Example], responses: Sequence[str], stream: np.random.Generator
-    ) -> Array:
-        return self.compute_gold(examples, responses)
 
     def compute_gold(self, examples: Sequence[Example], responses: Sequence[str]) -> Array:
         return np.array(

@@ -20,7 +20,7 @@ from haepo_bench.results.columns import Column
 from haepo_bench.results.record import References
 from haepo_bench.tasks.base import Array
 from haepo_bench.tasks.draws import Draws
-from haepo_bench.tasks.lm.base import TINY, LanguageTask, words
+from haepo_bench.tasks.lm.base import TINY, VerifiedTask, words
 from haepo_bench.tasks.lm.examples import Example, Pair
 
 #: Key of this task's fixed draws.
@@ -38,7 +38,7 @@ DEMONSTRATIONS = 8
 _WORKING = re.compile(r"(?:[=~]\d{1,3}\+\d{1,3}\*\d{1,3})*[=~](0|[1-9]\d{0,2})", re.ASCII)
 
 
-class Scratchpad(LanguageTask):
+class Scratchpad(VerifiedTask):
     """Exact match of the answer; the reward is the truth, so training and gold reward are the same."""
 
     version = 1
@@ -93,15 +93,6 @@ class Scratchpad(LanguageTask):
             [response for _, response in self.demonstrations],
             [pair.rejected for pair in self.pairs],
         )
-
-    @property
-    def gold_is_reward(self) -> bool:
-        return True
-
-    def compute_rewards(
-        self, examples: Sequence[Example], responses: Sequence[str], stream: np.random.Generator
-    ) -> Array:
-        return self.compute_gold(examples, responses)
 
     def compute_gold(self, examples: Sequence[Example], responses: Sequence[str]) -> Array:
         both = zip(examples, responses, strict=True)
