@@ -24,6 +24,13 @@ class EdgeValue(DocumentModel):
     high: int = Field(description="the same at the high end")
 
 
+class NoAssay(DocumentModel):
+    """A task that had no say in some choices for all tasks: nearly all trials of the search were at one end there."""
+
+    task: str
+    replicates: int
+
+
 class TrialPoint(DocumentModel):
     """One configuration that was tried."""
 
@@ -45,6 +52,7 @@ class SearchedAlgorithm(DocumentModel):
         "in units of the spread between the 5th and the 95th percentile of all trials on a task; cross-fitted"
     )
     edges: list[EdgeValue] = Field(description="chosen at an end of the space, which may be too small; else empty")
+    no_assay: list[NoAssay] = Field(description="tasks left out of the choice for all tasks, in how many replicates")
     trials: list[TrialPoint]
 
 

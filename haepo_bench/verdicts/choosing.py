@@ -1,13 +1,14 @@
 """What searches chose: the configuration with the best mean score, of a replicate or of all of them.
 
 Scores are those of claims: a run that diverged has its result, one that the algorithm failed counts with the least
-value that there can be. A replicate whose runs have not all ended has not chosen yet. Nothing here depends on clocks,
-nor on what else is stored.
+value that there can be. A replicate whose runs have not all ended has not chosen yet. A task on which a search's trials
+are at one end of the scale has no say in what is chosen for all tasks. Nothing here depends on clocks, nor on what else
+is stored.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import fsum, inf, isnan
+from math import fsum, inf, isnan, nan
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from haepo_bench.results.claims import DEFAULT_THRESHOLD
 from haepo_bench.results.searches import FINALISTS, DeclaredSearch, Trial, deciding_seeds, tuning_seeds
 from haepo_bench.results.selection import Selection
 from haepo_bench.verdicts import declared
+from haepo_bench.verdicts.assays import end_of
 from haepo_bench.verdicts.claims import CLAIMS
 from haepo_bench.verdicts.judging import measured_table
 from haepo_bench.verdicts.measured import is_control, weights_of
@@ -76,7 +78,8 @@ class Chooser:
         measured = {task for (task, _), own in table.items() if own.has(claim.measure)}
         # A score is a matter of references, whether any run of a task has ended with one or not.
         scored = {cell.task for cell in selection.cells if cell.sample and cell.sample.references}
-        self._measured = scored if claim.bounds is None else measured
+        self._of_scores = claim.bounds is None
+        self._measured = scored if self._of_scores else measured
 
     @property
     def searched(self) -> list[str]:
@@ -93,28 +96,24 @@ class Chooser:
 
     def best(self, algorithm: str, replicate: int, tasks: Sequence[str]) -> Choice | None:
         """What a replicate chose, for some tasks together; None while any of its runs on them has not ended."""
-        trials = [Trial(algorithm, replicate, number) for number in range(self.search.trials)]
-        return _first_best(self._means(trials, tasks, tuning_seeds(replicate, self.search.seeds)))
+        trials, means = self._replicate(algorithm, replicate, tasks)
+        return _first_best(_choices(trials, means, tasks, self._assays(means, tasks)))
+
+    def no_assay(self, algorithm: str, replicate: int) -> list[str]:
+        """The tasks that had no say in what a replicate chose for all tasks."""
+        tasks = self.tasks(algorithm)
+        deciding = self._assays(self._replicate(algorithm, replicate, tasks)[1], tasks)
+        return [task for task, decides in zip(tasks, deciding, strict=True) if not decides]
 
     def finalists(self, algorithm: str, tasks: Sequence[str]) -> list[Trial]:
         """Of all replicates the best configurations, the best first; none while any run on the tasks has not ended."""
-        means = [
-            choice
-            for replicate in self.search.replicates
-            for choice in self._means(
-                [Trial(algorithm, replicate, number) for number in range(self.search.trials)],
-                tasks,
-                tuning_seeds(replicate, self.search.seeds),
-            )
-        ]
-        if not means or any(isnan(choice.score) for choice in means):
-            return []
-        # The sort is stable: of equal ones the first drawn.
-        return [choice.trial for choice in sorted(means, key=lambda choice: -choice.score)[:FINALISTS]]
+        return self._finalists(algorithm, tasks)[0]
 
     def found(self, algorithm: str, tasks: Sequence[str]) -> Choice | None:
         """The settings found: of the finalists the best on fresh seeds, which did not make it a finalist."""
-        return _first_best(self._means(self.finalists(algorithm, tasks), tasks, deciding_seeds()))
+        trials, deciding = self._finalists(algorithm, tasks)
+        means = [self._means(trial, tasks, deciding_seeds()) for trial in trials]
+        return _first_best(_choices(trials, means, tasks, deciding))
 
     def failed(self, algorithm: str) -> int:
         """Runs of all trials that the algorithm failed."""
@@ -133,18 +132,37 @@ class Chooser:
                     scores[place, number, position], failed[place, number, position] = found
         return TrialScores(algorithm, tasks, weights_of(tasks), scores, failed)
 
-    def _means(self, trials: Sequence[Trial], tasks: Sequence[str], seeds: Sequence[int]) -> list[Choice]:
-        """The mean of each trial, NaN while a run has not ended."""
-        if not tasks:
-            return []
-        weights = weights_of(tasks)
-        means = []
-        for trial in trials:
-            # Exact sums, so that no trial's mean depends on which others are there.
-            own = [fsum(self._values(trial, task, seeds)[0]) / len(seeds) for task in tasks]
-            mean = -inf if -inf in own else fsum(float(w) * each for w, each in zip(weights, own, strict=True))
-            means.append(Choice(trial, mean))
-        return means
+    def _finalists(self, algorithm: str, tasks: Sequence[str]) -> tuple[list[Trial], list[bool]]:
+        """The finalists, and [task] whether it had a say."""
+        trials: list[Trial] = []
+        means: list[list[float]] = []
+        for replicate in self.search.replicates:
+            own = self._replicate(algorithm, replicate, tasks)
+            trials += own[0]
+            means += own[1]
+        deciding = self._assays(means, tasks)
+        choices = _choices(trials, means, tasks, deciding)
+        if not choices or any(isnan(choice.score) for choice in choices):
+            return [], deciding
+        # The sort is stable: of equal ones the first drawn.
+        best = sorted(choices, key=lambda choice: -choice.score)[:FINALISTS]
+        return [choice.trial for choice in best], deciding
+
+    def _replicate(self, algorithm: str, replicate: int, tasks: Sequence[str]) -> tuple[list[Trial], list[list[float]]]:
+        """A replicate's trials, and [trial][task] their means over its tuning seeds."""
+        trials = [Trial(algorithm, replicate, number) for number in range(self.search.trials)]
+        return trials, [self._means(trial, tasks, tuning_seeds(replicate, self.search.seeds)) for trial in trials]
+
+    def _means(self, trial: Trial, tasks: Sequence[str], seeds: Sequence[int]) -> list[float]:
+        """[task] mean over seeds, NaN while a run has not ended. Exact sums: the order of runs does not matter."""
+        return [fsum(self._values(trial, task, seeds)[0]) / len(seeds) for task in tasks]
+
+    def _assays(self, means: Sequence[Sequence[float]], tasks: Sequence[str]) -> list[bool]:
+        """[task] whether it has a say: trials are not nearly all at one end of the scale; all have where none would."""
+        if not self._of_scores:
+            return [True] * len(tasks)
+        deciding = [end_of([own[place] for own in means]) is None for place in range(len(tasks))]
+        return deciding if any(deciding) else [True] * len(tasks)
 
     def _values(self, trial: Trial, task: str, seeds: Sequence[int]) -> tuple[Array, Array]:
         """[seed] scores, and which of them the algorithm failed."""
@@ -154,6 +172,22 @@ class Chooser:
         known = self._outcomes.range(task)
         failed = np.asarray(runs.failed[0], dtype=bool)
         return np.where(failed, -inf if known is None else known.low, runs.scores[0]), failed
+
+
+def _choices(
+    trials: Sequence[Trial], means: Sequence[Sequence[float]], tasks: Sequence[str], deciding: Sequence[bool]
+) -> list[Choice]:
+    """The weighted mean of each trial over the tasks that decide, NaN while a run has not ended on any."""
+    if not tasks:
+        return []
+    kept = [place for place, decides in enumerate(deciding) if decides]
+    weights = weights_of([tasks[place] for place in kept])
+    choices = []
+    for trial, own in zip(trials, means, strict=True):
+        # Exact sums, so that no trial's mean depends on which others are there.
+        mean = fsum(float(w) * own[place] for w, place in zip(weights, kept, strict=True)) if -inf not in own else -inf
+        choices.append(Choice(trial, nan if any(map(isnan, own)) else mean))
+    return choices
 
 
 def _first_best(choices: Sequence[Choice]) -> Choice | None:

@@ -13,6 +13,8 @@ import pytest
 from search_support import made_up, new_store, noise, play
 from synthetic_runs import put
 
+from haepo_bench.report.numbers.build import build_report
+from haepo_bench.report.tables.searches import search_tables
 from haepo_bench.results.merging import merge
 from haepo_bench.results.searches import deciding_seeds, final_seed, own_seed, tuning_seeds
 from haepo_bench.results.selection import select
@@ -133,6 +135,37 @@ def test_what_is_run_is_what_the_search_says_and_no_more(whole: Tuning) -> None:
     every = [{*tuning_seeds(r, 100), final_seed(r), own_seed(r)} for r in (0, 1, 999_999)] + [set(deciding_seeds())]
     assert sum(map(len, every)) == len(set.union(*every))
     assert min(set.union(*every)) >= 10**9
+
+
+def test_a_task_at_one_end_of_the_scale_has_no_say_in_the_choice_for_all(plan: Plan, tmp_path: Path) -> None:
+    def floor(cell: Cell, seed: int) -> float:
+        """A floor on the second task, where one run in a search is lucky, and lucky with bad settings."""
+        if cell.task == TASKS[0] or cell.algorithm.count(".") < 2:
+            return score(cell, seed)
+        return float(cell.algorithm.endswith(".3"))
+
+    tuning = play(Tuning(plan, new_store(tmp_path, "floor")), floor)
+    assert tuning.chooser is not None
+    for algorithm in ("mine", "grpo"):
+        found = tuning.chooser.found(algorithm, TASKS)
+        assert found is not None
+        assert found == tuning.chooser.found(algorithm, TASKS[:1])
+        for replicate in range(5):
+            best = tuning.chooser.best(algorithm, replicate, TASKS)
+            assert best is not None
+            assert best.trial.number == chosen_by_hand(plan, algorithm, replicate, TASKS[:1], floor)
+            alone = tuning.chooser.best(algorithm, replicate, TASKS[1:])
+            assert alone is not None
+            assert alone.trial.number == 3
+            assert tuning.chooser.no_assay(algorithm, replicate) == [TASKS[1]]
+    (suite,) = build_report(tuning.store.root).suites
+    assert suite.search is not None
+    left_out = {
+        own.algorithm: [(each.task, each.replicates) for each in own.no_assay] for own in suite.search.algorithms
+    }
+    assert left_out == {"mine": [(TASKS[1], 5)], "grpo": [(TASKS[1], 5)]}
+    (table,) = [each for each in search_tables(suite) if each.title == "Sensitivity to tuning"]
+    assert f"{TASKS[1]} (mine: 5 of 5 searches); {TASKS[1]} (grpo: 5 of 5 searches)" in " ".join(table.notes)
 
 
 def test_the_settings_found_are_the_best_finalist_on_fresh_seeds(plan: Plan, whole: Tuning, tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from haepo_bench.statistics.intervals import Interval
 from haepo_bench.statistics.profiles import performance_profile
 from haepo_bench.statistics.rates import rate_combination_interval
 from haepo_bench.text import plain
+from haepo_bench.verdicts.assays import end_of
 from haepo_bench.verdicts.measured import (
     CONTROL_REASON,
     Extremes,
@@ -47,8 +48,8 @@ Array = NDArray[Any]
 
 #: An algorithm with results on fewer of the tasks that have references is left out, rather than the tasks.
 ENOUGH_TASKS = 0.5
-#: A task is no assay where more than this share of at least so many algorithms are so near to one end.
-NEARLY_ALL, ENOUGH_TO_JUDGE, NEAR = 2 / 3, 4, 0.05
+#: Where algorithms are that a task does not tell apart.
+ENDS = {"floor": "at the random policy's score", "ceiling": "at the ceiling"}
 #: Of the thresholds of a profile.
 STEP = 0.02
 
@@ -127,16 +128,11 @@ def no_assay(means: Sequence[float]) -> str:
     Returns:
         Empty where it may separate them: where a third or more are elsewhere, or there are too few to say.
     """
-    if len(means) < ENOUGH_TO_JUDGE:
+    found = end_of(means)
+    if found is None:
         return ""
-    scores = np.asarray(means)
-    for ends, where in (
-        (np.abs(scores) <= NEAR, "at the random policy's score"),
-        (scores >= 1 - NEAR, "at the ceiling"),
-    ):
-        if ends.mean() > NEARLY_ALL:
-            return f"no assay: {int(ends.sum())} of {len(scores)} algorithms are {where}"
-    return ""
+    end, there = found
+    return f"no assay: {there} of {len(means)} algorithms are {ENDS[end]}"
 
 
 def _means(table: Table, task: str, controls: Container[str]) -> list[float]:

@@ -1,5 +1,6 @@
 """What the searches of a suite are worth: best of m configurations, sensitivity to tuning, and all that was tried."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
@@ -8,7 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haepo_bench.objectives.spaces import Space
-from haepo_bench.report.document_searches import BestOf, EdgeValue, SearchedAlgorithm, SearchSummary, TrialPoint
+from haepo_bench.report.document_searches import (
+    BestOf,
+    EdgeValue,
+    NoAssay,
+    SearchedAlgorithm,
+    SearchSummary,
+    TrialPoint,
+)
 from haepo_bench.report.numbers.estimates import estimate_of
 from haepo_bench.results.searches import Trial, tuning_seeds
 from haepo_bench.results.selection import SelectedCell, Selection
@@ -87,6 +95,7 @@ def _algorithm(
         ],
         sensitivity=estimate_of(phi, corrected_mean_interval(phi)),
         edges=_edges(chooser, own, cells),
+        no_assay=_no_assay(chooser, own),
         trials=_trials(chooser, own, cells),
     )
 
@@ -132,6 +141,13 @@ def _edges(chooser: Chooser, own: TrialScores, cells: Mapping[tuple[str, str], S
         if any(ends):
             found.append(EdgeValue(parameter=key, low=ends.count("low"), high=ends.count("high")))
     return found
+
+
+def _no_assay(chooser: Chooser, own: TrialScores) -> list[NoAssay]:
+    left_out = Counter(
+        task for replicate in chooser.search.replicates for task in chooser.no_assay(own.algorithm, replicate)
+    )
+    return [NoAssay(task=plain(task), replicates=left_out[task]) for task in own.tasks if left_out[task]]
 
 
 def _trials(chooser: Chooser, own: TrialScores, cells: Mapping[tuple[str, str], SelectedCell]) -> list[TrialPoint]:

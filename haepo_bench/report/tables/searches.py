@@ -1,5 +1,7 @@
 """Tables of searches at equal cost: the best of m configurations, and how much tuning matters."""
 
+from collections.abc import Iterator
+
 from haepo_bench.report.document import SuiteResult
 from haepo_bench.report.document_searches import EdgeValue, SearchedAlgorithm, SearchSummary
 from haepo_bench.report.tables.claim_words import MEASURE_TITLES, listed
@@ -77,9 +79,24 @@ def _sensitivity(suite: SuiteResult, search: SearchSummary) -> Table:
             "2024), cross-fitted; near 0, one setting does for all. Below 0 by chance alone.",
             "Where values are chosen at an end of their space, the space is too small: widen it for all algorithms and "
             "search again before anything is concluded.",
+            *_left_out(search),
             *footnotes.lines,
         ],
     )
+
+
+def _left_out(search: SearchSummary) -> Iterator[str]:
+    """Tasks without a say in what was chosen for all tasks."""
+    parts = [
+        f"{each.task} ({own.algorithm}: {each.replicates} of {search.replicates} searches)"
+        for own in search.algorithms
+        for each in own.no_assay
+    ]
+    if parts:
+        yield (
+            "Left out of the choice of one setting for all tasks, because more than two thirds of a search's trials "
+            f"were at the random policy's score or at the ceiling: {'; '.join(parts)}."
+        )
 
 
 def _ends(own: SearchedAlgorithm) -> str:
