@@ -1,6 +1,5 @@
 """From two results folders to the document of their comparison."""
 
-import json
 from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,11 +24,12 @@ from haepo_bench.errors import ExitCode, UserError
 from haepo_bench.report.document import DamagedFile, DivergedRun, NotShownRuns, RunWithoutResult
 from haepo_bench.report.numbers.damaged import damaged_files
 from haepo_bench.report.numbers.estimates import band, estimate_of
-from haepo_bench.results.declared_columns import clocks
 from haepo_bench.results.frames import COSTS, frames
 from haepo_bench.results.identity import CellKey
 from haepo_bench.results.opening import open_results
-from haepo_bench.results.selection import Run, SelectedCell, Selection
+from haepo_bench.results.sameness import shared_seeds
+from haepo_bench.results.selection import SelectedCell, Selection
+from haepo_bench.results.settings_changes import settings_changes
 from haepo_bench.statistics.intervals import mean_interval
 from haepo_bench.text import plain
 from haepo_bench.verdicts.measured import Columns, by_cell, number, numbers
@@ -150,7 +150,7 @@ def _cell(a: _Side, b: _Side) -> CellComparison:
     references = [sample.references for sample in samples if sample]
     scored = bool(references) and references[0] is not None and references[0] == references[-1]
     measures = ("final_score", "area") if scored else ("final_return", "area_return")
-    shared, identical = _shared(a.cell.runs, b.cell.runs)
+    shared, identical = shared_seeds(a.cell.runs, b.cell.runs)
     same = identical == shared > 0
     final, area = (
         compare_measure(name, *(_by_seed(side, name) for side in (a, b)), identical=same) for name in measures
@@ -173,28 +173,6 @@ def _cell(a: _Side, b: _Side) -> CellComparison:
             **{name: _ratio(cost[0][name], cost[1][name]) for name in CostRatios.model_fields},
         ),
     )
-
-
-def _shared(a: Sequence[Run], b: Sequence[Run]) -> tuple[int, int]:
-    """Seeds with a result on both sides, and those among them whose runs are the same but for the clock."""
-    other = {run.record.seed: run for run in b}
-    pairs = [(run, other[run.record.seed]) for run in a if run.record.seed in other]
-    return len(pairs), sum(_identical(*pair) for pair in pairs)
-
-
-def _identical(a: Run, b: Run) -> bool:
-    """Whether two runs have the same bytes in every column but the clock's."""
-    names = _filled(a)
-    return (
-        a.record.status == b.record.status
-        and names == _filled(b)
-        and all(a.curve[name].tobytes() == b.curve[name].tobytes() for name in names)
-    )
-
-
-def _filled(run: Run) -> set[str]:
-    """Columns that say something; one that is null throughout is as good as absent."""
-    return {name for name in run.curve.keys() - clocks(run.record.provenance) if not np.isnan(run.curve[name]).all()}
 
 
 def _by_seed(side: _Side, measure: str) -> dict[int, float]:
@@ -262,19 +240,7 @@ def _warnings(a: _Side, b: _Side, scored: bool) -> list[str]:
 
 def _changes(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[Change]:
     """Settings that differ, key by key."""
-    left, right = dict(_leaves(a)), dict(_leaves(b))
-    changed = [key for key in dict.fromkeys([*left, *right]) if left.get(key) != right.get(key)]
-    return [Change(key=plain(key), a=left.get(key), b=right.get(key)) for key in changed[:_CHANGES_SHOWN]]
-
-
-def _leaves(document: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    leaves: list[tuple[str, str]] = []
-    for key, value in document.items():
-        if isinstance(value, Mapping) and value:
-            leaves += _leaves(value, f"{prefix}{key}.")
-        else:
-            leaves.append((f"{prefix}{key}", plain(json.dumps(value, sort_keys=True, ensure_ascii=False))))
-    return leaves
+    return [Change(key=key, a=before, b=now) for key, before, now in settings_changes(a, b)[:_CHANGES_SHOWN]]
 
 
 def _information(folder: Path, selections: Sequence[Selection]) -> SideInformation:

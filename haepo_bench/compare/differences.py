@@ -1,7 +1,6 @@
 """One number of one cell on two sides: difference, interval, tests, and what could have been seen."""
 
 from collections.abc import Mapping, Sequence
-from math import comb
 from typing import Any
 
 import numpy as np
@@ -11,13 +10,10 @@ from haepo_bench.compare.document import ALPHA, POWER, MeasureComparison, Outcom
 from haepo_bench.report.numbers.estimates import estimate_of
 from haepo_bench.statistics.bootstrap import bootstrap_interval
 from haepo_bench.statistics.comparisons import (
-    DRAWS,
-    EXACT_LIMIT,
-    Alternative,
     holm,
     mann_whitney,
     paired_test,
-    permutation_test,
+    two_sided_p,
 )
 from haepo_bench.statistics.intervals import difference_interval
 from haepo_bench.statistics.power import smallest_detectable_difference
@@ -27,7 +23,6 @@ Array = NDArray[Any]
 
 #: The tests draw the same rearrangements every time: the same folders give the same numbers.
 _SEED = 20_240_817
-_MORE_DRAWS = 20
 
 
 def compare_measure(name: str, a: Mapping[int, float], b: Mapping[int, float], *, identical: bool) -> MeasureComparison:
@@ -48,7 +43,7 @@ def compare_measure(name: str, a: Mapping[int, float], b: Mapping[int, float], *
     bootstrap_high = np.nan
     if tested:
         rng = np.random.default_rng(_SEED)
-        p = _permutation_p(x, y, rng)
+        p = two_sided_p(x, y, rng)
         whitney = mann_whitney(x, y)
         found = bootstrap_interval([x, y], lambda samples: samples[0].mean(axis=1) - samples[1].mean(axis=1), rng=rng)
         bootstrap, bootstrap_high = float(found.low), float(found.high)
@@ -76,23 +71,6 @@ def compare_measure(name: str, a: Mapping[int, float], b: Mapping[int, float], *
         smallest_detectable=number(detectable),
         outcome="identical" if identical else "not tested",
     )
-
-
-def _permutation_p(x: Array, y: Array, rng: np.random.Generator) -> float:
-    """x: [seed x], y: [seed y] -> two-sided p-value.
-
-    Where no draw was as extreme, a p-value of drawn rearrangements stands at its floor, which hundreds of tests would
-    adjust away. There it is taken from twenty times as many draws, all of them new, in the direction of the
-    difference, and doubled; that it came to the floor first can only make it larger than it needs to be.
-    """
-    p = float(permutation_test(x, y, rng=rng))
-    if comb(len(x) + len(y), len(x)) <= EXACT_LIMIT or p > 2 / (DRAWS + 1):
-        return p
-    side: Alternative = "greater" if x.mean() > y.mean() else "less"
-    extreme = sum(
-        round(float(permutation_test(x, y, rng=rng, alternative=side)) * (DRAWS + 1)) - 1 for _ in range(_MORE_DRAWS)
-    )
-    return min(1.0, 2 * (extreme + 1) / (_MORE_DRAWS * DRAWS + 1))
 
 
 def adjusted(suites: Sequence[SuiteComparison]) -> tuple[list[SuiteComparison], int]:

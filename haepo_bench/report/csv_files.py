@@ -82,6 +82,7 @@ def more_csv(document: ReportDocument) -> dict[str, str]:
         "evidence.csv": _evidence(document),
         "pairs.csv": _pairs(document),
         "overoptimisation.csv": _overoptimisation(document),
+        "history.csv": _history(document),
     }
 
 
@@ -303,6 +304,48 @@ def _pairs(document: ReportDocument) -> str:
             for each in suite.pairwise.comparisons
         ),
     )
+
+
+def _history(document: ReportDocument) -> str:
+    header = [
+        "suite",
+        "task",
+        "algorithm",
+        "version",
+        "shown",
+        "first",
+        "last",
+        "commits",
+        "settings_hash",
+        "code_hash",
+    ]
+    header += ["measure", "mean", "low", "high", "n", "planned", "diverged"]
+    header += ["change", "change_low", "change_high", "p_permutation", "p_adjusted", "outcome", "not_comparable"]
+    header += ["settings_changes", "code_changes"]
+    rows = []
+    for suite in document.suites:
+        for own in suite.history.algorithms if suite.history else []:
+            for number, version in enumerate(own.versions, 1):
+                start = [suite.suite, own.task, own.algorithm, number, version.shown, version.first, version.last]
+                start += ["; ".join(version.commits), version.settings_hash, version.code_hash]
+                end = [version.not_comparable, "; ".join(version.settings_changes), _code(version.code_changes)]
+                for each in version.measures:
+                    row: list[Any] = [
+                        *start,
+                        each.measure,
+                        *_estimate(each.estimate),
+                        version.planned,
+                        version.diverged,
+                    ]
+                    change = each.change
+                    row += [change.difference, change.low, change.high] if change else [None] * 3
+                    row += [change.p_permutation, change.p_adjusted, change.outcome] if change else [None] * 3
+                    rows.append([*row, *end])
+    return _text(header, rows)
+
+
+def _code(changes: Sequence[str] | None) -> str | None:
+    return None if changes is None else "; ".join(changes)
 
 
 def _overoptimisation(document: ReportDocument) -> str:

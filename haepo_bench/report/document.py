@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from haepo_bench.report.document_history import VersionHistory
 from haepo_bench.report.document_ladders import Ladder
 from haepo_bench.report.document_numbers import CONFIDENCE, Band, DocumentModel, MeanEstimate, MissingRange, RunCount
 from haepo_bench.report.document_scorecard import AllPairs, Scorecard
@@ -274,7 +275,7 @@ class Profile(DocumentModel):
 
 
 class NotShownRuns(DocumentModel):
-    """Readable runs that are left out, by folder."""
+    """Readable runs that are left out, of the history, too; by folder."""
 
     folder: str
     runs: int
@@ -311,6 +312,9 @@ class SuiteResult(DocumentModel):
     ladders: list[Ladder] = Field(description="one per family of tasks that the suite has in several sizes")
     search: SearchSummary | None = Field(
         description="what searches at equal cost are worth; null where nothing was searched"
+    )
+    history: VersionHistory | None = Field(
+        description="null where the folder has runs of one code and one setting of each algorithm on each task"
     )
     tasks: list[TaskResult]
     not_shown: list[NotShownRuns]

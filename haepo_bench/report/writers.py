@@ -8,6 +8,7 @@ from haepo_bench.report.document import ReportDocument, SuiteResult, TaskResult
 from haepo_bench.report.latex_tables import tabulars
 from haepo_bench.report.tables.across import across_tables, improvement_table
 from haepo_bench.report.tables.claim_words import how_to_declare, scorecard_lines, scorecard_notes
+from haepo_bench.report.tables.history import history_notes, history_tables
 from haepo_bench.report.tables.in_short import leaders
 from haepo_bench.report.tables.overoptimisation import overoptimisation_table
 from haepo_bench.report.tables.per_task import (
@@ -54,6 +55,10 @@ def _markdown_suite(suite: SuiteResult, links: Callable[[SuiteResult, str], Sequ
         blocks += [_markdown_picture(link) for link in links(suite, task.task)]
         for table in _further_tables(task):
             blocks += [f"### {markdown(table.title)}", *_markdown_table(table)]
+    history = history_tables(suite)
+    if history:
+        blocks += ["## History", markdown_list(history_notes(suite))]
+        blocks += [block for table in history for block in (f"### {markdown(table.title)}", *_markdown_table(table))]
     left_out = omissions(suite)
     if left_out:
         blocks += ["## Not in this report", markdown_list(left_out)]
@@ -99,6 +104,7 @@ def to_latex(document: ReportDocument) -> str:
     labels = _Labels()
     for suite in document.suites:
         said = [summary(suite), *leaders(suite), *how_to_declare(suite), *omissions(suite), *reading_notes(suite)]
+        said += history_notes(suite)
         if suite.scorecard:
             said += [f"{line.lead} {line.sentences}" for line in scorecard_lines(suite)]
             said += scorecard_notes(suite.scorecard)
@@ -114,6 +120,7 @@ def to_latex(document: ReportDocument) -> str:
             blocks += [
                 _latex_table(suite, table, f"{table.title}: {task.task}", labels) for table in _further_tables(task)
             ]
+        blocks += [_latex_table(suite, table, table.title, labels) for table in history_tables(suite)]
     return "\n\n".join(blocks) + "\n"
 
 

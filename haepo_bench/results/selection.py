@@ -21,6 +21,7 @@ from haepo_bench.results.declarations import read_declarations
 from haepo_bench.results.history import History, other_settings
 from haepo_bench.results.identity import CellIdentity, CellKey
 from haepo_bench.results.index import Index
+from haepo_bench.results.not_shown import NotShown, why_not_shown
 from haepo_bench.results.plan_file import PlanFile, PlannedCell
 from haepo_bench.results.record import FINISHED, Information, RunRecord
 from haepo_bench.results.searches import DeclaredSearch
@@ -90,15 +91,6 @@ class SelectedCell(CellIdentity):
 
 
 @dataclass(frozen=True)
-class NotShown:
-    """Readable runs that are left out, by folder."""
-
-    folder: str
-    runs: int
-    reason: str
-
-
-@dataclass(frozen=True)
 class Selection:
     """One suite's runs, sorted out.
 
@@ -113,6 +105,7 @@ class Selection:
         exploratory: why the claims are not those that stood before the runs were made; empty where they are.
         declaration_number: which declaration about its candidates in the folder the plan's is, from 1; None where
             nothing was declared.
+        earlier: runs of other code or other settings of what is planned, each with the seeds that were recorded.
         search: of which these runs are the trials; None where the suite's own runs are here.
         tuned: declaration of the search that found the settings of the runs; empty where none did.
     """
@@ -127,6 +120,7 @@ class Selection:
     exploratory: str
     declaration_number: int | None
     cells: tuple[SelectedCell, ...]
+    earlier: tuple[SelectedCell, ...]
     not_shown: tuple[NotShown, ...]
     damaged: tuple[Unusable, ...]
     search: DeclaredSearch | None = None
@@ -205,6 +199,9 @@ def _sorted_out(store: Store, plan: PlanFile | Unusable | None) -> Selection:
         for cell in planned
     )
     shown = {run.path for cell in cells for run in (*cell.runs, *cell.unfinished)}
+    left = [run for run in kept if run.path not in shown]
+    reasons = {cell.identity.key: cell for cell in planned}
+    counts = Counter((run.path.parts[0], why_not_shown(run.path, run.record, reasons, name)) for run in left)
     claims = history.claims({cell.algorithm: cell.uses for cell in cells})
     return Selection(
         name=name,
@@ -217,7 +214,8 @@ def _sorted_out(store: Store, plan: PlanFile | Unusable | None) -> Selection:
         exploratory=history.undeclared or preceded(claims, cells),
         declaration_number=history.declaration_number,
         cells=cells,
-        not_shown=_not_shown([run for run in kept if run.path not in shown], planned, name),
+        earlier=_earlier(left, planned, name, history),
+        not_shown=tuple(NotShown(folder, n, reason) for (folder, reason), n in sorted(counts.items())),
         damaged=tuple(sorted(damaged, key=lambda file: str(file.path))),
         search=plan.search if isinstance(plan, PlanFile) else None,
         tuned=plan.tuned if isinstance(plan, PlanFile) else "",
@@ -364,6 +362,26 @@ def _cell(
     )
 
 
+def _earlier(
+    runs: Iterable[Run], planned: Iterable[PlannedCell], suite: str, history: History
+) -> tuple[SelectedCell, ...]:
+    """What is left of the planned algorithms' runs on their tasks, made into cells."""
+    uses = {cell.identity.key: cell.uses for cell in planned}
+    asked = {cell.identity for cell in planned}
+    groups: dict[_Place, list[Run]] = defaultdict(list)
+    for run in runs:
+        identity = run.record.identity
+        if run.record.suite == suite and identity.key in uses and identity not in asked:
+            groups[_place(run)].append(run)
+    cells: dict[CellIdentity, SelectedCell] = {}
+    for (folder, identity), group in sorted(groups.items(), key=lambda each: each[0][0]):
+        seeds = sorted({run.record.seed for run in group})
+        cell = PlannedCell.of(identity, folder=folder, uses=uses[identity.key], seeds=seeds)
+        # A copy in another folder says nothing more.
+        cells.setdefault(identity, _cell(cell, group, {}, history, 0))
+    return tuple(cells.values())
+
+
 def failure_reason(record: RunRecord) -> str:
     """Why a run has no complete result, and what to do about it; empty where it does not say."""
     if record.error is None:
@@ -372,23 +390,3 @@ def failure_reason(record: RunRecord) -> str:
     kind = record.error.type if record.status == "failed" else ""
     reason = ": ".join(part for part in (kind, record.error.message) if part)
     return "; ".join(part for part in (reason, record.error.remedy) if part)
-
-
-def _not_shown(runs: list[Run], planned: list[PlannedCell], suite: str) -> tuple[NotShown, ...]:
-    cells = {cell.identity.key: cell for cell in planned}
-    counts = Counter((run.path.parts[0], _why_not_shown(run, cells, suite)) for run in runs)
-    return tuple(NotShown(folder, n, reason) for (folder, reason), n in sorted(counts.items()))
-
-
-def _why_not_shown(run: Run, cells: Mapping[CellKey, PlannedCell], suite: str) -> str:
-    record = run.record
-    cell = cells.get(record.identity.key)
-    if cell is None:
-        return f"of the suite '{record.suite}'" if record.suite != suite else "not asked for by the plan"
-    if record.settings_hash != cell.settings_hash:
-        return "other settings than those shown"
-    if record.code_hash != cell.code_hash:
-        return "other code than that shown"
-    if run.path.parts[0] != cell.folder:
-        return "a copy in another folder"
-    return "a seed that the plan does not ask for"

@@ -19,6 +19,8 @@ Alternative = Literal["two-sided", "greater", "less"]
 EXACT_LIMIT = 200_000
 #: Beyond, it draws so many.
 DRAWS = 9_999
+#: And so many times as many again where no draw was as extreme.
+_MORE_DRAWS = 20
 
 
 class PairedTest(NamedTuple):
@@ -56,6 +58,23 @@ def permutation_test(
     """
     less, greater = permutation_p_values(x, y, rng=rng, draws=draws)
     return _of_sides(less, greater, alternative)
+
+
+def two_sided_p(x: Array, y: Array, rng: np.random.Generator) -> float:
+    """x: [seed x], y: [seed y] -> two-sided p-value of `permutation_test`, for one of many tests.
+
+    Where no draw was as extreme, a p-value of drawn rearrangements stands at its floor, which hundreds of tests would
+    adjust away. There it is taken from twenty times as many draws, all of them new, in the direction of the
+    difference, and doubled; that it came to the floor first can only make it larger than it needs to be.
+    """
+    p = float(permutation_test(x, y, rng=rng))
+    if comb(len(x) + len(y), len(x)) <= EXACT_LIMIT or p > 2 / (DRAWS + 1):
+        return p
+    side: Alternative = "greater" if x.mean() > y.mean() else "less"
+    extreme = sum(
+        round(float(permutation_test(x, y, rng=rng, alternative=side)) * (DRAWS + 1)) - 1 for _ in range(_MORE_DRAWS)
+    )
+    return min(1.0, 2 * (extreme + 1) / (_MORE_DRAWS * DRAWS + 1))
 
 
 def permutation_p_values(

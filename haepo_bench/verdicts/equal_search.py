@@ -45,7 +45,7 @@ def equal_search(selection: Selection, rows: Sequence[Row] = ("tuned",)) -> Sele
     order = {task: place for place, task in enumerate(dict.fromkeys(cell.task for cell in selection.cells))}
     made.sort(key=lambda cell: order[cell.task])
     exploratory = selection.exploratory or preceded(selection.claims, made)
-    return replace(selection, cells=tuple(made), exploratory=exploratory, not_shown=())
+    return replace(selection, cells=tuple(made), exploratory=exploratory, earlier=(), not_shown=())
 
 
 _Cells = dict[tuple[str, str], SelectedCell]

@@ -54,7 +54,7 @@ _SHARE = ChartAxis(
 )
 
 #: Measures of the end of training: of scores those with limits, of returns the last.
-_MEASURES = (
+MEASURES = (
     ChartAxis(
         "final_score",
         "final score, sampled policy (0: random, 1: solved)",
@@ -185,7 +185,7 @@ def performance_profiles(suite: SuiteResult, styles: Styles) -> LineChart | None
 
 def end_of_training(task: TaskResult, styles: Styles) -> IntervalChart | None:
     """A task's measures, a panel each; None where no run has a result."""
-    panels = [_measure_panel(task, axis) for axis in _MEASURES]
+    panels = [_measure_panel(task, axis) for axis in MEASURES]
     panels = [replace(panel, title=panel.axis.button) for panel in panels if panel.rows]
     if not panels:
         return None
@@ -211,7 +211,7 @@ def final_results(suite: SuiteResult, styles: Styles) -> IntervalChart:
     return IntervalChart(
         title=f"Final results on all tasks of {suite.suite}, with intervals over seeds",
         algorithms=_algorithms(results, styles, footnotes, seeds=False),
-        panels=tuple(_measure_panel(task, _MEASURES[0 if task.references else -1]) for task in tasks),
+        panels=tuple(_measure_panel(task, MEASURES[0 if task.references else -1]) for task in tasks),
         notes=(
             f"Sampled policy at the end of training. {_SEEDS_NOTE}",
             seed_counts(results),

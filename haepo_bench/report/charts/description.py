@@ -111,6 +111,7 @@ class IntervalRow:
         mean: None where it is undefined; `low` and `high` where there is no interval.
         seeds: values of the single seeds; may be empty.
         counted: on how many of how many runs it rests (`3/5`).
+        label: what the row is called; empty for the algorithm's name.
     """
 
     algorithm: str
@@ -119,6 +120,7 @@ class IntervalRow:
     high: float | None
     seeds: tuple[float, ...] = ()
     counted: str = ""
+    label: str = ""
 
     @property
     def strokes(self) -> tuple[float, ...]:

@@ -28,7 +28,8 @@ from haepo_bench.report.document_numbers import MeanEstimate, MissingRange
 from haepo_bench.report.numbers.across import across, improvements
 from haepo_bench.report.numbers.claims import scorecard
 from haepo_bench.report.numbers.damaged import damaged_files
-from haepo_bench.report.numbers.estimates import band, bounded_intervals, bounds_of_returns, estimate_of, of_returns
+from haepo_bench.report.numbers.estimates import band, bounds_of_returns, estimate_of, intervals_of
+from haepo_bench.report.numbers.history import history, left_out
 from haepo_bench.report.numbers.ladders import ladders
 from haepo_bench.report.numbers.overoptimisation import overoptimisation
 from haepo_bench.report.numbers.pairwise import pairwise
@@ -40,7 +41,8 @@ from haepo_bench.results.declared_columns import PROVENANCE_KEY, declared, descr
 from haepo_bench.results.frames import COSTS, MEASURES, CommonTime, common_times, diagnostics, frames, shown_name
 from haepo_bench.results.opening import find_suites, is_suite, open_results
 from haepo_bench.results.selection import SelectedCell, Selection
-from haepo_bench.statistics.intervals import MeanInterval, mean_interval
+from haepo_bench.results.store import Store
+from haepo_bench.statistics.intervals import mean_interval
 from haepo_bench.text import plain, plain_lines
 from haepo_bench.verdicts.declared import Range, ranges
 from haepo_bench.verdicts.equal_search import equal_search
@@ -67,7 +69,7 @@ def build_report(results: Path, *others: Path) -> ReportDocument:
     # Returns near the largest float overflow in means and scores; such numbers are shown as undefined.
     with np.errstate(over="ignore", invalid="ignore"):
         suites = [
-            _suite(selection, "" if is_suite(folder) else suite.name, label)
+            _suite(selection, Store(suite), "" if is_suite(folder) else suite.name, label)
             for (folder, selections), label in zip(found, labels([results, *others]), strict=True)
             for suite, selection in zip(find_suites(folder), selections, strict=True)
         ]
@@ -89,7 +91,7 @@ def labels(folders: Sequence[Path]) -> list[str]:
             for name, path in zip(names, paths, strict=True)]  # fmt: skip
 
 
-def _suite(selection: Selection, folder: str, label: str) -> SuiteResult:
+def _suite(selection: Selection, store: Store, folder: str, label: str) -> SuiteResult:
     searched = searches(selection)
     if selection.search is not None:
         selection = equal_search(selection, ("tuned", "per task", "default", "published"))
@@ -124,13 +126,14 @@ def _suite(selection: Selection, folder: str, label: str) -> SuiteResult:
         improvement=overall.improvement,
         search=searched,
         ladders=ladders(table, claims.threshold if claims else DEFAULT_THRESHOLD),
+        history=history(selection, store, bounds),
         tasks=[
             _task(task, cells, times.get(task), improvements(table, seen, claims, [task]), bounds.get(task), runs_shown)
             for task, cells in tasks.items()
         ],
         not_shown=[
             NotShownRuns(folder=plain(left.folder), runs=left.runs, reason=plain(left.reason))
-            for left in selection.not_shown
+            for left in left_out(selection)
         ],
         damaged=damaged_files(selection),
         provenance=_provenance(selection.cells),
@@ -204,7 +207,7 @@ def _algorithm(
     done = runs["status"] == "done"
     scored = sample is not None and sample.references is not None
 
-    intervals = _intervals(cell, runs, shown, bounds)
+    intervals = intervals_of(cell, runs, shown, bounds)
     references = sample.references if sample else None
     bounds_then = None if bounds is None or references is None else bounds_of_returns(bounds, references)
 
@@ -269,27 +272,6 @@ def _algorithm(
             for i in np.flatnonzero(shown)
         ],
     )
-
-
-#: What is the same in scores and in returns.
-_RETURNS = {
-    "final_score": "final_return",
-    "final_score_greedy": "final_return_greedy",
-    "area": "area_return",
-    "score_in_time": "return_in_time",
-}
-
-
-def _intervals(cell: SelectedCell, runs: Columns, shown: Array, bounds: Range | None) -> dict[str, MeanInterval]:
-    """Intervals of means of scores and returns, where the least and the greatest possible score are known."""
-    sample = cell.sample
-    if bounds is None or sample is None or sample.references is None or not cell.runs:
-        return {}
-    scores = {name: runs[name][shown] for name in MEASURES if name in _RETURNS or name == "area_in_time"}
-    found = bounded_intervals(scores, bounds)
-    return found | {
-        _RETURNS[name]: of_returns(each, sample.references) for name, each in found.items() if name in _RETURNS
-    }
 
 
 def _if_missing(runs: Columns, seen: Mapping[str, tuple[float, float]]) -> dict[str, MissingRange]:

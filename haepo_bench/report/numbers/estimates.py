@@ -7,13 +7,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haepo_bench.report.document_numbers import CONFIDENCE, FEWEST_SEEDS, Band, MeanEstimate
+from haepo_bench.results.frames import MEASURES
 from haepo_bench.results.record import References
+from haepo_bench.results.selection import SelectedCell
 from haepo_bench.statistics.gaffke import mean_within_bounds
 from haepo_bench.statistics.intervals import MeanInterval, mean_interval
 from haepo_bench.verdicts.declared import Range
-from haepo_bench.verdicts.measured import number, numbers
+from haepo_bench.verdicts.measured import Columns, number, numbers
 
 Array = NDArray[Any]
+
+#: What is the same in scores and in returns.
+_RETURNS = {
+    "final_score": "final_return",
+    "final_score_greedy": "final_return_greedy",
+    "area": "area_return",
+    "score_in_time": "return_in_time",
+}
 
 
 def estimate_of(values: Array, interval: MeanInterval | None = None) -> MeanEstimate:
@@ -73,6 +83,23 @@ def of_returns(interval: MeanInterval, references: References) -> MeanInterval:
     span = references.solved - references.random
     mean, low, high = (references.random + span * end for end in interval[:3])
     return MeanInterval(mean, np.minimum(low, high), np.maximum(low, high), interval.n)
+
+
+def intervals_of(cell: SelectedCell, runs: Columns, shown: Array, bounds: Range | None) -> dict[str, MeanInterval]:
+    """Intervals of means of scores and returns, where the least and the greatest possible score are known.
+
+    Args:
+        runs: [seed asked for] per column.
+        shown: [seed asked for], whether it has a result.
+    """
+    sample = cell.sample
+    if bounds is None or sample is None or sample.references is None or not cell.runs:
+        return {}
+    scores = {name: runs[name][shown] for name in MEASURES if name in _RETURNS or name == "area_in_time"}
+    found = bounded_intervals(scores, bounds)
+    return found | {
+        _RETURNS[name]: of_returns(each, sample.references) for name, each in found.items() if name in _RETURNS
+    }
 
 
 def _unbounded(values: Array) -> MeanInterval:

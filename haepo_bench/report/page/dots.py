@@ -20,7 +20,7 @@ class DotRow(NamedTuple):
     """One algorithm.
 
     Args:
-        label: name with its footnote's mark.
+        label: name with its footnote's mark, or what else the row is called.
         number: mean as text; `interval` in brackets; `runs` as n/N.
         value: to sort by.
         whisker, dot, strokes: SVG paths in a box of 1000 x 24; empty where there is nothing to draw.
@@ -89,7 +89,7 @@ def _row(row: IntervalRow, algorithm: ChartAlgorithm, place: Callable[[float], i
         interval = "one seed" if len(row.seeds) == 1 else "no interval"
     return DotRow(
         name=row.algorithm,
-        label=row.algorithm + algorithm.mark,
+        label=row.label or row.algorithm + algorithm.mark,
         runs=row.counted,
         colour=algorithm.look.colour,
         number=UNDEFINED if row.mean is None else fixed(row.mean, decimals),

@@ -16,6 +16,7 @@ from haepo_bench.report.charts.building import (
     performance_profiles,
 )
 from haepo_bench.report.charts.description import IntervalChart, LineChart
+from haepo_bench.report.charts.history import history_charts
 from haepo_bench.report.charts.searches import search_budget
 from haepo_bench.report.document import ReportDocument, SuiteResult, TaskResult
 from haepo_bench.report.figures.sheet import SavedFigure
@@ -25,6 +26,7 @@ from haepo_bench.report.styles import COLOURS, DARK_COLOURS, DARK_FAINT, DARK_IN
 from haepo_bench.report.tables.across import across_tables, improvement_table
 from haepo_bench.report.tables.beating import WIDEST, matrix_note, pair_matrix, who_beats_whom
 from haepo_bench.report.tables.claim_words import how_to_declare, scorecard_lines, scorecard_notes, variants
+from haepo_bench.report.tables.history import HISTORY_TITLE, history_notes, history_tables
 from haepo_bench.report.tables.in_short import claim_matrix, decided_by, glance, leaders, mishaps
 from haepo_bench.report.tables.overoptimisation import overoptimisation_table
 from haepo_bench.report.tables.per_task import (
@@ -123,6 +125,8 @@ def _suite(
         ),
         "search": _fragment(search_budget(suite, styles), f"{key}q", fallbacks, pictures.get("", []), "search-trials"),
         "across": across_tables(suite),
+        "history": _history(suite, styles),
+        "history_notes": history_notes(suite),
         "mishaps": mishaps(suite),
         "omissions": omissions(suite),
         "tasks": [
@@ -163,6 +167,18 @@ def _task(
         "optimised_chart": _fragment(overoptimisation(task, styles), f"{group}o", fallbacks, pictures, "-kl"),
         "improvement": improvement_table(task),
     }
+
+
+def _history(suite: SuiteResult, styles: Styles) -> list[dict[str, Any]]:
+    """Each task's tables (two where some algorithms have scores and others returns), and a chart per algorithm."""
+    found: dict[str, dict[str, Any]] = {}
+    for own, chart in history_charts(suite, styles):
+        task = found.setdefault(own.task, {"task": own.task, "charts": [], "tables": []})
+        if chart.panels:
+            task["charts"].append((own.algorithm, _dots(chart)))
+    for table in history_tables(suite):
+        found[table.title.removesuffix(HISTORY_TITLE)]["tables"].append(table)
+    return list(found.values())
 
 
 def _fragment(

@@ -38,9 +38,10 @@ function startFilters(groups) {
       group.admits = algorithm;
       group.changed();
     }
-    const shown = [[...names].filter(algorithm).length, sections.filter((each) => !each.hidden).length];
+    const tasks = [...new Set(sections.map((each) => each.dataset.task))];
+    const shown = [[...names].filter(algorithm).length, tasks.filter(task).length];
     const any = fields.algorithms.value.trim() || fields.tasks.value.trim();
-    count.textContent = any ? `${shown[0]} of ${names.size} algorithms, ${shown[1]} of ${sections.length} tasks` : "";
+    count.textContent = any ? `${shown[0]} of ${names.size} algorithms, ${shown[1]} of ${tasks.length} tasks` : "";
     remember();
   }
 }

@@ -28,6 +28,7 @@ function startCharts() {
 /** The rows of a dot plot, which are hidden together with the lines of the charts of its group. */
 class DotRows {
   constructor(box, group) {
+    this.box = box;
     this.group = group;
     this.rows = [...box.querySelectorAll("li[data-series]")];
     this.data = { series: this.rows.map((row) => ({ name: row.dataset.series })) };
@@ -36,6 +37,7 @@ class DotRows {
 
   refresh() {
     for (const row of this.rows) row.hidden = !this.group.shows(row.dataset.series);
+    this.box.hidden = this.rows.every((row) => row.hidden) && this.box.querySelector("h4") !== null;
   }
 }
 
@@ -66,7 +68,7 @@ function startDots(groups) {
     choice.append(...buttons);
     if (panels.length > 1) bar.append(choice);
     bar.append(make("span", { class: "choice" }, sort));
-    box.prepend(bar);
+    box.querySelector(".dot-panel").before(bar);
     choose(panels[0]);
   }
 }
