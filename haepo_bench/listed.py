@@ -229,6 +229,12 @@ ALGORITHMS = {
             "GRPO whose trajectories branch at their step of highest entropy; the best are kept",
         ),
         (
+            "hybrid-dpo-stand-in",
+            "objectives.coverage:HybridDpoStandIn",
+            "low",
+            "online DPO on pairs of the policy's and a G-optimal design's trajectories",
+        ),
+        (
             "dpo-offline",
             "training.language.offline:DpoOffline",
             "high",

@@ -17,7 +17,7 @@ from haepo_bench.objectives.hyperparameters import Hyperparameters as Hyperparam
 from haepo_bench.objectives.hyperparameters import hyper as hyper
 
 # Objectives take both from here.
-from haepo_bench.objectives.plans import BranchingPlan, PrefixPlan, RephrasingPlan
+from haepo_bench.objectives.plans import BranchingPlan, DesignPlan, PrefixPlan, RephrasingPlan
 from haepo_bench.objectives.spaces import COEFFICIENT
 from haepo_bench.results.columns import Column
 
@@ -201,6 +201,11 @@ class Objective(Hyperparameters, ABC):
         return None
 
     @property
+    def design(self) -> DesignPlan | None:
+        """How many trajectories a G-optimal design plays; the task must know its moves (`Task.moves`)."""
+        return None
+
+    @property
     def compares(self) -> Compared:
         """Where trajectories are only compared with each other: the return of one that is alone there has no effect."""
         return None
@@ -208,25 +213,25 @@ class Objective(Hyperparameters, ABC):
     @property
     def needs(self) -> tuple[str, ...]:
         """What it needs beyond a batch of trajectories with their returns, in words."""
-        found = [f"at least two trajectories per {self.compares}, to compare with each other"] if self.compares else []
-        if self.discrete_only:
-            found.append("discrete actions")
-        if self.shares_start:
-            found.append("trajectories that start alike")
-        if self.reference_sample:
-            found.append(f"{self.reference_sample} episodes of the reference policy, unless that is the previous one")
-        if self.wants_expert:
-            found.append("an expert's episode (finite tasks with certain moves; language tasks with own responses)")
-        if self.wants_halves:
-            found.append("a policy that is a flow on doubled actions, hence continuous ones")
-        if self.wants_greedy:
-            found.append("an episode of the greedy policy per group and batch")
-        if self.prefixes is not None:
-            found.append(f"copies of {self.prefixes.kept} earlier policies, which begin a part of the trajectories")
-        if self.temperatures:
-            listed = " and ".join(f"{temperature:g}" for temperature in self.temperatures)
-            found.append(f"the policy's log-probabilities at temperatures {listed}")
-        return tuple(found)
+        kept = self.prefixes.kept if self.prefixes else 0
+        temperatures = " and ".join(f"{temperature:g}" for temperature in self.temperatures)
+        expert = "an expert's episode (finite tasks with certain moves; language tasks with own responses)"
+        asked = (
+            (self.compares, f"at least two trajectories per {self.compares}, to compare with each other"),
+            (self.discrete_only, "discrete actions"),
+            (self.shares_start, "trajectories that start alike"),
+            (
+                self.reference_sample,
+                f"{self.reference_sample} episodes of the reference policy, unless that is the previous one",
+            ),
+            (self.wants_expert, expert),
+            (self.design, "the task's moves and features, for a design that plays a part of the trajectories"),
+            (self.wants_halves, "a policy that is a flow on doubled actions, hence continuous ones"),
+            (self.wants_greedy, "an episode of the greedy policy per group and batch"),
+            (self.prefixes, f"copies of {kept} earlier policies, which begin a part of the trajectories"),
+            (self.temperatures, f"the policy's log-probabilities at temperatures {temperatures}"),
+        )
+        return tuple(words for asks, words in asked if asks)
 
     @property
     def temperatures(self) -> tuple[float, ...]:

@@ -41,3 +41,17 @@ class BranchingPlan(NamedTuple):
     """
 
     branches: int
+
+
+class DesignPlan(NamedTuple):
+    """How many trajectories a G-optimal design plays in the place of the policy, where an objective asks for that.
+
+    Args:
+        share: of each group's trajectories.
+    """
+
+    share: float
+
+    def among(self, trajectories: int) -> int:
+        """How many of a group's; the policy keeps one at least."""
+        return min(round(self.share * trajectories), trajectories - 1)

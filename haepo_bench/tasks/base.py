@@ -83,6 +83,24 @@ class Uniform(NamedTuple):
     success: float | None = None
 
 
+class Moves(NamedTuple):
+    """How the episodes of a task with finitely many states and certain moves go on, and what is seen in them.
+
+    Args:
+        next_state: [state, action] int; what it says of terminal states has no meaning.
+        terminal: [state] bool, where episodes end.
+        start: [state] probability that an episode starts there.
+        features: [state, feature] that are shown of a state.
+        horizon: steps after which an episode is cut off.
+    """
+
+    next_state: Array
+    terminal: Array
+    start: Array
+    features: Array
+    horizon: int
+
+
 class VectorEnvironment(ABC):
     """Episodes of many seeds side by side, axes [seed, trajectory]; every seed draws from its own stream only.
 
@@ -138,7 +156,7 @@ class VectorEnvironment(ABC):
         return type(self).running is not VectorEnvironment.running
 
     def visited(self) -> Array | None:
-        """State numbers [seed, trajectory] int64 of the current states, for tasks that count coverage."""
+        """State numbers [seed, trajectory] int64 of the current states, for tasks that number them."""
         return None
 
     def measures(self) -> dict[str, Array]:
@@ -238,6 +256,10 @@ class Task(ABC):
 
     def expert(self) -> Array | None:
         """Actions [time, state] of a policy that is best, for tasks that number their states (`visited`); else None."""
+        return None
+
+    def moves(self) -> Moves | None:
+        """How its states follow each other, for tasks that know it and number their states (`visited`); else None."""
         return None
 
     @property

@@ -39,6 +39,7 @@ def asked_of_batches(objective: Objective) -> dict[str, Any]:
         "temperatures": list(objective.temperatures),
         "prefixes": None if objective.prefixes is None else list(objective.prefixes),
         "branching": None if objective.branching is None else list(objective.branching),
+        "design": None if objective.design is None else list(objective.design),
         "rephrasing": None if objective.rephrasing is None else list(objective.rephrasing),
     }
 

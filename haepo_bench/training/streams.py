@@ -27,6 +27,7 @@ Purpose = Literal[
     "prefix",
     "rephrasing",
     "branching",
+    "design",
     "flip",
     "search",
 ]

@@ -137,6 +137,7 @@ ALONE = [
     ("dpo", "random-walk/20", {"epochs": 2}),
     ("grpo", "bandit/contextual", {"hidden": []}),
     ("soup", "corridor/8", {"hidden": [256, 32]}),
+    ("hybrid-dpo-stand-in", "deep-sea/6", {"epochs": 2}),
 ]
 
 

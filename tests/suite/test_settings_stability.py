@@ -41,7 +41,7 @@ LATER: list[tuple[str, str, str, Any]] = [
     ("ipo", "corridor/16", "length_norm", True),
     *(
         (name, "corridor/16", option, value)
-        for name in ("dpo", "h-dpo", "cpo", "simpo", "orpo")
+        for name in ("dpo", "h-dpo", "hybrid-dpo-stand-in", "cpo", "simpo", "orpo")
         for option, value in {"pair_loss": "hinge", "label_smoothing": 0.1, "smoothing": "robust"}.items()
     ),
 ]

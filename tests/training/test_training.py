@@ -27,7 +27,17 @@ from haepo_bench.training.streams import hashed_seed, stream
 
 #: All but those that need an expert (test_objective_needs.py), fixed preferences (test_language_training.py) or
 #: continuous actions (test_genpo.py), and the control that never learns.
-APART = ("ppo", "ppo-batched", "genpo", "calibrl", "repo-stand-in", "iib-lpo-stand-in", "dpo-offline", "uniform")
+APART = (
+    "ppo",
+    "ppo-batched",
+    "genpo",
+    "calibrl",
+    "repo-stand-in",
+    "iib-lpo-stand-in",
+    "hybrid-dpo-stand-in",
+    "dpo-offline",
+    "uniform",
+)
 NATIVE = [name for name in catalogue.ALGORITHMS if name not in APART]
 
 

@@ -28,7 +28,7 @@ from numpy.typing import ArrayLike
 from haepo_bench.errors import TaskError, did_you_mean
 from haepo_bench.results.record import References
 from haepo_bench.tasks.bandit import pi_squared
-from haepo_bench.tasks.base import Array, Step, Task, VectorEnvironment
+from haepo_bench.tasks.base import Array, Moves, Step, Task, VectorEnvironment
 
 #: Arms whose means are at most this fraction of the span below the best are good.
 GOOD = 0.1
@@ -94,6 +94,17 @@ class Bandit(Task):
     def grouped(self, trajectories: int) -> VectorEnvironment:
         """Group g has context g."""
         return _Pulls(self, self.groups * trajectories, np.repeat(np.arange(self.groups), trajectories))
+
+    def moves(self) -> Moves:
+        """A state for each context, and one behind them all; contexts are equally likely."""
+        behind = np.arange(self.groups + 1) == self.groups
+        return Moves(
+            np.full((self.groups + 1, self.means.shape[1]), self.groups),
+            behind,
+            np.where(behind, 0.0, 1 / self.groups),
+            np.eye(self.groups + 1, self.groups, dtype=np.float32),
+            1,
+        )
 
 
 class GaussianBandit(Bandit):
@@ -181,6 +192,9 @@ class _Pulls(VectorEnvironment):
 
     def running(self) -> dict[str, Array]:
         return {"luck": self._luck, "contexts": self._contexts}
+
+    def visited(self) -> Array:
+        return self._contexts
 
     def measures(self) -> dict[str, Array]:
         return self._measures

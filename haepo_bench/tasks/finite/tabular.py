@@ -13,7 +13,7 @@ from gymnasium import spaces
 
 from haepo_bench.errors import TaskError
 from haepo_bench.results.record import References
-from haepo_bench.tasks.base import MAX_HORIZON, Array, Task, Uniform, VectorEnvironment
+from haepo_bench.tasks.base import MAX_HORIZON, Array, Moves, Task, Uniform, VectorEnvironment
 from haepo_bench.tasks.finite.table import StateTable, TableEpisodes
 from haepo_bench.tasks.wrappers.observations import Window
 
@@ -247,6 +247,9 @@ class Tabular(Task):
             steps = np.take_along_axis(longer, action[:, None], 1)[:, 0]
             chosen.append(action)
         return np.stack(chosen[::-1])
+
+    def moves(self) -> Moves:
+        return Moves(self.next_state, self.terminal, self.start, self.observations, self.horizon)
 
     def _backup(self, value: Array) -> Array:
         """[state, action] value of acting and then collecting `value`; terminal states give 0 and stay."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from haepo_bench.errors import EnvironmentFault
 from haepo_bench.tasks.address import Layer
-from haepo_bench.tasks.base import Array, Step, Task, VectorEnvironment
+from haepo_bench.tasks.base import Array, Moves, Step, Task, VectorEnvironment
 
 Wrap = Callable[[VectorEnvironment], VectorEnvironment]
 
@@ -45,6 +45,9 @@ class WrappedTask(Task):
 
     def expert(self) -> Array | None:
         return self._inner.expert()
+
+    def moves(self) -> Moves | None:
+        return self._inner.moves()
 
 
 class VectorWrapper(VectorEnvironment):

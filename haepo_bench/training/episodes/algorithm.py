@@ -12,6 +12,7 @@ from haepo_bench.tasks.base import Task
 from haepo_bench.training.algorithm import Algorithm, BatchRow, ParameterDescription, compiled_where
 from haepo_bench.training.definition import ObjectiveDefinition, asked_of_batches, control_without, information
 from haepo_bench.training.encoders import check_encoder, check_memory, defaults_on
+from haepo_bench.training.episodes.design import MOST_NUMBERS, numbers
 from haepo_bench.training.heads import check_policy
 from haepo_bench.training.parameters import check_comparison, check_overrides, describe_fields, validated
 from haepo_bench.training.recorder import Recorder
@@ -81,6 +82,12 @@ class NativeDefinition(ObjectiveDefinition):
             return "its loss compares probabilities of actions, and continuous actions have densities"
         if not task.deterministic and self.objective().branching is not None:
             return "its trajectories branch, for which their first steps are played again: moves must be certain"
+        if self.objective().design is not None:
+            moves = task.moves()
+            if moves is None:
+                return "a design plays a part of its trajectories: only bandits and finite tasks know the moves for one"
+            if numbers(moves) > MOST_NUMBERS:
+                return f"a design plays a part of its trajectories, and {task.id} is too large to compute one"
         if self.objective.wants_expert and task.expert() is None:
             return control_without(task, "an expert's episodes") or (
                 "it learns from an expert's episodes, which only finite tasks with certain moves have"

@@ -5,7 +5,6 @@ compete for the places of a batch.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import count
 
 import numpy as np
@@ -16,6 +15,7 @@ from torch.nn.functional import pad
 from haepo_bench.objectives.plans import BranchingPlan
 from haepo_bench.policies.network import PolicyNetwork
 from haepo_bench.policies.shapes import Array
+from haepo_bench.training.episodes.joining import joined
 from haepo_bench.training.episodes.rollout import Actor, Collector, Rollout
 from haepo_bench.training.returns import comparable
 from haepo_bench.training.streams import stream
@@ -105,28 +105,4 @@ def best(rollout: Rollout, branches: Rollout, groups: int) -> tuple[Rollout, Arr
     # Places among all trajectories followed by all branches.
     first, width = np.arange(groups)[:, None], branches.returns.shape[1] // groups
     places = np.where(order < each, first * each + order, K + first * width + order - each).reshape(S, K)
-    rows, steps = np.arange(S)[:, None], max(one.mask.shape[2] for one in own)
-
-    def chosen(name: str) -> Tensor:
-        """Of both, as long as the longer one, the chosen ones."""
-        both = [getattr(one, name) for one in own]
-        both = [x.movedim(1, -1) for x in both] if name == "observations" else both
-        longer = [pad(x, (0, 0) * (x.dim() - 3) + (0, steps - x.shape[2])) for x in both]
-        found = torch.cat(longer, 1)[rows, places]
-        return found.movedim(-1, 1) if name == "observations" else found
-
-    def taken(values: Sequence[Array]) -> Array:
-        found: Array = np.concatenate(values, 1)[rows, places]
-        return found
-
-    kept = replace(
-        rollout,
-        observations=chosen("observations"),
-        actions=chosen("actions"),
-        rewards=chosen("rewards"),
-        mask=chosen("mask"),
-        lengths=taken([one.lengths for one in own]),
-        returns=taken([one.returns for one in own]),
-        measures={name: taken([one.measures[name] for one in own]) for name in rollout.measures},
-    )
-    return kept, places >= K
+    return joined(rollout, branches, places), places >= K

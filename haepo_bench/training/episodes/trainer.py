@@ -20,6 +20,7 @@ from haepo_bench.training.episodes.branching import Brancher, best
 from haepo_bench.training.episodes.engines import episode_engine
 from haepo_bench.training.episodes.expert import Expert, ExpertEpisode
 from haepo_bench.training.episodes.greedy import play_greedy
+from haepo_bench.training.episodes.hybrid import Designer, hybrid
 from haepo_bench.training.episodes.prefixes import Prefixes, PrefixPolicies
 from haepo_bench.training.episodes.reference import ReferenceSample
 from haepo_bench.training.episodes.rephrasing import Rephraser, rephrased
@@ -95,7 +96,9 @@ class EpisodeTrainer(Trainer[Rollout]):
         if task.normalise is not None:
             features = task.observation_space.shape[0]
             self.normalisation = Normalisation(len(self.seeds), features, DISCOUNT, task.normalise)
-        self.collector = self.engine.collector(task, self._shown(start(settings.trajectories)), episodes)
+        designed = 0 if objective.design is None else objective.design.among(settings.trajectories)
+        own = settings.trajectories - designed
+        self.collector = self.engine.collector(task, self._shown(start(own)), task.groups * own)
         #: Returns of the reference policy, where the objective asks for some and the batch is not a sample of them.
         self.reference_sample: ReferenceSample | None = None
         if objective.reference_sample and settings.reference != "previous":
@@ -108,6 +111,12 @@ class EpisodeTrainer(Trainer[Rollout]):
             environment = self._shown(task.training().paired(1))
             played = self.engine.collector(task, environment, task.groups)
             self.rephraser = Rephraser(task, objective.rephrasing, environment, played)
+        #: What plays a part of each group's trajectories in the place of the policy, where the objective asks for that.
+        self.designer: Designer | None = None
+        if objective.design is not None and designed:
+            environment = self._shown(task.training().paired(designed))
+            played = self.engine.collector(task, environment, task.groups * designed)
+            self.designer = Designer(task, objective.design, environment, played)
         #: What plays the branches of a batch's trajectories, where the objective asks for that.
         self.brancher: Brancher | None = None
         if objective.branching is not None:
@@ -182,6 +191,8 @@ class EpisodeTrainer(Trainer[Rollout]):
         self._report(rollout)
         if self.brancher is not None:
             return self._branch(self.brancher, rollout, actor, iteration)
+        if self.designer is not None:
+            return self._mix(self.designer, rollout, iteration)
         return rollout if self.rephraser is None else self._rephrase(self.rephraser, rollout, actor, iteration)
 
     def _branch(self, brancher: Brancher, rollout: Rollout, actor: Actor, iteration: int) -> Rollout:
@@ -200,12 +211,20 @@ class EpisodeTrainer(Trainer[Rollout]):
         self._report_beside(versions, versions.lengths, "rephrased_share", replaced)
         return batch
 
+    def _mix(self, designer: Designer, rollout: Rollout, iteration: int) -> Rollout:
+        """The batch with a design's episodes in it; their steps count, what they return is not the policy's."""
+        visited, trajectories = self.exploration.visited, self.settings.trajectories
+        designed = designer.play(self.seeds, trajectories, iteration, visited=visited, device=self.device)
+        batch, wins = hybrid(rollout, designed, self.task.groups)
+        self._report_beside(designed, designed.lengths, "design_wins", wins)
+        return batch
+
     def _report_beside(self, played: Rollout, lengths: Array, column: str, shares: Array) -> None:
         """Reports episodes played beside the batch's own to the recorder: their steps, and how many are learnt from.
 
         Args:
             lengths: [seed, episode] steps that count.
-            shares: bool [seed, ...], of which `column` is the mean.
+            shares: bool or fractions [seed, ...], of which `column` is the mean.
         """
         for row in range(len(self.seeds)):
             steps = int(lengths[row].sum())
@@ -352,16 +371,10 @@ class EpisodeTrainer(Trainer[Rollout]):
 
     def close(self) -> None:
         self.collector.close()
-        if self.reference_sample is not None:
-            self.reference_sample.close()
-        if self.expert is not None:
-            self.expert.close()
-        if self.rephraser is not None:
-            self.rephraser.close()
-        if self.brancher is not None:
-            self.brancher.close()
-        if self.greedy is not None:
-            self.greedy.close()
+        beside = self.reference_sample, self.expert, self.rephraser, self.designer, self.brancher, self.greedy
+        for player in beside:
+            if player is not None:
+                player.close()
         self.evaluator.close()
 
 
