@@ -18,7 +18,7 @@ class HybridDpoStandIn(Dpo):
         loss      = DPO's on all pairs of a group
 
     What the design plays does not depend on what the policy would do, so neither does how well pairs cover what can be
-    done. It is computed from the task's moves and features, which no other method is told; returns are not used. The
+    done. It is computed from the task's moves and features, which no other method sees; returns are not used. The
     paper is on contextual bandits with a linear softmax policy, and its design is "preferential", for differences of
     features. Here policies are networks, and a function of the state alone, which cancels in differences, is in the
     span of these features: on bandits the design for the features is that for their differences. Source: the abstract,
