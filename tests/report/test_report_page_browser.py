@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import numpy as np
 import pytest
@@ -380,6 +381,54 @@ def test_filters_columns_and_sorting_are_in_the_address(reader: Reader, document
     assert reader.driver.get_log("browser") == []
 
 
+def test_zoom_folds_and_dots_are_in_the_address(reader: Reader, document: ReportDocument) -> None:
+    reader.open(document, width=1280)
+    chart = reader.chart(f"Learning curves on {TASK}")
+    whole = drawn(chart)
+    svg, x, y = reader.point(chart, 0.3)
+    _, to, _ = reader.point(chart, 0.6)
+    for down in (0, 60):  # along x alone, then in both directions
+        start = ActionChains(reader.driver).move_to_element_with_offset(svg, x, y).click_and_hold()
+        start.move_by_offset(to - x, down).release().perform()
+        assert len(parse_qs(reader.driver.current_url.split("#?")[1])["chart2.zoom"][0].split()) == (4 if down else 2)
+        svg, x, y = reader.point(chart, 0.3)
+        _, to, _ = reader.point(chart, 0.6)
+    folds = "return [...document.querySelectorAll('main details')].map((fold) => fold.open)"
+    before = reader.run(folds)
+    reader.run(
+        "[...document.querySelectorAll('main details')].slice(1, 3).forEach((fold) => { fold.open = !fold.open; })"
+    )
+    box = reader.driver.find_elements(By.CSS_SELECTOR, ".dots")[1]
+    reader.run("arguments[0].scrollIntoView()", box)
+    named(box, "Area").click()
+    named(box, "Sort by value").click()
+    rows = "return [...arguments[0].querySelectorAll('.dot-panel:not([hidden]) li')].map((row) => row.innerText)"
+    chart = reader.chart(f"Learning curves on {TASK}")
+    seen = drawn(chart), x_ticks(chart), reader.run(folds), reader.run(rows, box)
+    assert seen[0] != whole
+    assert [a != b for a, b in zip(before, seen[2], strict=True)][:4] == [False, True, True, False]
+    address = reader.driver.current_url
+
+    def reopened(address: str) -> tuple[object, ...]:
+        reader.driver.get("about:blank")
+        reader.driver.get(address)
+        chart = reader.chart(f"Learning curves on {TASK}")
+        box = reader.driver.find_elements(By.CSS_SELECTOR, ".dots")[1]
+        return drawn(chart), x_ticks(chart), reader.run(folds), reader.run(rows, box)
+
+    again = reopened(address)
+    # The address has seven digits of the zoom.
+    assert [path.count("L") for path in again[0].values()] == [path.count("L") for path in seen[0].values()]  # type: ignore[attr-defined]
+    assert again[1:] == seen[1:]
+    assert reader.driver.current_url == address
+    # Another axis ends the zoom, also in the address, and what nobody could have zoomed to is the whole.
+    named(reader.chart(f"Learning curves on {TASK}"), "Wall seconds").click()
+    assert "zoom" not in reader.driver.current_url
+    for zoom in ("", "1", "a b", "5 3", "1 2 3", "NaN 4", "1e999 2e999", "0 1e9", "10000 20000 5 1"):
+        assert reopened(f"{address.split('#')[0]}#?chart2.zoom={zoom}")[0] == whole
+    assert reader.driver.get_log("browser") == []
+
+
 def test_from_a_seed_to_its_record(reader: Reader, document: ReportDocument) -> None:
     reader.open(document, width=1280)
     chart = reader.chart(f"Learning curves on {TASK}")
@@ -399,6 +448,7 @@ def test_from_a_seed_to_its_record(reader: Reader, document: ReportDocument) -> 
     link = reader.run("return decodeURIComponent(arguments[0].querySelector('a').href)", about)
     assert link == (reader.folder / run.record).as_uri().replace("%25", "%")
     assert "learning_rate" in reader.run("return arguments[0].querySelector('details').textContent", about)
+    reader.run("arguments[0].querySelector('details').open = true", about)
     # All of it is in the address, and a click on a curve chooses its seed.
     named(chart, "None").click()
     chart.find_element(By.CSS_SELECTOR, '.legend button[data-series="ppo"]').click()
@@ -408,6 +458,7 @@ def test_from_a_seed_to_its_record(reader: Reader, document: ReportDocument) -> 
     reader.driver.get(address)
     chart = reader.chart(f"Learning curves on {TASK}")
     assert f"ppo, seed {run.seed}" in chart.find_element(By.CSS_SELECTOR, ".run").text
+    assert "learning_rate" in chart.find_element(By.CSS_SELECTOR, ".run details").text
     assert reader.run(count, chart) == len(ppo.runs)
     svg = chart.find_element(By.CSS_SELECTOR, ".plot > svg")
     other = reader.run(

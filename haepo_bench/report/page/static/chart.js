@@ -155,11 +155,30 @@ class LineChart extends ChartPicture {
     const everything = !y && right - left > (whole[1] - whole[0]) * 0.999;
     this.zoom = everything ? null : { x: [left, right], y, key: this.axis("x").key, log: this.group.log, yKey: this.axis("y").key };
     this.refresh();
+    remember();
   }
 
   unzoom() {
     this.zoom = null;
     this.refresh();
+    remember();
+  }
+
+  /** `LEFT RIGHT` or `LEFT RIGHT BOTTOM TOP`, of the axes that are shown; empty without a zoom. */
+  zoomKept() {
+    const { zoom } = this;
+    const [x, y] = [this.axis("x"), this.axis("y")];
+    if (!zoom || zoom.key !== x.key || zoom.log !== this.group.log) return "";
+    return [...zoom.x, ...(zoom.y && zoom.yKey === y.key ? zoom.y : [])].map((value) => Number(value.toPrecision(7))).join(" ");
+  }
+
+  zoomAgain(text) {
+    const numbers = text.split(" ").map(Number);
+    const whole = text !== "" && [2, 4].includes(numbers.length) && numbers.every(Number.isFinite);
+    const [left, right, bottom, top] = numbers;
+    this.zoom = null;
+    if (whole && left < right && (numbers.length === 2 || bottom < top)) this.zoomTo([left, right], numbers.length === 4 ? [bottom, top] : null);
+    else this.refresh();
   }
 
   /** Zooms about the cursor, or the middle. */

@@ -18,8 +18,8 @@ class ChartGroup {
   }
 
   changed() {
-    remember();
     for (const chart of this.charts) chart.refresh();
+    remember(); // behind them: other axes end a zoom
   }
 
   toggle(name) {

@@ -43,14 +43,17 @@ class DotRows {
 
 /** Dot plots of several measures become one with a switch, and can be sorted. */
 function startDots(groups) {
-  for (const box of document.querySelectorAll(".dots")) {
+  for (const [number, box] of document.querySelectorAll(".dots").entries()) {
     if (groups.has(box.dataset.group)) new DotRows(box, groups.get(box.dataset.group));
     const panels = [...box.querySelectorAll(".dot-panel")];
     const bar = make("div", { class: "chart-bar" });
     const choice = make("div", { class: "choice", role: "group", "aria-label": "Measure" });
     const buttons = panels.map((panel) => {
       const button = make("button", { type: "button" }, panel.dataset.button);
-      button.addEventListener("click", () => choose(panel));
+      button.addEventListener("click", () => {
+        choose(panel);
+        remember();
+      });
       return button;
     });
     const choose = (chosen) => {
@@ -60,17 +63,37 @@ function startDots(groups) {
       });
     };
     const sort = make("button", { type: "button", "aria-pressed": "false" }, "Sort by value");
-    sort.addEventListener("click", () => {
-      const sorted = sort.getAttribute("aria-pressed") === "false";
+    const isSorted = () => sort.getAttribute("aria-pressed") === "true";
+    const order = (sorted) => {
       sort.setAttribute("aria-pressed", String(sorted));
       for (const list of box.querySelectorAll("ul")) arrange(list, sorted);
+    };
+    sort.addEventListener("click", () => {
+      order(!isSorted());
+      remember();
     });
     choice.append(...buttons);
     if (panels.length > 1) bar.append(choice);
     bar.append(make("span", { class: "choice" }, sort));
     box.querySelector(".dot-panel").before(bar);
     choose(panels[0]);
+    const shown = () => panels.findIndex((panel) => !panel.hidden);
+    keep(`dots${number}`, () => [shown() || "", isSorted() ? "sorted" : ""].filter(Boolean).join(" "), (text) => {
+      const [place, ...rest] = text.split(" ");
+      choose(panels[Number.parseInt(place, 10) || 0] ?? panels[0]);
+      order([place, ...rest].includes("sorted"));
+    });
   }
+}
+
+/** Folds that are open, or shut though the page has them open. */
+function startFolds() {
+  const folds = [...document.querySelectorAll("main details")].map((fold) => [fold, fold.open]);
+  for (const [fold] of folds) fold.addEventListener("toggle", remember);
+  keep("folds", () => folds.map(([fold, first], i) => (fold.open === first ? "" : i)).filter((i) => i !== "").join(" "), (text) => {
+    const changed = text.split(" ");
+    folds.forEach(([fold, first], i) => (fold.open = first !== changed.includes(String(i))));
+  });
 }
 
 function arrange(list, sorted) {
@@ -104,6 +127,7 @@ function startContents() {
 }
 
 const groups = startCharts();
+startFolds();
 startDots(groups);
 startTables();
 startFilters(groups);

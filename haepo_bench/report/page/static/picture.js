@@ -10,6 +10,7 @@ class ChartPicture {
     this.zoom = null; // {x: [low, high], y: [low, high] or null}, of the x axis it was made on
     this.cursor = null; // a position on the x axis
     this.highlighted = null;
+    keep(`${this.id}.zoom`, () => this.zoomKept(), (text) => this.zoomAgain(text));
     this.build();
     group.charts.push(this);
   }
@@ -133,7 +134,7 @@ class ChartPicture {
     this.bandButton.setAttribute("aria-pressed", String(this.group.bands));
     this.logButton.setAttribute("aria-pressed", String(this.group.log));
     this.logButton.disabled = !x.log;
-    this.warp = x.log && this.group.log ? { to: Math.log10, from: (value) => 10 ** value } : { to: (value) => value, from: (value) => value };
+    this.warp = this.logarithmic ? { to: Math.log10, from: (value) => 10 ** value } : { to: (value) => value, from: (value) => value };
     if (this.zoom && this.zoom.log !== this.group.log) this.zoom = null;
     this.reset.disabled = this.zoomOut.disabled = !this.zoom;
     for (const button of this.legendButtons) button.setAttribute("aria-pressed", String(this.group.shows(button.dataset.series)));

@@ -11,6 +11,7 @@ class SingleRuns {
     this.chart = chart;
     this.chosen = null; // [algorithm, seed]
     this.curves = [];
+    this.unfolded = false; // the settings of the chosen seed
     this.button = chart.button("Seeds", "Show or hide single seeds, at most 20 of an algorithm", () => {
       chart.group.seeds = !chart.group.seeds;
       chart.group.changed();
@@ -20,6 +21,9 @@ class SingleRuns {
     this.list = make("div", { class: "run-list" });
     this.about = make("div", { class: "run", role: "status", hidden: "" });
     this.box.append(this.list, this.about);
+    keep(`${chart.id}.settings`, () => (this.chosen && this.unfolded ? "1" : ""), (text) => {
+      this.unfolded = text !== "";
+    });
     keep(`${chart.id}.run`, () => (this.chosen ? JSON.stringify(this.chosen.map(String)) : ""), (text) => {
       const [name, seed] = listIn(text);
       this.choose(name === undefined ? null : [name, Number(seed)]);
@@ -104,6 +108,11 @@ class SingleRuns {
     const settings = make("dl");
     for (const [key, value] of Object.entries(series.parameters)) settings.append(make("dt", {}, key), make("dd", {}, value));
     const fold = make("details", {}, make("summary", {}, `Settings: ${Object.keys(series.parameters).length}`), settings);
+    fold.open = this.unfolded;
+    fold.addEventListener("toggle", () => {
+      this.unfolded = fold.open;
+      remember();
+    });
     return [head, files, fold];
   }
 
