@@ -2,6 +2,7 @@
 
 import os
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -61,6 +62,13 @@ def report(
     footnotes: Annotated[
         bool, typer.Option("--footnotes", help="Draw notes into the figures; else captions.txt has them.")
     ] = False,
+    importance: Annotated[
+        bool,
+        typer.Option(
+            "--importance",
+            help="Of searches also which hyper-parameters matter, by a random forest (extra `importance`).",
+        ),
+    ] = False,
     publish: Annotated[
         Path | None,
         typer.Option(
@@ -86,11 +94,17 @@ def report(
         raise UserError(
             "a page on several results folders belongs to none of them", remedy="name a folder for it with --out"
         )
+    if importance and find_spec("sklearn") is None:
+        raise UserError(
+            "--importance needs scikit-learn, which is not installed",
+            remedy="install the extra: pip install 'haepo-bench[importance]'",
+        )
     if publish is not None:
-        if out is not None or form is not ReportFormat.html or figures or style is not StyleName.page or footnotes:
+        drawn = figures or style is not StyleName.page or footnotes
+        if out is not None or form is not ReportFormat.html or drawn or importance:
             raise UserError(
                 "--publish writes every format",
-                remedy="leave out --out and --format, and --figures, --style and --footnotes",
+                remedy="leave out --out and --format, and --figures, --style, --footnotes and --importance",
             )
         _publish(first, publish, with_logs=with_logs, licence=licence)
         return
@@ -109,7 +123,7 @@ def report(
     from haepo_bench.report.numbers.build import build_report
     from haepo_bench.results.store import REPORT_FOLDER
 
-    document = build_report(*folders)
+    document = build_report(*folders, importance=importance)
     if printed:
         print_document(render(document, form.value))
     if out is not None or not printed:

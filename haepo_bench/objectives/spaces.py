@@ -72,6 +72,16 @@ class Space:
             return 0.5  # below the range is 0, which is in the space
         return math.log(value / low) / math.log(high / low)
 
+    def unit(self, value: Any) -> float:
+        """A value as a number for models: its place on the space's own scale, from 0 to 1.
+
+        The 0 of `zero_or_log` is one decade below the range; entries of a list that have no order count in the list's.
+        """
+        if self.kind == "zero_or_log" and value < float(self.values[0]) / 2:
+            return -1 / math.log10(float(self.values[1]) / float(self.values[0]))
+        place = self._place(value)
+        return self.values.index(value) / max(len(self.values) - 1, 1) if place is None else place
+
     @property
     def document(self) -> dict[str, Any]:
         """As a suite has it, and whether numbers are whole and which ends are open where that is not the usual."""

@@ -31,6 +31,31 @@ class NoAssay(DocumentModel):
     replicates: int
 
 
+class ParameterImportance(DocumentModel):
+    """How much of what explains scores is lost without a hyper-parameter."""
+
+    parameter: str
+    importance: float | None = Field(
+        description="share of the scores' variance, mean over tasks, that a random forest no longer explains where the "
+        "values are shuffled (permutation importance), on trials that it has not seen"
+    )
+
+
+class Importance(DocumentModel):
+    """Which hyper-parameters matter; exploratory."""
+
+    explained: float | None = Field(
+        description="share of the variance of scores that the forest explains on trials that it has not seen, mean over"
+        " tasks; near 0 or below, the rest says nothing"
+    )
+    parameters: list[ParameterImportance]
+    retained: list[float | None] = Field(
+        description="of what a setting per task reaches above the mean trial, the share where only 0, 1, ... "
+        "hyper-parameters have a value per task; cross-fitted; null with one tuning seed"
+    )
+    dimension: int | None = Field(description="the fewest of these that retain 0.95; null where not known")
+
+
 class TrialPoint(DocumentModel):
     """One configuration that was tried."""
 
@@ -53,6 +78,7 @@ class SearchedAlgorithm(DocumentModel):
     )
     edges: list[EdgeValue] = Field(description="chosen at an end of the space, which may be too small; else empty")
     no_assay: list[NoAssay] = Field(description="tasks left out of the choice for all tasks, in how many replicates")
+    importance: Importance | None = Field(description="null unless asked for")
     trials: list[TrialPoint]
 
 

@@ -124,3 +124,21 @@ def test_the_program_shows_them(store: Store, tmp_path: Path) -> None:
     assert (done.code, done.err) == (0, "")
     page = (tmp_path / "report.html").read_text()
     assert "Expected score of the best of m configurations" in page
+
+
+def test_importance_is_there_where_it_is_asked_for(store: Store) -> None:
+    pytest.importorskip("sklearn", reason="the extra `importance` is not installed")
+    document = json.loads(run_apart("report", str(store.root), "--format", "json", "--importance").out)
+    mine, grpo = document["suites"][0]["search"]["algorithms"]
+    assert mine["importance"]["explained"] > 0.8
+    (rate,) = mine["importance"]["parameters"]
+    assert rate["parameter"] == "learning_rate"
+    assert rate["importance"] > 1
+    # The best rate is the same on both tasks.
+    assert mine["importance"]["dimension"] == 0
+    assert grpo["importance"]["explained"] < 0.2
+    printed = run_apart("report", str(store.root), "--format", "md", "--importance").out
+    assert "Which hyper-parameters matter (exploratory)" in printed
+    plain = build_report(store.root).suites[0].search
+    assert plain is not None
+    assert [own.importance for own in plain.algorithms] == [None, None]

@@ -56,11 +56,12 @@ _NOT_PROVENANCE = frozenset(
 )
 
 
-def build_report(results: Path, *others: Path) -> ReportDocument:
+def build_report(results: Path, *others: Path, importance: bool = False) -> ReportDocument:
     """The report on everything in `results`: a suite's folder, or a folder of such.
 
     Args:
         others: more of the same, for a report on all of them side by side, in this order.
+        importance: also which hyper-parameters matter, in searches; needs scikit-learn.
 
     Raises:
         UserError: no such folder, or nothing in it has a result.
@@ -69,7 +70,7 @@ def build_report(results: Path, *others: Path) -> ReportDocument:
     # Returns near the largest float overflow in means and scores; such numbers are shown as undefined.
     with np.errstate(over="ignore", invalid="ignore"):
         suites = [
-            _suite(selection, Store(suite), "" if is_suite(folder) else suite.name, label)
+            _suite(selection, Store(suite), "" if is_suite(folder) else suite.name, label, importance=importance)
             for (folder, selections), label in zip(found, labels([results, *others]), strict=True)
             for suite, selection in zip(find_suites(folder), selections, strict=True)
         ]
@@ -91,8 +92,8 @@ def labels(folders: Sequence[Path]) -> list[str]:
             for name, path in zip(names, paths, strict=True)]  # fmt: skip
 
 
-def _suite(selection: Selection, store: Store, folder: str, label: str) -> SuiteResult:
-    searched = searches(selection)
+def _suite(selection: Selection, store: Store, folder: str, label: str, *, importance: bool) -> SuiteResult:
+    searched = searches(selection, importance=importance)
     if selection.search is not None:
         selection = equal_search(selection, ("tuned", "per task", "default", "published"))
     data = frames(selection.cells)

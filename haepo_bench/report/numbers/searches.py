@@ -12,7 +12,9 @@ from haepo_bench.objectives.spaces import Space
 from haepo_bench.report.document_searches import (
     BestOf,
     EdgeValue,
+    Importance,
     NoAssay,
+    ParameterImportance,
     SearchedAlgorithm,
     SearchSummary,
     TrialPoint,
@@ -31,8 +33,12 @@ from haepo_bench.verdicts.measured import number
 Array = NDArray[Any]
 
 
-def searches(selection: Selection) -> SearchSummary | None:
-    """The searches of a selection of a search's store; None of any other."""
+def searches(selection: Selection, *, importance: bool = False) -> SearchSummary | None:
+    """The searches of a selection of a search's store; None of any other.
+
+    Args:
+        importance: also which hyper-parameters matter, which takes seconds and scikit-learn.
+    """
     if selection.search is None:
         return None
     chooser, search = Chooser(selection), selection.search
@@ -46,7 +52,9 @@ def searches(selection: Selection) -> SearchSummary | None:
         seeds=search.seeds,
         replicates=len(search.replicates),
         tasks=[plain(task) for task in dict.fromkeys(task for own in found.values() for task in own.tasks)],
-        algorithms=[_algorithm(chooser, own, cells, percentiles, bounds) for own in found.values()],
+        algorithms=[
+            _algorithm(chooser, own, cells, percentiles, bounds, importance=importance) for own in found.values()
+        ],
     )
 
 
@@ -67,9 +75,11 @@ def _algorithm(
     cells: Mapping[tuple[str, str], SelectedCell],
     percentiles: Mapping[str, tuple[float, float]],
     bounds: Mapping[str, Range],
+    *,
+    importance: bool,
 ) -> SearchedAlgorithm:
     # Replicates whose searches have ended, with scores that can be averaged.
-    whole = np.isfinite(own.scores).all(axis=(1, 2, 3)) if own.tasks else np.zeros(len(own.scores), dtype=bool)
+    whole: Array = np.asarray(np.isfinite(own.scores).all(axis=(1, 2, 3)) & bool(own.tasks))
     ended = own.scores[whole]  # [replicate, trial, task, seed]
     means = np.einsum("rkes,e->rks", ended, own.weights)
     best = np.array([best_of_cross_fitted(each) for each in means]).reshape(-1, own.scores.shape[1])
@@ -96,6 +106,7 @@ def _algorithm(
         sensitivity=estimate_of(phi, corrected_mean_interval(phi)),
         edges=_edges(chooser, own, cells),
         no_assay=_no_assay(chooser, own),
+        importance=_importance(chooser, own, cells, whole, (lows, highs)) if importance else None,
         trials=_trials(chooser, own, cells),
     )
 
@@ -141,6 +152,44 @@ def _edges(chooser: Chooser, own: TrialScores, cells: Mapping[tuple[str, str], S
         if any(ends):
             found.append(EdgeValue(parameter=key, low=ends.count("low"), high=ends.count("high")))
     return found
+
+
+def _importance(
+    chooser: Chooser,
+    own: TrialScores,
+    cells: Mapping[tuple[str, str], SelectedCell],
+    whole: Array,
+    ends: tuple[Array, Array],
+) -> Importance:
+    from haepo_bench.statistics.importance import dimension, importances, retained
+
+    spaces = {key: Space.of(document) for key, document in chooser.search.spaces[own.algorithm].items()}
+    settings, rows = [], []
+    for place, replicate in enumerate(chooser.search.replicates):
+        for trial in range(chooser.search.trials if whole[place] else 0):
+            parameters = _parameters(own, cells, Trial(own.algorithm, replicate, trial))
+            if parameters is not None:
+                settings.append([space.unit(parameters[key]) for key, space in spaces.items()])
+                rows.append(own.scores[place, trial])
+    shape = (len(settings), len(own.tasks), own.scores.shape[3])
+    scores = normalised(np.array(rows).reshape(shape), *ends)
+    telling = ~np.isnan(scores).any(axis=(0, 2))  # tasks on which trials differ
+    if not len(settings) or not telling.any():
+        nothing = [ParameterImportance(parameter=key, importance=None) for key in spaces]
+        return Importance(explained=None, parameters=nothing, retained=[None] * (len(spaces) + 1), dimension=None)
+    scores, weights = scores[:, telling], own.weights[telling] / own.weights[telling].sum()
+    found = [importances(np.array(settings), scores[:, task].mean(axis=-1)) for task in range(scores.shape[1])]
+    each = weights @ np.array([own_importances for _, own_importances in found])
+    shares = retained(np.array(settings), scores, weights)
+    return Importance(
+        explained=number(float(weights @ [explained for explained, _ in found])),
+        parameters=[
+            ParameterImportance(parameter=key, importance=number(float(value)))
+            for key, value in zip(spaces, each, strict=True)
+        ],
+        retained=[number(float(share)) for share in shares],
+        dimension=dimension(shares),
+    )
 
 
 def _no_assay(chooser: Chooser, own: TrialScores) -> list[NoAssay]:

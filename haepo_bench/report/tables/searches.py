@@ -25,7 +25,10 @@ def search_tables(suite: SuiteResult) -> list[Table]:
     """Nothing where nothing was searched."""
     if suite.search is None or not suite.search.algorithms:
         return []
-    return [_best_of(suite, suite.search), _sensitivity(suite, suite.search)]
+    tables = [_best_of(suite, suite.search), _sensitivity(suite, suite.search)]
+    if any(own.importance for own in suite.search.algorithms):
+        tables.append(_importance(suite, suite.search))
+    return tables
 
 
 def _best_of(suite: SuiteResult, search: SearchSummary) -> Table:
@@ -83,6 +86,44 @@ def _sensitivity(suite: SuiteResult, search: SearchSummary) -> Table:
             *footnotes.lines,
         ],
     )
+
+
+def _importance(suite: SuiteResult, search: SearchSummary) -> Table:
+    results = results_by_name(suite)
+    footnotes = Footnotes(results[own.algorithm] for own in search.algorithms if own.algorithm in results)
+    rows = []
+    for own in search.algorithms:
+        if own.importance is None:
+            continue
+        ranked = sorted(own.importance.parameters, key=lambda each: -(each.importance or 0.0))
+        shares = [_share(share) for share in own.importance.retained]
+        dimension = own.importance.dimension
+        rows.append(
+            [
+                name_cell(results[own.algorithm], footnotes) if own.algorithm in results else TableCell(own.algorithm),
+                TableCell(_share(own.importance.explained)),
+                TableCell(", ".join(f"{each.parameter} {_share(each.importance)}" for each in ranked)),
+                TableCell(UNDEFINED if dimension is None else str(dimension), ", ".join(shares)),
+            ]
+        )
+    return Table(
+        "Which hyper-parameters matter (exploratory)",
+        ["Algorithm", "Explained", "Importance", "Effective dimension"],
+        rows,
+        [
+            "Explained: share of the variance of scores that a random forest explains on trials that it has not seen; "
+            "near 0 or below, the rest of the row says nothing. Importance: how much of it is lost where a "
+            "hyper-parameter's values are shuffled. Means over tasks.",
+            "Effective dimension (Adkins et al. 2024): how many hyper-parameters need a value per task to retain 0.95 "
+            "of what a setting per task reaches above the mean trial; below it the share retained with 0, 1, ... of "
+            "them, cross-fitted.",
+            *footnotes.lines,
+        ],
+    )
+
+
+def _share(value: float | None) -> str:
+    return UNDEFINED if value is None else f"{value:.2f}"
 
 
 def _left_out(search: SearchSummary) -> Iterator[str]:
