@@ -9,6 +9,7 @@ from pathlib import Path
 from haepo_bench import catalogue
 from haepo_bench.results.columns import COLUMNS, COST_COLUMNS, REDUCTION, Column
 from haepo_bench.text import markdown_table
+from haepo_bench.training.language.credit import CREDIT_COLUMNS
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference" / "results-format.md"
 
@@ -23,14 +24,13 @@ def with_tables(page: str) -> str:
 
 
 def curve_table() -> str:
-    """Columns of the curve, one a line: the registry's, then those that objectives declare."""
-    kinds = {column.name: REDUCTION[column.kind] for column in COLUMNS.values()}
+    """Columns of the curve, one a line: the registry's, then those that objectives declare, then credit's."""
     rows = []
-    for names, column in [*(((), column) for column in COLUMNS.values()), *objective_columns()]:
+    ours: list[tuple[tuple[str, ...], Column]] = [((), column) for column in COLUMNS.values()]
+    for names, column in [*ours, *objective_columns(), *(((), column) for column in CREDIT_COLUMNS)]:
         whose = f" ({', '.join(f'`{name}`' for name in names)})" if names else ""
         clock = " (a clock)" if column.clock else ""
-        reduced = kinds.get(column.name, REDUCTION["objective"])
-        rows.append([f"`{column.name}`", column.heading, f"{column.meaning}{whose}{clock}", reduced])
+        rows.append([f"`{column.name}`", column.heading, f"{column.meaning}{whose}{clock}", REDUCTION[column.kind]])
     return markdown_table(["column", "heading in tables", "meaning", "value at an evaluation point"], rows) + "\n"
 
 

@@ -7,6 +7,7 @@ import torch
 
 from haepo_bench.objectives.base import EntropyBonus, ObjectiveOutput, TrajectoryBatch, hyper
 from haepo_bench.objectives.credit import implicit_value
+from haepo_bench.objectives.plans import ImplicitReward
 from haepo_bench.objectives.spaces import POSITIVE_COEFFICIENT
 from haepo_bench.results.columns import Column
 
@@ -46,6 +47,10 @@ class AStarPo(EntropyBonus):
     @property
     def reference_sample(self) -> int:
         return self.reference_episodes
+
+    @property
+    def implicit_reward(self) -> ImplicitReward:
+        return ImplicitReward(self.beta_2, self.beta_2)
 
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
         if batch.reference_returns is None:

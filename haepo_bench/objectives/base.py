@@ -17,7 +17,7 @@ from haepo_bench.objectives.hyperparameters import Hyperparameters as Hyperparam
 from haepo_bench.objectives.hyperparameters import hyper as hyper
 
 # Objectives take both from here.
-from haepo_bench.objectives.plans import BranchingPlan, DesignPlan, PrefixPlan, RephrasingPlan
+from haepo_bench.objectives.plans import BranchingPlan, DesignPlan, ImplicitReward, PrefixPlan, RephrasingPlan
 from haepo_bench.objectives.spaces import COEFFICIENT
 from haepo_bench.results.columns import Column
 
@@ -206,6 +206,11 @@ class Objective(Hyperparameters, ABC):
         return None
 
     @property
+    def implicit_reward(self) -> ImplicitReward | None:
+        """The reward, step by step, for which the policy is optimal, where its loss implies one (credit.py)."""
+        return None
+
+    @property
     def compares(self) -> Compared:
         """Where trajectories are only compared with each other: the return of one that is alone there has no effect."""
         return None
@@ -216,14 +221,12 @@ class Objective(Hyperparameters, ABC):
         kept = self.prefixes.kept if self.prefixes else 0
         temperatures = " and ".join(f"{temperature:g}" for temperature in self.temperatures)
         expert = "an expert's episode (finite tasks with certain moves; language tasks with own responses)"
+        sample = f"{self.reference_sample} episodes of the reference policy, unless that is the previous one"
         asked = (
             (self.compares, f"at least two trajectories per {self.compares}, to compare with each other"),
             (self.discrete_only, "discrete actions"),
             (self.shares_start, "trajectories that start alike"),
-            (
-                self.reference_sample,
-                f"{self.reference_sample} episodes of the reference policy, unless that is the previous one",
-            ),
+            (self.reference_sample, sample),
             (self.wants_expert, expert),
             (self.design, "the task's moves and features, for a design that plays a part of the trajectories"),
             (self.wants_halves, "a policy that is a flow on doubled actions, hence continuous ones"),

@@ -5,6 +5,7 @@ from typing import ClassVar
 from haepo_bench.objectives.base import ObjectiveOutput, TrajectoryBatch, hyper
 from haepo_bench.objectives.credit import implicit_value
 from haepo_bench.objectives.pairs import pairwise
+from haepo_bench.objectives.plans import ImplicitReward
 from haepo_bench.objectives.preferences import PreferenceObjective
 from haepo_bench.objectives.spaces import POSITIVE_COEFFICIENT
 
@@ -37,6 +38,10 @@ class Dpo(PreferenceObjective):
         search=POSITIVE_COEFFICIENT,
     )
     alpha: float = hyper(1.0, "H-DPO's entropy factor; 1 is DPO", source="DPO; H-DPO, arXiv 2411.07595", gt=0)
+
+    @property
+    def implicit_reward(self) -> ImplicitReward:
+        return ImplicitReward(self.alpha * self.beta, self.beta)
 
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
         L = batch.masked_sum(batch.log_probs)

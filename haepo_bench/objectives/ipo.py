@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 from haepo_bench.objectives.base import Compared, EntropyBonus, ObjectiveOutput, TrajectoryBatch, hyper
 from haepo_bench.objectives.credit import implicit_value
 from haepo_bench.objectives.pairs import PairChoice, mean_over_pairs, pairwise, preferred
+from haepo_bench.objectives.plans import ImplicitReward
 from haepo_bench.objectives.spaces import POSITIVE_COEFFICIENT
 
 
@@ -39,6 +40,10 @@ class Ipo(EntropyBonus):
     pairs: PairChoice = hyper(
         "all", "all pairs of a group with different returns, or its best against its worst", source="ours"
     )
+
+    @property
+    def implicit_reward(self) -> ImplicitReward | None:
+        return ImplicitReward(self.beta, self.beta) if not self.length_norm else None
 
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
         log_ratio = batch.masked_sum(batch.log_probs - batch.reference_log_probs)

@@ -6,6 +6,7 @@ import torch
 
 from haepo_bench.objectives.base import Compared, EntropyBonus, ObjectiveOutput, TrajectoryBatch, hyper
 from haepo_bench.objectives.pairs import preferred
+from haepo_bench.objectives.plans import ImplicitReward
 from haepo_bench.objectives.spaces import POSITIVE_COEFFICIENT
 from haepo_bench.results.columns import Column
 
@@ -42,6 +43,10 @@ class Kto(EntropyBonus):
     )
     good_weight: float = hyper(1.0, "weight of good trajectories", source=_TRL, ge=0)
     bad_weight: float = hyper(1.0, "weight of bad trajectories", source=_TRL, ge=0)
+
+    @property
+    def implicit_reward(self) -> ImplicitReward:
+        return ImplicitReward(self.beta, self.beta)
 
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
         won = preferred(batch, "all").long()

@@ -1,6 +1,13 @@
-"""What objectives ask of the trainer beyond trajectories of the current policy."""
+"""What objectives ask of the trainer beyond trajectories of the current policy, and tell it of themselves."""
 
 from typing import NamedTuple
+
+
+class ImplicitReward(NamedTuple):
+    """The reward of a step that a policy implies: policy * log pi(a|s) - reference * log ref(a|s)."""
+
+    policy: float
+    reference: float
 
 
 class PrefixPlan(NamedTuple):

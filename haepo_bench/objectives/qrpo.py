@@ -8,6 +8,7 @@ from torch import Tensor
 
 from haepo_bench.objectives.base import EntropyBonus, ObjectiveOutput, TrajectoryBatch, hyper
 from haepo_bench.objectives.credit import implicit_value
+from haepo_bench.objectives.plans import ImplicitReward
 from haepo_bench.objectives.spaces import POSITIVE_COEFFICIENT
 from haepo_bench.results.columns import Column
 
@@ -61,6 +62,10 @@ class Qrpo(EntropyBonus):
     @property
     def reference_sample(self) -> int:
         return self.reference_episodes
+
+    @property
+    def implicit_reward(self) -> ImplicitReward:
+        return ImplicitReward(self.beta, self.beta)
 
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
         q = quantiles(batch)

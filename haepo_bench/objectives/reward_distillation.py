@@ -13,6 +13,7 @@ from haepo_bench.objectives.base import (
 )
 from haepo_bench.objectives.credit import implicit_value
 from haepo_bench.objectives.pairs import mean_square_over_all_pairs
+from haepo_bench.objectives.plans import ImplicitReward
 from haepo_bench.objectives.spaces import POSITIVE_COEFFICIENT
 
 
@@ -45,6 +46,10 @@ class RewardDistillation(EntropyBonus):
         "returns within a group: (R - mean) / std, R - mean, or as they are",
         source="ours, shared by all",
     )
+
+    @property
+    def implicit_reward(self) -> ImplicitReward:
+        return ImplicitReward(self.beta, self.beta)
 
     def __call__(self, batch: TrajectoryBatch) -> ObjectiveOutput:
         implicit = self.beta * batch.masked_sum(batch.log_probs - batch.reference_log_probs)

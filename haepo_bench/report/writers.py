@@ -8,6 +8,7 @@ from haepo_bench.report.document import ReportDocument, SuiteResult, TaskResult
 from haepo_bench.report.latex_tables import tabulars
 from haepo_bench.report.tables.across import across_tables, improvement_table
 from haepo_bench.report.tables.claim_words import how_to_declare, scorecard_lines, scorecard_notes
+from haepo_bench.report.tables.credit import credit_table
 from haepo_bench.report.tables.history import history_notes, history_tables
 from haepo_bench.report.tables.in_short import leaders
 from haepo_bench.report.tables.overoptimisation import overoptimisation_table
@@ -141,7 +142,7 @@ class _Labels:
 
 def _further_tables(task: TaskResult) -> list[Table]:
     """What follows a task's results."""
-    tables = (overoptimisation_table(task), improvement_table(task), diagnostics_table(task))
+    tables = (overoptimisation_table(task), credit_table(task), improvement_table(task), diagnostics_table(task))
     return [table for table in tables if table]
 
 

@@ -26,6 +26,7 @@ from haepo_bench.report.styles import COLOURS, DARK_COLOURS, DARK_FAINT, DARK_IN
 from haepo_bench.report.tables.across import across_tables, improvement_table
 from haepo_bench.report.tables.beating import WIDEST, matrix_note, pair_matrix, who_beats_whom
 from haepo_bench.report.tables.claim_words import how_to_declare, scorecard_lines, scorecard_notes, variants
+from haepo_bench.report.tables.credit import credit_table
 from haepo_bench.report.tables.history import HISTORY_TITLE, history_notes, history_tables
 from haepo_bench.report.tables.in_short import claim_matrix, decided_by, glance, leaders, mishaps
 from haepo_bench.report.tables.overoptimisation import overoptimisation_table
@@ -165,6 +166,7 @@ def _task(
         "diagnostics": diagnostics_table(task),
         "optimised": overoptimisation_table(task),
         "optimised_chart": _fragment(overoptimisation(task, styles), f"{group}o", fallbacks, pictures, "-kl"),
+        "credit": credit_table(task),
         "improvement": improvement_table(task),
     }
 

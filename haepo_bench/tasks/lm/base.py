@@ -76,6 +76,10 @@ class LanguageTask(Task):
         """What is measured of responses besides the gold reward: column to [response]."""
         return {}
 
+    def answer_start(self, response: str) -> int | None:
+        """Where the answer at a response's end begins, in characters; None where no answer follows a working."""
+        return None
+
     def expert_response(self, example: Example) -> str:
         """What an expert responds to an example of `train`; "" where training has no expert."""
         return example.reference

@@ -98,6 +98,10 @@ class Scratchpad(VerifiedTask):
         both = zip(examples, responses, strict=True)
         return np.array([answer_of(text) == _answer(example) for example, text in both], np.float64)
 
+    def answer_start(self, response: str) -> int | None:
+        found = _WORKING.fullmatch(response)
+        return None if found is None else found.start(1)
+
     def compute_metrics(self, examples: Sequence[Example], responses: Sequence[str]) -> Mapping[str, Array]:
         both = zip(examples, responses, strict=True)
         return {

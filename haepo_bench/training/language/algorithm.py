@@ -13,6 +13,7 @@ from haepo_bench.tasks.lm.base import TINY, LanguageTask
 from haepo_bench.training.algorithm import Algorithm, ParameterDescription
 from haepo_bench.training.definition import ObjectiveDefinition, control_without
 from haepo_bench.training.language.checks import check_task, try_rewards
+from haepo_bench.training.language.credit import CREDIT_COLUMNS
 from haepo_bench.training.language.models import ModelSource, check_extra, find_source, load_texts
 from haepo_bench.training.language.settings import LanguageSegmentSettings, LanguageSettings
 from haepo_bench.training.parameters import check_comparison, check_overrides, describe_fields, validated
@@ -53,7 +54,8 @@ class LanguageAlgorithm(Algorithm):
         offline: bool = False,
     ) -> None:
         self.objective, self.settings, self.source, self.information = objective, settings, source, information
-        self.offline, self.columns = offline, objective.columns
+        self.offline = offline
+        self.columns = (*objective.columns, *(CREDIT_COLUMNS if objective.implicit_reward else ()))
         weights = {"weights": source.identity} if source.identity else {}
         self.parameters = {**settings.model_dump(mode="json"), **objective.model_dump(mode="json"), **weights}
         self.omitted = settings.omitted | objective.omitted

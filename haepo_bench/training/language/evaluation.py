@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from math import comb
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from haepo_bench.objectives.plans import ImplicitReward
 from haepo_bench.policies.language import LanguagePolicy
 from haepo_bench.policies.responses import Responses
 from haepo_bench.policies.sampling import uniforms
@@ -14,6 +16,7 @@ from haepo_bench.statistics.association import kendall_tau_b
 from haepo_bench.tasks.lm.base import LanguageTask
 from haepo_bench.tasks.lm.examples import Example
 from haepo_bench.training.language.batches import drawn
+from haepo_bench.training.language.credit import answer_tokens, credit_measures
 from haepo_bench.training.language.texts import Texts
 from haepo_bench.training.seed_record import Evaluation
 from haepo_bench.training.streams import stream
@@ -28,6 +31,13 @@ _ROWS = 256
 _NUMBERS = 1 << 26
 
 
+class Taken(NamedTuple):
+    """Log-probabilities [row, response column] of taken tokens under two policies; zero beyond a response."""
+
+    policy: Array
+    initial: Array
+
+
 class LanguageEvaluator:
     """Evaluates policies of one run; every algorithm sees the same prompts and draws for the same seed and point.
 
@@ -35,6 +45,7 @@ class LanguageEvaluator:
         policy: as it is before training.
         episodes: prompts an evaluation, at most the held-out ones.
         initial: parameters of the policy before training; None where that is the model without its adapter.
+        implicit: the reward of steps that a policy implies by the objective; None where it implies none.
     """
 
     def __init__(
@@ -44,8 +55,10 @@ class LanguageEvaluator:
         texts: Texts,
         episodes: int,
         initial: torch.Tensor | None,
+        implicit: ImplicitReward | None = None,
     ) -> None:
         self._task, self._policy, self._texts, self._initial = task, policy, texts, initial
+        self._implicit = implicit
         self._episodes = min(episodes, len(task.held_out))
         self._prompts = texts.prompts([example.prompt for example in task.held_out])
         self._probes, self._probe_gold, self._probe_log_probs = self._probe_set()
@@ -68,10 +81,11 @@ class LanguageEvaluator:
         examples = [task.held_out[i] for i in chosen for _ in range(2)]
         gold = task.gold(examples, texts)
         sampled = rows.select(torch.arange(0, 2 * N, 2, device=rows.tokens.device))
+        kl, taken = self._compared(sampled)
         measures = {
             "eval_response_length": float(np.mean([len(one) for one in ids[::2]])),
             "distinct_2": distinct(ids[::2], 2),
-            "kl_initial": self._kl_initial(sampled),
+            "kl_initial": kl,
             **{name: float(values[::2].mean()) for name, values in task.metrics(examples, texts).items()},
         }
         if not task.gold_is_reward:
@@ -79,6 +93,8 @@ class LanguageEvaluator:
             proxy = paid.rewards(examples[::2], texts[::2], stream("reward", seed, mark, 1))  # type: ignore[attr-defined]
             measures |= {"proxy_return": float(proxy.mean()), "proxy_return_std": float(proxy.std())}
         measures["reward_alignment"] = self._alignment()
+        if self._implicit is not None:
+            measures |= self._credit(self._implicit, sampled, taken, ids[::2], texts[::2])
         final = self._pass_at_k(prompts, [task.held_out[i] for i in chosen], seed, mark) if last else {}
         return Evaluation(
             float(gold[::2].mean()),
@@ -89,22 +105,44 @@ class LanguageEvaluator:
             final,
         )
 
-    def _kl_initial(self, rows: Responses) -> float:
-        """KL(policy || initial policy) in nats per response: exact at each place of sampled responses, summed.
+    def _compared(self, rows: Responses) -> tuple[float, Taken]:
+        """The policy next to the initial one: KL(policy || initial policy) in nats per response, and the taken tokens.
 
-        Estimates from the taken tokens alone have no use here: far from the initial policy their variance is huge.
+        The KL is exact at each place of sampled responses, summed: estimates from the taken tokens alone have no use
+        here, since far from the initial policy their variance is huge.
         """
         policy, total = self._policy, 0.0
+        taken = Taken(*np.zeros((2, len(rows), rows.columns)))
         some = max(1, _NUMBERS // (rows.columns * policy.vocabulary))
         for part in torch.split(torch.arange(len(rows), device=rows.tokens.device), some):
             few = rows.select(part)
             own = policy.distributions(few)
             with policy.under(self._initial):
-                difference = own - policy.distributions(few)
+                initial = policy.distributions(few)
             # Where the policy gives no probability at all, 0 times infinity is nothing.
-            kl = torch.where(own > -torch.inf, own.exp() * difference, 0.0).sum(-1)
+            kl = torch.where(own > -torch.inf, own.exp() * (own - initial), 0.0).sum(-1)
             total += float(torch.where(few.mask, kl, 0.0).sum())
-        return total / len(rows)
+            tokens = few.tokens[:, -few.columns :, None]
+            for log_probs, into in ((own, taken.policy), (initial, taken.initial)):
+                found = torch.where(few.mask, log_probs.gather(-1, tokens)[..., 0], 0.0)
+                into[part.cpu().numpy(), : few.columns] = found.cpu().numpy()
+        return total / len(rows), taken
+
+    def _credit(
+        self, implicit: ImplicitReward, rows: Responses, taken: Taken, ids: list[list[int]], texts: list[str]
+    ) -> dict[str, float]:
+        """Where in the responses the reward is that the policy implies, relative to the initial one."""
+        # As the loss sums it, next to token by token.
+        whole = implicit.policy * self._log_probs(rows).sum(1)
+        with self._policy.under(self._initial):
+            whole -= implicit.reference * self._log_probs(rows).sum(1)
+        starts = [self._task.answer_start(text) for text in texts]
+        answers = [
+            None if start is None else answer_tokens(one, start, self._texts)
+            for one, start in zip(ids, starts, strict=True)
+        ]
+        credit = implicit.policy * taken.policy - implicit.reference * taken.initial
+        return credit_measures(credit, rows.lengths.cpu().numpy(), whole, answers)
 
     @torch.no_grad()
     def _log_probs(self, rows: Responses) -> Array:

@@ -87,7 +87,9 @@ class LanguageTrainer:
             self.greedy = sampled if objective.wants_greedy else None
             if objective.reference_sample and settings.reference != "previous":
                 self.reference_returns = ReferenceReturns(sampled, objective.reference_sample)
-        self.evaluator = LanguageEvaluator(task, policy, texts, recorder.episodes, self.initial)
+        self.evaluator = LanguageEvaluator(
+            task, policy, texts, recorder.episodes, self.initial, objective.implicit_reward
+        )
         self.iteration = self.tokens = 0
 
     def train(self) -> None:
