@@ -66,24 +66,6 @@ def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, rig
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (columns, rule, *rows))
 
 
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "^": r"\textasciicircum{}",
-    "~": r"\textasciitilde{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
-    "√": r"\ensuremath{\surd}",
-    **{character: f"\\{character}" for character in "{}$&#_%"},
-}
-
-
-def latex(text: str) -> str:
-    """Text that LaTeX (in T1 or Unicode encoding) shows as it is."""
-    return "".join(_LATEX.get(character, character) for character in text).replace("--", "-{}-")
-
-
 def csv_text(text: str) -> str:
     """Text that a spreadsheet does not take for a formula."""
     return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text

@@ -1,18 +1,17 @@
 """The report as CSV tables, numbers in full precision, empty where undefined."""
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from haepo_bench.report.csv_cells import csv_table, estimate_cells
+from haepo_bench.report.csv_versions import history_csv, side_by_side_csv
 from haepo_bench.report.document import AlgorithmResult, Improvement, ReportDocument, SuiteResult, TaskResult
-from haepo_bench.report.document_numbers import MeanEstimate
 from haepo_bench.report.document_scorecard import ClaimResult, Comparison, Evidence, Reading
 from haepo_bench.report.tables.per_task import absences, omissions
+from haepo_bench.report.tables.side_by_side import matched
 from haepo_bench.results.columns import COLUMNS, MEASURED
 from haepo_bench.results.declared_columns import in_order
 from haepo_bench.results.frames import COSTS, MEASURES
-from haepo_bench.text import csv_text
 from haepo_bench.wording import many
 
 
@@ -25,27 +24,27 @@ def to_csv(document: ReportDocument) -> str:
     rows: list[Sequence[Any]] = []
     for suite in document.suites:
         rows += [row for task in suite.tasks for result in task.algorithms for row in _tidy(suite, task, result)]
-        rows += [[suite.suite, *[None] * (len(_TIDY) - 3), text, None] for text in omissions(suite)]
-    return _text(_TIDY, rows)
+        rows += [[suite.suite, *[None] * (len(_TIDY) - 4), text, None, suite.results] for text in omissions(suite)]
+    return csv_table(_TIDY, rows)
 
 
 _TIDY = ["suite", "task", "algorithm", "label", "measure", "mean", "low", "high", "n", "planned"]
-_TIDY += ["if_missing_lowest", "if_missing_highest", "absent", "footnote"]
+_TIDY += ["if_missing_lowest", "if_missing_highest", "absent", "footnote", "results"]
 
 
 def _tidy(suite: SuiteResult, task: TaskResult, result: AlgorithmResult) -> list[list[Any]]:
     seeds = result.seeds
     absent = "; ".join(absences(task.model_copy(update={"algorithms": [result]})))
-    start, end = [suite.suite, task.task, result.algorithm, result.label], [absent, result.footnote]
+    start, end = [suite.suite, task.task, result.algorithm, result.label], [absent, result.footnote, suite.results]
     rows: list[list[Any]] = []
     for measure in MEASURES:
         estimate, ends = getattr(result, measure), result.if_missing.get(measure)
         if estimate and estimate.mean is not None:
             extremes = [ends.lowest, ends.highest] if ends else [None, None]
-            rows.append([*start, measure, *_estimate(estimate), len(seeds.planned), *extremes, *end])
+            rows.append([*start, measure, *estimate_cells(estimate), len(seeds.planned), *extremes, *end])
     for name, estimate in result.diagnostics.items():
         if estimate and estimate.mean is not None:
-            rows.append([*start, name, *_estimate(estimate), len(seeds.planned), None, None, *end])
+            rows.append([*start, name, *estimate_cells(estimate), len(seeds.planned), None, None, *end])
     for name in COSTS:
         if result.cost[name] is not None:
             numbers = [result.cost[name], None, None, len(seeds.shown), len(seeds.planned)]
@@ -66,7 +65,7 @@ def _wide(document: ReportDocument) -> str:
         for text in omissions(suite):
             left_out = dict.fromkeys(columns, None) | {"suite": suite.suite, "absent": text}
             rows.append(list(left_out.values()))
-    return _text(columns, rows)
+    return csv_table(columns, rows)
 
 
 def more_csv(document: ReportDocument) -> dict[str, str]:
@@ -82,7 +81,8 @@ def more_csv(document: ReportDocument) -> dict[str, str]:
         "evidence.csv": _evidence(document),
         "pairs.csv": _pairs(document),
         "overoptimisation.csv": _overoptimisation(document),
-        "history.csv": _history(document),
+        "history.csv": history_csv(document),
+        **({"side_by_side.csv": side_by_side_csv(document)} if matched(document) else {}),
     }
 
 
@@ -107,9 +107,9 @@ def _result_row(suite: SuiteResult, task: TaskResult, result: AlgorithmResult, d
     row += [task.common_seconds, task.common_clock]
     for measure in MEASURES:
         ends = result.if_missing.get(measure)
-        row += [*_estimate(getattr(result, measure)), *((ends.lowest, ends.highest) if ends else (None, None))]
+        row += [*estimate_cells(getattr(result, measure)), *((ends.lowest, ends.highest) if ends else (None, None))]
     for diagnostic in diagnostics:
-        row += _estimate(result.diagnostics.get(diagnostic))
+        row += estimate_cells(result.diagnostics.get(diagnostic))
     row += [result.cost[name] for name in COSTS]
     own = task.model_copy(update={"algorithms": [result]})
     return [
@@ -122,13 +122,9 @@ def _result_row(suite: SuiteResult, task: TaskResult, result: AlgorithmResult, d
     ]
 
 
-def _estimate(estimate: MeanEstimate | None) -> list[Any]:
-    return [estimate.mean, estimate.low, estimate.high, estimate.n] if estimate else [None] * 4
-
-
 def _runs(document: ReportDocument) -> str:
     header = ["suite", "task", "algorithm", "seed", "status", "exploratory", *MEASURES, *COSTS]
-    return _text(
+    return csv_table(
         header,
         (
             [suite.suite, task.task, result.algorithm, run.seed, run.status, run.exploratory]
@@ -156,7 +152,7 @@ def _missing(document: ReportDocument) -> str:
             [suite.suite, "", "", None, left.folder, f"{many(left.runs, 'run')} not shown", left.reason]
             for left in suite.not_shown
         ]
-    return _text(["suite", "task", "algorithm", "seed", "file", "status", "reason"], rows)
+    return csv_table(["suite", "task", "algorithm", "seed", "file", "status", "reason"], rows)
 
 
 def _aggregates(document: ReportDocument) -> str:
@@ -173,11 +169,11 @@ def _aggregates(document: ReportDocument) -> str:
                     row += [without.value, without.task] if without else [None, None]
                 row += [each.if_missing.lowest, each.if_missing.highest] if each.if_missing else [None, None]
                 rows.append([*row, "; ".join(suite.basis.tasks) if suite.basis else ""])
-    return _text(header, rows)
+    return csv_table(header, rows)
 
 
 def _profiles(document: ReportDocument) -> str:
-    return _text(
+    return csv_table(
         ["suite", "algorithm", "threshold", "share", "low", "high", "runs", "planned"],
         (
             [suite.suite, each.algorithm, *numbers, each.runs.shown, each.runs.planned]
@@ -204,7 +200,7 @@ def _improvement(document: ReportDocument) -> str:
     for suite in document.suites:
         rows += [row(suite, "", each) for each in suite.improvement]
         rows += [row(suite, task.task, each) for task in suite.tasks for each in task.improvement]
-    return _text(header, rows)
+    return csv_table(header, rows)
 
 
 def _claims(document: ReportDocument) -> str:
@@ -266,7 +262,7 @@ def _claims(document: ReportDocument) -> str:
                 ]
                 own += [reading.pairs, reading.more_seeds, *side(reading.for_claim), *side(reading.against_claim)]
                 rows += [[*start, *own, *row(each)] for each in reading.comparisons]
-    return _text(header, rows)
+    return csv_table(header, rows)
 
 
 def _readings(claim: ClaimResult) -> list[tuple[Reading, str]]:
@@ -284,7 +280,7 @@ def _evidence(document: ReportDocument) -> str:
                 for name, each in (("for", reading.for_claim), ("against", reading.against_claim)):
                     start = [suite.suite, claim.claim, reading.algorithm, task, reading.feedback, name]
                     rows += [[*start, n, value, each.needed] for n, value in enumerate(each.log_evidence, 1)]
-    return _text(
+    return csv_table(
         ["suite", "claim", "algorithm", "task", "feedback", "direction", "pairs", "log_evidence", "needed"], rows
     )
 
@@ -292,7 +288,7 @@ def _evidence(document: ReportDocument) -> str:
 def _pairs(document: ReportDocument) -> str:
     header = ["suite", "algorithm", "other", "measure", "pairs", "difference", "low", "log_evidence", "needed"]
     header += ["decided", "reason", "tasks"]
-    return _text(
+    return csv_table(
         header,
         (
             [
@@ -304,48 +300,6 @@ def _pairs(document: ReportDocument) -> str:
             for each in suite.pairwise.comparisons
         ),
     )
-
-
-def _history(document: ReportDocument) -> str:
-    header = [
-        "suite",
-        "task",
-        "algorithm",
-        "version",
-        "shown",
-        "first",
-        "last",
-        "commits",
-        "settings_hash",
-        "code_hash",
-    ]
-    header += ["measure", "mean", "low", "high", "n", "planned", "diverged"]
-    header += ["change", "change_low", "change_high", "p_permutation", "p_adjusted", "outcome", "not_comparable"]
-    header += ["settings_changes", "code_changes"]
-    rows = []
-    for suite in document.suites:
-        for own in suite.history.algorithms if suite.history else []:
-            for number, version in enumerate(own.versions, 1):
-                start = [suite.suite, own.task, own.algorithm, number, version.shown, version.first, version.last]
-                start += ["; ".join(version.commits), version.settings_hash, version.code_hash]
-                end = [version.not_comparable, "; ".join(version.settings_changes), _code(version.code_changes)]
-                for each in version.measures:
-                    row: list[Any] = [
-                        *start,
-                        each.measure,
-                        *_estimate(each.estimate),
-                        version.planned,
-                        version.diverged,
-                    ]
-                    change = each.change
-                    row += [change.difference, change.low, change.high] if change else [None] * 3
-                    row += [change.p_permutation, change.p_adjusted, change.outcome] if change else [None] * 3
-                    rows.append([*row, *end])
-    return _text(header, rows)
-
-
-def _code(changes: Sequence[str] | None) -> str | None:
-    return None if changes is None else "; ".join(changes)
 
 
 def _overoptimisation(document: ReportDocument) -> str:
@@ -364,13 +318,6 @@ def _overoptimisation(document: ReportDocument) -> str:
                     continue
                 row: list[Any] = [suite.suite, task.task, result.algorithm]
                 for at in (found.start, found.peak, found.end):
-                    row += [at.env_steps, at.sqrt_kl, *_estimate(at.gold), *_estimate(at.proxy)]
-                rows.append([*row, *_estimate(found.fall), *_estimate(found.gap)])
-    return _text(header, rows)
-
-
-def _text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerows([csv_text(value) if isinstance(value, str) else value for value in row] for row in (header, *rows))
-    return out.getvalue()
+                    row += [at.env_steps, at.sqrt_kl, *estimate_cells(at.gold), *estimate_cells(at.proxy)]
+                rows.append([*row, *estimate_cells(found.fall), *estimate_cells(found.gap)])
+    return csv_table(header, rows)

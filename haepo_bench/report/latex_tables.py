@@ -4,7 +4,7 @@ import re
 import textwrap
 from collections.abc import Sequence
 
-from haepo_bench.text import latex
+from haepo_bench.report.latex_text import latex
 
 #: Letters on a line of text in \\footnotesize, on the 4.8 inches of LaTeX's article.
 _LINE = 88

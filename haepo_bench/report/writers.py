@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from haepo_bench.report.document import ReportDocument, SuiteResult, TaskResult
 from haepo_bench.report.latex_tables import tabulars
+from haepo_bench.report.latex_text import DEFINITION, latex
 from haepo_bench.report.tables.across import across_tables, improvement_table
 from haepo_bench.report.tables.claim_words import how_to_declare, scorecard_lines, scorecard_notes
 from haepo_bench.report.tables.credit import credit_table
@@ -24,7 +25,7 @@ from haepo_bench.report.tables.per_task import (
 )
 from haepo_bench.report.tables.side_by_side import side_by_side
 from haepo_bench.report.tables.verdicts import pairwise_table, scorecard_tables
-from haepo_bench.text import latex, markdown, markdown_list, markdown_table
+from haepo_bench.text import markdown, markdown_list, markdown_table
 
 #: Title and address of a picture.
 Link = tuple[str, str]
@@ -98,11 +99,10 @@ def _markdown_picture(link: Link) -> str:
 
 def to_latex(document: ReportDocument) -> str:
     """Every table for LaTeX, each under a label of its own; what no table says is in comments."""
-    blocks = [
-        "% needs: \\usepackage[T1]{fontenc} \\usepackage{booktabs,array}; \\extrafloats{500} where all are taken; "
-        "for emoji and the like a Unicode engine"
-    ]
+    blocks = ["% needs: \\usepackage[T1]{fontenc} \\usepackage{booktabs,array}; \\extrafloats{500} where all are taken"]
     labels = _Labels()
+    beside = side_by_side(document)
+    blocks += [_latex_table(None, table, table.title, labels) for table in beside]
     for suite in document.suites:
         said = [summary(suite), *leaders(suite), *how_to_declare(suite), *omissions(suite), *reading_notes(suite)]
         said += history_notes(suite)
@@ -111,18 +111,22 @@ def to_latex(document: ReportDocument) -> str:
             said += scorecard_notes(suite.scorecard)
         blocks.append("\n".join(f"% {latex(' '.join(line.split()))}" for line in said))
         for overall, details in scorecard_tables(suite):
-            blocks += [_latex_table(suite, table, f"Claim: {table.title}", labels) for table in (overall, *details)]
+            blocks += [
+                _latex_table(suite.suite, table, f"Claim: {table.title}", labels) for table in (overall, *details)
+            ]
         pairs = pairwise_table(suite)
         if pairs:
-            blocks.append(_latex_table(suite, pairs, pairs.title, labels))
-        blocks += [_latex_table(suite, table, table.title, labels) for table in across_tables(suite)]
+            blocks.append(_latex_table(suite.suite, pairs, pairs.title, labels))
+        blocks += [_latex_table(suite.suite, table, table.title, labels) for table in across_tables(suite)]
         for task in suite.tasks:
-            blocks.append(_latex_table(suite, result_table(task), heading(task), labels))
+            blocks.append(_latex_table(suite.suite, result_table(task), heading(task), labels))
             blocks += [
-                _latex_table(suite, table, f"{table.title}: {task.task}", labels) for table in _further_tables(task)
+                _latex_table(suite.suite, table, f"{table.title}: {task.task}", labels)
+                for table in _further_tables(task)
             ]
-        blocks += [_latex_table(suite, table, table.title, labels) for table in history_tables(suite)]
-    return "\n\n".join(blocks) + "\n"
+        blocks += [_latex_table(suite.suite, table, table.title, labels) for table in history_tables(suite)]
+    text = "\n\n".join(blocks) + "\n"
+    return text.replace("\n\n", f"\n{DEFINITION}\n\n", 1) if r"\otherchar" in text else text
 
 
 class _Labels:
@@ -146,8 +150,10 @@ def _further_tables(task: TaskResult) -> list[Table]:
     return [table for table in tables if table]
 
 
-def _latex_table(suite: SuiteResult, table: Table, title: str, labels: _Labels) -> str:
+def _latex_table(suite: str | None, table: Table, title: str, labels: _Labels) -> str:
+    """suite: None for a table on several folders."""
     rows = [[_joined(cell, first=i == 0) for i, cell in enumerate(cells)] for cells in table.rows]
+    where = f" (suite {suite})" if suite is not None else ""
     floats = tabulars(table.columns, rows)
     blocks = []
     for n, lines in enumerate(floats, 1):
@@ -156,8 +162,8 @@ def _latex_table(suite: SuiteResult, table: Table, title: str, labels: _Labels) 
         blocks += [
             r"\begin{table}[htbp]",
             r"\centering",
-            rf"\caption{{{latex(f'{title}{part} (suite {suite.suite})')}}}",
-            rf"\label{{{labels.of(suite.suite, title)}}}",
+            rf"\caption{{{latex(f'{title}{part}{where}')}}}",
+            rf"\label{{{labels.of(suite or 'folders', title)}}}",
             *lines,
             *(rf"\par\smallskip {latex(note)}" for note in notes),
             r"\end{table}",

@@ -1,5 +1,7 @@
 """Several results folders in one report."""
 
+import csv
+import io
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 from cli_support import run_here
 from synthetic_runs import put, record
 
+from haepo_bench.report.csv_files import more_csv, to_csv
 from haepo_bench.report.numbers.build import build_report
 from haepo_bench.report.page.html import to_html
 from haepo_bench.report.tables.side_by_side import side_by_side
@@ -50,6 +53,22 @@ def test_each_folder_is_a_column(three: list[Path]) -> None:
     assert side_by_side(build_report(three[0])) == []
     page = to_html(document, [{}] * 3)
     assert page.index("Side by side</h1>") < page.index("made-up (monday)</h1>") < page.index("made-up (tuesday)</h1>")
+
+
+def test_as_csv_each_folder_is_a_row(three: list[Path]) -> None:
+    document = build_report(*three)
+    rows = list(csv.DictReader(io.StringIO(more_csv(document)["side_by_side.csv"])))
+    finals = [row for row in rows if (row["measure"], row["algorithm"]) == ("final_score", "ppo")]
+    assert [(row["results"], row["other_code"], row["other_settings"]) for row in finals] == [
+        ("monday", "False", "False"),
+        ("tuesday", "True", "False"),
+        ("wednesday", "False", "True"),
+    ]
+    assert [float(row["mean"]) for row in finals] == pytest.approx([0.55, 0.75, 0.95])
+    assert {row["suite"] for row in rows} == {"made-up"}
+    assert finals[1]["commits"] == "b" * 40
+    assert next(csv.DictReader(io.StringIO(to_csv(document))))["results"] == "monday"
+    assert "side_by_side.csv" not in more_csv(build_report(three[0]))
 
 
 def test_a_folder_without_runs_leaves_the_others_their_scores(three: list[Path]) -> None:

@@ -18,11 +18,12 @@ from haepo_bench.compare.build import compare_results
 from haepo_bench.report.csv_files import more_csv
 from haepo_bench.report.figures.formats import FigureRequest
 from haepo_bench.report.files import render, write_report
+from haepo_bench.report.latex_text import latex
 from haepo_bench.report.numbers.build import build_report
 from haepo_bench.results.columns import CLOCK_COLUMNS, COLUMNS, MEASURED
 from haepo_bench.results.declared_columns import clocks, declared
 from haepo_bench.results.store import Store
-from haepo_bench.text import latex, markdown
+from haepo_bench.text import markdown
 
 PLUGIN = '''
 from typing import ClassVar
