@@ -127,7 +127,10 @@ def report(
     if printed:
         print_document(render(document, form.value))
     if out is not None or not printed:
-        files = write_report(document, form.value, out if out is not None else first / REPORT_FOLDER, asked)
+        own = first / REPORT_FOLDER
+        # A page in a folder of that name looks for the runs in the one above it.
+        elsewhere = out is not None and out.resolve().name == REPORT_FOLDER and out.resolve() != own.resolve()
+        files = write_report(document, form.value, out or own, asked, runs="" if elsewhere else None)
         echo(f"wrote {files[0]}", err=printed)
         written = [file for file in files if file.suffix[1:] in FORMATS]
         if written:

@@ -25,6 +25,7 @@ from haepo_bench.report.files import render, write_report
 from haepo_bench.report.numbers.build import build_report
 from haepo_bench.results.opening import find_suites, open_results
 from haepo_bench.results.record import RunRecord
+from haepo_bench.results.searches import TUNED
 from haepo_bench.results.store import DECLARATIONS_FILE, LOG_FOLDER, PLAN_FILE, Store
 from haepo_bench.results.writing import translate_os_errors
 
@@ -38,7 +39,7 @@ _README = """\
 - `index.html`: the report; opens in any browser, offline too
 - `report.json`, `tables/`, `figures/`: the same as data and pictures
 - `runs/`: every run as one JSON file; `haepo-bench report runs --out ELSEWHERE` makes the report again
-- `suites/`: the suites as they were run
+- `suites/`: the suites as they were run, with the tuned settings (`*.tuned.yaml`) where there are any
 - `digests.sha256`: `haepo-bench verify .` (or `sha256sum -c digests.sha256`) says whether this is what was published
 
 Host names, user names and absolute paths were removed{logs}. {licence}
@@ -151,6 +152,9 @@ def _copy_runs(suite: Path, folder: Path, cleaner: Cleaner, *, with_logs: bool) 
     source = getattr(plan, "source", "")
     if source:
         _write(folder / SUITES_FOLDER / f"{suite.name}.yaml", cleaner.text(source))
+    tuned = getattr(plan, "tuned_source", "")
+    if tuned:
+        _write(folder / SUITES_FOLDER / f"{suite.name.removesuffix(TUNED)}.tuned.yaml", cleaner.text(tuned))
     logs = suite / LOG_FOLDER
     if with_logs and logs.is_dir():
         for log in files_below(logs):
@@ -189,7 +193,7 @@ def _entries(text: str) -> Iterator[Any]:
 
 def _write_report(folder: Path) -> None:
     document = build_report(folder / RUNS_FOLDER)
-    (page, *_) = write_report(document, "html", folder, FigureRequest(("png", "svg")))
+    (page, *_) = write_report(document, "html", folder, FigureRequest(("png", "svg")), runs=f"{RUNS_FOLDER}/")
     page.replace(folder / "index.html")
     _write(folder / "report.json", render(document, "json"))
     for name, text in {"report.csv": render(document, "csv"), **more_csv(document)}.items():

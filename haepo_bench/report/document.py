@@ -118,7 +118,7 @@ class RunRow(DocumentModel):
     cost: dict[str, float | None] = Field(description="as in the run record")
     exploratory: bool = Field(description="as in `Seeds`")
     record: str = Field(description="the file, relative to the suite's folder")
-    log: str = Field(description="that of the job that trained it, likewise; empty where unknown")
+    log: str = Field(description="that of the job that trained it, likewise; empty where there is none")
 
 
 class AlgorithmResult(DocumentModel):

@@ -45,11 +45,16 @@ def render(document: ReportDocument, form: Format) -> str:
     raise ValueError(f"a report as {form} consists of files: use write_report")
 
 
-def write_report(document: ReportDocument, form: Format, out: Path, figures: FigureRequest | None = None) -> list[Path]:
+def write_report(
+    document: ReportDocument, form: Format, out: Path, figures: FigureRequest | None = None, *, runs: str | None = None
+) -> list[Path]:
     """Writes the report and the figures asked for below `out`; returns the files, the report first.
 
     The page holds what it shows and needs none. As CSV the report comes with further tables. What figures without
     footnotes do not say is in captions.txt next to them.
+
+    Args:
+        runs: as `to_html` takes it.
 
     Raises:
         UserError: the folder cannot be written or the disk is full.
@@ -77,7 +82,7 @@ def write_report(document: ReportDocument, form: Format, out: Path, figures: Fig
         return [(each.title, f"{folder(suite)}/{each.name}.{linked}") for each in own.get(task, []) if linked]
 
     if form == "html":
-        text = page.to_html(document, [suite_figures.page_pictures(suite) for suite in document.suites])
+        text = page.to_html(document, [suite_figures.page_pictures(suite) for suite in document.suites], runs)
     elif form == "md":
         text = writers.to_markdown(document, links)
     else:

@@ -103,6 +103,7 @@ class PlanFile(_Model):
         engine: that the last `run` was made with; None where no such thing was chosen.
         search: of the plans of `tune`.
         tuned: declaration of the search that found the settings of the runs; empty where none did.
+        tuned_source: text of the file of tuned settings; likewise.
         cells: of the whole suite, whether the last `run` selected them or not.
     """
 
@@ -118,6 +119,7 @@ class PlanFile(_Model):
     engine: str | None = None
     search: DeclaredSearch | None = None
     tuned: str = ""
+    tuned_source: Annotated[str, BeforeValidator(_storable)] = ""
     cells: list[PlannedCell]
 
     @model_validator(mode="after")
@@ -134,7 +136,7 @@ class PlanFile(_Model):
 
     def to_json(self) -> str:
         """The file's text."""
-        left_out = {name for name in ("search", "tuned") if not getattr(self, name)}
+        left_out = {name for name in ("search", "tuned", "tuned_source") if not getattr(self, name)}
         return json.dumps(self.model_dump(mode="json", exclude=left_out), indent=1, ensure_ascii=False) + "\n"
 
     @classmethod

@@ -15,6 +15,8 @@ MEASURES: tuple[Measure, ...] = get_args(Measure)
 
 #: Folder of a suite's search, in the suite's; a store of its own.
 SEARCH_FOLDER = "search"
+#: What follows the name of a suite whose runs have the settings that a search found.
+TUNED = "-tuned"
 MAX_REPLICATES = 1_000_000
 MAX_TUNING_SEEDS = 100
 #: Configurations of all replicates that come into question for the settings found, and the seeds that decide.

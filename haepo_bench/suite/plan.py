@@ -176,6 +176,7 @@ class Plan:
         uniform_success: env steps until a uniform policy's first success, by task that counts successes.
         search: what `tune` does; None of the plan of a suite's own runs.
         tuned: declaration of the search that found the settings of its runs; empty where none did.
+        tuned_source: text of the file of tuned settings; likewise.
         whole: all cells of the suite with all of their seeds, where `cells` are a shard's; else empty.
     """
 
@@ -190,6 +191,7 @@ class Plan:
     uniform_success: dict[str, float] = field(default_factory=dict)
     search: DeclaredSearch | None = None
     tuned: str = ""
+    tuned_source: str = field(repr=False, default="")
     whole: tuple[Cell, ...] = field(repr=False, default=())
 
     @property

@@ -22,6 +22,7 @@ def plan_file(plan: Plan, *, written: str = "") -> PlanFile:
         engine=plan.execution.engine,
         search=plan.search,
         tuned=plan.tuned,
+        tuned_source=plan.tuned_source,
         cells=[_planned(cell) for cell in plan.declared_cells],
     )
 

@@ -10,12 +10,12 @@ from typing import TypeVar
 from haepo_bench.errors import ParameterError, UserError
 from haepo_bench.results.claims import DeclaredClaims, ScoreBounds
 from haepo_bench.results.hashing import digest
-from haepo_bench.results.searches import DeclaredSearch
+from haepo_bench.results.searches import TUNED, DeclaredSearch
 from haepo_bench.suite.claim_names import ClaimNames
 from haepo_bench.suite.document import KeyPath, Problem, render
 from haepo_bench.suite.hushed import hushed
 from haepo_bench.suite.identity import batch_digest, code_document, settings_document
-from haepo_bench.suite.loading import load_suite
+from haepo_bench.suite.loading import load_suite, read_text
 from haepo_bench.suite.local.code import LocalCode, data_hashes
 from haepo_bench.suite.machine import ChosenEngine, resolve_engine, resolve_execution
 from haepo_bench.suite.named import (
@@ -40,9 +40,6 @@ from haepo_bench.suite.variants import AsTheyStand, FoundVariants, Trials, Varia
 from haepo_bench.tasks.base import Task
 
 _T = TypeVar("_T")
-
-#: What follows the name of a suite whose runs have the settings that a search found.
-TUNED = "-tuned"
 
 
 def load_plan(
@@ -106,6 +103,7 @@ def load_plan(
         + ("" if tuned is None else f"\n# run with --tuned {Path(tuned).name}{' --per-task' if per_task else ''}"),
         search=resolver.search if tune else None,
         tuned="" if found is None else found.declaration,
+        tuned_source="" if tuned is None else read_text(Path(tuned), kind="file of tuned settings"),
     )
 
 

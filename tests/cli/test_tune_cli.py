@@ -82,6 +82,8 @@ def test_the_settings_found_are_run_apart(tuned: tuple[Path, Outcome], capsys: p
     code, out, _ = run_here(capsys, "report", str(results), "--format", "json")
     assert code == 0
     assert json.loads(out)["suites"][0]["scorecard"]["status"] == "settings found by tuning"
+    run_here(capsys, "report", str(results), "--publish", str(folder / "site"))
+    assert (folder / "site/suites/trial.tuned.yaml").read_bytes() == (folder / "trial.tuned.yaml").read_bytes()
 
 
 def test_a_dry_run_says_what_it_costs(tmp_path: Path) -> None:

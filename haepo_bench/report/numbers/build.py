@@ -34,7 +34,7 @@ from haepo_bench.report.numbers.ladders import ladders
 from haepo_bench.report.numbers.overoptimisation import overoptimisation
 from haepo_bench.report.numbers.pairwise import pairwise
 from haepo_bench.report.numbers.searches import searches
-from haepo_bench.report.numbers.singles import files_of, parameters_of, single_seeds
+from haepo_bench.report.numbers.singles import RunFiles, parameters_of, single_seeds
 from haepo_bench.results.claims import CONTROLS, DEFAULT_THRESHOLD
 from haepo_bench.results.columns import Column
 from haepo_bench.results.declared_columns import PROVENANCE_KEY, declared, described, in_order
@@ -106,7 +106,7 @@ def _suite(selection: Selection, store: Store, folder: str, label: str, *, impor
     overall = across(table, seen, claims, controls)
     times = common_times(selection.cells)
     bounds = ranges(selection)
-    runs_shown = sum(len(cell.runs) for cell in selection.cells)
+    runs_shown, of_runs = sum(len(cell.runs) for cell in selection.cells), RunFiles(store.root)
     tasks: dict[str, list[tuple[SelectedCell, Columns, Columns]]] = defaultdict(list)
     for cell, runs, curves in zip(selection.cells, *rows, strict=True):
         tasks[cell.task].append((cell, runs, curves))
@@ -129,7 +129,15 @@ def _suite(selection: Selection, store: Store, folder: str, label: str, *, impor
         ladders=ladders(table, claims.threshold if claims else DEFAULT_THRESHOLD),
         history=history(selection, store, bounds),
         tasks=[
-            _task(task, cells, times.get(task), improvements(table, seen, claims, [task]), bounds.get(task), runs_shown)
+            _task(
+                task,
+                cells,
+                times.get(task),
+                improvements(table, seen, claims, [task]),
+                bounds.get(task),
+                runs_shown,
+                of_runs,
+            )
             for task, cells in tasks.items()
         ],
         not_shown=[
@@ -148,6 +156,7 @@ def _task(
     improvement: list[Improvement],
     bounds: Range | None,
     runs_shown: int,
+    of_runs: RunFiles,
 ) -> TaskResult:
     samples = [cell.sample for cell, _, _ in cells]
     seen = {}
@@ -156,7 +165,7 @@ def _task(
         values = values[np.isfinite(values)]
         if values.size:
             seen[name] = (float(values.min()), float(values.max()))
-    results = [_algorithm(*cell, seen, bounds, runs_shown) for cell in cells]
+    results = [_algorithm(*cell, seen, bounds, runs_shown, of_runs) for cell in cells]
     return TaskResult(
         task=plain(task),
         family=plain(family(task)),
@@ -195,6 +204,7 @@ def _algorithm(
     seen: Mapping[str, tuple[float, float]],
     bounds: Range | None,
     runs_shown: int,
+    of_runs: RunFiles,
 ) -> AlgorithmResult:
     """An algorithm on a task.
 
@@ -202,6 +212,7 @@ def _algorithm(
         seen: {measure: the lowest and the highest value that any run of the task has}.
         bounds: of the score.
         runs_shown: of the whole suite.
+        of_runs: the suite's.
     """
     sample, known = cell.sample, cell.information
     shown = np.isin(runs["status"], ["done", "diverged"])
@@ -212,7 +223,7 @@ def _algorithm(
     references = sample.references if sample else None
     bounds_then = None if bounds is None or references is None else bounds_of_returns(bounds, references)
 
-    files = {run.record.seed: files_of(run) for run in cell.runs}
+    files = {run.record.seed: of_runs.of(run) for run in cell.runs}
 
     def estimate(name: str) -> MeanEstimate:
         return estimate_of(runs[name][shown], intervals.get(name))

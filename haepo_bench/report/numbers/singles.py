@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from haepo_bench.files import list_folder
 from haepo_bench.report.document import SeedCurves
 from haepo_bench.results.record import RunRecord
 from haepo_bench.results.selection import Run
@@ -36,10 +38,31 @@ def single_seeds(seeds: Sequence[int], returns: NDArray[Any], runs_shown: int) -
     )
 
 
-def files_of(run: Run) -> dict[str, str]:
-    """Record and log, relative to the suite's folder."""
-    log = run.record.provenance.get("log")
-    return {"record": plain(run.path.as_posix()), "log": plain(log) if isinstance(log, str) else ""}
+class RunFiles:
+    """Files of single runs, as far as they are there: each folder of logs is listed once."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._listed: dict[PurePosixPath, frozenset[str]] = {}
+
+    def of(self, run: Run) -> dict[str, str]:
+        """Record and log, relative to the suite's folder; the log is empty where there is none."""
+        log = run.record.provenance.get("log")
+        known = plain(log) if isinstance(log, str) else ""
+        return {"record": plain(run.path.as_posix()), "log": known if known and self._is_there(known) else ""}
+
+    def _is_there(self, name: str) -> bool:
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts:
+            return False
+        if path.parent not in self._listed:
+            try:
+                self._listed[path.parent] = frozenset(
+                    entry.name for entry in list_folder(self._root / path.parent) if entry.is_file()
+                )
+            except (OSError, ValueError):  # not there, out of reach, or a name that no folder can have
+                self._listed[path.parent] = frozenset()
+        return path.name in self._listed[path.parent]
 
 
 def parameters_of(record: RunRecord | None) -> dict[str, str]:

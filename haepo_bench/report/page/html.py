@@ -52,8 +52,16 @@ _TOLD = 3
 _PICTURE_BYTES = 3_000_000
 
 
-def to_html(document: ReportDocument, pictures: Sequence[Mapping[str, Sequence[SavedFigure]]]) -> str:
-    """The page; `pictures` holds for each suite those of each task, and under the empty name those of all tasks."""
+def to_html(
+    document: ReportDocument, pictures: Sequence[Mapping[str, Sequence[SavedFigure]]], runs: str | None = None
+) -> str:
+    """The page.
+
+    Args:
+        pictures: for each suite those of each task, and under the empty name those of all tasks.
+        runs: where the results folder is from the page, ending with `/`; empty for a page that links to no run. None:
+            a page that links to its runs where it is in the folder `report` of a results folder.
+    """
     environment = Environment(
         loader=PackageLoader("haepo_bench.report.page"),
         autoescape=True,
@@ -68,7 +76,7 @@ def to_html(document: ReportDocument, pictures: Sequence[Mapping[str, Sequence[S
     ]
     page = environment.get_template("report.html.j2")
     beside = side_by_side(document)
-    return page.render(document=document, suites=suites, side_by_side=beside, assets=assets()) + "\n"
+    return page.render(document=document, suites=suites, side_by_side=beside, runs=runs, assets=assets()) + "\n"
 
 
 class _Fallbacks:

@@ -1,9 +1,10 @@
 // Single seeds behind the bands, and what is known of one: its numbers, settings, record and log.
 
-/** Where the folder of results is from here; null where the page lies elsewhere, so that nothing can be linked. */
+/** Where the folder of results is from here; null where that is not known, so that nothing can be linked. */
 function resultsFolder() {
-  if (/\/report\/report\.html$/.test(location.pathname)) return "../";
-  return /\/(index\.html)?$/.test(location.pathname) ? "runs/" : null;
+  const { runs } = document.body.dataset;
+  if (runs !== undefined) return runs || null;
+  return /\/report\/report\.html$/.test(location.pathname) ? "../" : null;
 }
 
 class SingleRuns {
