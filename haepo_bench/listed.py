@@ -217,6 +217,12 @@ ALGORITHMS = {
         ),
         ("soup", "objectives.soup:Soup", "low", "GRPO on trajectories that earlier policies begin"),
         (
+            "aps",
+            "objectives.aps:Aps",
+            "medium",
+            "pretraining without rewards on particle entropy and w . phi, then REINFORCE from there",
+        ),
+        (
             "repo-stand-in",
             "objectives.repo:RepoStandIn",
             "low",

@@ -140,6 +140,8 @@ class Objective(Hyperparameters, ABC):
     told: ClassVar[Literal["per-step rewards", "returns", "oracle preferences"]] = "returns"
     #: Which policy `reference_log_probs` and `kl_to_reference` speak of, unless the user says otherwise.
     reference: ClassVar[Literal["previous", "initial"]] = "previous"
+    #: Share of the budget that small policies are first trained for without rewards, unless the user says otherwise.
+    pretraining: ClassVar[float] = 0.0
     #: Caveat that everything printed about the objective carries.
     footnote: ClassVar[str] = ""
     #: How sure it is that the formula is that of its source: high, medium or low, then why; empty where nobody said.
@@ -231,6 +233,7 @@ class Objective(Hyperparameters, ABC):
             (self.design, "the task's moves and features, for a design that plays a part of the trajectories"),
             (self.wants_halves, "a policy that is a flow on doubled actions, hence continuous ones"),
             (self.wants_greedy, "an episode of the greedy policy per group and batch"),
+            (self.pretraining, "observations that are vectors, from which features are learnt without rewards"),
             (self.prefixes, f"copies of {kept} earlier policies, which begin a part of the trajectories"),
             (self.temperatures, f"the policy's log-probabilities at temperatures {temperatures}"),
         )

@@ -30,6 +30,7 @@ Purpose = Literal[
     "design",
     "flip",
     "search",
+    "pretraining",
 ]
 
 

@@ -159,6 +159,10 @@ class Trainer(ABC, Generic[C]):
         """Copies of the current policies of all seeds."""
         return [self.frozen(row) for row in range(len(self.seeds))]
 
+    def through(self, row: int) -> bool:
+        """Whether a seed leaves although the recorder has not finished it: another trainer goes on with it."""
+        return False
+
     def keep(self, rows: Sequence[int]) -> None:
         """Goes on with some seeds; a class that holds more by the seed extends it."""
         self.parameters = self.parameters[rows]
@@ -210,9 +214,9 @@ class Trainer(ABC, Generic[C]):
             self.recorder.diverged(key, "the loss or a parameter is not finite")
 
     def _stay(self) -> list[int]:
-        """Lets the seeds leave that the recorder has finished; returns the rows that stay."""
+        """Lets the seeds leave that are finished or through; returns the rows that stay."""
         live = set(self.recorder.live)
-        rows = [row for row, key in enumerate(self.keys) if key in live]
+        rows = [row for row, key in enumerate(self.keys) if key in live and not self.through(row)]
         if len(rows) < len(self.seeds):
             self.keep(rows)
         return rows

@@ -23,6 +23,10 @@ LATER: list[tuple[str, str, str, Any]] = [
     ("ppo-batched", "gym/CartPole-v1", "activation", "relu"),
     ("ppo-batched", "gym/Pendulum-v1", "policy", "flow"),
     ("reinforce", "gym/Pendulum-v1", "policy", "flow"),
+    ("reinforce", "corridor/16", "pretraining", 0.5),
+    ("aps", "corridor/16", "pretraining_features", 5),
+    ("aps", "corridor/16", "pretraining_neighbours", 3),
+    ("aps", "corridor/16", "pretraining_rewards", 100),
     ("bapo", "corridor/16", "high_step", 0.1),
     ("reinforce-pp", "corridor/16", "dual_clip", 3.0),
     *(
@@ -45,6 +49,8 @@ LATER: list[tuple[str, str, str, Any]] = [
         for option, value in {"pair_loss": "hinge", "label_smoothing": 0.1, "smoothing": "robust"}.items()
     ),
 ]
+#: Settings of pretraining, which all native algorithms have.
+PRETRAINING = ("features", "neighbours", "rewards")
 
 
 def suite(folder: Path, algorithm: str, task: str, parameters: dict[str, Any]) -> Path:
@@ -86,7 +92,7 @@ def test_the_list_above_is_complete() -> None:
             continue  # of language tasks alone, and of continuous actions; their losses have none of their own
         made = definition.configure({}, catalogue.task("corridor/16"))
         declared |= {(name, omitted) for omitted in made.omitted}
-    everywhere = {"encoder", "policy"}
+    everywhere = {"encoder", "policy", "pretraining", *(f"pretraining_{part}" for part in PRETRAINING)}
     listed = {(algorithm, name) for algorithm, _, name, _ in LATER if name not in everywhere}
     assert {one for one in declared if one[1] not in everywhere} == listed
 

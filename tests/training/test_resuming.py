@@ -110,6 +110,7 @@ EPISODES: list[tuple[str, str, int, dict[str, Any]]] = [
     ("repo-stand-in", "deep-sea/4", 120, SMALL),
     ("iib-lpo-stand-in", "gym/CartPole-v1", 700, {**SMALL, "branches": 2}),
     ("hybrid-dpo-stand-in", "deep-sea/4", 120, {**SMALL, "trajectories": 4}),
+    ("aps", "deep-sea/4", 160, {**SMALL, "reference": "initial", "pretraining": 0.2}),
     ("dpo", "flip(bandit/contextual,0.3)", 300, {**SMALL, "trajectories": 4}),
     ("reinforce", "maze/4", 2400, {**SMALL, "trajectories": 2}),
     ("rloo", "gym/CartPole-v1", 500, {**SMALL, "normalise": Normalise(True, True)}),

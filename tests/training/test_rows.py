@@ -100,6 +100,7 @@ def drawn(name: str, task: str, engine: str, generator: np.random.Generator, fix
         ("grpo", "gym/CartPole-v1", 400, SMALL),
         ("qrpo", "bandit/10-arm", 60, {**SMALL, "reference_episodes": 5, "reference": 2}),
         ("soup", "random-walk/20", 500, SMALL),
+        ("aps", "random-walk/20", 700, SMALL),
         ("ppo-batched", "gym/CartPole-v1", 400, {**SEGMENT, "n_steps": 32, "batch_size": 32}),
         ("ppo-batched", "random-walk/20", 200, {**SEGMENT, "n_steps": 16, "batch_size": 16}),
     ],

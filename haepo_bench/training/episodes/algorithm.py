@@ -6,7 +6,10 @@ from typing import Any
 
 from gymnasium import spaces
 
+from haepo_bench.errors import ParameterError
+from haepo_bench.objectives.aps import Aps
 from haepo_bench.objectives.base import Objective
+from haepo_bench.results.columns import Column
 from haepo_bench.results.record import Engine
 from haepo_bench.tasks.base import Task
 from haepo_bench.training.algorithm import Algorithm, BatchRow, ParameterDescription, compiled_where
@@ -21,6 +24,12 @@ from haepo_bench.training.settings import TrainerSettings
 #: Settings that may differ between rows of a batch.
 _OF_ROWS = {"learning_rate", "max_gradient_norm"}
 
+_PRETRAINING_COLUMNS = (
+    Column("pretraining", "Pretraining", "", "share of the iterations that were trained without rewards"),
+    Column("entropy_reward", "Entropy reward", "", "in pretraining, mean reward per step for the distance to others"),
+    Column("skill_reward", "Skill reward", "", "in pretraining, mean reward per step for the direction w: w . phi"),
+)
+
 
 class NativeAlgorithm(Algorithm):
     """An objective with a trainer configuration."""
@@ -34,6 +43,13 @@ class NativeAlgorithm(Algorithm):
         self.omitted = settings.omitted | objective.omitted
         self.information = information(type(objective))
         self.notes, self.columns = (), objective.columns
+        if settings.pretraining:
+            self.columns = (*objective.columns, *_PRETRAINING_COLUMNS)
+        if settings.pretraining and not objective.pretraining:
+            own = self.information
+            footnote = "; ".join(filter(None, (own.footnote, Aps.footnote)))
+            label = f"{own.label}, pretrained by {Aps.label}"
+            self.information = own.model_copy(update={"told": Aps.told, "label": label, "footnote": footnote})
 
     def engines(self, task: Task, device: str) -> tuple[Engine, ...]:
         plain = self.settings.encoder == "none" and self.settings.policy == "plain"
@@ -51,6 +67,7 @@ class NativeAlgorithm(Algorithm):
 
     def train_rows(self, task: Task, rows: Sequence[BatchRow], recorder: Recorder, *, device: str) -> None:
         # Imported here: configuring and describing need no training loop.
+        from haepo_bench.training.episodes.pretraining import PretrainedTrainer
         from haepo_bench.training.episodes.trainer import EpisodeTrainer, batch_blocks
         from haepo_bench.training.resuming import train_from_checkpoints
         from haepo_bench.training.rows import BatchRows
@@ -59,7 +76,8 @@ class NativeAlgorithm(Algorithm):
 
         def trainer(keys: Sequence[int]) -> EpisodeTrainer:
             own = BatchRows[TrainerSettings].of([by_key[key] for key in keys])
-            return EpisodeTrainer(task, self.objective, self.settings, own.seeds, recorder, device, self.engine, own)
+            made = PretrainedTrainer if self.settings.pretraining else EpisodeTrainer
+            return made(task, self.objective, self.settings, own.seeds, recorder, device, self.engine, own)
 
         mixed = any(row.algorithm is not self for row in rows)
         blocks = batch_blocks(task, self.settings, list(by_key))
@@ -75,7 +93,8 @@ class NativeDefinition(ObjectiveDefinition):
 
     def describe_parameters(self) -> list[ParameterDescription]:
         described = [*describe_fields(self.objective), *describe_fields(TrainerSettings)]
-        return [replace(d, default=self.objective.reference) if d.name == "reference" else d for d in described]
+        own = {"reference": self.objective.reference, "pretraining": self.objective.pretraining}
+        return [replace(d, default=own.get(d.name, d.default)) for d in described]
 
     def refuses(self, task: Task) -> str | None:
         if self.objective.discrete_only and isinstance(task.action_space, spaces.Box):
@@ -98,10 +117,12 @@ class NativeDefinition(ObjectiveDefinition):
         own, shared = set(self.objective.model_fields), set(TrainerSettings.model_fields)
         check_overrides(overrides, (self.objective, TrainerSettings), self.name)
         objective = validated(self.objective, {k: v for k, v in overrides.items() if k in own})
-        base = {"reference": self.objective.reference} | defaults_on(task, overrides, "hidden")
+        base = {"reference": self.objective.reference, "pretraining": self.objective.pretraining}
+        base |= defaults_on(task, overrides, "hidden")
         settings = validated(TrainerSettings, base | {k: v for k, v in overrides.items() if k in shared})
         check_encoder(task, settings.encoder)
         check_policy(task, settings.policy)
+        _check_pretraining(task, settings)
         check_memory(
             task,
             "trajectories",
@@ -110,3 +131,25 @@ class NativeDefinition(ObjectiveDefinition):
         )
         check_comparison(self.name, objective, "trajectories", settings.trajectories, groups=task.groups)
         return NativeAlgorithm(objective, settings)
+
+
+def _check_pretraining(task: Task, settings: TrainerSettings) -> None:
+    """Refuses pretraining where its features could not be learnt from what the policy is shown.
+
+    Raises:
+        ParameterError: says why.
+    """
+    if not settings.pretraining:
+        return
+    if settings.encoder != "none":
+        raise ParameterError(
+            "pretraining",
+            f"its features are of vectors, and {task.id} shows images",
+            remedy="encoder: none where the image is small, or pretraining: 0",
+        )
+    if task.normalise is not None:
+        raise ParameterError(
+            "pretraining",
+            f"its features do not follow the running statistics that {task.id} normalises by",
+            remedy="remove normalise from the task, or pretraining: 0",
+        )

@@ -56,6 +56,7 @@ class EpisodeTrainer(Trainer[Rollout]):
 
     Args:
         rows: where seeds have configurations of their own, of the shape of `objective` and `settings`.
+        evaluator: another trainer's, whose policies this one makes; None: its own.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class EpisodeTrainer(Trainer[Rollout]):
         device: str,
         engine: Engine = "torch",
         rows: BatchRows[TrainerSettings] | None = None,
+        evaluator: Evaluator | None = None,
     ) -> None:
         self.task, self.objective, self.settings, self.recorder, self.device = (
             task,
@@ -135,7 +137,7 @@ class EpisodeTrainer(Trainer[Rollout]):
         self.prefix_policies = None if objective.prefixes is None else PrefixPolicies(objective.prefixes)
         #: Of the current iteration.
         self.prefixes: Prefixes | None = None
-        self.evaluator = Evaluator(task, head, recorder.episodes, self.padded_rows, self.engine.collector)
+        self.evaluator = evaluator or Evaluator(task, head, recorder.episodes, self.padded_rows, self.engine.collector)
         self.exploration = Exploration(task, len(self.seeds))
         self.env_steps = [0] * len(self.seeds)
         self.resumes = task.forgets

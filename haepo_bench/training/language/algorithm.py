@@ -113,6 +113,8 @@ class LanguageDefinition(ObjectiveDefinition):
             return "its trajectories branch on tasks of small policies alone"
         if self.objective().design is not None:
             return "a design plays a part of its trajectories: only bandits and finite tasks know the moves for one"
+        if self.objective.pretraining:
+            return "it pretrains on features of what small policies observe, and responses have none"
         if self.objective.wants_halves:
             return f"its policy is a flow on continuous actions, and the tokens of {task.id} are discrete"
         if not self.objective.wants_expert:
