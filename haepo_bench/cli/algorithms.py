@@ -33,7 +33,7 @@ place. Each algorithm states its own default of `reference`.
 
 _LANGUAGE = """## On language tasks
 
-In place of the trainer settings, for all algorithms but `ppo` and `genpo`, which do not support language tasks
+In place of the trainer settings, for all algorithms but `ppo`, `genpo` and `aps`, which do not support language tasks
 ([language](../how-to/language.md)).
 `ppo-batched` also has the last two, and `vf_coef` 0.1; `qrpo` and `a2po` have `reference_episodes` 8 (responses of
 the reference policy to each prompt); the expert of `calibrl` is the task's own response to each prompt, where it knows

@@ -3,6 +3,7 @@
 from typing import ClassVar, Literal
 
 from haepo_bench.objectives.reinforce import Reinforce
+from haepo_bench.results.columns import Column
 
 
 class Aps(Reinforce):
@@ -31,4 +32,9 @@ class Aps(Reinforce):
     footnote: ClassVar[str] = "APS: an on-policy form of ours; a share of the budget is trained without rewards"
     confidence: ClassVar[str] = "medium: rewards and features as in the authors' code; the on-policy loop is ours"
     told: ClassVar[Literal["per-step rewards", "returns", "oracle preferences"]] = "per-step rewards"
+    columns: ClassVar[tuple[Column, ...]] = (
+        Column("pretraining", "Pretraining", "", "share of the iterations that were trained without rewards"),
+        Column("entropy_reward", "Entropy reward", "", "in pretraining, mean of log(1 + mean distance to neighbours)"),
+        Column("skill_reward", "Skill reward", "", "in pretraining, mean of w . phi(s') / |phi(s')|"),
+    )
     pretraining: ClassVar[float] = 0.5

@@ -9,7 +9,6 @@ from gymnasium import spaces
 from haepo_bench.errors import ParameterError
 from haepo_bench.objectives.aps import Aps
 from haepo_bench.objectives.base import Objective
-from haepo_bench.results.columns import Column
 from haepo_bench.results.record import Engine
 from haepo_bench.tasks.base import Task
 from haepo_bench.training.algorithm import Algorithm, BatchRow, ParameterDescription, compiled_where
@@ -24,12 +23,6 @@ from haepo_bench.training.settings import TrainerSettings
 #: Settings that may differ between rows of a batch.
 _OF_ROWS = {"learning_rate", "max_gradient_norm"}
 
-_PRETRAINING_COLUMNS = (
-    Column("pretraining", "Pretraining", "", "share of the iterations that were trained without rewards"),
-    Column("entropy_reward", "Entropy reward", "", "in pretraining, mean reward per step for the distance to others"),
-    Column("skill_reward", "Skill reward", "", "in pretraining, mean reward per step for the direction w: w . phi"),
-)
-
 
 class NativeAlgorithm(Algorithm):
     """An objective with a trainer configuration."""
@@ -43,9 +36,8 @@ class NativeAlgorithm(Algorithm):
         self.omitted = settings.omitted | objective.omitted
         self.information = information(type(objective))
         self.notes, self.columns = (), objective.columns
-        if settings.pretraining:
-            self.columns = (*objective.columns, *_PRETRAINING_COLUMNS)
         if settings.pretraining and not objective.pretraining:
+            self.columns = (*objective.columns, *Aps.columns)
             own = self.information
             footnote = "; ".join(filter(None, (own.footnote, Aps.footnote)))
             label = f"{own.label}, pretrained by {Aps.label}"
