@@ -56,6 +56,7 @@ APART = {
 #: Modules whose functions import one of several others: a task or an algorithm says itself which module it is from.
 CHOOSERS = {
     "haepo_bench.training.episodes.engines",
+    "haepo_bench.training.episodes.trainers",
     "haepo_bench.training.segments.engines",
     "haepo_bench.tasks.lm.family",
     "haepo_bench.training.uniform",
@@ -134,7 +135,7 @@ def code_document(
     entries += [] if local.task else [_entry(family, catalogue.list_tasks())]
     targets = [*(entry.target for entry in entries), *(WRAPPERS[layer.wrapper].target for layer in address.layers)]
     roots = {target.partition(":")[0] for target in targets}
-    roots |= {type(definition).__module__, type(algorithm).__module__, task.module}
+    roots |= {type(definition).__module__, type(algorithm).__module__, task.module, *algorithm.executes}
     roots |= {name for name in local.imports if _is_own(name) or not _known(_top(name))}
     roots = {name for name in roots if not is_local(name)}
     document: CodeDocument = local.hashes

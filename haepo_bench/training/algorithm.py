@@ -74,6 +74,8 @@ class Algorithm(ABC):
     notes: tuple[str, ...]
     #: What it records of its own, for tables: columns that it does not declare are shown under their names.
     columns: tuple[Column, ...] = ()
+    #: Modules of ours that its settings have its runs execute, beside those that follow from its own imports.
+    executes: tuple[str, ...] = ()
     #: What computes its runs; set before training, to one of its `engines`.
     engine: Engine = "torch"
     #: The module that has its compiled engine; empty where it has none.

@@ -133,6 +133,10 @@ LATER = {
     "baseline",
     "kl_correction",
     "kl_estimator",
+    "pretraining",
+    "pretraining_features",
+    "pretraining_neighbours",
+    "pretraining_rewards",
 }
 #: What changes the code and not the settings (tests/engine/test_engine_choice.py).
 CODE_ONLY = {"execution.engine"}

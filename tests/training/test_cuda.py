@@ -16,6 +16,7 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch f
         ("haepo-listwise", "random-walk/20", {}),
         ("grpo", "bandit/contextual", {}),
         ("reinforce", "gym/Pendulum-v1", {}),
+        ("aps", "random-walk/20", {}),
         ("ppo-batched", "gym/Pendulum-v1", {"normalize": True}),
     ],
 )

@@ -36,6 +36,8 @@ class NativeAlgorithm(Algorithm):
         self.omitted = settings.omitted | objective.omitted
         self.information = information(type(objective))
         self.notes, self.columns = (), objective.columns
+        if settings.pretraining:
+            self.executes = ("haepo_bench.training.episodes.pretraining",)
         if settings.pretraining and not objective.pretraining:
             self.columns = (*objective.columns, *Aps.columns)
             own = self.information
@@ -59,8 +61,8 @@ class NativeAlgorithm(Algorithm):
 
     def train_rows(self, task: Task, rows: Sequence[BatchRow], recorder: Recorder, *, device: str) -> None:
         # Imported here: configuring and describing need no training loop.
-        from haepo_bench.training.episodes.pretraining import PretrainedTrainer
         from haepo_bench.training.episodes.trainer import EpisodeTrainer, batch_blocks
+        from haepo_bench.training.episodes.trainers import trainer_class
         from haepo_bench.training.resuming import train_from_checkpoints
         from haepo_bench.training.rows import BatchRows
 
@@ -68,7 +70,7 @@ class NativeAlgorithm(Algorithm):
 
         def trainer(keys: Sequence[int]) -> EpisodeTrainer:
             own = BatchRows[TrainerSettings].of([by_key[key] for key in keys])
-            made = PretrainedTrainer if self.settings.pretraining else EpisodeTrainer
+            made = trainer_class(self.settings.pretraining)
             return made(task, self.objective, self.settings, own.seeds, recorder, device, self.engine, own)
 
         mixed = any(row.algorithm is not self for row in rows)
