@@ -27,6 +27,8 @@ from haepo_bench.results.store import LOG_FOLDER, read_record
 HOSTS = ("127.0.0.1", "localhost")
 _LOG_BYTES, _RECORD_BYTES = 256 << 10, 256 << 20
 _ASSETS = ("page.css", "scales.js", "live.css", "live.js", "curves.js")
+#: The report's page, where it would be below the results folder.
+_REPORT = "/files/report/report.html"
 
 _SAFE = {
     "x-content-type-options": "nosniff",
@@ -53,7 +55,7 @@ class _Headers:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        policy = _REPORT_POLICY if str(scope.get("path", "")).startswith("/report/") else _PAGE_POLICY
+        policy = _REPORT_POLICY if scope.get("path") == _REPORT else _PAGE_POLICY
         more = [(name.encode(), value.encode()) for name, value in {**_SAFE, "content-security-policy": policy}.items()]
 
         async def sent(message: Message) -> None:
@@ -65,9 +67,10 @@ class _Headers:
 
 
 def application(watched: Watched) -> Starlette:
-    """The addresses: `/` and `/live` (the page also when all is done), `/state`, `/run/`, `/log/`, `/report/`.
+    """Addresses: `/` and `/live` (the page also when all is done), `/state`, `/static/`, `/run/`, `/log/`, `/files/`.
 
-    Any other is that of a record or of a log below the results folder, as the report's page links them.
+    Below `/files/` everything is as it is in the results folder: the report and, as its page links them, records and
+    logs. So no suite can have the name of something else.
     """
     static = files("haepo_bench.live") / "static"
     # The report's style and numerals, as files: importing what makes reports takes seconds.
@@ -77,7 +80,7 @@ def application(watched: Watched) -> Starlette:
         return Response((static / "live.html").read_bytes(), media_type="text/html")
 
     def first(request: WebRequest) -> Response:
-        return RedirectResponse("/report/report.html") if watched.done() else live(request)
+        return RedirectResponse(_REPORT) if watched.done() else live(request)
 
     def state(_request: WebRequest) -> Response:
         return _json(watched.snapshot())
@@ -102,9 +105,9 @@ def application(watched: Watched) -> Starlette:
             return _absent()
         return PlainTextResponse(_end_of(path))
 
-    def report(request: WebRequest) -> Response:
+    def report(_request: WebRequest) -> Response:
         made = watched.report.current
-        path = inside(made, request.path_params["path"]) if made is not None else None
+        path = inside(made, "report.html") if made is not None else None
         return FileResponse(path) if path is not None else _absent()
 
     def linked(request: WebRequest) -> Response:
@@ -123,8 +126,8 @@ def application(watched: Watched) -> Starlette:
         Route("/static/{name}", asset),
         Route("/run/{path:path}", run),
         Route("/log/{path:path}", log),
-        Route("/report/{path:path}", report),
-        Route("/{path:path}", linked),
+        Route(_REPORT, report),
+        Route("/files/{path:path}", linked),
     ]
     hosts = Middleware(TrustedHostMiddleware, allowed_hosts=list(HOSTS), www_redirect=False)
     return Starlette(routes=routes, middleware=[Middleware(_Headers), hosts])

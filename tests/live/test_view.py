@@ -2,11 +2,13 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from cli_support import run_apart, run_here
@@ -62,8 +64,8 @@ def test_from_the_first_points_to_the_report(workplace: Workplace) -> None:
         assert not (results / "trial" / LIVE_FILE).exists()
         wait_until(lambda: viewer.state()["done"], "the report of all runs", 120)
         first = viewer.get("/")
-        assert (first.status, first.headers["location"]) == (307, "/report/report.html")
-        shown = viewer.get("/report/report.html").body
+        assert (first.status, first.headers["location"]) == (307, "/files/report/report.html")
+        shown = viewer.get("/files/report/report.html").body
         assert viewer.get("/live").body == page.body
         code, errors = viewer.interrupt()
         assert (code, errors) == (130, "")
@@ -131,10 +133,10 @@ def test_failures_shards_and_logs(viewer: Viewer) -> None:
 
 def test_the_reports_links_lead_to_records_and_logs(viewer: Viewer) -> None:
     cell = viewer.state()["folders"][1]["cells"][0]["folder"].replace("%", "%25")
-    record = viewer.get(f"/made/{cell}/seed-0.json")
+    record = viewer.get(f"/files/made/{cell}/seed-0.json")
     assert (record.status, record.headers["content-type"]) == (200, "application/json")
     assert json.loads(record.body)["seed"] == 0
-    log = viewer.get("/made/logs/a%252Fb/seed-0.log")
+    log = viewer.get("/files/made/logs/a%252Fb/seed-0.log")
     assert (log.status, log.body.decode()) == (200, f"said {HOSTILE}\n")
     assert b"allow-popups allow-popups-to-escape-sandbox" in viewer.get("/live").body
 
@@ -177,21 +179,40 @@ def test_other_hosts_names_are_refused(viewer: Viewer, host: str) -> None:
         "/log/",
         "/run/made/plan.json",
         "/run/../secret.log",
-        "/report/report.html",
-        "/report/..%2f..%2fsecret.log",
+        "/files/report/report.html",
+        "/files/report/..%2f..%2fsecret.log",
         "/static/..%2flive.html",
         "/static/__init__.py",
-        "/made/plan.json",
-        "/made/logs/out.log",
-        "/linked/logs/x.log",
-        "/linked/seed-0.json",
-        "/..%2fsecret.log",
+        "/files/made/plan.json",
+        "/files/made/logs/out.log",
+        "/files/linked/logs/x.log",
+        "/files/linked/seed-0.json",
+        "/files/..%2fsecret.log",
+        "/made/logs/a%252Fb/seed-0.log",
     ],
 )
 def test_what_is_not_in_the_folder_is_not_shown(viewer: Viewer, target: str) -> None:
     answer = viewer.get(target)
     assert answer.status == 404, answer
     assert b"secret" not in answer.body
+
+
+@pytest.mark.parametrize("name", ["report", "log", "run", "files", "state", "live", "static"])
+def test_a_suite_may_have_any_name(folder: Path, tmp_path: Path, viewer: Viewer, name: str) -> None:
+    """Of the view's own addresses, too: what the report links is apart from them."""
+    store = Store(folder / name)
+    run = record("bandit/10-arm", "ppo", 0, suite=name)
+    put(store, run)
+    (store.root / "logs").mkdir()
+    (store.root / "logs" / "x.log").write_text(f"of {name}")
+    cell = quote(next(store.root.glob("*--*")).name)
+    try:
+        assert viewer.get(f"/files/{name}/{cell}/seed-0.json").body == run.to_json().encode()
+        for address in ("files", "log"):
+            assert viewer.get(f"/{address}/{name}/logs/x.log").body == f"of {name}".encode()
+        assert b'"status":"done"' in viewer.get(f"/run/{name}/{cell}/seed-0.json").body
+    finally:
+        shutil.rmtree(store.root)
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])

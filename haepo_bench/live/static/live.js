@@ -214,7 +214,7 @@ function fillFolder(section, folder) {
   const all = [...failed, ...again].map((each, i) => [i, each]);
   const boxed = (each) => {
     const box = failureBox(each);
-    if (each.log) box.append(logButton(each.title, name, each.log));
+    if (each.log) box.append(" ", logButton(each.title, name, each.log));
     return box;
   };
   keep(parts.failures, `${name}/failures`, all.slice(0, FIRST_FAILURES), boxed);
@@ -244,7 +244,7 @@ function fillReport(report, anything) {
   if (report.version > reported) {
     reported = report.version;
     at("frame").hidden = false;
-    at("frame").src = `/report/report.html?${report.version}`;
+    at("frame").src = `/files/report/report.html?${report.version}`;
   }
 }
 
@@ -259,7 +259,7 @@ function show(state) {
   state.folders.forEach((folder, i) => fillFolder(sections[i], folder));
   fillReport(state.report, state.folders.some((folder) => /[dx]/.test(folder.cells.map((cell) => cell.states).join(""))));
   // At `/` the report takes the page's place when all is done; at `/live` the page stays.
-  if (state.done && location.pathname === "/" && !at("detail").open) location.replace("/report/report.html");
+  if (state.done && location.pathname === "/" && !at("detail").open) location.replace("/files/report/report.html");
 }
 
 async function poll() {
