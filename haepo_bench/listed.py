@@ -260,6 +260,12 @@ ALGORITHMS = {
             "PPO on the exact densities of an invertible flow, whose actions may have several modes",
         ),
         (
+            "dfpo-reconstructed",
+            "training.segments.dfpo:DFPO",
+            "low",
+            "PPO with a critic that learns the distribution of the return as a flow",
+        ),
+        (
             "uniform",
             "training.uniform:UniformControl",
             "high",

@@ -26,15 +26,15 @@ its source. *Searched*: from where `haepo-bench tune` draws it ([how](../how-to/
 
 _SHARED = """## Trainer settings
 
-Shared by all algorithms above but `ppo`, `ppo-batched`, `genpo` and `dpo-offline`, and chosen on `reinforce` alone
-([how](../explanation/shared-configuration.md)); on language tasks others take their
-place. Each algorithm states its own default of `reference`.
+Shared by all algorithms above but `ppo`, `ppo-batched`, `genpo`, `dfpo-reconstructed` and `dpo-offline`, and chosen
+on `reinforce` alone ([how](../explanation/shared-configuration.md)); on language tasks others take their place.
+Each algorithm states its own default of `reference`.
 """
 
 _LANGUAGE = """## On language tasks
 
-In place of the trainer settings, for all algorithms but `ppo`, `genpo` and `aps`, which do not support language tasks
-([language](../how-to/language.md)).
+In place of the trainer settings, for all algorithms but `ppo`, `genpo`, `dfpo-reconstructed` and `aps`, which do not
+support language tasks ([language](../how-to/language.md)).
 `ppo-batched` also has the last two, and `vf_coef` 0.1; `qrpo` and `a2po` have `reference_episodes` 8 (responses of
 the reference policy to each prompt); the expert of `calibrl` is the task's own response to each prompt, where it knows
 one; `dpo-offline` has no `completions`.

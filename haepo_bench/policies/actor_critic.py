@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from haepo_bench.policies.heads import Categorical, Head
+from haepo_bench.policies.critics import Critic, ScalarCritic
+from haepo_bench.policies.heads import Head
 from haepo_bench.policies.mlp import Activation
 from haepo_bench.policies.network import PolicyNetwork, Prepared, Seen, network
 from haepo_bench.policies.shapes import Array, padded_rows
@@ -19,6 +20,7 @@ class ActorCritic:
     Args:
         inputs: observation features, or the images and their encoder, of which each network has its own.
         hidden: units of the hidden layers of each network.
+        critic: what the value network's outputs say; None: V itself.
         log_std: initial logarithm of standard deviations.
         orthogonal, activation: as in `Network`.
     """
@@ -29,6 +31,7 @@ class ActorCritic:
         hidden: tuple[int, ...],
         head: Head,
         *,
+        critic: Critic | None = None,
         log_std: float = 0.0,
         orthogonal: bool = True,
         activation: Activation = "tanh",
@@ -36,9 +39,9 @@ class ActorCritic:
         self.policy: PolicyNetwork = network(
             inputs, hidden, head, orthogonal=orthogonal, log_std=log_std, activation=activation
         )
-        # A network of one output, which is the value: as a distribution its head is never asked.
+        self.critic = ScalarCritic() if critic is None else critic
         self.value: PolicyNetwork = network(
-            inputs, hidden, Categorical(1), last_gain=1.0, orthogonal=orthogonal, activation=activation
+            inputs, hidden, self.critic.head, last_gain=1.0, orthogonal=orthogonal, activation=activation
         )
         self._sizes = [sum(self.policy.sizes), sum(self.value.sizes)]
 
@@ -62,26 +65,26 @@ class ActorCritic:
 
     def values(self, folded: tuple[Prepared, Prepared], observations: Tensor) -> Tensor:
         """V [seed, row] for observations [seed, feature, row]."""
-        return self.value.outputs(folded[1], observations)[:, 0]
+        return self.critic.values(self.value.outputs(folded[1], observations))
 
     def forward(self, folded: tuple[Prepared, Prepared], observations: Tensor) -> tuple[Tensor, Tensor, LayerInputs]:
-        """Outputs of the policy's head [seed, output, row], values [seed, row], and what `backward` needs."""
+        """Outputs of both networks [seed, output, row] each, and what `backward` needs."""
         outputs, policy_inputs = self.policy.forward(folded[0], observations)
-        values, value_inputs = self.value.forward(folded[1], observations)
-        return outputs, values[:, 0], (policy_inputs, value_inputs)
+        estimates, value_inputs = self.value.forward(folded[1], observations)
+        return outputs, estimates, (policy_inputs, value_inputs)
 
     def backward(
-        self, folded: tuple[Prepared, Prepared], inputs: LayerInputs, outputs: Tensor, values: Tensor
+        self, folded: tuple[Prepared, Prepared], inputs: LayerInputs, outputs: Tensor, estimates: Tensor
     ) -> Tensor:
         """d loss / d parameters [seed, parameter].
 
         Args:
             inputs: as returned by `forward`.
-            outputs: d loss / d outputs [seed, output, row].
-            values: d loss / d values [seed, row].
+            outputs: d loss / d outputs of the policy's network [seed, output, row].
+            estimates: d loss / d outputs of the value network [seed, output, row].
         """
         policy = self.policy.backward(folded[0], inputs[0], outputs)
-        value = self.value.backward(folded[1], inputs[1], values[:, None])
+        value = self.value.backward(folded[1], inputs[1], estimates)
         return torch.cat([policy, value], 1)
 
     def named(self, parameters: Tensor) -> dict[str, Array]:

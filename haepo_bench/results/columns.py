@@ -130,6 +130,12 @@ _CURVE = (
         "mean squared error of the value network (language: value head), in the rewards' own unit (`ppo-batched`)",
     ),
     Column(
+        "flow_loss",
+        "Flow loss",
+        "squared return",
+        "mean loss of a flow as critic (`critic: flow`), of its velocities, in the unit of the rewards it is shown",
+    ),
+    Column(
         "halves_apart",
         "Distance between halves",
         "action",

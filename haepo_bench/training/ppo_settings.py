@@ -14,6 +14,8 @@ from haepo_bench.training.encoders import EncoderName, check_encoder, check_memo
 from haepo_bench.training.heads import PolicyName, check_policy, policy_parameter
 from haepo_bench.training.settings import Width
 
+CriticName = Literal["scalar", "flow"]
+
 _SB3 = "Stable-Baselines3"
 ZOO_SOURCE = "RL Baselines3 Zoo, hyperparams/ppo.yml"
 OURS_SOURCE = "settings of ours (8 environments, 64 steps), Stable-Baselines3's defaults for the rest"
@@ -45,6 +47,12 @@ class SegmentSettings(Hyperparameters):
     activation: Activation = hyper("tanh", "of the hidden layers", source=_SB3, omit_at="tanh")
     encoder: EncoderName = encoder_parameter()
     policy: PolicyName = policy_parameter()
+    critic: CriticName = hyper(
+        "scalar",
+        "what the value network learns; scalar: V; flow: the distribution of the return, as a flow from noise, after "
+        "Value Flows, whose mean is V",
+        omit_at="scalar",
+    )
 
 
 def normalised_by(task: Task, settings: SegmentSettings) -> Normalise | None:

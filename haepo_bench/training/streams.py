@@ -17,6 +17,7 @@ Purpose = Literal[
     "evaluation",
     "evaluation noise",
     "minibatch",
+    "critic",
     "fine-tuning",
     "ppo",
     "reference environment",

@@ -95,7 +95,10 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     (information / "METADATA").write_text("Metadata-Version: 2.1\nName: telling\nVersion: 1.0\n")
     (information / "entry_points.txt").write_text("[haepo_bench.algorithms]\ntelling = telling:Telling\n")
     names = [*(name for name in catalogue.ALGORITHMS if name not in ELSEWHERE), "telling"]
-    small = {"ppo-batched": "{use: ppo-batched, params: {n_envs: 2, n_steps: 16, batch_size: 16}}"}
+    small = {
+        name: f"{{use: {name}, params: {{n_envs: 2, n_steps: 16, batch_size: 16}}}}"
+        for name in ("ppo-batched", "dfpo-reconstructed")
+    }
     (folder / "suite.yaml").write_text(
         "name: columns\nseeds: 1\nbudget: {env_steps: 240}\nevaluation: {every: 120, episodes: 2}\n"
         f"algorithms: [{', '.join(small.get(name, name) for name in names)}]\ntasks: [random-walk/5]\n"
@@ -118,8 +121,8 @@ def test_every_objective_reports_what_it_reported_before_in_every_format(ran: Ra
     described = {column.name: column for column in task.diagnostic_columns}
     shown = {f"{name}_recorded" if name in ("score", "status") else name for name in ran.columns()}
     assert set(described) == shown
-    ours = {"clip_fraction", "pair_accuracy", "clip_low", "clip_high", "positive_share", "value_loss", "mixing_weight"}
-    assert ours | {"guided_loss", "return_quantile", "optimal_value", *TOLD} <= shown
+    ours = {"clip_fraction", "pair_accuracy", "clip_low", "clip_high", "positive_share", "value_loss", "flow_loss"}
+    assert ours | {"mixing_weight", "guided_loss", "return_quantile", "optimal_value", *TOLD} <= shown
     headings = {name: f"{c.title} ({c.unit})" if c.unit else c.title for name, c in described.items()}
     assert headings["said"] == "What was <said> & done (ells)"
     assert headings["unheard_of"] == "unheard_of"

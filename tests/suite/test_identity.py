@@ -127,6 +127,7 @@ CELL_IDENTITY = {
 LATER = {
     "encoder",
     "policy",
+    "critic",
     "dual_clip",
     "two_sided_clip",
     "advantage_scale",

@@ -22,6 +22,10 @@ LATER: list[tuple[str, str, str, Any]] = [
     ("ppo-batched", "gym/CartPole-v1", "normalize_advantage", False),
     ("ppo-batched", "gym/CartPole-v1", "activation", "relu"),
     ("ppo-batched", "gym/Pendulum-v1", "policy", "flow"),
+    ("ppo-batched", "gym/CartPole-v1", "critic", "flow"),
+    ("dfpo-reconstructed", "gym/CartPole-v1", "clip_range_vf", 0.2),
+    ("dfpo-reconstructed", "gym/CartPole-v1", "normalize_advantage", False),
+    ("dfpo-reconstructed", "gym/CartPole-v1", "activation", "relu"),
     ("reinforce", "gym/Pendulum-v1", "policy", "flow"),
     ("reinforce", "corridor/16", "pretraining", 0.5),
     ("aps", "corridor/16", "pretraining_features", 5),
@@ -92,7 +96,7 @@ def test_the_list_above_is_complete() -> None:
             continue  # of language tasks alone, and of continuous actions; their losses have none of their own
         made = definition.configure({}, catalogue.task("corridor/16"))
         declared |= {(name, omitted) for omitted in made.omitted}
-    everywhere = {"encoder", "policy", "pretraining", *(f"pretraining_{part}" for part in PRETRAINING)}
+    everywhere = {"encoder", "policy", "critic", "pretraining", *(f"pretraining_{part}" for part in PRETRAINING)}
     listed = {(algorithm, name) for algorithm, _, name, _ in LATER if name not in everywhere}
     assert {one for one in declared if one[1] not in everywhere} == listed
 

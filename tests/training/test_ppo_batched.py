@@ -329,7 +329,7 @@ def test_settings_are_ppos_task_by_task():
     """Every hyper-parameter of `ppo` but those of state-dependent exploration, with the same value."""
     ours, theirs = catalogue.algorithm("ppo-batched"), catalogue.algorithm("ppo")
     sde = {"use_sde", "sde_sample_freq"}
-    assert {d.name: d for d in ours.describe_parameters() if d.name != "policy"} == {
+    assert {d.name: d for d in ours.describe_parameters() if d.name not in ("policy", "critic")} == {
         d.name: d for d in theirs.describe_parameters() if d.name not in sde
     }
     for address in ("gym/CartPole-v1", "gym/Acrobot-v1", "gym/MountainCar-v0", "bandit/10-arm"):
@@ -376,6 +376,6 @@ def test_heads_have_what_actor_critics_need():
     parameters = torch.from_numpy(network.initial(stream("initialisation", 0), stream("initialisation", 1)))[None]
     x = torch.randn(1, 3, network.padded_rows(4), generator=torch.Generator().manual_seed(0))
     folded = network.fold(parameters)
-    outputs, values, _ = network.forward(folded, x)
+    outputs, estimates, _ = network.forward(folded, x)
     assert torch.equal(outputs, network.policy.outputs(folded[0], x))
-    assert torch.equal(values, network.values(folded, x))
+    assert torch.equal(estimates[:, 0], network.values(folded, x))

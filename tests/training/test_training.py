@@ -31,6 +31,7 @@ APART = (
     "ppo",
     "ppo-batched",
     "genpo",
+    "dfpo-reconstructed",
     "calibrl",
     "repo-stand-in",
     "iib-lpo-stand-in",
@@ -41,7 +42,7 @@ APART = (
 NATIVE = [name for name in catalogue.ALGORITHMS if name not in APART]
 
 
-@pytest.mark.parametrize("name", [*NATIVE, "ppo", "ppo-batched"])
+@pytest.mark.parametrize("name", [*NATIVE, "ppo", "ppo-batched", "dfpo-reconstructed"])
 def test_every_algorithm_learns_the_bandit(name):
     """After 3,000 pulls every seed's training batches pay more than 0.6 on average; a uniform policy is paid 0.04.
 

@@ -71,8 +71,8 @@ class PPO(AlgorithmDefinition):
         )
 
     def describe_parameters(self) -> list[ParameterDescription]:
-        # It takes no other policy than its own (`configure`).
-        return [described for described in describe_fields(PPOSettings) if described.name != "policy"]
+        # It takes no other policy and critic than its own (`configure`).
+        return [each for each in describe_fields(PPOSettings) if each.name not in ("policy", "critic")]
 
     def published(self, task: Task) -> dict[str, Any]:
         found = zoo_settings(task.id)
@@ -88,8 +88,9 @@ class PPO(AlgorithmDefinition):
 
     def configure(self, overrides: Mapping[str, Any], task: Task) -> SB3PPO:
         check_overrides(overrides, (PPOSettings,), self.name)
-        if overrides.get("policy", "plain") != "plain":
-            raise ParameterError("policy", "Stable-Baselines3 has no flow", remedy="use ppo-batched, or genpo")
+        for name, own in (("policy", "plain"), ("critic", "scalar")):
+            if overrides.get(name, own) != own:
+                raise ParameterError(name, "Stable-Baselines3 has no flow", remedy="use ppo-batched")
         check_normalize(overrides, task)
         published = zoo_settings(task.id, task.normalise)
         base = published[1] if published else {}

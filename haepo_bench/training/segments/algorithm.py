@@ -44,8 +44,9 @@ class SegmentAlgorithm(Algorithm):
         )
 
     def engines(self, task: Task, device: str) -> tuple[Engine, ...]:
-        plain = self.settings.encoder == "none" and self.settings.policy == "plain"
-        return compiled_where(device, self.settings.net_arch) if plain else ("torch",)
+        own = self.settings
+        plain = own.encoder == "none" and own.policy == "plain" and own.critic == "scalar"
+        return compiled_where(device, own.net_arch) if plain else ("torch",)
 
     def resumes(self, task: Task) -> bool:
         environment = task.training().vector(1)

@@ -15,6 +15,7 @@ from torch import Tensor
 from haepo_bench.errors import EnvironmentFault
 from haepo_bench.policies.actor_critic import ActorCritic
 from haepo_bench.policies.network import Prepared
+from haepo_bench.policies.return_flow import ReturnFlow
 from haepo_bench.policies.shapes import Array, pad
 from haepo_bench.tasks.base import Step, Task
 from haepo_bench.training.advantages import generalised_advantages
@@ -24,6 +25,7 @@ from haepo_bench.training.normalisation import Normalisation
 from haepo_bench.training.ppo_settings import SegmentSettings, normalised_by
 from haepo_bench.training.resuming import arrays_of
 from haepo_bench.training.seed_record import MAX_RETURN
+from haepo_bench.training.segments.flow_returns import FlowReturns
 from haepo_bench.training.streams import stream
 
 
@@ -40,6 +42,7 @@ class Segments:
         values: V when the steps were taken [seed, row].
         advantages: generalised advantage estimates [seed, row].
         episodes: the episodes that ended, one entry per seed.
+        flow: what a flow as critic learns from; None for other critics.
         faults: by seed row, what the environment did wrong; of seeds that have not failed yet.
         diverged: by seed row, why rewards are not numbers to learn from; likewise.
     """
@@ -52,6 +55,7 @@ class Segments:
     values: Tensor
     advantages: Tensor
     episodes: tuple["Episodes", ...]
+    flow: FlowReturns | None = None
     faults: Mapping[int, EnvironmentFault] = field(default_factory=dict)
     diverged: Mapping[int, str] = field(default_factory=dict)
 
@@ -62,9 +66,10 @@ class Segments:
         tensors = {
             each.name: getattr(self, each.name)[rows]
             for each in fields(self)
-            if each.name not in {"episodes", "faults", "diverged"}
+            if each.name not in {"episodes", "flow", "faults", "diverged"}
         }
-        return Segments(**tensors, episodes=tuple(self.episodes[row] for row in rows))
+        flow = None if self.flow is None else self.flow.select(rows)
+        return Segments(**tensors, episodes=tuple(self.episodes[row] for row in rows), flow=flow)
 
 
 class SegmentCollector:
@@ -137,7 +142,7 @@ class SegmentCollector:
                     last = self.normalisation.observations(last)
                 paid = np.where(cut, paid + self._settings.gamma * self._values(folded, last), paid)
             rewards[:, :, t] = paid
-        segments = self._segments(folded, observations, actions, rewards, over, episodes)
+        segments = self._segments(folded, observations, actions, rewards, over, episodes, iteration)
         found = self._environment.faults()
         faults = {row: found[place] for row, place in enumerate(self._places.tolist()) if place in found}
         self._faults, faults = {}, {**self._faults, **faults}
@@ -171,6 +176,7 @@ class SegmentCollector:
         rewards: Array,
         over: Array,
         episodes: tuple[Episodes, ...],
+        iteration: int,
     ) -> Segments:
         """What was collected, [seed, environment, step, ...], and what the networks say of it."""
         S, K, T = rewards.shape
@@ -182,7 +188,21 @@ class SegmentCollector:
         starts = range(0, rows.shape[2], self._chunk)
         chunks = [self._network.forward(folded, rows[:, :, s : s + self._chunk].contiguous())[:2] for s in starts]
         outputs = torch.cat([policy for policy, _ in chunks], 2)
-        values = torch.cat([value for _, value in chunks], 1)[:, :N]
+        critic = self._network.critic
+        values = torch.cat([critic.values(estimates) for _, estimates in chunks], 1)[:, :N]
+        flow = None
+        if isinstance(critic, ReturnFlow):
+            fields = [critic.field(estimates) for _, estimates in chunks]
+            shown = _rows(self._current, self._network.padded_rows(K)).to(device)
+            flow = FlowReturns(
+                fields[0]._replace(seen=torch.cat([part.seen for part in fields], 2)),
+                critic.field(self._network.value.outputs(folded[1], shown)),
+                rewards,
+                over,
+                gamma=self._settings.gamma,
+                gae_lambda=self.gae_lambda,
+                streams=[stream("critic", seed, iteration) for seed in self._seeds.tolist()],
+            )
         advantages = generalised_advantages(
             rewards,
             values.reshape(S, K, T).cpu().numpy(),
@@ -200,6 +220,7 @@ class SegmentCollector:
             values=values,
             advantages=torch.from_numpy(advantages.reshape(S, N)).to(device),
             episodes=episodes,
+            flow=flow,
         )
 
     @property

@@ -13,9 +13,11 @@ from torch import Tensor
 
 from haepo_bench.objectives.base import Objective, TrajectoryBatch
 from haepo_bench.policies.actor_critic import ActorCritic
+from haepo_bench.policies.return_flow import ReturnFlow
 from haepo_bench.policies.shapes import Array
 from haepo_bench.training.diagnostics import update_diagnostics
 from haepo_bench.training.segments.collector import Segments
+from haepo_bench.training.segments.flow_returns import flow_errors
 
 
 class Minibatches:
@@ -42,6 +44,7 @@ class Minibatches:
             self._widths = [segments.observations.shape[1], *self._widths]
         # All numbers of a step together, so that a shuffle gathers once.
         self._packed = torch.cat(parts, 1)
+        self._flow = segments.flow
 
     def shuffle(self, orders: Array) -> None:
         """Cuts the steps in new orders: [seed, step] int64, a permutation per seed."""
@@ -55,7 +58,8 @@ class Minibatches:
         device = self._packed.device
         index = torch.from_numpy(padded.reshape(S, M * R)).to(device)
         self._index = index.view(S, M, R)
-        gathered = self._packed.gather(2, index[:, None].expand(-1, self._packed.shape[1], -1))
+        packed = self._packed if self._flow is None else torch.cat([self._packed, self._flow.drawn()], 1)
+        gathered = packed.gather(2, index[:, None].expand(-1, packed.shape[1], -1))
         # [minibatch, seed, number, row]: so each minibatch lies in one piece.
         self._numbers = gathered.view(S, -1, M, R).permute(2, 0, 1, 3).contiguous()
         actions = self._segments.actions[torch.arange(S, device=device)[:, None], index]
@@ -80,17 +84,18 @@ class Minibatches:
 
         Returns:
             The gradient [seed, parameter], and diagnostics [seed]: the objective's own, `loss`, `policy_entropy` and
-            `kl_previous` (both nats per step).
+            `kl_previous` (both nats per step), and the critic's where it has a loss of its own, `flow_loss`.
         """
         numbers, actions, mask = self._numbers[number], self._actions[:, number], self._mask[number]
         if rows is not None:
             numbers, actions, mask = numbers[rows], actions[rows], mask[rows]
+        numbers, drawn = numbers.tensor_split([sum(self._widths)], 1)
         *shown, behaviour, a, b, c, d = numbers.split_with_sizes(self._widths, 1)
         observations, behind = shown[0] if shown else self._images(number, rows), (a, b, c, d)
         log_probs, rewards, values, advantages = (part[:, :, None] for part in behind)
         folded = self._network.fold(parameters)
-        outputs, predicted, inputs = self._network.forward(folded, observations)
-        outputs, predicted = outputs.requires_grad_(), predicted.requires_grad_()
+        outputs, estimates, inputs = self._network.forward(folded, observations)
+        outputs, estimates = outputs.requires_grad_(), estimates.requires_grad_()
         evaluated = self._network.policy.head.evaluate(outputs, actions, behaviour)
         new_log_probs, entropy, kl = (part[:, None, None] for part in evaluated)
         batch = TrajectoryBatch(
@@ -103,7 +108,7 @@ class Minibatches:
             rewards=rewards,
             returns=torch.full((len(mask), 1, 1), torch.nan, device=mask.device),
             horizon=self._horizon,
-            values=predicted[:, None, None],
+            values=self._network.critic.values(estimates)[:, None, None],
             behaviour_values=values,
             advantages=advantages,
             value_targets=advantages + values,
@@ -113,8 +118,13 @@ class Minibatches:
             apart = self._network.policy.head.apart(outputs, actions, behaviour)
             batch = replace(batch, halves_apart=None if apart is None else apart[:, None, None])
         found = objective(batch)
+        loss, own = found.loss, {}
+        if isinstance(self._network.critic, ReturnFlow):
+            errors = flow_errors(self._network.critic.field(estimates), drawn)
+            own["flow_loss"] = batch.token_mean(errors[:, None, None])
+            loss = loss + own["flow_loss"]
         back = torch.autograd.grad(
-            found.loss.sum(), (outputs, predicted), allow_unused=True, materialize_grads=True
+            loss.sum(), (outputs, estimates), allow_unused=True, materialize_grads=True
         )  # an objective may do without values
         gradient = self._network.backward(folded, inputs, *back)
-        return gradient, {name: value.detach() for name, value in update_diagnostics(found, batch).items()}
+        return gradient, {name: value.detach() for name, value in (update_diagnostics(found, batch) | own).items()}

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from haepo_bench.objectives.base import Objective
 from haepo_bench.policies.actor_critic import ActorCritic
+from haepo_bench.policies.critics import ScalarCritic
+from haepo_bench.policies.return_flow import ReturnFlow
 from haepo_bench.policies.shapes import Array
 from haepo_bench.results.record import Engine
 from haepo_bench.tasks.base import Task
@@ -70,6 +72,7 @@ class SegmentTrainer(Trainer[Segments]):
             inputs_of(task, settings.encoder),
             settings.net_arch,
             head,
+            critic=ReturnFlow() if settings.critic == "flow" else ScalarCritic(),
             log_std=settings.log_std_init,
             orthogonal=settings.ortho_init,
             activation=settings.activation,
@@ -203,6 +206,8 @@ class SegmentTrainer(Trainer[Segments]):
 def batch_blocks(task: Task, settings: SegmentSettings, seeds: Sequence[T]) -> list[list[T]]:
     """The seeds, or rows, that are trained at a time."""
     numbers = step_numbers(task) + 4 * make_head(task, settings.policy).outputs
+    if settings.critic == "flow":
+        numbers += 4 * ReturnFlow().head.outputs
     return blocks(seeds, settings.n_envs * settings.n_steps, numbers + 2 * sum(settings.net_arch))
 
 
