@@ -223,6 +223,12 @@ ALGORITHMS = {
             "pretraining without rewards on particle entropy and w . phi, then REINFORCE from there",
         ),
         (
+            "repo",
+            "objectives.repo:Repo",
+            "medium",
+            "GRPO in which the policy rephrases an expert's response where a group fails",
+        ),
+        (
             "repo-stand-in",
             "objectives.repo:RepoStandIn",
             "low",

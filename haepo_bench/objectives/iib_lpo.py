@@ -20,7 +20,8 @@ class IibLpoStandIn(Grpo):
     those of an information bottleneck's score, I(reasoning; answer) - beta I(question; reasoning). Neither is here:
     branches differ by the policy's own draws, and the score is the return. So this is not IIB-LPO itself, and no claim
     about it follows. Source: the authors' code for the loss, a note on the paper for the rest; `branches` and the
-    entropy bonus are ours. Steps that branches share count once; what branches return is not part of `train_return`.
+    entropy bonus are ours. Small policies and language models branch alike. Steps that branches share count once; what
+    branches return is not part of `train_return`.
     """
 
     summary: ClassVar[str] = "GRPO whose trajectories branch at their step of highest entropy; the best are kept"

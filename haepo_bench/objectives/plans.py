@@ -27,17 +27,19 @@ class PrefixPlan(NamedTuple):
 
 
 class RephrasingPlan(NamedTuple):
-    """When an expert's version of an episode takes the place of a group's worst, where an objective asks for that.
+    """When another version of an episode takes the place of a group's worst, where an objective asks for that.
 
     Args:
         share: of a group's trajectories that must fail.
-        failed: returns below it are failures; None: below that of the expert's version.
-        slip: probability of a step of that version that the policy takes itself.
+        failed: returns below it are failures; None: below that of the version.
+        slip: an expert plays the version, but for steps that the policy takes with this probability.
+        prompt: the policy writes the version, in answer to this prompt, which shows it an expert's; None: see `slip`.
     """
 
     share: float
     failed: float | None
-    slip: float
+    slip: float = 0.0
+    prompt: str | None = None
 
 
 class BranchingPlan(NamedTuple):

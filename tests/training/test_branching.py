@@ -130,7 +130,6 @@ def test_it_learns_to_balance() -> None:
     [
         ("gym/FrozenLake-v1", "moves must be certain"),
         ("gym/Pendulum-v1", "continuous actions have densities"),
-        ("lm/arithmetic", "on tasks of small policies alone"),
     ],
 )
 def test_tasks_whose_trajectories_do_not_branch_are_refused(task: str, says: str) -> None:

@@ -33,6 +33,7 @@ APART = (
     "genpo",
     "dfpo-reconstructed",
     "calibrl",
+    "repo",
     "repo-stand-in",
     "iib-lpo-stand-in",
     "hybrid-dpo-stand-in",

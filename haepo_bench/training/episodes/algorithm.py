@@ -101,6 +101,9 @@ class NativeDefinition(ObjectiveDefinition):
                 return "a design plays a part of its trajectories: only bandits and finite tasks know the moves for one"
             if numbers(moves) > MOST_NUMBERS:
                 return f"a design plays a part of its trajectories, and {task.id} is too large to compute one"
+        rephrasing = self.objective().rephrasing
+        if rephrasing is not None and rephrasing.prompt is not None:
+            return "its policy rephrases a response in words, on language tasks alone; elsewhere there is repo-stand-in"
         if self.objective.wants_expert and task.expert() is None:
             return control_without(task, "an expert's episodes") or (
                 "it learns from an expert's episodes, which only finite tasks with certain moves have"

@@ -98,11 +98,20 @@ def best(rollout: Rollout, branches: Rollout, groups: int) -> tuple[Rollout, Arr
     Returns:
         The rollout, and bool [seed, trajectory], where a branch has the place.
     """
-    S, K = rollout.returns.shape
-    each, own = K // groups, (rollout, branches)
-    returns = np.concatenate([comparable(one.returns).reshape(S, groups, -1) for one in own], 2)
-    order = np.sort(np.argsort(-returns, axis=2, kind="stable")[..., :each], axis=2)
-    # Places among all trajectories followed by all branches.
-    first, width = np.arange(groups)[:, None], branches.returns.shape[1] // groups
-    places = np.where(order < each, first * each + order, K + first * width + order - each).reshape(S, K)
-    return joined(rollout, branches, places), places >= K
+    places = best_places(rollout.returns, branches.returns, groups)
+    return joined(rollout, branches, places), places >= rollout.returns.shape[1]
+
+
+def best_places(returns: Array, branches: Array, groups: int) -> Array:
+    """Where those that return most are, among all trajectories followed by all branches: [seed, trajectory] int64.
+
+    Args:
+        returns: [seed, trajectory] group by group; branches: [seed, branch] likewise.
+    """
+    S, K = returns.shape
+    each = K // groups
+    both = np.concatenate([comparable(one).reshape(S, groups, -1) for one in (returns, branches)], 2)
+    order = np.sort(np.argsort(-both, axis=2, kind="stable")[..., :each], axis=2)
+    first, width = np.arange(groups)[:, None], branches.shape[1] // groups
+    places: Array = np.where(order < each, first * each + order, K + first * width + order - each)
+    return places.reshape(S, K)

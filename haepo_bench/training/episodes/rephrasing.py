@@ -76,13 +76,9 @@ def rephrased(rollout: Rollout, versions: Rollout, plan: RephrasingPlan) -> tupl
     Returns:
         The rollout, and bool [seed, group], where something was replaced.
     """
-    S, G = versions.returns.shape
-    returns, own = comparable(rollout.returns).reshape(S, G, -1), comparable(versions.returns)
-    bar = own if plan.failed is None else np.full_like(own, plan.failed)
-    enough = (returns < bar[..., None]).mean(-1) >= plan.share - 1e-9  # shares such as 0.1 are not exact
-    replaced: Array = enough & (own > returns.min(-1)) & (own >= bar)
+    replaced, places = replacements(rollout.returns, versions.returns, plan)
     seed, group = np.nonzero(replaced)
-    worst = group * returns.shape[-1] + returns.argmin(-1)[seed, group]
+    worst = places[seed, group]
     steps = max(rollout.mask.shape[2], versions.mask.shape[2])
 
     def put(into: Tensor, one: Tensor, axis: int) -> Tensor:
@@ -109,6 +105,20 @@ def rephrased(rollout: Rollout, versions: Rollout, plan: RephrasingPlan) -> tupl
         measures={name: exchanged(values, versions.measures[name]) for name, values in rollout.measures.items()},
     )
     return changed, replaced
+
+
+def replacements(returns: Array, versions: Array, plan: RephrasingPlan) -> tuple[Array, Array]:
+    """Which groups' worst is replaced, bool [seed, group], and where among all trajectories it is [seed, group].
+
+    Args:
+        returns: [seed, trajectory], group by group. versions: [seed, group].
+    """
+    S, G = versions.shape
+    grouped, own = comparable(returns).reshape(S, G, -1), comparable(versions)
+    bar = own if plan.failed is None else np.full_like(own, plan.failed)
+    enough = (grouped < bar[..., None]).mean(-1) >= plan.share - 1e-9  # shares such as 0.1 are not exact
+    replaced: Array = enough & (own > grouped.min(-1)) & (own >= bar)
+    return replaced, np.arange(G) * grouped.shape[-1] + grouped.argmin(-1)
 
 
 def _longer(x: Tensor, axis: int, steps: int) -> Tensor:

@@ -12,7 +12,7 @@ from haepo_bench.tasks.base import Task
 from haepo_bench.tasks.lm.base import TINY, LanguageTask
 from haepo_bench.training.algorithm import Algorithm, ParameterDescription
 from haepo_bench.training.definition import ObjectiveDefinition, control_without
-from haepo_bench.training.language.checks import check_task, try_rewards
+from haepo_bench.training.language.checks import check_rephrasing, check_task, try_rewards
 from haepo_bench.training.language.credit import CREDIT_COLUMNS
 from haepo_bench.training.language.models import ModelSource, check_extra, find_source, load_texts
 from haepo_bench.training.language.settings import LanguageSegmentSettings, LanguageSettings
@@ -109,8 +109,6 @@ class LanguageDefinition(ObjectiveDefinition):
     def refuses(self, task: Task) -> str | None:
         if not isinstance(task, LanguageTask):
             return f"{task.id} is not a language task"
-        if self.objective().branching is not None:
-            return "its trajectories branch on tasks of small policies alone"
         if self.objective().design is not None:
             return "a design plays a part of its trajectories: only bandits and finite tasks know the moves for one"
         if self.objective.pretraining:
@@ -119,8 +117,9 @@ class LanguageDefinition(ObjectiveDefinition):
             return f"its policy is a flow on continuous actions, and the tokens of {task.id} are discrete"
         if not self.objective.wants_expert:
             return None
-        if self.objective().rephrasing is not None:
-            return "its scripted expert, in place of rephrasing, plays only finite tasks with certain moves"
+        rephrasing = self.objective().rephrasing
+        if rephrasing is not None and rephrasing.prompt is None:
+            return "its scripted expert plays only finite tasks with certain moves; on language tasks there is repo"
         without = sum(not task.expert_response(example) for example in task.train)
         if not without:
             return None
@@ -190,6 +189,9 @@ def language_algorithm(
     with blamed_on("model"):
         source = find_source(task.model)
     check_task(task, source, chat=settings.chat_template)
+    if made.rephrasing is not None and made.rephrasing.prompt is not None:
+        with blamed_on("rephrasing_prompt"):
+            check_rephrasing(task, source, made.rephrasing.prompt, chat=settings.chat_template)
     information = Information(
         told=objective.told,
         critic=objective.collects == "segments",

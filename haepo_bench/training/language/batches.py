@@ -64,6 +64,29 @@ class Answers(NamedTuple):
     seconds: float
 
 
+class Revision(NamedTuple):
+    """A batch in which some responses gave way to others, and what those cost.
+
+    Args:
+        tokens: sampled for that; a token that two responses share counts once.
+        responses: sampled for that.
+        columns: what the recorder gets of it.
+    """
+
+    batch: Batch
+    tokens: int
+    responses: int
+    columns: dict[str, float]
+
+
+class Reviser(ABC):
+    """Samples more responses to a batch's prompts, some of which take the places of others in it."""
+
+    @abstractmethod
+    def revise(self, batch: Batch, seed: int, iteration: int) -> Revision:
+        """The batch as it is learnt from."""
+
+
 class Batches(ABC):
     """Makes the batches of one run."""
 
@@ -130,6 +153,8 @@ class Sampled(Batches):
         reward: np.random.Generator,
         prefixes: Prefixes | None = None,
         greedy: bool = False,
+        begun: Array | None = None,
+        shown: Sequence[list[int]] | None = None,
     ) -> Answers:
         """Responses of the policy as it is now, the copies of a prompt together.
 
@@ -139,14 +164,15 @@ class Sampled(Batches):
             noise: what tokens are drawn with. reward: for rewards with a chance of their own.
             prefixes: tokens that an earlier policy samples, with the noise of their places.
             greedy: whether all tokens are the likeliest ones.
+            begun: tokens [row, step] that responses begin with, -1 where none is given; None for none.
+            shown: token ids of what the policy answers instead of each prompt; None: the prompts themselves.
         """
         draws = uniforms(noise, len(prompts) * copies, self._task.horizon)
         started = time.perf_counter()
-        tokens = None if prefixes is None else self._prefix_tokens(prompts, copies, draws, prefixes)
+        tokens = begun if prefixes is None else self._prefix_tokens(prompts, copies, draws, prefixes)
         likeliest = np.ones(len(draws), bool) if greedy else None
-        responses = self._policy.sample(
-            [self._prompts[i] for i in prompts], draws, copies=copies, prefix_tokens=tokens, greedy=likeliest
-        )
+        read = [self._prompts[i] for i in prompts] if shown is None else shown
+        responses = self._policy.sample(read, draws, copies=copies, prefix_tokens=tokens, greedy=likeliest)
         ids = responses.texts()
         seconds = time.perf_counter() - started
         texts = self._texts.decode(ids)
@@ -174,8 +200,11 @@ class Sampled(Batches):
             prompts: places in the task's `train`.
         """
         written = self._texts.responses([self._task.expert_response(self._task.train[i]) for i in prompts])
-        cut = [response[: self._task.horizon] for response in written]
-        return Responses.of([self._prompts[i] for i in prompts], cut, self._texts.pad).to(self._policy.device)
+        return self.rows(prompts, [response[: self._task.horizon] for response in written])
+
+    def rows(self, prompts: Sequence[int], responses: Sequence[Sequence[int]]) -> Responses:
+        """Prompts, as places in the task's `train`, with a response to each, as token ids."""
+        return Responses.of([self._prompts[i] for i in prompts], responses, self._texts.pad).to(self._policy.device)
 
 
 class PreferenceBatch(Batches):

@@ -1,7 +1,7 @@
 """What is seen to before a language run costs anything: the task's texts, its prompts in the model, its rewards."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from functools import lru_cache
 
 import numpy as np
@@ -10,6 +10,7 @@ from haepo_bench.errors import TaskError, UserError, blamed_on
 from haepo_bench.tasks.lm.base import TINY, LanguageTask
 from haepo_bench.tasks.lm.examples import Example
 from haepo_bench.training.language.models import ModelSource, check_weights, context_of, load_texts
+from haepo_bench.training.language.rephrasing_prompts import rephrasing_prompts
 
 #: Prompts of each kind, trained on and held out, that rewards are tried on.
 _TRIED = 2
@@ -61,19 +62,39 @@ def check_prompts(task: LanguageTask, source: ModelSource, *, chat: bool) -> Non
     Raises:
         TaskError: names the longest prompt; or the tokenizer or the configuration cannot be loaded.
     """
+    examples = [*task.train, *task.held_out]
+    _check_fit(task, source, [example.prompt for example in examples], chat=chat)
+
+
+def check_rephrasing(task: LanguageTask, source: ModelSource, template: str, *, chat: bool) -> None:
+    """Refuses a rephrasing prompt that the model has no tokens for, or that does not fit into its context.
+
+    Raises:
+        TaskError: names a text.
+    """
+    shown = rephrasing_prompts(template, task)
+    if task.model == TINY and (lacking := _without_token(task, shown)):
+        raise TaskError(
+            f"the tiny model of {task.id} has no token for {lacking[0]!r}, which the prompt for rephrasing has: it "
+            "knows the texts of its task and nothing else",
+            remedy="name another model, or write a rephrasing_prompt of the task's own characters",
+        )
+    _check_fit(task, source, shown, chat=chat)
+
+
+def _check_fit(task: LanguageTask, source: ModelSource, prompts: Sequence[str], *, chat: bool) -> None:
     context = context_of(source)
     tokens: Callable[[Sequence[str]], Sequence[Sized]]
     if source.name == TINY:  # at most a token a character: without the libraries, so that suites are checked fast
         tokens = lambda texts: [f"<{text}" for text in texts]  # noqa: E731
     else:
         tokens = load_texts(source, task, chat=chat).prompts
-    examples = [*task.train, *task.held_out]
-    lengths = [len(ids) for ids in tokens([example.prompt for example in examples])]
+    lengths = [len(ids) for ids in tokens(prompts)]
     if 0 in lengths:
         raise TaskError(f"{task.id} has an empty prompt", remedy="a prompt needs one token at least")
     longest = max(range(len(lengths)), key=lengths.__getitem__)
     if context is not None and lengths[longest] + task.horizon > context:
-        start = examples[longest].prompt[:60]
+        start = prompts[longest][:60]
         raise TaskError(
             f"a prompt of {task.id} has {lengths[longest]:,} tokens, which with a response of {task.horizon:,} is more "
             f"than the model's context of {context:,}: {start!r}",
@@ -111,17 +132,24 @@ def _pay(task: LanguageTask, examples: Sequence[Example], responses: Sequence[st
 
 
 def _check_vocabulary(task: LanguageTask) -> None:
+    if lacking := _without_token(task, _texts(task)):
+        raise TaskError(
+            f"the vocabulary of {task.id} has no token for {lacking[0]!r} of its own text {lacking[1][:60]!r}",
+            remedy="fix the task: `characters` and `words` of tasks/lm/base.py make a vocabulary of texts",
+        )
+
+
+def _without_token(task: LanguageTask, texts: Iterable[str]) -> tuple[str, str] | None:
+    """The first character that the tiny model has no token for, and the text that has it; None for none."""
     from haepo_bench.policies.tiny import longest_first
 
     known = set(task.vocabulary)
     # Whatever the longest tokens leave over must be tokens itself; mostly all characters are.
     cut = re.compile(longest_first(known) or r"(?!)")
-    for text in _texts(task):
+    for text in texts:
         if not known.issuperset(text) and (rest := cut.sub("", text)):
-            raise TaskError(
-                f"the vocabulary of {task.id} has no token for {rest[0]!r} of its own text {text[:60]!r}",
-                remedy="fix the task: `characters` and `words` of tasks/lm/base.py make a vocabulary of texts",
-            )
+            return rest[0], text
+    return None
 
 
 def _texts(task: LanguageTask) -> Iterator[str]:

@@ -17,11 +17,13 @@ from haepo_bench.tasks.lm.hub import quiet_transformers
 from haepo_bench.training.adam import Adam, clip_long_gradient
 from haepo_bench.training.episodes.prefixes import PrefixPolicies
 from haepo_bench.training.flips import flips
-from haepo_bench.training.language.batches import Batch, Batches, PreferenceBatch, Sampled
+from haepo_bench.training.language.batches import Batch, Batches, PreferenceBatch, Reviser, Sampled
+from haepo_bench.training.language.branching import Brancher
 from haepo_bench.training.language.evaluation import LanguageEvaluator
 from haepo_bench.training.language.models import ModelSource
 from haepo_bench.training.language.packed_responses import GeneralisedAdvantages, PackedResponses
 from haepo_bench.training.language.reference import ReferenceReturns
+from haepo_bench.training.language.rephrasing import Rephraser
 from haepo_bench.training.language.settings import LanguageSegmentSettings, LanguageSettings
 from haepo_bench.training.language.start import starting_model
 from haepo_bench.training.language.texts import Texts
@@ -77,12 +79,15 @@ class LanguageTrainer:
         #: Answers greedily, where the objective asks for the returns of that; those of the current iteration.
         self.greedy: Sampled | None = None
         self.greedy_returns: Array | None = None
+        #: What puts other responses in the places of some, where the objective asks for that.
+        self.reviser: Reviser | None = None
         self.prefix_policies = None if objective.prefixes is None else PrefixPolicies(objective.prefixes)
         if offline:
             self.batches = PreferenceBatch(task, policy, texts, settings)
         else:
             self.batches = sampled = Sampled(training, policy, texts, settings, self.prefix_policies)  # type: ignore[arg-type]
-            if objective.wants_expert:
+            self.reviser = self._reviser(sampled, training, texts)  # type: ignore[arg-type]
+            if objective.wants_expert and objective.rephrasing is None:
                 self.expert = sampled.expert
             self.greedy = sampled if objective.wants_greedy else None
             if objective.reference_sample and settings.reference != "previous":
@@ -100,6 +105,10 @@ class LanguageTrainer:
             self._renew()
             batch = self.batches.batch(self.seed, self.iteration)
             self._report(batch.tokens, len(batch.responses), batch.columns)
+            if self.reviser is not None:
+                revision = self.reviser.revise(batch, self.seed, self.iteration)
+                self._report(revision.tokens, revision.responses, revision.columns)
+                batch = revision.batch
             if self.greedy is not None:
                 self.greedy_returns = self._answer_greedily(self.greedy, batch.prompts)
             if self.reference_returns is not None:
@@ -164,6 +173,14 @@ class LanguageTrainer:
             self.recorder.updated(self.seed, settings.epochs, means)
         else:
             self.recorder.diverged(self.seed, "the loss or a parameter is not finite")
+
+    def _reviser(self, sampled: Sampled, task: LanguageTask, texts: Texts) -> Reviser | None:
+        """What the objective's plans ask for."""
+        if self.objective.branching is not None:
+            return Brancher(self.objective.branching, sampled, self.policy, self.settings.micro_batch)
+        if self.objective.rephrasing is not None:
+            return Rephraser(self.objective.rephrasing, task, sampled, texts)
+        return None
 
     def _answer_greedily(self, sampled: Sampled, prompts: Sequence[int]) -> Array:
         """Returns [prompt] of the likeliest response to each prompt, whose tokens count as all others do."""
