@@ -17,7 +17,7 @@ from haepo_bench.policies.network import PolicyNetwork
 from haepo_bench.policies.shapes import Array
 from haepo_bench.training.episodes.joining import joined
 from haepo_bench.training.episodes.rollout import Actor, Collector, Rollout
-from haepo_bench.training.returns import comparable
+from haepo_bench.training.places import best_places
 from haepo_bench.training.streams import stream
 
 
@@ -100,18 +100,3 @@ def best(rollout: Rollout, branches: Rollout, groups: int) -> tuple[Rollout, Arr
     """
     places = best_places(rollout.returns, branches.returns, groups)
     return joined(rollout, branches, places), places >= rollout.returns.shape[1]
-
-
-def best_places(returns: Array, branches: Array, groups: int) -> Array:
-    """Where those that return most are, among all trajectories followed by all branches: [seed, trajectory] int64.
-
-    Args:
-        returns: [seed, trajectory] group by group; branches: [seed, branch] likewise.
-    """
-    S, K = returns.shape
-    each = K // groups
-    both = np.concatenate([comparable(one).reshape(S, groups, -1) for one in (returns, branches)], 2)
-    order = np.sort(np.argsort(-both, axis=2, kind="stable")[..., :each], axis=2)
-    first, width = np.arange(groups)[:, None], branches.shape[1] // groups
-    places: Array = np.where(order < each, first * each + order, K + first * width + order - each)
-    return places.reshape(S, K)

@@ -17,7 +17,7 @@ from haepo_bench.objectives.plans import RephrasingPlan
 from haepo_bench.policies.shapes import Array
 from haepo_bench.tasks.base import Task, VectorEnvironment
 from haepo_bench.training.episodes.rollout import Actor, Collector, Rollout
-from haepo_bench.training.returns import comparable
+from haepo_bench.training.places import replacements
 from haepo_bench.training.streams import stream
 
 
@@ -105,20 +105,6 @@ def rephrased(rollout: Rollout, versions: Rollout, plan: RephrasingPlan) -> tupl
         measures={name: exchanged(values, versions.measures[name]) for name, values in rollout.measures.items()},
     )
     return changed, replaced
-
-
-def replacements(returns: Array, versions: Array, plan: RephrasingPlan) -> tuple[Array, Array]:
-    """Which groups' worst is replaced, bool [seed, group], and where among all trajectories it is [seed, group].
-
-    Args:
-        returns: [seed, trajectory], group by group. versions: [seed, group].
-    """
-    S, G = versions.shape
-    grouped, own = comparable(returns).reshape(S, G, -1), comparable(versions)
-    bar = own if plan.failed is None else np.full_like(own, plan.failed)
-    enough = (grouped < bar[..., None]).mean(-1) >= plan.share - 1e-9  # shares such as 0.1 are not exact
-    replaced: Array = enough & (own > grouped.min(-1)) & (own >= bar)
-    return replaced, np.arange(G) * grouped.shape[-1] + grouped.argmin(-1)
 
 
 def _longer(x: Tensor, axis: int, steps: int) -> Tensor:

@@ -9,8 +9,8 @@ from haepo_bench.objectives.plans import BranchingPlan
 from haepo_bench.policies.language import LanguagePolicy
 from haepo_bench.policies.responses import Responses
 from haepo_bench.policies.shapes import Array
-from haepo_bench.training.episodes.branching import best_places
 from haepo_bench.training.language.batches import Batch, Reviser, Revision, Sampled
+from haepo_bench.training.places import best_places
 from haepo_bench.training.streams import stream
 
 

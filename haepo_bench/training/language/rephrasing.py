@@ -9,10 +9,10 @@ import numpy as np
 
 from haepo_bench.objectives.plans import RephrasingPlan
 from haepo_bench.tasks.lm.base import LanguageTask
-from haepo_bench.training.episodes.rephrasing import replacements
 from haepo_bench.training.language.batches import Batch, Reviser, Revision, Sampled
 from haepo_bench.training.language.rephrasing_prompts import rephrasing_prompts
 from haepo_bench.training.language.texts import Texts
+from haepo_bench.training.places import replacements
 from haepo_bench.training.streams import stream
 
 
