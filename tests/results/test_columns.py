@@ -66,7 +66,7 @@ TOLD = {
     "notes": 11,
 }
 #: Of the catalogue, what does not train an objective on tabular tasks.
-ELSEWHERE = {"ppo", "dpo-offline", "genpo"}
+ELSEWHERE = {"ppo", "dpo-offline", "repo", "genpo"}
 
 
 class Ran(NamedTuple):
