@@ -22,9 +22,9 @@ from haepo_bench.tasks.base import Array
 from haepo_bench.tasks.lm.base import LanguageTask, VerifiedTask
 from haepo_bench.tasks.lm.examples import Example
 from haepo_bench.training.language.batches import Sampled
-from haepo_bench.training.language.branching import Brancher, highest_entropy
+from haepo_bench.training.language.branching import ResponseBrancher, highest_entropy
 from haepo_bench.training.language.packed_responses import PackedResponses
-from haepo_bench.training.language.rephrasing import Rephraser
+from haepo_bench.training.language.rephrasing import ResponseRephraser
 from haepo_bench.training.language.settings import LanguageSettings
 from haepo_bench.training.recorder import Recorder, SeedResult
 from haepo_bench.training.streams import stream
@@ -63,7 +63,7 @@ def test_branches_share_tokens_up_to_the_least_sure_one_and_the_best_are_kept() 
         entropy = torch.distributions.Categorical(probs=chances).entropy()
         assert float(entropy[forks[row]]) == pytest.approx(float(entropy.max()), abs=1e-5)
     assert len(set(forks.tolist())) > 1
-    revision = Brancher(BranchingPlan(2), sampled, policy, 5).revise(batch, 0, 1)
+    revision = ResponseBrancher(BranchingPlan(2), sampled, policy, 5).revise(batch, 0, 1)
     # The branches drawn again, one by one, each behind the tokens that it shares.
     noise, branches = uniforms(stream("branching", 0, 1), 24, task.horizon), []
     for number in range(24):
@@ -98,7 +98,10 @@ def test_the_policys_answer_to_the_demonstration_replaces_the_worst(plan: Rephra
     replaced = 0
     for iteration in range(8):
         batch = sampled.batch(0, iteration)
-        before, revision = batch.returns.copy(), Rephraser(plan, task, sampled, texts()).revise(batch, 0, iteration)
+        before, revision = (
+            batch.returns.copy(),
+            ResponseRephraser(plan, task, sampled, texts()).revise(batch, 0, iteration),
+        )
         assert (batch.returns == before).all()
         noise, after = uniforms(stream("rephrasing", 0, iteration), 3, task.horizon), revision.batch
         for group, place in enumerate(batch.prompts):

@@ -14,7 +14,7 @@ from haepo_bench.training.places import best_places
 from haepo_bench.training.streams import stream
 
 
-class Brancher(Reviser):
+class ResponseBrancher(Reviser):
     """Samples the branches of all responses of a batch.
 
     Args:

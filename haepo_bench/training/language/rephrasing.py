@@ -16,7 +16,7 @@ from haepo_bench.training.places import replacements
 from haepo_bench.training.streams import stream
 
 
-class Rephraser(Reviser):
+class ResponseRephraser(Reviser):
     """Samples one rephrased response for each prompt of a batch.
 
     Args:

@@ -18,12 +18,12 @@ from haepo_bench.training.adam import Adam, clip_long_gradient
 from haepo_bench.training.episodes.prefixes import PrefixPolicies
 from haepo_bench.training.flips import flips
 from haepo_bench.training.language.batches import Batch, Batches, PreferenceBatch, Reviser, Sampled
-from haepo_bench.training.language.branching import Brancher
+from haepo_bench.training.language.branching import ResponseBrancher
 from haepo_bench.training.language.evaluation import LanguageEvaluator
 from haepo_bench.training.language.models import ModelSource
 from haepo_bench.training.language.packed_responses import GeneralisedAdvantages, PackedResponses
 from haepo_bench.training.language.reference import ReferenceReturns
-from haepo_bench.training.language.rephrasing import Rephraser
+from haepo_bench.training.language.rephrasing import ResponseRephraser
 from haepo_bench.training.language.settings import LanguageSegmentSettings, LanguageSettings
 from haepo_bench.training.language.start import starting_model
 from haepo_bench.training.language.texts import Texts
@@ -177,9 +177,9 @@ class LanguageTrainer:
     def _reviser(self, sampled: Sampled, task: LanguageTask, texts: Texts) -> Reviser | None:
         """What the objective's plans ask for."""
         if self.objective.branching is not None:
-            return Brancher(self.objective.branching, sampled, self.policy, self.settings.micro_batch)
+            return ResponseBrancher(self.objective.branching, sampled, self.policy, self.settings.micro_batch)
         if self.objective.rephrasing is not None:
-            return Rephraser(self.objective.rephrasing, task, sampled, texts)
+            return ResponseRephraser(self.objective.rephrasing, task, sampled, texts)
         return None
 
     def _answer_greedily(self, sampled: Sampled, prompts: Sequence[int]) -> Array:
