@@ -119,7 +119,8 @@ def test_the_page_follows(driver: webdriver.Chrome, tmp_path: Path) -> None:
     for run in runs:
         put(store, run)
     (store.root / "logs" / "x--y").mkdir(parents=True)
-    (store.root / "logs" / "x--y" / "seed-0.log").write_text(f"epoch 1 {HOSTILE}\n")
+    log = store.root / "logs" / "x--y" / "seed-0.log"
+    log.write_text(f"epoch 1 {HOSTILE}\n")
     put_live(store, 3)
     wait = WebDriverWait(driver, 60)
 
@@ -146,6 +147,13 @@ def test_the_page_follows(driver: webdriver.Chrome, tmp_path: Path) -> None:
         lines = driver.find_element(By.ID, "detail-lines")
         wait.until(lambda _: lines.text.startswith("epoch 1"))
         assert lines.text == f"epoch 1 {HOSTILE}"
+        # A long log is opened at its end, where a failure is.
+        log.write_text("epoch\n" * 300)
+        driver.execute_script("document.getElementById('detail').close()")
+        squares["seed 0: running"].click()
+        at_end = "const box = arguments[0]; return box.scrollHeight - box.clientHeight - box.scrollTop < 3"
+        wait.until(lambda _: lines.text.count("epoch") == 300 and driver.execute_script(at_end, lines))
+        assert driver.execute_script("return arguments[0].scrollTop", lines) > 100
         assert driver.execute_script("return window.hit ?? null") is None
         assert driver.find_elements(By.TAG_NAME, "img") == []
         assert [entry for entry in driver.get_log("browser") if "404" not in entry["message"]] == []

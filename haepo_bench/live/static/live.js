@@ -70,7 +70,7 @@ async function showLog(title, folder, log) {
   at("detail-text").textContent = "";
   at("detail-failures").replaceChildren();
   await fillLog(folder, log);
-  if (!at("detail").open) at("detail").showModal();
+  showDetail();
 }
 
 async function fillLog(folder, log) {
@@ -79,6 +79,11 @@ async function fillLog(folder, log) {
   at("detail-log").hidden = at("detail-lines").hidden = !log;
   const answer = log ? await fetch(address) : null;
   at("detail-lines").textContent = answer === null ? "" : answer.ok ? await answer.text() : "There is no log of it here.";
+}
+
+/** Opens it at the end of the log, where a failure is. */
+function showDetail() {
+  if (!at("detail").open) at("detail").showModal();
   at("detail-lines").scrollTop = at("detail-lines").scrollHeight;
 }
 
@@ -99,7 +104,7 @@ async function showRun(folder, cell, seed, log) {
     return box;
   }));
   await fillLog(folder, log || run.log || "");
-  if (!at("detail").open) at("detail").showModal();
+  showDetail();
 }
 
 function failureBox(failure) {
