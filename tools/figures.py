@@ -44,6 +44,10 @@ FIGURES = {
     "overoptimisation.png": Figure("language", of_report="lm_synthetic-summary-kl.png"),
     "corridors.png": Figure(script=("studies/corridor_predictions.py", "--out", "OUT")),
     "pi-squared.png": Figure(script=("studies/predictions.py", "--out", "OUT")),
+    "page-grouped.png": Figure(script=("tools/screenshots.py", "grouped", "OUT")),
+    "page-history.png": Figure(script=("tools/screenshots.py", "history", "OUT")),
+    "view-running.png": Figure(script=("tools/screenshots.py", "running", "OUT")),
+    "view-failed.png": Figure(script=("tools/screenshots.py", "failed", "OUT")),
     "credit.png": Figure(script=("studies/credit.py", "--out", "OUT")),
 }
 
