@@ -40,6 +40,7 @@ class _File(NamedTuple):
         first, last: seconds at which its first and last scalar was logged; its first and last event without scalars.
         tags: tag to its least step.
         records: how many events the loader read.
+        run: task, algorithm and seed, of a run that `run --log tensorboard` logged; else empty.
     """
 
     path: Path
@@ -48,10 +49,13 @@ class _File(NamedTuple):
     last: float
     tags: dict[str, int]
     records: int
+    run: dict[str, str]
 
 
 def read_event_files(paths: Sequence[Path], where: str) -> Rows:
     """Event files of one run in the order of their clocks: a column for each tag, and `step` and `wall_seconds`.
+
+    Of runs that `run --log tensorboard` logged `task`, `algorithm` and `seed`, too.
 
     What a restart orphans is forgotten: everything from the step of a SessionLog.START on (SummaryWriter's
     `purge_step`), as TensorBoard's EventAccumulator does; and where a tag goes on in a later file, what earlier files
@@ -75,6 +79,8 @@ def read_event_files(paths: Sequence[Path], where: str) -> Rows:
         raise UserError("holds no scalars", where=where, remedy="only scalars are curves")
     began = min(event.seconds for file in files for event in file.events)
     rows = rows_of_points({tag: own for tag, own in points.items() if own}, began, where)
+    for name, value in files[0].run.items():
+        rows.columns[name] = [value] * len(rows)
     if damaged:
         rows.facts[CUT_OFF] = damaged
     return rows
@@ -139,6 +145,7 @@ def _read(path: Path) -> _File:
     try:
         from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
         from tensorboard.compat.proto.event_pb2 import SessionLog
+        from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
         from tensorboard.util import tensor_util
     except ImportError:
         raise UserError(
@@ -149,6 +156,7 @@ def _read(path: Path) -> _File:
     opened(path).close()
     events: list[_Event] = []
     plugins: dict[str, str] = {}
+    parameters: dict[str, str] = {}
     records = 0
     try:
         # The loader gives old and new kinds of summaries alike, as tensors.
@@ -159,7 +167,11 @@ def _read(path: Path) -> _File:
             for value in event.summary.value:
                 # A writer may say what a tag is with its first value only.
                 plugin = plugins.setdefault(value.tag, value.metadata.plugin_data.plugin_name)
-                if plugin == "scalars":
+                if plugin == "hparams" and not parameters:
+                    content = HParamsPluginData.FromString(value.metadata.plugin_data.content)
+                    found = content.session_start_info.hparams
+                    parameters = {key: found[key].string_value or f"{found[key].number_value:.0f}" for key in found}
+                elif plugin == "scalars":
                     scalars.append((value.tag, float(tensor_util.make_ndarray(value.tensor).item())))
             version = re.fullmatch(r"brain\.Event:([0-9.]+)", event.file_version)
             restart = event.HasField("session_log") and event.session_log.status == SessionLog.START
@@ -180,7 +192,9 @@ def _read(path: Path) -> _File:
     for read in events:
         for tag, _ in read.scalars:
             tags[tag] = min(read.step, tags.get(tag, read.step))
-    return _File(path, events, min(times), max(times), tags, records)
+    known = {name: parameters.get(f"run.{name}", "") for name in ("task", "algorithm", "seed")}
+    run = known if all(known.values()) else {}
+    return _File(path, events, min(times), max(times), tags, records, run)
 
 
 def _records(path: Path) -> int:

@@ -41,6 +41,18 @@ def test_import_reads_what_was_logged(logged: Logged, tmp_path: Path, capsys: py
             assert back[key]["curve"][name] == written, name
 
 
+def test_import_takes_the_folder_as_it_is(logged: Logged, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What the runs are is in their files: nothing has to be said of the folder."""
+    arguments = ("--suite", "back", "--budget", "400", "--results", str(tmp_path / "results"))
+    done = run_here(capsys, "import", str(logged.results / "tensorboard"), *arguments)
+    assert done.code == 0, done.err
+    back = read_records(tmp_path / "results" / "back")
+    assert back.keys() == logged.records.keys()
+    for key, run in logged.records.items():
+        returns = run["curve"]["eval_return"]
+        assert back[key]["curve"]["eval_return"] == [float(np.float32(value)) for value in returns]
+
+
 def test_settings_and_provenance_are_attached(logged: Logged) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
