@@ -14,7 +14,10 @@ def clean(
         typer.Argument(metavar="RESULTS", help="A results folder, of one suite or of several.", show_default=False),
     ],
     obsolete: Annotated[
-        bool, typer.Option("--obsolete", help="Only runs of the plan's cells by other code or other settings.")
+        bool,
+        typer.Option(
+            "--obsolete", help="Only runs of the plan's cells by other code or other settings: the history in reports."
+        ),
     ] = False,
     damaged: Annotated[bool, typer.Option("--damaged", help="Only files that cannot be read as runs.")] = False,
     checkpoints: Annotated[
@@ -22,7 +25,7 @@ def clean(
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Move what is listed to RESULTS/.trash.")] = False,
 ) -> None:
-    """List what no report needs, with its size; with --yes, move it to RESULTS/.trash.
+    """List what the results of the present plan do not need, with its size; with --yes, move it to RESULTS/.trash.
 
     Without options all three kinds. Finished runs of the present plan always stay, and nothing is deleted.
     """

@@ -1,8 +1,8 @@
-"""What is in a store and no report needs, and its removal to a folder beside: nothing is ever deleted.
+"""What is in a store and the present plan's results do not need; its removal to a folder beside: nothing is deleted.
 
-Three kinds: runs of planned cells by other code or settings (obsolete), files that cannot be read as the runs that they
-should be (damaged), and what unfinished runs would go on from (checkpoints). Without a readable plan nothing is
-obsolete, because nothing says what is wanted.
+Three kinds: runs of planned cells by other code or settings (obsolete; reports show them as history), files that cannot
+be read as the runs that they should be (damaged), and what unfinished runs would go on from (checkpoints). Without a
+readable plan nothing is obsolete, because nothing says what is wanted.
 """
 
 import re

@@ -10,7 +10,7 @@ from haepo_bench.report.tables.per_task import UNDEFINED, heading, return_decima
 from haepo_bench.report.tables.verdicts import state_text
 from haepo_bench.results.claims import CONTROLS
 from haepo_bench.verdicts.measured import is_control
-from haepo_bench.wording import fixed, named_seeds
+from haepo_bench.wording import fixed, many, named_seeds
 
 #: With more tasks than this the leaders are counted instead of named task by task.
 _NAMED_TASKS = 8
@@ -153,7 +153,7 @@ def claim_matrix(suite: SuiteResult) -> ClaimMatrix | None:
     columns = [
         (
             claim.claim[0].upper() + claim.claim[1:],
-            f"{claim.supported} of {len(claim.readings)} {noun}s" if claim.tasks else "nothing measures it",
+            f"{claim.supported} of {many(len(claim.readings), noun)}" if claim.tasks else "nothing measures it",
         )
         for claim in card.claims
     ]
