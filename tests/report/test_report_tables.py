@@ -6,12 +6,20 @@ import pytest
 from synthetic_runs import declaration_of, put, put_plan, record, showcase
 
 from haepo_bench.report.document import SuiteResult
+from haepo_bench.report.document_numbers import MeanEstimate
 from haepo_bench.report.files import render
 from haepo_bench.report.numbers.build import build_report
 from haepo_bench.report.page.html import to_html
 from haepo_bench.report.tables.across import across_tables, improvement_table
 from haepo_bench.report.tables.in_short import glance, leaders
-from haepo_bench.report.tables.per_task import Table, diagnostics_table, heading, result_table
+from haepo_bench.report.tables.per_task import (
+    Table,
+    TableCell,
+    diagnostics_table,
+    estimate_cell,
+    heading,
+    result_table,
+)
 from haepo_bench.report.tables.verdicts import scorecard_tables
 from haepo_bench.results.claims import DeclaredClaims
 from haepo_bench.results.store import Store
@@ -217,3 +225,8 @@ def test_what_a_tiny_model_learnt_says_so_in_its_heading(tmp_path: Path) -> None
     assert ">lm/arithmetic (a tiny model made here)</h3>" in page
     assert ">lm/arithmetic@a/b</h3>" in page
     assert glance(document.suites[0]).tasks == [heading(tiny), heading(named)]
+
+
+@pytest.mark.parametrize(("n", "detail"), [(1, "[n = 1]"), (4, "[n = 4]"), (30, "[all alike]")])
+def test_a_mean_without_an_interval_says_why(n: int, detail: str) -> None:
+    assert estimate_cell(MeanEstimate(mean=1.0, low=None, high=None, n=n), 2) == TableCell("1.00", detail)

@@ -274,10 +274,15 @@ def estimate_cell(estimate: MeanEstimate | None, decimals: int) -> TableCell:
     if estimate is None or estimate.mean is None:
         return TableCell(UNDEFINED)
     if estimate.low is None or estimate.high is None:
-        return TableCell(fixed(estimate.mean, decimals), "[n = 1]")
+        return TableCell(fixed(estimate.mean, decimals), no_interval(estimate.n))
     return TableCell(
         fixed(estimate.mean, decimals), f"[{fixed(estimate.low, decimals)}, {fixed(estimate.high, decimals)}]"
     )
+
+
+def no_interval(n: int) -> str:
+    """Why a mean over n seeds has no interval."""
+    return f"[n = {n}]" if n < FEWEST_SEEDS else "[all alike]"
 
 
 def return_decimals(estimates: Iterable[MeanEstimate]) -> int:
