@@ -212,6 +212,7 @@ def test_every_field_of_a_cell_is_classified(path: Path) -> None:
         "uniform_success",
         "search",
         "tuned",
+        "tuned_source",
         "whole",
     }
     cell = load_plan(path, ["tasks[0].time_limit=77"]).cells[0]
