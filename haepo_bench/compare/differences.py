@@ -43,7 +43,7 @@ def compare_measure(name: str, a: Mapping[int, float], b: Mapping[int, float], *
     bootstrap_high = np.nan
     if tested:
         rng = np.random.default_rng(_SEED)
-        p = two_sided_p(x, y, rng)
+        p = float(two_sided_p(x[:, None], y[:, None], rng)[0])
         whitney = mann_whitney(x, y)
         found = bootstrap_interval([x, y], lambda samples: samples[0].mean(axis=1) - samples[1].mean(axis=1), rng=rng)
         bootstrap, bootstrap_high = float(found.low), float(found.high)

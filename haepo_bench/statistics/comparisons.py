@@ -60,21 +60,24 @@ def permutation_test(
     return _of_sides(less, greater, alternative)
 
 
-def two_sided_p(x: Array, y: Array, rng: np.random.Generator) -> float:
-    """x: [seed x], y: [seed y] -> two-sided p-value of `permutation_test`, for one of many tests.
+def two_sided_p(x: Array, y: Array, rng: np.random.Generator) -> Array:
+    """x: [seed x, ...], y: [seed y, ...] -> [...]: two-sided p-values of `permutation_test`, each of one of many tests.
 
     Where no draw was as extreme, a p-value of drawn rearrangements stands at its floor, which hundreds of tests would
     adjust away. There it is taken from twenty times as many draws, all of them new, in the direction of the
     difference, and doubled; that it came to the floor first can only make it larger than it needs to be.
     """
-    p = float(permutation_test(x, y, rng=rng))
-    if comb(len(x) + len(y), len(x)) <= EXACT_LIMIT or p > 2 / (DRAWS + 1):
+    p = permutation_test(x, y, rng=rng)
+    floor = p <= 2 / (DRAWS + 1)
+    if comb(len(x) + len(y), len(x)) <= EXACT_LIMIT or not floor.any():
         return p
-    side: Alternative = "greater" if x.mean() > y.mean() else "less"
-    extreme = sum(
-        round(float(permutation_test(x, y, rng=rng, alternative=side)) * (DRAWS + 1)) - 1 for _ in range(_MORE_DRAWS)
-    )
-    return min(1.0, 2 * (extreme + 1) / (_MORE_DRAWS * DRAWS + 1))
+    x, y = np.asarray(x, dtype=float)[:, floor], np.asarray(y, dtype=float)[:, floor]
+    extreme = np.zeros(x.shape[1])
+    for _ in range(_MORE_DRAWS):
+        less, greater = permutation_p_values(x, y, rng=rng)
+        extreme += np.round(np.where(x.mean(axis=0) > y.mean(axis=0), greater, less) * (DRAWS + 1)) - 1
+    p[floor] = np.minimum(1.0, 2 * (extreme + 1) / (_MORE_DRAWS * DRAWS + 1))
+    return p
 
 
 def permutation_p_values(

@@ -9,11 +9,13 @@ import pytest
 from scipy import stats
 
 from haepo_bench.statistics.comparisons import (
+    DRAWS,
     holm,
     mann_whitney,
     paired_test,
     permutation_test,
     probability_of_improvement,
+    two_sided_p,
 )
 from haepo_bench.statistics.intervals import combination_interval, corrected_mean_interval, difference_interval
 from haepo_bench.statistics.intervals import mean_interval as student
@@ -265,3 +267,14 @@ def test_holm_is_the_closed_test_of_bonferronis() -> None:
             for size in range(1, 7) for group in combinations(range(6), size) if place in group
         ]  # fmt: skip
         assert adjusted == pytest.approx(max(intersections), abs=1e-12)
+
+
+def test_many_tests_at_once_are_those_of_each() -> None:
+    """Also where no draw was as extreme, and more are made."""
+    rng = np.random.default_rng(5)
+    x, y = rng.normal([0, 0.5, 5], 1, (12, 3)), rng.normal(0, 1, (12, 3))
+    together = two_sided_p(x, y, np.random.default_rng(1))
+    assert together[2] < 2 / (DRAWS + 1)
+    for i in range(3):
+        alone = two_sided_p(x[:, [i]], y[:, [i]], np.random.default_rng(1))
+        assert alone == pytest.approx(together[[i]], rel=1e-12)

@@ -1,7 +1,7 @@
 """How an algorithm's results moved over the versions of code and settings whose runs are in one folder."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,6 +31,8 @@ from haepo_bench.verdicts.declared import Range
 from haepo_bench.verdicts.measured import Columns, by_cell, number, numbers
 
 Array = NDArray[Any]
+#: What is to be tested: [seed] of a version, and of the one before.
+Tests = list[tuple[Array, Array]]
 
 #: The tests draw the same rearrangements every time: the same folder gives the same numbers.
 _SEED = 20_240_817
@@ -79,11 +81,12 @@ def history(selection: Selection, store: Store, bounds: Mapping[str, Range]) -> 
     versions: dict[CellKey, list[_Version]] = defaultdict(list)
     for cell, runs in zip(every, by_cell(every, frames(every))[0], strict=True):
         versions[cell.key].append(_Version(cell, runs, cell in now))
+    tests: Tests = []
     found = [
-        _algorithm(sorted(own, key=_order), store, bounds.get(key.task))
+        _algorithm(sorted(own, key=_order), store, bounds.get(key.task), tests)
         for key, own in versions.items()
     ]  # fmt: skip
-    return _adjusted(found)
+    return _adjusted(found, tests)
 
 
 def left_out(selection: Selection) -> list[NotShown]:
@@ -96,7 +99,7 @@ def _order(version: _Version) -> tuple[str, bool, str]:
     return (version.starts or [_UNKNOWN])[0], version.shown, version.cell.folder
 
 
-def _algorithm(versions: Sequence[_Version], store: Store, bounds: Range | None) -> AlgorithmHistory:
+def _algorithm(versions: Sequence[_Version], store: Store, bounds: Range | None, tests: Tests) -> AlgorithmHistory:
     references = [version.cell.sample.references for version in versions if version.cell.sample]
     scored = bool(references) and references[0] is not None and all(each == references[0] for each in references)
     measures = _SCORES if scored else _RETURNS
@@ -105,13 +108,18 @@ def _algorithm(versions: Sequence[_Version], store: Store, bounds: Range | None)
         task=plain(versions[0].cell.task),
         algorithm=plain(versions[0].cell.algorithm),
         versions=[
-            _version(old, new, measures, store, bounds) for old, new in zip(before, versions, strict=True)
+            _version(old, new, measures, store, bounds, tests) for old, new in zip(before, versions, strict=True)
         ],
     )  # fmt: skip
 
 
 def _version(
-    before: _Version | None, version: _Version, measures: Sequence[str], store: Store, bounds: Range | None
+    before: _Version | None,
+    version: _Version,
+    measures: Sequence[str],
+    store: Store,
+    bounds: Range | None,
+    tests: Tests,
 ) -> HistoryVersion:
     cell, starts = version.cell, version.starts
     shown = version.has_result
@@ -136,7 +144,7 @@ def _version(
                 measure=name,
                 estimate=estimate_of(version.values(name), intervals.get(name)),
                 values=numbers(version.values(name)),
-                change=_change(before, version, name, tested=not why) if before else None,
+                change=_change(before, version, name, tests, tested=not why) if before else None,
             )
             for name in measures
         ],
@@ -169,8 +177,8 @@ def _not_comparable(before: _Version, version: _Version) -> str:
     return f"the task's versions differ: {found[0]} and {found[1]}" if found[0] != found[1] else ""
 
 
-def _change(before: _Version, version: _Version, measure: str, *, tested: bool) -> HistoryChange:
-    """The p-value is not adjusted yet, and the outcome follows from the adjusted one."""
+def _change(before: _Version, version: _Version, measure: str, tests: Tests, *, tested: bool) -> HistoryChange:
+    """Without its p-value, and what follows from it: `tests` gets the values that are to be tested."""
     runs = before.cell.runs, version.cell.runs
     points = [own[0].curve["env_steps"].tobytes() if own else b"" for own in runs]
     # An area averages over the intervals between evaluation points.
@@ -183,14 +191,16 @@ def _change(before: _Version, version: _Version, measure: str, *, tested: bool) 
     if identical == shared > 0:
         return _untested(0.0, "identical")
     interval = difference_interval(new, old)
-    p = two_sided_p(new, old, np.random.default_rng(_SEED)) if min(len(old), len(new)) > 1 else np.nan
+    enough = min(len(old), len(new)) > 1
+    if enough:
+        tests.append((new, old))
     return HistoryChange(
         difference=number(interval.estimate),
         low=number(interval.low),
         high=number(interval.high),
-        p_permutation=number(p),
+        p_permutation=None,
         p_adjusted=None,
-        outcome="not tested",
+        outcome="no difference shown" if enough else "not tested",
     )
 
 
@@ -200,29 +210,44 @@ def _untested(difference: float | None, outcome: Any) -> HistoryChange:
     )
 
 
-def _adjusted(found: Sequence[AlgorithmHistory]) -> VersionHistory:
-    """With p-values adjusted for all tests there are (Holm), and outcomes."""
-    changes_ = [m.change for own in found for version in own.versions for m in version.measures if m.change]
-    p_values = np.array([np.nan if each.p_permutation is None else each.p_permutation for each in changes_])
-    after = iter([_decided(each, p) for each, p in zip(changes_, holm(p_values), strict=True)])
+def _adjusted(found: Sequence[AlgorithmHistory], tests: Tests) -> VersionHistory:
+    """With p-values, also adjusted for all tests there are (Holm), and outcomes."""
+    p_values = _p_values(tests)
+    after = iter(zip(p_values, holm(p_values), strict=True))
     done = [
         own.model_copy(update={"versions": [_with_changes(version, after) for version in own.versions]})
         for own in found
     ]  # fmt: skip
-    return VersionHistory(tests=int((~np.isnan(p_values)).sum()), algorithms=done)
+    return VersionHistory(tests=len(tests), algorithms=done)
 
 
-def _with_changes(version: HistoryVersion, after: Any) -> HistoryVersion:
-    measures = [m.model_copy(update={"change": next(after)}) if m.change else m for m in version.measures]
+def _p_values(tests: Tests) -> Array:
+    """[test]: those of equal numbers of seeds share their rearrangements, which are most of the work."""
+    groups: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for place, (new, old) in enumerate(tests):
+        groups[len(new), len(old)].append(place)
+    p_values = np.empty(len(tests))
+    for places in groups.values():
+        new, old = (np.stack([tests[place][side] for place in places], axis=1) for side in (0, 1))
+        p_values[places] = two_sided_p(new, old, np.random.default_rng(_SEED))
+    return p_values
+
+
+def _with_changes(version: HistoryVersion, after: Iterator[tuple[float, float]]) -> HistoryVersion:
+    measures = [
+        m.model_copy(update={"change": _decided(m.change, *next(after))})
+        if m.change and m.change.outcome == "no difference shown"
+        else m
+        for m in version.measures
+    ]
     return version.model_copy(update={"measures": measures})
 
 
-def _decided(change: HistoryChange, p: float) -> HistoryChange:
-    if np.isnan(p) or change.difference is None:
-        return change
-    better = "better" if change.difference > 0 else "worse"
-    outcome = better if p < HISTORY_ALPHA else "no difference shown"
-    return change.model_copy(update={"p_adjusted": number(p), "outcome": outcome})
+def _decided(change: HistoryChange, p: float, adjusted: float) -> HistoryChange:
+    outcome = change.outcome
+    if adjusted < HISTORY_ALPHA:
+        outcome = "better" if (change.difference or 0.0) > 0 else "worse"
+    return change.model_copy(update={"p_permutation": number(p), "p_adjusted": number(adjusted), "outcome": outcome})
 
 
 def _commits(cell: SelectedCell) -> list[str]:
