@@ -23,7 +23,7 @@ class DFPO(PPOBatched):
     def __init__(self) -> None:
         super().__init__("dfpo-reconstructed", DfpoReconstructed)
         parts = (DfpoReconstructed, return_flow, flow_returns)
-        self.description = "\n\n".join(inspect.getdoc(part) or "" for part in parts)
+        self.description = "\n\n".join([*(inspect.getdoc(part) or "" for part in parts), self.common])
 
     def describe_parameters(self) -> list[ParameterDescription]:
         described = super().describe_parameters()
