@@ -145,7 +145,10 @@ def drawn(chart: WebElement) -> dict[str, str]:
 
 
 def x_ticks(chart: WebElement) -> list[str]:
-    return [each.text for each in chart.find_elements(By.CSS_SELECTOR, '.tick[text-anchor="middle"]')]
+    # At once: a chart that is drawn anew in between has other elements.
+    ticks = "return [...arguments[0].querySelectorAll('.tick[text-anchor=middle]')].map((tick) => tick.textContent)"
+    found: list[str] = chart.parent.execute_script(ticks, chart)
+    return found
 
 
 def label(chart: WebElement, axis: str) -> str:
