@@ -40,15 +40,16 @@ class Claim(NamedTuple):
     guarded: bool = False
 
 
-_NO_SCORE = "it has no reference returns, so no score"
+#: Why a task is left out of claims about scores.
+NO_SCORE = "it has no reference returns, so no score"
 #: What competence is judged by.
-SCORE = Claim("competence", "final_score", _NO_SCORE)
+SCORE = Claim("competence", "final_score", NO_SCORE)
 
 CLAIMS = (
     Claim(
         "converges fast",
         "area",
-        _NO_SCORE,
+        NO_SCORE,
         looks=(
             SecondaryMeasure("time_to_threshold", "time_to_threshold"),
             SecondaryMeasure("area_in_time", "area_in_time"),
@@ -78,7 +79,7 @@ CLAIMS = (
     Claim(
         "robust",
         "not_collapsed",
-        _NO_SCORE,
+        NO_SCORE,
         bounds=(0.0, 1.0),
         looks=(
             SecondaryMeasure("cvar", "cvar"),
@@ -89,7 +90,7 @@ CLAIMS = (
     Claim(
         "better or at par",
         "final_score",
-        _NO_SCORE,
+        NO_SCORE,
         looks=(SecondaryMeasure("score_in_time", "score_in_time"),),
         at_par=True,
     ),

@@ -16,7 +16,7 @@ from haepo_bench.results.record import FAILED, RunRecord
 from haepo_bench.results.selection import SelectedCell
 from haepo_bench.statistics.pairs import Pairs, Runs, pair
 from haepo_bench.text import plain
-from haepo_bench.verdicts.claims import Claim
+from haepo_bench.verdicts.claims import NO_SCORE, Claim
 from haepo_bench.verdicts.declared import Range
 from haepo_bench.verdicts.measured import CONTROL_REASON, Table, is_control, weights_of
 
@@ -197,7 +197,7 @@ class Outcomes:
         own = [self._table[key] for key in self._cells if key[0] == task]
         if any(measured.has(self.claim.measure) for measured in own):
             return False
-        return self.claim.bounds is not None or any(measured.shown for measured in own)
+        return self.claim.absent != NO_SCORE or any(measured.shown for measured in own)
 
 
 def _nothing(candidate: str, baseline: str, tasks: tuple[str, ...], reason: str) -> Path:
