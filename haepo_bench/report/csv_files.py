@@ -224,7 +224,7 @@ def _claims(document: ReportDocument) -> str:
                 each.clipped,
             ),
             *(each.candidate, each.against, each.difference, each.low, each.high, each.supporting, each.opposing),
-            *(each.named, *(n for side in runs for n in (side.shown, side.planned)), "; ".join(each.tasks)),
+            *(each.named, each.worse, *(n for side in runs for n in (side.shown, side.planned)), "; ".join(each.tasks)),
         ]
 
     header = ["suite", "claim", "measure", "margin", "rule", "status", "exploratory", "declaration"]
@@ -242,7 +242,7 @@ def _claims(document: ReportDocument) -> str:
     for name in ("for", "against"):
         header += [f"{name}_{part}" for part in ("log_evidence", "needed", "decided_after", "bound")]
     header += ["baseline", "counts", "reason", "pairs", "seeds", "ended_by", "failed", "clipped"]
-    header += ["candidate", "against", "difference", "low", "high", "supporting", "opposing", "named"]
+    header += ["candidate", "against", "difference", "low", "high", "supporting", "opposing", "named", "worse"]
     header += ["candidate_runs", "candidate_planned", "baseline_runs", "baseline_planned", "tasks"]
     rows = []
     for suite in document.suites:

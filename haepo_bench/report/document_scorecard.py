@@ -51,6 +51,7 @@ class Comparison(DocumentModel):
     supporting: float | None = Field(description="natural logarithm of the greatest evidence for the claim so far")
     opposing: float | None = Field(description="the same against it")
     named: bool = Field(description="whether the lack of the claimed advantage is shown over this very baseline")
+    worse: bool = Field(description="whether the candidate is shown to be worse than this very baseline")
     candidate_runs: RunCount
     baseline_runs: RunCount
     looks: list[SecondLook]

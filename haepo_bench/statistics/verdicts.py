@@ -111,6 +111,7 @@ class Against(NamedTuple):
         supporting: logarithm of the greatest evidence for the claim so far.
         opposing: against it.
         named: whether the candidate is shown to lack the claimed advantage over this very baseline.
+        worse: whether it is shown to be worse than this very baseline.
     """
 
     pairs: int
@@ -120,6 +121,7 @@ class Against(NamedTuple):
     supporting: float
     opposing: float
     named: bool
+    worse: bool
 
 
 class Decision(NamedTuple):
@@ -174,7 +176,7 @@ def decide(
     not_supported = family(claimed.ruled_out, above=False)
     worse = not_supported if claimed.at_par or not claimed.ruled_out else family(0.0, above=False)
     better = family(0.0, above=True) if claimed.at_par and claimed.rule.name != "wins" else None
-    against = _against(comparisons, claimed, testable, supported[1], not_supported[1])
+    against = _against(comparisons, claimed, testable, supported[1], not_supported[1], worse[1])
     highest = _highest(comparisons, claimed, testable, not_supported[1])
     decisions = []
     for place, obstacle in enumerate(obstacles):
@@ -311,6 +313,7 @@ def _against(
     testable: Sequence[int],
     supported: Sequence[tuple[float, int | None]],
     not_supported: Sequence[tuple[float, int | None]],
+    worse: Sequence[tuple[float, int | None]],
 ) -> list[tuple[Against, ...]]:
     """Each variant's comparisons."""
     rule = claimed.rule
@@ -322,11 +325,14 @@ def _against(
     found: list[list[Against]] = [
         []
         if place in testable
-        else [Against(len(each.candidate), _difference(each), nan, nan, 0.0, 0.0, False) for each in own]
+        else [Against(len(each.candidate), _difference(each), nan, nan, 0.0, 0.0, False, False) for each in own]
         for place, own in enumerate(comparisons)
     ]
-    for (place, pairs), above, below, low, high in zip(cells, up, down, lows, highs, strict=True):
-        supporting, opposing = (float(rule.evidence(*each).max(initial=0.0)) for each in (above, below))
+    # What "worse" is for this claim: below 0, or below the negative margin where par is claimed.
+    under = [question(each, min(claimed.ruled_out, 0.0), above=False) for _, each in cells]
+    for (place, pairs), above, below, deeper, low, high in zip(cells, up, down, under, lows, highs, strict=True):
+        supporting, opposing, far = (float(rule.evidence(*each).max(initial=0.0)) for each in (above, below, deeper))
+        baselines = len(comparisons[place])
         found[place].append(
             Against(
                 pairs=len(pairs.candidate),
@@ -335,7 +341,8 @@ def _against(
                 high=-high,
                 supporting=supporting,
                 opposing=opposing,
-                named=opposing >= log(not_supported[place][0] * len(comparisons[place])),
+                named=opposing >= log(not_supported[place][0] * baselines),
+                worse=far >= log(worse[place][0] * baselines),
             )
         )
     return [tuple(each) for each in found]

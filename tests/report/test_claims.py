@@ -205,6 +205,7 @@ def test_variants_are_tested_together(tmp_path: Path) -> None:
     # Once one is decided the other needs less.
     assert weighted.against_claim.needed == pytest.approx(20)
     assert [each.named for each in listwise.comparisons] == [False, True]
+    assert [each.worse for each in listwise.comparisons] == [False, True]
     text = render(build_report(store.root), "md")
     assert "Converges fast: supported in 0 of 2 variants, untuned." in text
     # Against those that receive returns, as both variants do, and against one that receives more.
@@ -221,6 +222,19 @@ def test_variants_are_tested_together(tmp_path: Path) -> None:
     assert "| per-step rewards, critic: ppo |" in text
     assert "haepo-listwise is worse than ppo (per-step rewards, critic): -0.20 " in text
     assert "haepo-weighted is higher than ppo, the best of them, by 0.08 (not decided after 30 seeds)" in text
+
+
+def test_worse_is_said_of_those_over_which_it_is_shown(tmp_path: Path) -> None:
+    """No better by the margin than either baseline, and worse than the second alone."""
+    stored = [*runs(curves(1, 0.5)), *runs(curves(3, 0.52), algorithm=BASELINE)]
+    store = declared(tmp_path, [*stored, *runs(curves(4, 0.8), algorithm="ppo")], 30)
+    fast = claim(scorecard(store), "converges fast")
+    (reading,) = fast.readings
+    assert (reading.state, [each.named for each in reading.comparisons]) == ("worse", [True, True])
+    assert [each.worse for each in reading.comparisons] == [False, True]
+    assert "haepo-weighted is worse than ppo (per-step rewards, critic): -0.30 " in render(
+        build_report(store.root), "md"
+    )
 
 
 def test_thresholds_are_holms(tmp_path: Path) -> None:

@@ -188,7 +188,7 @@ def reading_sentence(claim: ClaimResult, reading: Reading, feedback: Mapping[str
         else:
             what = f"beats {listed(names, last=' and ')}"
         return f"{name} {what}: {decided(claim, reading)}."
-    shown = [each for each in counted if each.named]
+    shown = [each for each in counted if (each.worse if reading.state == "worse" else each.named)]
     against = listed([with_feedback(each.baseline, each.feedback, own) for each in shown], last=" and ")
     against = against or (names[0] if len(names) == 1 else f"one of {listed(names, last=' and ')}")
     extent = "worse" if reading.state == "worse" else f"less than {claim.margin:g} better"
