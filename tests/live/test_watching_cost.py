@@ -25,6 +25,6 @@ def test_the_cut_is_one_of_the_suite() -> None:
     whole = yaml.safe_load(cost.SUITE.read_text(encoding="utf-8"))
     part = yaml.safe_load(cost.cut())
     assert [task["id"] for task in part["tasks"]] == list(cost.TASKS)
-    assert all(task in whole["tasks"] for task in part["tasks"])
+    assert set(cost.TASKS) <= {task["id"] for task in whole["tasks"]}
     assert set(part["algorithms"]) == set(cost.ALGORITHMS)
     assert part["seeds"] == 3

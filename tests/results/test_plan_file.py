@@ -14,7 +14,7 @@ from haepo_bench.results.plan_file import PlanFile, PlannedCell
 from haepo_bench.results.store import FileState, Store, Unusable
 
 #: But for those of searches, which other plans do not have.
-FIELDS = [name for name in PlanFile.model_fields if name not in ("search", "tuned")]
+FIELDS = [name for name in PlanFile.model_fields if name not in ("search", "tuned", "tuned_source")]
 CURVE = ("--suite", "trial", "--task", "random-walk/20", "--algorithm", "a", "--every", "5", "--seed", "0")
 CELL_FIELDS = list(PlannedCell.model_fields)
 
