@@ -74,20 +74,21 @@ def _reached(settings: Array, chooses: Array, judges: Array, weights: Array) -> 
     means = judges.mean(axis=0)
     reached = []
     for size in range(parameters + 1):
-        best = (-np.inf, np.nan)
+        best, judged = -np.inf, np.nan
         for free in combinations(range(parameters), size):
             candidates = np.tile(common, (len(settings), 1))
             candidates[:, free] = settings[:, free]
-            chosen = [candidates[np.argmax(model.predict(candidates))] for model in choosing]
-            values = (
-                sum(w * model.predict(own[None])[0] for w, model, own in zip(weights, choosing, chosen, strict=True)),
-                sum(
-                    w * (model.predict(own[None])[0] - mean)
-                    for w, model, own, mean in zip(weights, judging, chosen, means, strict=True)
-                ),
-            )
-            best = max(best, values)
-        reached.append(best[1])
+            predicted = [model.predict(candidates) for model in choosing]
+            chosen = [int(np.argmax(own)) for own in predicted]
+            value = sum(w * own[place] for w, own, place in zip(weights, predicted, chosen, strict=True))
+            # Of equal ones the first: what judges must not choose as well.
+            if value > best:
+                best = value
+                judged = sum(
+                    w * (model.predict(candidates[[place]])[0] - mean)
+                    for w, model, place, mean in zip(weights, judging, chosen, means, strict=True)
+                )
+        reached.append(judged)
     return np.array(reached)
 
 

@@ -48,7 +48,7 @@ Array = NDArray[Any]
 
 #: An algorithm with results on fewer of the tasks that have references is left out, rather than the tasks.
 ENOUGH_TASKS = 0.5
-#: Where algorithms are that a task does not tell apart.
+#: The ends of the scale, in the report's words.
 ENDS = {"floor": "at the random policy's score", "ceiling": "at the ceiling"}
 #: Of the thresholds of a profile.
 STEP = 0.02
