@@ -1,11 +1,11 @@
 """The view's page in headless Chromium."""
 
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from browser_support import chromium
 from live_support import viewing
 from synthetic_runs import put, put_plan, record
 
@@ -13,17 +13,9 @@ from haepo_bench.results.live_file import LIVE_FILE, LiveCurve, LiveFailure, Liv
 from haepo_bench.results.store import Store
 
 pytest.importorskip("starlette", reason="starlette is not installed (extra: view)")
-pytest.importorskip("selenium", reason="selenium is not installed (extra: test)")
-CHROMIUM, DRIVER = shutil.which("chromium") or shutil.which("chromium-browser"), shutil.which("chromedriver")
-if not (CHROMIUM and DRIVER):
-    pytest.skip(
-        "chromium or chromedriver is not installed (Debian: chromium, chromium-driver)", allow_module_level=True
-    )
-
-from selenium import webdriver  # noqa: E402
-from selenium.webdriver.chrome.service import Service  # noqa: E402
-from selenium.webdriver.common.by import By  # noqa: E402
-from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
 
 pytestmark = pytest.mark.browser
 
@@ -57,14 +49,8 @@ def put_live(store: Store, points: int) -> None:
 
 @pytest.fixture
 def driver() -> Iterator[webdriver.Chrome]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    found = webdriver.Chrome(options=options, service=Service(DRIVER))
-    yield found
-    found.quit()
+    with chromium() as found:
+        yield found
 
 
 def test_the_page_becomes_the_report_when_all_is_done(driver: webdriver.Chrome, tmp_path: Path) -> None:

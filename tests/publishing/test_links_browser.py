@@ -1,6 +1,5 @@
 """From a seed on the page to its record and log: the links work, or there are none."""
 
-import shutil
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -10,19 +9,12 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
+from browser_support import chromium
 from cli_support import run_here
+from selenium import webdriver
 from synthetic_runs import folder_of, put, put_plan, record
 
 from haepo_bench.results.store import Store
-
-pytest.importorskip("selenium", reason="selenium is not installed (extra: test)")
-CHROMIUM, DRIVER = shutil.which("chromium") or shutil.which("chromium-browser"), shutil.which("chromedriver")
-if not (CHROMIUM and DRIVER):
-    pytest.skip(
-        "chromium or chromedriver is not installed (Debian: chromium, chromium-driver)", allow_module_level=True
-    )
-
-from selenium import webdriver  # noqa: E402
 
 pytestmark = pytest.mark.browser
 
@@ -36,16 +28,8 @@ class Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def driver() -> Iterator[webdriver.Chrome]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(str(DRIVER)))
-    try:
+    with chromium() as driver:
         yield driver
-    finally:
-        driver.quit()
 
 
 @pytest.fixture

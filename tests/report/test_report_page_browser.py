@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,25 +9,18 @@ from urllib.parse import parse_qs
 
 import numpy as np
 import pytest
+from browser_support import chromium
+from selenium import webdriver
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
 from synthetic_runs import KINDS, overoptimised, put, put_plan, record, showcase
 
 from haepo_bench.report.document import ReportDocument
 from haepo_bench.report.numbers.build import build_report
 from haepo_bench.report.page.html import to_html
 from haepo_bench.results.store import Store
-
-pytest.importorskip("selenium", reason="selenium is not installed (extra: test)")
-CHROMIUM, DRIVER = shutil.which("chromium") or shutil.which("chromium-browser"), shutil.which("chromedriver")
-if not (CHROMIUM and DRIVER):
-    pytest.skip(
-        "chromium or chromedriver is not installed (Debian: chromium, chromium-driver)", allow_module_level=True
-    )
-
-from selenium import webdriver  # noqa: E402
-from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
-from selenium.webdriver.common.by import By  # noqa: E402
-from selenium.webdriver.common.keys import Keys  # noqa: E402
-from selenium.webdriver.remote.webelement import WebElement  # noqa: E402
 
 HOSTILE = "<script>window.hit=1</script> </script><img src=x onerror=window.hit=1> 😀 \"'& " + "very-long-name-" * 12
 TASK = "gym/CartPole-v1"
@@ -116,17 +108,9 @@ class Reader:
 
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(str(DRIVER)))
-    driver.set_script_timeout(20)
-    try:
+    with chromium() as driver:
+        driver.set_script_timeout(20)
         yield Reader(driver, tmp_path_factory.mktemp("page"))
-    finally:
-        driver.quit()
 
 
 def named(chart: WebElement, text: str) -> WebElement:
