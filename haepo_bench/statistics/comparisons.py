@@ -63,7 +63,7 @@ def permutation_test(
 def two_sided_p(x: Array, y: Array, rng: np.random.Generator) -> Array:
     """x: [seed x, ...], y: [seed y, ...] -> [...]: two-sided p-values of `permutation_test`, each of one of many tests.
 
-    Where no draw was as extreme, a p-value of drawn rearrangements stands at its floor, which hundreds of tests would
+    Where no draw was as extreme, a p-value of drawn rearrangements is at its floor, which hundreds of tests would
     adjust away. There it is taken from twenty times as many draws, all of them new, in the direction of the
     difference, and doubled; that it came to the floor first can only make it larger than it needs to be.
     """
