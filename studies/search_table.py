@@ -3,9 +3,15 @@
     python studies/search_table.py RESULTS/SUITE/search --out FILE.csv.gz
 
 A row is a run that has ended: algorithm, replicate, trial (a configuration's number in its replicate), role, task,
-seed, status, area under the score curve, final score of the sampled policy, CPU seconds. A role is `trial`; `choice` and
-`choice per task`, what a replicate chose trained again on a seed of its own; `finalist`, on the seeds that decide which
-settings were found; `default` and `published`; or `control`, with nothing to search. The same runs give the same bytes.
+seed, status, area under the score curve, final score of the sampled policy, CPU seconds. The roles:
+
+    trial                        a configuration on a tuning seed
+    choice, choice per task      what a replicate chose, trained again on a seed of its own
+    finalist                     one of the best of all replicates, on the seeds that decide which settings were found
+    default, published           settings that were not searched
+    control                      an algorithm with nothing to search
+
+The same runs give the same bytes.
 """
 
 import argparse
