@@ -25,6 +25,9 @@ from haepo_bench.results.store import Store
 
 mpl.use("agg")
 
+#: It does not learn, so it is like nothing that does.
+CONTROL = "uniform"
+
 
 def correlations(runs: pd.DataFrame, value: str) -> pd.DataFrame:
     """Of each algorithm with each, [algorithm, algorithm]; NaN where two never differ or share no run."""
@@ -110,7 +113,7 @@ def main() -> None:
     parser.add_argument("--curves-out", type=Path, default=Path("curves.png"))
     arguments = parser.parse_args()
     found = frames(select(Store(arguments.results)).cells)
-    runs = found.runs
+    runs = found.runs[found.runs["algorithm"] != CONTROL]
     similar = correlations(runs[runs[arguments.value].notna()], arguments.value)
     print("| algorithm | most like it (correlation) | least like it |\n|---|---|---|")
     for name in similar:
