@@ -6,7 +6,7 @@
 For every run the score less the mean of its task over all algorithms and seeds, divided by the task's standard
 deviation, so that no task counts for more because its scores spread more. Two algorithms are as alike as these numbers
 correlate (Pearson) over the (task, seed) pairs that both have. The map is classical scaling of the distances
-sqrt(2 (1 - r)): near points go together, axes and orientation mean nothing. Untuned, on few tasks: provisional.
+sqrt(2 (1 - r)): axes and orientation mean nothing, and algorithms that did not run on all tasks are left out.
 The curves are the mean score over seeds and the range from the worst to the best seed, a small picture an algorithm.
 """
 
@@ -36,19 +36,23 @@ def correlations(runs: pd.DataFrame, value: str) -> pd.DataFrame:
     return table[list(dict.fromkeys(runs["algorithm"]))].corr()
 
 
-def scaling(similar: np.ndarray) -> np.ndarray:
-    """Places [algorithm, 2] by classical (Torgerson) scaling of sqrt(2 (1 - r)); where r is unknown it counts as 0."""
+def scaling(similar: np.ndarray) -> tuple[np.ndarray, float]:
+    """Places by classical (Torgerson) scaling of sqrt(2 (1 - r)); where r is unknown it counts as 0.
+
+    Returns:
+        ([algorithm, 2], the share of the distances' variance that two dimensions hold).
+    """
     squared = 2 * (1 - np.nan_to_num(similar))
     np.fill_diagonal(squared, 0.0)
     centre = np.eye(len(squared)) - 1 / len(squared)
     values, vectors = np.linalg.eigh(-0.5 * centre @ squared @ centre)
     places: np.ndarray = vectors[:, [-1, -2]] * np.sqrt(np.clip(values[[-1, -2]], 0, None))
-    return places
+    return places, float(values[-2:].sum() / values.clip(0).sum())
 
 
 def together(places: np.ndarray, names: list[str]) -> list[tuple[np.ndarray, list[str]]]:
     """Labels and where they stand: points whose labels would overlap share one, beside the rightmost."""
-    apart = 0.04 * np.ptp(places[:, 1])
+    apart = 0.025 * np.ptp(places[:, 1])
     groups: list[list[int]] = []
     for i in np.argsort(-places[:, 1]).tolist():
         near = [g for g in groups if any(np.hypot(*((places[i] - places[j]) * (0.3, 1))) < apart for j in g)]
@@ -57,8 +61,8 @@ def together(places: np.ndarray, names: list[str]) -> list[tuple[np.ndarray, lis
 
 
 def draw_map(similar: pd.DataFrame, value: str, out: Path) -> None:
-    figure, axis = plt.subplots(figsize=(10, 7), layout="constrained")
-    places = scaling(similar.to_numpy())
+    figure, axis = plt.subplots(figsize=(12, 9), layout="constrained")
+    places, share = scaling(similar.to_numpy())
     axis.plot(*places.T, "o", markersize=5)
     for place, names in together(places, list(similar)):
         axis.annotate(
@@ -70,7 +74,8 @@ def draw_map(similar: pd.DataFrame, value: str, out: Path) -> None:
             va="center",
         )
     axis.margins(x=0.2)
-    axis.set(xticks=[], yticks=[], aspect="equal", title=f"near: {value} goes together over tasks and seeds")
+    title = f"Methods by the correlation of their {value} over tasks and seeds ({share:.0%} of the distances' variance)"
+    axis.set(xticks=[], yticks=[], aspect="equal", title=title)
     figure.savefig(out, dpi=110)
     print(f"written: {out}")
 
@@ -122,7 +127,9 @@ def main() -> None:
         far = ", ".join(f"`{other}` {r:.2f}" for other, r in others.tail(1).items())
         print(f"| `{name}` | {near} | {far} |")
     if arguments.map:
-        draw_map(similar, arguments.value, arguments.map)
+        whole = runs.groupby("algorithm")["task"].nunique() == runs["task"].nunique()
+        on_all = [name for name in similar if whole[name]]
+        draw_map(similar.loc[on_all, on_all], arguments.value, arguments.map)
     if arguments.curves:
         draw_curves(found.curves, arguments.curves, arguments.curves_out)
 

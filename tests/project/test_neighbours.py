@@ -25,6 +25,7 @@ def test_correlations_and_places() -> None:
     assert found.loc["a", "same"] == pytest.approx(1)
     assert found.loc["a", "opposite"] < -0.95
     assert abs(found.loc["a", "apart"]) < 0.35
-    places = neighbours.scaling(found.to_numpy())
+    places, share = neighbours.scaling(found.to_numpy())
+    assert share == pytest.approx(1, abs=0.01)  # three of the four are on one line
     assert np.linalg.norm(places[0] - places[1]) == pytest.approx(0, abs=1e-6)
     assert np.linalg.norm(places[0] - places[2]) > np.linalg.norm(places[0] - places[3]) > 0.5
