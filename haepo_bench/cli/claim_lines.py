@@ -35,28 +35,31 @@ def claim_lines(plan: "Plan", level: float | None = None) -> list[str]:
         return []
     cells = plan.declared_cells
     scored = list(dict.fromkeys(cell.task for cell in cells if cell.references is not None))
+    unit = "replicates" if plan.search else "seeds"
     lines, short = [], False
     for each in feasible(plan.claims, plan.bounds, cells, scored, LEVEL if level is None else level):
         if each.fewest is None:
             lines.append(f"warning: {each.claim}: cannot be decided: {each.reason}")
             continue
-        lines.append(f"{each.claim}: {each.supposed} is decided from {each.fewest} seeds on")
+        lines.append(f"{each.claim}: {each.supposed} is decided from {each.fewest} {unit} on")
         if each.short:
             short = True
-            lines.append(f"warning: {each.claim}: fewer seeds in common with the other side: {_named(each.short)}")
+            who = _named(each.short, unit)
+            lines.append(f"warning: {each.claim}: fewer {unit} in common with the other side: {who}")
     if short:
+        more = "more replicates" if plan.search else "more seeds, run --until-decided"
         lines.append(
-            "what helps: more seeds, run --until-decided, baselines with too few seeds under claims.left_out, or only "
-            "those claims under claims.made that the seeds can decide"
+            f"what helps: {more}, baselines with too few {unit} under claims.left_out, or only "
+            f"those claims under claims.made that the {unit} can decide"
         )
     return lines
 
 
-def _named(short: "Mapping[str, int]") -> str:
-    """Who has how many seeds."""
+def _named(short: "Mapping[str, int]", unit: str) -> str:
+    """Who has how many seeds, or replicates."""
     names = list(short)
     counts = sorted(set(short.values()))
     if len(names) > _NAMES:
         most = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
-        return f"{len(names)} algorithms have {most} seeds"
+        return f"{len(names)} algorithms have {most} {unit}"
     return ", ".join(f"{name} has {n}" for name, n in short.items())

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from haepo_bench.execution.session import Options, Outcome
     from haepo_bench.results.store import Store
     from haepo_bench.search.tuning import Tuning
+    from haepo_bench.suite.plan import Plan
 
 
 def tune(
@@ -49,7 +50,12 @@ def tune(
     ] = None,
     replicates: Annotated[
         int | None,
-        typer.Option(min=1, max=10_000, metavar="N", help="Replicates of each search; the suite's number if left out."),
+        typer.Option(
+            min=1,
+            max=10_000,
+            metavar="N",
+            help="The first N replicates of each search; the suite's number if left out.",
+        ),
     ] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, max=1024, metavar="N", help="Worker processes; the suite's number if left out.")
@@ -88,8 +94,10 @@ def tune(
     part = Shard.parse(shard) if shard is not None else None
     worker = context.with_resource(contextlib.closing(SuiteWorker()))
     sets = [*(sets or ()), *executor_sets(executor)]
-    sets += [] if replicates is None else [f"search.replicates={replicates}"]
     plan = worker.load_plan(suite, sets, say=say, engine=engine, tune=True)
+    if replicates is not None:
+        sets += [f"search.replicates={_first(replicates, plan)}"]
+        plan = worker.load_plan(suite, sets, engine=engine, tune=True)
     execution = at_address(plan.execution, address).with_workers(workers)
     if execution.executor == "slurm":
         raise UserError(
@@ -116,6 +124,20 @@ def tune(
     for line in claim_lines(plan, level_here(plan, store)):
         echo(line)
     print_cost(tuning)
+
+
+def _first(replicates: int, plan: "Plan") -> int | list[int]:
+    """The first replicates that the suite declares; further ones only where it has a number, not a list of its own."""
+    assert plan.search is not None
+    declared = plan.search.replicates
+    if declared == list(range(len(declared))):
+        return replicates
+    if replicates > len(declared):
+        raise UserError(
+            f"tune --replicates {replicates}: the suite declares {many(len(declared), 'replicate')}, {declared}",
+            remedy="add numbers to search.replicates in the suite",
+        )
+    return declared[:replicates]
 
 
 def _run(tuning: "Tuning", store: "Store", options: "Options") -> "Outcome":

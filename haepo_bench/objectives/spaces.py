@@ -50,6 +50,15 @@ class Space:
             return min(max(round(value), int(self.values[0])), int(self.values[1]))
         return min(max(float(f"{value:.{DIGITS}g}"), float(self.values[0])), float(self.values[1]))
 
+    def holds(self, value: Any) -> bool:
+        """Whether it could have been drawn."""
+        if self.kind == "choices":
+            return any(value == each and isinstance(value, bool) == isinstance(each, bool) for each in self.values)
+        if not _is_number(value) or (self.whole and value != round(value)):
+            return False
+        low, high = map(float, self.values)
+        return low <= value <= high or (self.kind == "zero_or_log" and value == 0)
+
     def edge(self, value: Any) -> End | None:
         """The end at which a value is and beyond which there could be a better one; None where it is not at one."""
         place = self._place(value)

@@ -75,7 +75,7 @@ def _markdown_scorecard(suite: SuiteResult) -> list[str]:
             "## Claims",
             markdown_list(lines),
             "How to read them:",
-            markdown_list(scorecard_notes(suite.scorecard)),
+            markdown_list(scorecard_notes(suite)),
         ]
         for overall, details in scorecard_tables(suite):
             for table in (overall, *details):
@@ -108,7 +108,7 @@ def to_latex(document: ReportDocument) -> str:
         said += history_notes(suite)
         if suite.scorecard:
             said += [f"{line.lead} {line.sentences}" for line in scorecard_lines(suite)]
-            said += scorecard_notes(suite.scorecard)
+            said += scorecard_notes(suite)
         blocks.append("\n".join(f"% {latex(' '.join(line.split()))}" for line in said))
         for overall, details in scorecard_tables(suite):
             blocks += [

@@ -50,6 +50,7 @@ def _algorithm(suite: str, chooser: Chooser, name: str) -> TunedAlgorithm | None
         spaces=search.spaces[name],
         draws=search.trials * len(search.replicates),
         failed=chooser.failed(name),
+        no_assay=chooser.without_say(name),
         per_task={task: _settings(suite, search, own) for task, own in single.items() if own is not None},
     )
 

@@ -34,14 +34,22 @@ LEVEL = 0.05
 #: Why a comparison cannot be assessed by a rule that needs bounds.
 NO_BOUNDS = "the least and the greatest possible score are not known"
 
-#: What a verdict promises, in the words of documentation and report.
-PROMISE = (
+_PROMISE = (
     "For one claim and one direction, under the default rule, if declaration, bounds, margin and order of seeds were "
     "fixed before the first look and the two runs of a seed are not negatively correlated (`dependence: any` needs no "
     'such condition), the chance that any variant is ever called "supported" whose true mean advantage over some '
     "declared baseline is not above the threshold is at most 5 %, at whatever moment one stops; likewise "
-    '"not supported". It speaks of new seeds of these settings, tasks, budgets and code; not of other tasks, searches, '
+    '"not supported". '
+)
+#: What a verdict promises, in the words of documentation and report.
+PROMISE = (
+    f"{_PROMISE}It speaks of new seeds of these settings, tasks, budgets and code; not of other tasks, searches, "
     "implementations or machines."
+)
+#: The same where every seed is a replicate of a search.
+PROMISE_AT_EQUAL_SEARCH = (
+    f"{_PROMISE}It speaks of new searches of this size in these spaces, with these tasks, budgets and code; not of "
+    "other tasks, spaces, implementations or machines."
 )
 
 

@@ -63,7 +63,11 @@ def read_text(path: Path, *, kind: str = "suite") -> str:
     """
     try:
         if path.is_dir():
-            raise UserError(f"is a folder, not a {kind} file", where=str(path), remedy="name a .yaml file in it")
+            raise UserError(
+                f"is a folder, not a {kind if 'file' in kind else f'{kind} file'}",
+                where=str(path),
+                remedy="name a .yaml file in it",
+            )
         with open_regular(path) as file:
             # UTF-8 has at most four bytes a character; never read all of what may be a disk image.
             content = file.read(4 * MAX_CHARACTERS + 1)

@@ -81,13 +81,16 @@ def load_plan(
         say(line)
     with hushed():
         cells = resolver.cells(
-            tune=tune, variants=AsTheyStand() if found is None else FoundVariants(found, per_task=per_task)
+            tune=tune, variants=AsTheyStand() if found is None else FoundVariants(found.file, per_task=per_task)
         )
     claims = resolver.claims(
         {cell.algorithm: cell.uses for cell in cells if cell.algorithm in resolver.names} | resolver.unread
     )
     if resolver.problems:
         raise loaded.document.error(resolver.problems)
+    if found is not None:
+        searched = () if resolver.search is None else [name for name, own in resolver.search.spaces.items() if own]
+        found.check(resolver.tasks, searched)
     check_filters(only, [cell.key for cell in cells])
     return Plan(
         suite=loaded.suite.name if found is None else f"{loaded.suite.name}{TUNED}",
@@ -102,7 +105,7 @@ def load_plan(
         + "".join(f"\n# run with --set {assignment}" for assignment in sets)
         + ("" if tuned is None else f"\n# run with --tuned {Path(tuned).name}{' --per-task' if per_task else ''}"),
         search=resolver.search if tune else None,
-        tuned="" if found is None else found.declaration,
+        tuned="" if found is None else found.file.declaration,
         tuned_source="" if tuned is None else read_text(Path(tuned), kind="file of tuned settings"),
     )
 
@@ -121,6 +124,8 @@ class _Resolver:
         self._names = Names(folder)
         #: Of the suite's algorithms, which may be run as several variants; after `cells`.
         self.names: set[str] = set()
+        #: Those that each is run on, as the results call them; likewise.
+        self.tasks: dict[str, list[str]] = {}
         #: Algorithms of files that are not run: name to file.
         self.unread: dict[str, str] = {}
         self.problems: list[Problem] = []
@@ -168,6 +173,8 @@ class _Resolver:
             if algorithm.entry.tasks is None or set(entry.aliases) & set(algorithm.entry.tasks)
         ]
         driven = [each for each in asked if self._drives(*each)]
+        for entry, task, named in driven:
+            self.tasks.setdefault(named.name, []).append(called_in_results(entry, task))
         search = self._suite.search
         if search is not None:
             trials = self._trials(search, driven)

@@ -80,7 +80,7 @@ class SpaceKeys(Section):
             raise suite_error("a space is one of log, uniform, zero_or_log and choices", "such as {log: [1e-4, 1e-2]}")
         values = getattr(self, said[0])
         if said[0] == "choices":
-            if len(values) < 2 or len({repr(each) for each in values}) < len(values):
+            if len(values) < 2 or len({(isinstance(each, bool), each) for each in values}) < len(values):
                 raise suite_error(f"choices must be at least two different values, got {list(values)}")
         elif not values[0] < values[1]:
             raise suite_error(f"the least value must be below the greatest, got {list(values)}")

@@ -96,6 +96,10 @@ def _of_algorithm(each: OnTasks, said: Any, key: str | None) -> tuple[dict[str, 
             problems.append(Problem(path, problem, "remove one of the two"))
             continue
         space = keys.space.whole_numbers() if name in whole else keys.space
+        if space.whole and any(value != round(value) for value in space.values):
+            problem = f"{name} is a whole number: its range begins and ends with one, got {list(space.values)}"
+            problems.append(Problem(path, problem, "give whole numbers, or choices"))
+            continue
         error = next(filter(None, (_refused(each, name, value) for value in _ends(space))), None)
         if error is not None:
             problems.append(Problem(path, error.problem, error.remedy))

@@ -1,12 +1,14 @@
 """`SUITE.tuned.yaml`: settings that searches found; written by `tune`, reviewed by people, used by `run --tuned`."""
 
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from haepo_bench.errors import UserError
-from haepo_bench.suite.document import parse
+from haepo_bench.errors import UserError, did_you_mean
+from haepo_bench.objectives.spaces import Space
+from haepo_bench.suite.document import Document, KeyPath, Problem, parse
 from haepo_bench.suite.loading import read_text
 from haepo_bench.suite.problems import problems_of
 
@@ -36,6 +38,9 @@ class TunedAlgorithm(FoundSettings):
     spaces: dict[str, dict[str, Any]] = Field(description="where it was searched")
     draws: int = Field(ge=1, description="configurations that were tried, over all replicates")
     failed: int = Field(ge=0, description="runs of these that the algorithm failed, which count with the least value")
+    no_assay: list[str] = Field(
+        default=[], description="tasks that had no say: nearly all configurations of all replicates were at one end"
+    )
     per_task: dict[str, FoundSettings] = Field(default={}, description="the configuration chosen for each task alone")
 
 
@@ -59,7 +64,63 @@ class TunedFile(_Part):
     algorithms: dict[str, TunedAlgorithm] = Field(description="what was found for each")
 
 
-def read_tuned(path: Path, suite: str) -> TunedFile:
+class ReadTuned(NamedTuple):
+    """A file of tuned settings, and where everything stands in it."""
+
+    file: TunedFile
+    document: Document
+
+    def check(self, tasks: Mapping[str, Collection[str]], searched: Collection[str]) -> None:
+        """Whether it is about a suite as that is now.
+
+        Args:
+            tasks: of every algorithm of the suite, those that it is run on.
+            searched: the algorithms that the suite searches.
+
+        Raises:
+            SuiteError: it names what the suite does not have, or lacks what the suite searches.
+        """
+        problems = []
+        for name, found in self.file.algorithms.items():
+            path = ("algorithms", name)
+            if name not in tasks:
+                remedy = did_you_mean(name, list(tasks), kind="algorithm")
+                problems.append(Problem(path, f"the suite has no algorithm '{name}'", remedy))
+                continue
+            for task in found.per_task:
+                if task not in tasks[name]:
+                    remedy = did_you_mean(task, list(tasks[name]), kind="task")
+                    problem = f"the suite does not run {name} on '{task}'"
+                    problems.append(Problem((*path, "per_task", task), problem, remedy))
+        for name in searched:
+            if name not in self.file.algorithms:
+                problem = f"has no settings of {name}, which the suite searches"
+                problems.append(Problem(("algorithms",), problem, "`haepo-bench tune`, until all searches have ended"))
+        if problems:
+            raise self.document.error(problems)
+
+
+def _not_drawn(tuned: TunedFile) -> Iterator[Problem]:
+    """Settings that cannot have come out of the search that the file says."""
+    for name, found in tuned.algorithms.items():
+        path: KeyPath = ("algorithms", name)
+        try:
+            spaces = {key: Space.of(document) for key, document in found.spaces.items()}
+        except ValueError as error:
+            yield Problem((*path, "spaces"), str(error), "such as {learning_rate: {log: [1e-4, 1e-2]}}")
+            continue
+        for where, own in ((path, found), *(((*path, "per_task", task), own) for task, own in found.per_task.items())):
+            for key, value in own.settings.items():
+                remedy = "settings of your own go under params in the suite"
+                if key not in spaces:
+                    problem = f"{name} was not searched for '{key}'"
+                    yield Problem((*where, "settings", key), problem, did_you_mean(key, list(spaces)) or remedy)
+                elif not spaces[key].holds(value):
+                    problem = f"{value!r} is not in the space of {key}, {spaces[key]}"
+                    yield Problem((*where, "settings", key), problem, remedy)
+
+
+def read_tuned(path: Path, suite: str) -> ReadTuned:
     """Reads a file of tuned settings.
 
     Args:
@@ -95,4 +156,6 @@ def read_tuned(path: Path, suite: str) -> TunedFile:
             where=document.where(("suite",)),
             remedy=remedy,
         )
-    return tuned
+    if problems := list(_not_drawn(tuned)):
+        raise document.error(problems)
+    return ReadTuned(tuned, document)

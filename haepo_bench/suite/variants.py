@@ -60,10 +60,11 @@ class Trials:
 
     def of(self, algorithm: str, task: str, *, published: bool) -> Iterable[Variant]:
         finals = tuple(final_seed(replicate) for replicate in self._search.replicates)
-        yield Variant(algorithm, seeds=finals, plain=True)
-        if published:
-            yield Variant(published_name(algorithm), seeds=finals)
         spaces = self._spaces[algorithm]
+        # What is not searched is run as the suite has it.
+        yield Variant(algorithm, seeds=finals, plain=bool(spaces))
+        if published and spaces:
+            yield Variant(published_name(algorithm), seeds=finals)
         for replicate in self._search.replicates if spaces else ():
             for number in range(self._search.trials):
                 trial = Trial(algorithm, replicate, number)

@@ -115,6 +115,11 @@ class Chooser:
         means = [self._means(trial, tasks, deciding_seeds()) for trial in trials]
         return _first_best(_choices(trials, means, tasks, deciding))
 
+    def without_say(self, algorithm: str) -> list[str]:
+        """The tasks that had no say in the settings found for all tasks."""
+        tasks = self.tasks(algorithm)
+        return [task for task, decides in zip(tasks, self._finalists(algorithm, tasks)[1], strict=True) if not decides]
+
     def failed(self, algorithm: str) -> int:
         """Runs of all trials that the algorithm failed."""
         return int(self.scores(algorithm).failed.sum())

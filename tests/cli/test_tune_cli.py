@@ -98,6 +98,29 @@ def test_a_dry_run_says_what_it_costs(tmp_path: Path) -> None:
     assert "uniform: nothing to search" in outcome.out
 
 
+def test_replicates_are_the_first_of_those_declared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "suite.yaml").write_text(SUITE)
+    listed = ["tune", str(tmp_path / "suite.yaml"), "--set", "search.replicates=[3, 7]", "--dry-run", "--replicates"]
+    code, out, _ = run_here(capsys, *listed, "1")
+    assert (code, "1 replicate of" in out) == (0, True)
+    assert "is decided from" in out
+    assert "replicates on" in out
+    code, _, err = run_here(capsys, *listed, "4")
+    assert (code, "the suite declares 2 replicates, [3, 7]" in err) == (4, True)
+
+
+def test_a_report_says_who_was_not_searched(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "suite.yaml").write_text(SUITE)
+    one = ["--set", "search.replicates=1", "--set", "search.trials=1", "--set", "search.spaces.grpo={}"]
+    assert run_apart("tune", "suite.yaml", *one, "--quiet", cwd=tmp_path).code == 0
+    code, out, _ = run_here(capsys, "report", str(tmp_path / "results/trial/search"), "--format", "md")
+    assert code == 0
+    assert "Not searched: grpo." in out
+    assert "what it calls a seed is a replicate of the whole search" in out
+    assert "It speaks of new searches of this size" in out
+    assert "of new seeds of these settings" not in out
+
+
 def test_an_option_without_the_one_that_it_needs_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = run_here(capsys, "run", str(tmp_path / "suite.yaml"), "--per-task")
     assert (code, "--per-task: needs --tuned FILE" in err) == (4, True)

@@ -13,6 +13,7 @@ from search_support import new_store, noise, play
 from haepo_bench.report.document_searches import SearchSummary
 from haepo_bench.report.figures.suite import suite_pictures
 from haepo_bench.report.numbers.build import build_report
+from haepo_bench.report.numbers.searches import sensitivity_interval
 from haepo_bench.report.tables.searches import search_tables
 from haepo_bench.results.searches import tuning_seeds
 from haepo_bench.results.store import Store
@@ -104,6 +105,12 @@ def test_numbers_are_those_of_the_runs(store: Store) -> None:
     assert [(each.parameter, each.low, each.high) for each in mine.edges] == [("learning_rate", 0, high)]
     assert high
     assert abs(grpo.sensitivity.mean or 0.0) < 0.5
+
+
+def test_sensitivity_of_few_replicates_has_no_interval() -> None:
+    assert sensitivity_interval(np.array([0.1, 0.2, 0.3, 0.2, 0.4])).low < 0.2
+    assert np.isnan(sensitivity_interval(np.array([0.1, 0.2, 0.3, 0.2])).low)
+    assert np.isnan(sensitivity_interval(np.zeros(9)).high)
 
 
 def test_tables_and_figures(store: Store) -> None:

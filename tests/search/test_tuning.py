@@ -192,7 +192,7 @@ def test_the_settings_found_are_the_best_finalist_on_fresh_seeds(plan: Plan, who
     # What is written is read again as it was, and used for the runs of the suite.
     path = tmp_path / "suite.tuned.yaml"
     path.write_text(render(tuned))
-    assert read_tuned(path, "suite") == tuned
+    assert read_tuned(path, "suite").file == tuned
 
 
 def test_kills_shards_and_merging_change_nothing(plan: Plan, whole: Tuning, tmp_path: Path) -> None:

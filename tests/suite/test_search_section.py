@@ -89,6 +89,8 @@ def test_a_suite_may_say_where_an_algorithm_is_searched(tmp_path: Path) -> None:
         ("spaces: {grpo: {beta: {}}}", ["a space is one of log, uniform, zero_or_log and choices"]),
         ("spaces: {grpo: {beta: {log: [1e-3, 1], choices: [1, 2]}}}", ["a space is one of log"]),
         ("spaces: {grpo: {beta: {choices: [1]}}}", ["choices must be at least two different values"]),
+        ("spaces: {grpo: {beta: {choices: [1, 1.0]}}}", ["choices must be at least two different values"]),
+        ("spaces: {grpo: {trajectories: {uniform: [1.2, 8]}}}", ["trajectories is a whole number"]),
         ("spaces: {grpo: {clip_low: {uniform: [0.1, 1.5]}}}", ["search.spaces.grpo.clip_low", "less than 1"]),
         (
             "spaces: {mine: {beta: {zero_or_log: [1e-3, 1]}, learning_rate: {log: [1e-3, 1]}}}",
@@ -128,6 +130,16 @@ def test_published_settings_are_no_part_of_a_search(tmp_path: Path) -> None:
         assert cells[name].parameters["learning_rate_schedule"] == "constant"
     assert cells["ppo-batched"].parameters["n_steps"] == 64
     assert cells["ppo-batched"].seeds == cells["ppo-batched.published"].seeds
+
+
+def test_an_algorithm_that_is_not_searched_is_run_as_the_suite_has_it(tmp_path: Path) -> None:
+    suite = SUITE.replace("random-walk/4", "gym/CartPole-v1").replace("- uniform", "- ppo-batched")
+    search = "replicates: 1\nspaces: {ppo-batched: {}}"
+    searched, plain = loaded(tmp_path, search, suite=suite), loaded(tmp_path, search, suite=suite, tune=False)
+    (own,) = [cell for cell in searched.cells if cell.algorithm.startswith("ppo-batched")]
+    (other,) = [cell for cell in plain.cells if cell.algorithm == "ppo-batched"]
+    assert own.settings_hash == other.settings_hash
+    assert own.parameters["n_steps"] == 32
 
 
 def test_draws_depend_on_their_own_key_alone() -> None:

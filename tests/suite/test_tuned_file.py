@@ -46,6 +46,13 @@ TUNED = TunedFile(
         (render(TUNED).replace("0.00123", "!!python/none 1"), "x.yaml:"),
         (render(TUNED).replace('suite: "trial"', "suite: other"), ": suite: holds the settings found for the"),
         (render(TUNED).replace("failed: 0", "failed: many"), "algorithms.mine.failed"),
+        (
+            render(TUNED).replace("settings: {learning_rate", "settings: {lerning_rate"),
+            "algorithms.mine.settings.lerning_rate: mine was not searched for 'lerning_rate'",
+        ),
+        (render(TUNED).replace("0.00123", "0.5"), "mine.settings.learning_rate: 0.5 is not in the space of"),
+        (render(TUNED).replace("0.00123", '"0.00123"'), "is not in the space of learning_rate"),
+        (render(TUNED).replace('{"log"', "{").replace("{log:", "{lag:"), "algorithms.mine.spaces: no space"),
     ],
 )
 def test_a_file_that_is_not_one_is_refused_with_its_line(tmp_path: Path, text: str, said: str) -> None:
@@ -64,6 +71,23 @@ def test_settings_take_the_place_of_those_of_the_suite(tmp_path: Path) -> None:
     assert rates == {"mine": 0.00123, "grpo": before.cells[1].parameters["learning_rate"]}
     assert (plan.suite, plan.tuned) == ("trial-tuned", "d" * 64)
     assert plan.cells[1].settings_hash == before.cells[1].settings_hash
-    found.write_text(render(TUNED).replace("settings: {learning_rate", "settings: {lerning_rate"))
-    with pytest.raises(UserError, match="has no parameter 'lerning_rate'"):
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("  mine:", "  mnie:", "trial.tuned.yaml:11: algorithms.mnie: the suite has no algorithm 'mnie'"),
+        ("per_task: {}", 'per_task: {"corridor/9": {settings: {}, score: 0, replicate: 0, trial: 0}}', "'corridor/9'"),
+        ("space_too_small", "space_too_small", "algorithms: has no settings of grpo, which the suite searches"),
+    ],
+)
+def test_a_file_that_does_not_fit_the_suite_is_refused(tmp_path: Path, old: str, new: str, said: str) -> None:
+    (tmp_path / "suite.yaml").write_text(SUITE + "search: {trials: 2}\n")
+    found = tmp_path / "trial.tuned.yaml"
+    text = render(TUNED)
+    assert old in text
+    found.write_text(text.replace(old, new))
+    with pytest.raises(UserError) as error:
         load_plan(tmp_path / "suite.yaml", tuned=str(found))
+    assert said in str(error.value)
+    assert "suite.yaml:" not in str(error.value)

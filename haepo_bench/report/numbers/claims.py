@@ -15,7 +15,7 @@ from haepo_bench.report.document_scorecard import (
 )
 from haepo_bench.report.numbers.looks import count_runs, second_looks
 from haepo_bench.results.selection import Selection
-from haepo_bench.statistics.verdicts import Against, Decision, Direction
+from haepo_bench.statistics.verdicts import PROMISE, PROMISE_AT_EQUAL_SEARCH, Against, Decision, Direction
 from haepo_bench.text import plain
 from haepo_bench.verdicts import declared
 from haepo_bench.verdicts.feedback import feedback_classes
@@ -50,6 +50,7 @@ def scorecard(selection: Selection, table: Table, seen: Extremes) -> Scorecard |
         feedback={plain(name): kind for name, kind in classes.items() if name in named},
         families=sum(2 * (1 + bool(each.by_task) + bool(each.by_feedback)) for each in results if each.tested),
         status=_status(selection),
+        promise=PROMISE if selection.search is None else PROMISE_AT_EQUAL_SEARCH,
         exploratory=plain(selection.exploratory),
         siblings=[
             f"{plain(cell.algorithm)} on {plain(cell.task)}: {cell.siblings}"

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haepo_bench.objectives.spaces import Space
+from haepo_bench.report.document_numbers import FEWEST_SEEDS
 from haepo_bench.report.document_searches import (
     BestOf,
     EdgeValue,
@@ -23,7 +24,7 @@ from haepo_bench.report.numbers.estimates import estimate_of
 from haepo_bench.results.searches import Trial, tuning_seeds
 from haepo_bench.results.selection import SelectedCell, Selection
 from haepo_bench.statistics.gaffke import mean_within_bounds
-from haepo_bench.statistics.intervals import corrected_mean_interval
+from haepo_bench.statistics.intervals import MeanInterval, corrected_mean_interval
 from haepo_bench.statistics.searches import PERCENTILES, best_of_cross_fitted, normalised, sensitivity
 from haepo_bench.text import plain
 from haepo_bench.verdicts.choosing import Chooser, TrialScores
@@ -103,12 +104,20 @@ def _algorithm(
             )
             for m in range(best.shape[1])
         ],
-        sensitivity=estimate_of(phi, corrected_mean_interval(phi)),
+        sensitivity=estimate_of(phi, sensitivity_interval(phi)),
         edges=_edges(chooser, own, cells),
         no_assay=_no_assay(chooser, own),
         importance=_importance(chooser, own, cells, whole, (lows, highs)) if importance else None,
         trials=_trials(chooser, own, cells),
     )
+
+
+def sensitivity_interval(values: Array) -> MeanInterval:
+    """values: [replicate]; without ends where they are few or all alike, as for means over seeds."""
+    found = corrected_mean_interval(values)
+    if len(values) >= FEWEST_SEEDS and np.ptp(values) > 0:
+        return found
+    return found._replace(low=np.asarray(np.nan), high=np.asarray(np.nan))
 
 
 def _cpu_seconds(chooser: Chooser, own: TrialScores, cells: Mapping[tuple[str, str], SelectedCell]) -> float | None:

@@ -120,7 +120,7 @@ def _suite(
         "matrix": claim_matrix(suite),
         "claims": scorecard_lines(suite),
         "decided_by": decided_by(suite),
-        "claim_notes": scorecard_notes(suite.scorecard) if suite.scorecard else [],
+        "claim_notes": scorecard_notes(suite),
         "claim_tables": scorecard_tables(suite),
         "evidence": _picture(pictures.get("", []), "evidence"),
         "few_variants": suite.scorecard is not None and len(suite.scorecard.candidates) <= _TOLD,

@@ -54,8 +54,9 @@ _TUNING = {
     "settings.",
     "settings found by tuning": "Settings found by tuning: every algorithm had the same search, and these settings are "
     "its outcome; the verdicts hold for them, not for another search.",
-    "at equal search": "At equal search: every seed is a replicate of the whole search, what it chose trained again on "
-    "a seed of its own; the verdicts hold for algorithms with this much search, not for any settings found.",
+    "at equal search": "At equal search: what is called a seed here is a replicate of the whole search, what it chose "
+    "trained again on a seed of its own; the verdicts hold for algorithms with this much search, not for any settings "
+    "found.",
 }
 
 
@@ -87,14 +88,25 @@ def how_to_declare(suite: SuiteResult) -> list[str]:
     ]
 
 
-def scorecard_notes(scorecard: Scorecard) -> list[str]:
-    """What was claimed of whom, and how to read the verdicts."""
+def scorecard_notes(suite: SuiteResult) -> list[str]:
+    """What was claimed of whom, and how to read the verdicts; nothing where nothing is claimed."""
+    scorecard = suite.scorecard
+    if scorecard is None:
+        return []
     level = f"{100 * scorecard.level:g} %"
     notes = [
         f"Candidate: {listed(scorecard.candidates)}. Baselines: {listed(scorecard.baselines)}."
         + (f" Left out by declaration: {listed(scorecard.left_out)}." if scorecard.left_out else ""),
         _TUNING[scorecard.status],
     ]
+    searched = None if suite.search is None else {own.algorithm for own in suite.search.algorithms}
+    if searched is not None:
+        others = [name for name in (*scorecard.candidates, *scorecard.baselines) if name not in searched]
+        if others:
+            notes.append(
+                f"Not searched: {listed(others)}. A verdict with one of them on either side is not at equal search: "
+                "the other side was tuned, and it was not."
+            )
     if scorecard.declaration is None:
         notes.append(
             f"Exploratory: {scorecard.exploratory}. Nothing here confirms a claim; take it as a hypothesis for new "

@@ -44,6 +44,10 @@ INTERVAL_NOTE = (
     "Mean over seeds [95 % interval, which decides nothing]; n/N: seeds with a result of those asked for. Fewer than "
     f"{FEWEST_SEEDS} seeds have no interval."
 )
+SEARCH_NOTE = (
+    "This is the report on a search: what it calls a seed is a replicate of the whole search, and its run is what that "
+    "replicate chose, trained again on a seed of its own. The runs of the search itself are in the tables of searches."
+)
 SCORE_NOTE = "Score: 0 is the random policy, 1 a solved task. Area: score averaged over the budget (1: solved at once)."
 DIVERGED_NOTE = (
     "A diverged run counts with the random policy's return (score 0) from the evaluation point on at which it diverged."
@@ -189,7 +193,8 @@ def summary(suite: SuiteResult) -> str:
     algorithms = {result.algorithm for task in suite.tasks for result in task.algorithms}
     missing = suite.runs_planned - suite.runs_shown
     diverged = sum(len(result.seeds.diverged) for task in suite.tasks for result in task.algorithms)
-    text = f"{many(len(algorithms), 'algorithm')} on {many(len(suite.tasks), 'task')}: "
+    noun = "algorithm" if suite.search is None else "row"
+    text = f"{many(len(algorithms), noun)} on {many(len(suite.tasks), 'task')}: "
     text += f"{suite.runs_shown:,} of {many(suite.runs_planned, 'run')} have a result"
     text += f", {diverged} of them diverged" if diverged else ""
     text += f"; {missing:,} missing, each named below its table" if missing else ""
@@ -206,7 +211,8 @@ def omissions(suite: SuiteResult) -> list[str]:
 def reading_notes(suite: SuiteResult) -> list[str]:
     """How a suite's tables are to be read; said once per suite."""
     results = [result for task in suite.tasks for result in task.algorithms]
-    notes = [INTERVAL_NOTE]
+    notes = [] if suite.search is None else [SEARCH_NOTE]
+    notes += [INTERVAL_NOTE]
     notes += [SCORE_NOTE] if any(result.final_score for result in results) else []
     notes += [DIVERGED_NOTE] if any(result.seeds.diverged for result in results) else []
     notes += [TIME_NOTE] if any(task.common_seconds is not None for task in suite.tasks) else []
