@@ -52,7 +52,10 @@ TUNED = TunedFile(
         ),
         (render(TUNED).replace("0.00123", "0.5"), "mine.settings.learning_rate: 0.5 is not in the space of"),
         (render(TUNED).replace("0.00123", '"0.00123"'), "is not in the space of learning_rate"),
-        (render(TUNED).replace('{"log"', "{").replace("{log:", "{lag:"), "algorithms.mine.spaces: no space"),
+        (render(TUNED).replace('{"log"', "{").replace("{log:", "{lag:"), "algorithms.mine.spaces: is not what a"),
+        (render(TUNED).replace("[0.0001, 0.01]", "5"), "algorithms.mine.spaces: is not what a search writes"),
+        (render(TUNED).replace("[0.0001, 0.01]", "[0.0001]"), "algorithms.mine.spaces: is not what a search writes"),
+        (render(TUNED).replace("[0.0001, 0.01]", "[low, high]"), "algorithms.mine.spaces: is not what a search"),
     ],
 )
 def test_a_file_that_is_not_one_is_refused_with_its_line(tmp_path: Path, text: str, said: str) -> None:
