@@ -52,10 +52,9 @@ def test_it_holds_every_run_once_under_what_it_was_made_for(
     choice = found[(found["role"] == "choice") & (found["algorithm"] == "mine") & (found["replicate"] == 2)]
     assert set(choice["trial"]) == {best}
 
-    out = tmp_path / "table.csv.gz"
-    for _ in range(2):
+    first, second = tmp_path / "first.csv.gz", tmp_path / "second.csv.gz"
+    for out in (first, second):
         monkeypatch.setattr("sys.argv", ["search_table.py", str(store.root), "--out", str(out)])
         search_table.main()
-        first = out.read_bytes()
-    assert out.read_bytes() == first
+    assert first.read_bytes() == second.read_bytes()
     assert f"({len(found):,} runs)" in capsys.readouterr().out

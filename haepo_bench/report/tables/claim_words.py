@@ -99,8 +99,8 @@ def scorecard_notes(suite: SuiteResult) -> list[str]:
         + (f" Left out by declaration: {listed(scorecard.left_out)}." if scorecard.left_out else ""),
         _TUNING[scorecard.status],
     ]
-    searched = None if suite.search is None else {own.algorithm for own in suite.search.algorithms}
-    if searched is not None:
+    if suite.search is not None:
+        searched = {own.algorithm for own in suite.search.algorithms}
         others = [name for name in (*scorecard.candidates, *scorecard.baselines) if name not in searched]
         if others:
             notes.append(
