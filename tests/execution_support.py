@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -181,15 +183,32 @@ def timeless(record: dict[str, Any]) -> dict[str, Any]:
 
 def members(group: int) -> list[int]:
     """Living processes of a process group."""
-    found = []
+    return list(_states(group))
+
+
+def _states(group: int) -> dict[int, str]:
+    """State of each living process of a process group, as /proc names it."""
+    found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             fields = (folder / "stat").read_text().rpartition(")")[2].split()
         except OSError:
             continue
         if int(fields[2]) == group and fields[0] != "Z":
-            found.append(int(folder.name))
+            found[int(folder.name)] = fields[0]
     return found
+
+
+@contextmanager
+def held(process: "subprocess.Popen[str]") -> Iterator[None]:
+    """Stops a run and its workers for the time of the block, so that what the block does to its files is one step to
+    them: otherwise they write between a rename and the copy that takes its place."""
+    os.killpg(process.pid, signal.SIGSTOP)
+    wait_until(lambda: all(state == "T" for state in _states(process.pid).values()), "a run to stop")
+    try:
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGCONT)
 
 
 def wait_until(condition: Any, what: str, seconds: float = 30.0) -> None:

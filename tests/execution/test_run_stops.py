@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from importlib import invalidate_caches
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 from cli_support import Outcome, run_here
-from execution_support import Workplace, wait_until
+from execution_support import Workplace, held, wait_until
 from special_files import KINDS, hold_root_to_permissions, make, within
 
 from haepo_bench import catalogue
@@ -178,7 +179,7 @@ def test_a_damaged_plan_is_kept_beside(place: Workplace) -> None:
     assert json.loads((root(place) / "plan.json").read_text())["suite"] == "trial"
 
 
-def started(place: Workplace) -> tuple[Path, object]:
+def started(place: Workplace) -> tuple[Path, "subprocess.Popen[str]"]:
     """A run under way that has just stored its first run, and would go on for a while."""
     place.suite([{"name": "slow", "params": {"pause": 0.2}}], seeds=2, execution={"workers": 1, "device": "cpu"})
     shutil.rmtree(root(place))
@@ -189,20 +190,22 @@ def started(place: Workplace) -> tuple[Path, object]:
 
 def test_results_that_are_deleted_meanwhile_fail_the_run(place: Workplace) -> None:
     folder, process = started(place)
-    shutil.rmtree(folder)
-    output, errors = process.communicate(timeout=60)  # type: ignore[attr-defined]
-    assert process.returncode == 4, errors  # type: ignore[attr-defined]
+    with held(process):
+        shutil.rmtree(folder)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 4, errors
     assert "results/trial: the results folder was deleted, moved or replaced" in errors
     assert not output
 
 
 def test_results_that_are_replaced_meanwhile_fail_the_run(place: Workplace) -> None:
     folder, process = started(place)
-    folder.rename(folder.with_name("moved"))
-    shutil.copytree(folder.with_name("moved"), folder)
-    stored = sorted(folder.rglob("seed-*.json"))
-    errors = process.communicate(timeout=60)[1]  # type: ignore[attr-defined]
-    assert process.returncode == 4, errors  # type: ignore[attr-defined]
+    with held(process):
+        folder.rename(folder.with_name("moved"))
+        shutil.copytree(folder.with_name("moved"), folder)
+        stored = sorted(folder.rglob("seed-*.json"))
+    errors = process.communicate(timeout=60)[1]
+    assert process.returncode == 4, errors
     assert sorted(folder.rglob("seed-*.json")) == stored
 
 
@@ -210,14 +213,15 @@ def test_results_that_are_replaced_meanwhile_fail_the_run(place: Workplace) -> N
 @pytest.mark.parametrize("gone", ["runs", "logs"])
 def test_so_do_runs_and_logs(place: Workplace, gone: str) -> None:
     folder, process = started(place)
-    (run_file,) = folder.glob("*--slow--*/seed-*.json")
-    (folder / "plan.json").unlink()
-    if gone == "logs":
-        shutil.rmtree(folder / "logs")
-    else:
-        run_file.unlink()
-    errors = process.communicate(timeout=60)[1]  # type: ignore[attr-defined]
-    assert process.returncode == 4, errors  # type: ignore[attr-defined]
+    with held(process):
+        (run_file,) = folder.glob("*--slow--*/seed-*.json")
+        (folder / "plan.json").unlink()
+        if gone == "logs":
+            shutil.rmtree(folder / "logs")
+        else:
+            run_file.unlink()
+    errors = process.communicate(timeout=60)[1]
+    assert process.returncode == 4, errors
     assert "deleted while this run was writing to it: " in errors
     assert (run_file.name if gone == "runs" else "logs/") in errors
     # The plan was written again, and the same command puts the rest right.
