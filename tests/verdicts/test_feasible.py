@@ -11,7 +11,16 @@ from haepo_bench.suite.shipped import list_suites
 from haepo_bench.verdicts.feasible import Feasible, feasible
 
 #: Suites whose few seeds decide nothing, which their first lines say; that of the hub needs a GPU to be resolved.
-CURVES_ALONE = {"cartpole", "control", "language", "language-learning", "language-hub", "mujoco", "minatar"}
+CURVES_ALONE = {
+    "cartpole",
+    "control",
+    "language",
+    "language-tuned",
+    "language-learning",
+    "language-hub",
+    "mujoco",
+    "minatar",
+}
 
 SUITE = """\
 name: small
