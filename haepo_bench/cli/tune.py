@@ -204,7 +204,12 @@ def _leave(tuning: "Tuning", store: "Store", suite: str, file: Path) -> None:
         return
     if tuning.chooser is None or not all(each.found for each in tuning.progress):
         return
-    tuned = tuned_file(tuning.plan.suite, tuning.plan.declaration, tuning.chooser)
+    tuned = tuned_file(
+        tuning.plan.suite,
+        tuning.plan.declaration,
+        tuning.chooser,
+        {cell.task: cell.budget for cell in tuning.plan.cells},
+    )
     said = "written" if write_tuned(file, tuned) else "unchanged"
     echo(f"settings found: {file} ({said}); review and commit it")
     for name, algorithm in tuned.algorithms.items():

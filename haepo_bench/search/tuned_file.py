@@ -20,8 +20,12 @@ from haepo_bench.verdicts.choosing import Choice, Chooser
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
-def tuned_file(suite: str, declaration: str, chooser: Chooser) -> TunedFile:
-    """What was found; algorithms whose settings are not known yet, or that have nothing to search, are absent."""
+def tuned_file(suite: str, declaration: str, chooser: Chooser, budgets: Mapping[str, int]) -> TunedFile:
+    """What was found; algorithms whose settings are not known yet, or that have nothing to search, are absent.
+
+    Args:
+        budgets: env steps of a run on each task.
+    """
     search = chooser.search
     found = {name: _algorithm(suite, chooser, name) for name in chooser.searched}
     return TunedFile(
@@ -34,6 +38,7 @@ def tuned_file(suite: str, declaration: str, chooser: Chooser) -> TunedFile:
             final=search.final,
             replicates=search.replicates,
             measure=search.measure,
+            tasks=dict(budgets),
         ),
         algorithms={name: each for name, each in found.items() if each is not None},
     )

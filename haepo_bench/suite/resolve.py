@@ -61,7 +61,7 @@ def load_plan(
         suite: a file, or the name of a shipped suite.
         sets: `KEY=VALUE` assignments, applied in order before validation.
         only: patterns of cells to keep (all where empty); the whole file is validated nevertheless.
-        say: takes a line for each file of the suite's folder, before its code is run.
+        say: takes a line for each file of the suite's folder, before its code is run, and notes about `tuned`.
         run_code: whether such files are run; otherwise they are only read, and cells that need them are left out.
         engine: in place of the suite's; None: as that says.
         engine_from: who says so.
@@ -91,6 +91,8 @@ def load_plan(
     if found is not None:
         searched = () if resolver.search is None else [name for name, own in resolver.search.spaces.items() if own]
         found.check(resolver.tasks, searched)
+        for line in found.other_budgets({cell.task: cell.budget for cell in cells}):
+            say(line)
     check_filters(only, [cell.key for cell in cells])
     return Plan(
         suite=loaded.suite.name if found is None else f"{loaded.suite.name}{TUNED}",

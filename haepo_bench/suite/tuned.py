@@ -52,6 +52,7 @@ class TunedSearch(_Part):
     final: int = Field(ge=1)
     replicates: list[int] = Field(min_length=1)
     measure: str
+    tasks: dict[str, int] = Field(default={}, description="env steps of a run on each task")
 
 
 class TunedFile(_Part):
@@ -98,6 +99,19 @@ class ReadTuned(NamedTuple):
                 problems.append(Problem(("algorithms",), problem, "`haepo-bench tune`, until all searches have ended"))
         if problems:
             raise self.document.error(problems)
+
+    def other_budgets(self, budgets: Mapping[str, int]) -> list[str]:
+        """A line for each task that was searched with other runs than now.
+
+        Args:
+            budgets: env steps of a run on each task of the suite, as that is now.
+        """
+        return [
+            f"note: {task} was searched with {then:,} env steps, and is run with {budgets[task]:,}: the settings found "
+            "may be wrong for that"
+            for task, then in self.file.search.tasks.items()
+            if budgets.get(task, then) != then
+        ]
 
 
 def _space(document: dict[str, Any]) -> Space:

@@ -69,6 +69,11 @@ def test_the_settings_found_are_run_apart(tuned: tuple[Path, Outcome], capsys: p
     folder, _ = tuned
     outcome = run_apart("run", "suite.yaml", "--tuned", "trial.tuned.yaml", "--per-task", cwd=folder)
     assert outcome.code == 0, outcome.err
+    assert "note:" not in outcome.err
+    longer = run_apart(
+        "run", "suite.yaml", "--tuned", "trial.tuned.yaml", "--set", "budget.env_steps=96", "--dry-run", cwd=folder
+    )
+    assert "note: corridor/8 was searched with 64 env steps, and is run with 96" in longer.err
     found = yaml.safe_load((folder / "trial.tuned.yaml").read_text())["algorithms"]
     results = folder / "results" / "trial-tuned"
     for name in ("mine", "grpo"):

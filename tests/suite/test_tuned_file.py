@@ -76,10 +76,22 @@ def test_settings_take_the_place_of_those_of_the_suite(tmp_path: Path) -> None:
     assert plan.cells[1].settings_hash == before.cells[1].settings_hash
 
 
+def test_another_budget_than_that_of_the_search_is_said(tmp_path: Path) -> None:
+    (tmp_path / "suite.yaml").write_text(SUITE)
+    found = tmp_path / "trial.tuned.yaml"
+    said: list[str] = []
+    for then in (64, 1064):
+        search = TUNED.search.model_copy(update={"tasks": {"random-walk/4": then, "one/that-is-gone": 5}})
+        found.write_text(render(TUNED.model_copy(update={"search": search})))
+        load_plan(tmp_path / "suite.yaml", tuned=str(found), say=said.append)
+    (line,) = said
+    assert line.startswith("note: random-walk/4 was searched with 1,064 env steps, and is run with 64")
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("  mine:", "  mnie:", "trial.tuned.yaml:11: algorithms.mnie: the suite has no algorithm 'mnie'"),
+        ("  mine:", "  mnie:", "trial.tuned.yaml:17: algorithms.mnie: the suite has no algorithm 'mnie'"),
         ("per_task: {}", 'per_task: {"corridor/9": {settings: {}, score: 0, replicate: 0, trial: 0}}', "'corridor/9'"),
         ("space_too_small", "space_too_small", "algorithms: has no settings of grpo, which the suite searches"),
     ],
