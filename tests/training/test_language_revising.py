@@ -150,13 +150,19 @@ class Memory:
 
 
 def run(algorithm: str, task: LanguageTask, budget: int, checkpoints: Any = None, **parameters: Any) -> SeedResult:
+    return runs(algorithm, task, budget, [0], checkpoints, **parameters)[0]
+
+
+def runs(
+    algorithm: str, task: LanguageTask, budget: int, seeds: Sequence[int], checkpoints: Any = None, **parameters: Any
+) -> list[SeedResult]:
     own = {"prompts": 4, "completions": 4, "learning_rate": 1e-2, **parameters}
     results: list[SeedResult] = []
     recorder = Recorder(
-        [0], budget=budget, every=budget // 2, episodes=6, on_finished=results.append, checkpoints=checkpoints
+        seeds, budget=budget, every=budget // 2, episodes=6, on_finished=results.append, checkpoints=checkpoints
     )
-    catalogue.language_algorithm(algorithm).configure(own, task).train(task, [0], recorder, device="cpu")
-    return results[0]
+    catalogue.language_algorithm(algorithm).configure(own, task).train(task, list(seeds), recorder, device="cpu")
+    return results
 
 
 @pytest.fixture
@@ -216,13 +222,15 @@ class Secret(VerifiedTask):
 def test_a_policy_that_can_rephrase_learns_what_it_would_not_find(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One word in 256 is right. Seen after 6,000 tokens: 0.16 of the training responses right, with GRPO 0.01."""
+    """One word in 256 is right. Seen after 6,000 tokens, over seeds: 0.12 ± 0.08 of the training responses right, with
+    GRPO 0.01. Should rounding ever give six other seeds, their mean is below 0.04 in about one case of a hundred."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     options = {"prompts": 8, "completions": 8, "learning_rate": 1e-3}
-    found = run("repo", Secret(), 6_000, rephrasing_prompt="{prompt}{demonstration}|", **options)
-    assert float(found.curve["rephrased_share"][1] or 0) > 0.2
-    assert float(found.curve["train_return"][-1] or 0) > 0.06
-    assert float(run("grpo", Secret(), 6_000, **options).curve["train_return"][-1] or 0) < 0.03
+    found = runs("repo", Secret(), 6_000, range(6), rephrasing_prompt="{prompt}{demonstration}|", **options)
+    assert all(float(each.curve["rephrased_share"][1] or 0) > 0.05 for each in found)
+    assert np.mean([each.curve["train_return"][-1] for each in found]) > 0.04
+    found = runs("grpo", Secret(), 6_000, range(3), **options)
+    assert np.mean([each.curve["train_return"][-1] for each in found]) < 0.02
 
 
 def test_what_cannot_be_rephrased_is_refused(tmp_path: Path) -> None:
