@@ -1,6 +1,7 @@
 """Seconds a training step on language models, and peak memory, against TRL's GRPOTrainer and DPOTrainer.
 
-    python benchmarks/language_throughput.py [--model tiny|100m] [--repeats 3] [--steps N] [--threads N] [--out FILE]
+    python benchmarks/language_throughput.py [--model tiny|100m] [--repeats 3] [--steps N] [--threads N]
+        [--dtype float32|bfloat16] [--out FILE]
 
 Both sides train the same randomly initialised GPT-2 from the same folder on the same prompts with the same batch,
 length of responses and threads, in processes of their own which take turns. A step of GRPO samples the responses, pays
@@ -8,8 +9,9 @@ them and takes one gradient step with a KL term to the initial model; a step of 
 pairs. The first steps warm up and do not count. Reported: median over repeats of the median step, ratio with the range
 over repeats, tokens of responses a second, the peak of resident memory beyond what the process held before it loaded
 the model, and the seconds that the matrix products of a step take alone, which no code that trains this model in
-float32 can go below. Declared target: 3 times TRL's steps a second for the tiny model, 1.2 times for 100 million
-parameters, and no more peak memory.
+float32 can go below. With --dtype bfloat16 both sides compute in it: we hold a copy of the parameters, TRL casts.
+Declared target: 3 times TRL's steps a second for the tiny model, 1.2 times for 100 million parameters, and no more peak
+memory.
 """
 
 import argparse
@@ -87,7 +89,7 @@ def pay(text: str) -> float:
     return text.count("1") / 10
 
 
-def train_trl(algorithm: str, size: Size, model: str, steps: int) -> list[float]:
+def train_trl(algorithm: str, size: Size, model: str, steps: int, dtype: str) -> list[float]:
     """Seconds of each step."""
     import torch
     from datasets import Dataset
@@ -112,7 +114,8 @@ def train_trl(algorithm: str, size: Size, model: str, steps: int) -> list[float]
             self.ended = now
 
     common: dict[str, Any] = {
-        "max_steps": steps, "learning_rate": 1e-4, "lr_scheduler_type": "constant", "max_grad_norm": 1.0, "bf16": False,
+        "max_steps": steps, "learning_rate": 1e-4, "lr_scheduler_type": "constant", "max_grad_norm": 1.0,
+        "bf16": dtype == "bfloat16",
         "gradient_checkpointing": False, "dataloader_pin_memory": False, "use_cpu": not torch.cuda.is_available(),
         "report_to": [], "disable_tqdm": True, "logging_strategy": "no", "save_strategy": "no",
         "output_dir": tempfile.mkdtemp(),
@@ -143,7 +146,7 @@ def train_trl(algorithm: str, size: Size, model: str, steps: int) -> list[float]
     return seconds
 
 
-def train_ours(algorithm: str, size: Size, model: str, steps: int) -> list[float]:
+def train_ours(algorithm: str, size: Size, model: str, steps: int, dtype: str) -> list[float]:
     """Seconds of each step."""
     import numpy as np
 
@@ -171,7 +174,8 @@ def train_ours(algorithm: str, size: Size, model: str, steps: int) -> list[float
     results: list[SeedResult] = []
     recorder = Recorder([0], budget=tokens * steps, every=tokens, episodes=1, on_finished=results.append)
     # TRL's losses have no entropy bonus.
-    name, settings = "grpo", {"learning_rate": 1e-4, "entropy_coefficient": 0.0}
+    name = "grpo"
+    settings: dict[str, Any] = {"learning_rate": 1e-4, "entropy_coefficient": 0.0, "dtype": dtype}
     if algorithm == "dpo":
         name, settings = "dpo-offline", settings | {"prompts": size.responses // 2, "reference": "initial"}
     else:
@@ -204,7 +208,9 @@ def products_seconds(algorithm: str, size: Size) -> float:
     return whole + (RESPONSE * seconds(size.responses, size.responses) if algorithm == "grpo" else 0.0)
 
 
-def one_side(side: str, algorithm: str, name: str, model: str, steps: int, threads: int) -> dict[str, float]:
+def one_side(
+    side: str, algorithm: str, name: str, model: str, steps: int, threads: int, dtype: str
+) -> dict[str, float]:
     """What one process measures."""
     warnings.simplefilter("ignore")
     import torch
@@ -219,12 +225,12 @@ def one_side(side: str, algorithm: str, name: str, model: str, steps: int, threa
         return {"seconds": products_seconds(algorithm, SIZES[name]), "steps": 1, "mebibytes": 0.0}
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     train = train_trl if side == "trl" else train_ours
-    seconds = train(algorithm, SIZES[name], model, steps + WARM_UP)[WARM_UP:]
+    seconds = train(algorithm, SIZES[name], model, steps + WARM_UP, dtype)[WARM_UP:]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {"seconds": statistics.median(seconds), "steps": len(seconds), "mebibytes": (peak - before) / 1024}
 
 
-def measure(name: str, repeats: int, steps: int, threads: int) -> list[dict[str, Any]]:
+def measure(name: str, repeats: int, steps: int, threads: int, dtype: str) -> list[dict[str, Any]]:
     """Both sides in turns, for both algorithms."""
     rows = []
     with tempfile.TemporaryDirectory() as folder:
@@ -235,6 +241,7 @@ def measure(name: str, repeats: int, steps: int, threads: int) -> list[dict[str,
                 for side in runs:
                     command = [sys.executable, __file__, "--side", side, "--algorithm", algorithm, "--model", name]
                     command += ["--folder", folder, "--steps", str(steps), "--threads", str(threads)]
+                    command += ["--dtype", dtype]
                     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1"}
                     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
                     if done.returncode:
@@ -259,6 +266,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--steps", type=int, help="that count, a process; fewer for the larger model")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--side", choices=("trl", "ours", "products"), help=argparse.SUPPRESS)
     parser.add_argument("--algorithm", choices=("grpo", "dpo"), help=argparse.SUPPRESS)
@@ -266,10 +274,11 @@ def main() -> None:
     options = parser.parse_args()
     steps = options.steps or SIZES[options.model].steps
     if options.side:
-        found = one_side(options.side, options.algorithm, options.model, options.folder, steps, options.threads)
+        given = options.algorithm, options.model, options.folder, steps, options.threads, options.dtype
+        found = one_side(options.side, *given)
         print(json.dumps(found))
         return
-    rows = measure(options.model, options.repeats, steps, options.threads)
+    rows = measure(options.model, options.repeats, steps, options.threads, options.dtype)
     for row in rows:
         met = row["ratio"] >= row["target"] and row["mebibytes"] <= row["mebibytes_trl"]
         print(

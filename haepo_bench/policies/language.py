@@ -10,14 +10,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from transformers import DynamicCache, DynamicLayer
 
 from haepo_bench.policies.responses import Responses
-from haepo_bench.policies.sampling import forward_arguments, keeping_in, sample
+from haepo_bench.policies.sampling import forward_arguments, sample
 from haepo_bench.policies.shapes import Array
-
-#: Prompts pass through the model once for all rows that have them where that saves this fraction of the tokens.
-_WORTH_SHARING = 0.1
 
 
 class Evaluated(NamedTuple):
@@ -67,7 +63,7 @@ class LanguagePolicy:
         self.temperature, self.top_p = temperature, top_p
         self._adapted = hasattr(model, "peft_config")
         base = model.get_base_model() if self._adapted else model
-        self._arguments = forward_arguments(model)
+        self._keeps_logits = "logits_to_keep" in forward_arguments(model)
         first = next(base.parameters())
         self.device, self.dtype = first.device.type, first.dtype
         self._value_head = nn.Linear(base.config.get_text_config().hidden_size, 1, device=first.device)
@@ -179,47 +175,18 @@ class LanguagePolicy:
 
     def _forward(self, responses: Responses) -> tuple[Tensor, Tensor | None]:
         """Logits [row, response column, token], and the hidden state there that a value head reads; float32."""
-        # Models checkpoint only in training mode, in which these do nothing else: they have no dropout. Who checkpoints
-        # keeps nothing of prompts, so these are not shared in any pass: ratios start at 1 to the last bit.
-        found = None if self._checkpointing else self._forward_sharing_prompts(responses)
-        if found is None:
-            self.model.train(self._checkpointing and torch.is_grad_enabled())
-            inputs = {name: value[:, :-1] for name, value in responses.padding().items()}
-            found = self._last(responses.columns, input_ids=responses.tokens[:, :-1], use_cache=False, **inputs)
-            self.model.eval()
-        logits, hidden = found
-        return logits / self.temperature if self.temperature != 1 else logits, hidden
-
-    def _forward_sharing_prompts(self, responses: Responses) -> tuple[Tensor, Tensor | None] | None:
-        """The same, each different prompt once and the rest from its keys and values; None where that is not worth it,
-        or where the model keeps something else of what it has read."""
-        rows, P, T = len(responses), responses.prompt_columns, responses.columns
-        prompts, which = responses.prompts()
-        if (rows - len(prompts)) * P < _WORTH_SHARING * rows * (P + T - 1):
-            return None
-        cache = DynamicCache(config=self.model.config)
-        if not cache.layers or any(type(layer) is not DynamicLayer for layer in cache.layers):
-            return None
-        keeping = keeping_in(cache, self._arguments)
-        logits, hidden = self._last(1, input_ids=prompts.tokens, **keeping, **prompts.padding())
-        parts = [(logits[which], None if hidden is None else hidden[which])]
-        if T > 1:
-            cache.batch_select_indices(which)
-            inputs = {name: value[:, :-1] for name, value in responses.padding().items()}
-            if "position_ids" in inputs:  # the mask is of all tokens, the positions are of those that are new
-                inputs["position_ids"] = inputs["position_ids"][:, P:]
-            parts.append(self._last(T - 1, input_ids=responses.tokens[:, P:-1], **keeping, **inputs))
-        whole = torch.cat([logits for logits, _ in parts], 1)
-        return whole, torch.cat([hidden for _, hidden in parts if hidden is not None], 1) if self.has_values else None
-
-    def _last(self, columns: int, **inputs: Any) -> tuple[Tensor, Tensor | None]:
-        """Logits and hidden states of the last columns of a forward pass, float32."""
-        keep: dict[str, Any] = {"logits_to_keep": columns} if "logits_to_keep" in self._arguments else {}
+        inputs = {name: value[:, :-1] for name, value in responses.padding().items()}
+        T = responses.columns
+        keep: dict[str, Any] = {"logits_to_keep": T} if self._keeps_logits else {}
         if self.has_values:
             keep["output_hidden_states"] = True
-        output = self.model(**inputs, **keep)
-        hidden = output.hidden_states[-1][:, -columns:].float() if self.has_values else None
-        return output.logits[:, -columns:].float(), hidden
+        # Models checkpoint only in training mode, in which these do nothing else: they have no dropout.
+        self.model.train(self._checkpointing and torch.is_grad_enabled())
+        output = self.model(input_ids=responses.tokens[:, :-1], use_cache=False, **inputs, **keep)
+        self.model.eval()
+        logits = output.logits[:, -T:].float()
+        hidden = output.hidden_states[-1][:, -T:].float() if self.has_values else None
+        return logits / self.temperature if self.temperature != 1 else logits, hidden
 
     def _point_at(self, parameters: Tensor) -> None:
         """Makes the model's parameters views of a flat tensor, or copies where they are of another dtype.

@@ -67,17 +67,6 @@ class Responses:
         tokens = self.tokens[rows, first : self.prompt_columns + T]
         return Responses(tokens, P, prompt_lengths, lengths, bool((prompt_lengths < P).any()))
 
-    def prompts(self) -> tuple["Responses", Tensor]:
-        """Each different prompt once, without responses, and of each row [row] which of them it has."""
-        P, lengths = self.prompt_columns, self.prompt_lengths.tolist()
-        prompts = [tuple(row[P - n :]) for row, n in zip(self.tokens[:, :P].tolist(), lengths, strict=True)]
-        places = {prompt: place for place, prompt in enumerate(dict.fromkeys(prompts))}
-        which = torch.tensor([places[prompt] for prompt in prompts], device=self.tokens.device)
-        first = torch.tensor([prompts.index(prompt) for prompt in places], device=self.tokens.device)
-        nothing = torch.zeros_like(first)
-        once = Responses(self.tokens[first, :P], P, self.prompt_lengths[first], nothing, self.padded)
-        return once, which
-
     def to(self, device: str) -> "Responses":
         """The same rows on a device."""
         if self.tokens.device.type == device:

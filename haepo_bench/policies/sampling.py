@@ -80,12 +80,6 @@ def forward_arguments(model: Any) -> Set[str]:
     return inspect.signature(base.forward).parameters.keys()
 
 
-def keeping_in(cache: DynamicCache, arguments: Set[str]) -> dict[str, Any]:
-    """What a model that documents these arguments is given so that it keeps keys and values, and goes on from them."""
-    # Its name since transformers 5.24, and before.
-    return {"cache" if "cache" in arguments else "past_key_values": cache, "use_cache": True}
-
-
 @torch.no_grad()  # not inference_mode: some models change buffers that a later gradient needs
 def sample(
     model: Any,
@@ -123,7 +117,8 @@ def sample(
     padding = unique.padding()
     arguments = forward_arguments(model)
     cache = _cache(model, limit)
-    caching = keeping_in(cache, arguments)
+    # Its name since transformers 5.24, and before.
+    caching = {"cache" if "cache" in arguments else "past_key_values": cache, "use_cache": True}
     keep = {"logits_to_keep": 1} if "logits_to_keep" in arguments else {}
     logits = model(input_ids=unique.tokens, **caching, **keep, **padding).logits[:, -1].repeat_interleave(copies, 0)
     if copies > 1:

@@ -11,7 +11,6 @@ from language_support import small_model, small_policy, texts
 from scipy import stats
 from torch import Tensor
 
-from haepo_bench.policies import language
 from haepo_bench.policies.language import LanguagePolicy
 from haepo_bench.policies.responses import Responses
 from haepo_bench.policies.sampling import choose, uniforms
@@ -25,24 +24,6 @@ def alone(policy: LanguagePolicy, ids: list[int]) -> Tensor:
     """Log-probabilities [token] of what follows each token of one sequence: no padding, no cache."""
     logits = policy.model(input_ids=torch.tensor([ids])).logits[0].double() / policy.temperature
     return torch.log_softmax(logits, -1)
-
-
-def model_of(kind: str) -> Any:
-    """A small model with learned positions (gpt2), or that sees only a window (windows)."""
-    from transformers import GPT2Config, GPT2LMHeadModel, MistralConfig, MistralForCausalLM
-
-    torch.manual_seed(0)
-    if kind == "gpt2":
-        config = GPT2Config(
-            vocab_size=7, n_positions=32, n_embd=16, n_layer=2, n_head=2, initializer_range=0.3, bos_token_id=1,
-            eos_token_id=2,
-        )  # fmt: skip
-        return GPT2LMHeadModel(config)
-    window = MistralConfig(
-        vocab_size=7, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
-        num_key_value_heads=1, max_position_embeddings=64, initializer_range=0.5, sliding_window=4, pad_token_id=0,
-    )  # fmt: skip
-    return MistralForCausalLM(window)
 
 
 @torch.no_grad()
@@ -177,51 +158,6 @@ def test_values_are_read_before_the_token_is_taken() -> None:
         torch.testing.assert_close(values[row, : len(response)], expected, atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("kind", ["one length", "padded", "values", "gpt2", "windows", "checkpointing"])
-def test_shared_prompts_say_the_same_of_fewer_tokens(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Log-probabilities, entropy, values and the gradient of all three, with the prompt once and with each copy."""
-    prompts = [[1, 3, 5, 6, 4, 3]] * 2 + [[1, 4, 4, 4, 5, 3]] if kind == "one length" else PROMPTS
-    if kind in ("gpt2", "windows"):
-        policy = LanguagePolicy(model_of(kind), pad=0, stops=(2,), value_head=True)
-    else:
-        policy = small_policy(value_head=True, gradient_checkpointing=kind == "checkpointing", temperature=0.7)
-    policy.parameters[0, -17:] = torch.linspace(-1, 1, 17)
-    policy.publish()
-    rows = policy.sample(prompts, uniforms(np.random.default_rng(8), 5 * len(prompts), 7), copies=5)
-    seen: list[int] = []
-    inner = policy.model.get_input_embeddings()
-    inner.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0].numel()))
-
-    def found(worth: float) -> tuple[Any, Tensor, int]:
-        monkeypatch.setattr(language, "_WORTH_SHARING", worth)
-        seen.clear()
-        policy.gradient.zero_()
-        said = policy.evaluate(rows, temperatures=(2.0,))
-        tokens = sum(seen)
-        parts = (said.log_probs, said.entropy, said.values)
-        torch.stack([part[rows.mask].square().sum() for part in parts if part is not None]).sum().backward()
-        return said, policy.gradient.clone(), tokens
-
-    (plain, gradient, most), (shared, same, fewer) = found(2.0), found(0.1)
-    columns, P = rows.tokens.shape[1] - 1, rows.prompt_columns
-    assert most == len(rows) * columns
-    unique = 2 if kind == "one length" else len(prompts)
-    shares = kind not in ("windows", "checkpointing")
-    assert fewer == (unique * P + len(rows) * (columns - P) if shares else most)
-    for one, other in zip((*plain[:3], *plain.tempered), (*shared[:3], *shared.tempered), strict=True):
-        torch.testing.assert_close(one[rows.mask], other[rows.mask], atol=2e-5, rtol=0)
-    torch.testing.assert_close(gradient, same, atol=1e-5 * float(gradient.abs().max()), rtol=0)
-
-
-def test_few_copies_of_short_prompts_are_not_shared() -> None:
-    policy = small_policy()
-    rows = policy.sample([[1], [3]], uniforms(np.random.default_rng(8), 4, 12), copies=2)
-    seen: list[int] = []
-    policy.model.get_input_embeddings().register_forward_hook(lambda *given: seen.append(given[1][0].numel()))
-    policy.evaluate(rows)
-    assert seen == [rows.tokens[:, :-1].numel()]
-
-
 def test_parameters_can_be_exchanged_and_come_back() -> None:
     policy = small_policy()
     rows = policy.sample(PROMPTS, uniforms(np.random.default_rng(8), 4, 5))
@@ -239,9 +175,23 @@ def test_parameters_can_be_exchanged_and_come_back() -> None:
 def test_models_of_other_kinds(kind: str) -> None:
     """Learned positions, grouped heads, a window: a padded batch is drawn and evaluated as each prompt alone."""
     if kind == "gpt2":
-        policy = LanguagePolicy(model_of("gpt2"), pad=2, stops=(2,))
+        from transformers import GPT2Config, GPT2LMHeadModel
+
+        torch.manual_seed(0)
+        config = GPT2Config(
+            vocab_size=7, n_positions=32, n_embd=16, n_layer=2, n_head=2, initializer_range=0.3, bos_token_id=1,
+            eos_token_id=2,
+        )  # fmt: skip
+        policy = LanguagePolicy(GPT2LMHeadModel(config), pad=2, stops=(2,))
     elif kind == "mistral":
-        policy = LanguagePolicy(model_of("windows"), pad=0, stops=(2,))
+        from transformers import MistralConfig, MistralForCausalLM
+
+        torch.manual_seed(0)
+        window = MistralConfig(
+            vocab_size=7, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
+            num_key_value_heads=1, max_position_embeddings=64, initializer_range=0.5, sliding_window=4, pad_token_id=0,
+        )  # fmt: skip
+        policy = LanguagePolicy(MistralForCausalLM(window), pad=0, stops=(2,))
     elif kind == "bfloat16":
         policy = LanguagePolicy(small_model().bfloat16(), pad=0, stops=(2,))
     else:

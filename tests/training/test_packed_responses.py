@@ -102,20 +102,16 @@ def test_the_first_gradient_sees_ratios_of_exactly_one() -> None:
 
 
 def test_gradient_checkpointing_changes_nothing() -> None:
-    gradients, tokens = [], []
+    gradients, passes = [], []
     for checkpointing in (False, True):
         policy = small_policy(gradient_checkpointing=checkpointing)
         update = updates(policy, micro_batch=6)
         calls: list[int] = []
-        mlp = policy.model.model.layers[0].mlp
-        mlp.register_forward_pre_hook(lambda _, given, calls=calls: calls.append(given[0].shape[:2].numel()))
+        policy.model.model.layers[0].mlp.register_forward_pre_hook(lambda *_, calls=calls: calls.append(1))
         update.gradient(HaepoWeighted())
         gradients.append(policy.gradient.clone())
-        tokens.append(calls)
-    # Of two micro-batches: prompts once for all their copies, then the rest; or all of it, once and again.
-    assert len(tokens[0]) == 4
-    assert sorted(tokens[1])[::2] == sorted(tokens[1])[1::2]
-    assert sum(tokens[0]) < sum(tokens[1]) / 2
+        passes.append(len(calls))
+    assert passes == [2, 4]  # of two micro-batches: each once for the gradient, or once and again
     torch.testing.assert_close(*gradients, atol=1e-5, rtol=1e-4)
 
 
@@ -150,8 +146,7 @@ def test_an_adapter_trains_beside_a_frozen_model_which_is_the_reference() -> Non
         policy.publish()
     rows = collected(small_policy())
     with policy.under(None):
-        bare = small_policy().evaluate(rows).log_probs
-        torch.testing.assert_close(policy.evaluate(rows).log_probs, bare, atol=2e-6, rtol=0)
+        assert torch.equal(policy.evaluate(rows).log_probs, small_policy().evaluate(rows).log_probs)
     assert not torch.equal(policy.evaluate(rows).log_probs, start)
     own = [p for name, p in policy.model.named_parameters() if "lora" not in name]
     assert all(torch.equal(*pair) for pair in zip(frozen, own, strict=True))
