@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from benchmark_scripts import load
 from search_support import new_store, noise, play
@@ -58,3 +59,31 @@ def test_it_holds_every_run_once_under_what_it_was_made_for(
         search_table.main()
     assert first.read_bytes() == second.read_bytes()
     assert f"({len(found):,} runs)" in capsys.readouterr().out
+
+
+def test_findings_are_made_of_the_table_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = []
+    for replicate in range(3):
+        for task, shift in (("random-walk/4", 0.0), ("corridor/8", 0.2)):
+            common = {"algorithm": "mine", "replicate": replicate, "task": task}
+            for trial in range(2):
+                scored = [(seed, 0.1 * replicate + 0.5 * trial + shift) for seed in (10, 11)]
+                rows += [{**common, "trial": trial, "role": "trial", "seed": seed, "area": a} for seed, a in scored]
+            chosen = {"choice": 0.5, "default": 0.3, "choice per task": 0.6}
+            for role, area in chosen.items():
+                rows.append({**common, "role": role, "seed": 20, "area": area + 0.1 * replicate + shift})
+            rows.append({**common, "algorithm": "uniform", "role": "control", "seed": 20, "area": 0.0})
+    path = tmp_path / "table.csv.gz"
+    pd.DataFrame(rows).to_csv(path, index=False)
+    monkeypatch.setattr("sys.argv", ["search_findings.py", str(path)])
+    load("search_findings").main()
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| `")]
+    # 0.1 apart over three replicates: a standard error of 0.1 / sqrt 3.
+    assert lines[0] == "| `mine` | 0.60 ± 0.06; 0.40 ± 0.06; 0.70 ± 0.06 | 0.80 ± 0.06; 0.60 ± 0.06; 0.90 ± 0.06 |"
+    assert lines[1] == "| `uniform` | 0.00 ± 0.00 | 0.00 ± 0.00 |"
+    # Two families, so the mean of both tasks; chosen above default by 0.2 in each replicate.
+    assert lines[2] == "| `mine` | 3 | 0.70 ± 0.06 | 0.50 ± 0.06 | 0.80 ± 0.06 | 0.20 ± 0.00 |"
+    # Of two configurations that differ by 0.5 the mean is 0.25 below the better one.
+    assert lines[3] == "| `mine` | 0.45 ± 0.06 | 0.70 ± 0.06 |"

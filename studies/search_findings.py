@@ -1,0 +1,98 @@
+"""What each algorithm reaches at equal search, with its defaults, and after a shorter search: from a compact table.
+
+    python studies/search_findings.py studies/tables/SUITE.csv.gz
+
+Prints three tables of the area under the score curve (`studies/search_table.py` makes the file):
+
+1. by task: what a replicate chose, one setting for all tasks (mean over replicates ± standard error); the default
+   settings on the same seeds; the settings that each task alone would choose;
+2. over tasks: the same, families of tasks weighing alike, and the difference between chosen and default, replicate by
+   replicate;
+3. the expected best of m configurations, cross-fitted between the tuning seeds (statistics/searches.py).
+
+Verdicts are the report's: `haepo-bench report RESULTS/SUITE/search`. Nothing here is put to a test.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from haepo_bench.statistics.searches import best_of_cross_fitted
+from haepo_bench.text import markdown_table
+from haepo_bench.verdicts.measured import weights_of
+
+#: Rows of the first tables: what stands in a cell, and in which order.
+CHOSEN, DEFAULT, OWN = "choice", "default", "choice per task"
+
+
+def mean_and_error(values: pd.Series) -> str:
+    values = values.dropna()
+    error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
+    return f"{values.mean():.2f} ± {error:.2f}"
+
+
+def per_task(runs: pd.DataFrame) -> str:
+    """Chosen; default; chosen for the task alone."""
+    tasks = list(dict.fromkeys(runs["task"]))
+    rows = []
+    for algorithm, own in runs.groupby("algorithm", sort=False):
+        cells = [f"`{algorithm}`"]
+        for task in tasks:
+            here = own[own["task"] == task]
+            roles = {role: part["area"] for role, part in here.groupby("role")}
+            if CHOSEN not in roles:
+                cells.append(mean_and_error(roles["control"]))
+                continue
+            cells.append("; ".join(mean_and_error(roles[role]) for role in (CHOSEN, DEFAULT, OWN) if role in roles))
+        rows.append(cells)
+    return markdown_table(["algorithm", *(f"`{task}`" for task in tasks)], rows)
+
+
+def over_tasks(runs: pd.DataFrame) -> pd.DataFrame:
+    """[algorithm, role, replicate] -> mean area over tasks, families alike; only replicates with all tasks."""
+    tasks = list(dict.fromkeys(runs["task"]))
+    wide = runs.pivot_table(index=["algorithm", "role", "replicate"], columns="task", values="area", sort=False)
+    return (wide[tasks].dropna() @ weights_of(tasks)).unstack("role")
+
+
+def overall(runs: pd.DataFrame) -> str:
+    means = over_tasks(runs[runs["role"].isin([CHOSEN, DEFAULT, OWN])])
+    rows = []
+    for algorithm, own in means.groupby(level="algorithm", sort=False):
+        gain = own[CHOSEN] - own[DEFAULT]
+        parts = [own[role] for role in (CHOSEN, DEFAULT, OWN) if role in own]
+        rows.append([f"`{algorithm}`", str(len(own)), *map(mean_and_error, parts), mean_and_error(gain)])
+    names = ["algorithm", "replicates", "chosen", "default", "chosen for each task", "chosen above default"]
+    return markdown_table(names, rows)
+
+
+def best_of(runs: pd.DataFrame) -> str:
+    trials = runs[runs["role"] == "trial"]
+    tasks, rows = list(dict.fromkeys(runs["task"])), []
+    weights = weights_of(tasks)
+    most = int(trials["trial"].max()) + 1
+    shown = [m for m in (1, 2, 4, 8, 16) if m <= most]
+    for algorithm, own in trials.groupby("algorithm", sort=False):
+        found = []
+        for _, replicate in own.groupby("replicate"):
+            wide = replicate.pivot_table(index=["trial", "task"], columns="seed", values="area")
+            scores = wide.to_numpy().reshape(most, len(tasks), -1)  # trials and tasks, both in order
+            order = [sorted(tasks).index(task) for task in tasks]
+            found.append(best_of_cross_fitted(np.einsum("kes,e->ks", scores[:, order], weights)))
+        columns = pd.DataFrame(found)
+        rows.append([f"`{algorithm}`", *(mean_and_error(columns[m - 1]) for m in shown)])
+    return markdown_table(["algorithm", *(f"best of {m}" for m in shown)], rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("table", type=Path)
+    runs = pd.read_csv(parser.parse_args().table)
+    for table in (per_task(runs), overall(runs), best_of(runs)):
+        print(f"{table}\n")
+
+
+if __name__ == "__main__":
+    main()
