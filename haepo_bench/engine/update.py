@@ -1,5 +1,6 @@
 """A batch of steps in the kernels' layout: through the network and back."""
 
+from functools import cached_property
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -32,6 +33,10 @@ class HeadValues(NamedTuple):
     kl: Array
 
 
+#: How many there are.
+HEAD_VALUES = len(HeadValues._fields)
+
+
 class Workspace:
     """Memory for hidden activations that one batch after the other uses: taking it anew costs as much as filling it."""
 
@@ -43,6 +48,15 @@ class Workspace:
         if len(self._memory) < size:
             self._memory = np.empty(size, np.float32)
         return self._memory[:size]
+
+
+class _Where(NamedTuple):
+    """Where the rows of episodes of a shape and lengths are, as kernels are told: sizes, then offsets and lengths."""
+
+    shape: tuple[int, ...]
+    lengths: Array
+    sizes: tuple[object, ...]
+    places: tuple[object, ...]
 
 
 class StepRows:
@@ -68,7 +82,7 @@ class StepRows:
     ) -> None:
         self._workspace = workspace or Workspace()
         self._library, self._architecture = library, architecture
-        self._offsets, self._counts, self._x, self._actions = offsets, counts, observations, actions
+        self._offsets, self._counts = offsets, counts
         self._S, self._N = len(counts), len(observations)
         if (
             offsets.shape != (self._S + 1,)
@@ -79,6 +93,11 @@ class StepRows:
             or (counts > np.diff(offsets)).any()
         ):
             raise ValueError("rows of seeds must be whole groups, one seed after the other")
+        # What every call is given.
+        self._places = at(offsets, np.int64, self._S + 1), at(counts, np.int64, self._S)
+        self._observations = at(observations, np.float32, self._N, architecture.inputs)
+        self._actions = actions
+        self._where_last: _Where | None = None
 
     @classmethod
     def packed(
@@ -123,40 +142,48 @@ class StepRows:
         return cls(library, architecture, offsets, counts, rows[0], rows[1], workspace)
 
     def episodes(self, rows: Array, lengths: Array, out: Array) -> Array:
-        """Numbers [row] to `out` [seed, episode, step], which is left alone where no step was taken."""
-        S, K, T = out.shape
-        if lengths.shape != (S, K) or lengths.sum(1).tolist() != self._counts.tolist() or (lengths > T).any():
-            raise ValueError("these are not the episodes that the rows came from")
-        self._library.call(
-            "unpack",
-            S,
-            K,
-            long(T),
-            at(self._offsets, np.int64, S + 1),
-            at(lengths, np.int64, S, K),
-            at(rows, np.float32, self._N),
-            writable(out, np.float32, S, K, T),
-        )
+        """Numbers [row] to `out` [seed, episode, step], which is left alone where no step was taken.
+
+        Or several kinds of numbers at once, [kind, row] to [kind, seed, episode, step]. There may be more seeds in
+        `out` than here: these took no step.
+        """
+        kinds, where = out.shape[:-3], self._where(out.shape, lengths)
+        given, made = at(rows, np.float32, *kinds, self._N), writable(out, np.float32, *out.shape)
+        self._library.call("unpack", *where.sizes, *where.places, given, made)
         return out
 
     def rows(self, episodes: Array, lengths: Array) -> Array:
-        """Numbers [seed, episode, step] float32 to [row]; zero in the padding."""
-        S, K, T = episodes.shape
-        if lengths.shape != (S, K) or lengths.sum(1).tolist() != self._counts.tolist() or (lengths > T).any():
-            raise ValueError("these are not the episodes that the rows came from")
-        found = np.zeros(self._N, np.float32)
-        self._library.call(
-            "pack",
-            S,
-            K,
-            long(T),
-            long(4),
-            at(self._offsets, np.int64, S + 1),
-            at(lengths, np.int64, S, K),
-            at(episodes, np.float32, S, K, T),
-            writable(found, np.float32, self._N),
-        )
+        """And back: numbers [..., seed, episode, step] float32 to [..., row]; zero in the padding."""
+        found, where = np.zeros((*episodes.shape[:-3], self._N), np.float32), self._where(episodes.shape, lengths)
+        given, made = at(episodes, np.float32, *episodes.shape), writable(found, np.float32, *found.shape)
+        self._library.call("pack", *where.sizes, long(4), *where.places, given, made)
         return found
+
+    def _where(self, shape: tuple[int, ...], lengths: Array) -> "_Where":
+        """Where the rows of episodes are: `shape` [..., seed, episode, step], `lengths` [seed, episode].
+
+        Kernels know no kinds: those of the second kind are further seeds after those of the first.
+        """
+        last = self._where_last
+        if last is not None and last.shape == shape and last.lengths is lengths:
+            return last
+        *leading, S, K, T = shape
+        kinds, more = int(np.prod(leading, dtype=np.int64)), S - self._S
+        if (
+            len(leading) > 1
+            or more < 0
+            or lengths.shape != (self._S, K)
+            or lengths.sum(1).tolist() != self._counts.tolist()
+            or (lengths > T).any()
+        ):
+            raise ValueError("these are not the episodes that the rows came from")
+        own = np.concatenate([lengths, np.zeros((more, K), np.int64)])
+        begins = np.concatenate([self._offsets[:-1], np.full(more, self._N, np.int64)])
+        offsets = np.append((np.arange(kinds)[:, None] * self._N + begins).ravel(), kinds * self._N)
+        all_lengths = np.ascontiguousarray(np.tile(own, (kinds, 1)))
+        places = at(offsets, np.int64, kinds * S + 1), at(all_lengths, np.int64, kinds * S, K)
+        self._where_last = _Where(shape, lengths, (kinds * S, K, long(T)), places)
+        return self._where_last
 
     def outputs(self, parameters: Array, *, keep: bool = False) -> Outputs:
         """Outputs of the head under policies [seed, parameter].
@@ -170,9 +197,9 @@ class StepRows:
         self._library.call(
             "forward",
             *self._shape(),
-            *self._places(),
+            *self._places,
             self._parameters(parameters),
-            self._observations(),
+            self._observations,
             writable(hidden, np.float32, size),
             writable(z, np.float32, self._N * self._architecture.outputs),
         )
@@ -186,7 +213,7 @@ class StepRows:
 
     def evaluate(self, z: Array, reference: Array) -> HeadValues:
         """What the head says of the rows; `reference`: outputs of the reference policy."""
-        found = HeadValues(*(np.zeros(self._N, np.float32) for _ in range(3)))
+        found = HeadValues(*np.zeros((HEAD_VALUES, self._N), np.float32))
         self._evaluate(z, reference, 1.0, *found)
         return found
 
@@ -204,7 +231,7 @@ class StepRows:
             outputs.hidden,
             at(outputs.z, np.float32, numbers),
             at(reference, np.float32, numbers),
-            *self._taken(),
+            *self._taken,
             *(at(part, np.float32, self._N) for part in gradients),
         )
 
@@ -219,9 +246,9 @@ class StepRows:
         self._library.call(
             "backward",
             *self._shape(),
-            *self._places(),
+            *self._places,
             self._parameters(parameters),
-            self._observations(),
+            self._observations,
             at(hidden, np.float32, self._N * self._architecture.hidden),
             *heads,
             writable(found, np.float32, *parameters.shape),
@@ -242,31 +269,26 @@ class StepRows:
             "evaluate",
             self._architecture.address,
             self._S,
-            *self._places(),
+            *self._places,
             at(z, np.float32, numbers),
             at(reference, np.float32, numbers),
-            *self._taken(),
+            *self._taken,
             single(temperature),
             *(writable(part, np.float32, self._N) for part in (log_probs, entropy, kl)),
         )
 
-    def _shape(self) -> tuple[object, ...]:
-        return self._architecture.address, self._S, long(self._architecture.parameters)
-
-    def _places(self) -> tuple[object, ...]:
-        return at(self._offsets, np.int64, self._S + 1), at(self._counts, np.int64, self._S)
-
-    def _parameters(self, parameters: Array) -> object:
-        return at(parameters, np.float32, self._S, self._architecture.parameters)
-
-    def _observations(self) -> object:
-        return at(self._x, np.float32, self._N, self._architecture.inputs)
-
+    @cached_property
     def _taken(self) -> tuple[object, object]:
         """Addresses of discrete and of continuous actions, of which there is one."""
         nothing, architecture = at(None, np.float32), self._architecture
         own = at(self._actions, architecture.action_dtype, self._N, *architecture.action_shape)
         return (own, nothing) if architecture.dimensions is None else (nothing, own)
+
+    def _shape(self) -> tuple[object, ...]:
+        return self._architecture.address, self._S, long(self._architecture.parameters)
+
+    def _parameters(self, parameters: Array) -> object:
+        return at(parameters, np.float32, self._S, self._architecture.parameters)
 
 
 def uniform_rows(S: int, rows: int) -> tuple[Array, Array, int]:

@@ -235,6 +235,26 @@ def test_whatever_is_not_an_array_of_the_right_kind_is_refused():
         )
 
 
+def test_several_kinds_of_numbers_move_together(compiled):
+    """To episodes and back, at once and one by one; seeds beyond those of the rows took no step."""
+    case = Case(Network(4, (8,), Categorical(2)), [[3, 0, 5], [1, 20, 2]])
+    rows, lengths = case.rows(), case.lengths
+    numbers = np.random.default_rng(0).standard_normal((3, 48)).astype(np.float32)
+    together = rows.episodes(numbers, lengths, np.zeros((3, 4, 3, 20), np.float32))
+    for kind in range(3):
+        alone = rows.episodes(numbers[kind], lengths, np.zeros((2, 3, 20), np.float32))
+        np.testing.assert_array_equal(together[kind, :2], alone)
+        assert not together[kind, 2:].any()
+    back = rows.rows(together, lengths)
+    for kind in range(3):
+        np.testing.assert_array_equal(back[kind], rows.rows(np.ascontiguousarray(together[kind, :2]), lengths))
+    np.testing.assert_array_equal(back[:, :8], numbers[:, :8])
+    assert not back[:, 8:16].any()
+    for shape in ((3, 1, 3, 20), (2, 4, 20), (3, 2, 3, 19), (1, 3, 2, 3, 20)):
+        with pytest.raises(ValueError, match="not the episodes"):
+            rows.rows(np.zeros(shape, np.float32), lengths)
+
+
 def kernels_alone(library: Library) -> str:
     """Hash of what the kernels make of fixed inputs: rollouts, passes through networks, Adam; no torch in between.
 

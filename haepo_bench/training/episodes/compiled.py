@@ -183,14 +183,12 @@ class CompiledBatch:
         parameters = self._parameters.numpy()
         outputs = self._first or self._rows.outputs(parameters, keep=True)
         self._first = None
-        evaluated = self._rows.evaluate(outputs.z, self._reference)
-        log_probs, entropy, kl = (self._dense(part).requires_grad_() for part in evaluated)
+        evaluated = self._dense(np.stack(self._rows.evaluate(outputs.z, self._reference))).requires_grad_()
+        log_probs, entropy, kl = evaluated.unbind()
         batch = replace(self._batch, log_probs=log_probs, entropy=entropy, kl_to_reference=kl)
         found = objective(batch)
-        back = torch.autograd.grad(
-            found.loss.sum(), (log_probs, entropy, kl), allow_unused=True, materialize_grads=True
-        )
-        gradients = HeadValues(*map(self._packed, back))
+        (back,) = torch.autograd.grad(found.loss.sum(), evaluated, allow_unused=True, materialize_grads=True)
+        gradients = HeadValues(*self._packed(back))
         gradient = self._rows.backward(parameters, outputs, self._reference, gradients)
         diagnostics = update_diagnostics(found, batch)
         own = {name: value.detach()[: self._shape.seeds] for name, value in diagnostics.items()}
@@ -206,17 +204,17 @@ class CompiledBatch:
         return torch.from_numpy(rows.episodes(found, lengths, dense)[:, 0])
 
     def _dense(self, rows: Array) -> Tensor:
-        """Numbers [row] to the batch's shape; zero where no step was taken."""
-        shape = self._shape
-        dense = np.zeros((shape.padded, shape.trajectories, shape.steps), np.float32)
-        self._rows.episodes(rows, self._lengths, dense[: shape.seeds])
-        return shape.grouped(torch.from_numpy(dense))
+        """Numbers [..., row] to [..., *the batch's shape]; zero where no step was taken."""
+        kinds, shape = rows.shape[:-1], self._shape
+        dense = np.zeros((*kinds, shape.padded, shape.trajectories, shape.steps), np.float32)
+        self._rows.episodes(rows, self._lengths, dense)
+        return torch.from_numpy(dense).view(*kinds, shape.padded, shape.groups, -1, shape.steps)
 
     def _packed(self, dense: Tensor) -> Array:
-        """And back: [row]."""
+        """And back: [..., row]."""
         shape = self._shape
-        flat = dense.reshape(shape.padded, shape.trajectories, shape.steps).contiguous()
-        return self._rows.rows(flat[: shape.seeds].numpy(), self._lengths)
+        flat = dense.reshape(*dense.shape[:-4], shape.padded, shape.trajectories, shape.steps)
+        return self._rows.rows(flat.contiguous().numpy(), self._lengths)
 
 
 class CompiledEngine(TorchEngine):
