@@ -4,8 +4,8 @@
 
 Prints three tables of the area under the score curve (`studies/search_table.py` makes the file):
 
-1. by task: what a replicate chose, one setting for all tasks (mean over replicates ± standard error); the default
-   settings on the same seeds; the settings that each task alone would choose;
+1. by task: what a replicate chose, one setting for all tasks (mean over replicates ± standard error); the mean of the
+   default settings on the same seeds; that of the settings that each task alone would choose;
 2. over tasks: the same, families of tasks weighing alike, and the difference between chosen and default, replicate by
    replicate;
 3. the expected best of m configurations, cross-fitted between the tuning seeds (statistics/searches.py).
@@ -30,7 +30,11 @@ CHOSEN, DEFAULT, OWN = "choice", "default", "choice per task"
 def mean_and_error(values: pd.Series) -> str:
     values = values.dropna()
     error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
-    return f"{values.mean():.2f} ± {error:.2f}"
+    return f"{number(values.mean())} ± {error:.2f}"
+
+
+def number(value: float) -> str:
+    return f"{value:.2f}".replace("-0.00", "0.00")
 
 
 def per_task(runs: pd.DataFrame) -> str:
@@ -45,7 +49,8 @@ def per_task(runs: pd.DataFrame) -> str:
             if CHOSEN not in roles:
                 cells.append(mean_and_error(roles["control"]))
                 continue
-            cells.append("; ".join(mean_and_error(roles[role]) for role in (CHOSEN, DEFAULT, OWN) if role in roles))
+            others = [number(roles[role].mean()) for role in (DEFAULT, OWN) if role in roles]
+            cells.append("; ".join([mean_and_error(roles[CHOSEN]), *others]))
         rows.append(cells)
     return markdown_table(["algorithm", *(f"`{task}`" for task in tasks)], rows)
 
