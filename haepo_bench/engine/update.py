@@ -51,7 +51,7 @@ class Workspace:
 
 
 class _Where(NamedTuple):
-    """Where the rows of episodes of a shape and lengths are, as kernels are told: sizes, then offsets and lengths."""
+    """Where the rows of episodes of a shape and lengths are, as kernels take it: sizes, then offsets and lengths."""
 
     shape: tuple[int, ...]
     lengths: Array
