@@ -45,7 +45,17 @@ evaluation: {{every: 10}}
 tasks: [random-walk/4]
 algorithms: [{{use: rloo, name: one}}, {{use: rloo, name: two}}]
 claims: {{candidate: one, baselines: [two], made: [converges fast]}}
-search: {{trials: {trials}, seeds: 2, replicates: {replicates}}}
+search:
+  trials: {trials}
+  seeds: 2
+  replicates: {replicates}
+  spaces:  # its own, so that the draws stay when the program's are widened
+    rloo:
+      entropy_coefficient: {{zero_or_log: [1e-5, 1]}}
+      beta: {{zero_or_log: [1e-5, 1]}}
+      trajectories: {{choices: [4, 8, 16, 32, 64]}}
+      epochs: {{choices: [1, 2, 4, 8, 16]}}
+      learning_rate: {{log: [3e-5, 3e-2]}}
 execution: {{device: cpu, engine: torch}}
 """
 
