@@ -204,8 +204,8 @@ def held(process: "subprocess.Popen[str]") -> Iterator[None]:
     """Stops a run and its workers for the time of the block, so that what the block does to its files is one step to
     them: otherwise they write between a rename and the copy that takes its place."""
     os.killpg(process.pid, signal.SIGSTOP)
-    wait_until(lambda: all(state == "T" for state in _states(process.pid).values()), "a run to stop")
     try:
+        wait_until(lambda: all(state == "T" for state in _states(process.pid).values()), "a run to stop")
         yield
     finally:
         os.killpg(process.pid, signal.SIGCONT)
