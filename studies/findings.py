@@ -33,8 +33,13 @@ def load(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def mean_and_error(values: pd.Series) -> str:
+    values = values.dropna()
     error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
-    return f"{values.mean():.2f} ± {error:.2f}"
+    return f"{two_digits(values.mean())} ± {error:.2f}"
+
+
+def two_digits(value: float) -> str:
+    return f"{value:.2f}".replace("-0.00", "0.00")
 
 
 def task_table(runs: pd.DataFrame, columns: list[str]) -> str:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from findings import mean_and_error, two_digits
 
 from haepo_bench.statistics.searches import best_of_cross_fitted
 from haepo_bench.text import markdown_table
@@ -25,16 +26,6 @@ from haepo_bench.verdicts.measured import weights_of
 
 #: Rows of the first tables: what stands in a cell, and in which order.
 CHOSEN, DEFAULT, OWN = "choice", "default", "choice per task"
-
-
-def mean_and_error(values: pd.Series) -> str:
-    values = values.dropna()
-    error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
-    return f"{number(values.mean())} ± {error:.2f}"
-
-
-def number(value: float) -> str:
-    return f"{value:.2f}".replace("-0.00", "0.00")
 
 
 def per_task(runs: pd.DataFrame) -> str:
@@ -49,7 +40,7 @@ def per_task(runs: pd.DataFrame) -> str:
             if CHOSEN not in roles:
                 cells.append(mean_and_error(roles["control"]))
                 continue
-            others = [number(roles[role].mean()) for role in (DEFAULT, OWN) if role in roles]
+            others = [two_digits(roles[role].mean()) for role in (DEFAULT, OWN) if role in roles]
             cells.append("; ".join([mean_and_error(roles[CHOSEN]), *others]))
         rows.append(cells)
     return markdown_table(["algorithm", *(f"`{task}`" for task in tasks)], rows)
@@ -75,7 +66,7 @@ def overall(runs: pd.DataFrame) -> str:
 
 def best_of(runs: pd.DataFrame) -> str:
     trials = runs[runs["role"] == "trial"]
-    tasks, rows = list(dict.fromkeys(runs["task"])), []
+    tasks, rows = sorted(set(trials["task"])), []
     weights = weights_of(tasks)
     most = int(trials["trial"].max()) + 1
     shown = [m for m in (1, 2, 4, 8, 16) if m <= most]
@@ -84,8 +75,7 @@ def best_of(runs: pd.DataFrame) -> str:
         for _, replicate in own.groupby("replicate"):
             wide = replicate.pivot_table(index=["trial", "task"], columns="seed", values="area")
             scores = wide.to_numpy().reshape(most, len(tasks), -1)  # trials and tasks, both in order
-            order = [sorted(tasks).index(task) for task in tasks]
-            found.append(best_of_cross_fitted(np.einsum("kes,e->ks", scores[:, order], weights)))
+            found.append(best_of_cross_fitted(np.einsum("kes,e->ks", scores, weights)))
         columns = pd.DataFrame(found)
         rows.append([f"`{algorithm}`", *(mean_and_error(columns[m - 1]) for m in shown)])
     return markdown_table(["algorithm", *(f"best of {m}" for m in shown)], rows)

@@ -33,10 +33,6 @@ class HeadValues(NamedTuple):
     kl: Array
 
 
-#: How many there are.
-HEAD_VALUES = len(HeadValues._fields)
-
-
 class Workspace:
     """Memory for hidden activations that one batch after the other uses: taking it anew costs as much as filling it."""
 
@@ -180,8 +176,7 @@ class StepRows:
         own = np.concatenate([lengths, np.zeros((more, K), np.int64)])
         begins = np.concatenate([self._offsets[:-1], np.full(more, self._N, np.int64)])
         offsets = np.append((np.arange(kinds)[:, None] * self._N + begins).ravel(), kinds * self._N)
-        all_lengths = np.ascontiguousarray(np.tile(own, (kinds, 1)))
-        places = at(offsets, np.int64, kinds * S + 1), at(all_lengths, np.int64, kinds * S, K)
+        places = at(offsets, np.int64, kinds * S + 1), at(np.tile(own, (kinds, 1)), np.int64, kinds * S, K)
         self._where_last = _Where(shape, lengths, (kinds * S, K, long(T)), places)
         return self._where_last
 
@@ -213,7 +208,7 @@ class StepRows:
 
     def evaluate(self, z: Array, reference: Array) -> HeadValues:
         """What the head says of the rows; `reference`: outputs of the reference policy."""
-        found = HeadValues(*np.zeros((HEAD_VALUES, self._N), np.float32))
+        found = HeadValues(*np.zeros((len(HeadValues._fields), self._N), np.float32))
         self._evaluate(z, reference, 1.0, *found)
         return found
 

@@ -101,7 +101,7 @@ class ReadTuned(NamedTuple):
             raise self.document.error(problems)
 
     def other_budgets(self, budgets: Mapping[str, int]) -> list[str]:
-        """A line for each task that was searched with other runs than now.
+        """A line for each task that was searched with another budget than now.
 
         Args:
             budgets: env steps of a run on each task of the suite, as that is now.

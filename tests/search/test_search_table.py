@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from benchmark_scripts import load
+from benchmark_scripts import ROOT, load
 from search_support import new_store, noise, play
 
 from haepo_bench.results.frames import frames
@@ -78,6 +78,7 @@ def test_findings_are_made_of_the_table_alone(
     path = tmp_path / "table.csv.gz"
     pd.DataFrame(rows).to_csv(path, index=False)
     monkeypatch.setattr("sys.argv", ["search_findings.py", str(path)])
+    monkeypatch.syspath_prepend(ROOT / "studies")
     load("search_findings").main()
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| `")]
     # 0.1 apart over three replicates: a standard error of 0.1 / sqrt 3.

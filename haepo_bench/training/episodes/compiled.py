@@ -212,9 +212,7 @@ class CompiledBatch:
 
     def _packed(self, dense: Tensor) -> Array:
         """And back: [..., row]."""
-        shape = self._shape
-        flat = dense.reshape(*dense.shape[:-4], shape.padded, shape.trajectories, shape.steps)
-        return self._rows.rows(flat.contiguous().numpy(), self._lengths)
+        return self._rows.rows(dense.flatten(-3, -2).contiguous().numpy(), self._lengths)
 
 
 class CompiledEngine(TorchEngine):
