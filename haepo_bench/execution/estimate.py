@@ -35,14 +35,15 @@ def estimate_runs(cells: Iterable[Cell], store: Store) -> dict[str, Estimate]:
 
     The mean of stored runs with the same settings, of this code if there are any, else a guess.
     """
-    # Listed once: a search has thousands of cells.
+    # Listed and opened once: a search has thousands of cells.
     names = sorted(folder.name for folder in store.folders())
-    return {cell.folder: _estimate(cell, store, names) for cell in cells}
+    with Index(store.root) as index:
+        return {cell.folder: _estimate(cell, store, names, index) for cell in cells}
 
 
-def _estimate(cell: Cell, store: Store, names: Sequence[str]) -> Estimate:
+def _estimate(cell: Cell, store: Store, names: Sequence[str], index: Index) -> Estimate:
     for folders in ({cell.folder} & set(beginning(names, cell.folder)), _of_any_code(cell, names)):
-        taken = _stored_seconds(store, folders)
+        taken = _stored_seconds(store, folders, index)
         if taken:
             return Estimate(fmean(taken), measured=True)
     rate = STEPS_A_SECOND_BATCHED if cell.batches_seeds else STEPS_A_SECOND_SINGLE
@@ -93,15 +94,14 @@ def beginning(names: Sequence[str], prefix: str) -> Sequence[str]:
     return names[first:last]
 
 
-def _stored_seconds(store: Store, folders: Iterable[str]) -> list[float]:
-    found = (seconds_of(record) for record in _records(store, folders) if record.status == "done")
+def _stored_seconds(store: Store, folders: Iterable[str], index: Index) -> list[float]:
+    found = (seconds_of(record) for record in _records(store, folders, index) if record.status == "done")
     return [seconds for seconds in found if seconds is not None]
 
 
-def _records(store: Store, folders: Iterable[str]) -> Iterator[RunRecord]:
+def _records(store: Store, folders: Iterable[str], index: Index) -> Iterator[RunRecord]:
     for folder in sorted(folders):
-        with Index(store.root) as index:
-            indexed = index.folder(folder, curves=False)
+        indexed = index.folder(folder, curves=False)
         for file in store.files(store.root / folder):
             if file.name.startswith("seed-") and file.suffix == ".json":
                 entry = indexed.get(file.name)

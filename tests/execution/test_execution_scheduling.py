@@ -20,6 +20,7 @@ from haepo_bench.execution.local import LocalExecutor
 from haepo_bench.execution.session import Options, forecast, run_plan
 from haepo_bench.execution.survey import Job, make_jobs
 from haepo_bench.results import store as store_module
+from haepo_bench.results.index import Index
 from haepo_bench.results.record import RunRecord
 from haepo_bench.results.store import Store
 from haepo_bench.suite.plan import Plan, by_cell
@@ -114,6 +115,25 @@ def test_runs_that_share_a_job_are_those_of_their_cells_alone(tmp_path: Path) ->
         assert timeless(record) == timeless(together[key])
         assert record["provenance"]["seeds"] == together[key]["provenance"]["seeds"] == [0, 1]
     assert len({repr(timeless(record)["curve"]) for record in together.values()}) == 18
+
+
+def test_the_index_is_opened_once_however_many_cells_have_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan, opened = load_plan(searched(tmp_path, 8)), []
+    store = Store(tmp_path / "results" / "searched")
+    open_it = Index.__init__
+
+    def counted(index: Index, root: Path) -> None:
+        opened.append(root)
+        open_it(index, root)
+
+    monkeypatch.setattr(Index, "__init__", counted)
+    run_plan(plan, store, Options())
+    first = len(opened)
+    more = replace(plan, cells=tuple(replace(cell, seeds=(0, 1, 2)) for cell in plan.cells))
+    estimates = forecast(more, store, retry_failed=False).estimates
+    assert len(estimates) == 9
+    assert all(estimate.measured for estimate in estimates.values())
+    assert len(opened) - first == 2  # one for what is stored, one for how long it took
 
 
 def test_total_time_is_that_of_the_busiest_worker(plan: Plan) -> None:
