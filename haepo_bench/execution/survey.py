@@ -159,6 +159,7 @@ def make_jobs(
     """
     jobs: list[Job] = []
     sharing: dict[str, list[Job]] = {}
+    total = sum(seconds_a_run[cell.folder] * len(seeds) for cell, seeds in missing)
     for cell, seeds in missing:
         each = seconds_a_run[cell.folder]
         blocks = [seeds] if cell.batches_seeds else [(seed,) for seed in seeds]
@@ -168,7 +169,7 @@ def make_jobs(
         else:
             jobs.extend(own)
     for small in sharing.values():
-        jobs.extend(_joined(small, workers) if len(small) >= MANY_CELLS else small)
+        jobs.extend(_joined(small, total / workers) if len(small) >= MANY_CELLS else small)
     while len(jobs) < workers:
         divisible = [job for job in jobs if len(job.runs) > 1]
         if not divisible:
@@ -180,11 +181,15 @@ def make_jobs(
     return sorted(jobs, key=lambda job: -job.seconds)
 
 
-def _joined(jobs: Sequence[Job], workers: int) -> list[Job]:
-    """Jobs that can share batches joined into few, of nearly the same number, at least one for each worker."""
+def _joined(jobs: Sequence[Job], share: float) -> list[Job]:
+    """Jobs that can share batches joined into few, of nearly the same number.
+
+    Args:
+        share: seconds of all that is missing that one worker has to take: no job needs to be longer.
+    """
     runs = sum(len(job.runs) for job in jobs)
     seconds = sum(job.seconds for job in jobs)
-    count = min(len(jobs), max(workers, -(-runs // MOST_ROWS), math.ceil(seconds / MOST_SECONDS)))
+    count = min(len(jobs), max(-(-runs // MOST_ROWS), math.ceil(seconds / min(share, MOST_SECONDS) - 1e-9)))
     made: list[Job] = []
     held: list[Job] = []
     for number, job in enumerate(jobs):

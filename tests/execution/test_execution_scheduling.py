@@ -98,7 +98,16 @@ def test_many_cells_of_few_seeds_share_jobs(tmp_path: Path) -> None:
     assert jobs(9, 1) == [[2], [2] * 9]
     assert jobs(9, 3) == [[2], [2] * 3, [2] * 3, [2] * 3]
     assert jobs(3, 1) == [[2]] * 4  # few cells stay as they are
+    assert jobs(9, 2) == [[2], [2] * 4, [2] * 5]
     assert jobs(9, 1, seconds=100.0) == [[2]] + [[2] * 3] * 3  # no job of much more than ten minutes
+
+
+def test_cells_of_a_shape_stay_together_where_other_shapes_keep_the_workers_busy(tmp_path: Path) -> None:
+    alike = load_plan(searched(tmp_path, 9)).cells[:9]
+    missing = [(replace(cell, batch=f"shape {shape}"), cell.seeds) for shape in range(4) for cell in alike]
+    made = make_jobs(missing, 2, {cell.folder: 1.0 for cell in alike})
+    assert [len(job.runs) for job in made] == [18] * 4
+    assert all(len({run.cell.batch for run in job.runs}) == 1 for job in made)
 
 
 def test_runs_that_share_a_job_are_those_of_their_cells_alone(tmp_path: Path) -> None:
