@@ -1,6 +1,6 @@
 """The compiled engine for objectives that collect whole episodes."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Unpack
@@ -20,7 +20,7 @@ from haepo_bench.policies.shapes import Array
 from haepo_bench.tasks.base import Task, VectorEnvironment
 from haepo_bench.training.adam import Largest
 from haepo_bench.training.compiled_adam import CompiledAdam, clip_compiled
-from haepo_bench.training.diagnostics import update_diagnostics
+from haepo_bench.training.diagnostics import ENTROPY, KL, update_diagnostics
 from haepo_bench.training.episodes.engine import Brought, TorchEngine
 from haepo_bench.training.episodes.expert import ExpertEpisode
 from haepo_bench.training.episodes.prefixes import Prefixes
@@ -178,7 +178,9 @@ class CompiledBatch:
             flipped=flipped,
         )
 
-    def gradient(self, objective: Objective) -> tuple[Tensor, dict[str, Tensor]]:
+    def gradient(
+        self, objective: Objective, wanted: Collection[str] = (ENTROPY, KL)
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """As `PackedBatch.gradient`."""
         parameters = self._parameters.numpy()
         outputs = self._first or self._rows.outputs(parameters, keep=True)
@@ -190,7 +192,7 @@ class CompiledBatch:
         (back,) = torch.autograd.grad(found.loss.sum(), evaluated, allow_unused=True, materialize_grads=True)
         gradients = HeadValues(*self._packed(back))
         gradient = self._rows.backward(parameters, outputs, self._reference, gradients)
-        diagnostics = update_diagnostics(found, batch)
+        diagnostics = update_diagnostics(found, batch, wanted)
         own = {name: value.detach()[: self._shape.seeds] for name, value in diagnostics.items()}
         return torch.from_numpy(gradient), own
 

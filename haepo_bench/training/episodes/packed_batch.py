@@ -6,7 +6,7 @@ So a softmax over whole trajectories, chunks that fit the cache and exact gradie
 mechanism. Which steps share a chunk depends on their own seed alone, which keeps every seed's result its own.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from haepo_bench.objectives.base import Objective
 from haepo_bench.policies.network import PolicyNetwork, Prepared
 from haepo_bench.policies.shapes import Array, pad
 from haepo_bench.tasks.base import Task
-from haepo_bench.training.diagnostics import update_diagnostics
+from haepo_bench.training.diagnostics import ENTROPY, KL, update_diagnostics
 from haepo_bench.training.episodes.expert import ExpertEpisode
 from haepo_bench.training.episodes.prefixes import Prefixes
 from haepo_bench.training.episodes.rollout import Rollout
@@ -125,12 +125,16 @@ class PackedBatch:
             flipped=flipped,
         )
 
-    def gradient(self, objective: Objective) -> tuple[Tensor, dict[str, Tensor]]:
+    def gradient(
+        self, objective: Objective, wanted: Collection[str] = (ENTROPY, KL)
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """The gradient of each seed's loss at its parameters as they are now, and what to plot beside it.
 
+        Args:
+            wanted: of `update_diagnostics`.
+
         Returns:
-            The gradient [seed, parameter], and diagnostics [seed]: the objective's own, `loss`, `policy_entropy` and
-            `kl_previous` (both nats per step).
+            The gradient [seed, parameter], and diagnostics [seed].
         """
         folded = self._network.fold(self._parameters)
         passes, self._first = self._first or self._passes(self._chunks, folded), None
@@ -154,7 +158,7 @@ class PackedBatch:
                 gradient += found
             else:
                 gradient.index_add_(0, chunk.seeds, found)
-        diagnostics = update_diagnostics(objective_output, batch)
+        diagnostics = update_diagnostics(objective_output, batch, wanted)
         return gradient, {name: value.detach()[: self._S] for name, value in diagnostics.items()}
 
     def _passes(self, chunks: list[_Chunk], folded: Prepared) -> list[_Pass]:

@@ -15,6 +15,7 @@ from haepo_bench.results.record import Engine
 from haepo_bench.tasks.base import Task, VectorEnvironment
 from haepo_bench.training.alignment import Policy
 from haepo_bench.training.blocks import blocks
+from haepo_bench.training.diagnostics import wanted_at
 from haepo_bench.training.encoders import inputs_of, step_numbers
 from haepo_bench.training.episodes.branching import Brancher, best
 from haepo_bench.training.episodes.engines import episode_engine
@@ -291,8 +292,8 @@ class EpisodeTrainer(Trainer[Rollout]):
             flipped=self._flipped(iteration),
         )
         history: list[dict[str, Tensor]] = []
-        for _ in range(self.settings.epochs):
-            gradient, diagnostics = packed.gradient(self.objective)
+        for epoch in range(self.settings.epochs):
+            gradient, diagnostics = packed.gradient(self.objective, wanted_at(epoch, self.settings.epochs))
             diagnostics["gradient_norm"] = self._clip(gradient)
             self.optimiser.step(gradient)
             history.append(diagnostics)
@@ -300,24 +301,15 @@ class EpisodeTrainer(Trainer[Rollout]):
             torch.isfinite(self.parameters).all(1)
             & torch.stack([torch.isfinite(epoch["loss"]) for epoch in history]).all(0)
         ).tolist()
-        columns = {name: [epoch[name] for epoch in history] for name in history[0]}
-        # The entropy is that of the policy that collected the batch, the KL that before the last gradient step (so with
-        # one epoch there is none); all else is the mean over the iteration's gradient steps.
-        values = {
-            "policy_entropy": columns.pop("policy_entropy")[0].tolist(),
-            "kl_previous": columns.pop("kl_previous")[-1].tolist(),
-            # One addition after the other: a reduction's order, and so its last bit, depends on the number of seeds.
-            **{name: (sum(column[1:], column[0]) / len(column)).tolist() for name, column in columns.items()},
-        }
+        columns = {name: [epoch[name] for epoch in history if name in epoch] for name in history[0] | history[-1]}
+        # One addition after the other: a reduction's order, and so its last bit, depends on the number of seeds.
+        values = {name: (sum(column[1:], column[0]) / len(column)).tolist() for name, column in columns.items()}
         failures = self.objective.failures if isinstance(self.objective, MixedObjective) else {}
         for row, key in enumerate(self.keys):
             if row in failures:
                 self.recorder.failed(key, failures[row])
                 continue
-            reported = reported_by(self.objective, row, values)
-            own = {name: values[name][row] for name in reported}
-            if self.settings.epochs == 1:
-                del own["kl_previous"]
+            own = {name: values[name][row] for name in reported_by(self.objective, row, values)}
             observed = partial(_observed, collected, row)
             self.report_updated(row, self.settings.epochs, own, finite=finite[row], observed=observed)
 

@@ -5,7 +5,7 @@ and d loss / d leaf is pushed back through each micro-batch, computed again with
 responses and gradient accumulation are one mechanism. A batch that passes in one piece keeps its graph instead.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,7 +18,7 @@ from haepo_bench.policies.language import Evaluated, LanguagePolicy
 from haepo_bench.policies.responses import Responses
 from haepo_bench.policies.shapes import Array
 from haepo_bench.training.advantages import generalised_advantages
-from haepo_bench.training.diagnostics import update_diagnostics
+from haepo_bench.training.diagnostics import ENTROPY, KL, update_diagnostics
 from haepo_bench.training.episodes.prefixes import Prefixes
 from haepo_bench.training.returns import comparable
 
@@ -140,11 +140,14 @@ class PackedResponses:
                 value_targets=found_advantages + values,
             )
 
-    def gradient(self, objective: Objective) -> dict[str, Tensor]:
+    def gradient(self, objective: Objective, wanted: Collection[str] = (ENTROPY, KL)) -> dict[str, Tensor]:
         """Puts the gradient of the loss at the policy's parameters as they are now into `policy.gradient`.
 
+        Args:
+            wanted: of `update_diagnostics`.
+
         Returns:
-            Diagnostics [1]: the objective's own, `loss`, `policy_entropy` and `kl_previous` (both nats per token).
+            Diagnostics [1].
         """
         found, self._first = self._first or self._passes(grad=self._keep), None
         log_probs = self._leaf([one.log_probs for one in found])
@@ -168,7 +171,8 @@ class PackedResponses:
         for number, chunk in enumerate(self._chunks):
             one = found[number] if self._keep else self._policy.evaluate(chunk.responses, entropy=needs_entropy)
             self._push(chunk, one, back)
-        return {name: value.detach() for name, value in update_diagnostics(output, batch).items()}
+        diagnostics = update_diagnostics(output, batch, wanted)
+        return {name: value.detach() for name, value in diagnostics.items()}
 
     def _push(self, chunk: _Chunk, evaluated: Evaluated, back: tuple[Tensor | None, ...]) -> None:
         outputs, gradients = [], []

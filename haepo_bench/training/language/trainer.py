@@ -15,6 +15,7 @@ from haepo_bench.policies.shapes import Array
 from haepo_bench.tasks.lm.base import LanguageTask
 from haepo_bench.tasks.lm.hub import quiet_transformers
 from haepo_bench.training.adam import Adam, clip_long_gradient
+from haepo_bench.training.diagnostics import wanted_at
 from haepo_bench.training.episodes.prefixes import PrefixPolicies
 from haepo_bench.training.flips import flips
 from haepo_bench.training.language.batches import Batch, Batches, PreferenceBatch, Reviser, Sampled
@@ -153,8 +154,8 @@ class LanguageTrainer:
             advantages=advantages,
         )
         seen: list[dict[str, Tensor]] = []
-        for _ in range(settings.epochs):
-            diagnostics = packed.gradient(objective)
+        for epoch in range(settings.epochs):
+            diagnostics = packed.gradient(objective, wanted_at(epoch, settings.epochs))
             diagnostics["gradient_norm"] = clip_long_gradient(self.policy.gradient, settings.max_gradient_norm)
             self.optimiser.step(self.policy.gradient)
             self.policy.publish()
@@ -162,12 +163,9 @@ class LanguageTrainer:
         # Smallest and largest in one pass: `isfinite` of a large model takes as long as its update.
         ends = torch.stack([*torch.aminmax(self.policy.parameters), seen[-1]["loss"][0]])
         finite = bool(torch.isfinite(ends).all())
-        columns = {name: torch.stack([one[name] for one in seen])[:, 0].tolist() for name in seen[0]}
+        names = seen[0] | seen[-1]
+        columns = {name: torch.stack([one[name] for one in seen if name in one])[:, 0].tolist() for name in names}
         means = {name: sum(values) / len(values) for name, values in columns.items()}
-        # As in training of small policies: the entropy is the behaviour policy's, the KL that before the last step.
-        means["policy_entropy"], means["kl_previous"] = columns["policy_entropy"][0], columns["kl_previous"][-1]
-        if settings.epochs == 1:
-            del means["kl_previous"]
         means["seconds_per_step"] = (sampling_seconds + time.perf_counter() - started) / settings.epochs
         if finite:
             self.recorder.updated(self.seed, settings.epochs, means)
