@@ -137,6 +137,25 @@ class StepRows:
             rows.append(own)
         return cls(library, architecture, offsets, counts, rows[0], rows[1], workspace)
 
+    @classmethod
+    def uniform(
+        cls,
+        library: Library,
+        architecture: Architecture,
+        observations: Array,
+        actions: Array,
+        workspace: Workspace | None = None,
+    ) -> Self:
+        """As many steps of each seed: observations [seed, row, feature] float32, actions [seed, row, *action]."""
+        S, N = observations.shape[:2]
+        offsets, counts, padded = uniform_rows(S, N)
+        whole = []
+        for part in (observations, actions):
+            own = np.zeros((S, padded, *part.shape[2:]), part.dtype)
+            own[:, :N] = part
+            whole.append(own.reshape(S * padded, *part.shape[2:]))
+        return cls(library, architecture, offsets, counts, whole[0], whole[1], workspace)
+
     def episodes(self, rows: Array, lengths: Array, out: Array) -> Array:
         """Numbers [row] to `out` [seed, episode, step], which is left alone where no step was taken.
 

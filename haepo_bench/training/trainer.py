@@ -13,6 +13,7 @@ from torch import Tensor
 
 from haepo_bench.errors import EnvironmentFault
 from haepo_bench.policies.heads import Head
+from haepo_bench.policies.network import PolicyNetwork, Prepared
 from haepo_bench.policies.shapes import Array
 from haepo_bench.tasks.base import Task
 from haepo_bench.tasks.probes import ProbeSet
@@ -21,6 +22,7 @@ from haepo_bench.training.alignment import Policy, RewardAlignment, network_log_
 from haepo_bench.training.episodes.rollout import Actor
 from haepo_bench.training.evaluation import Evaluator
 from haepo_bench.training.exploration import Episodes, Exploration
+from haepo_bench.training.normalisation import normalised_policy
 from haepo_bench.training.recorder import Recorder
 from haepo_bench.training.resuming import Checkpoint, State, joined, row_of
 from haepo_bench.training.waiting import Frozen, Policies, WaitingEvaluations
@@ -51,9 +53,6 @@ class Trainer(ABC, Generic[C]):
     recorder: Recorder
     evaluator: Evaluator
     exploration: Exploration
-    head: Head
-    #: Of the policy's network (policies/shapes.py).
-    padded_rows: Callable[[int], int]
     #: [seed, parameter]; changed in place by the optimiser.
     parameters: torch.Tensor
     optimiser: Adam
@@ -135,8 +134,8 @@ class Trainer(ABC, Generic[C]):
         """A copy of one seed's current policy."""
 
     @abstractmethod
-    def policy(self, policies: Sequence[Frozen]) -> Policy:
-        """Several policies at once."""
+    def policies(self, policies: Sequence[Frozen]) -> Policies:
+        """Several policies as evaluations ask them."""
 
     @abstractmethod
     def named(self, policy: Frozen) -> Mapping[str, Array]:
@@ -145,15 +144,6 @@ class Trainer(ABC, Generic[C]):
     @abstractmethod
     def close(self) -> None:
         """Lets go of environments."""
-
-    def policies(self, policies: Sequence[Frozen]) -> Policies:
-        """Several policies as evaluations ask them; their log-probabilities only where there is a probe set."""
-        policy = self.policy(policies)
-
-        def log_probs(probes: ProbeSet) -> Array:
-            return network_log_probs(probes, self.head, policy, len(policies), self.padded_rows, self.device)
-
-        return Policies(acting(policy, self.head), log_probs)
 
     def all(self) -> list[Frozen]:
         """Copies of the current policies of all seeds."""
@@ -220,6 +210,22 @@ class Trainer(ABC, Generic[C]):
         if len(rows) < len(self.seeds):
             self.keep(rows)
         return rows
+
+
+def torch_policies(
+    network: PolicyNetwork, folded: Prepared, statistics: Array | None, seeds: int, device: torch.device
+) -> Policies:
+    """Policies of so many seeds as evaluations ask them, in torch.
+
+    Args:
+        statistics: [seed, 2, feature] that observations are shown by, if they are normalised.
+    """
+    policy = normalised_policy(network.repeated(folded), statistics)
+
+    def log_probs(probes: ProbeSet) -> Array:
+        return network_log_probs(probes, network.head, policy, seeds, network.padded_rows, device)
+
+    return Policies(acting(policy, network.head), log_probs)
 
 
 def acting(policy: Policy, head: Head) -> Actor:

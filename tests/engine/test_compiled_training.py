@@ -14,6 +14,7 @@ from haepo_bench.policies.heads import Head
 from haepo_bench.policies.mlp import Network
 from haepo_bench.tasks.base import Task
 from haepo_bench.tasks.environments.classic_control import ARRAY_ENVIRONMENTS
+from haepo_bench.tasks.probes import probe_set
 from haepo_bench.training.compiled_adam import CompiledAdam
 from haepo_bench.training.episodes.compiled import CompiledCollector, CompiledEngine
 from haepo_bench.training.episodes.engine import TorchEngine
@@ -115,6 +116,26 @@ def test_every_objective_has_the_gradient_that_torch_takes(name):
             assert torch.allclose(found["compiled"][1][column], value, rtol=1e-4, atol=1e-5), column
         both.parameters.sub_(0.05 * expected / (largest + 1e-12))
         assert step > 0 or not torch.equal(start, both.parameters)
+
+
+@pytest.mark.parametrize("task", ["gym/CartPole-v1", "gym/Pendulum-v1", "random-walk/20"])
+@pytest.mark.parametrize("normalised", [False, True])
+def test_probe_sets_are_judged_as_torch_judges_them_alone_or_in_company(task: str, normalised: bool) -> None:
+    made = catalogue.task(task)
+    both = Engines(made, catalogue.algorithm_on(made, "reinforce").configure({}, made).objective, seeds=3)
+    probes = probe_set(made)
+    assert probes is not None
+    statistics = np.stack([np.full((3, both.network.inputs), 0.1), np.full((3, both.network.inputs), 0.5)], 1)
+    shown_by = statistics if normalised else None
+    judged = {
+        name: engine.policies(both.parameters, shown_by).log_probs(probes) for name, engine in both.engines.items()
+    }
+    assert judged["compiled"].shape == (3, len(probes.actions))
+    assert judged["compiled"] == pytest.approx(judged["torch"], abs=2e-5)
+    other = both.engines["torch"].policies(both.parameters, None if normalised else statistics).log_probs(probes)
+    assert np.abs(other - judged["torch"]).max() > 1e-2
+    alone = both.engines["compiled"].policies(both.parameters[1:2], None if shown_by is None else shown_by[1:2])
+    assert alone.log_probs(probes).tobytes() == judged["compiled"][1].tobytes()
 
 
 @pytest.mark.parametrize("task", ["gym/CartPole-v1", "gym/Pendulum-v1", "random-walk/20"])

@@ -18,6 +18,7 @@ from haepo_bench.policies.heads import Head
 from haepo_bench.policies.network import PolicyNetwork
 from haepo_bench.policies.shapes import Array
 from haepo_bench.tasks.base import Task, VectorEnvironment
+from haepo_bench.tasks.probes import ProbeSet
 from haepo_bench.training.adam import Largest
 from haepo_bench.training.compiled_adam import CompiledAdam, clip_compiled
 from haepo_bench.training.diagnostics import ENTROPY, KL, update_diagnostics
@@ -26,6 +27,8 @@ from haepo_bench.training.episodes.expert import ExpertEpisode
 from haepo_bench.training.episodes.prefixes import Prefixes
 from haepo_bench.training.episodes.rollout import NOISE_STEPS, Actor, Collector, Played, PrefixActor, Rollout
 from haepo_bench.training.episodes.trajectory_batch import BatchShape, trajectory_batch
+from haepo_bench.training.normalisation import normalise, normalised_actor
+from haepo_bench.training.waiting import Policies
 
 
 class CompiledActor:
@@ -44,6 +47,25 @@ class CompiledActor:
         shown = np.ascontiguousarray(observations.numpy().transpose(0, 2, 1))
         drawn = np.ascontiguousarray(noise.numpy())
         return torch.from_numpy(self.act(shown, drawn, None if greedy is None else greedy.numpy()))
+
+
+def compiled_policies(architecture: Architecture, parameters: Array, statistics: Array | None) -> Policies:
+    """Policies [seed, parameter] as evaluations ask them.
+
+    Args:
+        statistics: [seed, 2, feature] that each is shown observations by; None where by none.
+    """
+    actor, seeds = CompiledActor(architecture, parameters), len(parameters)
+
+    def log_probs(probes: ProbeSet) -> Array:
+        shown = torch.from_numpy(probes.observations).T.expand(seeds, -1, -1)
+        if statistics is not None:
+            shown = normalise(statistics, shown)
+        actions = np.broadcast_to(probes.actions.astype(architecture.action_dtype), (seeds, *probes.actions.shape))
+        rows = StepRows.uniform(opened(), architecture, shown.mT.numpy(), actions)
+        return rows.log_probs(rows.outputs(actor.parameters).z).reshape(seeds, -1)[:, : len(probes.actions)]
+
+    return Policies(normalised_actor(actor, statistics), log_probs)
 
 
 class CompiledCollector(Collector):
@@ -226,6 +248,9 @@ class CompiledEngine(TorchEngine):
 
     def actor(self, parameters: Tensor) -> Actor:
         return CompiledActor(self._architecture, parameters.numpy())
+
+    def policies(self, parameters: Tensor, statistics: Array | None) -> Policies:
+        return compiled_policies(self._architecture, parameters.numpy(), statistics)
 
     def collector(self, task: Task, environment: VectorEnvironment, episodes: int) -> Collector:
         return CompiledCollector(task, environment, self._network.head, episodes)

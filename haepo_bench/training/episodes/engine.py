@@ -1,6 +1,6 @@
 """What computes actions and updates, for objectives that collect whole episodes: here, torch, on any device."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol, TypedDict, Unpack
 
 from torch import Tensor
@@ -14,7 +14,8 @@ from haepo_bench.training.episodes.expert import ExpertEpisode
 from haepo_bench.training.episodes.packed_batch import PackedBatch
 from haepo_bench.training.episodes.prefixes import Prefixes
 from haepo_bench.training.episodes.rollout import Actor, Collector, Rollout
-from haepo_bench.training.trainer import acting
+from haepo_bench.training.trainer import acting, torch_policies
+from haepo_bench.training.waiting import Policies
 
 
 class Brought(TypedDict, total=False):
@@ -30,8 +31,8 @@ class Brought(TypedDict, total=False):
 class Differentiable(Protocol):
     """The batch of one iteration."""
 
-    def gradient(self, objective: Objective) -> tuple[Tensor, dict[str, Tensor]]:
-        """The gradient of each seed's loss [seed, parameter], and diagnostics [seed]."""
+    def gradient(self, objective: Objective, wanted: Collection[str] = ...) -> tuple[Tensor, dict[str, Tensor]]:
+        """The gradient of each seed's loss [seed, parameter], and diagnostics [seed] (`update_diagnostics`)."""
         ...
 
 
@@ -48,6 +49,15 @@ class TorchEngine:
     def actor(self, parameters: Tensor) -> Actor:
         """Policies [seed, parameter], as rollouts call them."""
         return acting(self._network.repeated(self._network.fold(parameters)), self._network.head)
+
+    def policies(self, parameters: Tensor, statistics: Array | None) -> Policies:
+        """Policies [seed, parameter] as evaluations ask them.
+
+        Args:
+            statistics: [seed, 2, feature] that each is shown observations by; None where by none.
+        """
+        folded = self._network.fold(parameters)
+        return torch_policies(self._network, folded, statistics, len(parameters), parameters.device)
 
     def collector(self, task: Task, environment: VectorEnvironment, episodes: int) -> Collector:
         """What plays `episodes` episodes per seed of an environment."""

@@ -22,7 +22,7 @@ from haepo_bench.policies.shapes import Array
 from haepo_bench.results.record import Engine
 from haepo_bench.tasks.base import Step, Task, VectorEnvironment
 from haepo_bench.tasks.wrappers.base import VectorWrapper
-from haepo_bench.training.alignment import Policy, RewardAlignment
+from haepo_bench.training.alignment import RewardAlignment
 from haepo_bench.training.episodes.intrinsic import Features, Steps, regressed, unit
 from haepo_bench.training.episodes.rollout import Rollout
 from haepo_bench.training.episodes.trainer import EpisodeTrainer
@@ -219,9 +219,6 @@ class Pretrainer(EpisodeTrainer):
 
     def frozen(self, row: int) -> Frozen:
         return Frozen(self._at_best(row))
-
-    def policy(self, policies: Sequence[Frozen]) -> Policy:
-        return self._tuner.policy(policies)
 
     def policies(self, policies: Sequence[Frozen]) -> Policies:
         return self._tuner.policies(policies)

@@ -13,7 +13,6 @@ from haepo_bench.policies.network import network
 from haepo_bench.policies.shapes import Array, padded_seeds
 from haepo_bench.results.record import Engine
 from haepo_bench.tasks.base import Task, VectorEnvironment
-from haepo_bench.training.alignment import Policy
 from haepo_bench.training.blocks import blocks
 from haepo_bench.training.diagnostics import wanted_at
 from haepo_bench.training.encoders import inputs_of, step_numbers
@@ -37,8 +36,6 @@ from haepo_bench.training.normalisation import (
     Normalisation,
     NormalisedEnvironment,
     named_statistics,
-    normalised_actor,
-    normalised_policy,
     statistics_of,
 )
 from haepo_bench.training.recorder import Recorder
@@ -84,7 +81,6 @@ class EpisodeTrainer(Trainer[Rollout]):
         self.objective = self.rows.objective(padded_seeds(1, task.groups * settings.trajectories))
         self.head = head = make_head(task, settings.policy)
         self.network = network(inputs_of(task, settings.encoder), settings.hidden, head)
-        self.padded_rows = self.network.padded_rows
         initial = np.stack([self.network.initial(stream("initialisation", seed)) for seed in self.seeds])
         self.parameters = torch.from_numpy(initial).to(device)
         #: Parameters of the reference policy; None where that is the one that collected the batch.
@@ -138,7 +134,9 @@ class EpisodeTrainer(Trainer[Rollout]):
         self.prefix_policies = None if objective.prefixes is None else PrefixPolicies(objective.prefixes)
         #: Of the current iteration.
         self.prefixes: Prefixes | None = None
-        self.evaluator = evaluator or Evaluator(task, head, recorder.episodes, self.padded_rows, self.engine.collector)
+        self.evaluator = evaluator or Evaluator(
+            task, head, recorder.episodes, self.network.padded_rows, self.engine.collector
+        )
         self.exploration = Exploration(task, len(self.seeds))
         self.env_steps = [0] * len(self.seeds)
         self.resumes = task.forgets
@@ -248,7 +246,8 @@ class EpisodeTrainer(Trainer[Rollout]):
         self.prefixes = self.prefix_policies.draw(self.seeds, iteration, groups=groups, trajectories=trajectories)
         if self.prefixes is None:
             return None
-        return PrefixActor(acting(self._acting(self.prefixes.parameters), self.head), self.prefixes.lengths)
+        earlier = self.network.repeated(self.network.fold(self.prefixes.parameters))
+        return PrefixActor(acting(earlier, self.head), self.prefixes.lengths)
 
     def _report(self, rollout: Rollout | Played) -> None:
         """Tells the recorder what was played."""
@@ -347,18 +346,9 @@ class EpisodeTrainer(Trainer[Rollout]):
         statistics = None if self.normalisation is None else self.normalisation.frozen(row)
         return Frozen(self.parameters[row].clone(), statistics)
 
-    def policy(self, policies: Sequence[Frozen]) -> Policy:
-        acting = self._acting(torch.stack([policy.parameters for policy in policies]))
-        return normalised_policy(acting, statistics_of(policies))
-
     def policies(self, policies: Sequence[Frozen]) -> Policies:
         parameters = torch.stack([policy.parameters for policy in policies])
-        actor = normalised_actor(self.engine.actor(parameters), statistics_of(policies))
-        return super().policies(policies)._replace(actor=actor)
-
-    def _acting(self, parameters: Tensor) -> Policy:
-        """Policies [seed, parameter] as they are now."""
-        return self.network.repeated(self.network.fold(parameters))
+        return self.engine.policies(parameters, statistics_of(policies))
 
     def named(self, policy: Frozen) -> Mapping[str, Array]:
         return self.network.named(policy.parameters) | named_statistics(policy)

@@ -12,7 +12,6 @@ from haepo_bench.policies.heads import DiagonalGaussian, Head
 from haepo_bench.policies.shapes import Array
 from haepo_bench.tasks.base import Task
 from haepo_bench.tasks.probes import ProbeSet
-from haepo_bench.training.alignment import Policy
 from haepo_bench.training.episodes.rollout import Collector, Rollout, too_large
 from haepo_bench.training.evaluation import Evaluator
 from haepo_bench.training.exploration import Episodes, Exploration
@@ -100,15 +99,11 @@ class UniformTrainer(Trainer[Rollout]):
     def frozen(self, row: int) -> Frozen:
         return Frozen(torch.empty(0))
 
-    def policy(self, policies: Sequence[Frozen]) -> Policy:
-        return lambda observations: torch.zeros(len(policies), self.head.outputs, observations.shape[2])
-
     def policies(self, policies: Sequence[Frozen]) -> Policies:
-        policy = self.policy(policies)
-
         def act(observations: Tensor, noise: Tensor, greedy: Tensor | None) -> Tensor:
             """Where all actions are equally likely, none is the greedy one."""
-            return self.head.sample(policy(observations), noise, None)
+            outputs = torch.zeros(len(policies), self.head.outputs, observations.shape[2])
+            return self.head.sample(outputs, noise, None)
 
         space = self.task.action_space
         if isinstance(space, spaces.Box):

@@ -11,7 +11,7 @@ from haepo_bench.engine.architecture import Architecture
 from haepo_bench.engine.collector import stepped
 from haepo_bench.engine.library import opened
 from haepo_bench.engine.segments import CUT_OFF, PlayedSegments, Running, play_segments
-from haepo_bench.engine.update import HeadValues, StepRows, Workspace, uniform_rows
+from haepo_bench.engine.update import HeadValues, StepRows, Workspace
 from haepo_bench.objectives.base import Objective, TrajectoryBatch
 from haepo_bench.policies.actor_critic import ActorCritic
 from haepo_bench.policies.shapes import LANES, Array, pad
@@ -20,8 +20,8 @@ from haepo_bench.training.adam import Largest
 from haepo_bench.training.advantages import generalised_advantages
 from haepo_bench.training.compiled_adam import CompiledAdam, clip_compiled
 from haepo_bench.training.diagnostics import update_diagnostics
-from haepo_bench.training.episodes.compiled import CompiledActor, CompiledCollector
-from haepo_bench.training.episodes.rollout import Actor, Collector, unlearnable
+from haepo_bench.training.episodes.compiled import CompiledCollector, compiled_policies
+from haepo_bench.training.episodes.rollout import Collector, unlearnable
 from haepo_bench.training.exploration import Episodes, Exploration
 from haepo_bench.training.ppo_settings import SegmentSettings
 from haepo_bench.training.resuming import arrays_of
@@ -30,6 +30,7 @@ from haepo_bench.training.segments.collector import SegmentCollector, Segments
 from haepo_bench.training.segments.engine import TorchSegments
 from haepo_bench.training.segments.minibatches import Minibatches
 from haepo_bench.training.streams import stream
+from haepo_bench.training.waiting import Policies
 
 
 class _Networks:
@@ -59,14 +60,7 @@ class _Networks:
         return z.reshape(len(observations), -1)[:, : observations.shape[1]]
 
     def _rows(self, architecture: Architecture, workspace: Workspace, observations: Array, actions: Array) -> StepRows:
-        S, N = observations.shape[:2]
-        offsets, counts, padded = uniform_rows(S, N)
-        whole = []
-        for part in (observations, actions):
-            own = np.zeros((S, padded, *part.shape[2:]), part.dtype)
-            own[:, :N] = part
-            whole.append(own.reshape(S * padded, *part.shape[2:]))
-        return StepRows(opened(), architecture, offsets, counts, whole[0], whole[1], workspace)
+        return StepRows.uniform(opened(), architecture, observations, actions, workspace)
 
 
 class CompiledSegmentCollector(SegmentCollector):
@@ -296,8 +290,8 @@ class CompiledSegments(TorchSegments):
         super().__init__(network)
         self._networks = _Networks(network)
 
-    def actor(self, parameters: Tensor) -> Actor:
-        return CompiledActor(self._networks.policy, self._networks.split(parameters.numpy())[0])
+    def policies(self, parameters: Tensor, statistics: Array | None) -> Policies:
+        return compiled_policies(self._networks.policy, self._networks.split(parameters.numpy())[0], statistics)
 
     def evaluated_by(self, task: Task, environment: VectorEnvironment, episodes: int) -> Collector:
         return CompiledCollector(task, environment, self._network.policy.head, episodes)

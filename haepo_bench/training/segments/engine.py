@@ -5,13 +5,16 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from haepo_bench.policies.actor_critic import ActorCritic
+from haepo_bench.policies.shapes import Array
 from haepo_bench.tasks.base import Task, VectorEnvironment
 from haepo_bench.training.adam import Adam, Largest, clip_gradient
-from haepo_bench.training.episodes.rollout import Actor, Collector
+from haepo_bench.training.episodes.rollout import Collector
 from haepo_bench.training.exploration import Exploration
 from haepo_bench.training.ppo_settings import SegmentSettings
 from haepo_bench.training.segments.collector import SegmentCollector, Segments
 from haepo_bench.training.segments.minibatches import Minibatches
+from haepo_bench.training.trainer import torch_policies
+from haepo_bench.training.waiting import Policies
 
 
 class TorchSegments:
@@ -24,9 +27,14 @@ class TorchSegments:
     def __init__(self, network: ActorCritic) -> None:
         self._network = network
 
-    def actor(self, parameters: Tensor) -> Actor | None:
-        """Policies [seed, parameter] as evaluations call them; None: as the trainer has them."""
-        return None
+    def policies(self, parameters: Tensor, statistics: Array | None) -> Policies:
+        """Policies [seed, parameter] as evaluations ask them.
+
+        Args:
+            statistics: [seed, 2, feature] that each is shown observations by; None where by none.
+        """
+        folded, _ = self._network.fold(parameters)
+        return torch_policies(self._network.policy, folded, statistics, len(parameters), parameters.device)
 
     def evaluated_by(self, task: Task, environment: VectorEnvironment, episodes: int) -> Collector:
         """What plays `episodes` evaluation episodes per seed."""

@@ -18,14 +18,13 @@ from haepo_bench.policies.return_flow import ReturnFlow
 from haepo_bench.policies.shapes import Array
 from haepo_bench.results.record import Engine
 from haepo_bench.tasks.base import Task
-from haepo_bench.training.alignment import Policy
 from haepo_bench.training.blocks import blocks
 from haepo_bench.training.encoders import inputs_of, step_numbers
 from haepo_bench.training.evaluation import Evaluator
 from haepo_bench.training.exploration import Exploration
 from haepo_bench.training.heads import make_head
 from haepo_bench.training.mixed_objective import MixedObjective, kept, reported_by
-from haepo_bench.training.normalisation import named_statistics, normalised_actor, normalised_policy, statistics_of
+from haepo_bench.training.normalisation import named_statistics, statistics_of
 from haepo_bench.training.ppo_settings import SegmentSettings
 from haepo_bench.training.recorder import Recorder
 from haepo_bench.training.resuming import State
@@ -77,7 +76,6 @@ class SegmentTrainer(Trainer[Segments]):
             orthogonal=settings.ortho_init,
             activation=settings.activation,
         )
-        self.padded_rows = self.network.policy.padded_rows
         initial = [
             self.network.initial(stream("initialisation", seed), stream("initialisation", seed, 1))
             for seed in self.seeds
@@ -85,7 +83,8 @@ class SegmentTrainer(Trainer[Segments]):
         self.parameters = torch.from_numpy(np.stack(initial)).to(device)
         self.engine = segment_engine(engine, self.network)
         self.optimiser = self.engine.optimiser(self.parameters, self.rows.one_or_each("learning_rate"), _EPSILON)
-        self.evaluator = Evaluator(task, head, recorder.episodes, self.padded_rows, self.engine.evaluated_by)
+        padded = self.network.policy.padded_rows
+        self.evaluator = Evaluator(task, head, recorder.episodes, padded, self.engine.evaluated_by)
         self.exploration = Exploration(task, len(self.seeds))
         self.collector = self.engine.collector(task, settings, self.seeds, self.exploration)
         decays = self.rows.one_or_each("gae_lambda")
@@ -187,13 +186,8 @@ class SegmentTrainer(Trainer[Segments]):
         return Frozen(self.parameters[row].clone(), None if normalisation is None else normalisation.frozen(row))
 
     def policies(self, policies: Sequence[Frozen]) -> Policies:
-        made = super().policies(policies)
-        actor = self.engine.actor(torch.stack([policy.parameters for policy in policies]))
-        return made if actor is None else made._replace(actor=normalised_actor(actor, statistics_of(policies)))
-
-    def policy(self, policies: Sequence[Frozen]) -> Policy:
-        folded, _ = self.network.fold(torch.stack([policy.parameters for policy in policies]))
-        return normalised_policy(self.network.policy.repeated(folded), statistics_of(policies))
+        parameters = torch.stack([policy.parameters for policy in policies])
+        return self.engine.policies(parameters, statistics_of(policies))
 
     def named(self, policy: Frozen) -> Mapping[str, Array]:
         return self.network.named(policy.parameters) | named_statistics(policy)
