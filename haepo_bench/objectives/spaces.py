@@ -64,11 +64,13 @@ class Space:
         place = self._place(value)
         if place is None:
             return None
-        ends: tuple[tuple[End, bool], ...] = (("low", place <= EDGE), ("high", place >= 1 - EDGE))
+        # What lies below the range of `zero_or_log`, as good as 0, is in the space.
+        low = place <= EDGE and self.kind != "zero_or_log"
+        ends: tuple[tuple[End, bool], ...] = (("low", low), ("high", place >= 1 - EDGE))
         return next((end for end, there in ends if there and end in self.open), None)
 
     def _place(self, value: Any) -> float | None:
-        """From 0 to 1 on the range's scale; None where there is no order."""
+        """From 0 to 1 on the range's scale; None where there is no order. 0 is one decade below a logarithm's range."""
         if self.kind == "choices":
             if not all(_is_number(each) for each in self.values):
                 return None
@@ -77,8 +79,8 @@ class Space:
         low, high = map(float, self.values)
         if self.kind == "uniform":
             return float((value - low) / (high - low))
-        if self.kind == "zero_or_log" and value < high / 2:
-            return 0.5  # below the range is 0, which is in the space
+        if self.kind == "zero_or_log" and value == 0:
+            return -1 / math.log10(high / low)
         return math.log(value / low) / math.log(high / low)
 
     def unit(self, value: Any) -> float:
@@ -86,8 +88,6 @@ class Space:
 
         The 0 of `zero_or_log` is one decade below the range; entries of a list that have no order count in the list's.
         """
-        if self.kind == "zero_or_log" and value < float(self.values[0]) / 2:
-            return -1 / math.log10(float(self.values[1]) / float(self.values[0]))
         place = self._place(value)
         return self.values.index(value) / max(len(self.values) - 1, 1) if place is None else place
 

@@ -54,7 +54,12 @@ class RewardAlignment:
 
 @torch.no_grad()
 def network_log_probs(
-    probes: ProbeSet, head: Head, policy: Policy, seeds: int, padded_rows: Callable[[int], int], device: torch.device | str
+    probes: ProbeSet,
+    head: Head,
+    policy: Policy,
+    seeds: int,
+    padded_rows: Callable[[int], int],
+    device: torch.device | str,
 ) -> Array:
     """Log-probabilities [seed, row] of a probe set's actions under the policies of a batch of seeds.
 

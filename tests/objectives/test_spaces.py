@@ -66,6 +66,7 @@ def test_what_is_drawn_is_what_a_file_shows() -> None:
         (zero_or_log(1e-5, 1.0), 0.0, None),
         (zero_or_log(1e-5, 1.0), 1e-5, None),
         (zero_or_log(1e-5, 1.0), 0.9, "high"),
+        (zero_or_log(1e-10, 1.0), 0.4, "high"),
         (choices(16, 4, 8), 4, "low"),
         (choices(16, 4, 8), 16, "high"),
         (choices(16, 4, 8), 8, None),
@@ -75,6 +76,14 @@ def test_what_is_drawn_is_what_a_file_shows() -> None:
 def test_a_value_at_an_edge_is_found(space: Space, value: Any, edge: str | None) -> None:
     assert space.edge(value) == edge
     assert Space.of(space.document) == space
+
+
+def test_models_see_values_on_the_scale_that_they_were_drawn_on() -> None:
+    space = zero_or_log(1e-5, 1.0)
+    assert [space.unit(value) for value in (1e-5, 1e-3, 0.1, 1.0)] == pytest.approx([0.0, 0.4, 0.8, 1.0])
+    assert space.unit(0.0) == pytest.approx(-0.2)  # one decade below
+    assert log(1e-4, 1e-2).unit(1e-3) == pytest.approx(0.5)
+    assert [choices("b", "a").unit(value) for value in "ba"] == [0.0, 1.0]
 
 
 def test_no_algorithm_has_more_than_five_and_all_share_what_is_shared() -> None:
