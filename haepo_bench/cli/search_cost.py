@@ -9,6 +9,7 @@ from haepo_bench.wording import duration, many
 
 if TYPE_CHECKING:
     from haepo_bench.search.tuning import Tuning
+    from haepo_bench.suite.plan import Plan
 
 
 class SearchCost(NamedTuple):
@@ -34,8 +35,12 @@ class SearchCost(NamedTuple):
     measured: bool
 
 
-def costs(tuning: "Tuning") -> list[SearchCost]:
-    """What each algorithm costs, after `Tuning.next`."""
+def costs(tuning: "Tuning", *, over: bool) -> list[SearchCost]:
+    """What each algorithm costs, after `Tuning.next`.
+
+    Args:
+        over: whether nothing is left to run: fewer runs were needed than there are at most.
+    """
     from haepo_bench.execution.survey import seconds_of
     from haepo_bench.results.identity import CellKey
     from haepo_bench.suite.shards import STEPS_A_SECOND_BATCHED, STEPS_A_SECOND_SINGLE
@@ -56,8 +61,8 @@ def costs(tuning: "Tuning") -> list[SearchCost]:
             measured = measured and bool(own)
             rate = STEPS_A_SECOND_BATCHED if cells[key].batches_seeds else STEPS_A_SECOND_SINGLE
             each = sum(own) / len(own) if own else cells[key].budget / rate
-            seconds += each * max(0, n - ended[key])
-        configurations = tuning.search.trials * len(tuning.search.replicates) if spaces else 0
+            seconds += 0.0 if over else each * max(0, n - ended[key])
+        configurations = tuning.search.trials * len(tuning.replicates_of(name)) if spaces else 0
         found.append(
             SearchCost(
                 name,
@@ -73,8 +78,12 @@ def costs(tuning: "Tuning") -> list[SearchCost]:
     return found
 
 
-def print_cost(tuning: "Tuning") -> None:
-    """The costs as a table, and what is searched where."""
+def print_cost(tuning: "Tuning", left: "Plan | None") -> None:
+    """The costs as a table, and what is searched where.
+
+    Args:
+        left: what `Tuning.next` proposed.
+    """
     from haepo_bench.objectives.spaces import Space
 
     search, workers = tuning.search, tuning.plan.execution.workers
@@ -85,18 +94,18 @@ def print_cost(tuning: "Tuning") -> None:
     )
     for name, spaces in search.spaces.items():
         echo(f"  {name}: {'; '.join(f'{key} {Space.of(each)}' for key, each in spaces.items()) or 'nothing to search'}")
-    each_cost = costs(tuning)
+    each_cost = costs(tuning, over=left is None)
     rows = [
         ("algorithm", "configurations", "runs at most", "ended", "env steps", f"time left on {many(workers, 'worker')}")
     ]
     for cost in each_cost:
-        time = f"{'~' if cost.measured else '?'} {duration(cost.seconds / workers)}" if cost.runs > cost.ended else ""
+        time = f"{'~' if cost.measured else '?'} {duration(cost.seconds / workers)}" if cost.seconds else ""
         rows.append(
             (cost.algorithm, f"{cost.configurations:,}", f"{cost.runs:,}", f"{cost.ended:,}", f"{cost.steps:,}", time)
         )
-    total = duration(sum(cost.seconds for cost in each_cost) / workers)
+    total = "nothing is left to run" if left is None else duration(sum(cost.seconds for cost in each_cost) / workers)
     runs, ended, steps = (sum(getattr(cost, name) for cost in each_cost) for name in ("runs", "ended", "steps"))
     rows.append(("all", "", f"{runs:,}", f"{ended:,}", f"{steps:,}", total))
     echo(columns(rows))
-    if not all(cost.measured for cost in each_cost):
+    if left is not None and not all(cost.measured for cost in each_cost):
         echo("Times marked ? are guesses from typical speeds; those marked ~ come from stored runs.")

@@ -88,6 +88,7 @@ def tune(
     from haepo_bench.execution.session import Options, engine_of
     from haepo_bench.results.searches import SEARCH_FOLDER
     from haepo_bench.results.store import Store
+    from haepo_bench.search.tuned_file import check_target
     from haepo_bench.search.tuning import Tuning
     from haepo_bench.suite.shards import Shard
 
@@ -114,16 +115,17 @@ def tune(
         execution = replace(plan.execution, workers=execution.workers, ray=execution.ray)
     plan = replace(plan, execution=execution)
     tuning = Tuning(plan, store, part, retry_failed)
+    file = _file(suite, plan.suite, out)
+    check_target(file, plan.suite)
     if not dry_run:
         options = Options(retry_failed=retry_failed, max_hours=max_hours, quiet=quiet)
         outcome = _run(tuning, store, options)
         _say_outcome(outcome, max_hours)
-        _leave(tuning, store, suite, _file(suite, plan.suite, out))
+        _leave(tuning, store, suite, file)
         raise typer.Exit(outcome.exit_code)
-    tuning.next()
     for line in claim_lines(plan, level_here(plan, store)):
         echo(line)
-    print_cost(tuning)
+    print_cost(tuning, tuning.next())
 
 
 def _first(replicates: int, plan: "Plan") -> int | list[int]:
@@ -210,8 +212,7 @@ def _leave(tuning: "Tuning", store: "Store", suite: str, file: Path) -> None:
         tuning.chooser,
         {cell.task: cell.budget for cell in tuning.plan.cells},
     )
-    said = "written" if write_tuned(file, tuned) else "unchanged"
-    echo(f"settings found: {file} ({said}); review and commit it")
+    echo(f"settings found: {file} ({write_tuned(file, tuned)}); review and commit it")
     for name, algorithm in tuned.algorithms.items():
         if algorithm.space_too_small:
             echo(f"space too small: {name}: {', '.join(algorithm.space_too_small)} at an edge of the space")

@@ -3,20 +3,27 @@
 It names no clock, no machine and no worker: the same results give the same bytes.
 """
 
+import contextlib
+import errno
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from haepo_bench.files import read_regular
+import yaml
+
+from haepo_bench.errors import UserError
+from haepo_bench.files import read_regular, refuse_special
 from haepo_bench.objectives.spaces import Space
 from haepo_bench.results.searches import DeclaredSearch, Trial
-from haepo_bench.results.writing import write_atomically
+from haepo_bench.results.writing import translate_os_errors, write_atomically
 from haepo_bench.suite.draws import draw
 from haepo_bench.suite.tuned import FORMAT, FoundSettings, TunedAlgorithm, TunedFile, TunedSearch
 from haepo_bench.verdicts.choosing import Choice, Chooser
 
+_OPTION = "--out"
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
@@ -83,20 +90,53 @@ def settings_of(suite: str, search: DeclaredSearch, trial: Trial) -> dict[str, A
     return draw(suite, trial, spaces_of(search, trial.algorithm))
 
 
-def write_tuned(path: Path, tuned: TunedFile) -> bool:
-    """Writes the file, unless it says the same already; whether it was written.
+def check_target(path: Path, suite: str) -> None:
+    """Before anything is run: whether settings found for a suite can be written here, in place of no other file.
+
+    Raises:
+        UserError: they cannot, or something else than settings of the suite stands there.
+    """
+    if path.is_dir():
+        raise UserError("is a folder, not a file", where=str(path), remedy=f"name a file in it with {_OPTION}")
+    with translate_os_errors(path, option=_OPTION):
+        refuse_special(path)
+        above = next(folder for folder in path.absolute().parents if folder.exists())
+        if not above.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, f"{above} is not a folder")
+        if not os.access(above, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        there = read_regular(path) if path.exists() else None
+    if there is not None and not _is_of(there, suite):
+        raise UserError(
+            f"is not a file of settings found for the suite '{suite}', and would be replaced by one",
+            where=str(path),
+            remedy=f"move it away, or name another file with {_OPTION}",
+        )
+
+
+def _is_of(content: bytes, suite: str) -> bool:
+    """Whether a file's first keys are those of settings found for a suite, as `render` writes them."""
+    with contextlib.suppress(yaml.YAMLError, UnicodeDecodeError, RecursionError):
+        found = yaml.safe_load(content.decode("utf-8-sig"))
+        return isinstance(found, dict) and isinstance(found.get("format"), int) and found.get("suite") == suite
+    return False
+
+
+def write_tuned(path: Path, tuned: TunedFile) -> str:
+    """Writes the file, unless it says the same already; says in a word what became of it.
 
     Raises:
         UserError: it cannot be written.
     """
     text = render(tuned)
     try:
-        if read_regular(path) == text.encode("utf-8"):
-            return False
+        before = read_regular(path)
     except OSError:
-        pass
-    write_atomically(path, text)
-    return True
+        before = None
+    if before == text.encode("utf-8"):
+        return "unchanged"
+    write_atomically(path, text, option=_OPTION)
+    return "written" if before is None else "written in place of another version"
 
 
 def render(tuned: TunedFile) -> str:

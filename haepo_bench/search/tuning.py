@@ -29,6 +29,8 @@ from haepo_bench.suite.plan import Cell, Plan
 from haepo_bench.suite.planned import plan_file
 from haepo_bench.suite.shards import Shard, cost_of, deal
 from haepo_bench.verdicts.choosing import Chooser
+from haepo_bench.verdicts.claims import CLAIMS
+from haepo_bench.verdicts.measured import is_control
 from haepo_bench.verdicts.paths import failed_by_machine
 
 
@@ -68,6 +70,7 @@ class Tuning:
         if self.plan.search is None:
             raise UserError(f"the suite {self.plan.suite} does not say how it is searched")
         self.search: DeclaredSearch = self.plan.search
+        self._check_references()
         self._retried: set[tuple[CellKey, int]] = set()
         self._cells = {cell.key: cell for cell in self.plan.cells}
         self._mine = self._units()
@@ -77,18 +80,31 @@ class Tuning:
         self.selection: Selection | None = None
         self.chooser: Chooser | None = None
 
+    def _check_references(self) -> None:
+        """Nothing could be chosen by scores where no task has any."""
+        claim = next(each for each in CLAIMS if each.measure == self.search.measure)
+        if claim.bounds is not None:
+            return
+        for name in self._searched:
+            tasks = {cell.task: cell.references for cell in self.plan.cells if self.owner(cell.algorithm) == name}
+            if not any(references and not is_control(task) for task, references in tasks.items()):
+                raise UserError(
+                    f"{name} is searched for {self.search.measure}, a score, and none of its tasks "
+                    f"({', '.join(tasks)}) has the reference returns that scores need",
+                    remedy="give a task of the suite references, which `haepo-bench references TASK` measures",
+                )
+
     def next(self) -> Plan | None:
         """The runs to be made next, as a plan; None where nothing is left. `progress` says how far it is."""
         while True:
             taken = self.taken
             selection = select(self.store, plan_file(taken))
-            missing = list(self._missing(taken, selection))
             self.selection, self.chooser = selection, Chooser(selection)
-            chosen = self._chosen(self.chooser)
-            if missing:
-                return replace(taken, cells=tuple(missing), whole=taken.declared_cells)
-            if not self._take(chosen):
-                return None
+            # What has chosen is trained again whether the others have or not.
+            if self._take(self._chosen(self.chooser)):
+                continue
+            missing = list(self._missing(taken, selection))
+            return replace(taken, cells=tuple(missing), whole=taken.declared_cells) if missing else None
 
     @property
     def taken(self) -> Plan:
@@ -115,14 +131,15 @@ class Tuning:
             own = [cell.key for cell in self.plan.cells if cell.algorithm == algorithm]
             for key in own:
                 # What was chosen for the task, too, where that is not the choice for all.
-                runs[key] += (len(self._replicates(algorithm)) + deciding) * (1 + (len(own) > 1))
+                runs[key] += (len(self.replicates_of(algorithm)) + deciding) * (1 + (len(own) > 1))
         return dict(runs)
 
     @property
     def _searched(self) -> list[str]:
         return [name for name, spaces in self.search.spaces.items() if spaces]
 
-    def _replicates(self, algorithm: str) -> list[int]:
+    def replicates_of(self, algorithm: str) -> list[int]:
+        """Those of an algorithm that are made here."""
         return [replicate for replicate in self.search.replicates if (algorithm, replicate) in self._mine]
 
     def owner(self, name: str) -> str:
@@ -152,7 +169,7 @@ class Tuning:
             if isinstance(trial, Trial):
                 first[key] = cell.seeds if (trial.algorithm, trial.replicate) in self._mine else ()
             else:
-                own = self._replicates(self.owner(key.algorithm))
+                own = self.replicates_of(self.owner(key.algorithm))
                 first[key] = tuple(final_seed(replicate) for replicate in own)
         return first
 
@@ -183,7 +200,7 @@ class Tuning:
         for algorithm in self._searched:
             tasks, every = chooser.tasks(algorithm), chooser.all_tasks(algorithm)
             chosen = 0
-            for replicate in self._replicates(algorithm):
+            for replicate in self.replicates_of(algorithm):
                 best = chooser.best(algorithm, replicate, tasks)
                 if best is None:
                     continue
@@ -201,7 +218,7 @@ class Tuning:
                     for trial in chooser.finalists(algorithm, [task]):
                         _add(seeds, trial, [task], deciding_seeds())
                 found = chooser.found(algorithm, tasks) is not None
-            self.progress.append(Searched(algorithm, len(self._replicates(algorithm)), chosen, found))
+            self.progress.append(Searched(algorithm, len(self.replicates_of(algorithm)), chosen, found))
         return seeds
 
     def _take(self, chosen: dict[CellKey, list[int]]) -> bool:

@@ -17,6 +17,7 @@ _TEXTS = {
     "int_from_float": "must be a whole number, got {got}",
     "string_type": "must be text, got {got}",
     "tuple_type": "must be a list, got {got}",
+    "list_type": "must be a list, got {got}",
     "dict_type": "must be a mapping of keys to values, got {got}",
     "model_type": "must be a mapping of keys to values, got {got}",
     "too_short": "must not be empty",
@@ -89,7 +90,7 @@ def _remedy(model: type[BaseModel], kind: str, path: KeyPath, got: Any) -> str:
     if kind in {"missing", "too_short", "model_type", "tuple_type"}:
         section = _section(model, path[:-1])
         field = section.model_fields.get(key) if section else None
-        return f"{key}: {field.description}" if field else ""
+        return f"{key}: {field.description}" if field and field.description else ""
     if kind == "string_type" and isinstance(got, int | float):
         return "put quotes around it"
     return ""

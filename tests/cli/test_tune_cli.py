@@ -103,6 +103,23 @@ def test_a_dry_run_says_what_it_costs(tmp_path: Path) -> None:
     assert "uniform: nothing to search" in outcome.out
 
 
+def test_nothing_is_replaced_by_what_was_found(tmp_path: Path) -> None:
+    suite = tmp_path / "trial.tuned.yaml"  # where the settings of `trial` would go
+    suite.write_text(SUITE)
+    outcome = run_apart("tune", suite.name, cwd=tmp_path)
+    assert outcome.code == 4
+    assert "is not a file of settings found for the suite 'trial', and would be replaced by one" in outcome.err
+    assert suite.read_text() == SUITE
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_dry_run_of_a_search_that_has_ended_leaves_nothing(tuned: tuple[Path, Outcome]) -> None:
+    outcome = run_apart("tune", "suite.yaml", "--dry-run", cwd=tuned[0])
+    assert outcome.code == 0
+    assert "nothing is left to run" in outcome.out
+    assert "?" not in outcome.out
+
+
 def test_replicates_are_the_first_of_those_declared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "suite.yaml").write_text(SUITE)
     listed = ["tune", str(tmp_path / "suite.yaml"), "--set", "search.replicates=[3, 7]", "--dry-run", "--replicates"]

@@ -4,6 +4,7 @@ Scores are made up: they depend on a run's settings, cell and seed. Fixed seeds:
 """
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from search_support import made_up, new_store, noise, play
 from synthetic_runs import put
 
+from haepo_bench.errors import UserError
 from haepo_bench.report.numbers.build import build_report
 from haepo_bench.report.tables.searches import search_tables
 from haepo_bench.results.merging import merge
@@ -253,6 +255,18 @@ def test_runs_that_fail_count_with_the_least_score(plan: Plan, tmp_path: Path) -
     (claim,) = judge(equal_search(select(store)))
     assert claim.overall[0].paths[0].pairs.failed == 1
     assert len(claim.overall[0].paths[0].pairs.candidate) == 5
+
+
+def test_a_search_by_scores_needs_a_task_that_has_them(plan: Plan, tmp_path: Path) -> None:
+    def without(*tasks: str) -> Plan:
+        cells = (replace(cell, references=None if cell.task in tasks else cell.references) for cell in plan.cells)
+        return replace(plan, cells=tuple(cells))
+
+    Tuning(without(TASKS[0]), new_store(tmp_path, "one"))
+    with pytest.raises(
+        UserError, match=r"mine is searched for area, a score, and none of its tasks \(random-walk/4, cor"
+    ):
+        Tuning(without(*TASKS), new_store(tmp_path, "none"))
 
 
 def test_a_missing_run_keeps_its_replicate_from_choosing(plan: Plan, copy: Store) -> None:
