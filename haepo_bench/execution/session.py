@@ -30,6 +30,7 @@ from haepo_bench.results.index import refresh
 from haepo_bench.results.lock import Held
 from haepo_bench.results.plan_file import PlanFile
 from haepo_bench.results.record import FAILED, FINISHED, Engine, Failure, RunRecord
+from haepo_bench.results.searches import TUNED
 from haepo_bench.results.store import Store
 from haepo_bench.suite.plan import Cell, Plan, PlannedRun, RunKey
 from haepo_bench.suite.planned import plan_file
@@ -125,11 +126,30 @@ class Forecast:
 
 def forecast(plan: Plan, store: Store, *, retry_failed: bool) -> Forecast:
     """Compares a plan with what is stored; writes nothing."""
+    _check_kind(plan, store)
     state = survey(plan, store, retry_failed=retry_failed)
     estimates = estimate_runs((cell for cell, _ in state.missing), store)
     seconds = {folder: estimate.seconds for folder, estimate in estimates.items()}
     jobs = make_jobs(state.missing, plan.execution.workers, seconds)
     return Forecast(state, jobs, estimates, obsolete([cell for cell, _ in state.missing], store))
+
+
+def _check_kind(plan: Plan, store: Store) -> None:
+    """Guards the runs of `run SUITE --tuned FILE` against those of a suite that is called SUITE-tuned, and vice versa.
+
+    Raises:
+        UserError: the folder has the others.
+    """
+    there = store.read_plan()
+    if isinstance(there, PlanFile) and bool(there.tuned) != bool(plan.tuned):
+        name = plan.suite.removesuffix(TUNED)
+        found, plain = f"`run {name} --tuned`", f"a suite that is called {name}{TUNED}"
+        has, asked = (found, plain) if there.tuned else (plain, found)
+        raise UserError(
+            f"has the runs of {has}, whose place those of {asked} would take",
+            where=str(store.root),
+            remedy="give one of the suites another name, or choose another folder with --results",
+        )
 
 
 def engine_of(store: Store) -> str | None:

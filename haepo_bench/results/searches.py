@@ -5,6 +5,7 @@ chose is trained again on a seed of its own. All seeds follow from the replicate
 tuning and of re-training, and of a suite's own runs are never the same.
 """
 
+import re
 from typing import Any, Literal, NamedTuple, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -97,6 +98,12 @@ def per_task_name(algorithm: str) -> str:
 def default_name(algorithm: str) -> str:
     """What an algorithm's default settings are called beside its searches."""
     return f"{algorithm}.default"
+
+
+def made_of(name: str, searched: str) -> bool:
+    """Whether the search of an algorithm gives a row of its own this name."""
+    rows = {make(searched) for make in (default_name, per_task_name, published_name)}
+    return name in rows or re.fullmatch(re.escape(searched) + r"\.[0-9]+\.[0-9]+", name) is not None
 
 
 def tuning_seeds(replicate: int, n: int) -> tuple[int, ...]:

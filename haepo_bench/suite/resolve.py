@@ -32,7 +32,7 @@ from haepo_bench.suite.overrides import check_filters, selected
 from haepo_bench.suite.plan import Cell, Lookup, Plan
 from haepo_bench.suite.schema import AlgorithmEntry, Suite
 from haepo_bench.suite.search_keys import Search
-from haepo_bench.suite.search_spaces import OnTasks, resolve_spaces
+from haepo_bench.suite.search_spaces import OnTasks, fixed_of, resolve_spaces
 from haepo_bench.suite.shipped import find_suite
 from haepo_bench.suite.task_entry import TaskEntry
 from haepo_bench.suite.tuned import read_tuned
@@ -89,9 +89,9 @@ def load_plan(
     if resolver.problems:
         raise loaded.document.error(resolver.problems)
     if found is not None:
-        searched = () if resolver.search is None else [name for name, own in resolver.search.spaces.items() if own]
-        found.check(resolver.tasks, searched)
-        for line in found.other_budgets({cell.task: cell.budget for cell in cells}):
+        spaces = None if resolver.search is None else resolver.search.spaces
+        found.check(resolver.tasks, resolver.fixed, [name for name, own in (spaces or {}).items() if own])
+        for line in found.notes({cell.task: cell.budget for cell in cells}, spaces):
             say(line)
     check_filters(only, [cell.key for cell in cells])
     return Plan(
@@ -134,6 +134,8 @@ class _Resolver:
         #: Of scores, by task; after `cells`.
         self.bounds: dict[str, ScoreBounds] = {}
         self.uniform_success: dict[str, float] = {}
+        #: By algorithm, the hyper-parameters that its entry sets; after `cells`.
+        self.fixed: dict[str, set[str]] = {}
         #: Where the suite declares one; after `cells`.
         self.search: DeclaredSearch | None = None
         options = suite.execution
@@ -176,6 +178,7 @@ class _Resolver:
         ]
         driven = [each for each in asked if self._drives(*each)]
         for entry, task, named in driven:
+            self.fixed[named.name] = fixed_of(named.entry)
             self.tasks.setdefault(named.name, []).append(called_in_results(entry, task))
         search = self._suite.search
         if search is not None:

@@ -1,5 +1,6 @@
 """How algorithms are tuned at equal cost: the section `search` of a suite file."""
 
+from math import isfinite
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
@@ -44,6 +45,13 @@ def _some(spaces: "dict[str, SpaceKeys]") -> "dict[str, SpaceKeys]":
     return spaces
 
 
+def _values(choices: Any) -> Any:
+    for each in choices if isinstance(choices, list) else ():
+        if not isinstance(each, _Choice) or (isinstance(each, float) and not isfinite(each)):
+            raise suite_error(f"choices are finite numbers, texts, true or false, got {each!r}")
+    return choices
+
+
 _Range = Annotated[tuple[float, float], Strict(False)]
 _Choice = bool | int | float | str
 _Number = Annotated[int, Field(ge=0, lt=MAX_REPLICATES)]
@@ -68,7 +76,7 @@ class SpaceKeys(Section):
     zero_or_log: _Range | None = Field(
         default=None, description="0, which is as likely as one decade, or uniform in the logarithm between the ends"
     )
-    choices: Annotated[tuple[_Choice, ...], Strict(False)] | None = Field(
+    choices: Annotated[tuple[_Choice, ...], Strict(False), BeforeValidator(_values)] | None = Field(
         default=None, description="a list of at least two values"
     )
 
@@ -86,6 +94,8 @@ class SpaceKeys(Section):
             raise suite_error(f"the least value must be below the greatest, got {list(values)}")
         elif said[0] != "uniform" and values[0] <= 0:
             raise suite_error(f"a logarithm needs a least value above 0, got {values[0]:g}", "use uniform, or choices")
+        elif said[0] != "uniform" and not isfinite(values[1] / values[0]):
+            raise suite_error(f"the range is wider than numbers are: {list(values)}", "take one of a few decades")
         return self
 
     @property

@@ -1,14 +1,17 @@
 """Which hyper-parameters of a suite's algorithms are searched, and where: from `hyper(search=...)` and the suite."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 from typing import Any, NamedTuple
 
 from haepo_bench import catalogue
 from haepo_bench.errors import ParameterError, UserError, did_you_mean
 from haepo_bench.objectives.spaces import End, Space
 from haepo_bench.results.claims import members
+from haepo_bench.results.searches import made_of
 from haepo_bench.suite.document import KeyPath, Problem
 from haepo_bench.suite.named import NamedAlgorithm
+from haepo_bench.suite.schema import AlgorithmEntry
 from haepo_bench.suite.search_keys import Search
 from haepo_bench.tasks.base import Task
 from haepo_bench.training.algorithm import AlgorithmDefinition
@@ -45,7 +48,7 @@ def resolve_spaces(
         own, wrong = _of_algorithm(each, None if key is None else search.spaces[key], key)
         found[name] = own
         problems += wrong
-    return found, problems + _unequal(found, said)
+    return found, problems + _unequal(found, said) + _taken(found, algorithms)
 
 
 def _said(search: Search, uses: Mapping[str, str]) -> tuple[dict[str, str], list[Problem]]:
@@ -66,6 +69,11 @@ def _said(search: Search, uses: Mapping[str, str]) -> tuple[dict[str, str], list
     return said, problems
 
 
+def fixed_of(entry: AlgorithmEntry) -> set[str]:
+    """The hyper-parameters that an entry of a suite sets: they are not searched."""
+    return set(entry.params).union(*(own.params for own in entry.per_task.values()))
+
+
 def _of_algorithm(each: OnTasks, said: Any, key: str | None) -> tuple[dict[str, Space], list[Problem]]:
     """The spaces of one algorithm.
 
@@ -73,7 +81,7 @@ def _of_algorithm(each: OnTasks, said: Any, key: str | None) -> tuple[dict[str, 
         said: {hyper-parameter: SpaceKeys} in place of its own spaces, under `key`; None where the suite says nothing.
     """
     named = each.named
-    fixed = set(named.entry.params).union(*(own.params for own in named.entry.per_task.values()))
+    fixed = fixed_of(named.entry)
     if not each.tasks:
         return {}, []
     if said is None:
@@ -87,7 +95,8 @@ def _of_algorithm(each: OnTasks, said: Any, key: str | None) -> tuple[dict[str, 
             return {}, [Problem(named.path, problem, remedy)]
         spaces = {name: space for name, space in each.tasks[0][1].spaces.items() if name not in fixed}
         return {name: _with_open_ends(each, name, space) for name, space in spaces.items()}, []
-    found, problems = {}, []
+    found: dict[str, Space] = {}
+    problems = []
     whole = {p.name for p in each.tasks[0][1].describe_parameters() if p.type.partition(" ")[0] == "int"}
     for name, keys in said.items():
         path: KeyPath = ("search", "spaces", str(key), name)
@@ -100,33 +109,56 @@ def _of_algorithm(each: OnTasks, said: Any, key: str | None) -> tuple[dict[str, 
             problem = f"{name} is a whole number: its range begins and ends with one, got {list(space.values)}"
             problems.append(Problem(path, problem, "give whole numbers, or choices"))
             continue
-        error = next(filter(None, (_refused(each, name, value) for value in _ends(space))), None)
-        if error is not None:
-            problems.append(Problem(path, error.problem, error.remedy))
-            continue
-        found[name] = _with_open_ends(each, name, space)
-    return found, problems
+        found[name] = space
+    for name, problem, remedy in _refusals(each, found):
+        problems.append(Problem(("search", "spaces", str(key), name), problem, remedy))
+    return {} if problems else {name: _with_open_ends(each, name, space) for name, space in found.items()}, problems
 
 
-def _refused(each: OnTasks, name: str, value: Any) -> ParameterError | None:
-    """Why an algorithm does not take a value of a hyper-parameter; None where it does."""
+def _refusals(each: OnTasks, spaces: Mapping[str, Space]) -> Iterator[tuple[str, str, str]]:
+    """Hyper-parameter, problem and remedy, where a value can be drawn that an algorithm does not take.
+
+    Each value that counts is tried with all ends of the other spaces: any may be drawn with any.
+    """
+    for name, space in spaces.items():
+        others = {key: _ends(own) for key, own in spaces.items() if key != name}
+        beside = [dict(zip(others, ends, strict=True)) for ends in product(*others.values())]
+        for value in _values(space):
+            errors = [(own, _refused(each, {**own, name: value})) for own in beside]
+            of_it = [(own, error) for own, error in errors if error is not None and error.parameter == name]
+            if of_it:
+                own, error = of_it[0]
+                always = len(of_it) == len(errors)
+                where = "" if always else f" (with {', '.join(f'{key} {other!r}' for key, other in own.items())})"
+                yield name, f"{error.problem}{where}", error.remedy or "narrow one of the spaces"
+                break
+
+
+def _refused(each: OnTasks, drawn: Mapping[str, Any]) -> ParameterError | None:
+    """Why an algorithm does not take values of hyper-parameters, in words about one of these; None where it does."""
     task, definition = each.tasks[0]
     plain = {p.name: p.default for p in definition.describe_parameters() if p.name in definition.published(task)}
     try:
-        definition.configure({**plain, **each.named.entry.params, name: value}, task)
+        definition.configure({**plain, **each.named.entry.params, **drawn}, task)
     except ParameterError as error:
-        return next((one for one in (error, *error.also) if one.parameter == name), None)
+        return next((one for one in (error, *error.also) if one.parameter in drawn), None)
     except UserError:
         return None  # of the task, and said there
     return None
 
 
-def _ends(space: Space) -> Sequence[Any]:
-    """Values that an algorithm must take for it to take all."""
+def _values(space: Space) -> Sequence[Any]:
+    """Values that an algorithm must take for it to take all, from one end to the other."""
     if space.kind == "choices":
         return space.values
-    ends = [round(each) if space.whole else float(each) for each in space.values]
-    return [*ends, 0] if space.kind == "zero_or_log" else ends
+    low, high = (round(each) if space.whole else float(each) for each in space.values)
+    return (0, low, high) if space.kind == "zero_or_log" else (low, high)
+
+
+def _ends(space: Space) -> Sequence[Any]:
+    """The first and the last of these."""
+    values = _values(space)
+    return values if len(values) == 1 else (values[0], values[-1])
 
 
 def _with_open_ends(each: OnTasks, name: str, space: Space) -> Space:
@@ -142,8 +174,20 @@ def _with_open_ends(each: OnTasks, name: str, space: Space) -> Space:
     else:
         beyond = (low / 2, high * 2)
     ends: tuple[End, End] = ("low", "high")
-    is_open = tuple(end for end, value in zip(ends, beyond, strict=True) if _refused(each, name, value) is None)
+    is_open = tuple(end for end, value in zip(ends, beyond, strict=True) if _refused(each, {name: value}) is None)
     return Space(space.kind, space.values, space.whole, is_open)
+
+
+def _taken(found: Spaces, algorithms: Sequence[OnTasks]) -> list[Problem]:
+    """Algorithms with the name of a row that a search makes."""
+    problems = []
+    for named in (each.named for each in algorithms):
+        searched = next((name for name, spaces in found.items() if spaces and made_of(named.name, name)), None)
+        if searched is not None:
+            key = "use" if named.entry.name is None else "name"
+            problem = f"'{named.name}' is what a row is called that the search of {searched} makes"
+            problems.append(Problem((*named.path, key), problem, "give it another name"))
+    return problems
 
 
 def _unequal(found: Spaces, said: Mapping[str, str]) -> list[Problem]:

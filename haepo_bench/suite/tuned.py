@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from haepo_bench.errors import UserError, did_you_mean
 from haepo_bench.objectives.spaces import Space
+from haepo_bench.results.searches import made_of
 from haepo_bench.suite.document import Document, KeyPath, Problem, parse
 from haepo_bench.suite.loading import read_text
 from haepo_bench.suite.problems import problems_of
@@ -71,15 +72,18 @@ class ReadTuned(NamedTuple):
     file: TunedFile
     document: Document
 
-    def check(self, tasks: Mapping[str, Collection[str]], searched: Collection[str]) -> None:
+    def check(
+        self, tasks: Mapping[str, Collection[str]], fixed: Mapping[str, Collection[str]], searched: Collection[str]
+    ) -> None:
         """Whether it is about a suite as that is now.
 
         Args:
             tasks: of every algorithm of the suite, those that it is run on.
+            fixed: of every algorithm, the hyper-parameters that the suite itself sets.
             searched: the algorithms that the suite searches.
 
         Raises:
-            SuiteError: it names what the suite does not have, or lacks what the suite searches.
+            SuiteError: it names what the suite does not have or has set itself, or lacks what the suite searches.
         """
         problems = []
         for name, found in self.file.algorithms.items():
@@ -88,6 +92,14 @@ class ReadTuned(NamedTuple):
                 remedy = did_you_mean(name, list(tasks), kind="algorithm")
                 problems.append(Problem(path, f"the suite has no algorithm '{name}'", remedy))
                 continue
+            for other in tasks:
+                if made_of(other, name):
+                    problem = f"'{other}' of the suite is what a row of {name} is called, which the search made"
+                    problems.append(Problem(path, problem, "give that algorithm of the suite another name"))
+            for key in found.settings:
+                if key in fixed[name]:
+                    problem = f"{name} has {key} under params in the suite, so it is not searched"
+                    problems.append(Problem((*path, "settings", key), problem, "remove one of the two"))
             for task in found.per_task:
                 if task not in tasks[name]:
                     remedy = did_you_mean(task, list(tasks[name]), kind="task")
@@ -100,18 +112,25 @@ class ReadTuned(NamedTuple):
         if problems:
             raise self.document.error(problems)
 
-    def other_budgets(self, budgets: Mapping[str, int]) -> list[str]:
-        """A line for each task that was searched with another budget than now.
+    def notes(self, budgets: Mapping[str, int], spaces: Mapping[str, Mapping[str, Any]] | None) -> list[str]:
+        """A line for each difference between what was searched and the suite as it is now.
 
         Args:
-            budgets: env steps of a run on each task of the suite, as that is now.
+            budgets: env steps of a run on each task of the suite.
+            spaces: of every algorithm that the suite has; None where it says nothing of searches.
         """
-        return [
-            f"note: {task} was searched with {then:,} env steps, and is run with {budgets[task]:,}: the settings found "
-            "may be wrong for that"
-            for task, then in self.file.search.tasks.items()
-            if budgets.get(task, then) != then
-        ]
+        lines = []
+        for task, then in self.file.search.tasks.items():
+            now = budgets.get(task)
+            if now is None:
+                lines.append(f"note: the settings found are for {task}, too, which the suite does not have")
+            elif now != then:
+                steps = f"{task} was searched with {then:,} env steps, and is run with {now:,}"
+                lines.append(f"note: {steps}: the settings found may be wrong for that")
+        for name, found in self.file.algorithms.items():
+            if spaces is not None and found.spaces != spaces.get(name):
+                lines.append(f"note: {name} was searched in other spaces than the suite has now")
+        return lines
 
 
 def _space(document: dict[str, Any]) -> Space:
@@ -133,6 +152,9 @@ def _not_drawn(tuned: TunedFile) -> Iterator[Problem]:
             yield Problem((*path, "spaces"), problem, "such as {learning_rate: {log: [1e-4, 1e-2]}}")
             continue
         for where, own in ((path, found), *(((*path, "per_task", task), own) for task, own in found.per_task.items())):
+            for key in spaces.keys() - own.settings.keys():
+                problem = f"lacks {key}, for which {name} was searched"
+                yield Problem((*where, "settings"), problem, "take it from the file as `haepo-bench tune` wrote it")
             for key, value in own.settings.items():
                 remedy = "settings of your own go under params in the suite"
                 if key not in spaces:
@@ -153,10 +175,12 @@ def read_tuned(path: Path, suite: str) -> ReadTuned:
         UserError: it cannot be read, is not such a file, or is of another suite; every problem with its line.
     """
     remedy = f"`haepo-bench tune` writes one: {suite}.tuned.yaml"
+    if not path.exists():
+        raise UserError("is not there", where=str(path), remedy=remedy)
     document = parse(
         read_text(path, kind=_KIND), path.name, lambda line: f"{path.name}:{line}", kind=_KIND, remedy=remedy
     )
-    if not isinstance(document.data, dict):
+    if not isinstance(document.data, dict) or "format" not in document.data:
         raise UserError(f"is not a {_KIND}", where=path.name, remedy=remedy)
     version = document.data.get("format")
     if isinstance(version, int) and version > FORMAT:

@@ -92,6 +92,9 @@ def test_a_suite_may_say_where_an_algorithm_is_searched(tmp_path: Path) -> None:
         ("spaces: {grpo: {beta: {choices: [1, 1.0]}}}", ["choices must be at least two different values"]),
         ("spaces: {grpo: {trajectories: {uniform: [1.2, 8]}}}", ["trajectories is a whole number"]),
         ("spaces: {grpo: {clip_low: {uniform: [0.1, 1.5]}}}", ["search.spaces.grpo.clip_low", "less than 1"]),
+        ("spaces: {grpo: {beta: {choices: [0.1, null]}}}", ["grpo.beta.choices: choices are finite numbers, texts"]),
+        ("spaces: {grpo: {beta: {choices: [0.1, .nan]}}}", ["grpo.beta.choices: choices are finite numbers, texts"]),
+        ("spaces: {grpo: {beta: {zero_or_log: [1e-300, 1e300]}}}", ["the range is wider than numbers are"]),
         (
             "spaces: {mine: {beta: {zero_or_log: [1e-3, 1]}, learning_rate: {log: [1e-3, 1]}}}",
             ["another space of"],
@@ -108,6 +111,27 @@ def test_what_is_wrong_is_said_with_its_line(tmp_path: Path, search: str, said: 
     message = refused(tmp_path, search, tune=False)
     for each in said:
         assert each in message
+
+
+def test_values_are_looked_at_together_since_they_are_drawn_together(tmp_path: Path) -> None:
+    suite = SUITE.replace("- uniform", "- bapo")
+    spaces = "spaces: {{bapo: {{low: {{choices: {}}}, low_max: {{choices: {}}}}}}}"
+    message = refused(tmp_path, spaces.format([0.3, 0.75], [0.65, 0.8]), suite=suite, tune=False)
+    assert "suite.yaml:10: search.spaces.bapo.low: the search begins at low 0.75" in message
+    assert "(with low_max 0.65)" in message
+    # Above the default of low_max, which is never drawn.
+    plan = loaded(tmp_path, f"replicates: 2\n{spaces.format([0.85, 0.9], [0.95, 1.0])}", suite=suite)
+    assert plan.search is not None
+    assert set(plan.search.spaces["bapo"]) == {"low", "low_max"}
+
+
+@pytest.mark.parametrize("name", ["mine.0.0", "mine.default", "mine.per-task", "mine.published"])
+def test_names_of_rows_that_the_search_makes_are_taken(tmp_path: Path, name: str) -> None:
+    suite = SUITE.replace("- uniform", f"- {{use: rwr, name: {name}}}")
+    message = refused(tmp_path, "{}", suite=suite, tune=False)
+    assert (
+        f"suite.yaml:8: algorithms[2].name: '{name}' is what a row is called that the search of mine makes" in message
+    )
 
 
 def test_seeds_of_searches_are_not_the_suites(tmp_path: Path) -> None:

@@ -1,11 +1,17 @@
 """`SUITE.tuned.yaml`: what is refused, and where; what it does to a suite's runs is in tests/cli/test_tune_cli.py."""
 
+import contextlib
+import os
+import re
 from pathlib import Path
 
 import pytest
 
 from haepo_bench.errors import UserError
-from haepo_bench.search.tuned_file import render
+from haepo_bench.execution.session import forecast
+from haepo_bench.results.store import Store
+from haepo_bench.search.tuned_file import check_target, render
+from haepo_bench.suite.planned import plan_file
 from haepo_bench.suite.resolve import load_plan
 from haepo_bench.suite.tuned import TunedAlgorithm, TunedFile, TunedSearch, read_tuned
 
@@ -38,7 +44,9 @@ TUNED = TunedFile(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("suite: trial\n", "x.yaml: format: is missing"),
+        ("suite: trial\n", "x.yaml: is not a file of tuned settings"),
+        ("format: 1\n", "x.yaml: suite: is missing"),
+        (render(TUNED).replace("settings: {learning_rate: 0.00123}", "settings: {}"), "mine.settings: lacks learning_"),
         ("format: 2\n", "was written by a newer version of haepo-bench (format 2)"),
         ("- a\n", "is not a file of tuned settings"),
         ("format: 1\nsuite: [\n", "x.yaml:"),
@@ -81,18 +89,109 @@ def test_another_budget_than_that_of_the_search_is_said(tmp_path: Path) -> None:
     found = tmp_path / "trial.tuned.yaml"
     said: list[str] = []
     for then in (64, 1064):
-        search = TUNED.search.model_copy(update={"tasks": {"random-walk/4": then, "one/that-is-gone": 5}})
+        search = TUNED.search.model_copy(update={"tasks": {"random-walk/4": then}})
         found.write_text(render(TUNED.model_copy(update={"search": search})))
         load_plan(tmp_path / "suite.yaml", tuned=str(found), say=said.append)
     (line,) = said
     assert line.startswith("note: random-walk/4 was searched with 1,064 env steps, and is run with 64")
 
 
+def test_what_is_not_as_it_was_searched_is_said(tmp_path: Path) -> None:
+    found, said = tmp_path / "trial.tuned.yaml", list[str]()
+    search = TUNED.search.model_copy(update={"tasks": {"random-walk/4": 64, "one/that-is-gone": 5}})
+    found.write_text(render(TUNED.model_copy(update={"search": search})))
+    for space in ("[1e-4, 1e-2]", "[1e-5, 1e-2]"):
+        spaces = f"spaces: {{mine: {{learning_rate: {{log: {space}}}}}, grpo: {{}}}}"
+        (tmp_path / "suite.yaml").write_text(f"{SUITE}search: {{trials: 2, {spaces}}}\n")
+        load_plan(tmp_path / "suite.yaml", tuned=str(found), say=said.append)
+    gone = "note: the settings found are for one/that-is-gone, too, which the suite does not have"
+    assert said == [gone, gone, "note: mine was searched in other spaces than the suite has now"]
+
+
+@pytest.mark.parametrize(
+    "setting", ["params: {learning_rate: 2e-3}", "per_task: {random-walk/4: {params: {learning_rate: 2e-3}}}"]
+)
+def test_what_the_suite_sets_itself_is_not_replaced(tmp_path: Path, setting: str) -> None:
+    (tmp_path / "suite.yaml").write_text(SUITE.replace("name: mine", f"name: mine, {setting}"))
+    (tmp_path / "trial.tuned.yaml").write_text(render(TUNED))
+    with pytest.raises(UserError) as error:
+        load_plan(tmp_path / "suite.yaml", tuned=str(tmp_path / "trial.tuned.yaml"))
+    assert "algorithms.mine.settings.learning_rate: mine has learning_rate under params in the suite" in str(
+        error.value
+    )
+
+
+def test_an_algorithm_with_the_name_of_a_row_of_the_search_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "suite.yaml").write_text(SUITE.replace("grpo]", "{use: grpo, name: mine.per-task}]"))
+    (tmp_path / "trial.tuned.yaml").write_text(render(TUNED))
+    with pytest.raises(UserError, match=r"'mine\.per-task' of the suite is what a row of mine is called"):
+        load_plan(tmp_path / "suite.yaml", tuned=str(tmp_path / "trial.tuned.yaml"), per_task=True)
+
+
+def test_runs_of_a_suite_with_the_name_of_anothers_tuned_runs_are_kept_apart(tmp_path: Path) -> None:
+    (tmp_path / "suite.yaml").write_text(SUITE)
+    (tmp_path / "other.yaml").write_text(SUITE.replace("name: trial", "name: trial-tuned"))
+    (tmp_path / "trial.tuned.yaml").write_text(render(TUNED))
+    tuned = load_plan(tmp_path / "suite.yaml", tuned=str(tmp_path / "trial.tuned.yaml"))
+    plain = load_plan(tmp_path / "other.yaml")
+    assert tuned.suite == plain.suite
+    for number, (first, second) in enumerate(((tuned, plain), (plain, tuned))):
+        store = Store(tmp_path / str(number))
+        store.root.mkdir()
+        store.write_plan(plan_file(first, written="2026"))
+        assert forecast(first, store, retry_failed=False).jobs
+        with pytest.raises(UserError, match="whose place those of"):
+            forecast(second, store, retry_failed=False)
+
+
+SETTINGS = render(TUNED)
+
+
+@pytest.mark.parametrize(
+    ("content", "refused"),
+    [
+        (None, ""),
+        (SETTINGS, ""),
+        (SETTINGS.replace("\n", "\r\n"), ""),
+        (SETTINGS.replace("0.00123", "edited"), ""),
+        (SETTINGS.replace('"trial"', '"other"'), "is not a file of settings found for the suite 'trial'"),
+        (SUITE, "is not a file of settings found for the suite 'trial'"),
+        ("notes of mine\n", "is not a file of settings found for the suite 'trial'"),
+        ("", "is not a file of settings found for the suite 'trial'"),
+        ("[" * 5000, "is not a file of settings found for the suite 'trial'"),
+    ],
+)
+def test_only_settings_of_the_same_suite_are_written_over(tmp_path: Path, content: str | None, refused: str) -> None:
+    path = tmp_path / "new" / "x.yaml"
+    if content is not None:
+        path.parent.mkdir()
+        path.write_bytes(content.encode())
+    with contextlib.ExitStack() as stack:
+        if refused:
+            stack.enter_context(pytest.raises(UserError, match=re.escape(refused)))
+        check_target(path, "trial")
+    assert (path.read_bytes().decode() if path.exists() else None) == content
+    assert path.exists() == path.parent.exists() == (content is not None)
+
+
+def test_a_place_where_no_file_can_be_is_refused_before_anything_is_run(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text(SETTINGS)
+    os.mkfifo(tmp_path / "pipe")
+    for path, said in ((tmp_path, "is a folder"), (tmp_path / "file" / "x", "Not a"), (tmp_path / "pipe", "pipe")):
+        with pytest.raises(UserError, match=said) as error:
+            check_target(path, "trial")
+        assert "--out" in str(error.value.remedy)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
         ("  mine:", "  mnie:", "trial.tuned.yaml:17: algorithms.mnie: the suite has no algorithm 'mnie'"),
-        ("per_task: {}", 'per_task: {"corridor/9": {settings: {}, score: 0, replicate: 0, trial: 0}}', "'corridor/9'"),
+        (
+            "per_task: {}",
+            'per_task: {"corridor/9": {settings: {learning_rate: 1e-3}, score: 0, replicate: 0, trial: 0}}',
+            "'corridor/9'",
+        ),
         ("space_too_small", "space_too_small", "algorithms: has no settings of grpo, which the suite searches"),
     ],
 )
