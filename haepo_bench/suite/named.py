@@ -1,5 +1,6 @@
 """Algorithms and tasks as a suite names them, and problems with them at the key that is to blame."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from haepo_bench.errors import ParameterError, TaskError, UserError
@@ -52,8 +53,14 @@ def special_parameters(named: NamedAlgorithm, entry: TaskEntry) -> dict[str, Any
     return next(found, {})
 
 
-def parameter_problem(error: ParameterError, named: NamedAlgorithm, entry: TaskEntry) -> Problem:
-    """At the hyper-parameter where the suite sets it; else at the algorithm."""
+def parameter_problem(
+    error: ParameterError, named: NamedAlgorithm, entry: TaskEntry, searched: Mapping[str, Any]
+) -> Problem:
+    """At the hyper-parameter where the suite sets it; else at the algorithm.
+
+    Args:
+        searched: what a search drew or found for other hyper-parameters.
+    """
     name, task = error.parameter, entry.aliases[0]
     if name in special_parameters(named, entry):
         key = next(alias for alias in entry.aliases if alias in named.entry.per_task)
@@ -61,4 +68,6 @@ def parameter_problem(error: ParameterError, named: NamedAlgorithm, entry: TaskE
     if name in named.entry.params:
         return Problem((*named.path, "params", name), error.problem, error.remedy)
     # Not a parameter that the suite sets: the algorithm refuses its own default here, or several together.
-    return Problem(named.path, f"{name}: {error.problem} (on {task})", error.remedy)
+    beside = ", ".join(f"{key} {value!r}" for key, value in searched.items())
+    where = f"on {task}, with {beside} of a search" if beside else f"on {task}"
+    return Problem(named.path, f"{name}: {error.problem} ({where})", error.remedy)

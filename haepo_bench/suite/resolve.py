@@ -336,7 +336,7 @@ class _Resolver:
         try:
             algorithm = definition.configure(overrides, task)
         except ParameterError as error:
-            self.problems += [parameter_problem(one, named, entry) for one in (error, *error.also)]
+            self.problems += [parameter_problem(one, named, entry, variant.params) for one in (error, *error.also)]
             return None
         except UserError as error:
             # What the task needs is missing: a model, a library. Every algorithm says so; once is enough.
