@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from haepo_bench.errors import UserError
 from haepo_bench.results.identity import CellKey
 from haepo_bench.results.plan_file import PlanFile, PlannedCell
+from haepo_bench.results.searches import SEARCH_FOLDER, TUNED
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,32 @@ class Disagreement:
     what: str
     kept: Path
     other: Path
+
+
+def check_kinds(plans: Sequence[PlanOf]) -> None:
+    """Whether folders may be one: a search, runs with the settings that one found, and other runs are apart.
+
+    Raises:
+        UserError: two are of different kinds.
+    """
+    first: dict[str, PlanOf] = {}
+    for each in plans:
+        first.setdefault(_kind(each.plan), each)
+    if len(first) > 1:
+        (kind, one), (other, second) = list(first.items())[:2]
+        suite = second.plan.suite.removesuffix(TUNED)
+        raise UserError(
+            f"holds {other}, and {one.root} holds {kind}",
+            where=str(second.root),
+            remedy="merge each into a folder of its own, as `tune` and `run` have them: "
+            f"{suite}/{SEARCH_FOLDER} for the search, {suite}{TUNED} for runs with the settings it found",
+        )
+
+
+def _kind(plan: PlanFile) -> str:
+    if plan.search is not None:
+        return "a search"
+    return "runs with the settings that a search found" if plan.tuned else "runs with the suite's own settings"
 
 
 def join_plans(before: PlanFile | None, plans: Sequence[PlanOf]) -> tuple[PlanFile | None, list[Disagreement]]:

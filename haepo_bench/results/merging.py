@@ -17,7 +17,7 @@ from haepo_bench.results.declarations import join
 from haepo_bench.results.hashing import digest
 from haepo_bench.results.identity import CellKey
 from haepo_bench.results.index import refresh
-from haepo_bench.results.joined_plans import Disagreement, PlanOf, join_plans
+from haepo_bench.results.joined_plans import Disagreement, PlanOf, check_kinds, join_plans
 from haepo_bench.results.opening import find_suites, is_suite
 from haepo_bench.results.plan_file import PlanFile
 from haepo_bench.results.record import FAILED, FINISHED, Failure, RunRecord
@@ -93,8 +93,9 @@ def merge(sources: Sequence[Path], into: Path, *, prefer: Path | None = None) ->
         prefer: one of the sources, whose result is kept of two that are unequal.
 
     Raises:
-        UserError: a folder is not there, holds no results or cannot be read; two are of different suites; another
-            process holds `into`, or it cannot be written. Nothing has been changed then, the last two apart.
+        UserError: a folder is not there, holds no results or cannot be read; two are of different suites, or one
+            of a search and one of other runs; another process holds `into`, or it cannot be written. Nothing has been
+            changed then, the last two apart.
     """
     if prefer is not None and prefer.resolve() not in {source.resolve() for source in sources}:
         raise UserError("is not one of the folders that are merged", where=str(prefer), remedy="name it among them")
@@ -166,9 +167,10 @@ class _Merge:
         """Reads all there is.
 
         Raises:
-            UserError: something cannot be read, or two folders are of different suites.
+            UserError: something cannot be read, or two folders are of different suites or kinds.
         """
         names: dict[str, Path] = {}
+        plans: list[PlanOf] = []
         empty = True
         for store in (self._target, *(source.store for source in self._sources)):
             for path, found in store.records():
@@ -183,6 +185,7 @@ class _Merge:
                 raise plan.error()
             if isinstance(plan, PlanFile):
                 names.setdefault(plan.suite, store.root)
+                plans.append(PlanOf(store.root, plan))
         if empty:
             raise _nothing_in(self._sources[0].store.root)
         if len(names) > 1:
@@ -192,6 +195,7 @@ class _Merge:
                 where=str(second),
                 remedy="merge each suite into a folder of its own",
             )
+        check_kinds(plans)
 
     def run(self) -> Merged:
         with self._target.lock():

@@ -311,3 +311,36 @@ def test_the_policy_of_a_run_that_gives_way_is_not_left_beside_the_other(
     (kept,) = (tmp_path / "into").glob("*--*/seed-0.json")
     assert not kept.with_suffix(".npz").exists()
     assert b"of a" in [path.read_bytes() for path in (tmp_path / "into").rglob("seed-0*npz*")]
+
+
+SEARCH = {
+    "trials": 1,
+    "seeds": 1,
+    "replicates": [0],
+    "measure": "area",
+    "spaces": {"haepo": {"learning_rate": {"log": [1e-4, 1e-2]}}},
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ({"search": SEARCH}, "holds a search, and"),
+        ({"tuned": "abc", "tuned_source": "x"}, "holds runs with the settings that a search found, and"),
+    ],
+)
+def test_a_search_and_other_runs_are_never_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: dict[str, Any], said: str
+) -> None:
+    into = folder(tmp_path, "into", made("a", 0))
+    shard = folder(tmp_path, "into/search/shards/1-of-2", made("b", 1), **kind)
+    before = contents(into)
+    done = merged(capsys, tmp_path, str(shard.parent))
+    assert (done.code, done.out) == (4, "")
+    assert f"{shard}: {said} {into} holds runs with the suite's own settings" in done.err
+    assert "made-up/search for the search, made-up-tuned for runs with the settings it found" in done.err
+    assert contents(into) == before
+    # Its own folder takes it.
+    own = run_here(capsys, "merge", str(shard.parent), "--into", str(into / "search"))
+    assert (own.code, own.err) == (0, "")
+    assert "1 run added" in own.out
