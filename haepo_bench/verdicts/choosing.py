@@ -112,6 +112,8 @@ class Chooser:
     def found(self, algorithm: str, tasks: Sequence[str]) -> Choice | None:
         """The settings found: of the finalists the best on fresh seeds, which did not make it a finalist."""
         trials, deciding = self._finalists(algorithm, tasks)
+        # Of equal ones the first drawn: which was the better one on tuning seeds is not asked again.
+        trials.sort(key=lambda trial: (self.search.replicates.index(trial.replicate), trial.number))
         means = [self._means(trial, tasks, deciding_seeds()) for trial in trials]
         return _first_best(_choices(trials, means, tasks, deciding))
 

@@ -197,6 +197,27 @@ def test_the_settings_found_are_the_best_finalist_on_fresh_seeds(plan: Plan, who
     assert read_tuned(path, "suite").file == tuned
 
 
+def test_equal_settings_go_to_those_that_were_drawn_first(tmp_path: Path) -> None:
+    """Tuning seeds rank the finalists against the order of their drawing; on the seeds that decide, all are equal."""
+    path = tmp_path / "suite.yaml"
+    path.write_text(SUITE.replace("trials: 4, seeds: 2, replicates: 5", "trials: 2, seeds: 1, replicates: [3, 1]"))
+    drawn = [(3, 0), (3, 1), (1, 0), (1, 1)]
+
+    def rising(cell: Cell, seed: int) -> float:
+        if seed in deciding_seeds() or cell.algorithm.count(".") < 2:
+            return 0.5
+        _, replicate, number = cell.algorithm.split(".")
+        return 0.2 + 0.1 * drawn.index((int(replicate), int(number)))
+
+    chooser = play(Tuning(load_plan(path, tune=True), new_store(tmp_path, "tied")), rising).chooser
+    assert chooser is not None
+    for tasks in (TASKS, TASKS[:1]):
+        assert [(each.replicate, each.number) for each in chooser.finalists("mine", tasks)] == drawn[::-1]
+        found = chooser.found("mine", tasks)
+        assert found is not None
+        assert (found.trial.replicate, found.trial.number) == (3, 0)
+
+
 def test_kills_shards_and_merging_change_nothing(plan: Plan, whole: Tuning, tmp_path: Path) -> None:
     assert whole.chooser is not None
     expected = render(tuned_file(plan.suite, plan.declaration, whole.chooser, {}))
