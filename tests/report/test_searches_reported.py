@@ -14,6 +14,7 @@ from haepo_bench.report.document_searches import SearchSummary
 from haepo_bench.report.figures.suite import suite_pictures
 from haepo_bench.report.numbers.build import build_report
 from haepo_bench.report.numbers.searches import sensitivity_interval
+from haepo_bench.report.tables.claim_words import how_to_declare
 from haepo_bench.report.tables.searches import search_tables
 from haepo_bench.results.searches import tuning_seeds
 from haepo_bench.results.store import Store
@@ -149,3 +150,17 @@ def test_importance_is_there_where_it_is_asked_for(store: Store) -> None:
     plain = build_report(store.root).suites[0].search
     assert plain is not None
     assert [own.importance for own in plain.algorithms] == [None, None]
+
+
+def test_only_names_that_the_suite_has_are_advised_for_claims(tmp_path: Path) -> None:
+    text = SUITE.replace("claims: {candidate: mine, baselines: [grpo], made: [converges fast]}\n", "")
+    path = tmp_path / "suite.yaml"
+    path.write_text(text.replace("replicates: 6", "replicates: 1").replace("trials: 6", "trials: 2"))
+    tuning = play(Tuning(load_plan(path, tune=True), new_store(tmp_path, "s")), score)
+    (suite,) = build_report(tuning.store.root).suites
+    assert "mine.default" in {result.algorithm for task in suite.tasks for result in task.algorithms}
+    (advice,) = how_to_declare(suite)
+    claims = advice.partition("before the runs: ")[2].removesuffix(".")
+    assert claims == "claims: {candidate: mine, baselines: [grpo, uniform]}"
+    path.write_text(f"{path.read_text()}{claims}\n")
+    assert load_plan(path, tune=True).claims is not None

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from haepo_bench.report.document import SuiteResult
 from haepo_bench.report.document_scorecard import ClaimResult, Comparison, Evidence, Reading, Scorecard, State
+from haepo_bench.results.searches import default_name, per_task_name, published_name
 from haepo_bench.wording import fixed, many
 
 #: What each measure is, for a reader who sees it alone.
@@ -77,7 +78,10 @@ def scorecard_lines(suite: SuiteResult) -> list[Line]:
 
 def how_to_declare(suite: SuiteResult) -> list[str]:
     """How claims are declared, for a suite that has none."""
-    names = list(dict.fromkeys(result.algorithm for task in suite.tasks for result in task.algorithms))
+    shown = dict.fromkeys(result.algorithm for task in suite.tasks for result in task.algorithms)
+    # Rows that searches add have names which no suite file knows.
+    rows = {row(name) for name in shown for row in (default_name, per_task_name, published_name)}
+    names = [name for name in shown if name not in rows]
     if suite.scorecard is not None or len(names) < 2:
         return []
     others = ", ".join(names[1:3])
