@@ -11,7 +11,8 @@ class BestOf(DocumentModel):
     trials: int
     score: MeanEstimate = Field(
         description="mean over replicates of the expected score of the best of these, cross-fitted: one tuning seed "
-        "chooses, the others score; null with one tuning seed"
+        "chooses, the others score; null with one tuning seed, and where a trial may be the best of which a run failed "
+        "on a task whose least score is not known"
     )
     cpu_seconds: float | None = Field(description="CPU seconds of training that so many configurations took, mean")
 
@@ -42,7 +43,7 @@ class ParameterImportance(DocumentModel):
 
 
 class Importance(DocumentModel):
-    """Which hyper-parameters matter; exploratory."""
+    """Which hyper-parameters matter; exploratory. Without trials that have no score."""
 
     explained: float | None = Field(
         description="share of the variance of scores that the forest explains on trials that it has not seen, mean over"
@@ -62,7 +63,11 @@ class TrialPoint(DocumentModel):
     replicate: int
     number: int
     parameters: dict[str, float | int | str | bool | None]
-    score: float | None = Field(description="mean over tasks and tuning seeds; null while a run has not ended")
+    ended: bool = Field(description="whether all its runs on tuning seeds have ended; those that failed have")
+    score: float | None = Field(
+        description="mean over tasks and tuning seeds; null while a run has not ended, and where one failed on a task "
+        "whose least score is not known: that counts as less than any number"
+    )
 
 
 class SearchedAlgorithm(DocumentModel):
@@ -74,7 +79,9 @@ class SearchedAlgorithm(DocumentModel):
     best_of: list[BestOf]
     sensitivity: MeanEstimate = Field(
         description="mean over replicates: how much more the best setting per task reaches than the best one for all, "
-        "in units of the spread between the 5th and the 95th percentile of all trials on a task; cross-fitted"
+        "in units of the spread between the 5th and the 95th percentile of all trials on a task; cross-fitted; null "
+        "with one tuning seed, and where a trial is chosen of which a run failed on a task whose least score is not "
+        "known"
     )
     edges: list[EdgeValue] = Field(description="chosen at an end of the space, which may be too small; else empty")
     no_assay: list[NoAssay] = Field(description="tasks left out of the choice for all tasks, in how many replicates")

@@ -21,7 +21,8 @@ def best_of(choosing: Array, scoring: Array) -> Array:
 
     The best by `choosing` of m that are drawn from the k trials without replacement, scored by `scoring`; the unbiased
     form sum_(i >= m) s_(i) C(i - 1, m - 1) / C(k, m), over the trials in ascending order of `choosing`. Where some
-    choose alike, any of them may be the one. The first number is the mean of all.
+    choose alike, any of them may be the one. The first number is the mean of all. -inf where one that has -inf may be
+    the best.
 
     Source: Dodge et al. (2019, arXiv 1909.03004), Show your work; without replacement as in Tang et al. (2020).
     """
@@ -32,7 +33,10 @@ def best_of(choosing: Array, scoring: Array) -> Array:
     sums = np.bincount(groups, weights=ranked)
     ranked = (sums / np.bincount(groups))[groups]
     weights = np.array([[comb(i, m - 1) / comb(k, m) for i in range(k)] for m in range(1, k + 1)])
-    return np.asarray(weights @ ranked)
+    lost = np.isneginf(ranked)
+    found = weights @ np.where(lost, 0.0, ranked)
+    found[(weights[:, lost] > 0).any(axis=1)] = -np.inf
+    return np.asarray(found)
 
 
 def best_of_cross_fitted(scores: Array) -> Array:
@@ -59,7 +63,8 @@ def sensitivity(scores: Array, weights: Array) -> float:
     """scores: [trial, task, seed] (normalised), weights: [task] -> how much a setting per task is above one for all.
 
     mean_e max_j score(j, e) - max_j mean_e score(j, e), cross-fitted. 0: one setting does for all tasks. Can be below 0
-    by chance, as any unbiased estimate of something near 0. NaN with a single seed or without a task.
+    by chance, as any unbiased estimate of something near 0. NaN with a single seed or without a task, or where a
+    trial that has -inf on one seed is chosen on another.
 
     Source: Adkins, Bowling, White (2024), A method for evaluating hyperparameter sensitivity in reinforcement learning.
     """
@@ -71,8 +76,8 @@ def sensitivity(scores: Array, weights: Array) -> float:
     for j in range(scores.shape[2]):
         chooses, judges = scores[:, :, j], _others(scores, j)
         own = sum(w * _value(chooses[:, e], judges[:, e]) for e, w in enumerate(weights))
-        found.append(own - _value(chooses @ weights, judges @ weights))
-    return float(np.mean(found))
+        found.append(float(own) - _value(chooses @ weights, judges @ weights))
+    return float(np.mean(found)) if np.isfinite(found).all() else float("nan")
 
 
 def _value(chooses: Array, judges: Array) -> float:

@@ -1,6 +1,7 @@
 """Searches in the report: numbers recomputed from the runs, tables, figures and the real program."""
 
 import json
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from statistics import fmean
@@ -164,3 +165,37 @@ def test_only_names_that_the_suite_has_are_advised_for_claims(tmp_path: Path) ->
     assert claims == "claims: {candidate: mine, baselines: [grpo, uniform]}"
     path.write_text(f"{path.read_text()}{claims}\n")
     assert load_plan(path, tune=True).claims is not None
+
+
+def test_a_failed_run_ends_a_search_whatever_the_least_score(tmp_path: Path) -> None:
+    """One run fails on a task without a least score: what may have chosen it has no number, the rest has."""
+    path = tmp_path / "suite.yaml"
+    path.write_text(SUITE.replace("replicates: 6", "replicates: 5"))
+    plan = replace(load_plan(path, tune=True), bounds={})
+
+    def ranked(cell: Cell, seed: int) -> float | None:
+        """The number of a trial ranks it; the last but one fails on one seed of one replicate."""
+        number = cell.algorithm.rpartition(".")[2]
+        if (cell.algorithm, cell.task, seed) == ("mine.2.4", TASKS[0], tuning_seeds(2, 3)[1]):
+            return None
+        return 0.1 * int(number) if number.isdecimal() else 0.3
+
+    tuning = play(Tuning(plan, new_store(tmp_path, "s")), ranked)
+    document = json.loads(run_apart("report", str(tuning.store.root), "--format", "json").out)
+    mine, grpo = document["suites"][0]["search"]["algorithms"]
+    assert (mine["replicates"], mine["failed"], grpo["replicates"], grpo["failed"]) == (5, 1, 5, 0)
+    # Of all six the last is the best on every seed; of five the failed one may be.
+    assert [each["score"]["mean"] is None for each in mine["best_of"]] == [True] * 5 + [False]
+    assert mine["best_of"][-1]["score"]["mean"] == pytest.approx(0.5)
+    # The greatest of m of 1, ..., 6 is expected to be 7 m / (m + 1).
+    expected = [0.1 * (7 * m / (m + 1) - 1) for m in range(1, 7)]
+    assert [each["score"]["mean"] for each in grpo["best_of"]] == pytest.approx(expected)
+    assert mine["sensitivity"]["mean"] == pytest.approx(0.0)
+    points = {(point["replicate"], point["number"]): point for point in mine["trials"]}
+    assert {key for key, point in points.items() if point["score"] is None} == {(2, 4)}
+    assert all(point["ended"] for point in points.values())
+    assert "counts as less than any number" in run_apart("report", str(tuning.store.root), "--format", "md").out
+    next(tuning.store.root.glob(f"*--mine.2.4--*/seed-{tuning_seeds(2, 3)[0]}.json")).unlink()
+    search = build_report(tuning.store.root).suites[0].search
+    assert search is not None
+    assert (search.algorithms[0].replicates, [p.number for p in search.algorithms[0].trials if not p.ended]) == (4, [4])

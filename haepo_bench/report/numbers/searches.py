@@ -1,15 +1,14 @@
 """What the searches of a suite are worth: best of m configurations, sensitivity to tuning, and all that was tried."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from math import isfinite
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from haepo_bench.objectives.spaces import Space
-from haepo_bench.report.document_numbers import FEWEST_SEEDS
+from haepo_bench.report.document_numbers import FEWEST_SEEDS, MeanEstimate
 from haepo_bench.report.document_searches import (
     BestOf,
     EdgeValue,
@@ -79,8 +78,8 @@ def _algorithm(
     *,
     importance: bool,
 ) -> SearchedAlgorithm:
-    # Replicates whose searches have ended, with scores that can be averaged.
-    whole: Array = np.asarray(np.isfinite(own.scores).all(axis=(1, 2, 3)) & bool(own.tasks))
+    # Replicates whose searches have ended. A run that failed has a score, if only -inf.
+    whole: Array = np.asarray(~np.isnan(own.scores).any(axis=(1, 2, 3)) & bool(own.tasks))
     ended = own.scores[whole]  # [replicate, trial, task, seed]
     means = np.einsum("rkes,e->rks", ended, own.weights)
     best = np.array([best_of_cross_fitted(each) for each in means]).reshape(-1, own.scores.shape[1])
@@ -99,17 +98,23 @@ def _algorithm(
         best_of=[
             BestOf(
                 trials=m + 1,
-                score=estimate_of(best[:, m], mean_within_bounds(best[:, m], low, high)),
+                score=_estimate(best[:, m], lambda values: mean_within_bounds(values, low, high)),
                 cpu_seconds=None if seconds is None else (m + 1) * seconds,
             )
             for m in range(best.shape[1])
         ],
-        sensitivity=estimate_of(phi, sensitivity_interval(phi)),
+        sensitivity=_estimate(phi, sensitivity_interval),
         edges=_edges(chooser, own, cells),
         no_assay=_no_assay(chooser, own),
         importance=_importance(chooser, own, cells, whole, (lows, highs)) if importance else None,
         trials=_trials(chooser, own, cells),
     )
+
+
+def _estimate(values: Array, interval: Callable[[Array], MeanInterval]) -> MeanEstimate:
+    """values: [replicate]; unknown where one of them is not finite: without it the mean would be that of the others."""
+    known = values if np.isfinite(values).all() else np.full(len(values), np.nan)
+    return estimate_of(known, interval(known))
 
 
 def sensitivity_interval(values: Array) -> MeanInterval:
@@ -177,7 +182,8 @@ def _importance(
     for place, replicate in enumerate(chooser.search.replicates):
         for trial in range(chooser.search.trials if whole[place] else 0):
             parameters = _parameters(own, cells, Trial(own.algorithm, replicate, trial))
-            if parameters is not None:
+            # A forest cannot learn from -inf.
+            if parameters is not None and np.isfinite(own.scores[place, trial]).all():
                 settings.append([space.unit(parameters[key]) for key, space in spaces.items()])
                 rows.append(own.scores[place, trial])
     shape = (len(settings), len(own.tasks), own.scores.shape[3])
@@ -216,13 +222,15 @@ def _trials(chooser: Chooser, own: TrialScores, cells: Mapping[tuple[str, str], 
             parameters = _parameters(own, cells, Trial(own.algorithm, replicate, trial))
             if parameters is None:
                 continue
-            score = float(own.weights @ own.scores[place, trial].mean(axis=-1))
+            scores = own.scores[place, trial]
+            ended = bool(own.tasks) and not np.isnan(scores).any()
             points.append(
                 TrialPoint(
                     replicate=replicate,
                     number=trial,
                     parameters={key: parameters.get(key) for key in keys},
-                    score=number(score) if isfinite(score) else None,
+                    ended=ended,
+                    score=number(own.weights @ scores.mean(axis=-1)) if ended else None,
                 )
             )
     return points

@@ -55,6 +55,7 @@ def _best_of(suite: SuiteResult, search: SearchSummary) -> Table:
             "made it the best. With one tuning seed nothing can be said."
             if search.seeds > 1
             else "With one tuning seed nothing can be said: the seed that chooses would also score.",
+            *_less_than_any_number(search),
             *footnotes.lines,
         ],
     )
@@ -82,6 +83,7 @@ def _sensitivity(suite: SuiteResult, search: SearchSummary) -> Table:
             "2024), cross-fitted; near 0, one setting does for all. Below 0 by chance alone.",
             "Where values are chosen at an end of their space, the space is too small: widen it for all algorithms and "
             "search again before anything is concluded.",
+            *_less_than_any_number(search),
             *_left_out(search),
             *footnotes.lines,
         ],
@@ -124,6 +126,15 @@ def _importance(suite: SuiteResult, search: SearchSummary) -> Table:
 
 def _share(value: float | None) -> str:
     return UNDEFINED if value is None else f"{value:.2f}"
+
+
+def _less_than_any_number(search: SearchSummary) -> Iterator[str]:
+    """What becomes of means with a run that failed where the least score is not known."""
+    if any(point.ended and point.score is None for own in search.algorithms for point in own.trials):
+        yield (
+            f"A run that failed on a task whose least score is not known counts as less than any number: {UNDEFINED} "
+            "where a configuration with such a run may be the chosen one."
+        )
 
 
 def _left_out(search: SearchSummary) -> Iterator[str]:
