@@ -14,7 +14,7 @@ from haepo_bench.statistics.verdicts import Claimed, Decision, assay_sensitive, 
 from haepo_bench.text import plain
 from haepo_bench.verdicts import declared
 from haepo_bench.verdicts.claims import CLAIMS, Claim
-from haepo_bench.verdicts.feedback import feedback_classes
+from haepo_bench.verdicts.feedback import UNKNOWN, feedback_classes
 from haepo_bench.verdicts.guards import Guards
 from haepo_bench.verdicts.measured import Table, by_cell, measure
 from haepo_bench.verdicts.paths import Outcomes, Path
@@ -130,7 +130,7 @@ def _claim(outcomes: Outcomes, claims: DeclaredClaims, level: float, classes: Ma
     single, by_class = [], []
     if classes is not None and len(tasks) > 1:
         single = [compared(name, (task,)) for name in claims.candidates for task in tasks]
-    if classes is not None and len({classes[name] for name in baselines}) > 1:
+    if classes is not None and len(_in_order(baselines, classes)) > 1:
         by_class = [_of_class(each, kind, classes) for each in asked for kind in _in_order(baselines, classes)]
     looks = [len(path.seeds) for each in (*asked, *single) for path in each.paths]
     claimed = Claimed(
@@ -183,12 +183,12 @@ def _claim(outcomes: Outcomes, claims: DeclaredClaims, level: float, classes: Ma
 
 
 def _in_order(baselines: Sequence[str], classes: Mapping[str, str]) -> list[str]:
-    return list(dict.fromkeys(classes[name] for name in baselines))
+    return list(dict.fromkeys(classes.get(name, UNKNOWN) for name in baselines))
 
 
 def _of_class(asked: _Asked, kind: str, classes: Mapping[str, str]) -> _Asked:
     """Against the baselines of one class alone."""
-    paths = tuple(path for path in asked.paths if classes[path.baseline] == kind)
+    paths = tuple(path for path in asked.paths if classes.get(path.baseline, UNKNOWN) == kind)
     return asked._replace(paths=paths, beside=(), feedback=kind)
 
 

@@ -18,7 +18,7 @@ from haepo_bench.results.selection import Selection
 from haepo_bench.statistics.verdicts import PROMISE, PROMISE_AT_EQUAL_SEARCH, Against, Decision, Direction
 from haepo_bench.text import plain
 from haepo_bench.verdicts import declared
-from haepo_bench.verdicts.feedback import feedback_classes
+from haepo_bench.verdicts.feedback import UNKNOWN, feedback_classes
 from haepo_bench.verdicts.judging import Judged, JudgedClaim, judge
 from haepo_bench.verdicts.measured import Extremes, Table, number
 from haepo_bench.verdicts.paths import Path
@@ -120,7 +120,7 @@ def _reading(
     by_name |= {path.baseline: (path, each) for path, each in zip(judged.paths, decision.against, strict=True)}
     comparisons = []
     for name, (path, against) in sorted(by_name.items(), key=lambda each: of.baselines.index(each[0])):
-        made = _comparison(path, against, judged.without.get(name, ""), table, classes[name])
+        made = _comparison(path, against, judged.without.get(name, ""), table, classes.get(name, UNKNOWN))
         looks = second_looks(of.claim, table, seen, (judged.algorithm, name), asked) if asked else []
         comparisons.append(made.model_copy(update={"looks": looks}))
     return Reading(
