@@ -1,6 +1,7 @@
 """Where a hyper-parameter is searched: a range or a list, from which values are drawn independently and uniformly."""
 
 import math
+import sys
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -54,10 +55,11 @@ class Space:
         """Whether it could have been drawn."""
         if self.kind == "choices":
             return any(value == each and isinstance(value, bool) == isinstance(each, bool) for each in self.values)
-        if not _is_number(value) or (self.whole and value != round(value)):
+        if not _is_number(value):
             return False
         low, high = map(float, self.values)
-        return low <= value <= high or (self.kind == "zero_or_log" and value == 0)
+        inside = low <= value <= high or (self.kind == "zero_or_log" and value == 0)
+        return inside and (not self.whole or value == round(value))
 
     def edge(self, value: Any) -> End | None:
         """The end at which a value is and beyond which there could be a better one; None where it is not at one."""
@@ -100,13 +102,23 @@ class Space:
 
     @classmethod
     def of(cls, document: dict[str, Any]) -> "Space":
-        """The space of a `document`."""
-        kind: Kind
-        for kind in ("log", "uniform", "zero_or_log", "choices"):
-            if kind in document:
-                ends = tuple(document.get("open", ("low", "high")))
-                return cls(kind, tuple(document[kind]), bool(document.get("whole")), ends)
-        raise ValueError(f"no space: {document}")
+        """The space of a `document`, which may be foreign text.
+
+        Raises:
+            ValueError: it is not one.
+        """
+        kinds: tuple[Kind, ...] = ("log", "uniform", "zero_or_log", "choices")
+        said = [kind for kind in kinds if kind in document]
+        if len(said) != 1 or document.keys() - {*said, "whole", "open"}:
+            raise ValueError(f"a space is one of {', '.join(kinds)}, with `whole` and `open`, not {document}")
+        values, whole, ends = document[said[0]], document.get("whole", False), document.get("open", ["low", "high"])
+        if not isinstance(values, list) or not (_are_choices if said[0] == "choices" else _are_ends)(values):
+            raise ValueError(f"{values} is not a {'list of different values' if said[0] == 'choices' else 'range'}")
+        if said[0] in ("log", "zero_or_log") and values[0] <= 0:
+            raise ValueError(f"a logarithm needs a least value above 0, not {values[0]}")
+        if not isinstance(whole, bool) or not isinstance(ends, list) or any(end not in ("low", "high") for end in ends):
+            raise ValueError(f"`whole` is true or false, and `open` lists low and high: {document}")
+        return cls(said[0], tuple(values), whole, tuple(ends))
 
     def whole_numbers(self) -> "Space":
         """The same range of whole numbers."""
@@ -118,6 +130,21 @@ class Space:
             return f"one of {', '.join(shown)}"
         words = {"log": "log-uniform", "uniform": "uniform", "zero_or_log": "0 or log-uniform"}
         return f"{words[self.kind]} from {shown[0]} to {shown[1]}{', whole numbers' if self.whole else ''}"
+
+
+def _are_ends(values: list[Any]) -> bool:
+    """Whether they are the finite ends of a range."""
+    return (
+        len(values) == 2
+        and all(_is_number(each) and abs(each) <= sys.float_info.max for each in values)
+        and bool(values[0] < values[1])
+    )
+
+
+def _are_choices(values: list[Any]) -> bool:
+    """Whether they are at least two plain values, each once; 1 and true are two."""
+    plain = all(isinstance(each, bool | int | float | str) for each in values)
+    return plain and 1 < len(values) == len({(isinstance(each, bool), each) for each in values})
 
 
 def _is_number(value: Any) -> bool:

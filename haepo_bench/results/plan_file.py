@@ -159,5 +159,6 @@ class PlanFile(_Model):
             return cls.model_validate(document)
         except ValidationError as error:
             first = error.errors()[0]
-            reason = ": ".join([".".join(map(str, first["loc"])), first["msg"]]).lstrip(": ")
+            message = first["msg"].removeprefix("Value error, ")
+            reason = ": ".join([".".join(map(str, first["loc"])), message]).lstrip(": ")
             raise ValueError(reason) from None

@@ -6,9 +6,11 @@ tuning and of re-training, and of a suite's own runs are never the same.
 """
 
 import re
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from haepo_bench.objectives.spaces import Space
 
 #: Measures of claims (verdicts/claims.py) that can be searched for.
 Measure = Literal["area", "final_score", "exploration", "reward_alignment", "not_collapsed"]
@@ -18,6 +20,7 @@ MEASURES: tuple[Measure, ...] = get_args(Measure)
 SEARCH_FOLDER = "search"
 #: What follows the name of a suite whose runs have the settings that a search found.
 TUNED = "-tuned"
+MAX_TRIALS = 1000
 MAX_REPLICATES = 1_000_000
 MAX_TUNING_SEEDS = 100
 #: Configurations of all replicates that come into question for the settings found, and the seeds that decide.
@@ -46,13 +49,31 @@ class DeclaredSearch(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    trials: int = Field(ge=1)
+    trials: int = Field(ge=1, le=MAX_TRIALS)
     seeds: int = Field(ge=1, le=MAX_TUNING_SEEDS)
     final: Literal[1] = 1
-    replicates: list[int] = Field(min_length=1)
+    replicates: list[Annotated[int, Field(ge=0, lt=MAX_REPLICATES)]] = Field(min_length=1)
     measure: Measure
     spaces: dict[str, dict[str, dict[str, Any]]]
     published: list[str] = Field(default=[])
+
+    @field_validator("replicates")
+    @classmethod
+    def _each_once(cls, replicates: list[int]) -> list[int]:
+        if len(set(replicates)) < len(replicates):
+            raise ValueError("names a replicate more than once")
+        return replicates
+
+    @field_validator("spaces")
+    @classmethod
+    def _all_spaces(cls, spaces: dict[str, dict[str, dict[str, Any]]]) -> dict[str, dict[str, dict[str, Any]]]:
+        for algorithm, own in spaces.items():
+            for key, document in own.items():
+                try:
+                    Space.of(document)
+                except ValueError as error:
+                    raise ValueError(f"{algorithm}.{key}: {error}") from None
+        return spaces
 
     @property
     def document(self) -> dict[str, Any]:

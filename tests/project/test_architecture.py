@@ -109,6 +109,8 @@ EXCEPTIONS = {
     ("objectives", "haepo_bench.results.columns", "Column"),
     # Where a hyper-parameter was searched says whether a value that was chosen is at an end.
     ("report", "haepo_bench.objectives.spaces", "Space"),
+    # A plan that declares a search is read, if its spaces are.
+    ("results", "haepo_bench.objectives.spaces", "Space"),
     # Data frames hold the numbers that a curve is reduced to, for the report and for whatever else reads runs.
     ("results", "haepo_bench.statistics.curves", "area_under_curve"),
     ("results", "haepo_bench.statistics.curves", "area_until"),

@@ -199,3 +199,46 @@ def test_a_failed_run_ends_a_search_whatever_the_least_score(tmp_path: Path) -> 
     search = build_report(tuning.store.root).suites[0].search
     assert search is not None
     assert (search.algorithms[0].replicates, [p.number for p in search.algorithms[0].trials if not p.ended]) == (4, [4])
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """The folder of a small search, to be damaged."""
+    path = tmp_path / "suite.yaml"
+    path.write_text(SUITE.replace("trials: 6\n  seeds: 3\n  replicates: 6", "trials: 3\n  seeds: 2\n  replicates: 4"))
+    return play(Tuning(load_plan(path, tune=True), new_store(tmp_path, "s")), score).store.root
+
+
+def test_a_damaged_search_is_no_readable_plan(small: Path) -> None:
+    plan = json.loads((small / "plan.json").read_text())
+    plan["search"]["spaces"]["mine"]["learning_rate"] = {"log": [1]}
+    (small / "plan.json").write_text(json.dumps(plan))
+    done = run_apart("report", str(small), "--format", "json", "--importance")
+    assert done.code == 0
+    assert "two: damaged: plan.json: search.spaces: mine.learning_rate: [1] is not a range" in done.err
+    (suite,) = json.loads(done.out)["suites"]
+    assert (suite["plan"], suite["search"]) == (False, None)
+
+
+def test_values_outside_their_space_are_left_out(small: Path) -> None:
+    """Stored ones of any kind, a hyper-parameter that no run has, and an algorithm without a planned cell."""
+    pytest.importorskip("sklearn", reason="the extra `importance` is not installed")
+    stored = [[1], {"a": 1}, "x", True, None, -1.0, 0, 10**30]
+    for place, path in enumerate(sorted(small.glob("*--mine.[0-9]*/seed-*.json"))):
+        run = json.loads(path.read_text())
+        run["parameters"]["learning_rate"] = stored[place % len(stored)]
+        path.write_text(json.dumps(run))
+    plan = json.loads((small / "plan.json").read_text())
+    plan["search"]["spaces"]["grpo"]["beta"] = {"log": [0.1, 1.0]}
+    plan["search"]["spaces"]["absent"] = {"beta": {"choices": [1, 2]}}
+    (small / "plan.json").write_text(json.dumps(plan))
+    done = run_apart("report", str(small), "--format", "json", "--importance")
+    assert (done.code, done.err) == (0, "")
+    mine, grpo, absent = json.loads(done.out)["suites"][0]["search"]["algorithms"]
+    assert (mine["edges"], mine["replicates"], grpo["replicates"], absent["replicates"]) == ([], 4, 4, 0)
+    for own in (mine, grpo, absent):
+        assert {each["importance"] for each in own["importance"]["parameters"]} == {None}
+    # Without any algorithm that is planned there is nothing to judge.
+    plan["search"]["spaces"] = {"absent": {}}
+    (small / "plan.json").write_text(json.dumps(plan))
+    assert run_apart("report", str(small), "--format", "json").code == 0

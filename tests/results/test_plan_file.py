@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import reader_of_0_1 as old
@@ -88,7 +89,7 @@ def test_a_plan_names_each_cell_once(tmp_path: Path) -> None:
     store.plan_path.write_text(json.dumps({**plan, "cells": plan["cells"] * 2}))
     found = store.read_plan()
     assert isinstance(found, Unusable)
-    assert found.reason == "Value error, names reinforce on bandit/10-arm twice"
+    assert found.reason == "names reinforce on bandit/10-arm twice"
     assert plan["cells"][0]["folder"] == folder_of(record())
 
 
@@ -98,3 +99,76 @@ def test_names_of_files_that_utf8_cannot_hold_are_stored(tmp_path: Path) -> None
     plan = store.read_plan()
     assert isinstance(plan, PlanFile)
     assert plan.source == "# imported: a?b\n"
+
+
+SEARCH = {"trials": 2, "seeds": 1, "replicates": [1, 0], "measure": "area"}
+
+
+def with_search(space: Any, **changes: Any) -> str:
+    search = {**SEARCH, "spaces": {"grpo": {"beta": space}}, **changes}
+    return json.dumps({"suite": "trial", "search": search, "cells": []})
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        {"log": [1e-4, 1]},
+        {"zero_or_log": [1e-5, 1.0], "open": []},
+        {"uniform": [-2, 5], "whole": True, "open": ["low"]},
+        {"choices": [1, True, "a", 0.5]},
+    ],
+    ids=str,
+)
+def test_a_declared_search_is_read_as_it_was(space: dict[str, Any]) -> None:
+    search = PlanFile.from_json(with_search(space)).search
+    assert search is not None
+    assert search.spaces == {"grpo": {"beta": space}}
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        {},
+        {"log": [1]},
+        {"log": [0, 0]},
+        {"log": [0, 1]},
+        {"zero_or_log": [-1, 1]},
+        {"uniform": [1, 1]},
+        {"uniform": [2, 1]},
+        {"uniform": ["0", 1]},
+        {"uniform": [False, True]},
+        {"uniform": [0, 10**400]},
+        {"uniform": [0, float("nan")]},
+        {"uniform": [0, float("inf")]},
+        {"uniform": 5},
+        {"choices": []},
+        {"choices": [1]},
+        {"choices": [1, 1.0]},
+        {"choices": [{}, []]},
+        {"choices": "ab"},
+        {"log": [1, 2], "uniform": [1, 2]},
+        {"log": [1, 2], "step": 1},
+        {"log": [1, 2], "whole": 1},
+        {"log": [1, 2], "open": ["middle"]},
+        {"log": [1, 2], "open": [["low"]]},
+        {"open": ["low"]},
+    ],
+    ids=str,
+)
+def test_what_is_no_space_is_no_plan(space: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"^search\.spaces: grpo\.beta: "):
+        PlanFile.from_json(with_search(space))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"replicates": [0, 0]}, r"^search\.replicates: names a replicate more than once"),
+        ({"replicates": [-1]}, r"^search\.replicates\.0: "),
+        ({"trials": 10**9}, r"^search\.trials: "),
+        ({"spaces": {"grpo": [1]}}, r"^search\.spaces\.grpo: "),
+    ],
+)
+def test_a_search_that_cannot_be_is_no_plan(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        PlanFile.from_json(with_search({"log": [1, 2]}, **changes))

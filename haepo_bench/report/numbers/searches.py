@@ -162,7 +162,9 @@ def _edges(chooser: Chooser, own: TrialScores, cells: Mapping[tuple[str, str], S
     found = []
     for key, document in chooser.search.spaces[own.algorithm].items():
         space = Space.of(document)
-        ends = [space.edge(each[key]) for each in settings if each is not None and key in each]
+        # Of stored values those that the space holds: others were not chosen from it.
+        values = [each[key] for each in settings if each is not None and key in each and space.holds(each[key])]
+        ends = [space.edge(value) for value in values]
         if any(ends):
             found.append(EdgeValue(parameter=key, low=ends.count("low"), high=ends.count("high")))
     return found
@@ -182,9 +184,10 @@ def _importance(
     for place, replicate in enumerate(chooser.search.replicates):
         for trial in range(chooser.search.trials if whole[place] else 0):
             parameters = _parameters(own, cells, Trial(own.algorithm, replicate, trial))
+            units = _units(spaces, parameters or {})
             # A forest cannot learn from -inf.
-            if parameters is not None and np.isfinite(own.scores[place, trial]).all():
-                settings.append([space.unit(parameters[key]) for key, space in spaces.items()])
+            if units is not None and np.isfinite(own.scores[place, trial]).all():
+                settings.append(units)
                 rows.append(own.scores[place, trial])
     shape = (len(settings), len(own.tasks), own.scores.shape[3])
     scores = normalised(np.array(rows).reshape(shape), *ends)
@@ -207,11 +210,23 @@ def _importance(
     )
 
 
+def _units(spaces: Mapping[str, Space], parameters: Mapping[str, Any]) -> list[float] | None:
+    """A trial's hyper-parameters as numbers; None where a stored one is missing or not in its space."""
+    if any(key not in parameters or not space.holds(parameters[key]) for key, space in spaces.items()):
+        return None
+    found = [space.unit(parameters[key]) for key, space in spaces.items()]
+    return found if np.isfinite(found).all() else None
+
+
 def _no_assay(chooser: Chooser, own: TrialScores) -> list[NoAssay]:
     left_out = Counter(
         task for replicate in chooser.search.replicates for task in chooser.no_assay(own.algorithm, replicate)
     )
     return [NoAssay(task=plain(task), replicates=left_out[task]) for task in own.tasks if left_out[task]]
+
+
+def _plain(value: Any) -> float | int | str | bool | None:
+    return value if isinstance(value, bool | int | float | str) else None
 
 
 def _trials(chooser: Chooser, own: TrialScores, cells: Mapping[tuple[str, str], SelectedCell]) -> list[TrialPoint]:
@@ -228,7 +243,7 @@ def _trials(chooser: Chooser, own: TrialScores, cells: Mapping[tuple[str, str], 
                 TrialPoint(
                     replicate=replicate,
                     number=trial,
-                    parameters={key: parameters.get(key) for key in keys},
+                    parameters={key: _plain(parameters.get(key)) for key in keys},
                     ended=ended,
                     score=number(own.weights @ scores.mean(axis=-1)) if ended else None,
                 )
