@@ -224,8 +224,8 @@ FAULTS = (
         "one-epoch",
         "an iteration takes one gradient step, whatever the settings say",
         _TRAINER,
-        "for _ in range(self.settings.epochs):",
-        "for _ in range(1):",
+        "for epoch in range(self.settings.epochs):",
+        "for epoch in range(1):",
     ),
     Fault(
         "stale-behaviour",
@@ -313,8 +313,8 @@ UNSEEN = (
         "collapse",
         "one seed in five does not learn",
         _TRAINER,
-        "gradient, diagnostics = packed.gradient(self.objective)",
-        "gradient, diagnostics = packed.gradient(self.objective)\n"
+        "gradient, diagnostics = packed.gradient(self.objective, wanted_at(epoch, self.settings.epochs))",
+        "gradient, diagnostics = packed.gradient(self.objective, wanted_at(epoch, self.settings.epochs))\n"
         "            gradient[[i for i, s in enumerate(self.seeds) if s % 5 == 0]] = 0.0",
     ),
 )

@@ -8,7 +8,6 @@ loss is one number per seed; seeds never mix. Everything is detached except the 
 import inspect
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import torch
@@ -100,19 +99,14 @@ class TrajectoryBatch:
         """Sum over the steps that were taken: [seed, group, trajectory]."""
         return torch.where(self.mask, x, 0.0).sum(-1)
 
-    @cached_property
+    @property
     def lengths(self) -> Tensor:
         """Steps of each trajectory, at least 1: [seed, group, trajectory]."""
         return self.mask.sum(-1).clamp(min=1)
 
-    @cached_property
-    def steps(self) -> Tensor:
-        """Steps of each seed, at least 1: [seed]."""
-        return self.mask.sum((-1, -2, -3)).clamp(min=1)
-
     def token_mean(self, x: Tensor) -> Tensor:
         """Mean over all steps that a seed took: [seed]."""
-        return self.masked_sum(x).sum((-1, -2)) / self.steps
+        return self.masked_sum(x).sum((-1, -2)) / self.mask.sum((-1, -2, -3)).clamp(min=1)
 
 
 class ObjectiveOutput(NamedTuple):

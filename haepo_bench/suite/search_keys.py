@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
 
 from haepo_bench.objectives.spaces import Kind, Space
-from haepo_bench.results.searches import MAX_REPLICATES, MAX_TUNING_SEEDS, Measure
+from haepo_bench.results.searches import MAX_REPLICATES, MAX_TRIALS, MAX_TUNING_SEEDS, Measure
 from haepo_bench.suite.scalars import Section, suite_error, whole
 
 #: Hyper-parameters of an algorithm that are searched at most.
@@ -109,7 +109,7 @@ class SpaceKeys(Section):
 class Search(Section):
     """How `haepo-bench tune` searches: every algorithm alike. No run of the suite itself depends on it."""
 
-    trials: Annotated[int, Field(ge=1, le=1000)] = Field(
+    trials: Annotated[int, Field(ge=1, le=MAX_TRIALS)] = Field(
         default=DEFAULT_TRIALS, description=f"configurations of one search; {DEFAULT_TRIALS} by default"
     )
     seeds: Annotated[int, Field(ge=1, le=MAX_TUNING_SEEDS)] = Field(

@@ -133,21 +133,13 @@ class ReadTuned(NamedTuple):
         return lines
 
 
-def _space(document: dict[str, Any]) -> Space:
-    """A space of the file; a TypeError or ValueError where it is not one."""
-    space = Space.of(document)
-    if space.kind != "choices":
-        _least, _greatest = map(float, space.values)
-    return space
-
-
 def _not_drawn(tuned: TunedFile) -> Iterator[Problem]:
     """Settings that cannot have come out of the search that the file says."""
     for name, found in tuned.algorithms.items():
         path: KeyPath = ("algorithms", name)
         try:
-            spaces = {key: _space(document) for key, document in found.spaces.items()}
-        except (TypeError, ValueError):
+            spaces = {key: Space.of(document) for key, document in found.spaces.items()}
+        except ValueError:
             problem = "is not what a search writes"
             yield Problem((*path, "spaces"), problem, "such as {learning_rate: {log: [1e-4, 1e-2]}}")
             continue
