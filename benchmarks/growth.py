@@ -6,9 +6,9 @@ Prints a table each. Every figure is of one command in a process of its own, fro
 worker: CPU seconds, and the peak of resident memory of the larger of the two.
 
 - seeds: 1 to 200 of `reinforce` on CartPole-v1, 20,000 env steps each, one evaluation, one worker.
-- cells: 10 to 5,000 of `reinforce` on bandit/10-arm with learning rates of their own, 200 env steps of one seed each,
-  one worker; then the same again with nothing left to do, and the report.
-- runs: 100 to 50,000 made-up ones as in many_runs.py, with the index.
+- cells: 10 to 5,000, which are 10 algorithms (`reinforce` with learning rates of their own) on 1 to 500 random walks of
+  at most 20 steps, 200 env steps of one seed each, one worker; then the same with nothing left to do, and the report.
+- runs: 200 to 50,000 made-up ones as in many_runs.py, with the index.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from haepo_bench.suite.resolve import load_plan
 
 SEEDS = (1, 3, 10, 30, 100, 200)
 CELLS = (10, 100, 1_000, 5_000)
+ALGORITHMS = 10
 #: Multiples of 200: twenty tasks and ten algorithms.
 RUNS = (200, 1_000, 10_000, 50_000)
 STEPS = 20_000
@@ -47,17 +48,16 @@ def grown_cells(folder: Path) -> None:
     print("| cells | `run`, CPU s | a cell | run again, CPU s | `report --format json`, CPU s | peak MiB |")
     print("|---|---|---|---|---|---|")
     for cells in CELLS:
-        rates = [1e-4 * (1 + cell / 100) for cell in range(cells)]
         algorithms = [
-            {"use": "reinforce", "name": f"r{number}", "params": {"learning_rate": rate}}
-            for number, rate in enumerate(rates)
+            {"use": "reinforce", "name": f"r{number}", "params": {"learning_rate": 1e-3 * (1 + number)}}
+            for number in range(ALGORITHMS)
         ]
         written(
             folder / f"cells-{cells}.yaml",
             seeds=1,
             budget={"env_steps": 200},
             evaluation={"every": 200, "episodes": 1},
-            tasks=["bandit/10-arm"],
+            tasks=[{"id": f"random-walk/{4 + task}", "time_limit": 20} for task in range(cells // ALGORITHMS)],
             algorithms=algorithms,
         )
         run = ["run", f"cells-{cells}.yaml", "--quiet"]
