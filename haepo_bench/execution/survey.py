@@ -189,7 +189,10 @@ def _joined(jobs: Sequence[Job], share: float) -> list[Job]:
     """
     runs = sum(len(job.runs) for job in jobs)
     seconds = sum(job.seconds for job in jobs)
-    count = min(len(jobs), max(-(-runs // MOST_ROWS), math.ceil(seconds / min(share, MOST_SECONDS) - 1e-9)))
+    longest = min(share, MOST_SECONDS)
+    # Less a hair: the same seconds summed in another order are not one job more. Nothing takes no time to divide.
+    pieces = math.ceil(seconds / longest - 1e-9) if longest > 0 else 1
+    count = min(len(jobs), max(-(-runs // MOST_ROWS), pieces))
     made: list[Job] = []
     held: list[Job] = []
     for number, job in enumerate(jobs):
