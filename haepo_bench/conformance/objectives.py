@@ -92,7 +92,7 @@ class _Checks:
             raise NotApplicable("segments have no steps that were not taken")
         before = self._outcome(batch)
         for garbage in _GARBAGE:
-            spoilt = each_tensor(batch, lambda x: fresh(torch.where(batch.mask, x, garbage), x), steps=True)  # noqa: B023
+            spoilt = each_tensor(batch, lambda x: fresh(torch.where(batch.mask, x, garbage), x), steps=True)  # noqa: B023 (called at once)
             for name, value in self._outcome(spoilt).items():
                 if not torch.equal(value, before[name]):
                     raise Fault(
@@ -178,7 +178,7 @@ class _Checks:
             along = {name: torch.randn(leaf.shape, generator=g, dtype=leaf.dtype) for name, leaf in own.items()}
             moved = [
                 self._objective(
-                    replace(batch, **{n: fresh(x + e * along[n], x) for n, x in own.items()})  # type: ignore[arg-type]
+                    replace(batch, **{n: fresh(x + e * along[n], x) for n, x in own.items()})  # type: ignore[arg-type]  # all are tensors
                 ).loss.sum()
                 for e in (1e-6, -1e-6)
             ]
@@ -224,7 +224,7 @@ class _Checks:
             "from haepo_bench.conformance.batches import each_tensor, fresh, gradients, random_batch\n"
             f"batch = random_batch({self._name}, {seed}{more})"
         )
-        return random_batch(self._objective, seed, **case), again  # type: ignore[arg-type]
+        return random_batch(self._objective, seed, **case), again  # type: ignore[arg-type]  # cases name its options
 
     def _outcome(self, batch: TrajectoryBatch) -> dict[str, Tensor]:
         output = self._objective(batch)

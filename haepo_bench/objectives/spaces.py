@@ -72,7 +72,7 @@ class Space:
         return next((end for end, there in ends if there and end in self.open), None)
 
     def _place(self, value: Any) -> float | None:
-        """From 0 to 1 on the range's scale; None where there is no order. 0 is one decade below a logarithm's range."""
+        """How far up its range a value is, from 0 to 1, or a decade below for a 0; None if the values have no order."""
         if self.kind == "choices":
             if not all(_is_number(each) for each in self.values):
                 return None

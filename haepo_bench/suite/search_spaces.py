@@ -158,7 +158,7 @@ def _values(space: Space) -> Sequence[Any]:
 def _ends(space: Space) -> Sequence[Any]:
     """The first and the last of these."""
     values = _values(space)
-    return values if len(values) == 1 else (values[0], values[-1])
+    return values[0], values[-1]
 
 
 def _with_open_ends(each: OnTasks, name: str, space: Space) -> Space:
