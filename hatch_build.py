@@ -19,20 +19,21 @@ def _building(root: Path) -> ModuleType:
 
 
 class KernelsHook(BuildHookInterface):
-    """Adds the library to the wheel, and says for which systems it is."""
+    """Adds the libraries to the wheel, and says for which systems they are."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         root = Path(self.root)
         building = _building(root)
-        library = building.FOLDER / building.LIBRARY
         try:
-            building.build(library)
+            libraries = building.build_all()
         except building.NotBuilt as reason:
             if version == "editable":
-                library.unlink(missing_ok=True)  # of an earlier installation
+                for target in building.TARGETS:  # of an earlier installation
+                    (building.FOLDER / target.library).unlink(missing_ok=True)
             self.app.display_warning(f"haepo-bench is installed without its compiled engine, and uses torch: {reason}")
             return
-        build_data["artifacts"].append(library.relative_to(root).as_posix())
+        build_data["artifacts"] += [path.relative_to(root).as_posix() for path in libraries]
         build_data["pure_python"] = False
-        build_data["tag"] = f"py3-none-{building.platform_tag(library)}"
-        self.app.display_info(f"compiled {library.name} for {building.TARGET}")
+        build_data["tag"] = f"py3-none-{building.platform_tag(libraries)}"
+        levels = " and ".join(target.level for target in building.TARGETS)
+        self.app.display_info(f"compiled the kernels for {levels}")

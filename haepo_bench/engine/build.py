@@ -1,4 +1,4 @@
-"""Builds the kernels' library: one call of a C++ compiler, nothing but the standard library needed.
+"""Builds the kernels' libraries: one call of a C++ compiler each, nothing but the standard library needed.
 
 hatch_build.py runs it when the package is installed; `python -m haepo_bench.engine.build` runs it in a checkout.
 """
@@ -12,11 +12,31 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 FOLDER = Path(__file__).parent
-LIBRARY = "kernels.so"
-#: A source level of processors: AVX2 and fused multiply-adds (Intel since 2013, AMD since 2017).
-TARGET = "x86-64-v3"
+
+
+class Target(NamedTuple):
+    """Processors that a library is built for.
+
+    Args:
+        library: the file's name.
+        level: of their instructions, as compilers name it.
+        needed: what Linux says of such a processor (/proc/cpuinfo, `flags`).
+    """
+
+    library: str
+    level: str
+    needed: tuple[str, ...]
+
+
+#: The widest vectors first: a processor takes the first library that it can. All of them give the same bytes.
+TARGETS = (
+    Target("kernels-512.so", "x86-64-v4", ("avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl")),
+    # Intel since 2013, AMD since 2017.
+    Target("kernels.so", "x86-64-v3", ("avx2", "fma")),
+)
 #: No fast-math: it breaks training. The compiler fuses nothing by itself, so that two of them give the same bytes.
 FLAGS = (
     *("-std=c++17", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"),
@@ -51,18 +71,17 @@ def pure() -> bool:
     return os.environ.get(PURE, "").strip().lower() not in {"", "0", "false", "no"}
 
 
-def build(path: Path | None = None, *, target: str = TARGET, extra: tuple[str, ...] = ()) -> Path:
-    """Compiles the library, by default beside the sources.
+def build(path: Path, level: str, extra: tuple[str, ...] = ()) -> None:
+    """Compiles one library.
 
     Args:
         path: of the library.
-        target: processors to build for, as the compiler names them.
+        level: of a target.
         extra: further flags.
 
     Raises:
         NotBuilt: not on this system, no compiler, or it failed.
     """
-    path = path or FOLDER / LIBRARY
     if pure():
         raise NotBuilt(f"{PURE} is set")
     if sys.platform != "linux" or platform.machine() != "x86_64":
@@ -71,11 +90,11 @@ def build(path: Path | None = None, *, target: str = TARGET, extra: tuple[str, .
     if shutil.which(compiler[0]) is None:
         raise NotBuilt(f"there is no C++ compiler ({compiler[0]} is not found; CXX names another)")
     named = subprocess.run([*compiler, "--version"], capture_output=True, text=True, check=False).stdout
-    said = f"{target}; {named.splitlines()[0] if named else compiler[0]}".replace('"', "").replace("\\", "")
+    said = f"{level}; {named.splitlines()[0] if named else compiler[0]}".replace('"', "").replace("\\", "")
     defined = (f'-DSOURCES="{sources_hash()}"', f'-DBUILT="{said}"')
     # Built under another name: a process that has the old library open keeps it.
     new = path.with_name(f".{path.name}.{os.getpid()}")
-    command = [*compiler, f"-march={target}", *FLAGS, *extra, *defined, str(FOLDER / "kernels.cpp"), "-o", str(new)]
+    command = [*compiler, f"-march={level}", *FLAGS, *extra, *defined, str(FOLDER / "kernels.cpp"), "-o", str(new)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -85,23 +104,34 @@ def build(path: Path | None = None, *, target: str = TARGET, extra: tuple[str, .
         raise NotBuilt(f"the library cannot be built at {path}: {error.strerror}") from error
     finally:
         new.unlink(missing_ok=True)
-    return path
 
 
-def platform_tag(path: Path) -> str:
-    """The wheel's platform: the oldest manylinux whose glibc has all that the library asks for."""
-    asked = re.findall(rb"GLIBC_2\.([0-9]+)", path.read_bytes())
+def build_all(extra: tuple[str, ...] = ()) -> list[Path]:
+    """Compiles the library of every target, beside the sources.
+
+    Raises:
+        NotBuilt: as `build`.
+    """
+    for target in TARGETS:
+        build(FOLDER / target.library, target.level, extra)
+    return [FOLDER / target.library for target in TARGETS]
+
+
+def platform_tag(paths: list[Path]) -> str:
+    """The wheel's platform: the oldest manylinux whose glibc has all that the libraries ask for."""
+    asked = re.findall(rb"GLIBC_2\.([0-9]+)", b"".join(path.read_bytes() for path in paths))
     newest = max(17, *(int(minor) for minor in asked))
     return f"manylinux_2_{newest}_x86_64"
 
 
 def main() -> None:
-    """Builds the library in its place; with --sanitize one that watches its memory and arithmetic (noxfile.py)."""
+    """Builds the libraries in their place; with --sanitize some that watch their memory and arithmetic (noxfile.py)."""
     try:
-        built = build(extra=SANITIZERS if "--sanitize" in sys.argv[1:] else ())
+        built = build_all(SANITIZERS if "--sanitize" in sys.argv[1:] else ())
     except NotBuilt as error:
         sys.exit(f"not built: {error}")
-    sys.stdout.write(f"built {built}\n")
+    for path in built:
+        sys.stdout.write(f"built {path}\n")
 
 
 if __name__ == "__main__":

@@ -232,7 +232,7 @@ int engine_backward(const int32_t *said, int S, int64_t P, const int64_t *offset
   if (scratch.failed) return 1;
   for (int s = 0; s < S; s++) {
     net.open(parameters + s * P);
-    found.clear();
+    found.begin(gradient + s * P, P);
     int64_t at = offsets[s];
     size_t ld = offsets[s + 1] - at;
     for (int64_t r = 0; r < counts[s]; r += CHUNK) {
@@ -255,9 +255,7 @@ int engine_backward(const int32_t *said, int S, int64_t P, const int64_t *offset
         backward(net, n, from, again, CHUNK, 0, dz, CHUNK, g, found);
       }
     }
-    float *to = gradient + s * P;
-    memset(to, 0, sizeof(float) * P);
-    found.write(to);
+    found.end();
   }
   return 0;
 }

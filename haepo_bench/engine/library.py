@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from haepo_bench.engine.build import LIBRARY, PURE, pure, sources_hash
+from haepo_bench.engine.build import PURE, TARGETS, pure, sources_hash
 from haepo_bench.errors import UserError
 from haepo_bench.policies.shapes import Array
 from haepo_bench.tasks.finite.table import StateTable
@@ -27,7 +27,6 @@ GROUP = 16
 MAX_PRODUCTS = 9
 
 _FOLDER = Path(__file__).parent
-_NEEDED = ("avx2", "fma")
 
 
 class Status(NamedTuple):
@@ -44,18 +43,26 @@ class Status(NamedTuple):
     remedy: str = ""
 
 
+def libraries_for_this_processor() -> list[Path]:
+    """The libraries that it can use, the fastest first."""
+    flags = _processor_flags()
+    return [_FOLDER / target.library for target in TARGETS if flags.issuperset(target.needed)]
+
+
 @cache
 def status() -> Status:
     """Looks for the library; a process looks once."""
     if pure():
         return Status(None, f"{PURE} is set", f"unset {PURE}")
-    path = _FOLDER / LIBRARY
     rebuild = "install the package again where a C++ compiler is (or run python -m haepo_bench.engine.build)"
-    if not path.is_file():
+    if not any((_FOLDER / target.library).is_file() for target in TARGETS):
         return Status(None, "the kernels were not compiled when the package was installed", rebuild)
-    missing = [name for name in _NEEDED if name not in _processor_flags()]
+    missing = [name for name in TARGETS[-1].needed if name not in _processor_flags()]
     if missing:
         return Status(None, f"the processor has no {' and no '.join(m.upper() for m in missing)}")
+    path = next((each for each in libraries_for_this_processor() if each.is_file()), None)
+    if path is None:
+        return Status(None, "the kernels were compiled for other processors alone", rebuild)
     if not _whole(path):
         return Status(None, "the kernels' library is cut off", rebuild)
     try:

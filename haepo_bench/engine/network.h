@@ -45,32 +45,37 @@ struct Shape {
 struct Network {
   Shape shape;
   const float *log_std = nullptr;
-  // Weights [input][output], weights [output][input], biases; rows padded.
-  float *onward[MAX_PRODUCTS], *back[MAX_PRODUCTS], *bias[MAX_PRODUCTS];
+  // Weights [input][output] in panels, biases; weights [output][input] of all layers but the first, rows padded.
+  float *onward[MAX_PRODUCTS], *bias[MAX_PRODUCTS];
+  const float *back[MAX_PRODUCTS];
 
   Network(const Shape &s, Scratch &scratch) : shape(s) {
     for (int l = 0; l < s.products; l++) {
       size_t in = s.widths[l], out = s.widths[l + 1];
       onward[l] = scratch.floats(in * padded(out));
-      back[l] = scratch.floats(out * padded(in));
+      back[l] = rows_[l] = l > 0 && in % GROUP ? scratch.floats(out * padded(in)) : nullptr;
       bias[l] = scratch.floats(padded(out));
     }
   }
 
+  // Takes the parameters of a seed, which must stay where they are: rows without padding are read in their place.
   void open(const float *p) {
     for (int l = 0; l < shape.products; l++) {
       int in = shape.widths[l], out = shape.widths[l + 1];
-      size_t row = padded(in), column = padded(out);
-      for (int o = 0; o < out; o++) {
-        memcpy(back[l] + o * row, p + (size_t)o * in, sizeof(float) * in);
-        for (int i = 0; i < in; i++) onward[l][i * column + o] = p[(size_t)o * in + i];
-      }
+      if (rows_[l])
+        for (int o = 0; o < out; o++) memcpy(rows_[l] + (size_t)o * padded(in), p + (size_t)o * in, sizeof(float) * in);
+      else
+        back[l] = p;
+      to_panels(p, out, in, onward[l]);
       p += (size_t)in * out;
       memcpy(bias[l], p, sizeof(float) * out);
       p += out;
     }
     log_std = shape.head == GAUSSIAN ? p : nullptr;
   }
+
+ private:
+  float *rows_[MAX_PRODUCTS];
 };
 
 template <int activation>
@@ -93,7 +98,7 @@ static void forward(const Network &net, int R, const float *x, float *h, size_t 
   for (int l = 0; l + 1 < s.products; l++) {
     size_t width = padded(s.widths[l + 1]);
     float *own = h + offset * width;
-    product<Onto::bias>(R, s.widths[l], (int)width, below, wide, 1, net.onward[l], width, own, width, net.bias[l]);
+    product<Onto::bias>(R, s.widths[l], (int)width, below, wide, 1, panels(net.onward[l], s.widths[l]), own, width, net.bias[l]);
     if (s.activation == TANH)
       activate<TANH>(own, R * width);
     else
@@ -103,7 +108,7 @@ static void forward(const Network &net, int R, const float *x, float *h, size_t 
   int last = s.products - 1, outputs = s.last(), features = s.widths[last];
   if (outputs > FEW || last == 0) {
     size_t width = padded(outputs);
-    product<Onto::bias>(R, features, (int)width, below, wide, 1, net.onward[last], width, spare, width, net.bias[last]);
+    product<Onto::bias>(R, features, (int)width, below, wide, 1, panels(net.onward[last], features), spare, width, net.bias[last]);
     for (int o = 0; o < outputs; o++)
       for (int r = 0; r < R; r++) z[o * ld + r] = spare[r * width + o];
   } else {
@@ -130,35 +135,49 @@ struct Gradients {
 
   Gradients(const Shape &s, Scratch &scratch) : shape(s) {
     for (int l = 0; l < s.products; l++) {
-      // The first layer's stands [input][output]: few inputs would be mostly padding.
-      size_t out = s.widths[l + 1];
-      weight[l] = scratch.floats(size(l));
-      bias[l] = scratch.floats(padded(out));
+      apart_[l] = apart(l) ? scratch.floats(size(l)) : nullptr;
+      bias[l] = scratch.floats(padded(s.widths[l + 1]));
     }
     log_std = scratch.floats(padded(s.last()));
   }
-  size_t size(int l) const {
-    size_t in = shape.widths[l], out = shape.widths[l + 1];
-    return l == 0 ? in * padded(out) : out * padded(in);
-  }
-  void clear() {
+
+  // Begins with nothing; the sums will be in `to`, laid out as parameters are, of which there are P, once `end` is called.
+  void begin(float *to, size_t P) {
+    to_ = to;
+    memset(to, 0, sizeof(float) * P);
     for (int l = 0; l < shape.products; l++) {
-      memset(weight[l], 0, sizeof(float) * size(l));
-      memset(bias[l], 0, sizeof(float) * padded(shape.widths[l + 1]));
+      size_t in = shape.widths[l], out = shape.widths[l + 1];
+      weight[l] = apart_[l] ? apart_[l] : to;
+      if (apart_[l]) memset(apart_[l], 0, sizeof(float) * size(l));
+      memset(bias[l], 0, sizeof(float) * padded(out));
+      to += in * out + out;
     }
     memset(log_std, 0, sizeof(float) * padded(shape.last()));
   }
-  void write(float *p) const {
+  void end() const {
+    float *p = to_;
     for (int l = 0; l < shape.products; l++) {
       int in = shape.widths[l], out = shape.widths[l + 1];
-      for (int o = 0; o < out; o++)
-        for (int i = 0; i < in; i++)
-          p[(size_t)o * in + i] = l == 0 ? weight[l][(size_t)i * padded(out) + o] : weight[l][(size_t)o * padded(in) + i];
+      if (apart_[l])
+        for (int o = 0; o < out; o++)
+          for (int i = 0; i < in; i++)
+            p[(size_t)o * in + i] = l == 0 ? weight[l][(size_t)i * padded(out) + o] : weight[l][(size_t)o * padded(in) + i];
       p += (size_t)in * out;
       memcpy(p, bias[l], sizeof(float) * out);
       p += out;
     }
     if (shape.head == GAUSSIAN) memcpy(p, log_std, sizeof(float) * shape.last());
+  }
+
+ private:
+  float *apart_[MAX_PRODUCTS], *to_;
+
+  // Whether sums need room of their own: rows with padding, and the first layer's, which stand [input][output], since
+  // few inputs would be mostly padding.
+  bool apart(int l) const { return l == 0 || shape.widths[l] % GROUP; }
+  size_t size(int l) const {
+    size_t in = shape.widths[l], out = shape.widths[l + 1];
+    return l == 0 ? in * padded(out) : out * padded(in);
   }
 };
 
@@ -202,13 +221,13 @@ static void backward(const Network &net, int R, const float *x, const float *h, 
           for (size_t o = 0; o < width; o++) g[0][r * width + o] = o < (size_t)out ? dz[o * ld + r] : 0.f;
         above = g[0], own = width;
       }
-      product<Onto::sum>(in, R, padded(out), x, 1, in, above, own, found.weight[0], padded(out));
+      product<Onto::sum>(in, R, padded(out), x, 1, in, rows_of(above, own), found.weight[0], padded(out));
       break;
     }
     size_t width = wide[l];
-    product<Onto::sum>(out, R, (int)width, above, apart, own, input[l], width, found.weight[l], width);
+    product<Onto::sum>(out, R, (int)width, above, apart, own, rows_of(input[l], width), found.weight[l], width);
     float *below = g[l % 2];
-    product<Onto::nothing>(R, out, (int)width, above, own, apart, net.back[l], width, below, width);
+    product<Onto::nothing>(R, out, (int)width, above, own, apart, rows_of(net.back[l], width), below, width);
     const float *a = input[l];
     for (size_t i = 0; i < R * width; i += LANES) {
       Vec v = load(a + i), d = load(below + i);

@@ -10,7 +10,7 @@ def compiled() -> library.Library:
     """The library; without a compiler, or a processor that has what it takes, the tests are skipped."""
     if library.status().library is None:
         try:
-            build.build()
+            build.build_all()
         except build.NotBuilt as error:
             pytest.skip(f"no compiled engine here: {error}")
         library.status.cache_clear()

@@ -11,6 +11,7 @@ from execution_support import ROOT
 from synthetic_runs import showcase
 
 from haepo_bench.engine import library
+from haepo_bench.engine.build import TARGETS
 from haepo_bench.errors import UserError
 from haepo_bench.regression.baseline import load_baseline, save_baseline
 from haepo_bench.regression.check import check
@@ -104,11 +105,25 @@ def test_a_processor_without_the_instructions_uses_torch(monkeypatch):
     assert found == (None, "the processor has no FMA", "")
 
 
+@pytest.mark.parametrize(("wide", "level"), [(True, "x86-64-v4"), (False, "x86-64-v3")])
+def test_a_processor_takes_the_widest_vectors_that_it_has(wide, level, monkeypatch):
+    widest, narrowest = TARGETS[0], TARGETS[-1]
+    if wide and not library._processor_flags().issuperset(widest.needed):
+        pytest.skip("the processor has no AVX-512")
+    has = {*narrowest.needed, *(widest.needed if wide else widest.needed[1:])}
+    monkeypatch.setattr(library, "_processor_flags", lambda: frozenset(has))
+    library.status.cache_clear()
+    found = library.status()
+    library.status.cache_clear()
+    assert found.library is not None
+    assert found.library.built.startswith(f"{level}; ")
+
+
 def test_runs_of_one_folder_are_of_one_engine(suite):
     folder = suite.parent
     first = program("run", str(suite), folder=folder)
     assert first.returncode == 0, first.stderr
-    assert "engine compiled and torch (kernels for x86-64-v3" in first.stderr
+    assert "engine compiled and torch (kernels for x86-64-v" in first.stderr
     root = folder / "results" / "small"
     records = [json.loads(path.read_text()) for path in root.glob("*--reinforce--*/seed-*.json")]
     assert [record["provenance"]["engine"]["name"] for record in records] == ["compiled"] * 2

@@ -1,7 +1,7 @@
 """The kernels against torch in double precision, finite differences, and themselves in other company."""
 
 import hashlib
-from pathlib import Path
+from functools import cache
 
 import numpy as np
 import pytest
@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from haepo_bench.engine import collector, optimiser
 from haepo_bench.engine.architecture import Architecture
-from haepo_bench.engine.build import NotBuilt, build
-from haepo_bench.engine.library import Library, at, opened
+from haepo_bench.engine.build import TARGETS
+from haepo_bench.engine.library import Library, at, libraries_for_this_processor, opened
 from haepo_bench.engine.update import HeadValues, StepRows
 from haepo_bench.policies.heads import Categorical, DiagonalGaussian, Head, MultiCategorical
 from haepo_bench.policies.mlp import Network
@@ -48,16 +48,18 @@ class Case:
         #: d loss / d log-probability, entropy, KL of every step.
         self.weights = [generator.standard_normal((S, K, T)).astype(np.float32) for _ in range(3)]
 
-    def rows(self, seeds: Array | None = None) -> StepRows:
+    def rows(self, seeds: Array | None = None, library: Library | None = None) -> StepRows:
         which = np.arange(len(self.lengths)) if seeds is None else seeds
         parts = (np.ascontiguousarray(x[which]) for x in (self.observations, self.actions, self.lengths))
-        return StepRows.packed(opened(), self.architecture, *parts)
+        return StepRows.packed(library or opened(), self.architecture, *parts)
 
-    def computed(self, seeds: Array | None = None, *, keep: bool = True) -> tuple[HeadValues, Array]:
+    def computed(
+        self, seeds: Array | None = None, *, keep: bool = True, library: Library | None = None
+    ) -> tuple[HeadValues, Array]:
         """What the head says [seed, episode, step], and the gradient of the weighted sum [seed, parameter]."""
         which = np.arange(len(self.lengths)) if seeds is None else seeds
         lengths = np.ascontiguousarray(self.lengths[which])
-        rows, own = self.rows(which), np.ascontiguousarray(self.parameters[which])
+        rows, own = self.rows(which, library), np.ascontiguousarray(self.parameters[which])
         outputs = rows.outputs(own, keep=keep)
         reference = rows.outputs(np.ascontiguousarray(self.reference[which])).z
         evaluated = rows.evaluate(outputs.z, reference)
@@ -83,6 +85,12 @@ class Case:
         return [part[0].detach().numpy() for part in found], gradient[0].numpy()
 
 
+@cache
+def usable_libraries() -> list[Library]:
+    """Of every target that this processor is one of."""
+    return [Library(path) for path in libraries_for_this_processor()]
+
+
 HEADS: list[Head] = [*map(Categorical, (2, 3, 8, 9, 40)), MultiCategorical([2, 3]), MultiCategorical([9, 2, 4])]
 HEADS += [DiagonalGaussian(1), DiagonalGaussian(6)]
 
@@ -98,8 +106,10 @@ HEADS += [DiagonalGaussian(1), DiagonalGaussian(6)]
 def test_of_any_shape_the_kernels_agree_with_torch(inputs, hidden, head, activation, lengths):
     case = Case(Network(inputs, tuple(hidden), head, last_gain=1.0, activation=activation), lengths)
     evaluated, gradient = case.computed()
-    again = case.computed(keep=False)
-    assert (gradient == again[1]).all()
+    others = [case.computed(library=library) for library in usable_libraries()]
+    for again in (case.computed(keep=False), *others):
+        assert (gradient == again[1]).all()
+        assert all((one == other).all() for one, other in zip(evaluated, again[0], strict=True))
     for seed in range(len(lengths)):
         taken = np.arange(case.observations.shape[2]) < case.lengths[seed][:, None]
         expected, slope = case.exact(seed)
@@ -306,18 +316,10 @@ def kernels_alone(library: Library) -> str:
 GOLDEN = "c270386e6d5c1b08"
 
 
-def test_the_kernels_give_the_same_bytes_on_every_machine(compiled):
-    assert kernels_alone(compiled) == GOLDEN
-
-
-@pytest.mark.slow
-def test_vectors_of_512_bits_give_the_same_bytes(tmp_path: Path):
-    flags = set(Path("/proc/cpuinfo").read_text().split())
-    if not {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"} <= flags:
-        pytest.skip("the processor has no AVX-512")
-    try:
-        library = Library(build(tmp_path / "wide.so", target="x86-64-v4"))
-    except NotBuilt as error:
-        pytest.skip(f"no compiler here: {error}")
-    assert library.lanes == 16
-    assert kernels_alone(library) == GOLDEN
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.level)
+def test_the_kernels_give_the_same_bytes_on_every_machine(target):
+    found = [library for library in usable_libraries() if library.built.startswith(f"{target.level};")]
+    if not found:
+        pytest.skip(f"the processor is no {target.level}")
+    assert found[0].lanes == (16 if target == TARGETS[0] else 8)
+    assert kernels_alone(found[0]) == GOLDEN
