@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 
 from haepo_bench.errors import UserError
 from haepo_bench.execution.executor import Executor
+from haepo_bench.execution.jobs import Job
 from haepo_bench.execution.local import LocalExecutor
-from haepo_bench.execution.survey import Job
 from haepo_bench.execution.worker import Request
 from haepo_bench.execution.worker_process import WorkerProcess
 from haepo_bench.suite.plan import Execution

@@ -1,12 +1,12 @@
 """How long runs take, roughly: for the order of jobs and for `--dry-run`."""
 
 import bisect
-import heapq
 from collections.abc import Iterable, Iterator, Sequence
 from statistics import fmean
 from typing import NamedTuple
 
-from haepo_bench.execution.survey import Job, seconds_of
+from haepo_bench.execution.jobs import Job, last_end
+from haepo_bench.execution.survey import seconds_of
 from haepo_bench.results.index import Index
 from haepo_bench.results.record import RunRecord
 from haepo_bench.results.store import Store, read_record
@@ -53,20 +53,6 @@ def _estimate(cell: Cell, store: Store, names: Sequence[str], index: Index) -> E
 def total_seconds(jobs: Sequence[Job], workers: int) -> float:
     """When the last job ends if each goes, in order, to the worker that is free first."""
     return last_end([START_SECONDS] * workers, [job.seconds for job in jobs], workers) if jobs else 0.0
-
-
-def last_end(begun: Sequence[float], waiting: Iterable[float], workers: int) -> float:
-    """Seconds until the last job ends, each that waits going in order to the worker that is free first.
-
-    Args:
-        begun: seconds left of each job under way.
-        waiting: seconds of each further one.
-    """
-    free = [*begun, *[0.0] * (workers - len(begun))]
-    heapq.heapify(free)
-    for seconds in waiting:
-        heapq.heapreplace(free, free[0] + seconds)
-    return max(free)
 
 
 def without_checkpoints(jobs: Sequence[Job], seconds: float) -> str:

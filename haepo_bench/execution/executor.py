@@ -23,7 +23,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from haepo_bench.execution.survey import Job
+from haepo_bench.execution.jobs import Job
 from haepo_bench.results.record import Failure, Number
 from haepo_bench.suite.plan import PlannedRun
 

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from haepo_bench.execution.estimate import last_end
 from haepo_bench.execution.executor import Ended, Event, Failed, Finished, Marked, Progressed, Started
+from haepo_bench.execution.jobs import Job, last_end
 from haepo_bench.execution.observing import Retried
 from haepo_bench.execution.partial import PartialCurves
-from haepo_bench.execution.survey import Job
 from haepo_bench.files import open_new
 from haepo_bench.results.live_file import (
     HEARTBEAT_SECONDS,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from multiprocessing.connection import wait
 
 from haepo_bench.execution.executor import Ended, Event, Finished, Marked, Progressed, Queue, Started, Tick
-from haepo_bench.execution.survey import Job
+from haepo_bench.execution.jobs import Job
 from haepo_bench.execution.worker import Request
 from haepo_bench.execution.worker_process import WorkerProcess, for_a_process
 from haepo_bench.results.record import Failure, Status

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Protocol
 
 from haepo_bench.execution.executor import Event
-from haepo_bench.execution.survey import Job
+from haepo_bench.execution.jobs import Job
 from haepo_bench.results.record import Failure
 from haepo_bench.suite.plan import PlannedRun
 from haepo_bench.terminal import echo

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from haepo_bench.execution.executor import Ended, Event, Failed, Finished, Progressed, Started
+from haepo_bench.execution.jobs import Job
 from haepo_bench.execution.observing import Retried
-from haepo_bench.execution.survey import Job
 from haepo_bench.results.record import Failure
 from haepo_bench.suite.plan import PlannedRun, by_cell
 from haepo_bench.terminal import console, echo, is_terminal

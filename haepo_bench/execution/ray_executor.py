@@ -22,12 +22,12 @@ from haepo_bench.execution.executor import (
     Started,
     Tick,
 )
+from haepo_bench.execution.jobs import Job
 from haepo_bench.execution.local import TICK_SECONDS
 from haepo_bench.execution.parcels import LOG, SuiteFiles, pack
 from haepo_bench.execution.ray_cluster import RayCluster
 from haepo_bench.execution.ray_node import News, Node, run_job
 from haepo_bench.execution.records import utc_now
-from haepo_bench.execution.survey import Job
 from haepo_bench.execution.worker import Message, Request
 from haepo_bench.files import open_in_place
 from haepo_bench.results.record import KILLED, OTHER_CODE, OUT_OF_MEMORY, UNFIT, Failure

@@ -13,6 +13,7 @@ from haepo_bench.errors import ExitCode, UserError
 from haepo_bench.execution.choice import executor_for
 from haepo_bench.execution.estimate import START_SECONDS, Estimate, estimate_runs, without_checkpoints
 from haepo_bench.execution.executor import Event, Executor, Failed, Finished, Marked, Queue, Started
+from haepo_bench.execution.jobs import Job, make_jobs
 from haepo_bench.execution.live_state import LiveWriter
 from haepo_bench.execution.observing import Observer, Observers, Retried
 from haepo_bench.execution.obsolete import Obsolete, obsolete
@@ -20,7 +21,7 @@ from haepo_bench.execution.partial import PartialCurves
 from haepo_bench.execution.progress import display_for
 from haepo_bench.execution.provenance import provenance, reference_seconds
 from haepo_bench.execution.records import failure_record, shared_with, utc_now
-from haepo_bench.execution.survey import Job, Stored, Survey, make_jobs, seconds_of, survey
+from haepo_bench.execution.survey import Stored, Survey, seconds_of, survey
 from haepo_bench.execution.worker import Request
 from haepo_bench.execution.worker_process import WorkerProcess
 from haepo_bench.results.claims import PROVENANCE_KEY

@@ -14,7 +14,7 @@ from typing import IO
 from haepo_bench import interruption
 from haepo_bench.errors import UserError
 from haepo_bench.execution.executor import Failed
-from haepo_bench.execution.survey import Job
+from haepo_bench.execution.jobs import Job
 from haepo_bench.execution.worker import Message, Request
 from haepo_bench.files import hint_for, open_in_place, reason_of
 from haepo_bench.results.record import CRASHED, KILLED, Failure

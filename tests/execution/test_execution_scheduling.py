@@ -16,9 +16,9 @@ from haepo_bench.errors import UserError
 from haepo_bench.execution import local, worker_process
 from haepo_bench.execution.estimate import total_seconds
 from haepo_bench.execution.executor import Queue
+from haepo_bench.execution.jobs import Job, last_end, make_jobs
 from haepo_bench.execution.local import LocalExecutor
 from haepo_bench.execution.session import Options, forecast, run_plan
-from haepo_bench.execution.survey import Job, make_jobs
 from haepo_bench.results import store as store_module
 from haepo_bench.results.index import Index
 from haepo_bench.results.record import RunRecord
@@ -54,16 +54,27 @@ def test_jobs_are_whole_cells_unless_workers_would_idle(plan: Plan) -> None:
     missing = [(first, (0, 1, 2, 3)), (second, (1, 3))]
     seconds = {first.folder: 1.0, second.folder: 5.0}
     assert seeds_of(make_jobs(missing, 1, seconds)) == [("reinforce-togo", (1, 3)), ("reinforce", (0, 1, 2, 3))]
+    divided = [("reinforce-togo", (1,)), ("reinforce-togo", (3,)), ("reinforce", (0, 1, 2, 3))]
+    assert seeds_of(make_jobs(missing, 3, seconds)) == divided
+    # Of two workers the one with 4 s to do waits for 10 s: 9 s and 5 s would not be much sooner, 10 s and 6 s are.
     assert seeds_of(make_jobs(missing, 2, seconds)) == [("reinforce-togo", (1, 3)), ("reinforce", (0, 1, 2, 3))]
-    assert seeds_of(make_jobs(missing, 3, seconds)) == [
-        ("reinforce-togo", (1,)),
-        ("reinforce-togo", (3,)),
-        ("reinforce", (0, 1, 2, 3)),
-    ]
+    assert seeds_of(make_jobs(missing, 2, {first.folder: 1.0, second.folder: 6.0})) == divided
     assert len(make_jobs(missing, 100, seconds)) == 6
+    # In thirds one cell would end no sooner than in two parts of which one has two seeds.
+    assert [job.seeds for job in make_jobs([(first, (0, 1, 2))], 2, seconds)] == [(0, 1), (2,)]
     unbatched = replace(first, batches_seeds=False)
     assert seeds_of(make_jobs([(unbatched, (2, 0))], 1, seconds)) == [("reinforce", (2,)), ("reinforce", (0,))]
     assert len({job.log_name for job in make_jobs(missing, 3, seconds)}) == 3
+
+
+def test_long_cells_are_divided_where_other_workers_would_wait_for_them(plan: Plan) -> None:
+    """Two cells of four long seeds, and so many short ones that no worker lacks a job."""
+    first, second = plan.cells
+    missing = [(first, (0, 1, 2, 3)), (second, (0, 1, 2, 3)), *[(replace(first, batch=None), (9,))] * 8]
+    made = make_jobs(missing, 8, {first.folder: 1.0, second.folder: 1.0})
+    assert sorted(len(job.runs) for job in made) == [1] * 8 + [2] * 4
+    assert last_end([], [job.seconds for job in made], 8) == 2.0
+    assert sum(len(job.runs) for job in make_jobs(missing, 8, {first.folder: 0.0, second.folder: 0.0})) == 16
 
 
 def searched(tmp_path: Path, cells: int) -> Path:

@@ -33,9 +33,10 @@ from haepo_bench.execution.executor import (
     Started,
     Tick,
 )
+from haepo_bench.execution.jobs import Job, make_jobs
 from haepo_bench.execution.local import LocalExecutor
 from haepo_bench.execution.session import Options, _Session
-from haepo_bench.execution.survey import Job, make_jobs, survey
+from haepo_bench.execution.survey import survey
 from haepo_bench.execution.worker import Request
 from haepo_bench.results.columns import CLOCK_COLUMNS
 from haepo_bench.results.record import RunRecord

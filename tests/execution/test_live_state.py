@@ -7,11 +7,10 @@ import pytest
 from special_files import within
 from synthetic_runs import KINDS
 
-from haepo_bench.execution.estimate import last_end
 from haepo_bench.execution.executor import Ended, Event, Failed, Finished, Marked, Progressed, Started, Tick
+from haepo_bench.execution.jobs import Job, last_end
 from haepo_bench.execution.live_state import LiveWriter
 from haepo_bench.execution.observing import Observers, Retried
-from haepo_bench.execution.survey import Job
 from haepo_bench.results.live_file import LIVE_FILE, LiveState, read_live
 from haepo_bench.results.record import Failure, References
 from haepo_bench.results.store import Store
