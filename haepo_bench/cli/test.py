@@ -17,8 +17,10 @@ from haepo_bench.wording import many
 
 if TYPE_CHECKING:
     from haepo_bench.conformance.findings import Check, CheckResult
+    from haepo_bench.suite.local.code import LocalCode
     from haepo_bench.suite.names import Names
     from haepo_bench.tasks.base import Task
+    from haepo_bench.training.algorithm import AlgorithmDefinition
 
 #: Small tasks that an algorithm is to learn one of: many learn the first.
 _SMALL = ("bandit/10-arm", "corridor/8")
@@ -84,7 +86,7 @@ def _subjects(text: str, files: tuple[str, ...], limit: int | None) -> "Iterator
         with hushed():
             is_algorithm = objects.defines_algorithm(code)
         if is_algorithm:
-            yield name, _algorithm(names, name, folder)
+            yield name, _algorithm(names, name, folder, files)
             return
     yield name, _task(names, name, folder, _Given(limit, {}, files))
 
@@ -100,7 +102,7 @@ def _of_a_suite(text: str) -> "Iterator[tuple[str, Sequence[Check]]]":
         folder = cell.lookup.folder
         names = Names(folder)
         if names.algorithm_code(cell.uses) is not None and cell.uses not in seen:
-            yield cell.uses, _algorithm(names, cell.uses, folder)
+            yield cell.uses, _algorithm(names, cell.uses, folder, cell.lookup.files)
         if names.task_code(cell.lookup.address) is not None and cell.task not in seen:
             given = _Given(cell.time_limit, dict(cell.options), cell.lookup.files)
             yield cell.task, _task(names, cell.lookup.address, folder, given)
@@ -109,28 +111,48 @@ def _of_a_suite(text: str) -> "Iterator[tuple[str, Sequence[Check]]]":
         raise UserError("the suite names no file of its own", where=text, remedy="name a task or an algorithm to test")
 
 
-def _algorithm(names: "Names", use: str, folder: Path | None) -> "Sequence[Check]":
+def _algorithm(names: "Names", use: str, folder: Path | None, files: tuple[str, ...] = ()) -> "Sequence[Check]":
     from haepo_bench.conformance.suite import algorithm_suite
+    from haepo_bench.suite.local.loading import forget
+
+    code = names.algorithm_code(use)
+
+    def anew() -> "AlgorithmDefinition":
+        if code is not None:
+            forget(code)
+        return names.algorithm(use)
 
     with hushed():
         definition = names.algorithm(use)
         small = [catalogue.task(address) for address in _SMALL]
-        return algorithm_suite(definition, use, f"{_expression(folder)}.algorithm({use!r})", small)
+        expression = f"{_expression(folder)}.algorithm({use!r})"
+        own = None if code is None else anew
+        return algorithm_suite(definition, use, expression, small, anew=own, allowed=_allowed(code, folder, files))
 
 
 def _task(names: "Names", address: str, folder: Path | None, given: _Given) -> "Sequence[Check]":
     from haepo_bench.conformance.suite import task_suite
+    from haepo_bench.suite.local.loading import forget
 
     code = names.task_code(address)
-    allowed = [] if code is None else [module.path for module in code.modules.values()]
-    allowed += [Path(folder or ".", name) for name in given.files]
 
     def make() -> "Task":
         return names.task(address, time_limit=given.time_limit, options=given.options)
 
     arguments = f"{address!r}, time_limit={given.time_limit}, options={given.options!r}"
     with hushed():
-        return task_suite(make, f"{_expression(folder)}.task({arguments})", allowed)
+        return task_suite(
+            make,
+            f"{_expression(folder)}.task({arguments})",
+            _allowed(code, folder, given.files),
+            lambda: None if code is None else forget(code),
+        )
+
+
+def _allowed(code: "LocalCode | None", folder: Path | None, files: Sequence[str]) -> list[Path]:
+    """Files that may be opened: the code's own and those that are declared."""
+    own = [] if code is None else [module.path for module in code.modules.values()]
+    return [*own, *(Path(folder or ".", name) for name in files)]
 
 
 def _expression(folder: Path | None) -> str:

@@ -1,7 +1,6 @@
 """What every task must do, tried with random actions."""
 
 import random
-import sys
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from gymnasium import spaces
 
+from haepo_bench.conformance.files import OPENS_NOTHING_ELSE, refuse_undeclared
 from haepo_bench.conformance.findings import Check, Fault, NotApplicable
 from haepo_bench.tasks.base import LANGUAGE, Array, Step, Task, VectorEnvironment
 from haepo_bench.tasks.measuring import random_returns, uniform_actions
@@ -17,6 +17,7 @@ _TRAJECTORIES = 4
 #: Episodes that the random return is measured with; it may be off by so many standard errors, and by a hundredth of the
 #: span from random to solved, which published numbers are rounded to.
 _EPISODES, _ERRORS, _ROUNDING = 400, 5.0, 0.01
+_RETURNS = "from haepo_bench.tasks.measuring import random_returns\n"
 #: Steps of all episodes beyond which a task is tried with fewer.
 _MOST_STEPS = 40_000
 
@@ -35,20 +36,28 @@ class _Played(NamedTuple):
     lengths: Array
 
 
-def task_checks(make: Callable[[], Task], name: str, allowed: Collection[Path] = ()) -> Sequence[Check]:
+def task_checks(
+    make: Callable[[], Task],
+    name: str,
+    allowed: Collection[Path] = (),
+    forget: Callable[[], None] = lambda: None,
+) -> Sequence[Check]:
     """The checks of a task.
 
     Args:
         make: the task, anew.
         name: a Python expression for it, for reproductions.
         allowed: files that it may open.
+        forget: after it `make` imports the task's file anew.
     """
-    return _Checks(make, name, allowed).all()
+    return _Checks(make, name, allowed, forget).all()
 
 
 class _Checks:
-    def __init__(self, make: Callable[[], Task], name: str, allowed: Collection[Path]) -> None:
-        self._make, self._name, self._allowed = make, name, {path.resolve() for path in allowed}
+    def __init__(
+        self, make: Callable[[], Task], name: str, allowed: Collection[Path], forget: Callable[[], None]
+    ) -> None:
+        self._make, self._name, self._allowed, self._forget = make, name, allowed, forget
         self._task = make()
 
     def all(self) -> list[Check]:
@@ -62,7 +71,7 @@ class _Checks:
             Check("episodes apart, whichever of them still live", self.live),
             Check("single episodes start anew while the others go on", self.restarts),
             Check("running episodes go on from their arrays", self.resumes),
-            Check("opens no file that is not declared", self.files),
+            Check(OPENS_NOTHING_ELSE, self.files),
         ]
 
     def plays(self) -> None:
@@ -99,7 +108,7 @@ class _Checks:
             raise Fault(
                 f"{outside.size} of {returns.size} random episodes return something outside of [{low:g}, {high:g}], "
                 f"such as {outside[0]:g}",
-                f"print(random_returns({self._name}, {returns.size}))",
+                f"{_RETURNS}print(random_returns({self._name}, {returns.size}))",
             )
 
     def references(self) -> None:
@@ -115,11 +124,11 @@ class _Checks:
             raise Fault(
                 f"random is {said.random:g}, and {returns.size} episodes of the random policy return "
                 f"{returns.mean():.5g} on average (standard error {error:.2g})",
-                f"print(random_returns({self._name}, {returns.size}).mean())",
+                f"{_RETURNS}print(random_returns({self._name}, {returns.size}).mean())",
             )
 
     def streams(self) -> None:
-        """Twice the same streams; global generators stand elsewhere meanwhile."""
+        """Twice the same streams, in two environments and in one; global generators stand elsewhere meanwhile."""
         task = self._steppable()
         state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002 (other people's code may use it)
         try:
@@ -136,6 +145,17 @@ class _Checks:
                 "twice the same streams and actions give different episodes: draw from the stream that reset gets "
                 "(np_random of a gymnasium.Env), never from random, np.random or the clock",
                 self._again([3]),
+            )
+        vector = task.vector(_TRAJECTORIES)
+        try:
+            first, second = (self._played(task, vector, [3]) for _ in range(2))
+        finally:
+            vector.close()
+        if not _same(first, second):
+            raise Fault(
+                "episodes differ from those before in the same environment, with the same streams and actions: reset "
+                "must set all that an episode goes on from, and draw from the stream that it gets (its seed)",
+                f"{self._again([3])}\n# and once more, from vector.reset on",
             )
 
     def seeds(self) -> None:
@@ -239,27 +259,15 @@ class _Checks:
                 break
 
     def files(self) -> None:
-        opened: set[Path] = set()
-        with _watching(opened):
+        """From the import of its file on."""
+
+        def used() -> None:
+            self._forget()
             task = self._make()
             if task.backend != LANGUAGE:
                 self._play(task, [8])
-        libraries = {Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve(), *_places(sys.modules.values())}
-        undeclared = sorted(
-            path
-            for path in opened
-            if path.suffix not in {".py", ".pyc", ".so", ".pth"}
-            and path not in self._allowed
-            and not any(path.is_relative_to(place) for place in libraries)
-            and not path.is_relative_to("/proc")
-            and not path.is_relative_to("/dev")
-        )
-        if undeclared:
-            raise Fault(
-                f"it opens {undeclared[0]}, which is not declared: a change of it would not be noticed. Name it below "
-                "files: in the suite",
-                f"{self._name}",
-            )
+
+        refuse_undeclared(used, self._allowed, self._name)
 
     def _steppable(self) -> Task:
         if self._task.backend == LANGUAGE:
@@ -331,39 +339,3 @@ def _same(one: _Played, two: _Played) -> bool:
         and np.array_equal(one.rewards, two.rewards)
         and all(map(np.array_equal, one.observations, two.observations))
     )
-
-
-def _places(modules: Collection[Any]) -> set[Path]:
-    """Folders of installed libraries, wherever they are."""
-    found = {Path(place).resolve() for place in sys.path if place and place.endswith("-packages")}
-    for module in modules:
-        file = getattr(module, "__file__", None)
-        if getattr(module, "__name__", "") in ("haepo_bench", "gymnasium", "numpy", "torch") and file:
-            found.add(Path(file).resolve().parent)
-    return found
-
-
-class _watching:  # noqa: N801 (a context manager, used like a function)
-    """Collects the files that are opened within; an audit hook stays for the life of the process."""
-
-    _sinks: list[set[Path]] = []  # noqa: RUF012 (shared by the one hook)
-    _hooked = False
-
-    def __init__(self, sink: set[Path]) -> None:
-        self._sink = sink
-
-    def __enter__(self) -> None:
-        if not _watching._hooked:
-            _watching._hooked = True
-            sys.addaudithook(_watching._opened)
-        _watching._sinks.append(self._sink)
-
-    def __exit__(self, *_: object) -> None:
-        _watching._sinks.remove(self._sink)
-
-    @classmethod
-    def _opened(cls, event: str, arguments: tuple[Any, ...]) -> None:
-        if event == "open" and cls._sinks and isinstance(arguments[0], str | bytes):
-            name = arguments[0].decode(errors="surrogateescape") if isinstance(arguments[0], bytes) else arguments[0]
-            for sink in cls._sinks:
-                sink.add(Path(name).resolve())

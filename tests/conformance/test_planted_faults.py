@@ -11,6 +11,7 @@ from haepo_bench import catalogue
 from haepo_bench.conformance.findings import CheckResult, carry_out
 from haepo_bench.conformance.objectives import objective_checks
 from haepo_bench.conformance.tasks import task_checks
+from haepo_bench.suite.local.loading import forget
 from haepo_bench.suite.names import Names
 from haepo_bench.tasks.base import Task
 from haepo_bench.tasks.wrappers.observations import Window
@@ -78,6 +79,8 @@ from gymnasium import spaces
 
 shared = []
 
+{top}
+
 class Mine(gymnasium.Env):
     observation_space = spaces.Box(-1, 1, (2,))
     action_space = spaces.Discrete(2)
@@ -109,6 +112,9 @@ ENVIRONMENTS = {
     "the clock": ("depends on its streams", "self.seen = np.float32([time.perf_counter() % 1, 0])", ""),
     "a counter of all episodes": (
         "depends on its streams", "shared.append(1); self.seen = np.float32([len(shared) % 97 / 97, 0])", ""
+    ),
+    "a generator that no seed reaches": (
+        "depends on its streams", "self.rng = vars(self).get('rng') or random.Random(0)", "reward *= self.rng.random()"
     ),
     "steps of others": (
         "episodes apart", "shared.clear()", "shared.append(1); reward = reward * 0.5 + 0.5 * (len(shared) > 7)"
@@ -165,8 +171,8 @@ def test_no_fault_in_the_catalogues_losses(name: str) -> None:
     assert not [finding for finding in findings if finding.problem]
 
 
-def environment(folder: Path, reset: str, step: str) -> list[CheckResult]:
-    (folder / "mine.py").write_text(ENVIRONMENT.format(reset=reset, step=step))
+def environment(folder: Path, reset: str, step: str, top: str = "") -> list[CheckResult]:
+    (folder / "mine.py").write_text(ENVIRONMENT.format(reset=reset, step=step, top=top))
     (folder / "data.json").write_text("{}")
     options = {"references": {"random": 2.5, "solved": 5.0}, "bounds": (0.0, 5.0)}
     options["references"] |= {"source": "exact"}  # type: ignore[operator]
@@ -174,13 +180,44 @@ def environment(folder: Path, reset: str, step: str) -> list[CheckResult]:
     def make() -> Task:
         return Names(folder).task("./mine.py", options=options)
 
-    return list(carry_out(task_checks(make, "task", [folder / "mine.py"])))
+    def forget_it() -> None:
+        code = Names(folder).task_code("./mine.py")
+        assert code is not None
+        forget(code)
+
+    return list(carry_out(task_checks(make, "task", [folder / "mine.py"], forget_it)))
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_a_fault_in_an_environment(name: str, tmp_path: Path) -> None:
     check, reset, step = ENVIRONMENTS[name]
     failed(environment(tmp_path, reset, step), check)
+
+
+READS = "DATA = Path(__file__).with_name('data.json').read_text()"
+
+
+def test_a_file_that_is_read_when_the_environment_is_imported(tmp_path: Path) -> None:
+    failed(environment(tmp_path, "", "", READS), "opens no file")
+
+
+@pytest.mark.parametrize("place", ["import", "call"])
+def test_a_file_that_a_loss_reads(place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = LOSS.format(fault=READS if place == "call" else "", claims="")
+    start = "from pathlib import Path\n" + (f"{READS}\n" if place == "import" else "")
+    (tmp_path / "mine.py").write_text(start + text)
+    (tmp_path / "data.json").write_text("{}")
+    place_of_it = str(tmp_path / "mine.py")
+    found = run_here(capsys, "test", place_of_it)
+    assert "FAIL  opens no file that is not declared" in found.out
+    assert "ok    opens no file" in run_here(capsys, "test", place_of_it, "--files", "data.json").out
+
+
+def test_what_is_printed_of_returns_is_python_that_runs(tmp_path: Path) -> None:
+    found = environment(tmp_path, "", "reward *= 10")
+    for check in ("returns are within", "the random policy gets"):
+        names: dict[str, object] = {"task": Names(tmp_path).task("./mine.py", options={})}
+        exec(failed(found, check), names)
 
 
 def test_an_environment_without_fault(tmp_path: Path) -> None:

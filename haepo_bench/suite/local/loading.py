@@ -6,6 +6,7 @@ in a way that cannot be seen in the source is refused, because a change of it wo
 
 import hashlib
 import importlib
+import os
 import sys
 import traceback
 import warnings
@@ -53,13 +54,29 @@ def load(code: LocalCode) -> ModuleType:
         name in known and known[name] != module for name, module in code.modules.items()
     ):
         known.clear()
-        for name in [name for name in sys.modules if name.partition(".")[0] == top]:
-            del sys.modules[name]
+        forget(code)
     known.update(code.modules)
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
     with _registering(top):
         return load_named(code, code.reference.module)
+
+
+def forget(code: LocalCode) -> None:
+    """After it `load` imports the folder's files anew."""
+    top = private_name(code.folder)
+    for name in [name for name in sys.modules if name.partition(".")[0] == top]:
+        del sys.modules[name]
+
+
+@contextmanager
+def _in_its_place() -> Iterator[None]:
+    """Whatever folder a file changes to while it is imported: paths of the command line count from where it began."""
+    place = Path.cwd()
+    try:
+        yield
+    finally:
+        os.chdir(place)
 
 
 @contextmanager
@@ -80,7 +97,7 @@ def _registering(top: str) -> Iterator[None]:
 
 def load_named(code: LocalCode, module: str) -> ModuleType:
     """A module of a folder after `load`, by its dotted name from the folder on."""
-    with blamed(code):
+    with blamed(code), _in_its_place():
         return importlib.import_module(f"{private_name(code.folder)}.{module}")
 
 
