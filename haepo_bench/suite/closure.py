@@ -180,8 +180,10 @@ def _only_for_types(test: ast.expr) -> bool:
 
 
 def _data(tree: ast.Module) -> tuple[str, ...]:
+    """Patterns written out; whatever else other people call DATA declares nothing."""
     for node in tree.body:
         if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == _DATA for t in node.targets):
-            value = ast.literal_eval(node.value)
-            return (value,) if isinstance(value, str) else tuple(value)
+            parts = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]
+            said = [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+            return tuple(said) if len(said) == len(parts) else ()
     return ()

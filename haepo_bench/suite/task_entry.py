@@ -68,6 +68,11 @@ class OwnReferences(Section):
     def _apart(self) -> "OwnReferences":
         if self.random == self.solved:
             raise suite_error("random and solved are the same return", "no score can be made of them")
+        if self.solved < self.random:
+            raise suite_error(
+                f"solved ({self.solved:g}) is below random ({self.random:g}): returns are to be large",
+                "swap the two, or let the environment return costs with a minus sign",
+            )
         return self
 
 
@@ -159,6 +164,17 @@ class TaskEntry(Section):
         description="[low, high] of the score: scores beyond count as these, so that verdicts on tasks whose returns "
         "have no known bounds are possible; claims are then about the clipped mean",
     )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "TaskEntry":
+        if self.references is not None and self.bounds is not None:
+            low, high = self.bounds
+            if not low <= self.references.random <= high:
+                raise suite_error(
+                    f"random ({self.references.random:g}) is outside of the bounds [{low:g}, {high:g}]",
+                    "no episode returns that: correct references or bounds",
+                )
+        return self
 
     @property
     def aliases(self) -> tuple[str, ...]:

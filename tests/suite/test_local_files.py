@@ -295,6 +295,34 @@ def test_files_that_cannot_be_imported(folder: Path, text: str, said: list[str])
     assert "Traceback" not in message
 
 
+@pytest.mark.parametrize("value", ["Path(__file__).name", "{'a': 1}", "[1, 2]", "None", "('a', Path)"])
+def test_any_name_may_be_used_for_data(folder: Path, value: str) -> None:
+    (folder / "median.py").write_text(f"from pathlib import Path\nDATA = {value}\n{LOSS}")
+    assert cell(folder).algorithm == "median"
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("float", "the hyper-parameter factor of Weighed has no default"),
+        ("float = hyper(-1.0, 'of the returns', ge=0)", "does not take its own default, -1.0: input should be greater"),
+        (
+            "float = hyper(float('inf'), 'of the returns')",
+            "does not take its own default, inf: input should be a finite",
+        ),
+        ("float = hyper('two', 'of the returns')", "does not take its own default, 'two': input should be a valid"),
+    ],
+)
+def test_defaults_that_are_none(folder: Path, written: str, said: str) -> None:
+    old = 'float = hyper(2.0, "of the returns")'
+    assert old in LOSS
+    (folder / "median.py").write_text(LOSS.replace(old, written))
+    message = problem(folder)
+    assert said in message
+    assert "./median.py" in message
+    assert "suite.yaml:7: algorithms[0]" in message
+
+
 def test_several_classes_must_be_told_apart(folder: Path) -> None:
     (folder / "median.py").write_text(LOSS + "\nclass Other(Weighed):\n    pass\n\nclass _Hidden(Weighed):\n    pass\n")
     assert "write ./median.py:Weighed or ./median.py:Other" in problem(folder)

@@ -46,6 +46,28 @@ class Clip(gymnasium.RewardWrapper):
     def reward(self, reward):
         return min(reward, 0.5)
 
+class Odd(Grid):
+    def __init__(self, config={}, most=np.int64(4), time_limit=7):
+        super().__init__(config.pop("size", 3))
+        self.max_episode_steps, self.own_limit = most, time_limit
+
+class Turned(Grid):
+    def __init__(self):
+        super().__init__()
+        self.observation_space = spaces.Box(0, 1, (2, 3))
+    def see(self):
+        return np.zeros((3, 2), np.float32)
+
+class Exact(Grid):
+    def __init__(self):
+        super().__init__()
+        self.observation_space, self.action_space = spaces.Box(0, 1, (1, 2)), spaces.Box(-0.1, 0.1, (2,), np.float64)
+    def see(self):
+        return np.zeros(2, np.float32)
+    def step(self, action):
+        assert self.action_space.contains(action), action
+        return self.see(), float(np.abs(action).sum()), False, False, {}
+
 gymnasium.register("Grid-v0", entry_point="grid:Grid", max_episode_steps=10)
 """
 SUITE = """
@@ -142,6 +164,47 @@ def test_keyword_arguments_and_wrappers_reach_the_environment(folder: Path) -> N
     assert names.task("gym/CartPole-v1", options={}).backend == "array"
 
 
+def test_each_environment_gets_arguments_of_its_own(folder: Path) -> None:
+    """One that takes something out of a dictionary changes neither the others nor what the run is known by."""
+    given: dict[str, Any] = {"config": {"size": 5}}
+    for address in ("./grid.py:Odd", "gym/grid:Odd-v0"):
+        (folder / "grid.py").write_text(GRID + 'gymnasium.register("Odd-v0", "grid:Odd", max_episode_steps=4)\n')
+        task = Names(folder).task(address, options={"kwargs": given})
+        assert task.horizon == 4
+        assert task.observation_space.shape == (11,)
+        sizes = [task.environment().unwrapped.size for _ in range(3)]  # type: ignore[attr-defined]
+        assert sizes == [5, 5, 5]
+        assert json.loads(task.inputs["kwargs"]) == given == {"config": {"size": 5}}
+
+
+def test_what_an_environment_calls_time_limit_is_its_own(folder: Path) -> None:
+    names = Names(folder)
+    for options, limit, own, horizon in (({}, None, 7, 4), ({}, 3, 7, 3), ({"kwargs": {"time_limit": 9}}, 3, 9, 3)):
+        task = names.task("./grid.py:Odd", time_limit=limit, options=options)
+        assert task.horizon == horizon
+        assert task.environment().unwrapped.own_limit == own  # type: ignore[attr-defined]
+
+
+def test_actions_on_a_bound_are_within_bounds_of_double_precision(folder: Path) -> None:
+    """0.1 in single precision is more than 0.1."""
+    task = Names(folder).task("./grid.py:Exact", time_limit=3, options={})
+    environment = task.environment()
+    environment.reset(seed=0)
+    for action in (task.action_space.low, task.action_space.high):  # type: ignore[union-attr]
+        _, reward, *_ = environment.step(action)
+        assert reward == 0.2
+
+
+def test_a_file_that_changes_folders_leaves_results_where_they_were_asked_for(folder: Path) -> None:
+    (folder / "away").mkdir()
+    (folder / "grid.py").write_text(f"import os\nos.chdir({str(folder / 'away')!r})\n{GRID}")
+    (folder / "suite.yaml").write_text(SUITE.format(task="{id: ./grid.py:Grid, time_limit: 5}", algorithms="reinforce"))
+    outcome = run_apart("run", "suite.yaml", "--quiet", cwd=folder)
+    assert outcome.code == 0, outcome.err
+    assert list((folder / "results" / "grids").rglob("seed-0.json"))
+    assert not list((folder / "away").iterdir())
+
+
 def test_bounds_and_references_of_wrapped_tasks_are_those_of_what_is_evaluated(folder: Path) -> None:
     options = {"references": {"random": 0.5, "solved": 1.0, "source": "mine"}, "bounds": (0, 1)}
     task = Names(folder).task("noise(gym/grid:Grid-v0,0.5)", options=options)
@@ -172,6 +235,12 @@ def test_bounds_and_references_of_wrapped_tasks_are_those_of_what_is_evaluated(f
         ("{id: 'gym/grid:Grid-v0', bounds: [0]}", "tasks[0].bounds"),
         ("{id: 'gym/grid:Grid-v0', references: {random: 1, solved: 1}}", "are the same return"),
         ("{id: 'gym/grid:Grid-v0', references: {random: 1}}", "solved: is missing"),
+        ("{id: 'gym/grid:Grid-v0', references: {random: 1, solved: 0.5}}", "solved (0.5) is below random (1)"),
+        ("{id: 'gym/grid:Grid-v0', references: {random: -1, solved: 1}, bounds: [0, 1]}", "random (-1) is outside of"),
+        ("{id: ./grid.py:Grid, time_limit: 5, files: ['*.json']}", "tasks[0].files: there is no file '*.json'"),
+        ("{id: ./grid.py:Grid, time_limit: 5, wrappers: ['./gone.py:Clip']}", "tasks[0].wrappers: there is no file"),
+        ("{id: ./grid.py:Odd, kwargs: {most: '10'}}", "Odd.max_episode_steps is '10', not a whole number"),
+        ("{id: ./grid.py:Turned, time_limit: 5}", "its shape is (3, 2), where its space says (2, 3)"),
     ],
 )
 def test_what_does_not_fit_is_refused(folder: Path, task: str, said: str) -> None:

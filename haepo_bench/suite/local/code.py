@@ -195,7 +195,8 @@ def data_hashes(files: Iterable[str], folder: Path) -> dict[str, str]:
         try:
             hashes[place.as_posix()] = file_hash(path)
         except FileNotFoundError:
-            raise UserError(f"there is no file '{name}' in the suite's folder", remedy="correct its name") from None
+            remedy = "name each file: patterns are not filled in" if set(name) & set("*?[") else "correct its name"
+            raise UserError(f"there is no file '{name}' in the suite's folder", remedy=remedy) from None
         except OSError as error:
             raise UserError(f"'{name}' cannot be read: {reason_of(error)}") from None
     return hashes

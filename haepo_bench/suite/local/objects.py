@@ -1,12 +1,15 @@
 """From a file of a suite's folder to the algorithm or task that it defines."""
 
+import copy
 import inspect
+import operator
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import ModuleType
 from typing import Any, NamedTuple
 
 import gymnasium
+from pydantic import ValidationError
 
 from haepo_bench import catalogue
 from haepo_bench.errors import TaskError, UserError, did_you_mean
@@ -74,8 +77,40 @@ def definition(code: LocalCode, *, language: bool = False) -> AlgorithmDefinitio
     Raises:
         UserError: as `find_algorithm`.
     """
+    found = find_algorithm(code)
+    _check_defaults(code, found)
     with blamed(code):
-        return catalogue.as_definition(code.reference.stem, find_algorithm(code).value, language=language, listed=False)
+        return catalogue.as_definition(code.reference.stem, found.value, language=language, listed=False)
+
+
+def _check_defaults(code: LocalCode, found: Definition) -> None:
+    """Whether an objective can be made with its defaults, which pydantic does not look at.
+
+    Raises:
+        UserError: says which hyper-parameter has none, or one that it does not take itself.
+    """
+    from haepo_bench.objectives.base import Objective
+
+    if not (isinstance(found.value, type) and issubclass(found.value, Objective)):
+        return
+    defaults: dict[str, Any] = {}
+    for name, field in found.value.model_fields.items():
+        if field.is_required():
+            raise UserError(
+                f"{code.reference.file}: the hyper-parameter {name} of {found.attribute} has no default",
+                remedy=f"write {name}: float = hyper(default, meaning)",
+            )
+        defaults[name] = field.get_default(call_default_factory=True)
+    try:
+        found.value.model_validate(defaults)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name, said = ".".join(map(str, first["loc"])), first["msg"]
+        raise UserError(
+            f"{code.reference.file}: the hyper-parameter {name} of {found.attribute} does not take its own default, "
+            f"{first['input']!r:.60}: {said[:1].lower() + said[1:]}",
+            remedy="correct the default or its bounds",
+        ) from error
 
 
 def task(
@@ -97,8 +132,8 @@ def task(
     reference = code.reference
     found = find_task(code)
     with blamed(code):
-        environment = isinstance(found.value, type) and issubclass(found.value, gymnasium.Env)
-        made = _made(found, reference.variant, None if environment else time_limit, kwargs)
+        # What an environment's class calls time_limit is its own affair.
+        made = _made(found, reference.variant, None if _is_environment(found.value) else time_limit, kwargs)
         if isinstance(made, gymnasium.Env):
             made.close()
             make = partial(_made, found, reference.variant, None, kwargs)
@@ -136,14 +171,27 @@ def _environment(code: LocalCode, make: Callable[[], Any], time_limit: int | Non
         return made if horizon is None else gymnasium.wrappers.TimeLimit(made, horizon)
 
     made = make()
-    own = getattr(made, "max_episode_steps", None) or (made.spec.max_episode_steps if made.spec else None)
+    own = getattr(made, "max_episode_steps", None)
     made.close()
+    if own is None:
+        own = made.spec.max_episode_steps if made.spec else None
+    try:
+        own = None if own is None else operator.index(own)
+    except TypeError:
+        raise TaskError(
+            f"{type(made).__name__}.max_episode_steps is {own!r:.60}, not a whole number",
+            remedy="give it the most steps that an episode takes",
+        ) from None
     return EnvironmentTask(code.reference.name, limited, limit=own, time_limit=time_limit, **keys)
 
 
 def _made(found: Definition, variant: str, time_limit: int | None, kwargs: Mapping[str, Any]) -> Any:
-    """Calls a function with what it takes: the variant, and the time limit where it knows of one."""
+    """Calls a function with what it takes: the variant, and a time limit where one is given and it knows of one.
+
+    Each call gets arguments of its own: what it makes may change them.
+    """
     make: Callable[..., Any] = found.value
+    own = copy.deepcopy(dict(kwargs))
     parameters = inspect.signature(make).parameters
     takes = [p.name for p in parameters.values() if p.kind in _POSITIONAL and p.name not in {"time_limit", *kwargs}]
     needs = any(parameters[name].default is inspect.Parameter.empty for name in takes)
@@ -154,16 +202,23 @@ def _made(found: Definition, variant: str, time_limit: int | None, kwargs: Mappi
     for name in kwargs:
         if name not in parameters and not catch_all:
             known = [each for each in parameters if each != "time_limit"]
-            raise TaskError(
-                f"{found.attribute} takes no '{name}'", remedy=did_you_mean(name, known, kind="keyword"), key="kwargs"
-            )
-    if "time_limit" in parameters:
-        return make(*arguments, time_limit=time_limit, **kwargs)
-    if time_limit is not None:
+            remedy = did_you_mean(name, known, kind="keyword") if known else "it takes none: remove it"
+            raise TaskError(f"{found.attribute} takes no '{name}'", remedy=remedy, key="kwargs")
+    if "time_limit" in parameters and "time_limit" not in kwargs:
+        required = parameters["time_limit"].default is inspect.Parameter.empty
+        if time_limit is not None or (required and not _is_environment(make)):
+            own["time_limit"] = time_limit
+    elif time_limit is not None and "time_limit" in kwargs:
+        raise TaskError("time_limit is given twice, of the task and below kwargs", remedy="remove one", key="kwargs")
+    elif time_limit is not None:
         raise TaskError(
             f"{found.attribute} takes no time limit", remedy=f"leave it out, or give {found.attribute} a time_limit"
         )
-    return make(*arguments, **kwargs)
+    return make(*arguments, **own)
+
+
+def _is_environment(made_by: Any) -> bool:
+    return isinstance(made_by, type) and issubclass(made_by, gymnasium.Env)
 
 
 def _is_class_of(value: Any, kinds: tuple[type, ...], module: ModuleType) -> bool:

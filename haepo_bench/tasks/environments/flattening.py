@@ -99,19 +99,24 @@ class Actions:
     def __init__(self, name: str, space: spaces.Space[Any]) -> None:
         self._original = space
         self.space, self._start = _action_space(name, space)
+        # Bounds of double precision lie a little off in single precision, in which policies keep to them.
+        self._bounds = (space.low, space.high) if isinstance(space, spaces.Box) and space.dtype == np.float64 else None
 
     def __call__(self, action: Any) -> Any:
         """One action as the environment takes it."""
         if isinstance(self._original, spaces.Discrete):
             return int(action) + int(self._original.start)
         native = np.asarray(action) + self._start
-        return native.astype(self._original.dtype).reshape(self._original.shape or ())
+        return self._within(native.astype(self._original.dtype).reshape(self._original.shape or ()))
 
     def rows(self, actions: Array) -> Array:
         """[episode, *action] likewise."""
         native: Array = (actions + self._start).astype(self._original.dtype)
         shape = self._original.shape
-        return native.reshape(-1, *shape) if shape else native
+        return self._within(native.reshape(-1, *shape) if shape else native)
+
+    def _within(self, native: Array) -> Array:
+        return np.clip(native, *self._bounds) if self._bounds else native
 
 
 def _part(name: str, space: spaces.Space[Any]) -> _Part:
@@ -149,12 +154,17 @@ def _box(space: spaces.Box) -> _Part:
         array = np.asarray(observation)
         if array.dtype.kind not in "biuf":
             raise ValueError(f"a {type(observation).__name__} is not an array of numbers")
-        if array.shape != space.shape and array.size != low.size:
+        if array.shape != space.shape and _longer_than_one(array.shape) != _longer_than_one(space.shape):
             raise ValueError(f"its shape is {array.shape}, where its space says {space.shape}")
         with np.errstate(over="ignore"):  # what becomes infinite is found by who looks
             return array.astype(np.float32).ravel()
 
     return _Part(low, high, encode)
+
+
+def _longer_than_one(shape: tuple[int, ...]) -> list[int]:
+    """The axes that say how numbers are arranged."""
+    return [length for length in shape if length != 1]
 
 
 def _one_hot(name: str, space: spaces.Space[Any], sizes: Array, starts: Array, shape: tuple[int, ...]) -> _Part:

@@ -3,6 +3,7 @@
 Environments of classic_control.py are stepped as arrays; all others one after the other through gymnasium itself.
 """
 
+import copy
 import json
 import math
 import warnings
@@ -244,7 +245,9 @@ def _make(source: Any, gymnasium_id: str, horizon: int | None, kwargs: Mapping[s
         with warnings.catch_warnings():
             # That a newer version exists: the suite's author chose this one.
             warnings.filterwarnings("ignore", ".*is out of date", DeprecationWarning)
-            return gymnasium.make(source, max_episode_steps=horizon, disable_env_checker=True, **kwargs)
+            # Arguments of its own for each environment, which may change them.
+            own = copy.deepcopy(dict(kwargs))
+            return gymnasium.make(source, max_episode_steps=horizon, disable_env_checker=True, **own)
     except (Exception, SystemExit) as error:  # other people's code can fail in any way
         raise TaskError(
             f"gymnasium cannot make {gymnasium_id}: {said_by(error)}",
