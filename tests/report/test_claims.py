@@ -385,6 +385,12 @@ def test_scores_outside_their_bounds_are_never_clipped_silently(tmp_path: Path) 
     assert reading.state == "not assessable"
     assert "1.2 on bandit/10-arm is outside the declared bounds [0, 1]" in reading.reason
     assert claim(scorecard(Store(tmp_path)), "robust").readings[0].state != "not assessable"
+    # It is said without claims, too.
+    (task,) = build_report(tmp_path).suites[0].tasks
+    said = {result.algorithm: result.notes for result in task.algorithms}
+    (note,) = next(notes for name, notes in said.items() if name != BASELINE)
+    assert note.startswith("scores outside of [0, 1], which is all that the task's bounds allow")
+    assert said[BASELINE] == []
 
 
 def test_without_bounds_nothing_is_decided(tmp_path: Path) -> None:

@@ -197,6 +197,21 @@ def _diagnostic_columns(results: Sequence[AlgorithmResult], cells: Sequence[Sele
     return columns
 
 
+def _beyond(runs: Columns, shown: Array, bounds: Range | None) -> list[str]:
+    """A note where scores are outside of what the task's bounds allow, on which intervals and claims rest."""
+    if bounds is None or bounds.clipped:
+        return []
+    slack = 1e-9 * max(1.0, abs(bounds.low), abs(bounds.high))
+    for name in ("final_score", "final_score_greedy", "area"):
+        values = runs[name][shown]
+        if ((values < bounds.low - slack) | (values > bounds.high + slack)).any():
+            return [
+                f"scores outside of [{bounds.low:.4g}, {bounds.high:.4g}], which is all that the task's bounds allow: "
+                "the bounds are wrong, and what rests on them with them"
+            ]
+    return []
+
+
 def _algorithm(
     cell: SelectedCell,
     runs: Columns,
@@ -233,7 +248,7 @@ def _algorithm(
         uses=plain(cell.uses),
         label=plain(known.label if known else cell.uses),
         footnote=plain(known.footnote) if known else "",
-        notes=[plain(note) for note in sample.notes] if sample else [],
+        notes=[*(plain(note) for note in (sample.notes if sample else ())), *_beyond(runs, shown, bounds)],
         information=AlgorithmInformation(
             told=known.told if known else None,
             critic=known.critic if known else None,
