@@ -88,6 +88,7 @@ int engine_rollout(const int32_t *said, int environment, const Table *table, int
                    int64_t end, const float *parameters, const float *noise, const uint8_t *greedy, double *state,
                    float *observations, int64_t *discrete, float *continuous, double *rewards, double *returns,
                    int64_t *lengths, uint8_t *living, uint8_t *visited, int64_t *live) {
+  Flushed flushed;
   Shape shape(said);
   Episodes e = {K,       horizon, state,   observations, discrete, continuous, rewards,
                 returns, lengths, living, greedy,       noise,    visited};
@@ -107,6 +108,7 @@ int engine_segments(const int32_t *said, int environment, const Table *table, in
                     const double *starts, uint8_t *ready, float *observations, float *after, int64_t *discrete,
                     float *continuous, double *rewards, double *totals, double *last, uint8_t *over,
                     uint8_t *visited, int64_t *progress) {
+  Flushed flushed;
   Shape shape(said);
   Segments e = {K,        horizon,    T,       state,  clock, returns, starts, ready,  observations, after,
                 discrete, continuous, rewards, totals, last,  over,    noise,  visited};
@@ -122,6 +124,7 @@ int engine_segments(const int32_t *said, int environment, const Table *table, in
 // Actions of every seed's R rows: observations [seed][row][feature], noise [seed][row][number], greedy [row] or null.
 int engine_act(const int32_t *said, int S, int R, int64_t P, const float *parameters, const float *observations,
                const float *noise, const uint8_t *greedy, int64_t *discrete, float *continuous) {
+  Flushed flushed;
   Shape shape(said);
   Scratch scratch;
   Network net(shape, scratch);
@@ -169,6 +172,7 @@ int engine_unpack(int S, int K, int64_t T, const int64_t *offsets, const int64_t
 // Outputs z of the head, seed by seed [output][row], for rows x; hidden [row][feature] of each layer, or null.
 int engine_forward(const int32_t *said, int S, int64_t P, const int64_t *offsets, const int64_t *counts,
                    const float *parameters, const float *x, float *hidden, float *z) {
+  Flushed flushed;
   Shape shape(said);
   Scratch scratch;
   Network net(shape, scratch);
@@ -197,6 +201,7 @@ int engine_forward(const int32_t *said, int S, int64_t P, const int64_t *offsets
 int engine_evaluate(const int32_t *said, int S, const int64_t *offsets, const int64_t *counts, const float *z,
                     const float *reference, const int64_t *discrete, const float *continuous, float temperature,
                     float *log_probs, float *entropy, float *kl) {
+  Flushed flushed;
   Shape shape(said);
   Scratch scratch;
   HeadScratch room(shape.outputs(), scratch);
@@ -218,6 +223,7 @@ int engine_backward(const int32_t *said, int S, int64_t P, const int64_t *offset
                     const float *parameters, const float *x, const float *hidden, const float *z, const float *reference,
                     const int64_t *discrete, const float *continuous, const float *d_log_probs, const float *d_entropy,
                     const float *d_kl, float *gradient) {
+  Flushed flushed;
   Shape shape(said);
   Scratch scratch;
   Network net(shape, scratch);
@@ -262,6 +268,7 @@ int engine_backward(const int32_t *said, int S, int64_t P, const int64_t *offset
 
 // Scales every seed's gradient down to the norm most[seed] (negative: never), as torch.nn.utils.clip_grad_norm_.
 int engine_clip(int S, int64_t P, const float *most, float *gradient, float *norms) {
+  Flushed flushed;
   for (int s = 0; s < S; s++) {
     float *own = gradient + s * P;
     norms[s] = norm_of(own, P);
@@ -274,6 +281,7 @@ int engine_clip(int S, int64_t P, const float *most, float *gradient, float *nor
 // One step of Adam of every seed; sizes [seed] and unbias [seed] as AdamStep has them.
 int engine_adam(int S, int64_t P, const float *sizes, const float *unbias, float epsilon, float *parameters, float *mean,
                  float *square, const float *gradient) {
+  Flushed flushed;
   for (int s = 0; s < S; s++) {
     int64_t at = s * P;
     adam(parameters + at, mean + at, square + at, gradient + at, P, {sizes[s], unbias[s], epsilon});

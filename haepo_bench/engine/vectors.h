@@ -22,6 +22,18 @@ typedef float Vec __attribute__((vector_size(LANES * 4)));
 typedef int32_t Ints __attribute__((vector_size(LANES * 4)));
 typedef float VecAnywhere __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
 
+// While it lives, numbers too small to be normal (below 1.2e-38) are zero. The gradients of a policy that is sure of its
+// actions are full of them, and each takes a hundred times as long as another number.
+class Flushed {
+ public:
+  Flushed() : before_(_mm_getcsr()) { _mm_setcsr(before_ | 0x8040); }
+  ~Flushed() { _mm_setcsr(before_); }
+  Flushed(const Flushed &) = delete;
+
+ private:
+  unsigned before_;
+};
+
 static inline Vec load(const float *p) { return *(const VecAnywhere *)p; }
 static inline void store(float *p, Vec v) { *(VecAnywhere *)p = v; }
 static inline int padded(int n) { return (n + GROUP - 1) / GROUP * GROUP; }

@@ -265,6 +265,16 @@ def test_several_kinds_of_numbers_move_together(compiled):
             rows.rows(np.zeros(shape, np.float32), lengths)
 
 
+@pytest.mark.parametrize("head", [Categorical(2), DiagonalGaussian(2)], ids=["categorical", "gaussian"])
+def test_numbers_too_small_to_be_normal_are_zero_to_kernels_alone(head):
+    """A gradient of such numbers is none, and after the call they are numbers again."""
+    case = Case(Network(4, (16,), head), [[20, 30]])
+    case.weights = [np.full_like(weight, 1e-40) for weight in case.weights]
+    _, gradient = case.computed()
+    assert not gradient.any()
+    assert case.weights[0][0, 0, 0] * np.float32(1) > 0
+
+
 def kernels_alone(library: Library) -> str:
     """Hash of what the kernels make of fixed inputs: rollouts, passes through networks, Adam; no torch in between.
 
