@@ -118,8 +118,7 @@ def _algorithm(names: "Names", use: str, folder: Path | None, files: tuple[str, 
     code = names.algorithm_code(use)
 
     def anew() -> "AlgorithmDefinition":
-        if code is not None:
-            forget(code)
+        forget(code)
         return names.algorithm(use)
 
     with hushed():
@@ -145,7 +144,7 @@ def _task(names: "Names", address: str, folder: Path | None, given: _Given) -> "
             make,
             f"{_expression(folder)}.task({arguments})",
             _allowed(code, folder, given.files),
-            lambda: None if code is None else forget(code),
+            lambda: forget(code),
         )
 
 

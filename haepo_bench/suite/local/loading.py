@@ -62,8 +62,10 @@ def load(code: LocalCode) -> ModuleType:
         return load_named(code, code.reference.module)
 
 
-def forget(code: LocalCode) -> None:
-    """After it `load` imports the folder's files anew."""
+def forget(code: LocalCode | None) -> None:
+    """After it `load` imports the folder's files anew; None, which is installed code, stays."""
+    if code is None:
+        return
     top = private_name(code.folder)
     for name in [name for name in sys.modules if name.partition(".")[0] == top]:
         del sys.modules[name]

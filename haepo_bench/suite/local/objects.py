@@ -171,10 +171,8 @@ def _environment(code: LocalCode, make: Callable[[], Any], time_limit: int | Non
         return made if horizon is None else gymnasium.wrappers.TimeLimit(made, horizon)
 
     made = make()
-    own = getattr(made, "max_episode_steps", None)
+    own = getattr(made, "max_episode_steps", None) or (made.spec.max_episode_steps if made.spec else None)
     made.close()
-    if own is None:
-        own = made.spec.max_episode_steps if made.spec else None
     try:
         own = None if own is None else operator.index(own)
     except TypeError:
