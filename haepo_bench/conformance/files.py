@@ -1,4 +1,4 @@
-"""Which files code opens that nobody declared: a change of them would not be noticed."""
+"""Finds files that code opens without declaring them, so that a change of them would go unnoticed."""
 
 import sys
 from collections.abc import Callable, Collection
