@@ -141,8 +141,9 @@ def as_definition(name: str, loaded: Any, *, language: bool = False, listed: boo
     if isinstance(loaded, type) and issubclass(loaded, Objective):
         own = OWN_DEFINITIONS.get(name) if listed else None
         return _made(name, loaded, DEFINITIONS["language"] if language else own or DEFINITIONS[loaded.collects])
+    what = f"the class {loaded.__name__}" if isinstance(loaded, type) else f"a {type(loaded).__name__}"
     raise UserError(
-        f"the algorithm '{name}' is a {type(loaded).__name__}, neither an Objective nor an AlgorithmDefinition",
+        f"the algorithm '{name}' is {what}, neither an Objective nor an AlgorithmDefinition",
         remedy="see docs/how-to/extending.md",
     )
 

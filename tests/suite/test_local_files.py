@@ -323,6 +323,27 @@ def test_defaults_that_are_none(folder: Path, written: str, said: str) -> None:
     assert "suite.yaml:7: algorithms[0]" in message
 
 
+@pytest.mark.parametrize("parameters", ["self", "", "self, batch, more", "self, *, batch"])
+def test_an_objective_takes_a_batch_and_nothing_else(folder: Path, parameters: str) -> None:
+    old = "def __call__(self, batch)"
+    assert old in LOSS
+    (folder / "median.py").write_text(LOSS.replace(old, f"def __call__({parameters})"))
+    message = problem(folder)
+    assert "./median.py: Weighed.__call__ cannot be given a batch alone" in message
+    assert "suite.yaml:7: algorithms[0]" in message
+
+
+@pytest.mark.parametrize("parameters", ["self, batch, more=1", "self, *batches", "*everything", "self, batch, /"])
+def test_it_may_take_more_that_has_defaults(folder: Path, parameters: str) -> None:
+    (folder / "median.py").write_text(LOSS.replace("def __call__(self, batch)", f"def __call__({parameters})"))
+    assert cell(folder).algorithm == "median"
+
+
+def test_a_class_of_another_kind_is_called_by_its_name(folder: Path) -> None:
+    (folder / "median.py").write_text("import enum\n\nclass Odd(enum.Enum):\n    ONE = 1\n")
+    assert "the algorithm 'median' is the class Odd, neither" in problem(folder, algorithm="./median.py:Odd")
+
+
 def test_several_classes_must_be_told_apart(folder: Path) -> None:
     (folder / "median.py").write_text(LOSS + "\nclass Other(Weighed):\n    pass\n\nclass _Hidden(Weighed):\n    pass\n")
     assert "write ./median.py:Weighed or ./median.py:Other" in problem(folder)

@@ -78,16 +78,16 @@ def definition(code: LocalCode, *, language: bool = False) -> AlgorithmDefinitio
         UserError: as `find_algorithm`.
     """
     found = find_algorithm(code)
-    _check_defaults(code, found)
+    _check_objective(code, found)
     with blamed(code):
         return catalogue.as_definition(code.reference.stem, found.value, language=language, listed=False)
 
 
-def _check_defaults(code: LocalCode, found: Definition) -> None:
-    """Whether an objective can be made with its defaults, which pydantic does not look at.
+def _check_objective(code: LocalCode, found: Definition) -> None:
+    """Whether an objective can be made with its defaults, which pydantic does not look at, and be given a batch.
 
     Raises:
-        UserError: says which hyper-parameter has none, or one that it does not take itself.
+        UserError: says which hyper-parameter has none, or one that it does not take itself; or that it takes no batch.
     """
     from haepo_bench.objectives.base import Objective
 
@@ -110,6 +110,13 @@ def _check_defaults(code: LocalCode, found: Definition) -> None:
             f"{code.reference.file}: the hyper-parameter {name} of {found.attribute} does not take its own default, "
             f"{first['input']!r:.60}: {said[:1].lower() + said[1:]}",
             remedy="correct the default or its bounds",
+        ) from error
+    try:
+        inspect.signature(found.value.__call__).bind("self", "batch")
+    except TypeError as error:
+        raise UserError(
+            f"{code.reference.file}: {found.attribute}.__call__ cannot be given a batch alone: {error}",
+            remedy="write def __call__(self, batch): ...",
         ) from error
 
 
