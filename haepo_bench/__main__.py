@@ -3,9 +3,15 @@
 Imports nothing that takes time: the first thing to be done is to listen to signals.
 """
 
+import os
 import sys
+import threading
+import time
 
 from haepo_bench import interruption
+
+#: Seconds that threads are waited for which somebody's code has left behind.
+_PATIENCE = 5.0
 
 
 def main() -> None:
@@ -18,7 +24,21 @@ def main() -> None:
 
     code = program(sys.argv[1:])
     interruption.ignore()
+    if _threads_left():
+        # Python would wait for them for ever; all of ours have ended, and the streams are flushed.
+        os._exit(code)
     sys.exit(code)
+
+
+def _threads_left() -> bool:
+    """Whether threads go on, such as those of an environment, that Python waits for at its end."""
+    until = time.monotonic() + _PATIENCE
+    for thread in threading.enumerate():
+        if thread is not threading.main_thread() and not thread.daemon:
+            thread.join(max(0.0, until - time.monotonic()))
+            if thread.is_alive():
+                return True
+    return False
 
 
 if __name__ == "__main__":

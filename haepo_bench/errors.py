@@ -124,6 +124,18 @@ def blamed_on(key: str) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def task_errors(key: str) -> Iterator[None]:
+    """Makes a TaskError of that key of any UserError raised within, unless it is one of a key."""
+    with blamed_on(key):
+        try:
+            yield
+        except TaskError:
+            raise
+        except UserError as error:
+            raise TaskError(error.problem, where=error.where, remedy=error.remedy) from error
+
+
 def did_you_mean(
     name: str,
     known: Iterable[str],

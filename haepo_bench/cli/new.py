@@ -1,5 +1,6 @@
 """`haepo-bench new`: a Python file of one's own to start from, and the suite that tries it."""
 
+import keyword
 import re
 import shlex
 from enum import StrEnum
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+import yaml
 
 from haepo_bench.cli.templates import ALGORITHM, ALGORITHM_SUITE, TASK, TASK_SUITE
 from haepo_bench.errors import UserError
@@ -36,6 +38,11 @@ def new(
     suite = path.with_suffix(".yaml")
     words = re.split("[_-]+", path.stem)
     values = {"CLASS": "".join(word[:1].upper() + word[1:] for word in words if word), "STEM": path.stem}
+    is_class = values["CLASS"].isidentifier() and not keyword.iskeyword(values["CLASS"])
+    if not is_class or not isinstance(yaml.safe_load(path.stem), str):
+        raise UserError(
+            f"'{path.stem}' cannot be the name of a class and of a suite", remedy="take a word, such as median.py"
+        )
     written = [Path(str(path)), suite]
     for file in written:
         if file.exists() or file.is_symlink():

@@ -107,4 +107,7 @@ def _changes(cell: "Cell") -> str:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, default=str)
+    from pydantic_core import to_jsonable_python
+
+    value = sorted(value, key=repr) if isinstance(value, set | frozenset) else value
+    return json.dumps(to_jsonable_python(value, fallback=str))

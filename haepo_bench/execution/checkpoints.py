@@ -23,10 +23,17 @@ class FileCheckpoints:
         paths: of each seed's checkpoint, by what the recorder calls the seed.
         identities: of each run: a checkpoint of any other settings or code is not one of it.
         every_seconds: between the checkpoints of seeds that are trained together and their next ones.
+        check: called before anything is kept; what it raises ends the job.
     """
 
-    def __init__(self, paths: Mapping[int, Path], identities: Mapping[int, str], every_seconds: float) -> None:
-        self._paths, self._identities, self._every = dict(paths), identities, every_seconds
+    def __init__(
+        self,
+        paths: Mapping[int, Path],
+        identities: Mapping[int, str],
+        every_seconds: float,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._paths, self._identities, self._every, self._check = dict(paths), identities, every_seconds, check
         self._next = time.monotonic() + every_seconds
 
     def due(self) -> bool:
@@ -34,6 +41,7 @@ class FileCheckpoints:
 
     def write(self, seeds: Sequence[int], state: Callable[[int], bytes]) -> None:
         started = time.monotonic()
+        self._check()
         try:
             for seed in seeds:
                 write_atomically(self._paths[seed], seal(self._title(seed), state(seed)))

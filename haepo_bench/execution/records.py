@@ -21,7 +21,7 @@ def utc_now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def failure_of(error: Exception, started: str) -> Failure:
+def failure_of(error: BaseException, started: str) -> Failure:
     """What a record keeps of an exception: type, message, the remedy where it has one, and the traceback's tail."""
     summary = traceback.TracebackException.from_exception(error)
     message, remedy = (error.located, error.remedy) if isinstance(error, UserError) else (str(summary), "")
@@ -83,7 +83,7 @@ class OtherCode(UserError):
     """The code here is not the one that the run is of."""
 
 
-def _type_of(error: Exception) -> str:
+def _type_of(error: BaseException) -> str:
     """The exception's type, but for those that the machine is to blame for."""
     if isinstance(error, OtherCode):
         return OTHER_CODE

@@ -149,7 +149,7 @@ def _serve(request: Request, connection: Connection) -> None:
             print(f"--- {started} {cell.task} {cell.algorithm} seeds {seeds} pid {os.getpid()}")
         with _warnings_once():
             _train(request, connection)
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:  # signals are ignored here: somebody's code raises it
         from haepo_bench.execution.records import failure_of
 
         traceback.print_exc()
@@ -164,6 +164,7 @@ def _train(request: Request, connection: Connection) -> None:
     from haepo_bench.results.code import changes
     from haepo_bench.results.declared_columns import PROVENANCE_KEY, declaration
     from haepo_bench.suite.identity import code_document
+    from haepo_bench.suite.local.code import changed_data
     from haepo_bench.suite.names import Names
     from haepo_bench.training.algorithm import BatchRow
     from haepo_bench.training.recorder import Recorder
@@ -179,7 +180,15 @@ def _train(request: Request, connection: Connection) -> None:
         raise OtherCode(error.problem, remedy=error.remedy) from error
     last_progress = 0.0
 
+    def check_data() -> None:
+        """Before anything of a run is kept: code is read once, but data files whenever an environment likes."""
+        if changed := changed_data(local.data, cell.lookup.folder):
+            raise OtherCode(
+                f"{', '.join(changed)} changed while the run may have read from it", remedy="start it again"
+            )
+
     def finished(result: "SeedResult") -> None:
+        check_data()
         number = numbers[result.seed]
         run = request.runs[number]
         provenance = {**request.provenance, **shared_with(run, request.runs), **result.provenance}
@@ -237,6 +246,7 @@ def _train(request: Request, connection: Connection) -> None:
             dict(zip(keys, request.checkpoints, strict=True)),
             {key: _identity(run) for key, run in zip(keys, request.runs, strict=True)},
             request.checkpoint_seconds,
+            check_data,
         ),
     )
     if mixed:

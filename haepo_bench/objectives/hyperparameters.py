@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, field_serializer
 
 from haepo_bench.objectives.spaces import Space
 
@@ -39,6 +39,12 @@ class Hyperparameters(BaseModel):
     """A frozen set of hyper-parameters; unknown names are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=False)
+
+    @field_serializer("*", mode="wrap")
+    def _in_an_order(self, value: Any, as_usual: SerializerFunctionWrapHandler) -> Any:
+        """Sets in an order that is the same in every process: they are part of a run's identity."""
+        found = as_usual(value)
+        return sorted(found, key=repr) if isinstance(value, set | frozenset) else found
 
     @property
     def omitted(self) -> frozenset[str]:

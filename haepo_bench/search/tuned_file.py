@@ -20,7 +20,7 @@ from haepo_bench.objectives.spaces import Space
 from haepo_bench.results.searches import DeclaredSearch, Trial
 from haepo_bench.results.writing import translate_os_errors, write_atomically
 from haepo_bench.suite.draws import draw
-from haepo_bench.suite.tuned import FORMAT, FoundSettings, TunedAlgorithm, TunedFile, TunedSearch
+from haepo_bench.suite.tuned import FORMAT, FoundSettings, TunedAlgorithm, TunedFile, TunedSearch, is_newer, newer
 from haepo_bench.verdicts.choosing import Choice, Chooser
 
 _OPTION = "--out"
@@ -106,7 +106,10 @@ def check_target(path: Path, suite: str) -> None:
         if not os.access(above, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         there = read_regular(path) if path.exists() else None
-    if there is not None and not _is_of(there, suite):
+    found = {} if there is None else _content(there)
+    if is_newer(found):
+        raise newer(found, str(path))
+    if there is not None and not _is_of(found, suite):
         raise UserError(
             f"is not a file of settings found for the suite '{suite}', and would be replaced by one",
             where=str(path),
@@ -114,12 +117,17 @@ def check_target(path: Path, suite: str) -> None:
         )
 
 
-def _is_of(content: bytes, suite: str) -> bool:
-    """Whether a file's first keys are those of settings found for a suite, as `render` writes them."""
+def _content(file: bytes) -> dict[Any, Any]:
+    """What a file says, if it is a mapping in YAML."""
     with contextlib.suppress(yaml.YAMLError, UnicodeDecodeError, RecursionError):
-        found = yaml.safe_load(content.decode("utf-8-sig"))
-        return isinstance(found, dict) and isinstance(found.get("format"), int) and found.get("suite") == suite
-    return False
+        found = yaml.safe_load(file.decode("utf-8-sig"))
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
+def _is_of(found: Mapping[Any, Any], suite: str) -> bool:
+    """Whether it has the keys of settings found for a suite, as `render` writes them."""
+    return found.keys() >= TunedFile.model_fields.keys() and found["suite"] == suite
 
 
 def write_tuned(path: Path, tuned: TunedFile) -> str:

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from haepo_bench.errors import TaskError
 from haepo_bench.results.hashing import canonical_json
 from haepo_bench.suite.local.loading import PREFIX
 
@@ -51,7 +52,13 @@ def registered(gymnasium_id: str, spec: Any = None) -> Registered:
         "wrappers": [(wrapper.name, wrapper.entry_point, wrapper.kwargs) for wrapper in spec.additional_wrappers],
         "max_episode_steps": spec.max_episode_steps,
     }
-    facts = {name: _LOCAL.sub("", canonical_json(_plain(value))) for name, value in values.items() if value}
+    try:
+        facts = {name: _LOCAL.sub("", canonical_json(_plain(value))) for name, value in values.items() if value}
+    except RecursionError:
+        raise TaskError(
+            f"what {spec.id} is registered with holds itself",
+            remedy="register it with numbers, texts and lists of these",
+        ) from None
     points = [spec.entry_point, *(wrapper.entry_point for wrapper in spec.additional_wrappers)]
     named = [point.partition(":")[0] for point in points if isinstance(point, str)]
     given = [*points, spec.kwargs, *(wrapper.kwargs for wrapper in spec.additional_wrappers)]
@@ -75,13 +82,16 @@ def _plain(value: Any) -> Any:
         inner = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
         return [_name(type(value)), _plain(inner)]
     if hasattr(value, "tobytes"):
-        return [repr(getattr(value, "shape", "")), str(value.dtype), hashlib.sha256(value.tobytes()).hexdigest()]
+        kind = getattr(value, "dtype", type(value).__name__)
+        return [repr(getattr(value, "shape", "")), str(kind), hashlib.sha256(value.tobytes()).hexdigest()]
     return _name(value) if hasattr(value, "__qualname__") else _ADDRESS.sub("", repr(value))
 
 
 def _name(value: Any) -> str:
     # A file of a suite's folder is the same wherever the folder is.
-    return f"{_LOCAL.sub('', value.__module__)}:{value.__qualname__}"
+    # A method that C defines has no module of its own.
+    module = value.__module__ or type(getattr(value, "__self__", None)).__module__
+    return f"{_LOCAL.sub('', module)}:{value.__qualname__}"
 
 
 def _modules(value: Any) -> Iterator[str]:

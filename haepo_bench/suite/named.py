@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from haepo_bench.errors import ParameterError, TaskError, UserError
 from haepo_bench.suite.document import KeyPath, Problem
-from haepo_bench.suite.local.reference import local_name
+from haepo_bench.suite.local.reference import is_file, local_name
 from haepo_bench.suite.schema import AlgorithmEntry
 from haepo_bench.suite.task_entry import TaskEntry
 from haepo_bench.tasks.base import Task
@@ -26,7 +26,7 @@ def name_in_suite(entry: AlgorithmEntry, member: str) -> str:
     """The name in the suite: a family's name gives way to the entry's, `haepo-weighted` to `mine-weighted`."""
     if entry.name is None:
         return member
-    if member == entry.use:
+    if member == entry.use or is_file(entry.use):
         return entry.name
     return f"{entry.name}-{member.removeprefix(f'{entry.use}-')}"
 
@@ -70,4 +70,4 @@ def parameter_problem(
     # Not a parameter that the suite sets: the algorithm refuses its own default here, or several together.
     beside = ", ".join(f"{key} {value!r}" for key, value in searched.items())
     where = f"on {task}, with {beside} of a search" if beside else f"on {task}"
-    return Problem(named.path, f"{name}: {error.problem} ({where})", error.remedy)
+    return Problem(named.path, f"{name}: {error.problem} ({where})".removeprefix(": "), error.remedy)

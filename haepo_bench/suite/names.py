@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from haepo_bench import catalogue
-from haepo_bench.errors import TaskError, UserError
+from haepo_bench.errors import TaskError, UserError, task_errors
 from haepo_bench.results.record import References
 from haepo_bench.suite.local import reference as references
 from haepo_bench.suite.local.code import LocalCode, LocalParts, data_hashes, has_module, read_code
 from haepo_bench.suite.local.loading import blamed
+from haepo_bench.suite.task_entry import WRAPPER_REMEDY
 from haepo_bench.tasks.address import Address, parse
 from haepo_bench.tasks.base import LANGUAGE, Normalise, Task
 from haepo_bench.training.algorithm import AlgorithmDefinition
@@ -57,11 +58,8 @@ class Names:
         """
         module = wrapper.partition(":")[0]
         if references.is_file(wrapper):
-            try:
+            with task_errors("wrappers"):
                 return self._code(wrapper)
-            except UserError as error:
-                remedy = error.remedy if error.where else "write ./FILE.py:Class of a file in the suite's folder"
-                raise TaskError(error.problem, where=error.where, remedy=remedy, key="wrappers") from error
         if self._folder is None or not has_module(self._folder, module):
             return None
         return self._code(f"./{module.replace('.', '/')}.py:{wrapper.partition(':')[2]}")
@@ -93,7 +91,7 @@ class Names:
         if task is not None and _registering(parse(address).innermost) is None:
             variant = f"/{task.reference.variant}" if task.reference.variant else ""
             task_id = str(Address(parse(address).layers, f"file:{_found(task, 'task')}{variant}"))
-        around = {wrapper: self.wrapper_code(wrapper) for wrapper in wrappers}
+        around = {wrapper: self.wrapper_code(wrapper) for wrapper in wrappers}  # once each: only their source counts
         return LocalParts(
             algorithm,
             algorithm_id,
@@ -153,7 +151,7 @@ class Names:
         """
         given = {key: value for key, value in options.items() if key not in _DECLARED}
         if "wrappers" in given:
-            given["wrappers"] = {name: self._wrapper(name) for name in given["wrappers"]}
+            given["wrappers"] = [(name, self._wrapper(name)) for name in given["wrappers"]]
         code, parsed = self.task_code(address), parse(address)
         with blamed(code) if code is not None else contextlib.nullcontext():
             task = self._innermost(parsed.innermost, code, time_limit, given)
@@ -181,17 +179,14 @@ class Names:
         """The class or function that `module:Class` names."""
         code = self.wrapper_code(wrapper)
         module, _, attribute = wrapper.partition(":")
-        if code is not None:
-            from haepo_bench.suite.local import objects
+        with task_errors("wrappers"):
+            if code is not None:
+                from haepo_bench.suite.local import objects
 
-            return objects.find_wrapper(code)
-        found: Callable[[Any], Any] | None = catalogue.attribute(module, attribute) if attribute else None
+                return objects.find_wrapper(code)
+            found: Callable[[Any], Any] | None = catalogue.attribute(module, attribute) if attribute else None
         if found is None or not callable(found):
-            raise TaskError(
-                f"'{wrapper}' names no wrapper",
-                remedy="write module:Class, of an installed module or of a Python file in the suite's folder",
-                key="wrappers",
-            )
+            raise TaskError(f"'{wrapper}' names no wrapper", remedy=WRAPPER_REMEDY, key="wrappers")
         return found
 
     def check(self, address: str, task: Task) -> None:

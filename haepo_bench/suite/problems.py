@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 from haepo_bench.errors import did_you_mean
 from haepo_bench.suite.document import GLUED, KeyPath, Problem
 from haepo_bench.suite.schema import Suite
+from haepo_bench.suite.task_entry import WRAPPER_REMEDY
 
 _TEXTS = {
     "int_type": "must be a whole number, got {got}",
@@ -60,6 +61,8 @@ def _problem(details: ErrorDetails, model: type[BaseModel]) -> Problem:
     if kind == "extra_forbidden":
         section = _section(model, path[:-1])
         return Problem(path, "unknown key", _unknown_key(str(path[-1]), section, model))
+    if kind == "string_pattern_mismatch" and "wrappers" in path:
+        return Problem(path, f"{_show(got)} names no wrapper", WRAPPER_REMEDY)
     if kind == "string_pattern_mismatch":
         is_task = path[:1] == ("tasks",)
         problem = f"{_show(got)} cannot be {'an address of a task' if is_task else 'a name'}"

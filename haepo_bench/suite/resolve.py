@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from haepo_bench.errors import ParameterError, TaskError, UserError
+from haepo_bench.errors import ParameterError, UserError, task_errors
 from haepo_bench.results.claims import DeclaredClaims, ScoreBounds
 from haepo_bench.results.hashing import digest
 from haepo_bench.results.searches import TUNED, DeclaredSearch
@@ -303,10 +303,8 @@ class _Resolver:
 
     def _left_out(self, code: LocalCode | None, files: Sequence[str]) -> bool:
         """Looks at what a file needs, without running it; whether that is all that is wanted."""
-        try:
+        with task_errors("files"):
             data_hashes(files, self._folder)
-        except UserError as error:
-            raise TaskError(error.problem, remedy=error.remedy, key="files") from error
         return code is not None and not self._run_code
 
     def _drives(self, entry: TaskEntry, task: Task, named: NamedAlgorithm) -> bool:

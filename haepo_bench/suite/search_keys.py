@@ -1,5 +1,6 @@
 """How algorithms are tuned at equal cost: the section `search` of a suite file."""
 
+import json
 from math import isfinite
 from typing import Annotated, Any, Literal
 
@@ -45,15 +46,14 @@ def _some(spaces: "dict[str, SpaceKeys]") -> "dict[str, SpaceKeys]":
     return spaces
 
 
-def _values(choices: Any) -> Any:
-    for each in choices if isinstance(choices, list) else ():
-        if not isinstance(each, _Choice) or (isinstance(each, float) and not isfinite(each)):
-            raise suite_error(f"choices are finite numbers, texts, true or false, got {each!r}")
-    return choices
+def _choice(value: Any) -> Any:
+    if not isinstance(value, bool | int | float | str) or (isinstance(value, float) and not isfinite(value)):
+        raise suite_error(f"choices are finite numbers, texts, true or false, got {json.dumps(value, default=str)}")
+    return value
 
 
 _Range = Annotated[tuple[float, float], Strict(False)]
-_Choice = bool | int | float | str
+_Choice = Annotated[bool | int | float | str, BeforeValidator(_choice)]
 _Number = Annotated[int, Field(ge=0, lt=MAX_REPLICATES)]
 _Replicates = Annotated[
     tuple[_Number, ...],
@@ -76,7 +76,7 @@ class SpaceKeys(Section):
     zero_or_log: _Range | None = Field(
         default=None, description="0, which is as likely as one decade, or uniform in the logarithm between the ends"
     )
-    choices: Annotated[tuple[_Choice, ...], Strict(False), BeforeValidator(_values)] | None = Field(
+    choices: Annotated[tuple[_Choice, ...], Strict(False)] | None = Field(
         default=None, description="a list of at least two values"
     )
 

@@ -62,7 +62,8 @@ def _said(search: Search, uses: Mapping[str, str]) -> tuple[dict[str, str], list
     for key in sorted(search.spaces, key=closeness):
         group = members(key, uses, families=catalogue.FAMILIES)
         if not group and uses:
-            known = [*uses, *uses.values(), *catalogue.FAMILIES]
+            families = [name for name in catalogue.FAMILIES if members(name, uses, families=catalogue.FAMILIES)]
+            known = [*uses, *uses.values(), *families]
             remedy = did_you_mean(key, list(dict.fromkeys(known)), kind="algorithm")
             problems.append(Problem(("search", "spaces", key), f"the suite has no algorithm '{key}'", remedy))
         said |= dict.fromkeys(group, key)
@@ -97,7 +98,9 @@ def _of_algorithm(each: OnTasks, said: Any, key: str | None) -> tuple[dict[str, 
         return {name: _with_open_ends(each, name, space) for name, space in spaces.items()}, []
     found: dict[str, Space] = {}
     problems = []
-    whole = {p.name for p in each.tasks[0][1].describe_parameters() if p.type.partition(" ")[0] == "int"}
+    types = {p.name: p.type.split() for p in each.tasks[0][1].describe_parameters()}
+    whole = {name for name, words in types.items() if words[0] == "int"}
+    numbers = {name for name, words in types.items() if words[0] in ("int", "float") and "|" not in words}
     for name, keys in said.items():
         path: KeyPath = ("search", "spaces", str(key), name)
         if name in fixed:
@@ -108,6 +111,10 @@ def _of_algorithm(each: OnTasks, said: Any, key: str | None) -> tuple[dict[str, 
         if space.whole and any(value != round(value) for value in space.values):
             problem = f"{name} is a whole number: its range begins and ends with one, got {list(space.values)}"
             problems.append(Problem(path, problem, "give whole numbers, or choices"))
+            continue
+        if name in numbers and (texts := [value for value in space.values if isinstance(value, str)]):
+            problem = f"{name} is a number, and a choice is the text '{texts[0]}'"
+            problems.append(Problem((*path, "choices", space.values.index(texts[0])), problem, "remove the quotes"))
             continue
         found[name] = space
     for name, problem, remedy in _refusals(each, found):

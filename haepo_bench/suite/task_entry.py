@@ -54,6 +54,7 @@ def _increasing(bounds: tuple[float, float]) -> tuple[float, float]:
     return bounds
 
 
+WRAPPER_REMEDY = "write module:Class, of an installed module or of a Python file in the suite's folder"
 _Wrapper = Annotated[str, Field(pattern=r"^[A-Za-z0-9_./-]+:[A-Za-z_][A-Za-z0-9_]*$", max_length=200)]
 
 

@@ -1,20 +1,24 @@
 """`SUITE.tuned.yaml`: settings that searches found; written by `tune`, reviewed by people, used by `run --tuned`."""
 
+import json
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from haepo_bench.errors import UserError, did_you_mean
 from haepo_bench.objectives.spaces import Space
-from haepo_bench.results.searches import made_of
+from haepo_bench.results.searches import Measure, Trial, made_of
 from haepo_bench.suite.document import Document, KeyPath, Problem, parse
+from haepo_bench.suite.draws import draw
 from haepo_bench.suite.loading import read_text
 from haepo_bench.suite.problems import problems_of
 
 FORMAT = 1
 _KIND = "file of tuned settings"
+_AS_WRITTEN = "take it from the file as `haepo-bench tune` wrote it"
+_OWN = "settings of your own go under params in the suite"
 
 
 class _Part(BaseModel):
@@ -52,8 +56,8 @@ class TunedSearch(_Part):
     seeds: int = Field(ge=1)
     final: int = Field(ge=1)
     replicates: list[int] = Field(min_length=1)
-    measure: str
-    tasks: dict[str, int] = Field(default={}, description="env steps of a run on each task")
+    measure: Measure
+    tasks: dict[str, Annotated[int, Field(ge=1)]] = Field(default={}, description="env steps of a run on each task")
 
 
 class TunedFile(_Part):
@@ -61,7 +65,7 @@ class TunedFile(_Part):
 
     format: int = Field(ge=1, description="of this file")
     suite: str = Field(description="that was searched")
-    declaration: str = Field(description="hash of the search, the claims and all that they depend on")
+    declaration: str = Field(min_length=1, description="hash of the search, the claims and all that they depend on")
     search: TunedSearch = Field(description="how much was searched")
     algorithms: dict[str, TunedAlgorithm] = Field(description="what was found for each")
 
@@ -92,6 +96,7 @@ class ReadTuned(NamedTuple):
                 remedy = did_you_mean(name, list(tasks), kind="algorithm")
                 problems.append(Problem(path, f"the suite has no algorithm '{name}'", remedy))
                 continue
+            problems += _changed(self.file, name)
             for other in tasks:
                 if made_of(other, name):
                     problem = f"'{other}' of the suite is what a row of {name} is called, which the search made"
@@ -137,24 +142,62 @@ def _not_drawn(tuned: TunedFile) -> Iterator[Problem]:
     """Settings that cannot have come out of the search that the file says."""
     for name, found in tuned.algorithms.items():
         path: KeyPath = ("algorithms", name)
-        try:
-            spaces = {key: Space.of(document) for key, document in found.spaces.items()}
-        except ValueError:
-            problem = "is not what a search writes"
-            yield Problem((*path, "spaces"), problem, "such as {learning_rate: {log: [1e-4, 1e-2]}}")
+        spaces: dict[str, Space] = {}
+        for key, document in found.spaces.items():
+            try:
+                spaces[key] = Space.of(document)
+            except ValueError as error:
+                yield Problem((*path, "spaces", key), str(error), "such as {log: [1e-4, 1e-2]}")
+        if spaces.keys() != found.spaces.keys():
             continue
-        for where, own in ((path, found), *(((*path, "per_task", task), own) for task, own in found.per_task.items())):
+        for where, own in _settings(name, found):
+            if (wrong := _no_trial(own, tuned.search)) is not None:
+                yield Problem((*where, wrong), f"{getattr(own, wrong)} is none of the search", _AS_WRITTEN)
             for key in spaces.keys() - own.settings.keys():
-                problem = f"lacks {key}, for which {name} was searched"
-                yield Problem((*where, "settings"), problem, "take it from the file as `haepo-bench tune` wrote it")
+                yield Problem((*where, "settings"), f"lacks {key}, for which {name} was searched", _AS_WRITTEN)
             for key, value in own.settings.items():
-                remedy = "settings of your own go under params in the suite"
+                at: KeyPath = (*where, "settings", key)
                 if key not in spaces:
-                    problem = f"{name} was not searched for '{key}'"
-                    yield Problem((*where, "settings", key), problem, did_you_mean(key, list(spaces)) or remedy)
+                    yield Problem(at, f"{name} was not searched for '{key}'", did_you_mean(key, list(spaces)) or _OWN)
                 elif not spaces[key].holds(value):
-                    problem = f"{value!r} is not in the space of {key}, {spaces[key]}"
-                    yield Problem((*where, "settings", key), problem, remedy)
+                    yield Problem(at, f"{json.dumps(value)} is not in the space of {key}, {spaces[key]}", _OWN)
+
+
+def _changed(tuned: TunedFile, name: str) -> Iterator[Problem]:
+    """Settings of an algorithm that are not those of the trial that the file says."""
+    found = tuned.algorithms[name]
+    spaces = {key: Space.of(document) for key, document in found.spaces.items()}
+    for where, own in _settings(name, found):
+        drawn = draw(tuned.suite, Trial(name, own.replicate, own.trial), spaces)
+        for key, value in own.settings.items():
+            if value != drawn[key]:
+                problem = f"{json.dumps(value)} was not drawn: trial {own.trial} of replicate {own.replicate} has "
+                yield Problem((*where, "settings", key), f"{problem}{json.dumps(drawn[key])}", _OWN)
+
+
+def _settings(name: str, found: TunedAlgorithm) -> list[tuple[KeyPath, FoundSettings]]:
+    """The settings found for an algorithm, for all tasks and for each, and where they stand."""
+    path: KeyPath = ("algorithms", name)
+    return [(path, found), *(((*path, "per_task", task), own) for task, own in found.per_task.items())]
+
+
+def _no_trial(found: FoundSettings, search: TunedSearch) -> Literal["replicate", "trial"] | None:
+    """The key that names no trial of the search; None where both do."""
+    if found.replicate not in search.replicates:
+        return "replicate"
+    return None if found.trial < search.trials else "trial"
+
+
+def is_newer(document: Mapping[Any, Any]) -> bool:
+    """Whether a file of tuned settings is of a format to come."""
+    version = document.get("format")
+    return isinstance(version, int) and version > FORMAT
+
+
+def newer(document: Mapping[Any, Any], where: str) -> UserError:
+    """Says so."""
+    problem = f"was written by a newer version of haepo-bench (format {document['format']})"
+    return UserError(problem, where=where, remedy="install that version")
 
 
 def read_tuned(path: Path, suite: str) -> ReadTuned:
@@ -174,13 +217,8 @@ def read_tuned(path: Path, suite: str) -> ReadTuned:
     )
     if not isinstance(document.data, dict) or "format" not in document.data:
         raise UserError(f"is not a {_KIND}", where=path.name, remedy=remedy)
-    version = document.data.get("format")
-    if isinstance(version, int) and version > FORMAT:
-        raise UserError(
-            f"was written by a newer version of haepo-bench (format {version})",
-            where=path.name,
-            remedy="install that version",
-        )
+    if is_newer(document.data):
+        raise newer(document.data, path.name)
     try:
         tuned = TunedFile.model_validate(document.data)
     except ValidationError as error:

@@ -13,6 +13,7 @@ from pydantic import PrivateAttr
 from torch import Tensor
 
 from haepo_bench.objectives.base import Objective, ObjectiveOutput, TrajectoryBatch
+from haepo_bench.objectives.output import output_of
 from haepo_bench.policies.shapes import pad
 from haepo_bench.results.declared_columns import own_name
 from haepo_bench.training.row_values import RowByRow, RowValue
@@ -174,7 +175,7 @@ class MixedObjective(Objective):
         first = part.objectives[0]
         if not part.differing:
             try:
-                found = first(batch)
+                found = output_of(first, batch)
             except Exception as error:
                 self._failures |= dict.fromkeys(part.rows, error)
                 return None

@@ -29,7 +29,8 @@ def test_nothing_is_overwritten(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for name, said in (
-        ("a.txt", "cannot be imported"), ("1.py", "cannot be imported"), ("gone/a.py", "cannot be written"),
+        ("a.txt", "cannot be imported"), ("1.py", "cannot be imported"), ("none.py", "cannot be the name of"),
+        ("_.py", "cannot be the name of"), ("null.py", "cannot be the name of"), ("gone/a.py", "cannot be written"),
     ):  # fmt: skip
         outcome = run_here(capsys, "new", "algorithm", name)
         assert (outcome.code, said in outcome.err) == (4, True), name

@@ -344,6 +344,67 @@ def test_a_class_of_another_kind_is_called_by_its_name(folder: Path) -> None:
     assert "the algorithm 'median' is the class Odd, neither" in problem(folder, algorithm="./median.py:Odd")
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("columns = ('x',)", "Weighed.columns is ('x',)"),
+        ("collects = 'stuff'", "Weighed.collects is 'stuff': input should be 'episodes' or 'segments'"),
+        ("shares_start = 'no'", "Weighed.shares_start is 'no'"),
+        ("f: object = hyper(lambda x: x, 'a function')", "the hyper-parameter f of Weighed is <function"),
+        ("def model_post_init(self, context): raise RuntimeError('boom')", "./median.py fails: RuntimeError: boom"),
+        ("def model_post_init(self, context): assert self.factor < 1, 'too large'", "its own defaults: assertion"),
+    ],
+)
+def test_what_an_objective_says_of_itself_is_looked_at(folder: Path, line: str, said: str) -> None:
+    (folder / "median.py").write_text(LOSS.replace("    factor:", f"    {line}\n    factor:"))
+    message = problem(folder)
+    assert said in message
+    assert "suite.yaml:7: algorithms[0]" in message
+
+
+def test_what_a_check_of_several_hyper_parameters_says_is_passed_on(folder: Path) -> None:
+    check = "    def model_post_init(self, context):\n        assert self.factor < 5, 'a factor must be small'\n"
+    (folder / "median.py").write_text(LOSS.replace("    def __call__", f"{check}\n    def __call__"))
+    message = problem(folder, algorithm="{use: ./median.py, params: {factor: 7}}")
+    assert "algorithms[0]: assertion failed, a factor must be small" in message
+
+
+def test_a_set_has_one_identity_in_every_process(folder: Path) -> None:
+    words = "    words: frozenset[str] = hyper(frozenset('abcdefgh'), 'some')\n"
+    (folder / "median.py").write_text(LOSS.replace("    factor:", f"{words}    factor:"))
+    assert cell(folder).parameters["words"] == list("abcdefgh")
+    assert 'words ["' not in run_apart("validate", "suite.yaml", cwd=folder).out  # it is the default
+
+
+def test_a_file_and_a_package_of_one_name_are_told_apart(folder: Path) -> None:
+    (folder / "median").mkdir()
+    assert cell(folder).algorithm == "median"
+    (folder / "median" / "__init__.py").write_text("raise RuntimeError('another file')")
+    assert "median.py and median/__init__.py are both the module median" in problem(folder)
+
+
+def test_a_name_is_that_of_the_results(folder: Path) -> None:
+    assert cell(folder, "{use: ./median.py, name: without-entropy}").algorithm == "without-entropy"
+
+
+def test_an_imported_make_makes_no_task(folder: Path) -> None:
+    (folder / "maze.py").write_text(
+        "import gymnasium\nfrom gymnasium import make\n\n\nclass Own(gymnasium.Env):\n    max_episode_steps = 3\n"
+        "    observation_space = gymnasium.spaces.Box(0, 1, (1,))\n    action_space = gymnasium.spaces.Discrete(2)\n"
+        "    def reset(self, *, seed=None, options=None):\n        super().reset(seed=seed)\n"
+        "        return self.observation_space.low, {}\n"
+        "    def step(self, action):\n        return self.observation_space.low, 0.0, True, False, {}\n"
+    )
+    assert cell(folder, task="./maze.py").task == "maze"
+
+
+def test_names_of_modules_are_as_the_folder_has_them(folder: Path) -> None:
+    (folder / "median.py").write_text("from .helpers.more import x\n" + LOSS)
+    message = problem(folder)
+    assert "No module named 'helpers.more'" in message
+    assert PREFIX not in message
+
+
 def test_several_classes_must_be_told_apart(folder: Path) -> None:
     (folder / "median.py").write_text(LOSS + "\nclass Other(Weighed):\n    pass\n\nclass _Hidden(Weighed):\n    pass\n")
     assert "write ./median.py:Weighed or ./median.py:Other" in problem(folder)

@@ -46,6 +46,10 @@ class Clip(gymnasium.RewardWrapper):
     def reward(self, reward):
         return min(reward, 0.5)
 
+class Double(gymnasium.RewardWrapper):
+    def reward(self, reward):
+        return 2 * reward
+
 class Odd(Grid):
     def __init__(self, config={}, most=np.int64(4), time_limit=7):
         super().__init__(config.pop("size", 3))
@@ -158,6 +162,8 @@ def test_keyword_arguments_and_wrappers_reach_the_environment(folder: Path) -> N
     file = names.task("./grid.py:Grid", time_limit=10, options={"wrappers": ("./grid.py:Clip",)})
     np.testing.assert_allclose(random_returns(file, 200), plain / 2)
     assert names.task("gym/grid:Grid-v0", options={"kwargs": {"size": 6}}).observation_space.shape == (13,)
+    double = {"wrappers": ("grid:Double", "grid:Clip", "grid:Double", "grid:Double")}
+    np.testing.assert_allclose(random_returns(names.task("gym/grid:Grid-v0", options=double), 200), plain * 2)
     # The array version of an environment knows nothing of either.
     assert names.task("gym/CartPole-v1", options={"kwargs": {"sutton_barto_reward": True}}).backend == "gymnasium"
     assert names.task("gym/CartPole-v1", options={"kwargs": {"sutton_barto_reward": True}}).references is None
@@ -227,6 +233,9 @@ def test_bounds_and_references_of_wrapped_tasks_are_those_of_what_is_evaluated(f
         ("{id: ./grid.py:Grid, time_limit: 5, wrappers: ['../grid.py:Clip']}", "not below the suite's folder"),
         ("{id: ./grid.py:Grid, time_limit: 5, wrappers: ['grid.Clip']}", "tasks[0].wrappers[0]"),
         ("{id: ./grid.py:Grid, time_limit: 5, wrappers: ['gymnasium.wrappers:TimeLimit']}", "cannot go around grid"),
+        ("{id: ./grid.py:Grid, time_limit: 5, wrappers: ['./grid.py']}", "'./grid.py' names no wrapper"),
+        ("{id: ./grid.py:Grid, time_limit: 5, wrappers: ['gone:Clip']}", "tasks[0].wrappers: "),
+        ('{id: ./grid.py:Grid, time_limit: 5, files: ["a\\0b"]}', "tasks[0].files: "),
         ("{id: bandit/10-arm, kwargs: {arms: 3}}", "have no kwargs"),
         ("{id: bandit/10-arm, wrappers: ['grid:Clip']}", "have no wrappers"),
         ("{id: bandit/10-arm, references: {random: 0, solved: 1}}", "has reference returns of its own"),
@@ -266,6 +275,80 @@ def test_references_are_measured(folder: Path, capsys: pytest.CaptureFixture[str
     assert "runs your code" in outcome.err
     outcome = run_here(capsys, "references", "lm/arithmetic")
     assert outcome.code == 4
+
+
+@pytest.mark.parametrize(
+    "given", ["array.array('d', [1.0])", "random.random", "np.exp", "len", "[1, {2, 3}, 'a'].append", "object()"]
+)
+def test_anything_may_be_registered(folder: Path, given: str) -> None:
+    own = "import array, random\n\nclass Own(Grid):\n    def __init__(self, given):\n        super().__init__()\n\n"
+    register = f'gymnasium.register("Own-v0", entry_point=Own, max_episode_steps=4, kwargs={{"given": {given}}})\n'
+    (folder / "grid.py").write_text(GRID + own + register)
+    first, second = (cells(folder, "gym/grid:Own-v0")[0] for _ in range(2))
+    assert first.settings_hash == second.settings_hash
+
+
+def test_what_is_registered_with_itself_is_refused(folder: Path) -> None:
+    held = "held = [1]\nheld.append(held)\n\n"
+    held += "class Own(Grid):\n    def __init__(self, held):\n        super().__init__()\n\n"
+    register = 'gymnasium.register("Own-v0", entry_point=Own, max_episode_steps=4, kwargs={"held": held})\n'
+    (folder / "grid.py").write_text(GRID + held + register)
+    assert "holds itself" in problem(folder, "gym/grid:Own-v0")
+
+
+#: Reads a file at every reset, which somebody edits meanwhile.
+READER = """
+from pathlib import Path
+
+import gymnasium
+from gymnasium import spaces
+
+FILE = Path(__file__).with_name("reward.txt")
+
+class Reader(gymnasium.Env):
+    max_episode_steps = 5
+    observation_space, action_space = spaces.Box(0, 1, (1,)), spaces.Discrete(2)
+    resets = 0
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        Reader.resets += 1
+        if Reader.resets == 40:
+            FILE.write_text("100.0")
+        self.reward = float(FILE.read_text())
+        return self.observation_space.low, {}
+
+    def step(self, action):
+        return self.observation_space.low, self.reward, False, False, {}
+"""
+
+
+@pytest.mark.slow
+def test_a_data_file_that_changes_during_a_run_makes_no_result(folder: Path) -> None:
+    (folder / "reader.py").write_text(READER)
+    (folder / "reward.txt").write_text("1.0")
+    cells(folder, "{id: ./reader.py, files: [reward.txt], budget: {env_steps: 320}}")
+    outcome = run_apart("run", "suite.yaml", "--quiet", "--workers", "1", cwd=folder)
+    assert outcome.code != 0
+    (record,) = (json.loads(path.read_text()) for path in (folder / "results" / "grids").rglob("seed-*.json"))
+    assert record["status"] == "failed"
+    assert "reward.txt" in record["error"]["message"]
+    logs = "".join(path.read_text() for path in (folder / "results" / "grids" / "logs").rglob("*.log"))
+    assert "reward.txt changed while the run may have read from it" in logs
+    (folder / "reward.txt").write_text("1.0")
+    (folder / "reader.py").write_text(READER.replace("== 40", "== 0"))
+    assert run_apart("run", "suite.yaml", "--quiet", cwd=folder).code == 0
+
+
+@pytest.mark.slow
+def test_threads_of_an_environment_do_not_keep_the_program(folder: Path) -> None:
+    thread = "        threading.Thread(target=lambda: time.sleep(1e6)).start()\n"
+    old = "        self.size, self.bonus = size, bonus\n"
+    assert old in GRID
+    (folder / "grid.py").write_text(f"import threading, time\n{GRID.replace(old, old + thread)}")
+    outcome = run_apart("references", "./grid.py:Grid", "--episodes", "10", "--time-limit", "5", cwd=folder)
+    assert outcome.code == 0
+    assert "references:" in outcome.out
 
 
 @pytest.mark.slow

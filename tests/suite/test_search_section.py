@@ -92,8 +92,15 @@ def test_a_suite_may_say_where_an_algorithm_is_searched(tmp_path: Path) -> None:
         ("spaces: {grpo: {beta: {choices: [1, 1.0]}}}", ["choices must be at least two different values"]),
         ("spaces: {grpo: {trajectories: {uniform: [1.2, 8]}}}", ["trajectories is a whole number"]),
         ("spaces: {grpo: {clip_low: {uniform: [0.1, 1.5]}}}", ["search.spaces.grpo.clip_low", "less than 1"]),
-        ("spaces: {grpo: {beta: {choices: [0.1, null]}}}", ["grpo.beta.choices: choices are finite numbers, texts"]),
-        ("spaces: {grpo: {beta: {choices: [0.1, .nan]}}}", ["grpo.beta.choices: choices are finite numbers, texts"]),
+        (
+            "spaces: {grpo: {beta: {choices: [0.1, null]}}}",
+            ["choices[1]: choices are finite", "got null"],
+        ),
+        ("spaces: {grpo: {beta: {choices: [0.1, .nan]}}}", ["grpo.beta.choices[1]: .nan is not a finite number"]),
+        (
+            "trials: 3\nspaces: {grpo: {beta: {choices: [0.1, '0.2']}}}",
+            ["suite.yaml:11: search.spaces.grpo.beta", "beta is a number, and a choice is the text '0.2'"],
+        ),
         ("spaces: {grpo: {beta: {zero_or_log: [1e-300, 1e300]}}}", ["the range is wider than numbers are"]),
         (
             "spaces: {mine: {beta: {zero_or_log: [1e-3, 1]}, learning_rate: {log: [1e-3, 1]}}}",

@@ -9,8 +9,11 @@ import pytest
 
 from haepo_bench.errors import UserError
 from haepo_bench.execution.session import forecast
+from haepo_bench.objectives.spaces import Space
+from haepo_bench.results.searches import Trial
 from haepo_bench.results.store import Store
 from haepo_bench.search.tuned_file import check_target, render
+from haepo_bench.suite.draws import draw
 from haepo_bench.suite.planned import plan_file
 from haepo_bench.suite.resolve import load_plan
 from haepo_bench.suite.tuned import TunedAlgorithm, TunedFile, TunedSearch, read_tuned
@@ -22,6 +25,8 @@ budget: {env_steps: 64}
 tasks: [random-walk/4]
 algorithms: [{use: rloo, name: mine}, grpo]
 """
+SPACES = {"learning_rate": {"log": [1e-4, 1e-2]}}
+RATE = draw("trial", Trial("mine", 1, 0), {"learning_rate": Space.of(SPACES["learning_rate"])})["learning_rate"]
 TUNED = TunedFile(
     format=1,
     suite="trial",
@@ -29,11 +34,11 @@ TUNED = TunedFile(
     search=TunedSearch(trials=2, seeds=1, final=1, replicates=[0, 1], measure="area"),
     algorithms={
         "mine": TunedAlgorithm(
-            settings={"learning_rate": 0.00123},
+            settings={"learning_rate": RATE},
             score=0.5,
             replicate=1,
             trial=0,
-            spaces={"learning_rate": {"log": [1e-4, 1e-2]}},
+            spaces=SPACES,
             draws=4,
             failed=0,
         )
@@ -46,24 +51,36 @@ TUNED = TunedFile(
     [
         ("suite: trial\n", "x.yaml: is not a file of tuned settings"),
         ("format: 1\n", "x.yaml: suite: is missing"),
-        (render(TUNED).replace("settings: {learning_rate: 0.00123}", "settings: {}"), "mine.settings: lacks learning_"),
+        (
+            render(TUNED).replace(f"settings: {{learning_rate: {RATE}}}", "settings: {}"),
+            "mine.settings: lacks learning_",
+        ),
         ("format: 2\n", "was written by a newer version of haepo-bench (format 2)"),
         ("- a\n", "is not a file of tuned settings"),
         ("format: 1\nsuite: [\n", "x.yaml:"),
         ("", "x.yaml"),
-        (render(TUNED).replace("0.00123", "!!python/none 1"), "x.yaml:"),
+        (render(TUNED).replace(str(RATE), "!!python/none 1"), "x.yaml:"),
         (render(TUNED).replace('suite: "trial"', "suite: other"), ": suite: holds the settings found for the"),
         (render(TUNED).replace("failed: 0", "failed: many"), "algorithms.mine.failed"),
         (
             render(TUNED).replace("settings: {learning_rate", "settings: {lerning_rate"),
             "algorithms.mine.settings.lerning_rate: mine was not searched for 'lerning_rate'",
         ),
-        (render(TUNED).replace("0.00123", "0.5"), "mine.settings.learning_rate: 0.5 is not in the space of"),
-        (render(TUNED).replace("0.00123", '"0.00123"'), "is not in the space of learning_rate"),
-        (render(TUNED).replace('{"log"', "{").replace("{log:", "{lag:"), "algorithms.mine.spaces: is not what a"),
-        (render(TUNED).replace("[0.0001, 0.01]", "5"), "algorithms.mine.spaces: is not what a search writes"),
-        (render(TUNED).replace("[0.0001, 0.01]", "[0.0001]"), "algorithms.mine.spaces: is not what a search writes"),
-        (render(TUNED).replace("[0.0001, 0.01]", "[low, high]"), "algorithms.mine.spaces: is not what a search"),
+        (render(TUNED).replace(str(RATE), "0.5"), "mine.settings.learning_rate: 0.5 is not in the space of"),
+        (render(TUNED).replace(str(RATE), f'"{RATE}"'), "is not in the space of learning_rate"),
+        (
+            render(TUNED).replace('{"log"', "{").replace("{log:", "{lag:"),
+            "mine.spaces.learning_rate: a space is one",
+        ),
+        (render(TUNED).replace("[0.0001, 0.01]", "5"), "mine.spaces.learning_rate: 5 is not a range"),
+        (render(TUNED).replace("[0.0001, 0.01]", "[0.0001]"), "mine.spaces.learning_rate: [0.0001] is not a range"),
+        (render(TUNED).replace("[0.0001, 0.01]", "[low, high]"), "mine.spaces.learning_rate: ['low', 'high'] is not a"),
+        (render(TUNED).replace(str(RATE), "null"), "null is not in the space of learning_rate"),
+        (render(TUNED).replace("replicate: 1", "replicate: 77"), "algorithms.mine.replicate: 77 is none of the search"),
+        (render(TUNED).replace("trial: 0", "trial: 2"), "algorithms.mine.trial: 2 is none of the search"),
+        (render(TUNED).replace('"area"', "foo"), "search.measure: must be 'area'"),
+        (render(TUNED).replace("tasks: {}", "tasks: {bandit/10-arm: -1}"), "bandit/10-arm: must be at least 1, got -1"),
+        (render(TUNED).replace('"' + "d" * 64 + '"', '""'), "declaration: must not be empty"),
     ],
 )
 def test_a_file_that_is_not_one_is_refused_with_its_line(tmp_path: Path, text: str, said: str) -> None:
@@ -79,7 +96,7 @@ def test_settings_take_the_place_of_those_of_the_suite(tmp_path: Path) -> None:
     found.write_text(render(TUNED))
     plan, before = load_plan(tmp_path / "suite.yaml", tuned=str(found)), load_plan(tmp_path / "suite.yaml")
     rates = {cell.algorithm: cell.parameters["learning_rate"] for cell in plan.cells}
-    assert rates == {"mine": 0.00123, "grpo": before.cells[1].parameters["learning_rate"]}
+    assert rates == {"mine": RATE, "grpo": before.cells[1].parameters["learning_rate"]}
     assert (plan.suite, plan.tuned) == ("trial-tuned", "d" * 64)
     assert plan.cells[1].settings_hash == before.cells[1].settings_hash
 
@@ -153,7 +170,9 @@ SETTINGS = render(TUNED)
         (None, ""),
         (SETTINGS, ""),
         (SETTINGS.replace("\n", "\r\n"), ""),
-        (SETTINGS.replace("0.00123", "edited"), ""),
+        (SETTINGS.replace(str(RATE), "edited"), ""),
+        (SETTINGS.replace("format: 1", "format: 2"), "was written by a newer version of haepo-bench (format 2)"),
+        ("format: 1\nsuite: trial\n", "is not a file of settings found for the suite 'trial'"),
         (SETTINGS.replace('"trial"', '"other"'), "is not a file of settings found for the suite 'trial'"),
         (SUITE, "is not a file of settings found for the suite 'trial'"),
         ("notes of mine\n", "is not a file of settings found for the suite 'trial'"),
@@ -189,9 +208,10 @@ def test_a_place_where_no_file_can_be_is_refused_before_anything_is_run(tmp_path
         ("  mine:", "  mnie:", "trial.tuned.yaml:17: algorithms.mnie: the suite has no algorithm 'mnie'"),
         (
             "per_task: {}",
-            'per_task: {"corridor/9": {settings: {learning_rate: 1e-3}, score: 0, replicate: 0, trial: 0}}',
+            f'per_task: {{"corridor/9": {{settings: {{learning_rate: {RATE}}}, score: 0, replicate: 1, trial: 0}}}}',
             "'corridor/9'",
         ),
+        (str(RATE), "0.00123", f"settings.learning_rate: 0.00123 was not drawn: trial 0 of replicate 1 has {RATE}"),
         ("space_too_small", "space_too_small", "algorithms: has no settings of grpo, which the suite searches"),
     ],
 )

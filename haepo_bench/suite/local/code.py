@@ -186,7 +186,7 @@ def data_hashes(files: Iterable[str], folder: Path) -> dict[str, str]:
     hashes = {}
     for name in files:
         place = Path(name)
-        if place.is_absolute() or ".." in place.parts or not place.parts:
+        if place.is_absolute() or ".." in place.parts or not place.parts or "\0" in name:
             raise UserError(
                 f"'{name}' is not below the suite's folder",
                 remedy="copy the file there and name it from there, such as maze.json",
@@ -202,6 +202,21 @@ def data_hashes(files: Iterable[str], folder: Path) -> dict[str, str]:
     return hashes
 
 
+def changed_data(hashes: Mapping[str, str], folder: Path | None) -> list[str]:
+    """Data files that are not what they were when `data_hashes` gave these hashes, or are gone."""
+    if not hashes or folder is None:
+        return []
+    top = Path(os.path.realpath(folder))
+    changed = []
+    for name, before in hashes.items():
+        try:
+            same = file_hash(_inside(top, top / name)) == before
+        except (OSError, UserError):
+            same = False
+        changed += [] if same else [name]
+    return changed
+
+
 def _other_owner(path: Path) -> str:
     """Who owns a file; empty where it is the user who runs the program."""
     uid = path.stat().st_uid
@@ -214,12 +229,19 @@ def _other_owner(path: Path) -> str:
 
 
 def _find(top: Path, inner: str) -> Path | None:
-    """The file of a module, as Python finds it: a package before a file of the same name."""
+    """The file of a module.
+
+    Raises:
+        UserError: there are two, of which Python would take the package.
+    """
     place = top.joinpath(*inner.split("."))
-    for candidate in (place / "__init__.py", place.with_name(f"{place.name}.py")):
-        if candidate.exists() or candidate.is_symlink():
-            return candidate
-    return None
+    package, file = place / "__init__.py", place.with_name(f"{place.name}.py")
+    found = [candidate for candidate in (package, file) if os.path.lexists(candidate)]
+    if len(found) == 2:
+        raise UserError(
+            f"{file.relative_to(top)} and {package.relative_to(top)} are both the module {inner}", remedy="rename one"
+        )
+    return found[0] if found else None
 
 
 def _inside(top: Path, path: Path) -> Path:

@@ -104,15 +104,20 @@ def load_named(code: LocalCode, module: str) -> ModuleType:
 
 
 @contextmanager
-def blamed(code: LocalCode) -> Iterator[None]:
-    """Says of whatever is raised within that a suite's own file did it, and on which line."""
+def blamed(code: LocalCode, passing: type[Exception] = UserError) -> Iterator[None]:
+    """Says of whatever is raised within that a suite's own file did it, and on which line.
+
+    Args:
+        passing: kind of exception that is let through.
+    """
     try:
         yield
-    except (UserError, KeyboardInterrupt):
+    except (UserError, KeyboardInterrupt, passing):
         raise
     except BaseException as error:  # SystemExit and whatever else a file may end with
+        said = f"{type(error).__name__}: {error}".replace(f"{private_name(code.folder)}.", "")
         raise UserError(
-            f"{code.reference.file} fails: {type(error).__name__}: {error}".rstrip(": "),
+            f"{code.reference.file} fails: {said}".rstrip(": "),
             where=_line(error, code) or "",
             remedy=f"correct it; `haepo-bench test {code.reference.file}` tries it in isolation",
         ) from error

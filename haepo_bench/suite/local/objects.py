@@ -3,18 +3,19 @@
 import copy
 import inspect
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple, get_args, get_origin, get_type_hints
 
 import gymnasium
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
 
 from haepo_bench import catalogue
 from haepo_bench.errors import TaskError, UserError, did_you_mean
 from haepo_bench.suite.local.code import LocalCode
-from haepo_bench.suite.local.loading import blamed, load
+from haepo_bench.suite.local.loading import blamed, is_local, load
 from haepo_bench.suite.local.reference import MAKE
 from haepo_bench.tasks.base import Task
 from haepo_bench.tasks.environments.gym import NOTHING, EnvironmentTask, Wrapper
@@ -66,8 +67,10 @@ def find_task(code: LocalCode) -> Definition:
         UserError: the file cannot be imported, or does not say what in it is meant.
     """
     module = load(code)
-    if not code.reference.attribute and callable(getattr(module, MAKE, None)):
-        return Definition(MAKE, getattr(module, MAKE))
+    make = getattr(module, MAKE, None)
+    # One that is imported, such as gymnasium's, is not the file's.
+    if not code.reference.attribute and callable(make) and is_local(getattr(make, "__module__", "") or ""):
+        return Definition(MAKE, make)
     return _find(code, module, (Task, gymnasium.Env), f"a function `{MAKE}`, a Task or a gymnasium.Env")
 
 
@@ -102,15 +105,29 @@ def _check_objective(code: LocalCode, found: Definition) -> None:
             )
         defaults[name] = field.get_default(call_default_factory=True)
     try:
-        found.value.model_validate(defaults)
+        with blamed(code, passing=ValidationError):
+            made = found.value.model_validate(defaults)
     except ValidationError as error:
         first = error.errors()[0]
         name, said = ".".join(map(str, first["loc"])), first["msg"]
+        said = said[:1].lower() + said[1:]
         raise UserError(
             f"{code.reference.file}: the hyper-parameter {name} of {found.attribute} does not take its own default, "
-            f"{first['input']!r:.60}: {said[:1].lower() + said[1:]}",
+            f"{first['input']!r:.60}: {said}"
+            if name
+            else f"{code.reference.file}: {found.attribute} does not take its own defaults: {said}",
             remedy="correct the default or its bounds",
         ) from error
+    for name in defaults:
+        try:
+            made.model_dump(mode="json", include={name})
+        except PydanticSerializationError as error:
+            raise UserError(
+                f"{code.reference.file}: the hyper-parameter {name} of {found.attribute} is {defaults[name]!r:.60}, "
+                "which no suite could write and no record could hold",
+                remedy="make hyper-parameters of numbers, texts, enumerations, and lists of these",
+            ) from error
+    _check_declared(code, found)
     try:
         inspect.signature(found.value.__call__).bind("self", "batch")
     except TypeError as error:
@@ -120,18 +137,40 @@ def _check_objective(code: LocalCode, found: Definition) -> None:
         ) from error
 
 
+def _check_declared(code: LocalCode, found: Definition) -> None:
+    """Whether what an objective says of itself beside its hyper-parameters is what `Objective` declares.
+
+    Raises:
+        UserError: names the attribute.
+    """
+    from haepo_bench.objectives.base import Objective
+
+    for name, hint in get_type_hints(Objective).items():
+        value = getattr(found.value, name)
+        if get_origin(hint) is not ClassVar or isinstance(value, property):  # some ask each instance
+            continue
+        try:
+            TypeAdapter(*get_args(hint)).validate_python(value, strict=True)
+        except ValidationError as error:
+            said = error.errors()[0]["msg"]
+            raise UserError(
+                f"{code.reference.file}: {found.attribute}.{name} is {value!r:.60}: {said[:1].lower() + said[1:]}",
+                remedy="correct it, or leave it out",
+            ) from error
+
+
 def task(
     code: LocalCode,
     *,
     time_limit: int | None,
     kwargs: Mapping[str, Any] = NOTHING,
-    wrappers: Mapping[str, Wrapper] = NOTHING,
+    wrappers: Sequence[tuple[str, Wrapper]] = (),
 ) -> Task:
     """The task of a file, with its address for an id.
 
     Args:
         kwargs: keyword arguments of what makes it.
-        wrappers: what goes around a gymnasium environment, by name, the innermost first.
+        wrappers: what goes around a gymnasium environment, with names, the innermost first.
 
     Raises:
         UserError: the file cannot be imported, or what it defines makes no task.

@@ -6,7 +6,7 @@ brighter of the last two, in grey, 84 x 84; of these the last 4. Rewards are the
 life does not end an episode. Actions stick with probability 0.25, as registered.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gymnasium
@@ -37,7 +37,7 @@ def load() -> None:
         ) from error
 
 
-def preprocesses(kwargs: Mapping[str, Any], wrappers: Mapping[str, Any]) -> bool:
+def preprocesses(kwargs: Mapping[str, Any], wrappers: Sequence[Any]) -> bool:
     """Whether the usual preprocessing is asked for, by asking for nothing else."""
     return not wrappers and not _OTHERWISE & kwargs.keys()
 

@@ -7,7 +7,7 @@ import copy
 import json
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -80,7 +80,7 @@ class EnvironmentTask(Task):
         limit: the environment's own limit.
         time_limit: overrides it; needed where there is none.
         kwargs: what `make` gives the environment, for a run's identity.
-        wrappers: classes or functions that take an environment and return one, by name, the innermost first.
+        wrappers: classes or functions that take an environment and return one, with their names, the innermost first.
         pixels: whether observations that look like images are images.
 
     Raises:
@@ -98,12 +98,12 @@ class EnvironmentTask(Task):
         limit: int | None,
         time_limit: int | None,
         kwargs: Mapping[str, Any] = NOTHING,
-        wrappers: Mapping[str, Wrapper] = NOTHING,
+        wrappers: Sequence[tuple[str, Wrapper]] = (),
         pixels: bool = True,
     ) -> None:
         self.id, self._name, self._made, self._wrappers = name, name, make, wrappers
         self.horizon = checked_horizon(name, limit, time_limit)
-        given = {"kwargs": dict(kwargs), "wrappers": list(wrappers)}
+        given = {"kwargs": dict(kwargs), "wrappers": [name for name, _ in wrappers]}
         self.inputs = {key: json.dumps(value, sort_keys=True) for key, value in given.items() if value}
         probe = self._make(self.horizon)
         try:
@@ -140,7 +140,7 @@ class EnvironmentTask(Task):
 
     def _make(self, horizon: int | None) -> "gymnasium.Env[Any, Any]":
         environment = self._made(horizon)
-        for named, wrap in self._wrappers.items():
+        for named, wrap in self._wrappers:
             try:
                 environment = wrap(environment)
             except (Exception, SystemExit) as error:
@@ -161,7 +161,7 @@ class GymTask(EnvironmentTask):
         gymnasium_id: as `gymnasium.make` takes it.
         time_limit: overrides the environment's own limit; needed where it has none.
         kwargs: keyword arguments of the environment.
-        wrappers: what goes around it, by name, the innermost first.
+        wrappers: what goes around it, with names, the innermost first.
         spec: its registration, where that is not under its id.
 
     Raises:
@@ -174,7 +174,7 @@ class GymTask(EnvironmentTask):
         time_limit: int | None,
         *,
         kwargs: Mapping[str, Any] = NOTHING,
-        wrappers: Mapping[str, Wrapper] = NOTHING,
+        wrappers: Sequence[tuple[str, Wrapper]] = (),
         spec: Any = None,
     ) -> None:
         self._gymnasium_id = gymnasium_id
@@ -265,7 +265,7 @@ def make(
     *,
     time_limit: int | None = None,
     kwargs: Mapping[str, Any] = NOTHING,
-    wrappers: Mapping[str, Wrapper] = NOTHING,
+    wrappers: Sequence[tuple[str, Wrapper]] = (),
 ) -> Task:
     """`gym/<gymnasium id>`."""
     return GymTask(variant, time_limit, kwargs=kwargs, wrappers=wrappers)

@@ -14,6 +14,7 @@ from haepo_bench.engine.architecture import Architecture
 from haepo_bench.engine.library import opened
 from haepo_bench.engine.update import HeadValues, StepRows, Workspace
 from haepo_bench.objectives.base import Objective
+from haepo_bench.objectives.output import output_of
 from haepo_bench.policies.heads import Head
 from haepo_bench.policies.network import PolicyNetwork
 from haepo_bench.policies.shapes import Array
@@ -210,7 +211,7 @@ class CompiledBatch:
         evaluated = self._dense(np.stack(self._rows.evaluate(outputs.z, self._reference))).requires_grad_()
         log_probs, entropy, kl = evaluated.unbind()
         batch = replace(self._batch, log_probs=log_probs, entropy=entropy, kl_to_reference=kl)
-        found = objective(batch)
+        found = output_of(objective, batch)
         (back,) = torch.autograd.grad(found.loss.sum(), evaluated, allow_unused=True, materialize_grads=True)
         gradients = HeadValues(*self._packed(back))
         gradient = self._rows.backward(parameters, outputs, self._reference, gradients)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from haepo_bench.objectives.base import Objective
+from haepo_bench.objectives.output import output_of
 from haepo_bench.policies.network import PolicyNetwork, Prepared
 from haepo_bench.policies.shapes import Array, pad
 from haepo_bench.tasks.base import Task
@@ -145,7 +146,7 @@ class PackedBatch:
         ]
         log_probs, entropy, kl = (self._scatter([e[i] for e in evaluated]) for i in range(3))
         batch = replace(self._batch, log_probs=log_probs, entropy=entropy, kl_to_reference=kl)
-        objective_output = objective(batch)
+        objective_output = output_of(objective, batch)
         # Rows of padding were scattered past the end of the batch, so their gradient is exactly zero.
         back = torch.autograd.grad(objective_output.loss.sum(), outputs)
         gradient = torch.zeros_like(self._parameters)

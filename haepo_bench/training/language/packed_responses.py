@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from haepo_bench.objectives.base import Objective, TrajectoryBatch
+from haepo_bench.objectives.output import output_of
 from haepo_bench.objectives.ratios import k3
 from haepo_bench.policies.language import Evaluated, LanguagePolicy
 from haepo_bench.policies.responses import Responses
@@ -160,7 +161,7 @@ class PackedResponses:
         lp = torch.where(self._batch.mask, log_probs, 0.0)
         kl = k3(lp, torch.where(self._batch.mask, self._batch.reference_log_probs, 0.0))
         batch = replace(self._batch, log_probs=log_probs, entropy=entropy, kl_to_reference=kl, values=values)
-        output = objective(batch)
+        output = output_of(objective, batch)
         # A coefficient of 0 asks for nothing back, as if it were not in the loss.
         back = tuple(
             None if gradient is None or not gradient.any() else gradient

@@ -13,6 +13,7 @@ from haepo_bench.engine.library import opened
 from haepo_bench.engine.segments import CUT_OFF, PlayedSegments, Running, play_segments
 from haepo_bench.engine.update import HeadValues, StepRows, Workspace
 from haepo_bench.objectives.base import Objective, TrajectoryBatch
+from haepo_bench.objectives.output import output_of
 from haepo_bench.policies.actor_critic import ActorCritic
 from haepo_bench.policies.shapes import LANES, Array, pad
 from haepo_bench.tasks.base import Task, VectorEnvironment
@@ -266,7 +267,7 @@ class CompiledMinibatches(Minibatches):
             advantages=advantages,
             value_targets=advantages + behaviour_values,
         )
-        found = objective(batch)
+        found = output_of(objective, batch)
         # An objective may do without any of them.
         leaves = (log_probs, entropy, kl, values)
         back = torch.autograd.grad(found.loss.sum(), leaves, allow_unused=True, materialize_grads=True)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from haepo_bench.objectives.base import Objective, TrajectoryBatch
+from haepo_bench.objectives.output import output_of
 from haepo_bench.policies.actor_critic import ActorCritic
 from haepo_bench.policies.return_flow import ReturnFlow
 from haepo_bench.policies.shapes import Array
@@ -117,7 +118,7 @@ class Minibatches:
         if objective.wants_halves:
             apart = self._network.policy.head.apart(outputs, actions, behaviour)
             batch = replace(batch, halves_apart=None if apart is None else apart[:, None, None])
-        found = objective(batch)
+        found = output_of(objective, batch)
         loss, own = found.loss, {}
         if isinstance(self._network.critic, ReturnFlow):
             errors = flow_errors(self._network.critic.field(estimates), drawn)
