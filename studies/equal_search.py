@@ -127,7 +127,8 @@ def study(landscape: Landscape, number: int, *, replicates: int, trials: int, se
     for algorithm, each in found.algorithms.items():
         choice = tuning.chooser.best(algorithm, 0, tuning.chooser.tasks(algorithm))
         assert choice is not None
-        once[algorithm] = each.model_copy(update={"settings": settings_of(name, tuning.search, choice.trial)})
+        drawn = {"replicate": choice.trial.replicate, "trial": choice.trial.number}
+        once[algorithm] = each.model_copy(update={**drawn, "settings": settings_of(name, tuning.search, choice.trial)})
     verdicts = []
     for what, tuned in (("found", found), ("once", found.model_copy(update={"algorithms": once}))):
         file, store = folder / f"{name}.{what}.yaml", Store(folder / f"{name}-{what}")
