@@ -42,7 +42,7 @@ def _wrong(found: Any, seeds: int) -> str:
         return f"diagnostics that are {_kind(found.diagnostics)}, not a dict"
     for name, value in found.diagnostics.items():
         if not isinstance(name, str):
-            return f"a diagnostic that is called {name!r:.60}, which is no text"
+            return f"a diagnostic that is called {name!r:.60}, which is not text"
         if not _is_per_seed(value, seeds):
             return f"a diagnostic '{name}' that is {_kind(value)}, not [{seeds}], one number per seed"
     return ""
