@@ -40,7 +40,8 @@ def per_task(runs: pd.DataFrame) -> str:
             if CHOSEN not in roles:
                 cells.append(mean_and_error(roles["control"]))
                 continue
-            others = [two_digits(roles[role].mean()) for role in (DEFAULT, OWN) if role in roles]
+            complete = [role for role in (DEFAULT, OWN) if role in roles and len(roles[role]) == len(roles[CHOSEN])]
+            others = [two_digits(roles[role].mean()) for role in complete]
             cells.append("; ".join([mean_and_error(roles[CHOSEN]), *others]))
         rows.append(cells)
     return markdown_table(["algorithm", *(f"`{task}`" for task in tasks)], rows)
@@ -59,7 +60,8 @@ def overall(runs: pd.DataFrame) -> str:
     for algorithm, own in means.groupby(level="algorithm", sort=False):
         gain = own[CHOSEN] - own[DEFAULT]
         parts = [own[role] for role in (CHOSEN, DEFAULT, OWN) if role in own]
-        rows.append([f"`{algorithm}`", str(len(own)), *map(mean_and_error, parts), mean_and_error(gain)])
+        shown = [mean_and_error(part) if part.notna().all() else "not complete" for part in parts]
+        rows.append([f"`{algorithm}`", str(len(own)), *shown, mean_and_error(gain)])
     names = ["algorithm", "replicates", "chosen", "default", "chosen for each task", "chosen above default"]
     return markdown_table(names, rows)
 

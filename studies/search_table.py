@@ -48,7 +48,7 @@ def places(search: DeclaredSearch, algorithm: str, seed: int) -> tuple[str, int 
 
 def table(runs: pd.DataFrame, search: DeclaredSearch) -> pd.DataFrame:
     """Of a run frame, ordered by what its rows are."""
-    runs = runs[runs["status"] != "missing"]
+    runs = runs[~runs["status"].isin(["missing", "interrupted"])]
     named = [places(search, algorithm, seed) for algorithm, seed in zip(runs["algorithm"], runs["seed"], strict=True)]
     first = pd.DataFrame(named, columns=KEYS[:4], index=runs.index)
     rest = runs[["task", "seed", "status", "area", "final_score", "cpu_seconds"]]
