@@ -10,7 +10,7 @@ import time
 
 from haepo_bench import interruption
 
-#: Seconds that threads are waited for which somebody's code has left behind.
+#: How long to wait for threads that other people's code left running, in seconds.
 _PATIENCE = 5.0
 
 

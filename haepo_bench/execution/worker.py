@@ -149,7 +149,7 @@ def _serve(request: Request, connection: Connection) -> None:
             print(f"--- {started} {cell.task} {cell.algorithm} seeds {seeds} pid {os.getpid()}")
         with _warnings_once():
             _train(request, connection)
-    except (Exception, KeyboardInterrupt) as error:  # signals are ignored here: somebody's code raises it
+    except (Exception, KeyboardInterrupt) as error:  # not Ctrl-C, which workers ignore
         from haepo_bench.execution.records import failure_of
 
         traceback.print_exc()

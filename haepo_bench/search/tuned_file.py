@@ -20,7 +20,7 @@ from haepo_bench.objectives.spaces import Space
 from haepo_bench.results.searches import DeclaredSearch, Trial
 from haepo_bench.results.writing import translate_os_errors, write_atomically
 from haepo_bench.suite.draws import draw
-from haepo_bench.suite.tuned import FORMAT, FoundSettings, TunedAlgorithm, TunedFile, TunedSearch, is_newer, newer
+from haepo_bench.suite.tuned import FORMAT, FoundSettings, TunedAlgorithm, TunedFile, TunedSearch, refuse_newer
 from haepo_bench.verdicts.choosing import Choice, Chooser
 
 _OPTION = "--out"
@@ -107,8 +107,7 @@ def check_target(path: Path, suite: str) -> None:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         there = read_regular(path) if path.exists() else None
     found = {} if there is None else _content(there)
-    if is_newer(found):
-        raise newer(found, str(path))
+    refuse_newer(found, str(path))
     if there is not None and not _is_of(found, suite):
         raise UserError(
             f"is not a file of settings found for the suite '{suite}', and would be replaced by one",

@@ -58,8 +58,11 @@ class Names:
         """
         module = wrapper.partition(":")[0]
         if references.is_file(wrapper):
-            with task_errors("wrappers"):
+            try:
                 return self._code(wrapper)
+            except UserError as error:
+                remedy = error.remedy if error.where else WRAPPER_REMEDY
+                raise TaskError(error.problem, where=error.where, remedy=remedy, key="wrappers") from error
         if self._folder is None or not has_module(self._folder, module):
             return None
         return self._code(f"./{module.replace('.', '/')}.py:{wrapper.partition(':')[2]}")

@@ -188,16 +188,19 @@ def _no_trial(found: FoundSettings, search: TunedSearch) -> Literal["replicate",
     return None if found.trial < search.trials else "trial"
 
 
-def is_newer(document: Mapping[Any, Any]) -> bool:
-    """Whether a file of tuned settings is of a format to come."""
+def refuse_newer(document: Mapping[Any, Any], where: str) -> None:
+    """Leaves files of tuned settings alone whose format is yet to come.
+
+    Raises:
+        UserError: it is one.
+    """
     version = document.get("format")
-    return isinstance(version, int) and version > FORMAT
-
-
-def newer(document: Mapping[Any, Any], where: str) -> UserError:
-    """Says so."""
-    problem = f"was written by a newer version of haepo-bench (format {document['format']})"
-    return UserError(problem, where=where, remedy="install that version")
+    if isinstance(version, int) and version > FORMAT:
+        raise UserError(
+            f"was written by a newer version of haepo-bench (format {version})",
+            where=where,
+            remedy="install that version",
+        )
 
 
 def read_tuned(path: Path, suite: str) -> ReadTuned:
@@ -217,8 +220,7 @@ def read_tuned(path: Path, suite: str) -> ReadTuned:
     )
     if not isinstance(document.data, dict) or "format" not in document.data:
         raise UserError(f"is not a {_KIND}", where=path.name, remedy=remedy)
-    if is_newer(document.data):
-        raise newer(document.data, path.name)
+    refuse_newer(document.data, path.name)
     try:
         tuned = TunedFile.model_validate(document.data)
     except ValidationError as error:

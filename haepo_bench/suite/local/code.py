@@ -204,14 +204,13 @@ def data_hashes(files: Iterable[str], folder: Path) -> dict[str, str]:
 
 def changed_data(hashes: Mapping[str, str], folder: Path | None) -> list[str]:
     """Data files that are not what they were when `data_hashes` gave these hashes, or are gone."""
-    if not hashes or folder is None:
+    if folder is None:
         return []
-    top = Path(os.path.realpath(folder))
     changed = []
     for name, before in hashes.items():
         try:
-            same = file_hash(_inside(top, top / name)) == before
-        except (OSError, UserError):
+            same = data_hashes([name], folder)[name] == before
+        except UserError:
             same = False
         changed += [] if same else [name]
     return changed
