@@ -1,11 +1,13 @@
 """Does `ppo` learn here what Stable-Baselines3 gets by itself, with normalised observations and rewards?
 
-    python studies/sb3_equivalence.py [--task gym/Hopper-v5] [--seeds 5] [--budget STEPS] [--out FILE.json]
+    python studies/sb3_equivalence.py [--task gym/Hopper-v5] [--seeds 5] [--budget STEPS] [--stored RESULTS/mujoco]
+                                      [--workers N] [--out FILE.json]
 
-Trains `ppo` here, with the task's key `normalise`, and the same settings by a script as users of Stable-Baselines3
-write one: make_vec_env, VecNormalize, PPO, EvalCallback with a second VecNormalize that is frozen and leaves rewards
-alone. The script has seeds of its own, so that the two samples are independent. Compared are the mean of the
-evaluations and the last one, both of the sampled policy, as scores between the references of suites/mujoco.yaml.
+Trains `ppo` here (or, with --stored, takes the runs of suites/mujoco.yaml, which are the same), with the task's key
+`normalise`, and the same settings by a script as users of Stable-Baselines3 write one: make_vec_env, VecNormalize, PPO,
+EvalCallback with a second VecNormalize that is frozen and leaves rewards alone. The script has seeds of its own, so
+that the two samples are independent. Compared are the mean of the evaluations and the last one, both of the sampled
+policy, as scores between the references of suites/mujoco.yaml.
 
 The sentence is "no difference found" where the 95 % interval of the difference of means (Welch) holds zero; with few
 seeds that is not "equal". Whether they are shown to be equal within +-0.10 of the score span says the test of
@@ -14,8 +16,11 @@ ppo_equivalence.py.
 
 import argparse
 import json
+import resource
 import tempfile
-import time
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +34,8 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import VecNormalize
 
 from haepo_bench import catalogue
+from haepo_bench.results.selection import select
+from haepo_bench.results.store import Store
 from haepo_bench.suite.names import Names
 from haepo_bench.suite.resolve import load_plan
 from haepo_bench.tasks.base import Task
@@ -50,8 +57,23 @@ def here(task: Task, seeds: range, budget: int) -> list[np.ndarray]:
     return [np.array(result.curve["eval_return"][1:], float) for result in found]
 
 
-def by_itself(name: str, settings: PPOSettings, seed: int, budget: int) -> np.ndarray:
+def stored(folder: Path, address: str, seeds: range, budget: int) -> list[np.ndarray]:
+    """As `here`, of finished runs of the suite."""
+    cells = [cell for cell in select(Store(folder)).cells if (cell.task, cell.algorithm) == (address, "ppo")]
+    runs = {run.record.seed: run for cell in cells for run in cell.runs}
+    curves = []
+    for seed in seeds:
+        run = runs.get(seed)
+        marks = [] if run is None else run.curve["env_steps"]
+        if run is None or run.record.status != "done" or marks[-1] != budget or len(marks) != MARKS + 1:
+            raise SystemExit(f"{folder} has no finished run of ppo, seed {seed}, {MARKS} points in {budget:,} steps")
+        curves.append(np.array(run.curve["eval_return"][1:], float))
+    return curves
+
+
+def by_itself(seed: int, name: str, settings: PPOSettings, budget: int) -> np.ndarray:
     """Evaluated returns [point] of one seed of Stable-Baselines3 alone."""
+    torch.set_num_threads(1)
     training = VecNormalize(make_vec_env(name, n_envs=settings.n_envs, seed=seed), gamma=settings.gamma)
     evaluation = VecNormalize(
         make_vec_env(name, n_envs=1, seed=seed + 10_000), training=False, norm_reward=False, gamma=settings.gamma
@@ -93,6 +115,8 @@ def main() -> None:
     parser.add_argument("--task", default="gym/Hopper-v5")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--budget", type=int, default=300_000)
+    parser.add_argument("--stored", type=Path, help="results of suites/mujoco.yaml with the runs of ppo")
+    parser.add_argument("--workers", type=int, default=1, help="seeds of Stable-Baselines3 alone at a time")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     if arguments.seeds < 2:
@@ -102,12 +126,14 @@ def main() -> None:
     references = task.references
     assert references is not None  # the suite says them
     settings: Any = catalogue.algorithm("ppo").configure({}, task)
-    start = time.process_time()
-    ours = here(task, seeds, arguments.budget)
-    middle = time.process_time()
+    if arguments.stored is None:
+        ours = here(task, seeds, arguments.budget)
+    else:
+        ours = stored(arguments.stored, arguments.task, seeds, arguments.budget)
     name = arguments.task.removeprefix("gym/")
-    theirs = [by_itself(name, settings.settings, FIRST_OF_ITS_OWN + seed, arguments.budget) for seed in seeds]
-    end = time.process_time()
+    alone = partial(by_itself, name=name, settings=settings.settings, budget=arguments.budget)
+    with ProcessPoolExecutor(arguments.workers, get_context("spawn")) as pool:
+        theirs = list(pool.map(alone, [FIRST_OF_ITS_OWN + seed for seed in seeds]))
     found: dict[str, Any] = {}
     print(f"{arguments.task}, {arguments.budget:,} env steps per seed, {arguments.seeds} seeds each; scores\n")
     print("| measure | Stable-Baselines3 alone (sd) | `ppo` here (sd) | difference [95 % interval] | verdict |")
@@ -125,7 +151,10 @@ def main() -> None:
             f"| {measure} | {mean_a:.3f} ({sd_a:.3f}) | {mean_b:.3f} ({sd_b:.3f}) | {mean_b - mean_a:+.3f} "
             f"[{interval.low:+.3f}, {interval.high:+.3f}] | {verdict} |"
         )
-    print(f"\nCPU seconds: here {middle - start:.0f}, alone {end - middle:.0f}")
+    here_seconds, alone_seconds = (
+        sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    print(f"\nCPU seconds: here {here_seconds:.0f}, alone {alone_seconds:.0f}")
     if arguments.out:
         found |= {"ours": [curve.tolist() for curve in ours], "theirs": [curve.tolist() for curve in theirs]}
         arguments.out.write_text(json.dumps(found, indent=1) + "\n")
