@@ -231,6 +231,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a complex reward": ({"reward": 1j}, "as reward"),
     "an integer beyond floats": ({"reward": 10**400}, "as reward"),
     "no word on the end": ({"terminated": lambda env: None}, "returned None as terminated"),
+    "an end that is no truth value": ({"terminated": np.nan}, "returned nan as terminated, neither true nor false"),
     "observations of another length": (
         {"observation": np.zeros(3)},
         "its shape is (3,), where its space says (2,)) at step 1",
@@ -251,6 +252,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a text": ({"observation_space": spaces.Text(3)}, "observations of kind Text"),
     "actions by name": ({"action_space": spaces.Dict({"a": spaces.Discrete(2)})}, "actions of kind Dict"),
     "too many choices": ({"action_space": spaces.Box(0, 10**6, (1,), np.int32)}, "actions with 1,000,001 values"),
+    "as many choices as there are integers": (
+        {"action_space": spaces.Box(-(2**63), 2**63 - 1, (1,), np.int64)},
+        "actions with 18,446,744,073,709,551,616 values",
+    ),
+    "a choice of a billion": ({"action_space": spaces.Discrete(10**9)}, "actions with 1,000,000,000 values"),
     "no action": ({"action_space": spaces.Box(-1.0, 1.0, (0,))}, "actions without any number"),
     "nothing to observe": ({"observation_space": spaces.Box(-1.0, 1.0, (0,))}, "observations without any number"),
     "no time limit": ({"limit": None}, "has no time limit of its own"),

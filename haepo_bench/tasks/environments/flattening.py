@@ -243,7 +243,7 @@ def _joined(parts: Sequence[_Part], encode: _Encode) -> _Part:
 def _action_space(name: str, space: spaces.Space[Any]) -> tuple[ActionSpace, Any]:
     """The space that policies drive, and what is added to get an action of the original one."""
     if isinstance(space, spaces.Discrete):
-        return spaces.Discrete(int(space.n)), int(space.start)
+        return spaces.Discrete(int(_choices(name, np.array([space.n])).nvec[0])), int(space.start)
     if isinstance(space, spaces.MultiDiscrete):
         return _choices(name, space.nvec.ravel()), space.start.ravel()
     if isinstance(space, spaces.MultiBinary):
@@ -259,8 +259,9 @@ def _action_space(name: str, space: spaces.Space[Any]) -> tuple[ActionSpace, Any
                 f"{name} has actions of whole numbers without bounds",
                 remedy="give the task a wrapper that takes a Discrete or a Box of floats, below wrappers:",
             )
-        low = space.low.ravel().astype(np.int64)
-        return _choices(name, space.high.ravel().astype(np.int64) - low + 1), low
+        # As Python's numbers: the range of an integer type does not fit that type.
+        sizes = space.high.ravel().astype(object) - space.low.ravel().astype(object) + 1
+        return _choices(name, sizes), space.low.ravel().astype(np.int64)
     kind = f"Box of {space.dtype}" if isinstance(space, spaces.Box) else type(space).__name__
     raise TaskError(
         f"{name} has actions of kind {kind}; only Discrete, MultiDiscrete, MultiBinary and Box can be driven",

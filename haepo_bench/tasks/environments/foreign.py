@@ -67,7 +67,7 @@ class FlatEnvironment(gymnasium.Wrapper[Array, Any, Any, Any]):
         paid = self._number("reward", reward)
         if not np.isfinite(paid) and not self._disturbed:
             raise self._fault(f"returned the reward {paid}")
-        ends = (bool(self._number("terminated", terminated)), bool(self._number("truncated", truncated)))
+        ends = self._flag("terminated", terminated), self._flag("truncated", truncated)
         return self._observed(observation), paid, *ends, {}
 
     def _call(self, method: Callable[[], Any]) -> Any:
@@ -97,6 +97,12 @@ class FlatEnvironment(gymnasium.Wrapper[Array, Any, Any, Any]):
             return one_number(value)
         except (TypeError, ValueError, OverflowError, RuntimeError) as error:
             raise self._fault(f"returned {value!r:.60} as {what}, not one number,") from error
+
+    def _flag(self, what: str, value: Any) -> bool:
+        number = self._number(what, value)
+        if np.isnan(number) and not self._disturbed:
+            raise self._fault(f"returned {value!r:.60} as {what}, neither true nor false,")
+        return bool(number)
 
     def _fault(self, problem: str) -> EnvironmentFault:
         start = f"reset(seed={self._seed})"
