@@ -107,10 +107,12 @@ class Queue:
         self._may_start = may_start
         self.passed_over: list[Job] = []
 
-    def take(self) -> Job | None:
-        """The next job; None where none is waiting that may be started."""
+    def take(self, suits: Callable[[Job], bool] = lambda job: True) -> Job | None:
+        """The next job for which `suits` holds, else the next; None where none is waiting that may be started."""
         while self._jobs:
-            job = self._jobs.popleft()
+            place = next((place for place, job in enumerate(self._jobs) if suits(job)), 0)
+            job = self._jobs[place]
+            del self._jobs[place]
             if self._may_start(job):
                 return job
             self.passed_over.append(job)

@@ -8,8 +8,9 @@ import heapq
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
-from haepo_bench.suite.plan import Cell, PlannedRun
+from haepo_bench.suite.plan import Cell, PlannedRun, foreign_code
 
 #: So many cells share jobs, and more, of at most so many seeds each, as a search makes them: fewer are scheduled better
 #: one by one, and more seeds fill a batch by themselves.
@@ -48,6 +49,11 @@ class Job:
     def seeds(self) -> tuple[int, ...]:
         """Of all runs, in their order."""
         return tuple(run.seed for run in self.runs)
+
+    @cached_property
+    def foreign(self) -> frozenset[str]:
+        """Hashes of other people's code that it executes."""
+        return foreign_code(self.runs)
 
     @property
     def log_name(self) -> str:

@@ -86,18 +86,27 @@ class LocalExecutor:
 
     def _assign(self, queue: Queue) -> Iterator[Event]:
         while not self._stopping:
-            worker = next((worker for worker in self._workers if worker.job is None), None)
-            if worker is None and len(self._workers) >= self.slots:
+            idle = [worker for worker in self._workers if worker.job is None]
+            full = len(self._workers) >= self.slots
+            if full and not idle:
                 return
-            job = queue.take()
+            job = queue.take(self._fits)
             if job is None:
                 return
             request = self._request(job)
+            worker = next((worker for worker in idle if worker.suits(job.foreign)), None)
+            if worker is None and full:
+                self._retire(idle[0])
             if worker is None:
                 worker = WorkerProcess(request.log)
                 self._workers.append(worker)
             worker.take(job, request, self._timeout_seconds)
             yield Started(job)
+
+    def _fits(self, job: Job) -> bool:
+        """Whether no idle worker has to make way for the job."""
+        idle = (worker for worker in self._workers if worker.job is None)
+        return len(self._workers) < self.slots or any(worker.suits(job.foreign) for worker in idle)
 
     def _patience(self) -> float:
         deadlines = [worker.deadline for worker in self._workers if worker.job]
@@ -116,8 +125,11 @@ class LocalExecutor:
             message = f"not finished after {self._timeout_seconds:g} s, the suite's execution.timeout"
             yield from self._give_up(worker, "timed_out", "Timeout", message)
         elif worker.job is None and (worker.jobs >= JOBS_A_WORKER or worker.peak_bytes > BYTES_A_WORKER):
-            worker.retire()
-            self._workers.remove(worker)
+            self._retire(worker)
+
+    def _retire(self, worker: WorkerProcess) -> None:
+        worker.retire()
+        self._workers.remove(worker)
 
     def _give_up(self, worker: WorkerProcess, status: Status, kind: str, message: str) -> Iterator[Event]:
         self._workers.remove(worker)

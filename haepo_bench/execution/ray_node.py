@@ -27,6 +27,7 @@ from haepo_bench.execution.worker import Message, Request
 from haepo_bench.execution.worker_process import WorkerProcess
 from haepo_bench.files import open_in_place, open_regular, read_regular
 from haepo_bench.results.record import UNFIT, Failure
+from haepo_bench.suite.plan import foreign_code
 
 #: Between two pieces of news, unless something happens that cannot wait.
 _PIECE_SECONDS = 0.5
@@ -96,7 +97,7 @@ def run_job(parcel: Parcel, suite_files: SuiteFiles) -> Iterator[News]:
 
 
 def _run(request: Request, folder: Path) -> Iterator[News]:
-    worker = _Idle.take(request.log)
+    worker = _Idle.take(request.log, foreign_code(request.runs))
     with contextlib.suppress(OSError):  # it is dead, which the next look at it shows
         worker.connection.send(request)
     worker.jobs += 1
@@ -190,15 +191,18 @@ class _Idle:
     _devices: str | None = None
 
     @classmethod
-    def take(cls, log: Path) -> WorkerProcess:
+    def take(cls, log: Path, foreign: frozenset[str]) -> WorkerProcess:
         worker, cls._worker = cls._worker, None
         devices = os.environ.get("CUDA_VISIBLE_DEVICES")  # Ray sets it for each task
-        if worker is not None and (worker.process.poll() is not None or devices != cls._devices):
+        usable = worker is not None and worker.process.poll() is None and devices == cls._devices
+        if worker is not None and not (usable and worker.suits(foreign)):
             worker.kill()
             worker.connection.close()
             worker = None
         cls._devices = devices
-        return worker or WorkerProcess(log)
+        worker = worker or WorkerProcess(log)
+        worker.foreign |= foreign
+        return worker
 
     @classmethod
     def keep(cls, worker: WorkerProcess) -> None:

@@ -11,6 +11,9 @@ from haepo_bench.execution.worker import SuiteRequest
 from haepo_bench.execution.worker_process import WorkerProcess
 from haepo_bench.suite.plan import Plan
 
+#: Among the hashes of what a worker has imported: code that no run of the plan executes.
+_UNSELECTED = "unselected"
+
 
 class SuiteWorker:
     """A worker that resolves suites, and is idle in between; close it."""
@@ -50,6 +53,9 @@ class SuiteWorker:
         if self._worker is not None:
             plan, alive = _ask(self._worker, SuiteRequest(suite, tuple(sets), tuple(only), options), once)
             if plan is not None:
+                self._worker.foreign |= frozenset[str]().union(*(cell.foreign for cell in plan.cells))
+                if said and only:  # it may have imported what no selected cell executes
+                    self._worker.foreign |= {_UNSELECTED}
                 return plan
             code = None if alive else self._worker.exit_code
             self.close()

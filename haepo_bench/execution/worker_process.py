@@ -61,6 +61,8 @@ class WorkerProcess:
         self.deadline = 0.0
         self.jobs = 0
         self.peak_bytes = 0
+        #: Hashes of other people's code that it has imported.
+        self.foreign: frozenset[str] = frozenset()
         self.deaf = False
 
     def _start(self, log: IO[bytes] | None) -> None:
@@ -81,9 +83,18 @@ class WorkerProcess:
                 env={**os.environ, **ONE_THREAD},
             )
 
+    def suits(self, foreign: frozenset[str]) -> bool:
+        """Whether it has imported no other people's code than a job executes.
+
+        Code may change what all modules of its process share, such as a function of torch. What it does to its own
+        runs is its own affair; those of others are not to depend on who was there before.
+        """
+        return self.foreign <= foreign
+
     def take(self, job: Job, request: Request, timeout_seconds: float) -> None:
         """Gives the worker a job."""
         self.job, self.unfinished, self.jobs = job, list(range(len(job.runs))), self.jobs + 1
+        self.foreign |= job.foreign
         self.started = str(request.provenance["started"])
         self.deadline = time.monotonic() + timeout_seconds
         with contextlib.suppress(OSError):  # it is dead, which the next look at it shows

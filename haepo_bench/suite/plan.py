@@ -4,8 +4,9 @@ A `Plan` is plain data: everything a worker process needs to run a cell, and eve
 missing. Nothing in it refers to the suite file any more.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -79,6 +80,11 @@ class Cell(CellIdentity):
         """Folder name of the cell's runs inside the suite's results folder."""
         return cell_folder(self)
 
+    @cached_property
+    def foreign(self) -> frozenset[str]:
+        """Hashes of other people's code that its runs execute: files of the suite's folder and plugins."""
+        return frozenset(content for name, content in self.code.items() if name.startswith(("local ", "source ")))
+
 
 class RunKey(NamedTuple):
     """A run's place in the store."""
@@ -116,6 +122,11 @@ class RayJobs:
     resources: dict[str, float] = field(default_factory=dict)
     runtime_env: dict[str, Any] = field(default_factory=dict)
     at_most: int | None = None
+
+
+def foreign_code(runs: Iterable[PlannedRun]) -> frozenset[str]:
+    """Hashes of other people's code that some runs execute."""
+    return frozenset[str]().union(*{run.cell.folder: run.cell.foreign for run in runs}.values())
 
 
 def by_cell(runs: Sequence[PlannedRun]) -> list[tuple[Cell, list[int]]]:
