@@ -12,7 +12,7 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from haepo_bench.errors import TaskError, UnknownName, UserError
+from haepo_bench.errors import TaskError, UnknownName, UserError, in_words
 from haepo_bench.listed import ALGORITHMS as ALGORITHMS
 from haepo_bench.listed import DEFINITIONS, EXAMPLES, OWN_DEFINITIONS, Listed
 from haepo_bench.listed import FAMILIES as FAMILIES
@@ -213,7 +213,7 @@ def _unwrapped_task(address: str, time_limit: int | None, options: Mapping[str, 
         if family in TASKS:
             raise
         raise TaskError(
-            f"the plugin that makes '{family}' tasks failed: {type(error).__name__}: {error}",
+            f"the plugin that makes '{family}' tasks failed: {in_words(error)}",
             remedy=f"is '{variant}' a variant that it knows? If so, fix the plugin",
         ) from error
     return made
@@ -229,7 +229,7 @@ def attribute(module: str, name: str) -> Any:
         return getattr(import_module(module), name, None)
     except (Exception, SystemExit) as error:
         raise UserError(
-            f"the module '{module}' cannot be imported: {type(error).__name__}: {error}",
+            f"the module '{module}' cannot be imported: {in_words(error)}",
             remedy="install it, or put it into the suite's folder",
         ) from error
 
@@ -268,6 +268,6 @@ def _load(target: "str | EntryPoint") -> Any:
         return target.load()
     except (Exception, SystemExit) as error:  # a plugin can fail in any way; its author needs to know which one and how
         raise UserError(
-            f"the plugin '{target.name}' ({target.value}) cannot be imported: {type(error).__name__}: {error}",
+            f"the plugin '{target.name}' ({target.value}) cannot be imported: {in_words(error)}",
             remedy="fix or uninstall the package that provides it",
         ) from error

@@ -114,6 +114,15 @@ class EnvironmentFault(UserError):
         )
 
 
+def in_words(error: BaseException) -> str:
+    """An exception of other people's code, `Type: text`; what gives its text is their code, too, and may fail."""
+    try:
+        text = str(error)
+    except (Exception, SystemExit):
+        text = "its text cannot be made"
+    return f"{type(error).__name__}: {text}".removesuffix(": ")
+
+
 @contextmanager
 def blamed_on(key: str) -> Iterator[None]:
     """Names the key that is to blame for a TaskError raised within, unless that is known already."""

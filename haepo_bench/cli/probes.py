@@ -19,7 +19,7 @@ from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
 from typing import NamedTuple
 
-from haepo_bench.errors import UserError
+from haepo_bench.errors import UserError, in_words
 
 #: Of one probe: imports from a cold disk take most of it.
 SECONDS = 120.0
@@ -248,7 +248,7 @@ def main() -> None:
         except UserError as error:
             problem = f"{error.located} ({error.remedy})" if error.remedy else error.problem
         except Exception as error:  # other people's packages fail in any way
-            problem = f"{type(error).__name__}: {error}"
+            problem = in_words(error)
         os.write(told, json.dumps([number, " ".join(problem.split())[:300], said]).encode() + b"\n")
 
 

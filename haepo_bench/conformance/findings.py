@@ -4,6 +4,8 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
+from haepo_bench.errors import in_words
+
 
 class Fault(Exception):
     """A check that fails.
@@ -60,6 +62,6 @@ def carry_out(checks: Iterable[Check]) -> Iterator[CheckResult]:
         except (Exception, SystemExit) as error:
             frame = traceback.extract_tb(error.__traceback__)[-1]
             place = f"{frame.filename.rpartition('/')[2]}:{frame.lineno}"
-            yield CheckResult(check.name, f"{type(error).__name__}: {error} ({place})".replace("\n", " "))
+            yield CheckResult(check.name, f"{in_words(error)} ({place})".replace("\n", " "))
         else:
             yield CheckResult(check.name)

@@ -109,6 +109,11 @@ class TrajectoryBatch:
         return self.masked_sum(x).sum((-1, -2)) / self.mask.sum((-1, -2, -3)).clamp(min=1)
 
 
+def own_docstring(objective: type) -> str:
+    """What a class says of itself; empty where it says nothing, whatever the class that it is derived from says."""
+    return inspect.cleandoc(objective.__doc__ or "")
+
+
 class ObjectiveOutput(NamedTuple):
     """A loss and what to plot beside it.
 
@@ -174,7 +179,7 @@ class Objective(Hyperparameters, ABC):
         # An objective in a file of its own need not say either.
         super().__pydantic_init_subclass__(**kwargs)
         if not hasattr(cls, "summary"):
-            cls.summary = (inspect.getdoc(cls) or cls.__name__).partition("\n")[0]
+            cls.summary = (own_docstring(cls) or cls.__name__).partition("\n")[0]
         if not hasattr(cls, "label"):
             cls.label = cls.__name__
 

@@ -1,8 +1,10 @@
 """How hyper-parameters are declared: meaning, unit, who chose the default, where searched, whether they came later."""
 
+import math
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, field_serializer
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, field_serializer, field_validator
 
 from haepo_bench.objectives.spaces import Space
 
@@ -40,6 +42,17 @@ class Hyperparameters(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=False)
 
+    @field_validator("*", mode="after")
+    @classmethod
+    def _as_stored(cls, value: Any) -> Any:
+        """Refuses, in fields of any type, what a record would hold as something else or not at all."""
+        for part in _leaves(value):
+            if isinstance(part, float) and not math.isfinite(part):
+                raise ValueError(f"{part} is not a finite number")
+            if isinstance(part, str) and has_half_character(part):
+                raise ValueError(f"{part!r:.60} has half a character (a lone surrogate)")
+        return value
+
     @field_serializer("*", mode="wrap")
     def _in_an_order(self, value: Any, as_usual: SerializerFunctionWrapHandler) -> Any:
         """Sets in an order that is the same in every process: they are part of a run's identity."""
@@ -56,3 +69,23 @@ class Hyperparameters(BaseModel):
             for name, extra in declared.items()
             if isinstance(extra, dict) and "omit_at" in extra and extra["omit_at"] == values[name]
         )
+
+
+def has_half_character(text: str) -> bool:
+    """Whether a text holds half of a surrogate pair, for which UTF-8 has no bytes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    """What is in a value that may be nested."""
+    if isinstance(value, Mapping):
+        value = (*value.keys(), *value.values())
+    if isinstance(value, list | tuple | set | frozenset):
+        for part in value:
+            yield from _leaves(part)
+    else:
+        yield value

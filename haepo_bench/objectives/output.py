@@ -6,6 +6,7 @@ import torch
 
 from haepo_bench.errors import UserError
 from haepo_bench.objectives.base import Objective, ObjectiveOutput, TrajectoryBatch
+from haepo_bench.objectives.hyperparameters import has_half_character
 
 
 class ObjectiveFault(UserError):
@@ -41,7 +42,7 @@ def _wrong(found: Any, seeds: int) -> str:
     if not isinstance(found.diagnostics, dict):
         return f"diagnostics that are {_kind(found.diagnostics)}, not a dict"
     for name, value in found.diagnostics.items():
-        if not isinstance(name, str):
+        if not isinstance(name, str) or has_half_character(name):
             return f"a diagnostic that is called {name!r:.60}, which is not text"
         if not _is_per_seed(value, seeds):
             return f"a diagnostic '{name}' that is {_kind(value)}, not [{seeds}], one number per seed"

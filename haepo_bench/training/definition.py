@@ -1,9 +1,13 @@
 """What definitions of algorithms that are made from an objective class have in common, whatever trains them."""
 
 import inspect
+from abc import abstractmethod
 from typing import Any
 
-from haepo_bench.objectives.base import Objective
+from pydantic import BaseModel
+
+from haepo_bench.errors import UserError
+from haepo_bench.objectives.base import Objective, own_docstring
 from haepo_bench.results.record import Information
 from haepo_bench.tasks.base import CONTROL, Task
 from haepo_bench.training.algorithm import AlgorithmDefinition
@@ -18,10 +22,21 @@ class ObjectiveDefinition(AlgorithmDefinition):
 
     def __init__(self, name: str, objective: type[Objective]) -> None:
         self.name, self.objective = name, objective
+        twice = sorted(objective.model_fields.keys() & self.settings_of(objective).model_fields.keys())
+        if twice:
+            raise UserError(
+                f"{name}: {objective.__name__} has the hyper-parameter {twice[0]}, and so has what trains it",
+                remedy="give it another name",
+            )
         self.summary, self.version = objective.summary, objective.version
         self.confidence = objective.confidence
         self.common = inspect.getdoc(inspect.getmodule(objective)) or ""
-        self.description = f"{inspect.getdoc(objective) or ''}\n\n{self.common}"
+        self.description = f"{own_docstring(objective)}\n\n{self.common}"
+
+    @staticmethod
+    @abstractmethod
+    def settings_of(objective: type[Objective]) -> type[BaseModel]:
+        """The trainer's settings, which stand beside the objective's hyper-parameters."""
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -80,7 +80,7 @@ def _wrong_values(model: type[BaseModel], values: Mapping[str, Any]) -> list[Par
         described = {d.name: d for d in describe_fields(model)}
         for one in error.errors(include_url=False):
             # A check of the whole set is of no one hyper-parameter.
-            name, message = ".".join(map(str, one["loc"][:1])), str(one["msg"])
+            name, message = ".".join(map(str, one["loc"][:1])), str(one["msg"]).removeprefix("Value error, ")
             remedy = f"{name} is {described[name].type}" if name in described else ""
             problem = f"{name}: {message[:1].lower()}{message[1:]}".replace("valid tuple", "list").removeprefix(": ")
             found.setdefault(name, ParameterError(name, problem, remedy=remedy))

@@ -44,6 +44,7 @@ def loss(log_probs: Tensor) -> Tensor:
         (lambda x: ObjectiveOutput(loss(x).detach(), {}), "a loss without gradient"),
         (lambda x: ObjectiveOutput(loss(x), None), "diagnostics that are a NoneType, not a dict"),
         (lambda x: ObjectiveOutput(loss(x), {3: loss(x)}), "a diagnostic that is called 3, which is not text"),
+        (lambda x: ObjectiveOutput(loss(x), {"\ud800": loss(x)}), r"called '\ud800', which is not text"),
         (lambda x: ObjectiveOutput(loss(x), {"a": "b"}), "a diagnostic 'a' that is a str, not [3]"),
         (lambda x: ObjectiveOutput(loss(x), {"a": torch.zeros(7, 7)}), "a diagnostic 'a' that is a tensor [7, 7]"),
     ],

@@ -285,6 +285,11 @@ def test_special_files_are_not_opened(folder: Path) -> None:
         ("from .. import x\n", ["median.py:1", "ImportError"]),
         ("import importlib\nimportlib.import_module('.unseen', __package__)\n", ["cannot be seen in the source"]),
         ("\udcff", ["is not Python"]),
+        (
+            "class E(Exception):\n    def __str__(self):\n        raise ValueError\nraise E\n",
+            ["median.py:4: ./median.py fails: E: its text cannot be made"],
+        ),
+        (LOSS.replace("__call__", "loss"), ["./median.py: Weighed is abstract: it has no __call__"]),
     ],
 )
 def test_files_that_cannot_be_imported(folder: Path, text: str, said: list[str]) -> None:
@@ -311,6 +316,9 @@ def test_any_name_may_be_used_for_data(folder: Path, value: str) -> None:
             "does not take its own default, inf: input should be a finite",
         ),
         ("float = hyper('two', 'of the returns')", "does not take its own default, 'two': input should be a valid"),
+        # In a field of any type, which would be stored as null, or not at all.
+        ("object = hyper([1.0, float('nan')], 'of the returns')", "nan]: nan is not a finite number"),
+        ("object = hyper({'a': '\\ud800'}, 'of the returns')", "has half a character"),
     ],
 )
 def test_defaults_that_are_none(folder: Path, written: str, said: str) -> None:
@@ -367,6 +375,23 @@ def test_what_a_check_of_several_hyper_parameters_says_is_passed_on(folder: Path
     (folder / "median.py").write_text(LOSS.replace("    def __call__", f"{check}\n    def __call__"))
     message = problem(folder, algorithm="{use: ./median.py, params: {factor: 7}}")
     assert "algorithms[0]: assertion failed, a factor must be small" in message
+
+
+@pytest.mark.parametrize("name", ["epochs", "learning_rate"])
+def test_no_hyper_parameter_is_called_as_a_setting_of_the_trainer(folder: Path, name: str) -> None:
+    """The record holds one value for both, and so would a suite."""
+    (folder / "median.py").write_text(
+        LOSS.replace("    factor:", f"    {name}: float = hyper(7.0, 'own')\n    factor:")
+    )
+    message = problem(folder)
+    assert f"suite.yaml:7: algorithms[0]: median: Weighed has the hyper-parameter {name}, and so has" in message
+    assert "give it another name" in message
+
+
+def test_what_says_nothing_of_itself_is_not_described_by_what_all_objectives_are(folder: Path) -> None:
+    (folder / "median.py").write_text(LOSS.replace('"Policy gradient on weighed returns."', ""))
+    assert Names(folder).algorithm("./median.py").summary == "Weighed"
+    assert "A loss over a batch" not in Names(folder).algorithm("./median.py").description
 
 
 def test_a_set_has_one_identity_in_every_process(folder: Path) -> None:

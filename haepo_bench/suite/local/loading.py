@@ -19,7 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from haepo_bench.errors import UserError
+from haepo_bench.errors import UserError, in_words
 from haepo_bench.files import read_regular
 from haepo_bench.suite.local.code import LocalCode, LocalModule
 
@@ -115,9 +115,9 @@ def blamed(code: LocalCode, passing: type[Exception] = UserError) -> Iterator[No
     except (UserError, KeyboardInterrupt, passing):
         raise
     except BaseException as error:  # SystemExit and whatever else a file may end with
-        said = f"{type(error).__name__}: {error}".replace(f"{private_name(code.folder)}.", "")
+        said = in_words(error).replace(f"{private_name(code.folder)}.", "")
         raise UserError(
-            f"{code.reference.file} fails: {said}".rstrip(": "),
+            f"{code.reference.file} fails: {said}",
             where=_line(error, code) or "",
             remedy=f"correct it; `haepo-bench test {code.reference.file}` tries it in isolation",
         ) from error

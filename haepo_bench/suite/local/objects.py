@@ -57,7 +57,7 @@ def defines_algorithm(code: LocalCode) -> bool:
     module, attribute = load(code), code.reference.attribute
     kinds = (Objective, AlgorithmDefinition)
     values = [getattr(module, attribute, None)] if attribute else vars(module).values()
-    return any(isinstance(value, kinds) or _is_class_of(value, kinds, module) for value in values)
+    return any(isinstance(value, kinds) or _is_own_class(value, kinds, module) for value in values)
 
 
 def find_task(code: LocalCode) -> Definition:
@@ -109,7 +109,7 @@ def _check_objective(code: LocalCode, found: Definition) -> None:
             made = found.value.model_validate(defaults)
     except ValidationError as error:
         first = error.errors()[0]
-        name, said = ".".join(map(str, first["loc"])), first["msg"]
+        name, said = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
         said = said[:1].lower() + said[1:]
         raise UserError(
             f"{code.reference.file}: the hyper-parameter {name} of {found.attribute} does not take its own default, "
@@ -272,23 +272,19 @@ def _is_environment(made_by: Any) -> bool:
     return isinstance(made_by, type) and issubclass(made_by, gymnasium.Env)
 
 
-def _is_class_of(value: Any, kinds: tuple[type, ...], module: ModuleType) -> bool:
-    """Whether a value is a class of one of the kinds, made in the module, that can have instances."""
-    return (
-        isinstance(value, type)
-        and issubclass(value, kinds)
-        and value.__module__ == module.__name__
-        and not inspect.isabstract(value)
-    )
+def _is_own_class(value: Any, kinds: tuple[type, ...], module: ModuleType) -> bool:
+    """Whether a value is a class of one of the kinds, made in the module."""
+    return isinstance(value, type) and issubclass(value, kinds) and value.__module__ == module.__name__
 
 
 def _find(code: LocalCode, module: ModuleType, kinds: tuple[type, ...], wanted: str) -> Definition:
     reference = code.reference
-    own = {
+    classes = {
         name: value
         for name, value in vars(module).items()
-        if not name.startswith("_") and _is_class_of(value, kinds, module)
+        if not name.startswith("_") and _is_own_class(value, kinds, module)
     }
+    own = {name: value for name, value in classes.items() if not inspect.isabstract(value)}
     if reference.attribute:
         if not hasattr(module, reference.attribute):
             raise UserError(
@@ -296,6 +292,12 @@ def _find(code: LocalCode, module: ModuleType, kinds: tuple[type, ...], wanted: 
                 remedy=f"it defines {', '.join(own)}" if own else f"define {wanted} in it",
             )
         return Definition(reference.attribute, getattr(module, reference.attribute))
+    if classes and not own:
+        name, value = next(iter(classes.items()))
+        raise UserError(
+            f"{reference.file}: {name} is abstract: it has no {', '.join(sorted(value.__abstractmethods__))}",
+            remedy="define it in the class",
+        )
     if len(own) != 1:
         listed = " or ".join(f"{reference.file}:{name}" for name in own)
         raise UserError(

@@ -12,7 +12,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from haepo_bench.errors import EnvironmentFault, TaskError
+from haepo_bench.errors import EnvironmentFault, TaskError, in_words
 from haepo_bench.tasks.base import Array, Step, VectorEnvironment
 from haepo_bench.tasks.environments.flattening import Actions, Observations, one_number
 
@@ -217,8 +217,8 @@ def said_by(error: BaseException) -> str:
     parts: list[str] = []
     seen: BaseException | None = error
     while seen is not None and len(parts) < 3:
-        text = " ".join(str(seen).split())[:500]
-        text = text if isinstance(seen, gymnasium.error.Error) else f"{type(seen).__name__}: {text}".removesuffix(": ")
+        said = str(seen) if isinstance(seen, gymnasium.error.Error) else in_words(seen)
+        text = " ".join(said.split())[:500]
         if text not in parts:
             parts.append(text)
         seen = seen.__cause__

@@ -85,6 +85,10 @@ class NativeDefinition(ObjectiveDefinition):
         super().__init__(name, objective)
         self.information = information(objective)
 
+    @staticmethod
+    def settings_of(objective: type[Objective]) -> type[TrainerSettings]:
+        return TrainerSettings
+
     def describe_parameters(self) -> list[ParameterDescription]:
         described = [*describe_fields(self.objective), *describe_fields(TrainerSettings)]
         own = {"reference": self.objective.reference, "pretraining": self.objective.pretraining}

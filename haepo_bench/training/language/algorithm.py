@@ -97,6 +97,10 @@ class LanguageAlgorithm(Algorithm):
 class LanguageDefinition(ObjectiveDefinition):
     """An algorithm made from an objective class, as it trains language models."""
 
+    @staticmethod
+    def settings_of(objective: type[Objective]) -> type[LanguageSettings]:
+        return settings_class(objective)
+
     def describe_parameters(self) -> list[ParameterDescription]:
         return describe_language_parameters(self.objective)
 

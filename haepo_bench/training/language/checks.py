@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from haepo_bench.errors import TaskError, UserError, blamed_on
+from haepo_bench.errors import TaskError, UserError, blamed_on, in_words
 from haepo_bench.tasks.lm.base import TINY, LanguageTask
 from haepo_bench.tasks.lm.examples import Example
 from haepo_bench.training.language.models import ModelSource, check_weights, context_of, load_texts
@@ -119,7 +119,7 @@ def try_rewards(task: LanguageTask) -> None:
     except Exception as error:  # anybody's code
         raise TaskError(
             f"the rewards of {task.id} fail on its own texts, such as {responses[0][:60]!r} in response to "
-            f"{examples[0].prompt[:60]!r}: {type(error).__name__}: {error}",
+            f"{examples[0].prompt[:60]!r}: {in_words(error)}",
             remedy="fix the task",
         ) from error
 

@@ -80,6 +80,10 @@ class SegmentAlgorithm(Algorithm):
 class SegmentDefinition(ObjectiveDefinition):
     """An algorithm made from an objective class that collects segments."""
 
+    @staticmethod
+    def settings_of(objective: type[Objective]) -> type[SegmentSettings]:
+        return SegmentSettings
+
     def describe_parameters(self) -> list[ParameterDescription]:
         return [*describe_fields(self.objective), *describe_fields(SegmentSettings)]
 
