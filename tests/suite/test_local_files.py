@@ -285,6 +285,9 @@ def test_special_files_are_not_opened(folder: Path) -> None:
         ("from .. import x\n", ["median.py:1", "ImportError"]),
         ("import importlib\nimportlib.import_module('.unseen', __package__)\n", ["cannot be seen in the source"]),
         ("\udcff", ["is not Python"]),
+        # Python's own words for these: no memory, and too much recursion.
+        (f"x={'-' * 20_000}1\n", ["median.py: is not Python: too deeply nested"]),
+        (f"x={'1+' * 20_000}1\n", ["median.py: is not Python: too deeply nested"]),
     ],
 )
 def test_files_that_cannot_be_imported(folder: Path, text: str, said: list[str]) -> None:
