@@ -326,6 +326,24 @@ def test_defaults_that_are_none(folder: Path, written: str, said: str) -> None:
     assert "suite.yaml:7: algorithms[0]" in message
 
 
+@pytest.mark.parametrize(
+    ("search", "said"),
+    [
+        ("3", "search=3 is not a space: write one of spaces.log(low, high), spaces.uniform(low, high), "),
+        ("{'log': [1, 2]}", "search={'log': [1, 2]} is not a space: write one of spaces.log"),
+        ("spaces.log(0, 1)", "a logarithm needs a least value above 0, not 0"),
+        ("spaces.uniform(2, 1)", "[2, 1] is not a range"),
+        ("spaces.choices(1)", "[1] is not a list of different values"),
+    ],
+)
+def test_spaces_that_are_none(folder: Path, search: str, said: str) -> None:
+    text = LOSS.replace('"of the returns")', f'"of the returns", search={search})')
+    (folder / "median.py").write_text(text.replace("hyper\n", "hyper, spaces\n", 1))
+    message = problem(folder)
+    assert said in message
+    assert "median.py:8: " in message
+
+
 @pytest.mark.parametrize("parameters", ["self", "", "self, batch, more", "self, *, batch"])
 def test_an_objective_takes_a_batch_and_nothing_else(folder: Path, parameters: str) -> None:
     old = "def __call__(self, batch)"
