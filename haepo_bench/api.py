@@ -10,7 +10,8 @@ before it changes; everything else in the package may move.
     document = api.report("results")
     api.write_report(document, "pages", form="html")
 
-An algorithm needs `Objective`, `ObjectiveOutput`, `TrajectoryBatch` and `hyper`, or `Algorithm` and
+An algorithm needs `Objective`, `ObjectiveOutput`, `TrajectoryBatch` and `hyper`, with `spaces` where `haepo-bench tune`
+searches its hyper-parameters, or `Algorithm` and
 `AlgorithmDefinition` where it trains in its own way; a task needs `Task`, `VectorEnvironment`, `Step` and `References`.
 
 Every function raises `UserError`, which says what is wrong, where, and what to do, where the caller can do something
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from haepo_bench.errors import TaskError, UserError
+from haepo_bench.objectives import spaces
 from haepo_bench.objectives.base import Objective, ObjectiveOutput, TrajectoryBatch, hyper
 from haepo_bench.results.record import References, RunRecord
 from haepo_bench.suite.plan import Plan
@@ -63,6 +65,7 @@ __all__ = [
     "record_baseline",
     "report",
     "run",
+    "spaces",
     "write_report",
 ]
 

@@ -16,10 +16,13 @@ if TYPE_CHECKING:
     from haepo_bench.results.merging import Conflict, Merged
 
 _NAMED = 20
+#: Of what differs between the code of two folders.
+_CHANGES_NAMED = 8
 #: What to do about cells that the plans of two folders name differently, by what differs.
 _REMEDIES = {
     "settings": "run the same suite, with the same --set, on all machines",
     "engine": "name one engine on all machines: --engine torch, or --engine compiled where all can use it",
+    "files": "run one of the two again, with the same files",
     "code": "install the same versions on all machines",
 }
 
@@ -79,13 +82,17 @@ def _say(merged: "Merged") -> None:
         said.append(f"{many(merged.missing, 'run')} of the plan still missing")
     echo(f"{where}: {', '.join(said) or 'nothing to merge'}")
     say_conflicts(merged.conflicts, merged.root)
-    for cell in merged.disagreements[:_NAMED]:
-        echo(
-            f"other {cell.what}: {plain(str(cell.cell))}: the runs of {plain(str(cell.other))} are kept, and not shown "
-            f"with those of {plain(str(cell.kept))}",
-            err=True,
+    for each in merged.disagreements[:_NAMED]:
+        more = len(each.changed) - _CHANGES_NAMED
+        changed = ", ".join(each.changed[:_CHANGES_NAMED]) + (f" and {more} more" if more > 0 else "")
+        line = (
+            f"other {each.what}: {each.algorithm} on {', '.join(each.tasks)}: the runs of {each.other} are kept, and "
+            f"not shown with those of {each.kept}{f'; they differ in: {changed}' if changed else ''}"
         )
-    for what in dict.fromkeys(cell.what for cell in merged.disagreements):
+        echo(plain(line), err=True)
+    if len(merged.disagreements) > _NAMED:
+        echo(f"... and {len(merged.disagreements) - _NAMED} more", err=True)
+    for what in dict.fromkeys(each.what for each in merged.disagreements):
         echo(f"  {_REMEDIES[what]}, or merge these folders apart", err=True)
     for file in merged.left[:_NAMED]:
         echo(f"left where it is: {plain(str(file.path))}: {file.state}: {plain(file.reason)}", err=True)

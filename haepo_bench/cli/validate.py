@@ -1,5 +1,6 @@
 """`haepo-bench validate`."""
 
+import contextlib
 import json
 import shlex
 from itertools import groupby
@@ -30,9 +31,16 @@ def validate(
 
     Python files that it names are imported and tried, after their names are printed.
     """
-    from haepo_bench.suite.resolve import load_plan
+    from haepo_bench.suite.resolve import load_plan, names_files
 
-    plan = load_plan(suite, sets or (), only or (), say=say, run_code=not no_code)
+    # Files of the suite's folder are tried in another process: they may end it.
+    if not no_code and names_files(suite, sets or ()):
+        from haepo_bench.execution.resolving import SuiteWorker
+
+        with contextlib.closing(SuiteWorker()) as worker:
+            plan = worker.load_plan(suite, sets or (), only or (), say=say)
+    else:
+        plan = load_plan(suite, sets or (), only or (), say=say, run_code=not no_code)
     title = f"{plan.suite}: {plan.description}" if plan.description else plan.suite
     echo(paragraph(title))
     echo("\ntasks")

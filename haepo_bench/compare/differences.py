@@ -11,6 +11,7 @@ from haepo_bench.report.numbers.estimates import estimate_of
 from haepo_bench.statistics.bootstrap import bootstrap_interval
 from haepo_bench.statistics.comparisons import (
     holm,
+    least_two_sided_p,
     mann_whitney,
     paired_test,
     two_sided_p,
@@ -78,10 +79,11 @@ def adjusted(suites: Sequence[SuiteComparison]) -> tuple[list[SuiteComparison], 
     cells = [cell for suite in suites for cell in suite.cells]
     measures = [measure for cell in cells for measure in (cell.final, cell.area)]
     p_values = np.array([np.nan if measure.p_permutation is None else measure.p_permutation for measure in measures])
-    after = iter(
-        measure.model_copy(update={"p_adjusted": number(p), "outcome": _outcome(measure, p)})
-        for measure, p in zip(measures, holm(p_values), strict=True)
+    # Holm's adjusted p-values fall with each p-value: of the least ones it makes the least that there can be.
+    least = holm(
+        [np.nan if np.isnan(p) else least_two_sided_p(m.a.n, m.b.n) for p, m in zip(p_values, measures, strict=True)]
     )
+    after = iter(map(_decided, measures, holm(p_values), least))
     done = [
         suite.model_copy(
             update={
@@ -93,11 +95,25 @@ def adjusted(suites: Sequence[SuiteComparison]) -> tuple[list[SuiteComparison], 
     return done, int((~np.isnan(p_values)).sum())
 
 
-def _outcome(measure: MeasureComparison, p: float) -> Outcome:
+def _decided(measure: MeasureComparison, p: float, least: float) -> MeasureComparison:
+    """With its adjusted p-value and the outcome.
+
+    Args:
+        least: p-value, adjusted, that so many seeds could have had at best.
+    """
+    outcome = _outcome(measure, p, least)
+    # The power is calculated for a t-test, which knows nothing of the least p-value of a permutation test.
+    detectable = None if outcome == "too few seeds" else measure.smallest_detectable
+    return measure.model_copy(update={"p_adjusted": number(p), "outcome": outcome, "smallest_detectable": detectable})
+
+
+def _outcome(measure: MeasureComparison, p: float, least: float) -> Outcome:
     if measure.outcome == "identical":
         return "identical"
     if np.isnan(p) or measure.difference is None:
         return "not tested"
+    if least >= ALPHA:
+        return "too few seeds"
     if p >= ALPHA:
         return "no difference shown"
     return "better" if measure.difference > 0 else "worse"

@@ -16,7 +16,8 @@ ALPHA = 0.05
 #: A difference is looked for that shows with this chance.
 POWER = 0.8
 
-Outcome = Literal["better", "worse", "no difference shown", "identical", "not tested"]
+#: Too few seeds: whatever the runs had been, none of their p-values could have been below `ALPHA` once adjusted.
+Outcome = Literal["better", "worse", "no difference shown", "too few seeds", "identical", "not tested"]
 
 
 class Change(DocumentModel):
@@ -64,7 +65,8 @@ class MeasureComparison(DocumentModel):
     p_mann_whitney: float | None = Field(description="two-sided rank-sum test, not adjusted")
     seed_correlation: float | None = Field(description="Pearson's over the seeds that both sides have")
     smallest_detectable: float | None = Field(
-        description="true difference that shows with power 0.8 at these spreads and the smaller number of seeds"
+        description="true difference that shows with power 0.8 at these spreads and the smaller number of seeds; null "
+        "where so few seeds can show none"
     )
     outcome: Outcome
 

@@ -20,6 +20,7 @@ MARKS: dict[Outcome, str] = {
     "better": "▲ better",
     "worse": "▼ worse",
     "no difference shown": "≈ no difference shown",
+    "too few seeds": "? too few seeds to show any difference",
     "identical": "= identical",
     "not tested": "? not tested",
 }
@@ -64,7 +65,7 @@ def headline(document: CompareDocument) -> str:
 def outcome(cell: CellComparison) -> Outcome:
     """Of both measures together: worse where either is, else better where either is."""
     both = {cell.final.outcome, cell.area.outcome}
-    order: tuple[Outcome, ...] = ("worse", "better", "no difference shown", "identical", "not tested")
+    order: tuple[Outcome, ...] = ("worse", "better", "no difference shown", "too few seeds", "identical", "not tested")
     return next(name for name in order if name in both)
 
 
@@ -153,7 +154,8 @@ def method_lines(document: CompareDocument) -> list[str]:
         f"p: two-sided unpaired permutation test of the means, Holm-adjusted for the {document.tests} tests of this "
         f"comparison; better and worse mean p < {document.alpha:g}.",
         f"Detectable: the true difference at the budget that would show with power {document.power:g} at the spread "
-        "and number of seeds there are, before adjustment. No difference shown is not no difference.",
+        "and number of seeds there are, before adjustment. No difference shown is not no difference. With too few "
+        "seeds no runs could have shown one: the least p that the test can give, adjusted, is not below that level.",
         "Identical: all runs of the seeds that both sides have are the same in every column but the clock's; nothing "
         "is tested then.",
         "Settings: algorithms go together by task and name; where the hashes of their settings differ, what differs is "

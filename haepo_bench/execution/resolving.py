@@ -5,6 +5,7 @@ does it, while this process loads next to nothing: a command imports torch once 
 """
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from haepo_bench.errors import ExitCode, UserError
 from haepo_bench.execution.worker import SuiteRequest
@@ -51,20 +52,20 @@ class SuiteWorker:
                 say(line)
 
         if self._worker is not None:
-            plan, alive = _ask(self._worker, SuiteRequest(suite, tuple(sets), tuple(only), options), once)
-            if plan is not None:
-                self._worker.foreign |= frozenset[str]().union(*(cell.foreign for cell in plan.cells))
+            answer = _ask(self._worker, SuiteRequest(suite, tuple(sets), tuple(only), options), once)
+            if answer.plan is not None:
+                self._worker.foreign |= frozenset[str]().union(*(cell.foreign for cell in answer.plan.cells))
                 if said and only:  # it may have imported what no selected cell executes
                     self._worker.foreign |= {_UNSELECTED}
-                return plan
-            code = None if alive else self._worker.exit_code
+                return answer.plan
+            code = None if answer.alive else self._worker.exit_code
             self.close()
-            if said and code is not None:  # this process would exit as well, without a word
-                whose = "; ".join(line.removeprefix("runs ") for line in said)
+            if answer.doing and code is not None:  # this process would exit as well, without a word
+                where, what = answer.doing
                 raise UserError(
-                    f"the process exited with code {code} while the suite's code was imported ({whose})",
-                    where=suite,
-                    remedy="what a file does when it is imported must not end the process: correct that",
+                    f"the process exited with code {code} while {what}",
+                    where=where,
+                    remedy="code that a suite names must not end the process: raise an exception in its place",
                 )
         # The worker met a fault of ours, or was killed: here the same shows as what it is.
         from haepo_bench.suite.resolve import load_plan
@@ -79,21 +80,36 @@ class SuiteWorker:
         self._worker = None
 
 
-def _ask(worker: WorkerProcess, request: SuiteRequest, say: Callable[[str], None]) -> tuple[Plan | None, bool]:
-    """The plan, None where the worker has none to give; and whether the worker has answered."""
+class _Answer(NamedTuple):
+    """What a worker made of a suite.
+
+    Args:
+        plan: None where it has none to give.
+        alive: whether it has answered at all.
+        doing: where in the suite and in words what it did last; None before it came to code of others.
+    """
+
+    plan: Plan | None
+    alive: bool
+    doing: tuple[str, str] | None
+
+
+def _ask(worker: WorkerProcess, request: SuiteRequest, say: Callable[[str], None]) -> _Answer:
+    doing: tuple[str, str] | None = None
     try:
         worker.connection.send(request)
         while True:
             message = worker.connection.recv()
             if message.kind == "said":
                 say(message.content)
+            elif message.kind == "doing":
+                doing = message.content
             elif message.kind == "refused":
                 problem, where, remedy, code = message.content
                 error = UserError(problem, where=where, remedy=remedy)
                 error.exit_code = ExitCode(code)
                 raise error
             else:
-                plan: Plan | None = message.content
-                return plan, True
+                return _Answer(message.content, True, doing)
     except (EOFError, OSError):
-        return None, False
+        return _Answer(None, False, doing)

@@ -71,14 +71,15 @@ class Message(NamedTuple):
     """What a worker tells its parent.
 
     Args:
-        kind: of a suite `said` with a line for people, `refused` with the parts of a UserError, `planned` with the plan
+        kind: of a suite `said` with a line for people, `doing` with where in it code of others is run next and in words
+            what is done, `refused` with the parts of a UserError, `planned` with the plan
             or, after a fault of ours, None. Of jobs `finished` with a run record as JSON text, `progress` with (env
             steps, total, return), `marked` with the columns of one evaluation point of a run, `failed` with a Failure
             of one run or of all that have not finished, `ended` with the worker's peak memory in bytes after each job.
         run: index of the run in its job; -1 where it speaks of no one run.
     """
 
-    kind: Literal["said", "refused", "planned", "finished", "progress", "marked", "failed", "ended"]
+    kind: Literal["said", "doing", "refused", "planned", "finished", "progress", "marked", "failed", "ended"]
     content: Any
     run: int = -1
 
@@ -130,7 +131,10 @@ def _resolve(request: SuiteRequest, connection: Connection) -> None:
         def say(line: str) -> None:
             connection.send(Message("said", line))
 
-        plan = load_plan(request.suite, request.sets, request.only, say=say, **request.options)  # type: ignore[arg-type]
+        def doing(where: str, what: str) -> None:
+            connection.send(Message("doing", (where, what)))
+
+        plan = load_plan(request.suite, request.sets, request.only, say=say, doing=doing, **request.options)  # type: ignore[arg-type]
     except UserError as error:
         connection.send(Message("refused", (error.problem, error.where, error.remedy, int(error.exit_code))))
     except Exception:  # the parent meets it again, and says what it is

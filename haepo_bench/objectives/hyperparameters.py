@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, field_serializer, field_validator
 
-from haepo_bench.objectives.spaces import Space
+from haepo_bench.objectives.spaces import WRITTEN, Space
 
 #: Who chose a default that no publication gives.
 OURS = "ours"
@@ -30,8 +30,17 @@ def hyper(
     Args:
         omit_at: value of a hyper-parameter that came later (as JSON has it) at which runs are those of the time
             before. There it is left out of the settings document, so that stored runs and baselines stay the same.
-        search: where `haepo-bench tune` searches it, of at most five hyper-parameters of an algorithm; None: not.
+        search: where `haepo-bench tune` searches it, of at most five hyper-parameters of an algorithm, such as
+            `spaces.log(1e-4, 1.0)`; None: not.
+
+    Raises:
+        TypeError: `search` is not a space.
+        ValueError: it is one that nothing can be drawn from.
     """
+    if search is not None:
+        if not isinstance(search, Space):
+            raise TypeError(f"search={search!r} is not a space: write one of {WRITTEN}")
+        Space.of(search.document)  # a user's own may have ends in the wrong order, or one value only
     extra: dict[str, Any] = {"unit": unit, "source": source} | ({} if omit_at is _NEVER else {"omit_at": omit_at})
     extra |= {} if search is None else {"search": search.document}
     return Field(default, description=meaning, json_schema_extra=extra, **bounds)

@@ -1,4 +1,11 @@
-"""Where a hyper-parameter is searched: a range or a list, from which values are drawn independently and uniformly."""
+"""Where a hyper-parameter is searched: a range or a list, from which values are drawn independently and uniformly.
+
+    strength: float = hyper(0.1, "weight of the penalty", search=spaces.log(1e-4, 1.0))
+
+`log(low, high)` is uniform in the logarithm, `uniform(low, high)` between two ends, `zero_or_log(low, high)` is 0, as
+likely as one decade, or `log`, and `choices(a, b, ...)` one of a list. Hyper-parameters that are whole numbers get
+whole numbers.
+"""
 
 import math
 import sys
@@ -7,6 +14,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+#: How spaces are written, for messages.
+WRITTEN = "spaces.log(low, high), spaces.uniform(low, high), spaces.zero_or_log(low, high), spaces.choices(a, b, ...)"
 Kind = Literal["log", "uniform", "zero_or_log", "choices"]
 End = Literal["low", "high"]
 

@@ -59,6 +59,12 @@ def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     )
 
 
+def of_own_files(before: Mapping[str, str], now: Mapping[str, str]) -> bool:
+    """Whether two code documents differ in nothing but files of the suites' folders."""
+    differ = {name for name, _ in before.items() ^ now.items()}
+    return bool(differ) and all(name.startswith(("local ", "data ")) for name in differ)
+
+
 def _named(entry: str, values: str, *, bare: str = "") -> str:
     """Hashes say nothing to a reader; versions and an environment's facts do."""
     kind, _, name = entry.partition(" ")

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from haepo_bench.errors import UserError
+from haepo_bench.results.code import changes, of_own_files, read_code
 from haepo_bench.results.identity import CellKey
 from haepo_bench.results.plan_file import PlanFile, PlannedCell
-from haepo_bench.results.searches import SEARCH_FOLDER, TUNED
+from haepo_bench.results.searches import SEARCH_FOLDER, TUNED, Trial
+from haepo_bench.results.store import Store
 
 
 @dataclass(frozen=True)
@@ -20,18 +22,24 @@ class PlanOf:
 
 @dataclass(frozen=True)
 class Disagreement:
-    """A cell that two plans name with other settings or other code.
+    """Cells of one algorithm that two plans name with other settings or other code, for the same reason.
 
     Args:
-        what: `settings`, `engine` where the two were made with different ones, else `code`.
+        algorithm: name in the suite; of a search, what is searched.
+        tasks: those of the cells, each once.
+        what: `settings`; `engine` where the two were made with different ones; `files` where the code differs in
+            nothing but files of the suites' folders; else `code`.
         kept: folder whose plan was followed.
         other: folder whose runs are kept, and not shown.
+        changed: what differs between the codes, in words; empty for the former two, and where nothing says it.
     """
 
-    cell: CellKey
+    algorithm: str
+    tasks: tuple[str, ...]
     what: str
     kept: Path
     other: Path
+    changed: tuple[str, ...]
 
 
 def check_kinds(plans: Sequence[PlanOf]) -> None:
@@ -93,12 +101,50 @@ def join_plans(before: PlanFile | None, plans: Sequence[PlanOf]) -> tuple[PlanFi
 def _disagreements(plans: Sequence[PlanOf]) -> list[Disagreement]:
     """Each cell that later ones of the plans name otherwise than the first one that names it."""
     first: dict[CellKey, tuple[PlannedCell, PlanOf]] = {}
-    found: dict[tuple[CellKey, Path], Disagreement] = {}
+    tasks: dict[tuple[str, str, Path, Path, tuple[str, ...]], dict[str, None]] = {}
+    difference = _Differences()
     for each in plans:
         for cell in each.plan.cells:
             known, of = first.setdefault(cell.identity.key, (cell, each))
             if known.identity != cell.identity:
-                code = "code" if of.plan.engine == each.plan.engine else "engine"
-                what = "settings" if known.settings_hash != cell.settings_hash else code
-                found[cell.identity.key, each.root] = Disagreement(cell.identity.key, what, of.root, each.root)
-    return list(found.values())
+                what, changed = difference(known, of, cell, each)
+                cause = (_searched(cell, each.plan), what, of.root, each.root, changed)
+                tasks.setdefault(cause, {})[cell.task] = None
+    return [
+        Disagreement(algorithm, tuple(on), what, kept, other, changed)
+        for (algorithm, what, kept, other, changed), on in tasks.items()
+    ]
+
+
+def _searched(cell: PlannedCell, plan: PlanFile) -> str:
+    """The cell's algorithm; of a trial, the one that is searched."""
+    found = cell.algorithm if plan.search is None else plan.search.trial(cell.algorithm)
+    return found.algorithm if isinstance(found, Trial) else found
+
+
+class _Differences:
+    """What differs between the cells of two plans; the code of each folder is read once."""
+
+    def __init__(self) -> None:
+        self._codes: dict[tuple[Path, str], dict[str, str] | None] = {}
+
+    def __call__(self, a: PlannedCell, of_a: PlanOf, b: PlannedCell, of_b: PlanOf) -> tuple[str, tuple[str, ...]]:
+        """Of `Disagreement`, `what` and `changed`."""
+        if a.settings_hash != b.settings_hash:
+            return "settings", ()
+        if of_a.plan.engine != of_b.plan.engine:
+            return "engine", ()
+        before, now = self._code(of_a, a), self._code(of_b, b)
+        if before is None or now is None:
+            return "code", ()
+        return "files" if of_own_files(before, now) else "code", tuple(changes(before, now))
+
+    def _code(self, of: PlanOf, cell: PlannedCell) -> dict[str, str] | None:
+        """What a cell executes; a shard that has none of its runs may have others of the same code."""
+        key = (of.root, cell.code_hash)
+        if key not in self._codes:
+            store = Store(of.root)
+            same = (each for each in of.plan.cells if each.code_hash == cell.code_hash and each.has_own_folder)
+            documents = (read_code(store, each.folder) for each in same)
+            self._codes[key] = next((document for document in documents if document is not None), None)
+        return self._codes[key]

@@ -70,7 +70,7 @@ class Merged:
         completed: runs that it had without a result, and has with one now.
         same: runs that it had already.
         left: files of the sources that cannot be used, and stay where they are.
-        disagreements: cells for which the plans of two sources name other settings or code.
+        disagreements: where the plans of two sources name other settings or code for a cell.
         missing: runs of the plan that are in none.
     """
 

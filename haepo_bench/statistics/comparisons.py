@@ -80,6 +80,12 @@ def two_sided_p(x: Array, y: Array, rng: np.random.Generator) -> Array:
     return p
 
 
+def least_two_sided_p(x: int, y: int) -> float:
+    """The least p-value that `two_sided_p` can give for so many seeds a side."""
+    divisions = comb(x + y, x)
+    return min(1.0, 2 / (divisions if divisions <= EXACT_LIMIT else _MORE_DRAWS * DRAWS + 1))
+
+
 def permutation_p_values(
     x: Array, y: Array, *, rng: np.random.Generator, draws: int = DRAWS, studentised: bool = False
 ) -> tuple[Array, Array]:

@@ -126,7 +126,7 @@ def read_module(name: str, path: Path) -> Module:
     """What the file of a module says; where that is not Python as this version reads it, a hash of its bytes."""
     try:
         return parse_module(name, path, read_source(path))
-    except (OSError, SyntaxError, ValueError, RecursionError, tokenize.TokenError):
+    except (OSError, SyntaxError, ValueError, tokenize.TokenError):
         return Module(
             path, _digest(read_regular(path, most=None) if path.is_file() else b""), frozenset(), frozenset(), ()
         )
@@ -136,12 +136,15 @@ def parse_module(name: str, path: Path, source: str) -> Module:
     """What the text of a module says.
 
     Raises:
-        SyntaxError, ValueError, RecursionError, tokenize.TokenError: it is not Python as this version reads it.
+        SyntaxError, ValueError, tokenize.TokenError: it is not Python as this version reads it.
     """
-    tree = ast.parse(source)
-    code = code_of(source, tree).encode()
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    found = list(_imports(tree, package, later=False))
+    try:
+        tree = ast.parse(source)
+        code = code_of(source, tree).encode()
+        found = list(_imports(tree, package, later=False))
+    except (RecursionError, MemoryError):  # the latter is what Python's parser raises where its stack is full
+        raise SyntaxError("too deeply nested") from None
     now, later = (frozenset(name for name, later in found if later is kind) for kind in (False, True))
     return Module(path, _digest(code), now, later, _data(tree))
 

@@ -48,6 +48,7 @@ def load_plan(
     only: Sequence[str] = (),
     *,
     say: Callable[[str], None] = lambda line: None,
+    doing: Callable[[str, str], None] = lambda where, what: None,
     run_code: bool = True,
     engine: str | None = None,
     engine_from: str = "--engine",
@@ -62,6 +63,8 @@ def load_plan(
         sets: `KEY=VALUE` assignments, applied in order before validation.
         only: patterns of cells to keep (all where empty); the whole file is validated nevertheless.
         say: takes a line for each file of the suite's folder, before its code is run, and notes about `tuned`.
+        doing: takes, before code of others is run, where the suite asks for it and in words what is done. A process
+            that such code ends cannot say it afterwards.
         run_code: whether such files are run; otherwise they are only read, and cells that need them are left out.
         engine: in place of the suite's; None: as that says.
         engine_from: who says so.
@@ -76,7 +79,13 @@ def load_plan(
     loaded = load_suite(path, sets)
     chosen = None if engine is None else resolve_engine(engine, f"{engine_from} says so")
     found = None if tuned is None else read_tuned(Path(tuned), loaded.suite.name)
-    resolver = _Resolver(loaded.suite, path.absolute().parent, run_code, chosen)
+    resolver = _Resolver(
+        loaded.suite,
+        path.absolute().parent,
+        run_code,
+        chosen,
+        lambda path, what: doing(loaded.document.where(path), what),
+    )
     for line in resolver.files():
         say(line)
     with hushed():
@@ -112,6 +121,31 @@ def load_plan(
     )
 
 
+def names_files(suite: str | Path, sets: Sequence[str] = ()) -> bool:
+    """Whether a suite names Python files of its folder; nothing is imported to find out.
+
+    False for a suite that is not a regular file, such as a pipe: it can be read only once, by `load_plan`.
+
+    Raises:
+        UserError: it cannot be read as a suite.
+    """
+    path = find_suite(str(suite))
+    return path.is_file() and bool(_codes(load_suite(path, sets).suite, Names(path.absolute().parent)))
+
+
+def _codes(suite: Suite, names: Names) -> list[LocalCode]:
+    """The files that a suite names; what is wrong with them is found later."""
+    uses = [(names.algorithm_code, entry.use) for entry in suite.algorithms]
+    addresses = [(names.task_code, entry.address) for entry in suite.tasks]
+    around = [(names.wrapper_code, name) for entry in suite.tasks for name in entry.wrappers]
+    codes = []
+    for find, text in (*uses, *addresses, *around):
+        with contextlib.suppress(UserError):
+            code = find(text)
+            codes += [code] if code is not None else []
+    return codes
+
+
 class _Resolver:
     """Resolves a suite; goes on after an error, so that one look finds all of them.
 
@@ -119,10 +153,18 @@ class _Resolver:
         folder: the suite's.
         run_code: whether files of the folder are run, or only read.
         engine: in place of the suite's.
+        doing: takes what is done before code of others is run.
     """
 
-    def __init__(self, suite: Suite, folder: Path, run_code: bool, engine: ChosenEngine | None) -> None:
-        self._suite, self._folder, self._run_code = suite, folder, run_code
+    def __init__(
+        self,
+        suite: Suite,
+        folder: Path,
+        run_code: bool,
+        engine: ChosenEngine | None,
+        doing: Callable[[KeyPath, str], None],
+    ) -> None:
+        self._suite, self._folder, self._run_code, self._doing = suite, folder, run_code, doing
         self._names = Names(folder)
         #: Of the suite's algorithms, which may be run as several variants; after `cells`.
         self.names: set[str] = set()
@@ -150,16 +192,9 @@ class _Resolver:
         self.execution = execution
 
     def files(self) -> list[str]:
-        """Whose files the suite runs, a line each; what is wrong with them is found later."""
-        uses = [(self._names.algorithm_code, entry.use) for entry in self._suite.algorithms]
-        addresses = [(self._names.task_code, entry.address) for entry in self._suite.tasks]
-        around = [(self._names.wrapper_code, name) for entry in self._suite.tasks for name in entry.wrappers]
-        lines = []
-        for find, text in (*uses, *addresses, *around):
-            with contextlib.suppress(UserError):
-                code = find(text)
-                lines += [f"{'runs' if self._run_code else 'reads'} {code.described}"] if code is not None else []
-        return list(dict.fromkeys(lines))
+        """Whose files the suite runs, a line each."""
+        done = "runs" if self._run_code else "reads"
+        return list(dict.fromkeys(f"{done} {code.described}" for code in _codes(self._suite, self._names)))
 
     def cells(self, *, tune: bool, variants: Variants) -> list[Cell]:
         """Every algorithm on every task that its entry asks for, the tasks in the outer loop.
@@ -243,7 +278,9 @@ class _Resolver:
                 codes = [self._names.task_code(entry.address), *map(self._names.wrapper_code, entry.wrappers)]
                 if self._left_out(next((code for code in codes if code is not None), None), entry.files):
                     continue
+                self._doing(path, f"{entry.address} was imported and made")
                 task = self._names.task(entry.address, time_limit=entry.time_limit, options=entry.options)
+                self._doing(path, f"a first step of {entry.address} was tried")
                 self._names.check(entry.address, task)
             except UserError as error:
                 self.problems.append(task_problem(index, entry, error))
@@ -282,6 +319,7 @@ class _Resolver:
             path = ("algorithms", index)
             members = self._located((*path, "use"), partial(self._members_of, entry)) or ()
             for member in members:
+                self._doing((*path, "use"), f"{member} was imported")
                 definition = self._located((*path, "use"), partial(self._names.algorithm, member))
                 if definition is None:
                     continue
@@ -309,6 +347,7 @@ class _Resolver:
 
     def _drives(self, entry: TaskEntry, task: Task, named: NamedAlgorithm) -> bool:
         """Whether an algorithm can drive a task; it is a problem where it cannot."""
+        self._setting_up(task, named)
         try:
             with self._names.blaming(named.uses):
                 refusal = self._names.algorithm_on(task, named.uses).refuses(task)
@@ -320,7 +359,11 @@ class _Resolver:
             self.problems.append(Problem(named.path, problem, "take the task or the algorithm out of this suite"))
         return refusal is None
 
+    def _setting_up(self, task: Task, named: NamedAlgorithm) -> None:
+        self._doing((*named.path, "use"), f"{named.uses} was set up for {task.id}")
+
     def _cell(self, entry: TaskEntry, task: Task, named: NamedAlgorithm, variant: Variant) -> Cell | None:
+        self._setting_up(task, named)
         try:
             with self._names.blaming(named.uses):
                 return self._made_cell(entry, task, named, variant)

@@ -1,6 +1,7 @@
 """Two results folders side by side: the numbers, against calculations of their own."""
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -170,6 +171,33 @@ def test_a_few_seeds_get_no_verdict(tmp_path: Path) -> None:
     (cell,) = compare_results(a, b).suites[0].cells
     assert (cell.final.outcome, cell.final.low, cell.final.p_permutation) == ("not tested", None, None)
     assert cell.final.difference == pytest.approx((returns(1.9, 0)[-1] - returns(0.1, 0)[-1]) / 2)
+
+
+@pytest.mark.parametrize(("seeds", "outcome"), [(2, "too few seeds"), (4, "too few seeds"), (5, "better")])
+def test_seeds_too_few_to_show_any_difference_are_said_to_be(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], seeds: int, outcome: str
+) -> None:
+    """Two tests: the least p-values, adjusted, are 0.67 with two seeds a side, 0.057 with four, 0.016 with five."""
+    a, b = (side(tmp_path / name, {"grpo": level}, seeds=seeds) for name, level in (("a", 0.1), ("b", 1.9)))
+    (cell,) = compare_results(a, b).suites[0].cells
+    assert cell.final.p_permutation == pytest.approx(2 / math.comb(2 * seeds, seeds))
+    for measure in (cell.final, cell.area):
+        assert (measure.outcome, measure.smallest_detectable is None) == (outcome, outcome == "too few seeds")
+    says = " ".join(run_here(capsys, "compare", str(a), str(b), "--format", "md").out.split())
+    assert ("too few seeds to show any difference" in says) == (outcome == "too few seeds")
+    assert "(detectable" not in says
+
+
+def test_a_test_of_many_seeds_does_not_suffer_from_others_of_few(tmp_path: Path) -> None:
+    for name, level in (("a", 0.1), ("b", 1.9)):
+        runs = [
+            record(algorithm=algorithm, seed=seed, returns=returns(level, seed))
+            for algorithm, seeds in (("grpo", 6), ("dpo", 3))
+            for seed in range(seeds)
+        ]
+        put(Store(tmp_path / name), *runs)
+    cells = compare_results(tmp_path / "a", tmp_path / "b").suites[0].cells
+    assert {cell.algorithm: cell.final.outcome for cell in cells} == {"grpo": "better", "dpo": "too few seeds"}
 
 
 def test_cells_without_results_change_no_word_about_the_others(tmp_path: Path) -> None:

@@ -101,10 +101,50 @@ def test_a_worker_that_dies_of_the_suite_leaves_it_to_the_program(tmp_path: Path
     assert len(list((tmp_path / "results").rglob("seed-*.json"))) == 4
 
 
+ENDING = """
+import os
+
+import gymnasium
+import numpy as np
+
+WHEN = ""
+if WHEN == "import":
+    os._exit(7)
+
+
+class Room(gymnasium.Env):
+    max_episode_steps = 5
+    observation_space = gymnasium.spaces.Box(0, 1, (1,), np.float32)
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        if WHEN == "step":
+            os._exit(7)
+        return np.zeros(1, np.float32), 0.0, True, False, {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("when", "what"),
+    [("import", "./room.py was imported and made"), ("step", "a first step of ./room.py was tried")],
+)
+@pytest.mark.parametrize("command", [["validate"], ["run", "--dry-run"]])
+def test_a_task_that_ends_the_process_is_named(tmp_path: Path, when: str, what: str, command: list[str]) -> None:
+    (tmp_path / "small.yaml").write_text(SMALL.replace("[bandit/10-arm]", "[bandit/10-arm, ./room.py]"))
+    (tmp_path / "room.py").write_text(ENDING.replace('WHEN = ""', f'WHEN = "{when}"'))
+    done = program(*command, "small.yaml", cwd=tmp_path)
+    assert done.returncode == 4
+    assert f"small.yaml:5: tasks[1]: the process exited with code 7 while {what}\n" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("import os\nos._exit(0)\n", "exited with code 0"),
+        ("import os\nos._exit(0)\n", "algorithms[1]: the process exited with code 0 while ./mine.py was imported"),
         ("raise BaseException('odd')\n", "mine.py:1: ./mine.py fails: BaseException: odd"),
     ],
 )

@@ -192,6 +192,34 @@ def test_other_code_is_kept_and_said(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert len(list((tmp_path / "into").glob("*--*/seed-*.json"))) == 2
 
 
+@pytest.mark.parametrize("torch", ["1.0", "2.0"])
+def test_what_differs_between_the_code_of_two_folders_is_named_once_for_an_algorithm(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], torch: str
+) -> None:
+    """Of a search, whose shards have all cells in their plans and runs of some."""
+    search = {"trials": 2, "seeds": 1, "replicates": [0, 1], "measure": "area"}
+    search["spaces"] = {"median": {"clip": {"log": [0.1, 1.0]}}}
+    names = [f"median.{replicate}.{trial}" for replicate in (0, 1) for trial in (0, 1)]
+    places = []
+    for number, (code, version) in enumerate([("c", "1.0"), ("d", torch)]):
+        runs = [made("a", 0, algorithm=name, uses="./median.py", code_hash=code * 64) for name in names]
+        place = folder(tmp_path, code, *runs[2 * number : 2 * number + 2])
+        put_plan(Store(place), runs, [0], search=search)
+        for cell in place.glob("*--*"):
+            (cell / "code.txt").write_text(f"local algorithm file\t{code}\npackage torch\t{version}\n")
+        places.append(str(place))
+    done = merged(capsys, tmp_path, *places)
+    assert done.code == 3
+    alike = torch == "1.0"
+    differ = "algorithm file" if alike else "algorithm file, torch 1.0 -> 2.0"
+    assert done.err.splitlines() == [
+        f"other {'files' if alike else 'code'}: median on bandit/10-arm: the runs of {places[1]} are kept, and not "
+        f"shown with those of {places[0]}; they differ in: {differ}",
+        f"  {'run one of the two again, with the same files' if alike else 'install the same versions on all machines'}"
+        ", or merge these folders apart",
+    ]
+
+
 def test_folders_of_two_engines_are_told_to_name_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     a = folder(tmp_path, "a", made("a", 0), seeds=2, engine="compiled")
     b = folder(tmp_path, "b", made("b", 1, code_hash="d" * 64), seeds=2, engine="torch")

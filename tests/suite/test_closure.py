@@ -279,6 +279,12 @@ def test_modules_that_read_files_declare_them() -> None:
     assert readers == {"haepo_bench.tasks.probes": ("probe_sets/{probe_name}.npz",)}
 
 
+def test_a_module_nested_too_deeply_counts_as_its_bytes(tmp_path: Path) -> None:
+    (tmp_path / "deep.py").write_text(f"import os\nx={'-' * 20_000}1\n")
+    found = read_module("deep", tmp_path / "deep.py")
+    assert (found.code, found.imports) == (closure_module.file_hash(tmp_path / "deep.py"), frozenset())
+
+
 def test_where_modules_lie() -> None:
     assert find_module("haepo_bench") == PACKAGE / "__init__.py"
     assert find_module("haepo_bench.tasks.lm") == PACKAGE / "tasks" / "lm" / "__init__.py"

@@ -290,6 +290,9 @@ def test_special_files_are_not_opened(folder: Path) -> None:
             ["median.py:4: ./median.py fails: E: its text cannot be made"],
         ),
         (LOSS.replace("__call__", "loss"), ["./median.py: Weighed is abstract: it has no __call__"]),
+        # Python's own words for these: no memory, and too much recursion.
+        (f"x={'-' * 20_000}1\n", ["median.py: is not Python: too deeply nested"]),
+        (f"x={'1+' * 20_000}1\n", ["median.py: is not Python: too deeply nested"]),
     ],
 )
 def test_files_that_cannot_be_imported(folder: Path, text: str, said: list[str]) -> None:
@@ -329,6 +332,24 @@ def test_defaults_that_are_none(folder: Path, written: str, said: str) -> None:
     assert said in message
     assert "./median.py" in message
     assert "suite.yaml:7: algorithms[0]" in message
+
+
+@pytest.mark.parametrize(
+    ("search", "said"),
+    [
+        ("3", "search=3 is not a space: write one of spaces.log(low, high), spaces.uniform(low, high), "),
+        ("{'log': [1, 2]}", "search={'log': [1, 2]} is not a space: write one of spaces.log"),
+        ("spaces.log(0, 1)", "a logarithm needs a least value above 0, not 0"),
+        ("spaces.uniform(2, 1)", "[2, 1] is not a range"),
+        ("spaces.choices(1)", "[1] is not a list of different values"),
+    ],
+)
+def test_spaces_that_are_none(folder: Path, search: str, said: str) -> None:
+    text = LOSS.replace('"of the returns")', f'"of the returns", search={search})')
+    (folder / "median.py").write_text(text.replace("hyper\n", "hyper, spaces\n", 1))
+    message = problem(folder)
+    assert said in message
+    assert "median.py:8: " in message
 
 
 @pytest.mark.parametrize("parameters", ["self", "", "self, batch, more", "self, *, batch"])

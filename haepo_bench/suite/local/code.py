@@ -158,7 +158,7 @@ def read_code(reference: Reference, folder: Path) -> LocalCode:
         content = _content(path, file.relative_to(top))
         try:
             module = parse_module(name, file, decode_source(content))
-        except (SyntaxError, ValueError, RecursionError, tokenize.TokenError) as error:
+        except (SyntaxError, ValueError, tokenize.TokenError) as error:
             line = f":{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
             said = error.msg if isinstance(error, SyntaxError) else str(error)
             raise UserError(f"is not Python: {said}", where=f"{file.relative_to(top)}{line}") from None
