@@ -36,7 +36,7 @@ class ObjectiveDefinition(AlgorithmDefinition):
     @staticmethod
     @abstractmethod
     def settings_of(objective: type[Objective]) -> type[BaseModel]:
-        """The trainer's settings, which stand beside the objective's hyper-parameters."""
+        """The trainer's settings, which come with the objective's hyper-parameters."""
 
     @property
     def needs(self) -> tuple[str, ...]:
