@@ -2,11 +2,12 @@
 
     python studies/findings.py RESULTS/SUITE [--columns NAME ...] [--heatmap FILE.png]
 
-Prints one table of all tasks, then, task by task, each algorithm's seeds, mean final score of the sampled and of the
-greedy policy with the standard error over seeds, worst seed and area under the score curve; where the task counts
-successes, how many seeds ever had one in training and the median env steps until then (seeds without one count as
-infinite), also relative to what a uniform policy is expected to need; and the last values of further curve columns. For
-deep seas it prints the largest size that at least half of the seeds solve: greedy score of 0.9 or more at the budget.
+Prints one table of all tasks that were run, then, task by task, each algorithm's seeds, mean final return and score of
+the sampled policy and mean score of the greedy policy with the standard error over seeds, worst seed and area under the
+score curve; where the task counts successes, how many seeds ever had one in training and the median env steps until
+then (seeds without one count as infinite), also relative to what a uniform policy is expected to need; and the last
+values of further curve columns. For deep seas it prints the largest size that at least half of the seeds solve: greedy
+score of 0.9 or more at the budget.
 """
 
 import argparse
@@ -28,14 +29,16 @@ def load(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     found = frames(select(Store(folder)).cells)
     last = found.curves.groupby(["task", "algorithm", "seed"], sort=False).last().reset_index()
     extra = [name for name in last.columns if name not in found.runs.columns]
-    runs = found.runs.merge(last[["task", "algorithm", "seed", *extra]], on=["task", "algorithm", "seed"], how="left")
+    ended = found.runs[found.runs["status"].isin(("done", "diverged"))]
+    runs = ended.merge(last[["task", "algorithm", "seed", *extra]], on=["task", "algorithm", "seed"], how="left")
     return runs, found.curves
 
 
 def mean_and_error(values: pd.Series) -> str:
     values = values.dropna()
-    error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
-    return f"{two_digits(values.mean())} ± {error:.2f}"
+    if len(values) < 2:
+        return two_digits(values.mean()) if len(values) else "–"
+    return f"{two_digits(values.mean())} ± {values.std(ddof=1) / np.sqrt(len(values)):.2f}"
 
 
 def two_digits(value: float) -> str:
@@ -44,7 +47,7 @@ def two_digits(value: float) -> str:
 
 def task_table(runs: pd.DataFrame, columns: list[str]) -> str:
     """One task's table as Markdown."""
-    names = ["algorithm", "seeds", "final score", "greedy", "worst seed, greedy", "area"]
+    names = ["algorithm", "seeds", "final return", "final score", "greedy", "worst seed, greedy", "area"]
     successes = "first_success" in runs and runs["first_success"].notna().any()
     if successes:
         names += ["seeds with success", "first success, env steps", "relative to uniform"]
@@ -52,7 +55,8 @@ def task_table(runs: pd.DataFrame, columns: list[str]) -> str:
     names += [f"`{name}`" for name in columns]
     rows = []
     for algorithm, own in runs.groupby("algorithm", sort=False):
-        cells = [f"`{algorithm}`", str(len(own)), mean_and_error(own["final_score"])]
+        cells = [f"`{algorithm}`", str(len(own)), mean_and_error(own["final_return"])]
+        cells += [mean_and_error(own["final_score"])]
         cells += [mean_and_error(own["final_score_greedy"]), f"{own['final_score_greedy'].min():.2f}"]
         cells += [f"{own['area'].mean():.2f}"]
         if successes:
