@@ -8,6 +8,7 @@ import pytest
 from cli_support import Outcome, run_here
 from synthetic_runs import folder_of, put, put_plan, record
 
+from haepo_bench.results.code import of_own_files
 from haepo_bench.results.merging import merge
 from haepo_bench.results.record import Failure, RunRecord
 from haepo_bench.results.store import Store
@@ -372,3 +373,18 @@ def test_a_search_and_other_runs_are_never_one(
     own = run_here(capsys, "merge", str(shard.parent), "--into", str(into / "search"))
     assert (own.code, own.err) == (0, "")
     assert "1 run added" in own.out
+
+
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [
+        ("local algorithm file", True),
+        ("data maze.json", True),
+        ("data haepo_bench.tasks.probe/sets/one.npz", False),
+        ("module haepo_bench.objectives.grpo", False),
+    ],
+)
+def test_whose_file_differs(name: str, own: bool) -> None:
+    """Data of the package comes with its version, and is no file that somebody edited."""
+    assert of_own_files({name: "a", "package torch": "2"}, {name: "b", "package torch": "2"}) == own
+    assert not of_own_files({name: "a"}, {name: "a"})
