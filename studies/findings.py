@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from haepo_bench.results.frames import frames
+from haepo_bench.results.record import FINISHED
 from haepo_bench.results.selection import select
 from haepo_bench.results.store import Store
 from haepo_bench.text import markdown_table
@@ -29,7 +30,7 @@ def load(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     found = frames(select(Store(folder)).cells)
     last = found.curves.groupby(["task", "algorithm", "seed"], sort=False).last().reset_index()
     extra = [name for name in last.columns if name not in found.runs.columns]
-    ended = found.runs[found.runs["status"].isin(("done", "diverged"))]
+    ended = found.runs[found.runs["status"].isin(FINISHED)]
     runs = ended.merge(last[["task", "algorithm", "seed", *extra]], on=["task", "algorithm", "seed"], how="left")
     return runs, found.curves
 

@@ -154,7 +154,8 @@ def main() -> None:
     here_seconds, alone_seconds = (
         sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     )
-    print(f"\nCPU seconds: here {here_seconds:.0f}, alone {alone_seconds:.0f}")
+    trained = "" if arguments.stored else f"here {here_seconds:.0f}, "
+    print(f"\nCPU seconds: {trained}alone {alone_seconds:.0f}")
     if arguments.out:
         found |= {"ours": [curve.tolist() for curve in ours], "theirs": [curve.tolist() for curve in theirs]}
         arguments.out.write_text(json.dumps(found, indent=1) + "\n")

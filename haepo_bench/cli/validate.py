@@ -31,7 +31,8 @@ def validate(
 
     Python files that it names are imported and tried, after their names are printed.
     """
-    from haepo_bench.suite.resolve import load_plan, names_files
+    from haepo_bench.suite.own_files import names_files
+    from haepo_bench.suite.resolve import load_plan
 
     # Files of the suite's folder are tried in another process: they may end it.
     if not no_code and names_files(suite, sets or ()):

@@ -86,7 +86,7 @@ class LocalExecutor:
 
     def _assign(self, queue: Queue) -> Iterator[Event]:
         while not self._stopping:
-            idle = [worker for worker in self._workers if worker.job is None]
+            idle = self._idle()
             full = len(self._workers) >= self.slots
             if full and not idle:
                 return
@@ -105,8 +105,10 @@ class LocalExecutor:
 
     def _fits(self, job: Job) -> bool:
         """Whether no idle worker has to make way for the job."""
-        idle = (worker for worker in self._workers if worker.job is None)
-        return len(self._workers) < self.slots or any(worker.suits(job.foreign) for worker in idle)
+        return len(self._workers) < self.slots or any(worker.suits(job.foreign) for worker in self._idle())
+
+    def _idle(self) -> list[WorkerProcess]:
+        return [worker for worker in self._workers if worker.job is None]
 
     def _patience(self) -> float:
         deadlines = [worker.deadline for worker in self._workers if worker.job]

@@ -134,7 +134,8 @@ def _resolve(request: SuiteRequest, connection: Connection) -> None:
         def doing(where: str, what: str) -> None:
             connection.send(Message("doing", (where, what)))
 
-        plan = load_plan(request.suite, request.sets, request.only, say=say, doing=doing, **request.options)  # type: ignore[arg-type]
+        options: Any = request.options  # its own keywords
+        plan = load_plan(request.suite, request.sets, request.only, say=say, doing=doing, **options)
     except UserError as error:
         connection.send(Message("refused", (error.problem, error.where, error.remedy, int(error.exit_code))))
     except Exception:  # the parent meets it again, and says what it is

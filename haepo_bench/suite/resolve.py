@@ -1,6 +1,5 @@
 """A suite file to a plan: every name looked up, every hyper-parameter resolved, every error with its line."""
 
-import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -29,6 +28,7 @@ from haepo_bench.suite.named import (
 )
 from haepo_bench.suite.names import Names
 from haepo_bench.suite.overrides import check_filters, selected
+from haepo_bench.suite.own_files import named_codes
 from haepo_bench.suite.plan import Cell, Lookup, Plan
 from haepo_bench.suite.schema import AlgorithmEntry, Suite
 from haepo_bench.suite.search_keys import Search
@@ -121,31 +121,6 @@ def load_plan(
     )
 
 
-def names_files(suite: str | Path, sets: Sequence[str] = ()) -> bool:
-    """Whether a suite names Python files of its folder; nothing is imported to find out.
-
-    False for a suite that is not a regular file, such as a pipe: it can be read only once, by `load_plan`.
-
-    Raises:
-        UserError: it cannot be read as a suite.
-    """
-    path = find_suite(str(suite))
-    return path.is_file() and bool(_codes(load_suite(path, sets).suite, Names(path.absolute().parent)))
-
-
-def _codes(suite: Suite, names: Names) -> list[LocalCode]:
-    """The files that a suite names; what is wrong with them is found later."""
-    uses = [(names.algorithm_code, entry.use) for entry in suite.algorithms]
-    addresses = [(names.task_code, entry.address) for entry in suite.tasks]
-    around = [(names.wrapper_code, name) for entry in suite.tasks for name in entry.wrappers]
-    codes = []
-    for find, text in (*uses, *addresses, *around):
-        with contextlib.suppress(UserError):
-            code = find(text)
-            codes += [code] if code is not None else []
-    return codes
-
-
 class _Resolver:
     """Resolves a suite; goes on after an error, so that one look finds all of them.
 
@@ -194,7 +169,7 @@ class _Resolver:
     def files(self) -> list[str]:
         """Whose files the suite runs, a line each."""
         done = "runs" if self._run_code else "reads"
-        return list(dict.fromkeys(f"{done} {code.described}" for code in _codes(self._suite, self._names)))
+        return list(dict.fromkeys(f"{done} {code.described}" for code in named_codes(self._suite, self._names)))
 
     def cells(self, *, tune: bool, variants: Variants) -> list[Cell]:
         """Every algorithm on every task that its entry asks for, the tasks in the outer loop.

@@ -83,11 +83,11 @@ def test_what_has_imported_no_more_than_a_job_executes_suits_it(folder: Path) ->
     assert len(loud) == len(quiet) == 1
     assert loud != quiet
     assert plain == frozenset()
-    for only, suited in (((), (False, False, False)), (("loud",), (False, False, False))):
+    for only in ((), ("loud",)):
         with contextlib.closing(SuiteWorker()) as worker:
             worker.load_plan(path, (), only)
             (process,) = worker.ready
-            assert tuple(process.suits(foreign) for foreign in (loud, quiet, plain)) == suited
+            assert not any(process.suits(foreign) for foreign in (loud, quiet, plain))
     one = suite(folder, "./loud.py")
     with contextlib.closing(SuiteWorker()) as worker:
         worker.load_plan(one)
