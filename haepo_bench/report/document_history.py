@@ -9,7 +9,7 @@ from haepo_bench.report.document_numbers import DocumentModel, MeanEstimate
 #: Level of the tests of changes, all together.
 HISTORY_ALPHA = 0.05
 
-ChangeOutcome = Literal["better", "worse", "no difference shown", "identical", "not tested"]
+ChangeOutcome = Literal["better", "worse", "no difference shown", "too few seeds", "identical", "not tested"]
 
 
 class HistoryChange(DocumentModel):
@@ -20,7 +20,9 @@ class HistoryChange(DocumentModel):
     high: float | None
     p_permutation: float | None = Field(description="two-sided, unpaired; null where not tested")
     p_adjusted: float | None = Field(description="the same, Holm-adjusted over all tests of the suite's history")
-    outcome: ChangeOutcome = Field(description="by `p_adjusted` at the history's `alpha`")
+    outcome: ChangeOutcome = Field(
+        description="by `p_adjusted` at the history's `alpha`; `too few seeds` where no runs could have got below it"
+    )
 
 
 class HistoryMeasure(DocumentModel):

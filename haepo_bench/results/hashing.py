@@ -4,6 +4,8 @@ import hashlib
 import json
 from typing import Any
 
+_NESTED = (dict, list, tuple)
+
 
 def canonical_json(document: Any) -> str:
     """One text for equal documents: sorted keys, no spaces, ASCII.
@@ -23,10 +25,13 @@ def digest(document: Any) -> str:
 
 def _check_keys(value: Any) -> None:
     if isinstance(value, dict):
-        for key, inner in value.items():
+        for key in value:
             if not isinstance(key, str):
                 raise TypeError(f"a key that is not text: {key!r}")
-            _check_keys(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
+        value = value.values()
+    elif not isinstance(value, _NESTED):
+        return
+    for inner in value:
+        # Most are not: a call for each would be most of the time that the hash of a search's settings takes.
+        if isinstance(inner, _NESTED):
             _check_keys(inner)

@@ -51,7 +51,7 @@ class DeclaredSearch(BaseModel):
 
     trials: int = Field(ge=1, le=MAX_TRIALS)
     seeds: int = Field(ge=1, le=MAX_TUNING_SEEDS)
-    final: Literal[1] = 1
+    final: int = Field(default=1, ge=1, le=1)
     replicates: list[Annotated[int, Field(ge=0, lt=MAX_REPLICATES)]] = Field(min_length=1)
     measure: Measure
     spaces: dict[str, dict[str, dict[str, Any]]]
@@ -79,6 +79,10 @@ class DeclaredSearch(BaseModel):
     def document(self) -> dict[str, Any]:
         """What a declaration says of it: not the number of replicates, which may grow as that of seeds may."""
         return self.model_dump(mode="json", exclude={"replicates", "published"})
+
+    def spaces_of(self, algorithm: str) -> dict[str, Space]:
+        """Where an algorithm is searched: {hyper-parameter: space}."""
+        return {key: Space.of(document) for key, document in self.spaces[algorithm].items()}
 
     def trial(self, algorithm: str) -> "Trial | str":
         """The trial that a cell's algorithm stands for, or the algorithm itself."""

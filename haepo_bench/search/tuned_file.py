@@ -16,7 +16,6 @@ import yaml
 
 from haepo_bench.errors import UserError
 from haepo_bench.files import read_regular, refuse_special
-from haepo_bench.objectives.spaces import Space
 from haepo_bench.results.searches import DeclaredSearch, Trial
 from haepo_bench.results.writing import translate_os_errors, write_atomically
 from haepo_bench.suite.draws import draw
@@ -68,7 +67,7 @@ def _algorithm(suite: str, chooser: Chooser, name: str) -> TunedAlgorithm | None
 
 
 def _settings(suite: str, search: DeclaredSearch, choice: Choice) -> FoundSettings:
-    spaces = spaces_of(search, choice.trial.algorithm)
+    spaces = search.spaces_of(choice.trial.algorithm)
     settings = draw(suite, choice.trial, spaces)
     return FoundSettings(
         settings=settings,
@@ -80,14 +79,9 @@ def _settings(suite: str, search: DeclaredSearch, choice: Choice) -> FoundSettin
     )
 
 
-def spaces_of(search: DeclaredSearch, algorithm: str) -> dict[str, Space]:
-    """Where an algorithm is searched."""
-    return {key: Space.of(document) for key, document in search.spaces[algorithm].items()}
-
-
 def settings_of(suite: str, search: DeclaredSearch, trial: Trial) -> dict[str, Any]:
     """The hyper-parameters of a trial."""
-    return draw(suite, trial, spaces_of(search, trial.algorithm))
+    return draw(suite, trial, search.spaces_of(trial.algorithm))
 
 
 def check_target(path: Path, suite: str) -> None:

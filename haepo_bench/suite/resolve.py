@@ -38,6 +38,7 @@ from haepo_bench.suite.task_entry import TaskEntry
 from haepo_bench.suite.tuned import read_tuned
 from haepo_bench.suite.variants import AsTheyStand, FoundVariants, Trials, Variant, Variants
 from haepo_bench.tasks.base import Task
+from haepo_bench.wording import many
 
 _T = TypeVar("_T")
 
@@ -88,6 +89,8 @@ def load_plan(
     )
     for line in resolver.files():
         say(line)
+    if tune and (search := loaded.suite.search) is not None:
+        say(f"sets up {many(search.trials * len(search.replicates), 'configuration')} of each algorithm")
     with hushed():
         cells = resolver.cells(
             tune=tune, variants=AsTheyStand() if found is None else FoundVariants(found.file, per_task=per_task)
@@ -203,6 +206,7 @@ class _Resolver:
         for entry, task, named in driven:
             published = self._names.algorithm_on(task, named.uses).published(task)
             asked_for = variants.of(named.name, called_in_results(entry, task), published=bool(published))
+            self._setting_up(task, named)
             cells += [self._cell(entry, task, named, variant) for variant in asked_for]
         return [cell for cell in cells if cell is not None]
 
@@ -338,7 +342,6 @@ class _Resolver:
         self._doing((*named.path, "use"), f"{named.uses} was set up for {task.id}")
 
     def _cell(self, entry: TaskEntry, task: Task, named: NamedAlgorithm, variant: Variant) -> Cell | None:
-        self._setting_up(task, named)
         try:
             with self._names.blaming(named.uses):
                 return self._made_cell(entry, task, named, variant)
@@ -350,7 +353,8 @@ class _Resolver:
         definition = self._names.algorithm_on(task, named.uses)
         special = special_parameters(named, entry)
         published = definition.published(task) if variant.plain else {}
-        plain = {each.name: each.default for each in definition.describe_parameters() if each.name in published}
+        described = definition.describe_parameters() if published else ()
+        plain = {each.name: each.default for each in described if each.name in published}
         overrides = {**plain, **named.entry.params, **special, **variant.params}
         try:
             algorithm = definition.configure(overrides, task)
@@ -382,6 +386,7 @@ class _Resolver:
         able = algorithm.engines(task, self.execution.device)
         engine = self.execution.engine if self.execution.engine in able else "torch"
         code = code_document(definition, algorithm, task, local, engine)
+        code_hash = digest(code)
         return Cell(
             task=called_in_results(entry, task),
             time_limit=entry.time_limit,
@@ -402,8 +407,8 @@ class _Resolver:
             settings=settings,
             settings_hash=digest(settings),
             code=code,
-            code_hash=digest(code),
+            code_hash=code_hash,
             engine=engine,
             resumes=algorithm.resumes(task),
-            batch=batch_digest(algorithm, settings, digest(code), engine),
+            batch=batch_digest(algorithm, settings, code_hash, engine),
         )

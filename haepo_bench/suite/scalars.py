@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -20,6 +20,8 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from haepo_bench.suite.document import GLUED
 from haepo_bench.tasks.address import canonical
+
+_Entry = TypeVar("_Entry")
 
 MAX_STEPS = 10**12
 #: Stable-Baselines3 seeds NumPy's global generator, which takes 32 bits.
@@ -73,13 +75,17 @@ def _seed_list(value: Any) -> Any:
     return [whole(seed) for seed in value]
 
 
-def _no_repeated_seed(seeds: tuple[int, ...]) -> tuple[int, ...]:
-    repeated = [seed for seed, count in Counter(seeds).items() if count > 1]
-    if repeated:
-        raise suite_error(
-            f"the seed {', '.join(map(str, repeated))} is named more than once", "a seed counts once: remove the others"
-        )
-    return seeds
+def each_once(what: str) -> AfterValidator:
+    """Refuses lists that name one of their entries, which `what` calls them, more than once."""
+
+    def check(entries: tuple[_Entry, ...]) -> tuple[_Entry, ...]:
+        repeated = [entry for entry, count in Counter(entries).items() if count > 1]
+        if repeated:
+            problem = f"the {what} {', '.join(map(str, repeated))} is named more than once"
+            raise suite_error(problem, f"a {what} counts once: remove the others")
+        return entries
+
+    return AfterValidator(check)
 
 
 def parse_duration(value: Any, *, least: float = 1.0) -> Any:
@@ -116,7 +122,7 @@ Seeds = Annotated[
     Strict(False),
     Field(min_length=1, max_length=MAX_SEEDS),
     BeforeValidator(_seed_list, json_schema_input_type=_SeedInput),
-    AfterValidator(_no_repeated_seed),
+    each_once("seed"),
 ]
 
 Timeout = Annotated[

@@ -5,11 +5,10 @@ docs/reference/suite-reference.md has it key by key.
 Names of algorithms and tasks and their hyper-parameters are checked later, against the catalogue (resolve.py).
 """
 
-from collections import Counter
 from collections.abc import Iterable
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
+from pydantic import BeforeValidator, Field, Strict, model_validator
 from pydantic_core import PydanticCustomError
 
 from haepo_bench.errors import did_you_mean
@@ -32,6 +31,7 @@ from haepo_bench.suite.scalars import (
     Section,
     Seeds,
     TaskId,
+    each_once,
     errors_at,
     no_key_in,
     suite_error,
@@ -63,13 +63,6 @@ def _canonical_keys(value: Any) -> Any:
     return tasks
 
 
-def _no_repeated_task(tasks: tuple[str, ...]) -> tuple[str, ...]:
-    repeated = [task for task, count in Counter(tasks).items() if count > 1]
-    if repeated:
-        raise suite_error(f"the task {', '.join(repeated)} is named more than once", "remove the others")
-    return tasks
-
-
 class TaskParameters(Section):
     """What an algorithm does differently on one task."""
 
@@ -96,9 +89,9 @@ class AlgorithmEntry(Section):
     per_task: Annotated[dict[str, TaskParameters], BeforeValidator(_canonical_keys)] = Field(
         default={}, description="what is different on single tasks: task id to {params}"
     )
-    tasks: (
-        Annotated[tuple[TaskId, ...], Strict(False), Field(min_length=1), AfterValidator(_no_repeated_task)] | None
-    ) = Field(default=None, description="those of the suite's tasks that it is run on; all where left out")
+    tasks: Annotated[tuple[TaskId, ...], Strict(False), Field(min_length=1), each_once("task")] | None = Field(
+        default=None, description="those of the suite's tasks that it is run on; all where left out"
+    )
     seeds: Seeds | None = Field(default=None, description="seeds of this algorithm, in place of the suite's")
 
 

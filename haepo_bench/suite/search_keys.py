@@ -2,13 +2,13 @@
 
 import json
 from math import isfinite
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
 
 from haepo_bench.objectives.spaces import Kind, Space
 from haepo_bench.results.searches import MAX_REPLICATES, MAX_TRIALS, MAX_TUNING_SEEDS, Measure
-from haepo_bench.suite.scalars import Section, suite_error, whole
+from haepo_bench.suite.scalars import Section, each_once, suite_error, whole
 
 #: Hyper-parameters of an algorithm that are searched at most.
 MOST_SEARCHED = 5
@@ -28,13 +28,6 @@ def _replicate_list(value: Any) -> Any:
     if not isinstance(value, list):
         raise suite_error("must be a number of replicates or a list of them", "replicates: 30 means 0 to 29")
     return [whole(each) for each in value]
-
-
-def _each_once(replicates: tuple[int, ...]) -> tuple[int, ...]:
-    repeated = next((each for each in replicates if replicates.count(each) > 1), None)
-    if repeated is not None:
-        raise suite_error(f"the replicate {repeated} is named more than once", "remove the others")
-    return replicates
 
 
 def _some(spaces: "dict[str, SpaceKeys]") -> "dict[str, SpaceKeys]":
@@ -64,7 +57,7 @@ _Replicates = Annotated[
         json_schema_input_type=Annotated[int, Field(ge=1, le=_MAX_LISTED)]
         | Annotated[list[_Number], Field(min_length=1)],
     ),
-    AfterValidator(_each_once),
+    each_once("replicate"),
 ]
 
 
@@ -116,7 +109,8 @@ class Search(Section):
         default=DEFAULT_SEEDS,
         description=f"tuning seeds that each configuration is trained on, on every task; {DEFAULT_SEEDS} by default",
     )
-    final: Literal[1] = Field(
+    # Not Literal[1], which true would equal.
+    final: Annotated[int, Field(ge=1, le=1)] = Field(
         default=1,
         description="seeds of its own that what a search chose is trained on again: 1, so that the score is one draw "
         "of this algorithm with this much search",

@@ -135,6 +135,19 @@ def test_runs_that_did_not_change_are_not_tested(store: Store) -> None:
     assert (change.outcome, change.difference, change.p_permutation, history.tests) == ("identical", 0.0, None, 4)
 
 
+@pytest.mark.parametrize(("seeds", "outcome"), [(4, "too few seeds"), (5, "better")])
+def test_versions_whose_seeds_could_show_no_difference_say_so(tmp_path: Path, seeds: int, outcome: str) -> None:
+    # Two tests, final score and area: of the 70 divisions of four and four Holm makes 2 * 2/70 at best, of 252 4/252.
+    store = Store(tmp_path / "made-up")
+    put(store, *(run for code in "bc" for run in runs_of(code)[:seeds]))
+    put_plan(store, runs_of("c")[:1], list(range(seeds)))
+    document = build_report(store.root)
+    final = only(document).versions[1].measures[0]
+    assert final.change is not None
+    assert final.change.outcome == outcome
+    assert ("too few seeds, p = 0.057" in to_latex(document)) == (outcome == "too few seeds")
+
+
 def test_other_budgets_settings_and_failures(store: Store) -> None:
     marks = [0, 50, 100, 150, 200]
     settings = {"task": "bandit/10-arm", "algorithm": {"parameters": {"learning_rate": 0.1}}}

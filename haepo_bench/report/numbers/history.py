@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from haepo_bench.report.document_history import (
     HISTORY_ALPHA,
     AlgorithmHistory,
+    ChangeOutcome,
     HistoryChange,
     HistoryMeasure,
     HistoryVersion,
@@ -24,7 +25,7 @@ from haepo_bench.results.sameness import shared_seeds
 from haepo_bench.results.selection import SelectedCell, Selection
 from haepo_bench.results.settings_changes import settings_changes
 from haepo_bench.results.store import Store
-from haepo_bench.statistics.comparisons import holm, two_sided_p
+from haepo_bench.statistics.comparisons import holm, least_two_sided_p, two_sided_p
 from haepo_bench.statistics.intervals import difference_interval
 from haepo_bench.text import plain
 from haepo_bench.verdicts.declared import Range
@@ -204,7 +205,7 @@ def _change(before: _Version, version: _Version, measure: str, tests: Tests, *, 
     )
 
 
-def _untested(difference: float | None, outcome: Any) -> HistoryChange:
+def _untested(difference: float | None, outcome: ChangeOutcome) -> HistoryChange:
     return HistoryChange(
         difference=difference, low=None, high=None, p_permutation=None, p_adjusted=None, outcome=outcome
     )
@@ -213,7 +214,9 @@ def _untested(difference: float | None, outcome: Any) -> HistoryChange:
 def _adjusted(found: Sequence[AlgorithmHistory], tests: Tests) -> VersionHistory:
     """With p-values, also adjusted for all tests there are (Holm), and outcomes."""
     p_values = _p_values(tests)
-    after = iter(zip(p_values, holm(p_values), strict=True))
+    # Holm's adjusted p-values fall with each p-value: of the least ones it makes the least that there can be.
+    least = holm([least_two_sided_p(len(new), len(old)) for new, old in tests])
+    after = iter(zip(p_values, holm(p_values), least, strict=True))
     done = [
         own.model_copy(update={"versions": [_with_changes(version, after) for version in own.versions]})
         for own in found
@@ -233,7 +236,7 @@ def _p_values(tests: Tests) -> Array:
     return p_values
 
 
-def _with_changes(version: HistoryVersion, after: Iterator[tuple[float, float]]) -> HistoryVersion:
+def _with_changes(version: HistoryVersion, after: Iterator[tuple[float, float, float]]) -> HistoryVersion:
     measures = [
         m.model_copy(update={"change": _decided(m.change, *next(after))})
         if m.change and m.change.outcome == "no difference shown"
@@ -243,8 +246,12 @@ def _with_changes(version: HistoryVersion, after: Iterator[tuple[float, float]])
     return version.model_copy(update={"measures": measures})
 
 
-def _decided(change: HistoryChange, p: float, adjusted: float) -> HistoryChange:
-    outcome = change.outcome
+def _decided(change: HistoryChange, p: float, adjusted: float, least: float) -> HistoryChange:
+    """
+    Args:
+        least: p-value, adjusted, that so many seeds could have had at best.
+    """
+    outcome: ChangeOutcome = "too few seeds" if least >= HISTORY_ALPHA else change.outcome
     if adjusted < HISTORY_ALPHA:
         outcome = "better" if (change.difference or 0.0) > 0 else "worse"
     return change.model_copy(update={"p_permutation": number(p), "p_adjusted": number(adjusted), "outcome": outcome})

@@ -160,8 +160,7 @@ def _edges(chooser: Chooser, own: TrialScores, cells: Mapping[tuple[str, str], S
     chosen = [chooser.best(own.algorithm, replicate, own.tasks) for replicate in chooser.search.replicates]
     settings = [_parameters(own, cells, choice.trial) for choice in chosen if choice is not None]
     found = []
-    for key, document in chooser.search.spaces[own.algorithm].items():
-        space = Space.of(document)
+    for key, space in chooser.search.spaces_of(own.algorithm).items():
         # Of stored values those that the space holds: others were not chosen from it.
         values = [each[key] for each in settings if each is not None and key in each and space.holds(each[key])]
         ends = [space.edge(value) for value in values]
@@ -179,7 +178,7 @@ def _importance(
 ) -> Importance:
     from haepo_bench.statistics.importance import dimension, importances, retained
 
-    spaces = {key: Space.of(document) for key, document in chooser.search.spaces[own.algorithm].items()}
+    spaces = chooser.search.spaces_of(own.algorithm)
     settings, rows = [], []
     for place, replicate in enumerate(chooser.search.replicates):
         for trial in range(chooser.search.trials if whole[place] else 0):

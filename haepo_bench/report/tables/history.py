@@ -98,8 +98,8 @@ def _change(measure: HistoryMeasure, places: dict[str, int]) -> TableCell:
     if change.low is not None and change.high is not None:
         parts.append(f"[{fixed(change.low, decimals)}, {fixed(change.high, decimals)}]")
     if change.p_adjusted is not None:
-        decided = f"{change.outcome}, " if change.outcome in ("better", "worse") else ""
-        parts.append(f"{decided}p = {change.p_adjusted:.2g}")
+        said = "" if change.outcome == "no difference shown" else f"{change.outcome}, "
+        parts.append(f"{said}p = {change.p_adjusted:.2g}")
     return TableCell(text, " ".join(parts))
 
 
