@@ -9,6 +9,7 @@ order.
 import contextlib
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import NoReturn
@@ -31,6 +32,15 @@ def catch() -> None:
 def caught() -> list[signal.Signals]:
     """The signals that are listened to: not the end of the terminal where `nohup` says so."""
     return [number for number in NUMBERS if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN]
+
+
+def die_with_parent() -> None:
+    """Asks Linux for SIGKILL at the parent's death: a thread alone is deaf while a library holds the interpreter."""
+    if sys.platform == "linux":
+        import ctypes  # only where it is needed: the command line begins with this module
+
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
 def ignore() -> None:

@@ -163,7 +163,7 @@ ShardOption = Annotated[
     typer.Option(
         "--shard",
         metavar="K/N",
-        help="Run the K-th of N equal shares, the same on every machine, in DIR/SUITE/shards/K-of-N (of tune "
-        "DIR/SUITE/search/shards/K-of-N); then: merge.",
+        help="Run the K-th of N equal shares, the same on every machine, below the suite's results, in "
+        "shards/K-of-N; then: merge.",
     ),
 ]

@@ -52,9 +52,10 @@ def costs(tuning: "Tuning", *, over: bool) -> list[SearchCost]:
         ended[key] += len(cell.runs)
         taken[key] += [seconds for run in cell.runs if (seconds := seconds_of(run.record)) is not None]
     cells = {cell.key: cell for cell in tuning.plan.cells}
+    at_most = tuning.at_most()
     found = []
     for name, spaces in tuning.search.spaces.items():
-        runs = {key: n for key, n in tuning.at_most().items() if key.algorithm == name}
+        runs = {key: n for key, n in at_most.items() if key.algorithm == name}
         seconds, measured = 0.0, True
         for key, n in runs.items():
             own = taken[key]

@@ -54,7 +54,8 @@ def tune(
             min=1,
             max=10_000,
             metavar="N",
-            help="The first N replicates of each search; the suite's number if left out.",
+            help="The first N replicates of each search; the suite's number if left out. More than the suite has "
+            "only where it says a number, not a list.",
         ),
     ] = None,
     workers: Annotated[

@@ -6,7 +6,6 @@ outlives its parent. Torch is imported only if the algorithm does.
 """
 
 import contextlib
-import ctypes
 import faulthandler
 import io
 import os
@@ -89,7 +88,7 @@ def main(handle: int) -> None:
     interruption.ignore()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, interruption.NUMBERS)
     os.set_inheritable(handle, False)
-    _die_with_parent()
+    interruption.die_with_parent()
     faulthandler.enable()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a worker's is a real file
     connection = Connection(handle)
@@ -97,10 +96,13 @@ def main(handle: int) -> None:
     threading.Thread(target=_receive, args=(connection, requests), daemon=True).start()
     while True:
         request = requests.get()
-        if isinstance(request, SuiteRequest):
-            _resolve(request, connection)
-        else:
-            _serve(request, connection)
+        try:
+            if isinstance(request, SuiteRequest):
+                _resolve(request, connection)
+            else:
+                _serve(request, connection)
+        except BrokenPipeError:  # the parent is gone
+            os._exit(0)
 
 
 def _receive(connection: Connection, requests: "SimpleQueue[Request | SuiteRequest]") -> None:
@@ -113,13 +115,6 @@ def _receive(connection: Connection, requests: "SimpleQueue[Request | SuiteReque
         # A request that cannot be unpickled: without this thread the worker would wait for ever.
         traceback.print_exc()
         os._exit(1)
-
-
-def _die_with_parent() -> None:
-    """Asks Linux for SIGKILL at the parent's death: a thread alone is deaf while a library holds the interpreter."""
-    if sys.platform == "linux":
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
 def _resolve(request: SuiteRequest, connection: Connection) -> None:

@@ -23,6 +23,8 @@ End = Literal["low", "high"]
 EDGE = 0.05
 #: Significant digits of a drawn number: what a file shows is what was trained.
 DIGITS = 4
+#: So many numbers of so many digits a range holds at least.
+_LEAST_NUMBERS = 20
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,8 @@ class Space:
             raise ValueError(f"a logarithm needs a least value above 0, not {values[0]}")
         if not isinstance(whole, bool) or not isinstance(ends, list) or any(end not in ("low", "high") for end in ends):
             raise ValueError(f"`whole` is true or false, and `open` lists low and high: {document}")
+        if said[0] != "choices":
+            _check_width(said[0], values, whole)
         return cls(said[0], tuple(values), whole, tuple(ends))
 
     def whole_numbers(self) -> "Space":
@@ -148,6 +152,24 @@ def _are_ends(values: list[Any]) -> bool:
         and all(_is_number(each) and abs(each) <= sys.float_info.max for each in values)
         and bool(values[0] < values[1])
     )
+
+
+def _check_width(kind: Kind, ends: list[Any], whole: bool) -> None:
+    """Refuses ranges from which nothing can be drawn, or nothing but the ends.
+
+    Raises:
+        ValueError: says why.
+    """
+    low, high = ends
+    if not math.isfinite(high - low if kind == "uniform" else high / low):
+        raise ValueError(f"the range is wider than numbers are: {ends}")
+    integers = all(each == round(each) for each in ends)
+    if whole and not integers:
+        raise ValueError(f"a range of whole numbers begins and ends with one, not {ends}")
+    # Of as many digits as are drawn, at the greater end: how far apart numbers are.
+    step = 10.0 ** (math.floor(math.log10(max(abs(low), abs(high)))) + 1 - DIGITS)
+    if not integers and high - low < _LEAST_NUMBERS * step:
+        raise ValueError(f"{ends} holds hardly any numbers of {DIGITS} digits, which are what is drawn")
 
 
 def _are_choices(values: list[Any]) -> bool:

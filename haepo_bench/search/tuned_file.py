@@ -8,6 +8,7 @@ import errno
 import json
 import os
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from haepo_bench.errors import UserError
 from haepo_bench.files import read_regular, refuse_special
 from haepo_bench.results.searches import DeclaredSearch, Trial
 from haepo_bench.results.writing import translate_os_errors, write_atomically
+from haepo_bench.suite.document import scalar
 from haepo_bench.suite.draws import draw
 from haepo_bench.suite.tuned import FORMAT, FoundSettings, TunedAlgorithm, TunedFile, TunedSearch, refuse_newer
 from haepo_bench.verdicts.choosing import Choice, Chooser
@@ -167,9 +169,13 @@ def _inline(value: Any) -> str:
         return "{" + ", ".join(f"{_key(key)}: {_inline(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(_inline, value)) + "]"
-    return json.dumps(value, ensure_ascii=False)
+    return _quoted(value) if isinstance(value, str) else json.dumps(value)
 
 
 def _key(key: str) -> str:
-    plain = _PLAIN.fullmatch(key) and key not in ("null", "true", "false")
-    return key if plain else json.dumps(key, ensure_ascii=False)
+    return key if _PLAIN.fullmatch(key) and scalar(key) == key else _quoted(key)
+
+
+def _quoted(text: str) -> str:
+    """As YAML quotes it, which reads some characters otherwise than JSON."""
+    return yaml.safe_dump(text, default_style='"', allow_unicode=True, width=sys.maxsize).rstrip("\n")

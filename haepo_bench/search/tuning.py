@@ -94,8 +94,23 @@ class Tuning:
                     remedy="give a task of the suite references, which `haepo-bench references TASK` measures",
                 )
 
+    def _check_measured(self, chooser: Chooser) -> None:
+        """What is not a score may be undefined on a task, which its runs say."""
+        for name in self._searched:
+            if self.replicates_of(name) and not chooser.tasks(name):
+                raise UserError(
+                    f"{name} is searched for {self.search.measure}, which the runs of none of its tasks "
+                    f"({', '.join(chooser.all_tasks(name))}) have",
+                    where="search.measure",
+                    remedy="choose another measure, or tasks that have it (docs/explanation/statistics.md, claims)",
+                )
+
     def next(self) -> Plan | None:
-        """The runs to be made next, as a plan; None where nothing is left. `progress` says how far it is."""
+        """The runs to be made next, as a plan; None where nothing is left. `progress` says how far it is.
+
+        Raises:
+            UserError: all have been made, and nothing can be chosen by them.
+        """
         while True:
             taken = self.taken
             selection = select(self.store, plan_file(taken))
@@ -104,7 +119,10 @@ class Tuning:
             if self._take(self._chosen(self.chooser)):
                 continue
             missing = list(self._missing(taken, selection))
-            return replace(taken, cells=tuple(missing), whole=taken.declared_cells) if missing else None
+            if missing:
+                return replace(taken, cells=tuple(missing), whole=taken.declared_cells)
+            self._check_measured(self.chooser)
+            return None
 
     @property
     def taken(self) -> Plan:
@@ -154,10 +172,11 @@ class Tuning:
         units = [(name, replicate) for name in self.search.spaces for replicate in self.search.replicates]
         if self.shard is None:
             return set(units)
-        costs = []
-        for name, _ in units:
-            own = sum(cost_of(cell) for cell in self.plan.cells if cell.algorithm == name)
-            costs.append(own * (self.search.trials * self.search.seeds + 3 if self.search.spaces[name] else 1))
+        own: dict[str, int] = defaultdict(int)
+        for cell in self.plan.cells:
+            own[cell.algorithm] += cost_of(cell)
+        runs = self.search.trials * self.search.seeds + 3
+        costs = [own[name] * (runs if self.search.spaces[name] else 1) for name, _ in units]
         dealt = deal(units, costs, self.shard.of)
         return {unit for unit, number in zip(units, dealt, strict=True) if number == self.shard.number - 1}
 

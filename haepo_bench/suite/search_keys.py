@@ -47,7 +47,9 @@ def _choice(value: Any) -> Any:
 
 _Range = Annotated[tuple[float, float], Strict(False)]
 _Choice = Annotated[bool | int | float | str, BeforeValidator(_choice)]
-_Number = Annotated[int, Field(ge=0, lt=MAX_REPLICATES)]
+_Trials = Annotated[int, Field(ge=1, le=MAX_TRIALS)]
+_TuningSeeds = Annotated[int, Field(ge=1, le=MAX_TUNING_SEEDS)]
+_Number = Annotated[int, Field(ge=0, le=MAX_REPLICATES - 1)]
 _Replicates = Annotated[
     tuple[_Number, ...],
     Strict(False),
@@ -83,12 +85,15 @@ class SpaceKeys(Section):
         if said[0] == "choices":
             if len(values) < 2 or len({(isinstance(each, bool), each) for each in values}) < len(values):
                 raise suite_error(f"choices must be at least two different values, got {list(values)}")
-        elif not values[0] < values[1]:
+            return self
+        if not values[0] < values[1]:
             raise suite_error(f"the least value must be below the greatest, got {list(values)}")
-        elif said[0] != "uniform" and values[0] <= 0:
+        if said[0] != "uniform" and values[0] <= 0:
             raise suite_error(f"a logarithm needs a least value above 0, got {values[0]:g}", "use uniform, or choices")
-        elif said[0] != "uniform" and not isfinite(values[1] / values[0]):
-            raise suite_error(f"the range is wider than numbers are: {list(values)}", "take one of a few decades")
+        try:
+            Space.of({said[0]: list(values)})
+        except ValueError as error:
+            raise suite_error(str(error), "take another range, or choices") from None
         return self
 
     @property
@@ -102,10 +107,10 @@ class SpaceKeys(Section):
 class Search(Section):
     """How `haepo-bench tune` searches: every algorithm alike. No run of the suite itself depends on it."""
 
-    trials: Annotated[int, Field(ge=1, le=MAX_TRIALS)] = Field(
+    trials: Annotated[_Trials, BeforeValidator(whole, json_schema_input_type=_Trials)] = Field(
         default=DEFAULT_TRIALS, description=f"configurations of one search; {DEFAULT_TRIALS} by default"
     )
-    seeds: Annotated[int, Field(ge=1, le=MAX_TUNING_SEEDS)] = Field(
+    seeds: Annotated[_TuningSeeds, BeforeValidator(whole, json_schema_input_type=_TuningSeeds)] = Field(
         default=DEFAULT_SEEDS,
         description=f"tuning seeds that each configuration is trained on, on every task; {DEFAULT_SEEDS} by default",
     )

@@ -98,9 +98,11 @@ def _of_algorithm(each: OnTasks, said: Any, key: str | None) -> tuple[dict[str, 
         return {name: _with_open_ends(each, name, space) for name, space in spaces.items()}, []
     found: dict[str, Space] = {}
     problems = []
-    types = {p.name: p.type.split() for p in each.tasks[0][1].describe_parameters()}
-    whole = {name for name, words in types.items() if words[0] == "int"}
-    numbers = {name for name, words in types.items() if words[0] in ("int", "float") and "|" not in words}
+    types = {p.name: p.type for p in each.tasks[0][1].describe_parameters()}
+    # Without bounds: `float >= 0 | null` is a float or null.
+    plain = {name: {one.split()[0] for one in text.split(" | ")} - {"null"} for name, text in types.items()}
+    whole = {name for name, own in plain.items() if own == {"int"}}
+    numbers = {name for name, own in plain.items() if own and own <= {"int", "float"}}
     for name, keys in said.items():
         path: KeyPath = ("search", "spaces", str(key), name)
         if name in fixed:
@@ -108,6 +110,10 @@ def _of_algorithm(each: OnTasks, said: Any, key: str | None) -> tuple[dict[str, 
             problems.append(Problem(path, problem, "remove one of the two"))
             continue
         space = keys.space.whole_numbers() if name in whole else keys.space
+        if space.kind != "choices" and name in types and name not in numbers and plain[name] != {"Any"}:
+            problem = f"{name} is {types[name]}, and has no range"
+            problems.append(Problem(path, problem, "list values of it: {choices: [...]}"))
+            continue
         if space.whole and any(value != round(value) for value in space.values):
             problem = f"{name} is a whole number: its range begins and ends with one, got {list(space.values)}"
             problems.append(Problem(path, problem, "give whole numbers, or choices"))

@@ -54,8 +54,8 @@ class TunedSearch(_Part):
 
     trials: int = Field(ge=1)
     seeds: int = Field(ge=1)
-    final: int = Field(ge=1)
-    replicates: list[int] = Field(min_length=1)
+    final: int = Field(ge=1, le=1)
+    replicates: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
     measure: Measure
     tasks: dict[str, Annotated[int, Field(ge=1)]] = Field(default={}, description="env steps of a run on each task")
 
@@ -106,9 +106,10 @@ class ReadTuned(NamedTuple):
                     problem = f"{name} has {key} under params in the suite, so it is not searched"
                     problems.append(Problem((*path, "settings", key), problem, "remove one of the two"))
             for task in found.per_task:
-                if task not in tasks[name]:
+                # One that the suite has no more is noted: nothing here depends on it.
+                if task not in tasks[name] and task not in self.file.search.tasks:
                     remedy = did_you_mean(task, list(tasks[name]), kind="task")
-                    problem = f"the suite does not run {name} on '{task}'"
+                    problem = f"neither the search nor the suite has the task '{task}'"
                     problems.append(Problem((*path, "per_task", task), problem, remedy))
         for name in searched:
             if name not in self.file.algorithms:

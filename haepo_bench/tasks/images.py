@@ -44,7 +44,7 @@ def image_of(space: spaces.Space[Any]) -> Image | None:
     A Box of three axes with finite bounds is one, and so is one of two axes and bytes or bits. Of three axes the
     shorter one of first and last is that of the channels.
     """
-    if not isinstance(space, spaces.Box) or not space.is_bounded():
+    if not isinstance(space, spaces.Box) or not space.is_bounded() or not space.low.size:
         return None
     whole = space.dtype in (np.uint8, np.bool_)
     if len(space.shape) == 2 and whole and min(space.shape) >= _SMALLEST_PLAIN:

@@ -192,7 +192,8 @@ def _choices(
     choices = []
     for trial, own in zip(trials, means, strict=True):
         # Exact sums, so that no trial's mean depends on which others are there.
-        mean = fsum(float(w) * own[place] for w, place in zip(weights, kept, strict=True)) if -inf not in own else -inf
+        lost = any(own[place] == -inf for place in kept)
+        mean = -inf if lost else fsum(float(w) * own[place] for w, place in zip(weights, kept, strict=True))
         choices.append(Choice(trial, nan if any(map(isnan, own)) else mean))
     return choices
 

@@ -290,6 +290,13 @@ def test_a_search_by_scores_needs_a_task_that_has_them(plan: Plan, tmp_path: Pat
         Tuning(without(*TASKS), new_store(tmp_path, "none"))
 
 
+def test_a_search_by_what_no_run_has_says_so_instead_of_having_found_nothing(plan: Plan, tmp_path: Path) -> None:
+    assert plan.search is not None
+    by_alignment = replace(plan, search=plan.search.model_copy(update={"measure": "reward_alignment"}))
+    with pytest.raises(UserError, match="mine is searched for reward_alignment, which the runs of none of its tasks"):
+        play(Tuning(by_alignment, new_store(tmp_path, "none")), score)
+
+
 def test_a_missing_run_keeps_its_replicate_from_choosing(plan: Plan, copy: Store) -> None:
     store = copy
     for path in store.root.glob(f"*--grpo.2.1--*/seed-{tuning_seeds(2, 2)[1]}.json"):

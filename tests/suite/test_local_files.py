@@ -1,6 +1,7 @@
 """Python files of a suite's folder: what names them, what may be read, what counts, and what is imported."""
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -265,6 +266,15 @@ def test_links_out_of_the_folder_are_refused(folder: Path, tmp_path_factory: pyt
     # A link that stays within is a name like another, and so is the folder's own.
     (folder / "inside.py").symlink_to(folder / "maze.py")
     assert cell(folder, "reinforce", "{id: ./inside.py:make/3, files: [right.json]}").task == "inside/3"
+
+
+@pytest.mark.parametrize("ends", ["import os\nos._exit(0)\n", "import ctypes\nctypes.string_at(0)\n"])
+@pytest.mark.parametrize("command", ["describe", "test", "references"])
+def test_a_file_that_ends_the_process_is_no_success(folder: Path, command: str, ends: str) -> None:
+    (folder / "median.py").write_text(ends)
+    done = run_apart(command, "./median.py", cwd=folder)
+    assert done.code == 4
+    assert re.search(r"error: the process (exited with code 0|ended by SIGSEGV) in the middle of the command", done.err)
 
 
 def test_special_files_are_not_opened(folder: Path) -> None:

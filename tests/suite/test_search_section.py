@@ -78,7 +78,7 @@ def test_a_suite_may_say_where_an_algorithm_is_searched(tmp_path: Path) -> None:
         ("final: true", ["search.final: must be "]),
         ("replicates: 0", ["search.replicates: must be between 1 and 10,000 replicates, got 0"]),
         ("replicates: [1, 1]", ["the replicate 1 is named more than once"]),
-        ("replicates: [1000000]", ["search.replicates[0]: "]),
+        ("replicates: [1000000]", ["search.replicates[0]: must be at most 999999, got 1000000"]),
         ("measure: aera", ["search.measure: must be 'area'"]),
         (
             "trials: 3\nspaces: {gpro: {beta: {log: [1e-3, 1]}}}",
@@ -103,6 +103,12 @@ def test_a_suite_may_say_where_an_algorithm_is_searched(tmp_path: Path) -> None:
             ["suite.yaml:11: search.spaces.grpo.beta", "beta is a number, and a choice is the text '0.2'"],
         ),
         ("spaces: {grpo: {beta: {zero_or_log: [1e-300, 1e300]}}}", ["the range is wider than numbers are"]),
+        ("spaces: {grpo: {beta: {uniform: [0.1, 0.1001]}}}", ["holds hardly any numbers of 4 digits"]),
+        (
+            "spaces: {grpo: {scale_advantages: {uniform: [0, 1]}}}",
+            ["suite.yaml:10: search.spaces.grpo.scale_advantages: scale_advantages is bool, and has no"],
+        ),
+        ("spaces: {grpo: {reference: {log: [1, 20]}}}", ["search.spaces.grpo.reference: reference is ", "no range"]),
         (
             "spaces: {mine: {beta: {zero_or_log: [1e-3, 1]}, learning_rate: {log: [1e-3, 1]}}}",
             ["another space of"],

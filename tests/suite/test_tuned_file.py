@@ -16,7 +16,7 @@ from haepo_bench.search.tuned_file import check_target, render
 from haepo_bench.suite.draws import draw
 from haepo_bench.suite.planned import plan_file
 from haepo_bench.suite.resolve import load_plan
-from haepo_bench.suite.tuned import TunedAlgorithm, TunedFile, TunedSearch, read_tuned
+from haepo_bench.suite.tuned import FoundSettings, TunedAlgorithm, TunedFile, TunedSearch, read_tuned
 
 SUITE = """\
 name: trial
@@ -211,6 +211,12 @@ def test_a_place_where_no_file_can_be_is_refused_before_anything_is_run(tmp_path
             f'per_task: {{"corridor/9": {{settings: {{learning_rate: {RATE}}}, score: 0, replicate: 1, trial: 0}}}}',
             "'corridor/9'",
         ),
+        (
+            "learning_rate: {log: [0.0001, 0.01]}",
+            "learning_rate: {log: [0.3, 10], whole: true}",
+            "mine.spaces.learning_rate: a range of whole numbers begins and ends with one, not [0.3, 10]",
+        ),
+        ("final: 1", "final: true", "search.final: must be a whole number"),
         (str(RATE), "0.00123", f"settings.learning_rate: 0.00123 was not drawn: trial 0 of replicate 1 has {RATE}"),
         ("space_too_small", "space_too_small", "algorithms: has no settings of grpo, which the suite searches"),
     ],
@@ -225,3 +231,25 @@ def test_a_file_that_does_not_fit_the_suite_is_refused(tmp_path: Path, old: str,
         load_plan(tmp_path / "suite.yaml", tuned=str(found))
     assert said in str(error.value)
     assert "suite.yaml:" not in str(error.value)
+
+
+def test_settings_of_a_task_that_the_suite_has_no_more_stand_in_nobodys_way(tmp_path: Path) -> None:
+    (tmp_path / "suite.yaml").write_text(SUITE)
+    own = FoundSettings(settings={"learning_rate": RATE}, score=0.0, replicate=1, trial=0)
+    found = TUNED.algorithms["mine"].model_copy(update={"per_task": {"corridor/9": own}})
+    search = TUNED.search.model_copy(update={"tasks": {"random-walk/4": 64, "corridor/9": 64}})
+    file = tmp_path / "trial.tuned.yaml"
+    file.write_text(render(TUNED.model_copy(update={"search": search, "algorithms": {"mine": found}})))
+    said: list[str] = []
+    load_plan(tmp_path / "suite.yaml", tuned=str(file), per_task=True, say=said.append)
+    assert said == ["note: the settings found are for corridor/9, too, which the suite does not have"]
+
+
+def test_every_text_is_read_as_it_was_written(tmp_path: Path) -> None:
+    texts = ["caf\x85", "a\x7fb", "\x9f", "\u2028", "\U0001f600", 'a"b\\n\n', "", "\ufeff", "long " * 40]
+    spaces = {"mode": {"choices": texts}}
+    for text in texts:
+        found = TUNED.algorithms["mine"].model_copy(update={"spaces": spaces, "settings": {"mode": text}})
+        (tmp_path / "x.yaml").write_text(render(TUNED.model_copy(update={"algorithms": {"True": found}})), "utf-8")
+        read = read_tuned(tmp_path / "x.yaml", "trial").file.algorithms["True"]
+        assert (read.settings, read.spaces) == ({"mode": text}, spaces)

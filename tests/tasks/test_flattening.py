@@ -64,6 +64,17 @@ def test_what_is_not_of_the_space_is_refused(name: str, wrong: Any) -> None:
         Observations("x", SPACES[name])(wrong)
 
 
+def test_whole_numbers_keep_every_digit() -> None:
+    observations = Observations("x", spaces.Discrete(3, start=2**60))
+    for place in range(3):
+        assert observations(2**60 + place).tolist() == [float(place == each) for each in range(3)]
+        assert observations(np.int64(2**60 + place)).tolist() == [float(place == each) for each in range(3)]
+
+
+def test_many_values_are_no_pixels() -> None:
+    assert Observations("x", spaces.Discrete(6000)).space.shape == (6000,)
+
+
 def test_a_dictionary_in_another_order_is_the_same() -> None:
     observations = Observations("x", SPACES["dict"])
     one, two = OrderedDict(a=[0.5, 1.0], b=2), OrderedDict(b=2, a=[0.5, 1.0])
@@ -74,7 +85,10 @@ def test_a_dictionary_in_another_order_is_the_same() -> None:
     "space",
     [
         spaces.Text(5), spaces.Sequence(spaces.Discrete(2)), spaces.Dict({}), spaces.Box(0, 1, (0,)),
-        spaces.Discrete(10**9),
+        spaces.Discrete(10**9), spaces.Box(0, 1, (0, 8, 8)), spaces.Box(0, 255, (8, 8, 0), np.uint8),
+        spaces.Box(0, 1, (6000,)), spaces.Box(0, 255, (2, 42, 42, 3), np.uint8), spaces.MultiBinary(6000),
+        spaces.Dict({"a": spaces.Box(0, 1, (3000,)), "b": spaces.Box(0, 1, (3000,))}),
+        spaces.Tuple((spaces.Discrete(600_000), spaces.Discrete(600_000))),
         spaces.Box(-np.inf, np.inf, (84, 84, 4)), spaces.MultiDiscrete([10**9, 2]), spaces.Dict({"a": spaces.Text(3)}),
     ],
     ids=str,

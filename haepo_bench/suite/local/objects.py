@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from types import ModuleType
-from typing import Any, ClassVar, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, NamedTuple, SupportsIndex, get_args, get_origin, get_type_hints
 
 import gymnasium
 from pydantic import TypeAdapter, ValidationError
@@ -224,15 +224,16 @@ def _environment(code: LocalCode, make: Callable[[], Any], time_limit: int | Non
         return made if horizon is None else gymnasium.wrappers.TimeLimit(made, horizon)
 
     made = make()
-    own = getattr(made, "max_episode_steps", None) or (made.spec.max_episode_steps if made.spec else None)
+    own = getattr(made, "max_episode_steps", None)
+    if own is None and made.spec:
+        own = made.spec.max_episode_steps
     made.close()
-    try:
-        own = None if own is None else operator.index(own)
-    except TypeError:
+    if own is not None and (isinstance(own, bool) or not isinstance(own, SupportsIndex)):
         raise TaskError(
             f"{type(made).__name__}.max_episode_steps is {own!r:.60}, not a whole number",
             remedy="give it the most steps that an episode takes",
-        ) from None
+        )
+    own = None if own is None else operator.index(own)
     return EnvironmentTask(code.reference.name, limited, limit=own, time_limit=time_limit, **keys)
 
 

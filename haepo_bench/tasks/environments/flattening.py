@@ -19,6 +19,7 @@ from haepo_bench.tasks.images import MOST_PIXELS, image_of
 MOST_FEATURES = 1_000_000
 MOST_CHOICES = 10_000
 
+_EMPTY = "correct its spaces, or choose another environment"
 _Encode = Callable[[Any], Array]
 
 
@@ -28,11 +29,13 @@ class _Part(NamedTuple):
     Args:
         low: [feature] float32; `high` likewise.
         encode: one observation to [feature] float32; raises ValueError for what is not of the space.
+        measured: of the features, those that are not one-hot.
     """
 
     low: Array
     high: Array
     encode: _Encode
+    measured: int = 0
 
 
 class Observations:
@@ -52,10 +55,12 @@ class Observations:
     def __init__(self, name: str, space: spaces.Space[Any], *, pixels: bool = True) -> None:
         self._original = space
         self.image = image_of(space) if pixels else None
-        part = _box(space) if self.image is not None and isinstance(space, spaces.Box) else _part(name, space)
+        part = _part(name, space)
         self._encode = part.encode
         if not part.low.size:
-            raise TaskError(f"{name} has observations without any number", remedy="choose another environment")
+            raise TaskError(f"{name} has observations without any number", remedy=_EMPTY)
+        if self.image is None:
+            _check_size(name, part)
         self.space = spaces.Box(part.low, part.high, dtype=np.float32)
 
     def __call__(self, observation: Any) -> Array:
@@ -79,6 +84,26 @@ class Observations:
         if isinstance(self._original, spaces.Box):
             return observations.astype(np.float32).reshape(len(observations), -1)
         return np.stack([self._encode(observation) for observation in observations])
+
+
+def _check_size(name: str, part: _Part) -> None:
+    """Refuses what a fully connected network would learn nothing from."""
+    if part.measured > MOST_PIXELS:
+        raise TaskError(
+            f"{name} observes {part.measured:,} numbers that are not an image by themselves: a fully connected "
+            "network would see them all",
+            remedy="give the task a wrapper that shows nothing but the image (a Box of three axes with bounds) or "
+            f"at most {MOST_PIXELS:,} numbers, below wrappers:",
+        )
+    if part.low.size > MOST_FEATURES:
+        raise _too_many_features(name, part.low.size)
+
+
+def _too_many_features(name: str, features: int) -> TaskError:
+    return TaskError(
+        f"{name} has observations that would be {features:,} numbers, one for each value",
+        remedy="give the task a wrapper that turns them into a Box, below wrappers:",
+    )
 
 
 def _bytes(row: Array) -> bool:
@@ -121,13 +146,6 @@ class Actions:
 
 def _part(name: str, space: spaces.Space[Any]) -> _Part:
     if isinstance(space, spaces.Box):
-        if len(space.shape) in (2, 3) and int(np.prod(space.shape)) > MOST_PIXELS:
-            raise TaskError(
-                f"{name} observes {' x '.join(map(str, space.shape))} numbers that are not an image by themselves: "
-                "a fully connected network would see them all",
-                remedy="give the task a wrapper that shows nothing but the image (a Box of three axes with bounds) or "
-                f"at most {MOST_PIXELS:,} numbers, below wrappers:",
-            )
         return _box(space)
     if isinstance(space, spaces.Discrete):
         return _one_hot(name, space, np.array([space.n]), np.array([space.start]), ())
@@ -153,13 +171,14 @@ def _box(space: spaces.Box) -> _Part:
     def encode(observation: Any) -> Array:
         array = np.asarray(observation)
         if array.dtype.kind not in "biuf":
-            raise ValueError(f"a {type(observation).__name__} is not an array of numbers")
+            kind = f" of {array.dtype}" if isinstance(observation, np.ndarray) else ""
+            raise ValueError(f"a {type(observation).__name__}{kind} is not an array of real numbers")
         if array.shape != space.shape and _longer_than_one(array.shape) != _longer_than_one(space.shape):
             raise ValueError(f"its shape is {array.shape}, where its space says {space.shape}")
         with np.errstate(over="ignore"):  # what becomes infinite is found by who looks
             return array.astype(np.float32).ravel()
 
-    return _Part(low, high, encode)
+    return _Part(low, high, encode, measured=low.size)
 
 
 def _longer_than_one(shape: tuple[int, ...]) -> list[int]:
@@ -171,14 +190,11 @@ def _one_hot(name: str, space: spaces.Space[Any], sizes: Array, starts: Array, s
     """Whole numbers, of which there are `sizes` from `starts` on, as one-hot vectors end to end."""
     features = int(sizes.astype(object).sum())
     if features > MOST_FEATURES:
-        raise TaskError(
-            f"{name} has observations that would be {features:,} numbers, one for each value",
-            remedy="give the task a wrapper that turns them into a Box, below wrappers:",
-        )
+        raise _too_many_features(name, features)
     offsets = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
 
     def encode(observation: Any) -> Array:
-        numbers = np.asarray(one_number(observation) if shape == () else observation)
+        numbers = np.asarray(_element(observation) if shape == () else observation)
         if numbers.dtype.kind not in "biuf" or numbers.shape != shape:
             raise ValueError(f"{observation!r:.60} is not {'a whole number' if shape == () else f'of shape {shape}'}")
         places = numbers.ravel() - starts
@@ -199,7 +215,7 @@ def _bits(space: spaces.MultiBinary) -> _Part:
         return array.astype(np.float32).ravel()
 
     features = int(np.prod(space.shape))
-    return _Part(np.zeros(features, np.float32), np.ones(features, np.float32), encode)
+    return _Part(np.zeros(features, np.float32), np.ones(features, np.float32), encode, measured=features)
 
 
 def _dictionary(name: str, space: spaces.Dict) -> _Part:
@@ -237,7 +253,8 @@ def _joined(parts: Sequence[_Part], encode: _Encode) -> _Part:
     if not parts:
         empty = np.zeros(0, np.float32)
         return _Part(empty, empty, encode)
-    return _Part(np.concatenate([part.low for part in parts]), np.concatenate([part.high for part in parts]), encode)
+    low, high = (np.concatenate([getattr(part, end) for part in parts]) for end in ("low", "high"))
+    return _Part(low, high, encode, measured=sum(part.measured for part in parts))
 
 
 def _action_space(name: str, space: spaces.Space[Any]) -> tuple[ActionSpace, Any]:
@@ -251,7 +268,7 @@ def _action_space(name: str, space: spaces.Space[Any]) -> tuple[ActionSpace, Any
     if isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating):
         part = _box(space)
         if not part.low.size:
-            raise TaskError(f"{name} has actions without any number", remedy="choose another environment")
+            raise TaskError(f"{name} has actions without any number", remedy=_EMPTY)
         return spaces.Box(part.low, part.high, dtype=np.float32), np.float32(0)
     if isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.integer):
         if not space.is_bounded():
@@ -264,14 +281,15 @@ def _action_space(name: str, space: spaces.Space[Any]) -> tuple[ActionSpace, Any
         return _choices(name, sizes), space.low.ravel().astype(np.int64)
     kind = f"Box of {space.dtype}" if isinstance(space, spaces.Box) else type(space).__name__
     raise TaskError(
-        f"{name} has actions of kind {kind}; only Discrete, MultiDiscrete, MultiBinary and Box can be driven",
+        f"{name} has actions of kind {kind}; only Discrete, MultiDiscrete, MultiBinary and a Box of floats or of whole "
+        "numbers can be driven",
         remedy="give the task a wrapper that takes one of these, below wrappers:",
     )
 
 
 def _choices(name: str, sizes: Array) -> spaces.MultiDiscrete:
     if not sizes.size:
-        raise TaskError(f"{name} has actions without any number", remedy="choose another environment")
+        raise TaskError(f"{name} has actions without any number", remedy=_EMPTY)
     outputs = int(sizes.astype(object).sum())
     if outputs > MOST_CHOICES:
         raise TaskError(
@@ -287,8 +305,13 @@ def one_number(value: Any) -> float:
     Raises:
         TypeError, ValueError, OverflowError, RuntimeError: it is something else.
     """
+    return float(_element(value))
+
+
+def _element(value: Any) -> Any:
+    """The one element of whatever holds one; of whole numbers every digit, which a float would not keep."""
     if isinstance(value, int | float):
-        return float(value)
+        return value
     if isinstance(value, str | bytes):
         raise TypeError("text is not a number")
-    return float(value.item() if hasattr(value, "item") else np.asarray(value).item())
+    return value.item() if hasattr(value, "item") else np.asarray(value).item()

@@ -300,6 +300,11 @@ def checked_horizon(name: str, limit: int | None, time_limit: int | None) -> int
     horizon = limit if time_limit is None else time_limit
     if horizon is None:
         raise TaskError(f"{name} has no time limit of its own", remedy="give the task a time_limit (steps per episode)")
+    if horizon < 1:
+        raise TaskError(
+            f"{name} says that its episodes take at most {horizon} steps",
+            remedy="correct that, or give the task a time_limit",
+        )
     if horizon > MAX_HORIZON:
         raise TaskError(
             f"{name} has episodes of up to {horizon:,} steps; whole batches of episodes are kept in memory",
