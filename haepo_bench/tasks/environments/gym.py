@@ -4,6 +4,7 @@ Environments of classic_control.py are stepped as arrays; all others one after t
 """
 
 import copy
+import importlib.util
 import json
 import math
 import warnings
@@ -272,6 +273,7 @@ def make(
 
 
 def _spec(gymnasium_id: str) -> Any:
+    _check_module(gymnasium_id)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -289,6 +291,29 @@ def _spec(gymnasium_id: str) -> Any:
                 more='`python -c "import gymnasium; gymnasium.pprint_registry()"`',
             ),
         ) from error
+
+
+def _check_module(gymnasium_id: str) -> None:
+    """Whether there is the module that is to register an environment, as `maze` in `maze:Maze-v0`.
+
+    Raises:
+        TaskError: gymnasium would say that there is no such environment.
+    """
+    module, colon, _ = gymnasium_id.partition(":")
+    if not colon:
+        return
+    if not all(part.isidentifier() for part in module.split(".")):
+        raise TaskError(
+            f"'{module}' cannot be the name of a module that registers an environment",
+            remedy="give the file a name of letters, digits and underscores, and write it without .py, as in "
+            "gym/my_maze:Maze-v0",
+        )
+    top = module.partition(".")[0]
+    if importlib.util.find_spec(top) is None:
+        raise TaskError(
+            f"there is no module '{top}', which is to register the environment '{gymnasium_id}'",
+            remedy=f"put {top}.py into the suite's folder, or install it",
+        )
 
 
 def checked_horizon(name: str, limit: int | None, time_limit: int | None) -> int:
