@@ -18,6 +18,8 @@ from haepo_bench.errors import UserError
 #: Bytes that a file may unpack to. The numbers of a learning curve need some megabytes.
 MAX_UNPACKED = 512 * 1024**2
 _CHUNK = 1024**2
+#: Characters of an array's header, which Python's parser reads: deep ones take all the memory that it has.
+_MAX_HEADER = 1_000
 #: Whatever zipfile and numpy raise for bytes that are not what they should be.
 _DAMAGED = (
     *(ValueError, OSError, EOFError, OverflowError, RecursionError, SyntaxError, tokenize.TokenError, struct.error),
@@ -70,14 +72,14 @@ def _load_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[An
     with archive.open(member) as file:
         version = np.lib.format.read_magic(file)
         read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read_header(file)
+        shape, _, dtype = read_header(file, max_header_size=_MAX_HEADER)
         if dtype.hasobject:
             raise ValueError(f"{member.filename} holds pickled objects, which are never loaded")
         # numpy makes room for what the header says before it reads, however little follows.
         if math.prod(shape) * dtype.itemsize > member.file_size:
             raise ValueError(f"{member.filename} is shorter than its header says")
     with archive.open(member) as file:
-        return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
+        return np.asarray(np.lib.format.read_array(file, allow_pickle=False, max_header_size=_MAX_HEADER))
 
 
 def _too_large(where: str, limit: int) -> UserError:

@@ -75,6 +75,12 @@ def test_a_header_that_promises_more_than_follows_costs_no_memory(shape: str, dt
         load_npz(zipped(results=header(shape, dtype) + bytes(100)), "f.npz", NAMES)
 
 
+@pytest.mark.parametrize("signs", [500, 9_000, 50_000])
+def test_a_header_that_takes_pythons_parser_all_memory_is_not_parsed(signs: int) -> None:
+    with pytest.raises(UserError, match="is not an npz file"):
+        load_npz(zipped(results=header(f"({'-' * signs}1,)") + bytes(100)), "f.npz", NAMES)
+
+
 def test_a_directory_that_promises_less_than_follows_unpacks_no_more_than_it_says() -> None:
     content = bytearray(zipped(results=header("(25000000,)") + bytes(200_000_000)))
     true_size = (len(header("(25000000,)")) + 200_000_000).to_bytes(4, "little")
