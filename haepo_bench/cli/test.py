@@ -126,7 +126,7 @@ def _algorithm(names: "Names", use: str, folder: Path | None, files: tuple[str, 
         small = [catalogue.task(address) for address in _SMALL]
         expression = f"{_expression(folder)}.algorithm({use!r})"
         own = None if code is None else anew
-        return algorithm_suite(definition, use, expression, small, anew=own, allowed=_allowed(code, folder, files))
+        return algorithm_suite(definition, expression, small, anew=own, allowed=_allowed(code, folder, files))
 
 
 def _task(names: "Names", address: str, folder: Path | None, given: _Given) -> "Sequence[Check]":

@@ -19,6 +19,7 @@ from haepo_bench.results.selection import Selection
 from haepo_bench.statistics.verdicts import LEVEL
 from haepo_bench.text import markdown, markdown_list, plain
 from haepo_bench.verdicts.all_pairs import MEASURE, judge_pairs
+from haepo_bench.verdicts.equal_search import as_reported
 from haepo_bench.verdicts.judging import measured_table
 from haepo_bench.wording import fixed, many
 
@@ -50,7 +51,7 @@ def compare_algorithms(results: Path, names: tuple[str, str]) -> AlgorithmsDocum
     Raises:
         UserError: a folder is not there, the names are one, or no suite has both (exit code 4).
     """
-    selections = open_results(results, to="compare")
+    selections = [as_reported(each) for each in open_results(results, to="compare")]
     if names[0] == names[1]:
         raise _usage(f"--algorithms: '{names[0]}' twice", "name two different algorithms")
     known = {name: None for each in selections for name in _names(each)}

@@ -32,6 +32,7 @@ from haepo_bench.results.selection import SelectedCell, Selection
 from haepo_bench.results.settings_changes import settings_changes
 from haepo_bench.statistics.intervals import mean_interval
 from haepo_bench.text import plain
+from haepo_bench.verdicts.equal_search import as_reported
 from haepo_bench.verdicts.measured import Columns, by_cell, number, numbers
 
 Array = NDArray[Any]
@@ -55,7 +56,7 @@ def compare_results(a: Path, b: Path) -> CompareDocument:
     Raises:
         UserError: a folder is not there, or no algorithm on a task has results on both sides (exit code 2).
     """
-    left, right = (open_results(folder, to="compare") for folder in (a, b))
+    left, right = ([as_reported(each) for each in open_results(folder, to="compare")] for folder in (a, b))
     if len(left) == len(right) == 1:
         pairs = [(left[0], right[0])]
     else:

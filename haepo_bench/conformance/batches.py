@@ -85,9 +85,38 @@ def each_tensor(batch: TrajectoryBatch, change: Callable[[Tensor], Tensor], *, s
     return replace(batch, **{field.name: changed(getattr(batch, field.name)) for field in fields(batch)})
 
 
+def padded(batch: TrajectoryBatch, steps: int = 3) -> TrajectoryBatch:
+    """The batch with more steps at its end that no trajectory takes."""
+
+    def longer(x: Tensor) -> Tensor:
+        return fresh(torch.nn.functional.pad(x, (0, steps)), x) if x.dim() == batch.mask.dim() else x
+
+    made, expert = each_tensor(batch, longer), batch.expert_log_probs
+    if expert is None:
+        return made
+    return replace(made, expert_log_probs=torch.nn.functional.pad(expert, (0, steps), value=math.nan))
+
+
 def fresh(x: Tensor, like: Tensor) -> Tensor:
     """`x` as a leaf that needs a gradient where `like` does."""
     return x.detach().requires_grad_(like.requires_grad)
+
+
+def slopes(objective: Objective, batch: TrajectoryBatch, direction: int) -> tuple[float, float]:
+    """How fast the loss of all seeds changes along a direction: by its gradient, and by finite differences of it.
+
+    Args:
+        direction: number of a random one, in all `leaves` at once.
+    """
+    own, exact = leaves(batch), gradients(objective, batch)
+    g = torch.Generator().manual_seed(direction)
+    along = {name: torch.randn(leaf.shape, generator=g, dtype=leaf.dtype) for name, leaf in own.items()}
+    moved = []
+    for e in (1e-6, -1e-6):
+        tensors: dict[str, Any] = {name: fresh(x + e * along[name], x) for name, x in own.items()}
+        moved.append(objective(replace(batch, **tensors)).loss.sum())
+    by_gradient = float(sum((exact[name] * along[name]).sum() for name in own))
+    return by_gradient, float((moved[0] - moved[1]).detach()) / 2e-6
 
 
 def gradients(objective: Objective, batch: TrajectoryBatch, loss: Tensor | None = None) -> dict[str, Tensor]:

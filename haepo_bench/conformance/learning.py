@@ -19,7 +19,7 @@ def learning_checks(definition: AlgorithmDefinition, task: Task, name: str) -> S
 
     Args:
         task: a small one that it can drive.
-        name: what a suite calls it, for reproductions.
+        name: a Python expression for the definition, for reproductions.
     """
     return _Checks(definition, task, name).all()
 
@@ -47,7 +47,10 @@ class _Checks:
             raise Fault(
                 f"after {_STEPS:,} steps of {self._task.id} the scores of {len(scores)} seeds are {listed}; the random "
                 f"policy has 0, and {_LEARNT:g} on average is expected: has the loss the right sign?",
-                self._again(),
+                self._again(
+                    f"for seed, run in train(definition, task, {list(_SEEDS)}).items():\n"
+                    "    print(seed, task.references.score(run.final['eval_return']))"
+                ),
             )
 
     def alone(self) -> None:
@@ -57,7 +60,12 @@ class _Checks:
         for column, values in one.curve.items():
             if column not in clocks and values != other.curve.get(column):
                 raise Fault(
-                    f"the column {column} of seed {_SEEDS[1]} changes with the seeds of its batch", self._again()
+                    f"the column {column} of seed {_SEEDS[1]} changes with the seeds of its batch",
+                    self._again(
+                        f"together = train(definition, task, {list(_SEEDS)})\n"
+                        f"alone = train(definition, task, [{_SEEDS[1]}])\n"
+                        f"print(together[{_SEEDS[1]}].curve[{column!r}], alone[{_SEEDS[1]}].curve[{column!r}])"
+                    ),
                 )
 
     def _together(self) -> dict[int, SeedResult]:
@@ -66,31 +74,43 @@ class _Checks:
         return self._kept
 
     def _train(self, seeds: Sequence[int]) -> dict[int, SeedResult]:
-        results: dict[int, SeedResult] = {}
-        failures: list[Exception] = []
-        algorithm = self._definition.configure({}, self._task)
-        for block in [seeds] if algorithm.batches_seeds else [[seed] for seed in seeds]:
-            recorder = Recorder(
-                block,
-                budget=_STEPS,
-                every=_STEPS,
-                episodes=20,
-                on_finished=lambda result: results.update({result.seed: result}),
-                on_failed=lambda seed, error: failures.append(error),
-            )
-            algorithm.train(self._task, block, recorder, device="cpu")
-        if failures:
-            problem = failures[0].located if isinstance(failures[0], UserError) else repr(failures[0])
-            raise Fault(f"a run on {self._task.id} failed: {problem}", self._again())
-        for result in results.values():
-            if result.status != "done":
-                raise Fault(f"seed {result.seed} on {self._task.id} is {result.status}: {result.reason}", self._again())
-        if set(results) != set(seeds):
-            raise Fault(f"it returned before the budget of {_STEPS:,} steps was reached", self._again())
-        return results
+        try:
+            return train(self._definition, self._task, seeds)
+        except Fault as fault:
+            raise Fault(fault.problem, self._again(f"train(definition, task, {list(seeds)})")) from fault
 
-    def _again(self) -> str:
+    def _again(self, shows: str) -> str:
         return (
-            f"# a suite with  tasks: [{self._task.id}]  algorithms: ['{self._name}']  "
-            f"seeds: {len(_SEEDS)}  budget: {{env_steps: {_STEPS}}}"
+            "from haepo_bench import catalogue\nfrom haepo_bench.conformance.learning import train\n"
+            f"definition, task = {self._name}, catalogue.task({self._task.id!r})\n{shows}"
         )
+
+
+def train(definition: AlgorithmDefinition, task: Task, seeds: Sequence[int]) -> dict[int, SeedResult]:
+    """What becomes of a short training of each seed, with default hyper-parameters, in one batch where it has those.
+
+    Raises:
+        Fault: a run failed or diverged, or there is none.
+    """
+    results: dict[int, SeedResult] = {}
+    failures: list[Exception] = []
+    algorithm = definition.configure({}, task)
+    for block in [seeds] if algorithm.batches_seeds else [[seed] for seed in seeds]:
+        recorder = Recorder(
+            block,
+            budget=_STEPS,
+            every=_STEPS,
+            episodes=20,
+            on_finished=lambda result: results.update({result.seed: result}),
+            on_failed=lambda seed, error: failures.append(error),
+        )
+        algorithm.train(task, block, recorder, device="cpu")
+    if failures:
+        problem = failures[0].located if isinstance(failures[0], UserError) else repr(failures[0])
+        raise Fault(f"a run on {task.id} failed: {problem}")
+    for result in results.values():
+        if result.status != "done":
+            raise Fault(f"seed {result.seed} on {task.id} is {result.status}: {result.reason}")
+    if set(results) != set(seeds):
+        raise Fault(f"it returned before the budget of {_STEPS:,} steps was reached")
+    return results

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from haepo_bench.conformance.batches import SEEDS, each_tensor, fresh, gradients, leaves, random_batch
+from haepo_bench.conformance.batches import SEEDS, each_tensor, fresh, gradients, padded, random_batch, slopes
 from haepo_bench.conformance.findings import Check, Fault, NotApplicable
 from haepo_bench.objectives.base import Objective, TrajectoryBatch
 
@@ -30,17 +30,20 @@ class _Checks:
     def __init__(self, objective: Objective, name: str) -> None:
         self._objective, self._name = objective, name
         self._episodes = objective.collects == "episodes"
+        #: Whether it gives one answer for one batch: else nothing is learnt by comparing two.
+        self._pure = True
 
     def all(self) -> list[Check]:
         return [
             Check("one loss per seed, diagnostics without gradient", self.shapes),
+            Check("leaves the batch as it is, and gives one answer", self.pure),
             Check("finite on ties, lone trajectories, long episodes", self.finite),
             Check("finite where policies are far apart", self.far_apart),
             Check("blind to what stands where no step was taken", self.blind),
+            Check("blind to how many such steps there are", self.padding),
             Check("seeds apart", self.seeds),
             Check("groups apart", self.groups),
             Check("the order of trajectories does not matter", self.order),
-            Check("leaves the batch as it is, and gives one answer", self.pure),
             Check("gradient as finite differences have it", self.finite_differences),
             Check("the gradient reaches the policy", self.reaches),
             Check("the invariances that it claims", self.invariances),
@@ -87,7 +90,7 @@ class _Checks:
                 ))  # fmt: skip
 
     def blind(self) -> None:
-        batch, again = self._batch(2)
+        batch, again = self._compared(2)
         if bool(batch.mask.all()):
             raise NotApplicable("segments have no steps that were not taken")
         before = self._outcome(batch)
@@ -103,8 +106,22 @@ class _Checks:
                         f"print({self._name}(batch).loss, {self._name}(spoilt).loss)",
                     )
 
+    def padding(self) -> None:
+        if not self._episodes:
+            raise NotApplicable("segments have no steps that were not taken")
+        batch, again = self._compared(10)
+        longer = padded(batch)
+        one, two = (gradients(self._objective, each)["log_probs"] for each in (batch, longer))
+        same = _close(self._objective(batch).loss, self._objective(longer).loss)
+        if not (same and _close(one, two[..., : one.shape[-1]])):
+            raise Fault(
+                "more steps that were not taken, at the end of every trajectory, change the loss or its gradient: "
+                "divide by batch.lengths or by batch.horizon, and never by the size of the last axis",
+                f"{again}\nprint({self._name}(batch).loss, {self._name}(padded(batch)).loss)",
+            )
+
     def seeds(self) -> None:
-        batch, again = self._batch(3)
+        batch, again = self._compared(3)
         alone = each_tensor(batch, lambda x: fresh(x[1:], x))
         full, part = self._objective(batch).loss, self._objective(alone).loss
         problem = "" if _close(full[1:], part) else "a seed's loss changes with the other seeds of its batch"
@@ -124,7 +141,7 @@ class _Checks:
             raise NotApplicable("segments have one group")
         if self._objective.mixes_groups:
             raise NotApplicable("it says that it brings the groups of a batch together (mixes_groups)")
-        batch, again = self._batch(4)
+        batch, again = self._compared(4)
         returns = torch.stack([batch.returns[:, 0], batch.returns[:, 1] * 2 - 1], 1)
         rewards = torch.stack([batch.rewards[:, 0], batch.rewards[:, 1] * 2 - 1], 1)
         other = replace(batch, returns=returns, rewards=rewards)
@@ -141,7 +158,7 @@ class _Checks:
     def order(self) -> None:
         if not self._episodes:
             raise NotApplicable("steps of segments come shuffled")
-        batch, again = self._batch(5)
+        batch, again = self._compared(5)
         order = torch.tensor([2, 0, 3, 1])
         other = each_tensor(batch, lambda x: fresh(x[:, :, order], x) if x.dim() > 2 and x.shape[2] == 4 else x)
         one, two = (gradients(self._objective, each)["log_probs"] for each in (batch, other))
@@ -162,6 +179,7 @@ class _Checks:
             if isinstance(value, Tensor) and not torch.equal(value.nan_to_num(7.0), now.detach().nan_to_num(7.0)):
                 raise Fault(f"it changes batch.{name} in place", f"{again}\n{self._name}(batch)\nprint(batch.{name})")
         if any(not torch.equal(value, second[name]) for name, value in first.items()):
+            self._pure = False
             raise Fault(
                 "twice the same batch gives two answers: whatever is drawn must follow from the batch",
                 f"{again}\nprint({self._name}(batch).loss, {self._name}(batch).loss)",
@@ -170,25 +188,14 @@ class _Checks:
     def finite_differences(self) -> None:
         if self._objective.surrogate:
             raise NotApplicable("it says that its gradient is not that of its value (surrogate)")
-        batch, again = self._batch(1, steps=3, trajectories=3)
-        own = leaves(batch)
-        exact = gradients(self._objective, batch)
-        g = torch.Generator().manual_seed(0)
+        batch, again = self._compared(1, steps=3, trajectories=3)
         for number in range(6):
-            along = {name: torch.randn(leaf.shape, generator=g, dtype=leaf.dtype) for name, leaf in own.items()}
-            moved = [
-                self._objective(
-                    replace(batch, **{n: fresh(x + e * along[n], x) for n, x in own.items()})  # type: ignore[arg-type]  # all are tensors
-                ).loss.sum()
-                for e in (1e-6, -1e-6)
-            ]
-            expected = float((moved[0] - moved[1]).detach()) / 2e-6
-            found = float(sum((exact[name] * along[name]).sum() for name in own))
+            found, expected = slopes(self._objective, batch, number)
             if abs(found - expected) > 1e-5 * max(1.0, abs(expected)):
                 raise Fault(
                     f"along direction {number} the gradient is {found:.6g}, and finite differences of the loss are "
                     f"{expected:.6g}: is something detached? Set surrogate = True where that is meant",
-                    f"{again}\nprint(gradients({self._name}, batch)['log_probs'])",
+                    f"{again}\nprint(slopes({self._name}, batch, {number}))  # by the gradient, by finite differences",
                 )
 
     def reaches(self) -> None:
@@ -202,7 +209,7 @@ class _Checks:
     def invariances(self) -> None:
         if not self._objective.invariances:
             raise NotApplicable("it claims none (invariances)")
-        batch, again = self._batch(9)
+        batch, again = self._compared(9)
         changes = {"shift": (1.0, 3.0), "scale": (2.5, 0.0)}
         before = gradients(self._objective, batch)["log_probs"]
         for name in self._objective.invariances:
@@ -216,12 +223,18 @@ class _Checks:
                     f"print(gradients({self._name}, batch)['log_probs'], gradients({self._name}, other)['log_probs'])",
                 )
 
+    def _compared(self, seed: int, **case: object) -> tuple[TrajectoryBatch, str]:
+        """The same, where two answers are compared."""
+        if not self._pure:
+            raise NotApplicable("it gives two answers for one batch: see above")
+        return self._batch(seed, **case)
+
     def _batch(self, seed: int, **case: object) -> tuple[TrajectoryBatch, str]:
         """A batch, and Python that makes it."""
         more = "".join(f", {key}={value!r}" for key, value in case.items())
         again = (
             "import torch\nfrom dataclasses import replace\n"
-            "from haepo_bench.conformance.batches import each_tensor, fresh, gradients, random_batch\n"
+            "from haepo_bench.conformance.batches import each_tensor, fresh, gradients, padded, random_batch, slopes\n"
             f"batch = random_batch({self._name}, {seed}{more})"
         )
         return random_batch(self._objective, seed, **case), again  # type: ignore[arg-type]  # cases name its options

@@ -14,7 +14,6 @@ from haepo_bench.training.definition import ObjectiveDefinition
 
 def algorithm_suite(
     definition: AlgorithmDefinition,
-    name: str,
     expression: str,
     tasks: Sequence[Task],
     *,
@@ -24,7 +23,6 @@ def algorithm_suite(
     """The checks of an algorithm.
 
     Args:
-        name: what a suite calls it.
         expression: Python for the definition, for reproductions.
         tasks: small ones to learn; the first that it can drive is taken.
         anew: imports its file once more; None where it is installed.
@@ -38,7 +36,7 @@ def algorithm_suite(
     if anew is not None:
         checks.append(Check(OPENS_NOTHING_ELSE, lambda: refuse_undeclared(lambda: _use(anew()), allowed, expression)))
     task = next((task for task in tasks if definition.refuses(task) is None), None)
-    return [*checks, *(learning_checks(definition, task, name) if task else [Check("learns", _nothing_to_learn)])]
+    return [*checks, *(learning_checks(definition, task, expression) if task else [Check("learns", _nothing_to_learn)])]
 
 
 def task_suite(

@@ -56,8 +56,16 @@ def export(results: Path, form: TableFormat, out: Path, *, force: bool = False) 
     both = tables(selections)
     render = _csv if form == "csv" else _parquet
     contents = [render(table) for table in both]
-    for file, content in zip(files, contents, strict=True):
-        write_atomically(file, content, option="--out")
+    written: list[Path] = []
+    try:
+        for file, content in zip(files, contents, strict=True):
+            write_atomically(file, content, option="--out")
+            written.append(file)
+    except UserError:
+        for file in written:  # alone it would be in the way of the next try
+            if file not in existing:
+                file.unlink()
+        raise
     return Export(files, (len(both.runs), len(both.curves)), selections)
 
 

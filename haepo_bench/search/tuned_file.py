@@ -148,7 +148,7 @@ def render(tuned: TunedFile) -> str:
         f"# Settings found by `haepo-bench tune` for the suite {tuned.suite}: one for all tasks, and one for each.",
         "# They are one choice from all replicates, whose scores are not a fair sample of searches:",
         "# what an algorithm reaches at equal search is in the report. Use them with",
-        f"#     haepo-bench run SUITE --tuned {tuned.suite}.tuned.yaml",
+        "#     haepo-bench run SUITE --tuned FILE",
         "",
     ]
     return "\n".join([*head, *_lines(tuned.model_dump(mode="json"), "")]) + "\n"

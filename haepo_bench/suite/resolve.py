@@ -238,7 +238,8 @@ class _Resolver:
             uses: name in the suite to catalogue name.
         """
         names = ClaimNames(uses)
-        claims = names.resolve(self._suite.claims, quiet=bool(self.problems))
+        # Without the code of tasks there may be no cells, whose algorithms could be named.
+        claims = names.resolve(self._suite.claims, quiet=bool(self.problems) or not self._run_code)
         self.problems += names.problems
         return claims
 

@@ -48,6 +48,13 @@ def equal_search(selection: Selection, rows: Sequence[Row] = ("tuned",)) -> Sele
     return replace(selection, cells=tuple(made), exploratory=exploratory, earlier=(), not_shown=())
 
 
+def as_reported(selection: Selection) -> Selection:
+    """With the rows that a report has of a search in place of its trials; a selection of no search as it is."""
+    if selection.search is None:
+        return selection
+    return equal_search(selection, ("tuned", "per task", "default", "published"))
+
+
 _Cells = dict[tuple[str, str], SelectedCell]
 #: The cell, the seed and the seeds that decided on it, of a replicate; None while that is not known.
 _Source = tuple[SelectedCell, int, list[SelectedCell]]
@@ -123,5 +130,5 @@ def _cell(chooser: Chooser, base: SelectedCell, name: str, source: Callable[[int
     )
 
 
-def _renamed(run: Run, name: str, replicate: int) -> Run:
-    return replace(run, record=run.record.model_copy(update={"algorithm": name, "seed": replicate}))
+def _renamed(run: Run, name: str, seed: int) -> Run:
+    return replace(run, record=run.record.model_copy(update={"algorithm": name, "seed": seed}))

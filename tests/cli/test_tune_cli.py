@@ -1,5 +1,6 @@
 """`tune`, `run --tuned` and the report on a search, in processes of their own."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -63,6 +64,32 @@ def test_the_report_on_a_search_has_replicates_as_seeds(
     rows = {each["algorithm"]: each for each in suite["tasks"][0]["algorithms"]}
     assert set(rows) == {*("mine", "mine.per-task", "mine.default", "grpo", "grpo.per-task", "grpo.default", "uniform")}
     assert all(row["seeds"]["shown"] == [0, 1] for row in rows.values())
+
+
+def test_rows_have_one_name_whoever_shows_them(
+    tuned: tuple[Path, Outcome], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    search = str(tuned[0] / "results/trial/search")
+    (suite,) = json.loads(run_here(capsys, "report", search, "--format", "json").out)["suites"]
+    finals = {
+        (task["task"], row["algorithm"]): row["final_score"]["mean"]
+        for task in suite["tasks"]
+        for row in task["algorithms"]
+    }
+    tasks = ("random-walk/4", "corridor/8")
+    for pair in (("mine", "grpo"), ("mine.default", "mine")):
+        done = run_here(capsys, "compare", search, "--algorithms", *pair, "--format", "json")
+        assert done.code == 0, done.err
+        overall = json.loads(done.out)["suites"][0]["overall"][0]
+        one, two = (sum(finals[task, name] for task in tasks) / 2 for name in pair)
+        assert overall["difference"] == pytest.approx(one - two)
+    assert run_here(capsys, "export", search, "--out", str(tmp_path)).code == 0
+    with (tmp_path / "runs.csv").open() as file:
+        names = {row["algorithm"] for row in csv.DictReader(file)}
+    assert {"mine.default", "mine.0.0", "grpo.default", "uniform"} <= names
+    assert not {"mine", "grpo"} & names
+    cells = json.loads(run_here(capsys, "compare", search, search, "--format", "json").out)["suites"][0]["cells"]
+    assert {cell["algorithm"] for cell in cells} == {name for _, name in finals}
 
 
 def test_the_settings_found_are_run_apart(tuned: tuple[Path, Outcome], capsys: pytest.CaptureFixture[str]) -> None:

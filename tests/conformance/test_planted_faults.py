@@ -1,5 +1,7 @@
 """Faults planted in losses and environments: each is found by its check; none in the catalogue."""
 
+import contextlib
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +12,9 @@ from cli_support import ROOT, run_apart, run_here
 from haepo_bench import catalogue
 from haepo_bench.conformance.findings import CheckResult, carry_out
 from haepo_bench.conformance.objectives import objective_checks
+from haepo_bench.conformance.playing import BrokenStep
 from haepo_bench.conformance.tasks import task_checks
+from haepo_bench.errors import EnvironmentFault
 from haepo_bench.suite.local.loading import forget
 from haepo_bench.suite.names import Names
 from haepo_bench.tasks.base import Task
@@ -55,8 +59,12 @@ LOSSES = {
         "r = (batch.log_probs - batch.behaviour_log_probs).exp(); "
         "loss = loss - batch.token_mean(r * advantages[..., None]) * 1e-3",
     ),
-    "padding in a sum": ("blind", "loss = -(advantages * batch.log_probs.sum(-1)).mean((-1, -2))"),
-    "padding in a mean": ("blind", "loss = loss - batch.entropy.mean((-1, -2, -3))"),
+    "padding in a sum": ("blind to what stands", "loss = -(advantages * batch.log_probs.sum(-1)).mean((-1, -2))"),
+    "padding in a mean": ("blind to what stands", "loss = loss - batch.entropy.mean((-1, -2, -3))"),
+    "padding that is counted": (
+        "blind to how many",
+        "loss = -(advantages * torch.where(batch.mask, batch.log_probs, 0.0).mean(-1)).mean((-1, -2))",
+    ),
     "a baseline over groups": (
         "groups apart",
         "loss = -((batch.returns - batch.returns.mean((-1, -2), keepdim=True)) * likelihood).mean((-1, -2))",
@@ -123,6 +131,14 @@ ENVIRONMENTS = {
 }  # fmt: skip
 
 
+def printed(again: str, **names: object) -> list[str]:
+    """What the Python of a reproduction prints."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        exec(again, names)
+    return out.getvalue().splitlines()
+
+
 def failed(findings: list[CheckResult], check: str) -> str:
     """The reproduction of the check of that name, which must have failed."""
     assert findings
@@ -138,10 +154,17 @@ def test_a_fault_in_a_loss(name: str, tmp_path: Path) -> None:
     definition = Names(tmp_path).algorithm("./mine.py")
     assert isinstance(definition, ObjectiveDefinition)
     findings = list(carry_out(objective_checks(definition.objective(), "objective")))
-    again = failed(findings, check)
-    # What it prints to see it is Python that runs.
-    for part in again.replace("\nprint(", "\n(").splitlines():
-        compile(part, "again", "exec")
+    assert printed(failed(findings, check), objective=definition.objective())
+
+
+@pytest.mark.parametrize("name", ["dropout", "a counter"])
+def test_two_answers_for_one_batch_are_one_fault(name: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(LOSS.format(fault=LOSSES[name][1], claims=""))
+    definition = Names(tmp_path).algorithm("./mine.py")
+    assert isinstance(definition, ObjectiveDefinition)
+    findings = list(carry_out(objective_checks(definition.objective(), "objective")))
+    assert [f.check for f in findings if f.problem] == ["leaves the batch as it is, and gives one answer"]
+    assert len([f for f in findings if f.skipped.startswith("it gives two answers")]) == 6
 
 
 def test_a_loss_without_fault(tmp_path: Path) -> None:
@@ -167,7 +190,7 @@ def test_no_fault_in_the_catalogues_losses(name: str) -> None:
     definition = catalogue.algorithm(name)
     assert isinstance(definition, ObjectiveDefinition)
     findings = list(carry_out(objective_checks(definition.objective(), "objective")))
-    assert len(findings) == 11
+    assert len(findings) == 12
     assert not [finding for finding in findings if finding.problem]
 
 
@@ -191,7 +214,12 @@ def environment(folder: Path, reset: str, step: str, top: str = "") -> list[Chec
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_a_fault_in_an_environment(name: str, tmp_path: Path) -> None:
     check, reset, step = ENVIRONMENTS[name]
-    failed(environment(tmp_path, reset, step), check)
+    again = failed(environment(tmp_path, reset, step), check)
+    with contextlib.suppress(EnvironmentFault, BrokenStep):  # that it breaks is what there is to see
+        said = printed(again, task=Names(tmp_path).task("./mine.py", options={}))
+        assert said or check == "opens no file"
+        if "same(" in again:
+            assert said[0].startswith("False")
 
 
 READS = "DATA = Path(__file__).with_name('data.json').read_text()"

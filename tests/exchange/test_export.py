@@ -11,6 +11,7 @@ import pytest
 from cli_support import run_apart, run_here
 from synthetic_runs import put, put_plan, record, showcase
 
+from haepo_bench.errors import UserError
 from haepo_bench.results.store import Store
 
 
@@ -80,6 +81,24 @@ def test_it_replaces_nothing_unasked(work: Path, tmp_path: Path, capsys: pytest.
     assert (tmp_path / "curves.csv").read_text() == "mine"
     assert run_here(capsys, *arguments, "--force").code == 0
     assert len(rows(tmp_path / "curves.csv")) == 350
+
+
+def test_a_table_that_cannot_be_written_leaves_none_in_the_way(
+    work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from haepo_bench.exchange import export
+
+    def full(file: Path, content: bytes, *, option: str) -> None:
+        if file.name == "curves.csv":
+            raise UserError("the disk is full", where=str(file))
+        file.write_bytes(content)
+
+    arguments = ["export", str(work / "results"), "--out", str(tmp_path)]
+    with monkeypatch.context() as patch:
+        patch.setattr(export, "write_atomically", full)
+        assert "the disk is full" in run_here(capsys, *arguments).err
+    assert list(tmp_path.iterdir()) == []
+    assert run_here(capsys, *arguments).code == 0
 
 
 def test_the_report_is_not_disturbed_by_an_export(work: Path, capsys: pytest.CaptureFixture[str]) -> None:

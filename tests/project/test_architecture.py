@@ -17,7 +17,7 @@ PACKAGE = Path(haepo_bench.__file__).parent
 ROOT = PACKAGE.parent
 
 #: Modules of the ground floor that all may import.
-EVERYWHERE = ("errors", "files", "interruption", "terminal", "text", "wording")
+EVERYWHERE = ("apart", "errors", "files", "interruption", "terminal", "text", "wording")
 
 #: Room (or top-level module): rooms that it may import, beside those of the ground floor and the package itself.
 ARROWS: dict[str, set[str]] = {
@@ -91,6 +91,7 @@ ARROWS: dict[str, set[str]] = {
     "tasks": set(),
     "results": set(),
     "statistics": set(),
+    "apart": set(),
     "errors": set(),
     "interruption": set(),
     "terminal": set(),
@@ -134,6 +135,7 @@ FORBIDDEN = {
     "errors": {"pydantic", "typer", "torch"},
     # The program listens to signals before it imports anything that takes time.
     "__main__": {"typer", "rich", "numpy", "pydantic"},
+    "apart": {"typer", "rich", "numpy", "pydantic"},
     "interruption": {"typer", "rich", "numpy", "pydantic"},
 }
 

@@ -538,6 +538,15 @@ def test_code_is_run_after_it_is_said_and_only_where_it_is_wanted(
     assert mark.exists()
 
 
+def test_claims_wait_for_the_code_of_tasks(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    suite = folder / "suite.yaml"
+    text = SUITE.format(task="./maze.py/3", algorithm="./median.py, reinforce")
+    suite.write_text(f"{text}claims: {{candidate: median}}\n")
+    for options in ((), ("--no-code",)):
+        outcome = run_here(capsys, "validate", *options, str(suite))
+        assert outcome.code == 0, outcome.err
+
+
 def test_what_is_wrong_without_code_is_found_without_code(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     suite = folder / "suite.yaml"
     suite.write_text(SUITE.format(task="./gone.py/3", algorithm="./median.py, {use: reinforce, params: {x: 1}}"))

@@ -45,7 +45,7 @@ from haepo_bench.results.store import Store
 from haepo_bench.statistics.intervals import mean_interval
 from haepo_bench.text import plain, plain_lines
 from haepo_bench.verdicts.declared import Range, ranges
-from haepo_bench.verdicts.equal_search import equal_search
+from haepo_bench.verdicts.equal_search import as_reported
 from haepo_bench.verdicts.measured import Columns, by_cell, extremes, family, measure, number, numbers
 
 Array = NDArray[Any]
@@ -94,8 +94,7 @@ def labels(folders: Sequence[Path]) -> list[str]:
 
 def _suite(selection: Selection, store: Store, folder: str, label: str, *, importance: bool) -> SuiteResult:
     searched = searches(selection, importance=importance)
-    if selection.search is not None:
-        selection = equal_search(selection, ("tuned", "per task", "default", "published"))
+    selection = as_reported(selection)
     data = frames(selection.cells)
     rows = by_cell(selection.cells, data)
     claims = selection.claims
