@@ -72,9 +72,9 @@ class _Checks:
 
     def plays(self) -> None:
         task = self._steppable()
-        played = self._play(task, [0, 1])
-        if not all(np.isfinite(rows).all() for rows in played.observations) or not np.isfinite(played.rewards).all():
-            what = "a reward" if not np.isfinite(played.rewards).all() else "an observation"
+        found = self._play(task, [0, 1])
+        if not all(np.isfinite(rows).all() for rows in found.observations) or not np.isfinite(found.rewards).all():
+            what = "a reward" if not np.isfinite(found.rewards).all() else "an observation"
             raise Fault(f"{what} is not finite", self._again("print(play(task, [0, 1]))"))
 
     def observations(self) -> None:
@@ -166,10 +166,10 @@ class _Checks:
         task = self._steppable()
         both, alone = self._play(task, [4, 5]), self._play(task, [5])
         steps = int(alone.lengths.max())
-        same = np.array_equal(both.lengths[1], alone.lengths[0]) and np.array_equal(
+        alike = np.array_equal(both.lengths[1], alone.lengths[0]) and np.array_equal(
             both.rewards[:steps, 1], alone.rewards[:steps, 0]
         )
-        if not same or not np.array_equal(both.observations[0][1], alone.observations[0][0]):
+        if not alike or not np.array_equal(both.observations[0][1], alone.observations[0][0]):
             raise Fault(
                 "what a seed's episodes do changes with the other seeds",
                 self._again(
