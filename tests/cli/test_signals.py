@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,14 @@ class Pause:
 if "PAUSE" in os.environ:
     sys.meta_path.insert(0, Pause())
 """
+
+
+@pytest.fixture(autouse=True)
+def hangup_as_usual() -> Iterator[None]:
+    """Under `nohup` too: a signal that is handled here, not ignored, is the default's in the programs started."""
+    before = signal.signal(signal.SIGHUP, lambda *_: None)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture
