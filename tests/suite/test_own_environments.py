@@ -223,7 +223,10 @@ def test_bounds_and_references_of_wrapped_tasks_are_those_of_what_is_evaluated(f
     ("task", "said"),
     [
         ("{id: 'gym/grid:Gone-v0'}", "registers no environment 'Gone-v0'"),
-        ("{id: 'gym/gone:Grid-v0'}", "there is no module 'gone', which is to register"),
+        (
+            "{id: 'gym/gone:Grid-v0'}",
+            "the module 'gone', which should register the environment 'gone:Grid-v0', was not found",
+        ),
         ("{id: 'gym/my-grid:Grid-v0'}", "'my-grid' cannot be the name of a module"),
         ("{id: 'gym/os:Grid-v0'}", "gymnasium has no environment"),
         ("{id: 'gym/grid:Grid-v0', kwargs: {colour: red}}", "tasks[0].kwargs: gymnasium cannot make"),

@@ -294,10 +294,10 @@ def _spec(gymnasium_id: str) -> Any:
 
 
 def _check_module(gymnasium_id: str) -> None:
-    """Whether there is the module that is to register an environment, as `maze` in `maze:Maze-v0`.
+    """Checks that the module that registers an environment can be imported: `maze` in `maze:Maze-v0`.
 
     Raises:
-        TaskError: gymnasium would say that there is no such environment.
+        TaskError: it cannot; gymnasium would report a missing environment instead.
     """
     module, colon, _ = gymnasium_id.partition(":")
     if not colon:
@@ -311,7 +311,7 @@ def _check_module(gymnasium_id: str) -> None:
     top = module.partition(".")[0]
     if importlib.util.find_spec(top) is None:
         raise TaskError(
-            f"there is no module '{top}', which is to register the environment '{gymnasium_id}'",
+            f"the module '{top}', which should register the environment '{gymnasium_id}', was not found",
             remedy=f"put {top}.py into the suite's folder, or install it",
         )
 
