@@ -57,12 +57,11 @@ def _with_defaults_named(selection: Selection) -> Selection:
 
 
 def _named_default(cell: SelectedCell) -> SelectedCell:
-    update = {"algorithm": default_name(cell.algorithm)}
+    name = default_name(cell.algorithm)
     runs, unfinished = (
-        tuple(replace(run, record=run.record.model_copy(update=update)) for run in part)
-        for part in (cell.runs, cell.unfinished)
+        tuple(run.called(name, run.record.seed) for run in part) for part in (cell.runs, cell.unfinished)
     )
-    return replace(cell, algorithm=update["algorithm"], runs=runs, unfinished=unfinished)
+    return replace(cell, algorithm=name, runs=runs, unfinished=unfinished)
 
 
 def tables(selections: Sequence[Selection]) -> Tables:

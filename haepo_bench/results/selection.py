@@ -48,6 +48,10 @@ class Run:
     record: RunRecord
     curve: Mapping[str, NDArray[Any]]
 
+    def called(self, algorithm: str, seed: int) -> "Run":
+        """The same run under another name and seed, as the rows of a search have it."""
+        return replace(self, record=self.record.model_copy(update={"algorithm": algorithm, "seed": seed}))
+
 
 @dataclass(frozen=True)
 class AbsentRun:

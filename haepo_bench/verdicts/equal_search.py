@@ -11,7 +11,7 @@ from typing import Literal
 
 from haepo_bench.results.record import FINISHED
 from haepo_bench.results.searches import default_name, final_seed, own_seed, per_task_name, published_name, tuning_seeds
-from haepo_bench.results.selection import AbsentRun, Run, SelectedCell, Selection, failure_reason, preceded
+from haepo_bench.results.selection import AbsentRun, SelectedCell, Selection, failure_reason, preceded
 from haepo_bench.verdicts.choosing import Chooser
 
 #: tuned: what each replicate chose for all tasks. per task: what it chose for the task. default: the default settings,
@@ -106,7 +106,7 @@ def _cell(chooser: Chooser, base: SelectedCell, name: str, source: Callable[[int
             lost = next((each for each in cell.absent if each.seed == seed), None)
             absent.append(replace(lost, seed=replicate) if lost else AbsentRun(replicate, "missing", "no file"))
             continue
-        as_replicate = _renamed(run, name, replicate)
+        as_replicate = run.called(name, replicate)
         if run.record.status in FINISHED:
             runs.append(as_replicate)
         else:
@@ -128,7 +128,3 @@ def _cell(chooser: Chooser, base: SelectedCell, name: str, source: Callable[[int
         preceding=tuple(sorted(preceding)),
         siblings=0,
     )
-
-
-def _renamed(run: Run, name: str, seed: int) -> Run:
-    return replace(run, record=run.record.model_copy(update={"algorithm": name, "seed": seed}))
