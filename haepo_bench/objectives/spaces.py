@@ -8,11 +8,12 @@ whole numbers.
 """
 
 import math
-import sys
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
+
+from haepo_bench.objectives.ranges import DIGITS, check_range, is_number
 
 #: How spaces are written, for messages.
 WRITTEN = "spaces.log(low, high), spaces.uniform(low, high), spaces.zero_or_log(low, high), spaces.choices(a, b, ...)"
@@ -21,10 +22,6 @@ End = Literal["low", "high"]
 
 #: Of a range, on its own scale: a value within so much of an end is at the edge.
 EDGE = 0.05
-#: Significant digits of a drawn number: what a file shows is what was trained.
-DIGITS = 4
-#: So many numbers of so many digits a range holds at least.
-_LEAST_NUMBERS = 20
 
 
 @dataclass(frozen=True)
@@ -66,7 +63,7 @@ class Space:
         """Whether it could have been drawn."""
         if self.kind == "choices":
             return any(value == each and isinstance(value, bool) == isinstance(each, bool) for each in self.values)
-        if not _is_number(value):
+        if not is_number(value):
             return False
         low, high = map(float, self.values)
         inside = low <= value <= high or (self.kind == "zero_or_log" and value == 0)
@@ -85,7 +82,7 @@ class Space:
     def _place(self, value: Any) -> float | None:
         """How far up its range a value is, from 0 to 1, or a decade below for a 0; None if the values have no order."""
         if self.kind == "choices":
-            if not all(_is_number(each) for each in self.values):
+            if not all(is_number(each) for each in self.values):
                 return None
             ordered = sorted(self.values)
             return ordered.index(value) / (len(ordered) - 1)
@@ -123,14 +120,12 @@ class Space:
         if len(said) != 1 or document.keys() - {*said, "whole", "open"}:
             raise ValueError(f"a space is one of {', '.join(kinds)}, with `whole` and `open`, not {document}")
         values, whole, ends = document[said[0]], document.get("whole", False), document.get("open", ["low", "high"])
-        if not isinstance(values, list) or not (_are_choices if said[0] == "choices" else _are_ends)(values):
-            raise ValueError(f"{values} is not a {'list of different values' if said[0] == 'choices' else 'range'}")
-        if said[0] in ("log", "zero_or_log") and values[0] <= 0:
-            raise ValueError(f"a logarithm needs a least value above 0, not {values[0]}")
         if not isinstance(whole, bool) or not isinstance(ends, list) or any(end not in ("low", "high") for end in ends):
             raise ValueError(f"`whole` is true or false, and `open` lists low and high: {document}")
         if said[0] != "choices":
-            _check_width(said[0], values, whole)
+            check_range(values, logarithm=said[0] != "uniform", whole=whole)
+        elif not _are_choices(values):
+            raise ValueError(f"choices are a list of at least two different values, not {values}")
         return cls(said[0], tuple(values), whole, tuple(ends))
 
     def whole_numbers(self) -> "Space":
@@ -138,48 +133,17 @@ class Space:
         return replace(self, whole=self.kind != "choices")
 
     def __str__(self) -> str:
-        shown = [f"{each:g}" if _is_number(each) else str(each) for each in self.values]
+        shown = [f"{each:g}" if is_number(each) else str(each) for each in self.values]
         if self.kind == "choices":
             return f"one of {', '.join(shown)}"
         words = {"log": "log-uniform", "uniform": "uniform", "zero_or_log": "0 or log-uniform"}
         return f"{words[self.kind]} from {shown[0]} to {shown[1]}{', whole numbers' if self.whole else ''}"
 
 
-def _are_ends(values: list[Any]) -> bool:
-    """Whether they are the finite ends of a range."""
-    return (
-        len(values) == 2
-        and all(_is_number(each) and abs(each) <= sys.float_info.max for each in values)
-        and bool(values[0] < values[1])
-    )
-
-
-def _check_width(kind: Kind, ends: list[Any], whole: bool) -> None:
-    """Refuses ranges from which nothing can be drawn, or nothing but the ends.
-
-    Raises:
-        ValueError: says why.
-    """
-    low, high = ends
-    if not math.isfinite(high - low if kind == "uniform" else high / low):
-        raise ValueError(f"the range is wider than numbers are: {ends}")
-    integers = all(each == round(each) for each in ends)
-    if whole and not integers:
-        raise ValueError(f"a range of whole numbers begins and ends with one, not {ends}")
-    # Of as many digits as are drawn, at the greater end: how far apart numbers are.
-    step = 10.0 ** (math.floor(math.log10(max(abs(low), abs(high)))) + 1 - DIGITS)
-    if not integers and high - low < _LEAST_NUMBERS * step:
-        raise ValueError(f"{ends} holds hardly any numbers of {DIGITS} digits, which are what is drawn")
-
-
-def _are_choices(values: list[Any]) -> bool:
+def _are_choices(values: Any) -> bool:
     """Whether they are at least two plain values, each once; 1 and true are two."""
-    plain = all(isinstance(each, bool | int | float | str) for each in values)
+    plain = isinstance(values, list) and all(isinstance(each, bool | int | float | str) for each in values)
     return plain and 1 < len(values) == len({(isinstance(each, bool), each) for each in values})
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def log(low: float, high: float) -> Space:

@@ -81,19 +81,11 @@ class SpaceKeys(Section):
         said = [key for key in keys if getattr(self, key) is not None]
         if len(said) != 1:
             raise suite_error("a space is one of log, uniform, zero_or_log and choices", "such as {log: [1e-4, 1e-2]}")
-        values = getattr(self, said[0])
-        if said[0] == "choices":
-            if len(values) < 2 or len({(isinstance(each, bool), each) for each in values}) < len(values):
-                raise suite_error(f"choices must be at least two different values, got {list(values)}")
-            return self
-        if not values[0] < values[1]:
-            raise suite_error(f"the least value must be below the greatest, got {list(values)}")
-        if said[0] != "uniform" and values[0] <= 0:
-            raise suite_error(f"a logarithm needs a least value above 0, got {values[0]:g}", "use uniform, or choices")
         try:
-            Space.of({said[0]: list(values)})
+            Space.of({said[0]: list(getattr(self, said[0]))})
         except ValueError as error:
-            raise suite_error(str(error), "take another range, or choices") from None
+            example = "{choices: [1, 2, 4]}" if said[0] == "choices" else f"{{{said[0]}: [1e-4, 1e-2]}}"
+            raise suite_error(str(error), f"such as {example}") from None
         return self
 
     @property

@@ -215,7 +215,10 @@ def test_a_damaged_search_is_no_readable_plan(small: Path) -> None:
     (small / "plan.json").write_text(json.dumps(plan))
     done = run_apart("report", str(small), "--format", "json", "--importance")
     assert done.code == 0
-    assert "two: damaged: plan.json: search.spaces: mine.learning_rate: [1] is not a range" in done.err
+    assert (
+        "two: damaged: plan.json: search.spaces: mine.learning_rate: a range is [least, greatest], two numbers, not [1]"
+        in done.err
+    )
     (suite,) = json.loads(done.out)["suites"]
     assert (suite["plan"], suite["search"]) == (False, None)
 

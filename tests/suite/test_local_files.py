@@ -350,8 +350,8 @@ def test_defaults_that_are_none(folder: Path, written: str, said: str) -> None:
         ("3", "search=3 is not a space: write one of spaces.log(low, high), spaces.uniform(low, high), "),
         ("{'log': [1, 2]}", "search={'log': [1, 2]} is not a space: write one of spaces.log"),
         ("spaces.log(0, 1)", "a logarithm needs a least value above 0, not 0"),
-        ("spaces.uniform(2, 1)", "[2, 1] is not a range"),
-        ("spaces.choices(1)", "[1] is not a list of different values"),
+        ("spaces.uniform(2, 1)", "the least value must be below the greatest, got [2, 1]"),
+        ("spaces.choices(1)", "choices are a list of at least two different values, not [1]"),
     ],
 )
 def test_spaces_that_are_none(folder: Path, search: str, said: str) -> None:

@@ -89,8 +89,8 @@ def test_a_suite_may_say_where_an_algorithm_is_searched(tmp_path: Path) -> None:
         ("spaces: {grpo: {beta: {log: [0, 1]}}}", ["a logarithm needs a least value above 0"]),
         ("spaces: {grpo: {beta: {}}}", ["a space is one of log, uniform, zero_or_log and choices"]),
         ("spaces: {grpo: {beta: {log: [1e-3, 1], choices: [1, 2]}}}", ["a space is one of log"]),
-        ("spaces: {grpo: {beta: {choices: [1]}}}", ["choices must be at least two different values"]),
-        ("spaces: {grpo: {beta: {choices: [1, 1.0]}}}", ["choices must be at least two different values"]),
+        ("spaces: {grpo: {beta: {choices: [1]}}}", ["choices are a list of at least two different values"]),
+        ("spaces: {grpo: {beta: {choices: [1, 1.0]}}}", ["choices are a list of at least two different values"]),
         ("spaces: {grpo: {trajectories: {uniform: [1.2, 8]}}}", ["trajectories is a whole number"]),
         ("spaces: {grpo: {clip_low: {uniform: [0.1, 1.5]}}}", ["search.spaces.grpo.clip_low", "less than 1"]),
         (
