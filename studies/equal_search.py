@@ -122,7 +122,7 @@ def study(landscape: Landscape, number: int, *, replicates: int, trials: int, se
     tuning.store.write_plan(plan_file(tuning.taken))
     equal = equal_search(select(tuning.store))
     assert tuning.chooser is not None
-    found = tuned_file(name, tuning.plan.declaration, tuning.chooser, {})
+    found = tuned_file(tuning.plan, tuning.chooser)
     once = {}
     for algorithm, each in found.algorithms.items():
         choice = tuning.chooser.best(algorithm, 0, tuning.chooser.tasks(algorithm))

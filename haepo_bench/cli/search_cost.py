@@ -8,6 +8,7 @@ from haepo_bench.terminal import echo
 from haepo_bench.wording import duration, many
 
 if TYPE_CHECKING:
+    from haepo_bench.results.searches import DeclaredSearch
     from haepo_bench.search.tuning import Tuning
     from haepo_bench.suite.plan import Plan
 
@@ -33,6 +34,14 @@ class SearchCost(NamedTuple):
     steps: int
     seconds: float
     measured: bool
+
+
+def extent(search: "DeclaredSearch") -> str:
+    """How much is searched, in words."""
+    return (
+        f"{many(len(search.replicates), 'replicate')} of {many(search.trials, 'configuration')} on "
+        f"{many(search.seeds, 'tuning seed')} each, searched for {search.measure}"
+    )
 
 
 def costs(tuning: "Tuning", *, over: bool) -> list[SearchCost]:
@@ -89,10 +98,7 @@ def print_cost(tuning: "Tuning", left: "Plan | None") -> None:
 
     search, workers = tuning.search, tuning.plan.execution.workers
     part = f", of which shard {tuning.shard} makes its part" if tuning.shard is not None else ""
-    echo(
-        f"{many(len(search.replicates), 'replicate')} of {many(search.trials, 'configuration')} on "
-        f"{many(search.seeds, 'tuning seed')} each, searched for {search.measure}{part}"
-    )
+    echo(f"{extent(search)}{part}")
     for name, spaces in search.spaces.items():
         echo(f"  {name}: {'; '.join(f'{key} {Space.of(each)}' for key, each in spaces.items()) or 'nothing to search'}")
     each_cost = costs(tuning, over=left is None)

@@ -207,12 +207,7 @@ def _leave(tuning: "Tuning", store: "Store", suite: str, file: Path) -> None:
         return
     if tuning.chooser is None or not all(each.found for each in tuning.progress):
         return
-    tuned = tuned_file(
-        tuning.plan.suite,
-        tuning.plan.declaration,
-        tuning.chooser,
-        {cell.task: cell.budget for cell in tuning.plan.cells},
-    )
+    tuned = tuned_file(tuning.plan, tuning.chooser)
     echo(f"settings found: {file} ({write_tuned(file, tuned)}); review and commit it")
     for name, algorithm in tuned.algorithms.items():
         if algorithm.space_too_small:

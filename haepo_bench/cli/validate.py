@@ -11,6 +11,7 @@ import typer
 from haepo_bench.cli.arguments import OnlyOption, SetOption, SuiteArgument, say
 from haepo_bench.cli.claim_lines import claim_lines
 from haepo_bench.cli.layout import columns, paragraph
+from haepo_bench.cli.search_cost import extent
 from haepo_bench.terminal import echo
 from haepo_bench.wording import duration, many, seed_ranges
 
@@ -53,6 +54,9 @@ def validate(
         echo("\nclaims")
         for line in lines:
             echo(paragraph(line, indent="  "))
+    if plan.declared_search is not None:
+        echo(f"\nsearch\n  {extent(plan.declared_search)}")
+        echo(paragraph(f"what it costs: haepo-bench tune {shlex.quote(suite)} --dry-run", indent="  "))
     execution = plan.execution
     steps = sum(cell.budget * len(cell.seeds) for cell in plan.cells)
     echo(f"\n{many(len(plan.cells), 'cell')}, {many(plan.runs, 'run')}, {many(steps, 'training step')} in all")

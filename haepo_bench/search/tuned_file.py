@@ -21,50 +21,54 @@ from haepo_bench.results.searches import DeclaredSearch, Trial
 from haepo_bench.results.writing import translate_os_errors, write_atomically
 from haepo_bench.suite.document import scalar
 from haepo_bench.suite.draws import draw
+from haepo_bench.suite.plan import Plan
 from haepo_bench.suite.tuned import FORMAT, FoundSettings, TunedAlgorithm, TunedFile, TunedSearch, refuse_newer
+from haepo_bench.suite.tuned_notes import set_by_suite
 from haepo_bench.verdicts.choosing import Choice, Chooser
 
 _OPTION = "--out"
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
-def tuned_file(suite: str, declaration: str, chooser: Chooser, budgets: Mapping[str, int]) -> TunedFile:
+def tuned_file(plan: Plan, chooser: Chooser) -> TunedFile:
     """What was found; algorithms whose settings are not known yet, or that have nothing to search, are absent.
 
     Args:
-        budgets: env steps of a run on each task.
+        plan: of the search.
     """
     search = chooser.search
-    found = {name: _algorithm(suite, chooser, name) for name in chooser.searched}
+    found = {name: _algorithm(plan, chooser, name) for name in chooser.searched}
     return TunedFile(
         format=FORMAT,
-        suite=suite,
-        declaration=declaration,
+        suite=plan.suite,
+        declaration=plan.declaration,
         search=TunedSearch(
             trials=search.trials,
             seeds=search.seeds,
             final=search.final,
             replicates=search.replicates,
             measure=search.measure,
-            tasks=dict(budgets),
+            tasks={cell.task: cell.budget for cell in plan.cells},
         ),
         algorithms={name: each for name, each in found.items() if each is not None},
     )
 
 
-def _algorithm(suite: str, chooser: Chooser, name: str) -> TunedAlgorithm | None:
+def _algorithm(plan: Plan, chooser: Chooser, name: str) -> TunedAlgorithm | None:
     search, tasks = chooser.search, chooser.tasks(name)
     choice = chooser.found(name, tasks)
     if choice is None:
         return None
     single = {task: chooser.found(name, [task]) for task in tasks} if len(tasks) > 1 else {}
     return TunedAlgorithm(
-        **_settings(suite, search, choice).model_dump(),
+        **_settings(plan.suite, search, choice).model_dump(),
+        uses=next(cell.uses for cell in plan.cells if cell.algorithm == name),
+        params={task: own for task, own in set_by_suite(plan.cells, {name: search.spaces[name]})[name].items() if own},
         spaces=search.spaces[name],
         draws=search.trials * len(search.replicates),
         failed=chooser.failed(name),
         no_assay=chooser.without_say(name),
-        per_task={task: _settings(suite, search, own) for task, own in single.items() if own is not None},
+        per_task={task: _settings(plan.suite, search, own) for task, own in single.items() if own is not None},
     )
 
 

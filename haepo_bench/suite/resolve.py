@@ -36,6 +36,7 @@ from haepo_bench.suite.search_spaces import OnTasks, fixed_of, resolve_spaces
 from haepo_bench.suite.shipped import find_suite
 from haepo_bench.suite.task_entry import TaskEntry
 from haepo_bench.suite.tuned import read_tuned
+from haepo_bench.suite.tuned_notes import notes
 from haepo_bench.suite.variants import AsTheyStand, FoundVariants, Trials, Variant, Variants
 from haepo_bench.tasks.base import Task
 from haepo_bench.wording import many
@@ -95,15 +96,14 @@ def load_plan(
         cells = resolver.cells(
             tune=tune, variants=AsTheyStand() if found is None else FoundVariants(found.file, per_task=per_task)
         )
-    claims = resolver.claims(
-        {cell.algorithm: cell.uses for cell in cells if cell.algorithm in resolver.names} | resolver.unread
-    )
+    uses = {cell.algorithm: cell.uses for cell in cells if cell.algorithm in resolver.names} | resolver.unread
+    claims = resolver.claims(uses)
     if resolver.problems:
         raise loaded.document.error(resolver.problems)
     if found is not None:
-        spaces = None if resolver.search is None else resolver.search.spaces
-        found.check(resolver.tasks, resolver.fixed, [name for name, own in (spaces or {}).items() if own])
-        for line in found.notes({cell.task: cell.budget for cell in cells}, spaces):
+        spaces = {} if resolver.search is None else resolver.search.spaces
+        found.check(uses, resolver.tasks, resolver.fixed, [name for name, own in spaces.items() if own])
+        for line in notes(found.file, cells, resolver.search):
             say(line)
     check_filters(only, [cell.key for cell in cells])
     return Plan(
@@ -119,6 +119,7 @@ def load_plan(
         + "".join(f"\n# run with --set {assignment}" for assignment in sets)
         + ("" if tuned is None else f"\n# run with --tuned {Path(tuned).name}{' --per-task' if per_task else ''}"),
         search=resolver.search if tune else None,
+        declared_search=resolver.search,
         tuned="" if found is None else found.file.declaration,
         tuned_source="" if tuned is None else read_text(Path(tuned), kind="file of tuned settings"),
     )

@@ -15,7 +15,8 @@ from haepo_bench.suite.draws import draw
 from haepo_bench.suite.loading import read_text
 from haepo_bench.suite.problems import problems_of
 
-FORMAT = 1
+#: 2: files of format 1 do not say what an algorithm was, nor what the suite set itself.
+FORMAT = 2
 _KIND = "file of tuned settings"
 _AS_WRITTEN = "take it from the file as `haepo-bench tune` wrote it"
 _OWN = "settings of your own go under params in the suite"
@@ -40,6 +41,10 @@ class FoundSettings(_Part):
 class TunedAlgorithm(FoundSettings):
     """The settings found for one algorithm, one configuration for all tasks."""
 
+    uses: str = Field(default="", description="what the algorithm was: its name in the catalogue, or its file")
+    params: dict[str, dict[str, Any]] = Field(
+        default={}, description="by task, the hyper-parameters that the suite set itself"
+    )
     spaces: dict[str, dict[str, Any]] = Field(description="where it was searched")
     draws: int = Field(ge=1, description="configurations that were tried, over all replicates")
     failed: int = Field(ge=0, description="runs of these that the algorithm failed, which count with the least value")
@@ -77,13 +82,18 @@ class ReadTuned(NamedTuple):
     document: Document
 
     def check(
-        self, tasks: Mapping[str, Collection[str]], fixed: Mapping[str, Collection[str]], searched: Collection[str]
+        self,
+        uses: Mapping[str, str],
+        tasks: Mapping[str, Collection[str]],
+        fixed: Mapping[str, Collection[str]],
+        searched: Collection[str],
     ) -> None:
         """Whether it is about a suite as that is now.
 
         Args:
-            tasks: of every algorithm of the suite, those that it is run on.
-            fixed: of every algorithm, the hyper-parameters that the suite itself sets.
+            uses: of every algorithm of the suite, its name in the catalogue, or its file.
+            tasks: likewise, those that it is run on.
+            fixed: likewise, the hyper-parameters that the suite itself sets.
             searched: the algorithms that the suite searches.
 
         Raises:
@@ -95,6 +105,11 @@ class ReadTuned(NamedTuple):
             if name not in tasks:
                 remedy = did_you_mean(name, list(tasks), kind="algorithm")
                 problems.append(Problem(path, f"the suite has no algorithm '{name}'", remedy))
+                continue
+            if found.uses not in ("", uses[name]):
+                problem = f"{name} of the suite is {uses[name]}, and {found.uses} was searched"
+                remedy = "search again with `haepo-bench tune`, or say here what it is called now"
+                problems.append(Problem((*path, "uses"), problem, remedy))
                 continue
             problems += _changed(self.file, name)
             for other in tasks:
@@ -117,26 +132,6 @@ class ReadTuned(NamedTuple):
                 problems.append(Problem(("algorithms",), problem, "`haepo-bench tune`, until all searches have ended"))
         if problems:
             raise self.document.error(problems)
-
-    def notes(self, budgets: Mapping[str, int], spaces: Mapping[str, Mapping[str, Any]] | None) -> list[str]:
-        """A line for each difference between what was searched and the suite as it is now.
-
-        Args:
-            budgets: env steps of a run on each task of the suite.
-            spaces: of every algorithm that the suite has; None where it says nothing of searches.
-        """
-        lines = []
-        for task, then in self.file.search.tasks.items():
-            now = budgets.get(task)
-            if now is None:
-                lines.append(f"note: the settings found are for {task}, too, which the suite does not have")
-            elif now != then:
-                steps = f"{task} was searched with {then:,} env steps, and is run with {now:,}"
-                lines.append(f"note: {steps}: the settings found may be wrong for that")
-        for name, found in self.file.algorithms.items():
-            if spaces is not None and found.spaces != spaces.get(name):
-                lines.append(f"note: {name} was searched in other spaces than the suite has now")
-        return lines
 
 
 def _not_drawn(tuned: TunedFile) -> Iterator[Problem]:

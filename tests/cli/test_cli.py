@@ -146,6 +146,14 @@ def test_validate_part_of_a_suite(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--only bandit/*:dop: selects nothing" in err
 
 
+def test_validate_says_how_a_suite_is_searched(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run_here(capsys, "validate", "quickstart", "--set", "search.replicates=20")
+    assert code == 0
+    assert "search\n  20 replicates of 8 configurations on 2 tuning seeds each, searched for area\n" in out
+    assert "haepo-bench tune quickstart --dry-run" in out
+    assert "search\n" not in run_here(capsys, "validate", "quickstart").out
+
+
 def test_init(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert run_here(capsys, "init").code == 0

@@ -172,7 +172,7 @@ def test_a_task_at_one_end_of_the_scale_has_no_say_in_the_choice_for_all(plan: P
 
 def test_the_settings_found_are_the_best_finalist_on_fresh_seeds(plan: Plan, whole: Tuning, tmp_path: Path) -> None:
     assert whole.chooser is not None
-    tuned = tuned_file(plan.suite, plan.declaration, whole.chooser, {})
+    tuned = tuned_file(plan, whole.chooser)
     cells = by_name(plan)
     for algorithm in ("mine", "grpo"):
         for tasks in (TASKS, (TASKS[0],), (TASKS[1],)):
@@ -220,10 +220,10 @@ def test_equal_settings_go_to_those_that_were_drawn_first(tmp_path: Path) -> Non
 
 def test_kills_shards_and_merging_change_nothing(plan: Plan, whole: Tuning, tmp_path: Path) -> None:
     assert whole.chooser is not None
-    expected = render(tuned_file(plan.suite, plan.declaration, whole.chooser, {}))
+    expected = render(tuned_file(plan, whole.chooser))
     killed = play(Tuning(plan, new_store(tmp_path, "killed")), score, np.random.default_rng(3), most=10)
     assert killed.chooser is not None
-    assert render(tuned_file(plan.suite, plan.declaration, killed.chooser, {})) == expected
+    assert render(tuned_file(plan, killed.chooser)) == expected
     root = new_store(tmp_path, "sharded").root
     units = []
     for number in range(1, 5):
@@ -237,7 +237,7 @@ def test_kills_shards_and_merging_change_nothing(plan: Plan, whole: Tuning, tmp_
     before = {path.relative_to(root) for path in root.glob("*/seed-*.json")}
     merged = play(Tuning(plan, Store(root)), score)
     assert merged.chooser is not None
-    assert render(tuned_file(plan.suite, plan.declaration, merged.chooser, {})) == expected
+    assert render(tuned_file(plan, merged.chooser)) == expected
     # Only the seeds that decide on the settings found were left.
     new = {path.relative_to(root) for path in root.glob("*/seed-*.json")} - before
     assert new

@@ -211,6 +211,7 @@ def test_every_field_of_a_cell_is_classified(path: Path) -> None:
         "bounds",
         "uniform_success",
         "search",
+        "declared_search",
         "tuned",
         "tuned_source",
         "whole",

@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,7 +56,7 @@ TUNED = TunedFile(
             render(TUNED).replace(f"settings: {{learning_rate: {RATE}}}", "settings: {}"),
             "mine.settings: lacks learning_",
         ),
-        ("format: 2\n", "was written by a newer version of haepo-bench (format 2)"),
+        ("format: 3\n", "was written by a newer version of haepo-bench (format 3)"),
         ("- a\n", "is not a file of tuned settings"),
         ("format: 1\nsuite: [\n", "x.yaml:"),
         ("", "x.yaml"),
@@ -72,9 +73,18 @@ TUNED = TunedFile(
             render(TUNED).replace('{"log"', "{").replace("{log:", "{lag:"),
             "mine.spaces.learning_rate: a space is one",
         ),
-        (render(TUNED).replace("[0.0001, 0.01]", "5"), "mine.spaces.learning_rate: 5 is not a range"),
-        (render(TUNED).replace("[0.0001, 0.01]", "[0.0001]"), "mine.spaces.learning_rate: [0.0001] is not a range"),
-        (render(TUNED).replace("[0.0001, 0.01]", "[low, high]"), "mine.spaces.learning_rate: ['low', 'high'] is not a"),
+        (
+            render(TUNED).replace("[0.0001, 0.01]", "5"),
+            "mine.spaces.learning_rate: a range is [least, greatest], two numbers, not 5",
+        ),
+        (
+            render(TUNED).replace("[0.0001, 0.01]", "[0.0001]"),
+            "mine.spaces.learning_rate: a range is [least, greatest], two",
+        ),
+        (
+            render(TUNED).replace("[0.0001, 0.01]", "[low, high]"),
+            "mine.spaces.learning_rate: a range is [least, greatest], two",
+        ),
         (render(TUNED).replace(str(RATE), "null"), "null is not in the space of learning_rate"),
         (render(TUNED).replace("replicate: 1", "replicate: 77"), "algorithms.mine.replicate: 77 is none of the search"),
         (render(TUNED).replace("trial: 0", "trial: 2"), "algorithms.mine.trial: 2 is none of the search"),
@@ -125,6 +135,63 @@ def test_what_is_not_as_it_was_searched_is_said(tmp_path: Path) -> None:
     assert said == [gone, gone, "note: mine was searched in other spaces than the suite has now"]
 
 
+def of(**changes: Any) -> TunedFile:
+    """`TUNED`, searched on the task of `SUITE`, with other entries for its algorithm."""
+    search = TUNED.search.model_copy(update={"tasks": {"random-walk/4": 64}})
+    mine = TUNED.algorithms["mine"].model_copy(update={"uses": "rloo", **changes})
+    return TUNED.model_copy(update={"format": 2, "search": search, "algorithms": {"mine": mine}})
+
+
+@pytest.mark.parametrize(
+    ("then", "params", "said"),
+    [
+        ({}, "", []),
+        ({"random-walk/4": {"epochs": 2}}, ", params: {epochs: 2}", []),
+        (
+            {"random-walk/4": {"epochs": 2}},
+            ", params: {epochs: 3}",
+            ["with epochs 2, and is run with epochs 3"],
+        ),
+        ({}, ", params: {epochs: 3}", ["with the default of epochs, and is run with epochs 3"]),
+        ({"random-walk/4": {"epochs": 2}}, "", ["with epochs 2, and is run with the default of epochs"]),
+        (
+            {},
+            ", per_task: {random-walk/4: {params: {epochs: 3}}}",
+            ["with the default of epochs, and is run with epochs 3"],
+        ),
+    ],
+)
+def test_other_params_than_those_of_the_search_are_said(
+    tmp_path: Path, then: dict[str, Any], params: str, said: list[str]
+) -> None:
+    (tmp_path / "suite.yaml").write_text(SUITE.replace("name: mine", f"name: mine{params}"))
+    (tmp_path / "trial.tuned.yaml").write_text(render(of(params=then)))
+    lines: list[str] = []
+    load_plan(tmp_path / "suite.yaml", tuned=str(tmp_path / "trial.tuned.yaml"), say=lines.append)
+    assert lines == [f"note: mine was searched {line}" for line in said]
+
+
+def test_another_measure_and_a_new_task_are_said(tmp_path: Path) -> None:
+    suite = SUITE.replace("[random-walk/4]", "[random-walk/4, bandit/10-arm]")
+    search = "search: {trials: 2, measure: final_score, spaces: {mine: {learning_rate: {log: [1e-4, 1e-2]}}, grpo: {}}}"
+    (tmp_path / "suite.yaml").write_text(f"{suite}{search}\n")
+    (tmp_path / "trial.tuned.yaml").write_text(render(of()))
+    lines: list[str] = []
+    load_plan(tmp_path / "suite.yaml", tuned=str(tmp_path / "trial.tuned.yaml"), say=lines.append)
+    assert lines == [
+        "note: bandit/10-arm was not searched: it is run with the settings found for other tasks",
+        "note: searched for was area, and the suite now says final_score",
+    ]
+
+
+def test_settings_of_another_algorithm_of_that_name_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "suite.yaml").write_text(SUITE.replace("use: rloo", "use: reinforce"))
+    (tmp_path / "trial.tuned.yaml").write_text(render(of()))
+    with pytest.raises(UserError) as error:
+        load_plan(tmp_path / "suite.yaml", tuned=str(tmp_path / "trial.tuned.yaml"))
+    assert "algorithms.mine.uses: mine of the suite is reinforce, and rloo was searched" in str(error.value)
+
+
 @pytest.mark.parametrize(
     "setting", ["params: {learning_rate: 2e-3}", "per_task: {random-walk/4: {params: {learning_rate: 2e-3}}}"]
 )
@@ -171,7 +238,7 @@ SETTINGS = render(TUNED)
         (SETTINGS, ""),
         (SETTINGS.replace("\n", "\r\n"), ""),
         (SETTINGS.replace(str(RATE), "edited"), ""),
-        (SETTINGS.replace("format: 1", "format: 2"), "was written by a newer version of haepo-bench (format 2)"),
+        (SETTINGS.replace("format: 1", "format: 3"), "was written by a newer version of haepo-bench (format 3)"),
         ("format: 1\nsuite: trial\n", "is not a file of settings found for the suite 'trial'"),
         (SETTINGS.replace('"trial"', '"other"'), "is not a file of settings found for the suite 'trial'"),
         (SUITE, "is not a file of settings found for the suite 'trial'"),
