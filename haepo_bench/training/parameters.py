@@ -72,7 +72,7 @@ def _wrong_values(model: type[BaseModel], values: Mapping[str, Any]) -> list[Par
     for name, value in values.items():
         # Python counts True as 1, and so would pydantic.
         if isinstance(value, bool) and model.model_fields[name].annotation is not bool:
-            problem = f"{name}: a number or a name was expected, not {str(value).lower()}"
+            problem = f"a number or a name was expected, not {str(value).lower()}"
             found[name] = ParameterError(name, problem)
     try:
         model.model_validate(dict(values))
@@ -82,7 +82,7 @@ def _wrong_values(model: type[BaseModel], values: Mapping[str, Any]) -> list[Par
             # A check of the whole set is of no one hyper-parameter.
             name, message = ".".join(map(str, one["loc"][:1])), str(one["msg"]).removeprefix("Value error, ")
             remedy = f"{name} is {described[name].type}" if name in described else ""
-            problem = f"{name}: {message[:1].lower()}{message[1:]}".replace("valid tuple", "list").removeprefix(": ")
+            problem = f"{message[:1].lower()}{message[1:]}".replace("valid tuple", "list")
             found.setdefault(name, ParameterError(name, problem, remedy=remedy))
     return list(found.values())
 
