@@ -1,14 +1,15 @@
 """What each algorithm reaches at equal search, with its defaults, and after a shorter search: from a compact table.
 
-    python studies/search_findings.py studies/tables/SUITE.csv.gz
+    python studies/search_findings.py studies/tables/SUITE.csv.gz [studies/tables/SUITE-found.csv.gz]
 
-Prints three tables of the area under the score curve (`studies/search_table.py` makes the file):
+Prints three tables, with a second file four, of the area under the score curve (`studies/search_table.py` makes both):
 
 1. by task: what a replicate chose, one setting for all tasks (mean over replicates ± standard error); the mean of the
    default settings on the same seeds; that of the settings that each task alone would choose;
 2. over tasks: the same, families of tasks weighing alike, and the difference between chosen and default, replicate by
    replicate;
-3. the expected best of m configurations, cross-fitted between the tuning seeds (statistics/searches.py).
+3. the expected best of m configurations, cross-fitted between the tuning seeds (statistics/searches.py);
+4. with the settings found: area and final score by task, the area over tasks.
 
 Verdicts are the report's: `haepo-bench report RESULTS/SUITE/search`. Nothing here is put to a test.
 """
@@ -83,12 +84,27 @@ def best_of(runs: pd.DataFrame) -> str:
     return markdown_table(["algorithm", *(f"best of {m}" for m in shown)], rows)
 
 
+def with_settings_found(runs: pd.DataFrame) -> str:
+    """Area and final score by task; over tasks the area alone."""
+    tasks = list(dict.fromkeys(runs["task"]))
+    rows = []
+    for algorithm, own in runs.groupby("algorithm", sort=False):
+        area, final = (own.pivot_table(index="seed", columns="task", values=each) for each in ("area", "final_score"))
+        cells = [f"{mean_and_error(area[task])}; {two_digits(final[task].mean())}" for task in tasks]
+        rows.append([f"`{algorithm}`", *cells, mean_and_error(area[tasks].dropna() @ weights_of(tasks))])
+    return markdown_table(["algorithm", *(f"`{task}`" for task in tasks), "over tasks"], rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("table", type=Path)
-    runs = pd.read_csv(parser.parse_args().table)
+    parser.add_argument("found", type=Path, nargs="?")
+    arguments = parser.parse_args()
+    runs = pd.read_csv(arguments.table)
     for table in (per_task(runs), overall(runs), best_of(runs)):
         print(f"{table}\n")
+    if arguments.found is not None:
+        print(with_settings_found(pd.read_csv(arguments.found)))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The scores of every run of a search, as one small table: what findings about it rest on, without the raw results.
 
     python studies/search_table.py RESULTS/SUITE/search --out FILE.csv.gz
+    python studies/search_table.py RESULTS/SUITE-tuned --out FILE.csv.gz    # of `run --tuned`: one role, settings found
 
 A row is a run that has ended: algorithm, replicate, trial (a configuration's number in its replicate), role, task,
 seed, status, area under the score curve, final score of the sampled policy, CPU seconds. The roles:
@@ -10,6 +11,7 @@ seed, status, area under the score curve, final score of the sampled policy, CPU
     finalist                     one of the best of all replicates, on the seeds that decide which settings were found
     default, published           settings that were not searched
     control                      an algorithm with nothing to search
+    settings found               on the suite's own seeds
 
 The same runs give the same bytes.
 """
@@ -46,10 +48,17 @@ def places(search: DeclaredSearch, algorithm: str, seed: int) -> tuple[str, int 
     return own, next((r for r in search.replicates if seed == final_seed(r)), None), None, role
 
 
-def table(runs: pd.DataFrame, search: DeclaredSearch) -> pd.DataFrame:
-    """Of a run frame, ordered by what its rows are."""
+def table(runs: pd.DataFrame, search: DeclaredSearch | None) -> pd.DataFrame:
+    """Of a run frame, ordered by what its rows are.
+
+    Args:
+        search: None where the runs are those with the settings found.
+    """
     runs = runs[~runs["status"].isin(["missing", "interrupted"])]
-    named = [places(search, algorithm, seed) for algorithm, seed in zip(runs["algorithm"], runs["seed"], strict=True)]
+    named = [
+        places(search, algorithm, seed) if search is not None else (algorithm, None, None, "settings found")
+        for algorithm, seed in zip(runs["algorithm"], runs["seed"], strict=True)
+    ]
     first = pd.DataFrame(named, columns=KEYS[:4], index=runs.index)
     rest = runs[["task", "seed", "status", "area", "final_score", "cpu_seconds"]]
     found = pd.concat([first, rest], axis=1).astype({"replicate": "Int64", "trial": "Int64"})
@@ -62,7 +71,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     selection = select(Store(arguments.results))
-    if selection.search is None:
+    if selection.search is None and not selection.tuned:
         parser.error(f"nothing was searched in {arguments.results}")
     found = table(frames(selection.cells).runs, selection.search)
     text = found.to_csv(index=False, float_format="%.4g")

@@ -7,8 +7,10 @@ import pytest
 from benchmark_scripts import ROOT, load
 from search_support import new_store, noise, play
 
+from haepo_bench.execution.session import Options, run_plan
 from haepo_bench.results.frames import frames
 from haepo_bench.results.selection import select
+from haepo_bench.results.store import Store
 from haepo_bench.search.tuning import Tuning
 from haepo_bench.suite.resolve import load_plan
 
@@ -88,3 +90,15 @@ def test_findings_are_made_of_the_table_alone(
     assert lines[2] == "| `mine` | 3 | 0.70 ± 0.06 | 0.50 ± 0.06 | 0.80 ± 0.06 | 0.20 ± 0.00 |"
     # Of two configurations that differ by 0.5 the mean is 0.25 below the better one.
     assert lines[3] == "| `mine` | 0.45 ± 0.06 | 0.70 ± 0.06 |"
+
+
+def test_runs_with_the_settings_found_have_a_role_of_their_own(tmp_path: Path) -> None:
+    search_table = load("search_table")
+    (tmp_path / "suite.yaml").write_text(SUITE.replace("seeds: 5", "seeds: 2"))
+    store = Store(tmp_path / "results" / "suite")
+    assert run_plan(load_plan(tmp_path / "suite.yaml"), store, Options(quiet=True)).exit_code == 0
+    found = search_table.table(frames(select(store).cells).runs, None)
+    assert set(found["role"]) == {"settings found"}
+    assert len(found) == 3 * 2 * 2  # algorithms, tasks, seeds
+    text = load("search_findings").with_settings_found(found)
+    assert text.count("\n") == 1 + 3
