@@ -15,8 +15,13 @@ def is_number(value: Any) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def is_finite(value: int | float) -> bool:
+    """Whether a number is one of those that computers reckon with: neither infinite nor NaN, nor a larger integer."""
+    return abs(value) <= sys.float_info.max
+
+
 def check_range(ends: Any, *, logarithm: bool, whole: bool) -> None:
-    """Refuses what is no range, and ranges from which nothing can be drawn, or nothing but the ends.
+    """Refuses what is not a range, and ranges from which nothing can be drawn, or nothing but the ends.
 
     Args:
         ends: least and greatest number; anything, where it is foreign text.
@@ -29,7 +34,7 @@ def check_range(ends: Any, *, logarithm: bool, whole: bool) -> None:
     if not isinstance(ends, list) or len(ends) != 2 or not all(map(is_number, ends)):
         raise ValueError(f"a range is [least, greatest], two numbers, not {ends}")
     low, high = ends
-    if not all(abs(each) <= sys.float_info.max for each in ends):
+    if not all(map(is_finite, ends)):
         raise ValueError(f"a range has finite ends, not {ends}")
     if not low < high:
         raise ValueError(f"the least value must be below the greatest, got {ends}")

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from haepo_bench.objectives.ranges import DIGITS, check_range, is_number
+from haepo_bench.objectives.ranges import DIGITS, check_range, is_finite, is_number
 
 #: How spaces are written, for messages.
 WRITTEN = "spaces.log(low, high), spaces.uniform(low, high), spaces.zero_or_log(low, high), spaces.choices(a, b, ...)"
@@ -102,6 +102,14 @@ class Space:
         return self.values.index(value) / max(len(self.values) - 1, 1) if place is None else place
 
     @property
+    def probes(self) -> tuple[Any, ...]:
+        """Values that a hyper-parameter must take for it to take all, from one end to the other."""
+        if self.kind == "choices":
+            return self.values
+        low, high = (round(each) if self.whole else float(each) for each in self.values)
+        return (0, low, high) if self.kind == "zero_or_log" else (low, high)
+
+    @property
     def document(self) -> dict[str, Any]:
         """As a suite has it, and whether numbers are whole and which ends are open where that is not the usual."""
         document: dict[str, Any] = {self.kind: list(self.values)}
@@ -125,7 +133,8 @@ class Space:
         if said[0] != "choices":
             check_range(values, logarithm=said[0] != "uniform", whole=whole)
         elif not _are_choices(values):
-            raise ValueError(f"choices are a list of at least two different values, not {values}")
+            kinds = "numbers, texts, true, false"
+            raise ValueError(f"choices are a list of at least two different values ({kinds}), not {values}")
         return cls(said[0], tuple(values), whole, tuple(ends))
 
     def whole_numbers(self) -> "Space":
@@ -142,7 +151,9 @@ class Space:
 
 def _are_choices(values: Any) -> bool:
     """Whether they are at least two plain values, each once; 1 and true are two."""
-    plain = isinstance(values, list) and all(isinstance(each, bool | int | float | str) for each in values)
+    plain = isinstance(values, list) and all(
+        is_finite(each) if is_number(each) else isinstance(each, bool | str) for each in values
+    )
     return plain and 1 < len(values) == len({(isinstance(each, bool), each) for each in values})
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic_core import to_jsonable_python
 
 from haepo_bench.errors import UserError
 from haepo_bench.files import read_regular, refuse_special
@@ -23,7 +24,7 @@ from haepo_bench.suite.document import scalar
 from haepo_bench.suite.draws import draw
 from haepo_bench.suite.plan import Plan
 from haepo_bench.suite.tuned import FORMAT, FoundSettings, TunedAlgorithm, TunedFile, TunedSearch, refuse_newer
-from haepo_bench.suite.tuned_notes import set_by_suite
+from haepo_bench.suite.tuned_notes import task_hashes
 from haepo_bench.verdicts.choosing import Choice, Chooser
 
 _OPTION = "--out"
@@ -49,6 +50,7 @@ def tuned_file(plan: Plan, chooser: Chooser) -> TunedFile:
             replicates=search.replicates,
             measure=search.measure,
             tasks={cell.task: cell.budget for cell in plan.cells},
+            task_hashes=task_hashes(plan.cells),
         ),
         algorithms={name: each for name, each in found.items() if each is not None},
     )
@@ -63,7 +65,7 @@ def _algorithm(plan: Plan, chooser: Chooser, name: str) -> TunedAlgorithm | None
     return TunedAlgorithm(
         **_settings(plan.suite, search, choice).model_dump(),
         uses=next(cell.uses for cell in plan.cells if cell.algorithm == name),
-        params={task: own for task, own in set_by_suite(plan.cells, {name: search.spaces[name]})[name].items() if own},
+        params=to_jsonable_python(plan.own_params[name]),
         spaces=search.spaces[name],
         draws=search.trials * len(search.replicates),
         failed=chooser.failed(name),

@@ -187,6 +187,7 @@ class Plan:
         uniform_success: env steps until a uniform policy's first success, by task that counts successes.
         search: what `tune` does; None of the plan of a suite's own runs.
         declared_search: how the suite is searched, by this plan or not; None where it does not say.
+        own_params: {algorithm of the suite: {task that it is run on: the hyper-parameters that the suite sets itself}}.
         tuned: declaration of the search that found the settings of its runs; empty where none did.
         tuned_source: text of the file of tuned settings; likewise.
         whole: all cells of the suite with all of their seeds, where `cells` are a shard's; else empty.
@@ -203,6 +204,7 @@ class Plan:
     uniform_success: dict[str, float] = field(default_factory=dict)
     search: DeclaredSearch | None = None
     declared_search: DeclaredSearch | None = None
+    own_params: dict[str, dict[str, dict[str, Any]]] = field(repr=False, default_factory=dict)
     tuned: str = ""
     tuned_source: str = field(repr=False, default="")
     whole: tuple[Cell, ...] = field(repr=False, default=())

@@ -4,12 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from haepo_bench.errors import ParameterError, UserError, task_errors
 from haepo_bench.results.claims import DeclaredClaims, ScoreBounds
 from haepo_bench.results.hashing import digest
-from haepo_bench.results.searches import TUNED, DeclaredSearch
+from haepo_bench.results.searches import FIRST_SEED, TUNED, DeclaredSearch
 from haepo_bench.suite.claim_names import ClaimNames
 from haepo_bench.suite.document import KeyPath, Problem, render
 from haepo_bench.suite.hushed import hushed
@@ -32,7 +32,7 @@ from haepo_bench.suite.own_files import named_codes
 from haepo_bench.suite.plan import Cell, Lookup, Plan
 from haepo_bench.suite.schema import AlgorithmEntry, Suite
 from haepo_bench.suite.search_keys import Search
-from haepo_bench.suite.search_spaces import OnTasks, fixed_of, resolve_spaces
+from haepo_bench.suite.search_spaces import OnTasks, resolve_spaces
 from haepo_bench.suite.shipped import find_suite
 from haepo_bench.suite.task_entry import TaskEntry
 from haepo_bench.suite.tuned import read_tuned
@@ -96,14 +96,19 @@ def load_plan(
         cells = resolver.cells(
             tune=tune, variants=AsTheyStand() if found is None else FoundVariants(found.file, per_task=per_task)
         )
-    uses = {cell.algorithm: cell.uses for cell in cells if cell.algorithm in resolver.names} | resolver.unread
-    claims = resolver.claims(uses)
+    if found is not None:
+        # Before anything else: settings of another algorithm are wrong for this one in any case.
+        found.check_algorithms(resolver.uses)
+        for place, seed in loaded.suite.seeds_of_searches():
+            problem = f"the seed {seed} is one that the search may have tuned on"
+            resolver.problems.append(Problem(place, problem, f"choose seeds below {FIRST_SEED:_}"))
+    claims = resolver.claims()
     if resolver.problems:
         raise loaded.document.error(resolver.problems)
     if found is not None:
         spaces = {} if resolver.search is None else resolver.search.spaces
-        found.check(uses, resolver.tasks, resolver.fixed, [name for name, own in spaces.items() if own])
-        for line in notes(found.file, cells, resolver.search):
+        found.check(resolver.own_params, [name for name, own in spaces.items() if own])
+        for line in notes(found.file, cells, resolver.own_params, resolver.search):
             say(line)
     check_filters(only, [cell.key for cell in cells])
     return Plan(
@@ -120,6 +125,7 @@ def load_plan(
         + ("" if tuned is None else f"\n# run with --tuned {Path(tuned).name}{' --per-task' if per_task else ''}"),
         search=resolver.search if tune else None,
         declared_search=resolver.search,
+        own_params=resolver.own_params,
         tuned="" if found is None else found.file.declaration,
         tuned_source="" if tuned is None else read_text(Path(tuned), kind="file of tuned settings"),
     )
@@ -147,16 +153,16 @@ class _Resolver:
         self._names = Names(folder)
         #: Of the suite's algorithms, which may be run as several variants; after `cells`.
         self.names: set[str] = set()
-        #: Those that each is run on, as the results call them; likewise.
-        self.tasks: dict[str, list[str]] = {}
         #: Algorithms of files that are not run: name to file.
         self.unread: dict[str, str] = {}
         self.problems: list[Problem] = []
         #: Of scores, by task; after `cells`.
         self.bounds: dict[str, ScoreBounds] = {}
         self.uniform_success: dict[str, float] = {}
-        #: By algorithm, the hyper-parameters that its entry sets; after `cells`.
-        self.fixed: dict[str, set[str]] = {}
+        #: By algorithm, what it is of the catalogue, or its file; after `cells`.
+        self.uses: dict[str, str] = {}
+        #: By algorithm and task, the hyper-parameters that its entry sets; likewise.
+        self.own_params: dict[str, dict[str, dict[str, Any]]] = {}
         #: Where the suite declares one; after `cells`.
         self.search: DeclaredSearch | None = None
         options = suite.execution
@@ -191,9 +197,10 @@ class _Resolver:
             if algorithm.entry.tasks is None or set(entry.aliases) & set(algorithm.entry.tasks)
         ]
         driven = [each for each in asked if self._drives(*each)]
+        self.uses = {named.name: named.uses for _, _, named in asked} | self.unread
         for entry, task, named in driven:
-            self.fixed[named.name] = fixed_of(named.entry)
-            self.tasks.setdefault(named.name, []).append(called_in_results(entry, task))
+            own = {**named.entry.params, **special_parameters(named, entry)}
+            self.own_params.setdefault(named.name, {})[called_in_results(entry, task)] = own
         search = self._suite.search
         if search is not None:
             trials = self._trials(search, driven)
@@ -232,13 +239,9 @@ class _Resolver:
         )
         return Trials(self._suite.name, self.search, spaces)
 
-    def claims(self, uses: dict[str, str]) -> DeclaredClaims | None:
-        """The claims with their names resolved; None where the suite does not have what the default asks for.
-
-        Args:
-            uses: name in the suite to catalogue name.
-        """
-        names = ClaimNames(uses)
+    def claims(self) -> DeclaredClaims | None:
+        """The claims with their names resolved; None where the suite does not have what the default asks for."""
+        names = ClaimNames(self.uses)
         # Without the code of tasks there may be no cells, whose algorithms could be named.
         claims = names.resolve(self._suite.claims, quiet=bool(self.problems) or not self._run_code)
         self.problems += names.problems

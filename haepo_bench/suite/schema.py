@@ -5,7 +5,7 @@ docs/reference/suite-reference.md has it key by key.
 Names of algorithms and tasks and their hyper-parameters are checked later, against the catalogue (resolve.py).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, Strict, model_validator
@@ -247,16 +247,18 @@ class Suite(Section):
                 yield ("claims", key, place), suite_error(problem, "add it to claims.made, or remove its margin")
 
     def _search_errors(self) -> Iterable[tuple[tuple[str | int, ...], PydanticCustomError]]:
-        """Seeds of the suite's own runs that a search takes for itself."""
-        if self.search is None:
-            return
+        for place, seed in self.seeds_of_searches() if self.search is not None else ():
+            problem = f"the seed {seed} is one that `search` may tune on"
+            yield place, suite_error(problem, f"choose seeds below {FIRST_SEED:_}")
+
+    def seeds_of_searches(self) -> Iterator[tuple[tuple[str | int, ...], int]]:
+        """Seeds of the suite's own runs that a search takes for itself: the first one of each list, and its place."""
         places: list[tuple[tuple[str | int, ...], tuple[int, ...]]] = [(("seeds",), self.seeds)]
         places += [(("algorithms", n, "seeds"), each.seeds or ()) for n, each in enumerate(self.algorithms)]
         for place, seeds in places:
             taken = [seed for seed in seeds if FIRST_SEED <= seed < END_OF_SEEDS]
             if taken:
-                problem = f"the seed {taken[0]} is one that `search` may tune on"
-                yield place, suite_error(problem, f"choose seeds below {FIRST_SEED:_}")
+                yield place, taken[0]
 
     def _algorithm_errors(self) -> Iterable[tuple[tuple[str | int, ...], PydanticCustomError]]:
         tasks = [name for task in self.tasks for name in task.aliases]

@@ -10,9 +10,10 @@ from haepo_bench.objectives.spaces import End, Space
 from haepo_bench.results.claims import members
 from haepo_bench.results.searches import made_of
 from haepo_bench.suite.document import KeyPath, Problem
+from haepo_bench.suite.local.reference import is_file
 from haepo_bench.suite.named import NamedAlgorithm
 from haepo_bench.suite.schema import AlgorithmEntry
-from haepo_bench.suite.search_keys import Search
+from haepo_bench.suite.search_keys import MOST_SEARCHED, Search
 from haepo_bench.tasks.base import Task
 from haepo_bench.training.algorithm import AlgorithmDefinition
 
@@ -95,6 +96,8 @@ def _of_algorithm(each: OnTasks, said: Any, key: str | None) -> tuple[dict[str, 
             remedy = f"give it spaces for all tasks, under search.spaces.{named.name}"
             return {}, [Problem(named.path, problem, remedy)]
         spaces = {name: space for name, space in each.tasks[0][1].spaces.items() if name not in fixed}
+        if problems := _of_file(each, spaces):
+            return {}, problems
         return {name: _with_open_ends(each, name, space) for name, space in spaces.items()}, []
     found: dict[str, Space] = {}
     problems = []
@@ -128,6 +131,22 @@ def _of_algorithm(each: OnTasks, said: Any, key: str | None) -> tuple[dict[str, 
     return {} if problems else {name: _with_open_ends(each, name, space) for name, space in found.items()}, problems
 
 
+def _of_file(each: OnTasks, spaces: Mapping[str, Space]) -> list[Problem]:
+    """What is wrong with the spaces that a file of the suite's folder says; those of the catalogue are tested."""
+    named = each.named
+    if not is_file(named.uses):
+        return []
+    path = (*named.path, "use")
+    if len(spaces) > MOST_SEARCHED:
+        problem = f"{named.uses} says where {', '.join(spaces)} are searched, and at most {MOST_SEARCHED} may be"
+        remedy = f"leave search= out for some of them, or say which under search.spaces.{named.name}"
+        return [Problem(path, problem, remedy)]
+    return [
+        Problem(path, f"{named.uses} says where {name} is searched: {problem}", remedy)
+        for name, problem, remedy in _refusals(each, spaces)
+    ]
+
+
 def _refusals(each: OnTasks, spaces: Mapping[str, Space]) -> Iterator[tuple[str, str, str]]:
     """Hyper-parameter, problem and remedy, where a value can be drawn that an algorithm does not take.
 
@@ -136,7 +155,7 @@ def _refusals(each: OnTasks, spaces: Mapping[str, Space]) -> Iterator[tuple[str,
     for name, space in spaces.items():
         others = {key: _ends(own) for key, own in spaces.items() if key != name}
         beside = [dict(zip(others, ends, strict=True)) for ends in product(*others.values())]
-        for value in _values(space):
+        for value in space.probes:
             errors = [(own, _refused(each, {**own, name: value})) for own in beside]
             of_it = [(own, error) for own, error in errors if error is not None and error.parameter == name]
             if of_it:
@@ -160,18 +179,9 @@ def _refused(each: OnTasks, drawn: Mapping[str, Any]) -> ParameterError | None:
     return None
 
 
-def _values(space: Space) -> Sequence[Any]:
-    """Values that an algorithm must take for it to take all, from one end to the other."""
-    if space.kind == "choices":
-        return space.values
-    low, high = (round(each) if space.whole else float(each) for each in space.values)
-    return (0, low, high) if space.kind == "zero_or_log" else (low, high)
-
-
 def _ends(space: Space) -> Sequence[Any]:
     """The first and the last of these."""
-    values = _values(space)
-    return values[0], values[-1]
+    return space.probes[0], space.probes[-1]
 
 
 def _with_open_ends(each: OnTasks, name: str, space: Space) -> Space:

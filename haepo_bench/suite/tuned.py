@@ -13,6 +13,7 @@ from haepo_bench.results.searches import Measure, Trial, made_of
 from haepo_bench.suite.document import Document, KeyPath, Problem, parse
 from haepo_bench.suite.draws import draw
 from haepo_bench.suite.loading import read_text
+from haepo_bench.suite.local.reference import is_file
 from haepo_bench.suite.problems import problems_of
 
 #: 2: files of format 1 do not say what an algorithm was, nor what the suite set itself.
@@ -43,7 +44,7 @@ class TunedAlgorithm(FoundSettings):
 
     uses: str = Field(default="", description="what the algorithm was: its name in the catalogue, or its file")
     params: dict[str, dict[str, Any]] = Field(
-        default={}, description="by task, the hyper-parameters that the suite set itself"
+        default={}, description="by task that it was searched on, the hyper-parameters that the suite set itself"
     )
     spaces: dict[str, dict[str, Any]] = Field(description="where it was searched")
     draws: int = Field(ge=1, description="configurations that were tried, over all replicates")
@@ -63,6 +64,7 @@ class TunedSearch(_Part):
     replicates: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
     measure: Measure
     tasks: dict[str, Annotated[int, Field(ge=1)]] = Field(default={}, description="env steps of a run on each task")
+    task_hashes: dict[str, str] = Field(default={}, description="of what each task is and is made with")
 
 
 class TunedFile(_Part):
@@ -81,49 +83,57 @@ class ReadTuned(NamedTuple):
     file: TunedFile
     document: Document
 
-    def check(
-        self,
-        uses: Mapping[str, str],
-        tasks: Mapping[str, Collection[str]],
-        fixed: Mapping[str, Collection[str]],
-        searched: Collection[str],
-    ) -> None:
-        """Whether it is about a suite as that is now.
+    def check_algorithms(self, uses: Mapping[str, str]) -> None:
+        """Whether a suite has its algorithms, and means the same by their names.
 
         Args:
             uses: of every algorithm of the suite, its name in the catalogue, or its file.
-            tasks: likewise, those that it is run on.
-            fixed: likewise, the hyper-parameters that the suite itself sets.
-            searched: the algorithms that the suite searches.
 
         Raises:
-            SuiteError: it names what the suite does not have or has set itself, or lacks what the suite searches.
+            SuiteError: names those of which that is not so.
         """
         problems = []
         for name, found in self.file.algorithms.items():
-            path = ("algorithms", name)
-            if name not in tasks:
-                remedy = did_you_mean(name, list(tasks), kind="algorithm")
-                problems.append(Problem(path, f"the suite has no algorithm '{name}'", remedy))
-                continue
-            if found.uses not in ("", uses[name]):
+            path: KeyPath = ("algorithms", name)
+            if name not in uses:
+                problem = f"the suite has no algorithm '{name}'; what a search draws follows from the name"
+                problems.append(Problem(path, problem, did_you_mean(name, list(uses), kind="algorithm")))
+            elif found.uses not in ("", uses[name]):
                 problem = f"{name} of the suite is {uses[name]}, and {found.uses} was searched"
-                remedy = "search again with `haepo-bench tune`, or say here what it is called now"
+                renamed = "say here what its file is called now" if is_file(found.uses) and is_file(uses[name]) else ""
+                remedy = f"search again with `haepo-bench tune`, or {renamed or f'call {uses[name]} otherwise'}"
                 problems.append(Problem((*path, "uses"), problem, remedy))
-                continue
+        if problems:
+            raise self.document.error(problems)
+
+    def check(self, own_params: Mapping[str, Mapping[str, Mapping[str, Any]]], searched: Collection[str]) -> None:
+        """Whether it can be used with a suite as that is now.
+
+        Args:
+            own_params: {algorithm of the suite: {task that it is run on: hyper-parameters that the suite sets itself}}.
+            searched: the algorithms that the suite searches.
+
+        Raises:
+            SuiteError: it names what the suite has set itself, or lacks what the suite searches.
+        """
+        problems: list[Problem] = []
+        for name, found in self.file.algorithms.items():
+            path = ("algorithms", name)
             problems += _changed(self.file, name)
-            for other in tasks:
+            for other in own_params:
                 if made_of(other, name):
                     problem = f"'{other}' of the suite is what a row of {name} is called, which the search made"
                     problems.append(Problem(path, problem, "give that algorithm of the suite another name"))
+            here = own_params.get(name, {})
+            fixed = {key for params in here.values() for key in params}
             for key in found.settings:
-                if key in fixed[name]:
+                if key in fixed:
                     problem = f"{name} has {key} under params in the suite, so it is not searched"
-                    problems.append(Problem((*path, "settings", key), problem, "remove one of the two"))
+                    problems.append(Problem((*path, "settings", key), problem, f"remove {key} there, or search again"))
             for task in found.per_task:
                 # One that the suite has no more is noted: nothing here depends on it.
-                if task not in tasks[name] and task not in self.file.search.tasks:
-                    remedy = did_you_mean(task, list(tasks[name]), kind="task")
+                if task not in here and task not in self.file.search.tasks:
+                    remedy = did_you_mean(task, list(here), kind="task")
                     problem = f"neither the search nor the suite has the task '{task}'"
                     problems.append(Problem((*path, "per_task", task), problem, remedy))
         for name in searched:

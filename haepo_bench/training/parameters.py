@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from haepo_bench.errors import ParameterError, did_you_mean
 from haepo_bench.objectives.base import Objective
@@ -91,7 +92,7 @@ def describe_fields(model: type[BaseModel]) -> list[ParameterDescription]:
     """The hyper-parameters of a model, in the order of its fields."""
     described = []
     for name, field in model.model_fields.items():
-        extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+        extra = _extra(field)
         described.append(
             ParameterDescription(
                 name=name,
@@ -100,17 +101,27 @@ def describe_fields(model: type[BaseModel]) -> list[ParameterDescription]:
                 unit=str(extra.get("unit", "")),
                 meaning=field.description or "",
                 source=str(extra.get("source", "")),
-                search=_space(extra.get("search"), field.annotation),
+                search=space_of(field),
             )
         )
     return described
 
 
-def _space(document: Any, annotation: Any) -> Space | None:
+def space_of(field: FieldInfo) -> Space | None:
+    """Where a hyper-parameter is searched; None where it is not.
+
+    Raises:
+        ValueError: it is a whole number, and its range does not begin and end with one.
+    """
+    document = _extra(field).get("search")
     if not isinstance(document, dict):
         return None
-    space = Space.of(document)
-    return space.whole_numbers() if annotation is int else space
+    is_range = "choices" not in document
+    return Space.of({**document, "whole": True} if field.annotation is int and is_range else document)
+
+
+def _extra(field: FieldInfo) -> dict[str, Any]:
+    return field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
 
 
 def _type_name(annotation: Any) -> str:

@@ -212,6 +212,7 @@ def test_every_field_of_a_cell_is_classified(path: Path) -> None:
         "uniform_success",
         "search",
         "declared_search",
+        "own_params",
         "tuned",
         "tuned_source",
         "whole",

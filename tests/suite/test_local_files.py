@@ -351,7 +351,10 @@ def test_defaults_that_are_none(folder: Path, written: str, said: str) -> None:
         ("{'log': [1, 2]}", "search={'log': [1, 2]} is not a space: write one of spaces.log"),
         ("spaces.log(0, 1)", "a logarithm needs a least value above 0, not 0"),
         ("spaces.uniform(2, 1)", "the least value must be below the greatest, got [2, 1]"),
-        ("spaces.choices(1)", "choices are a list of at least two different values, not [1]"),
+        (
+            "spaces.choices(1)",
+            "choices are a list of at least two different values (numbers, texts, true, false), not [1]",
+        ),
     ],
 )
 def test_spaces_that_are_none(folder: Path, search: str, said: str) -> None:
@@ -360,6 +363,36 @@ def test_spaces_that_are_none(folder: Path, search: str, said: str) -> None:
     message = problem(folder)
     assert said in message
     assert "median.py:8: " in message
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("int = hyper(2, 'of it', ge=1, search=spaces.log(1.5, 8))", "a range of whole numbers begins and ends with"),
+        ("float = hyper(0.1, 'of it', ge=0, le=1, search=spaces.uniform(-0.01, 1))", "it does not take -0.01"),
+        ("float = hyper(2, 'of it', ge=1, search=spaces.zero_or_log(1, 8))", "it does not take 0: input should be"),
+        ("float = hyper(0.1, 'of it', search=spaces.choices('a', 'b'))", "it does not take 'a'"),
+        ("bool = hyper(True, 'of it', search=spaces.log(0.1, 20))", "it does not take 0.1"),
+        ("float = hyper(1, 'of it', search=spaces.choices(1, True))", "it does not take True: a number or a name was"),
+    ],
+)
+def test_spaces_that_a_hyper_parameter_does_not_take(folder: Path, written: str, said: str) -> None:
+    text = LOSS.replace('float = hyper(2.0, "of the returns")', written)
+    (folder / "median.py").write_text(text.replace("hyper\n", "hyper, spaces\n", 1))
+    message = problem(folder)
+    assert f"of Weighed is searched where it cannot be: {said}" in message
+    assert "suite.yaml:7: algorithms[0]" in message
+
+
+def test_a_file_says_five_spaces_at_most(folder: Path) -> None:
+    old = 'float = hyper(2.0, "of the returns")'
+    more = "".join(f"\n    more_{n}: float = hyper(0.5, 'more', search=spaces.uniform(0, 1))" for n in range(3))
+    (folder / "median.py").write_text(LOSS.replace(old, old + more).replace("hyper\n", "hyper, spaces\n", 1))
+    plan(folder)
+    with pytest.raises(UserError) as error:
+        load_plan(folder / "suite.yaml", ["search.trials=2"], tune=True)
+    assert "suite.yaml:7: algorithms[0].use: ./median.py says where more_0, more_1, more_2," in str(error.value)
+    assert "leave search= out for some of them" in str(error.value)
 
 
 @pytest.mark.parametrize("parameters", ["self", "", "self, batch, more", "self, *, batch"])

@@ -18,6 +18,7 @@ from haepo_bench.suite.draws import draw
 from haepo_bench.suite.planned import plan_file
 from haepo_bench.suite.resolve import load_plan
 from haepo_bench.suite.tuned import FoundSettings, TunedAlgorithm, TunedFile, TunedSearch, read_tuned
+from haepo_bench.suite.tuned_notes import task_hashes
 
 SUITE = """\
 name: trial
@@ -138,7 +139,8 @@ def test_what_is_not_as_it_was_searched_is_said(tmp_path: Path) -> None:
 def of(**changes: Any) -> TunedFile:
     """`TUNED`, searched on the task of `SUITE`, with other entries for its algorithm."""
     search = TUNED.search.model_copy(update={"tasks": {"random-walk/4": 64}})
-    mine = TUNED.algorithms["mine"].model_copy(update={"uses": "rloo", **changes})
+    params: dict[str, Any] = {"random-walk/4": {}}
+    mine = TUNED.algorithms["mine"].model_copy(update={"uses": "rloo", "params": params, **changes})
     return TUNED.model_copy(update={"format": 2, "search": search, "algorithms": {"mine": mine}})
 
 
@@ -146,26 +148,18 @@ def of(**changes: Any) -> TunedFile:
     ("then", "params", "said"),
     [
         ({}, "", []),
-        ({"random-walk/4": {"epochs": 2}}, ", params: {epochs: 2}", []),
-        (
-            {"random-walk/4": {"epochs": 2}},
-            ", params: {epochs: 3}",
-            ["with epochs 2, and is run with epochs 3"],
-        ),
-        ({}, ", params: {epochs: 3}", ["with the default of epochs, and is run with epochs 3"]),
-        ({"random-walk/4": {"epochs": 2}}, "", ["with epochs 2, and is run with the default of epochs"]),
-        (
-            {},
-            ", per_task: {random-walk/4: {params: {epochs: 3}}}",
-            ["with the default of epochs, and is run with epochs 3"],
-        ),
+        ({"epochs": 2}, ", params: {epochs: 2}", []),
+        ({"epochs": 2}, ", params: {epochs: 3}", ["with epochs 2, and is run with 3"]),
+        ({}, ", params: {epochs: 3}", ["with the default of epochs, and is run with 3"]),
+        ({"epochs": 2}, "", ["with epochs 2, and is run with its default"]),
+        ({}, ", per_task: {random-walk/4: {params: {epochs: 3}}}", ["with the default of epochs, and is run with 3"]),
     ],
 )
 def test_other_params_than_those_of_the_search_are_said(
     tmp_path: Path, then: dict[str, Any], params: str, said: list[str]
 ) -> None:
     (tmp_path / "suite.yaml").write_text(SUITE.replace("name: mine", f"name: mine{params}"))
-    (tmp_path / "trial.tuned.yaml").write_text(render(of(params=then)))
+    (tmp_path / "trial.tuned.yaml").write_text(render(of(params={"random-walk/4": then})))
     lines: list[str] = []
     load_plan(tmp_path / "suite.yaml", tuned=str(tmp_path / "trial.tuned.yaml"), say=lines.append)
     assert lines == [f"note: mine was searched {line}" for line in said]
@@ -184,12 +178,45 @@ def test_another_measure_and_a_new_task_are_said(tmp_path: Path) -> None:
     ]
 
 
-def test_settings_of_another_algorithm_of_that_name_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "suite.yaml").write_text(SUITE.replace("use: rloo", "use: reinforce"))
+def test_a_task_that_is_another_under_its_name_is_said_and_one_that_was_not_searched(tmp_path: Path) -> None:
+    (tmp_path / "suite.yaml").write_text(SUITE.replace("[random-walk/4]", "[{id: random-walk/4, name: walk}]"))
+    cells = load_plan(tmp_path / "suite.yaml").cells
+    found, said = tmp_path / "trial.tuned.yaml", list[str]()
+    search = TUNED.search.model_copy(update={"tasks": {"walk": 64}, "task_hashes": task_hashes(cells)})
+    for params in ({"walk": {}}, {}):
+        found.write_text(render(of(params=params).model_copy(update={"search": search})))
+        load_plan(tmp_path / "suite.yaml", tuned=str(found), say=said.append)
+    assert said == ["note: mine was not searched on walk: it is run with the settings found for other tasks"]
+    found.write_text(render(of(params={"walk": {}}).model_copy(update={"search": search})))
+    (tmp_path / "suite.yaml").write_text(SUITE.replace("[random-walk/4]", "[{id: random-walk/5, name: walk}]"))
+    load_plan(tmp_path / "suite.yaml", tuned=str(found), say=said.append)
+    assert said[1:] == ["note: walk is another task than the one that was searched, or is made otherwise"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where"),
+    [
+        ("seeds: 2", "seeds: [3000000000]", "2: seeds"),
+        ("name: mine", "name: mine, seeds: [0, 3000000000]", "5: algorithms[0].seeds"),
+    ],
+)
+def test_seeds_of_the_search_are_refused(tmp_path: Path, old: str, new: str, where: str) -> None:
+    (tmp_path / "suite.yaml").write_text(SUITE.replace(old, new))
+    (tmp_path / "trial.tuned.yaml").write_text(render(TUNED))
+    load_plan(tmp_path / "suite.yaml")
+    with pytest.raises(UserError) as error:
+        load_plan(tmp_path / "suite.yaml", tuned=str(tmp_path / "trial.tuned.yaml"))
+    assert f"suite.yaml:{where}: the seed 3000000000 is one that the search may have tuned on" in str(error.value)
+
+
+@pytest.mark.parametrize("use", ["reinforce", "ppo-batched"])
+def test_settings_of_another_algorithm_of_that_name_are_refused(tmp_path: Path, use: str) -> None:
+    (tmp_path / "suite.yaml").write_text(SUITE.replace("use: rloo", f"use: {use}") + "claims: {baselines: [mine]}\n")
     (tmp_path / "trial.tuned.yaml").write_text(render(of()))
     with pytest.raises(UserError) as error:
         load_plan(tmp_path / "suite.yaml", tuned=str(tmp_path / "trial.tuned.yaml"))
-    assert "algorithms.mine.uses: mine of the suite is reinforce, and rloo was searched" in str(error.value)
+    assert f"algorithms.mine.uses: mine of the suite is {use}, and rloo was searched" in str(error.value)
+    assert "claims" not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -272,7 +299,7 @@ def test_a_place_where_no_file_can_be_is_refused_before_anything_is_run(tmp_path
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("  mine:", "  mnie:", "trial.tuned.yaml:17: algorithms.mnie: the suite has no algorithm 'mnie'"),
+        ("  mine:", "  mnie:", "trial.tuned.yaml:18: algorithms.mnie: the suite has no algorithm 'mnie'"),
         (
             "per_task: {}",
             f'per_task: {{"corridor/9": {{settings: {{learning_rate: {RATE}}}, score: 0, replicate: 1, trial: 0}}}}',

@@ -13,13 +13,14 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from haepo_bench import catalogue
-from haepo_bench.errors import TaskError, UserError, did_you_mean
+from haepo_bench.errors import ParameterError, TaskError, UserError, did_you_mean
 from haepo_bench.suite.local.code import LocalCode
 from haepo_bench.suite.local.loading import blamed, is_local, load
 from haepo_bench.suite.local.reference import MAKE
 from haepo_bench.tasks.base import Task
 from haepo_bench.tasks.environments.gym import NOTHING, EnvironmentTask, Wrapper
 from haepo_bench.training.algorithm import AlgorithmDefinition
+from haepo_bench.training.parameters import check_overrides, space_of
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
@@ -118,6 +119,7 @@ def _check_objective(code: LocalCode, found: Definition) -> None:
             else f"{code.reference.file}: {found.attribute} does not take its own defaults: {said}",
             remedy="correct the default or its bounds",
         ) from error
+    _check_spaces(code, found)
     for name in defaults:
         try:
             made.model_dump(mode="json", include={name})
@@ -135,6 +137,28 @@ def _check_objective(code: LocalCode, found: Definition) -> None:
             f"{code.reference.file}: {found.attribute}.__call__ cannot be given a batch alone: {error}",
             remedy="write def __call__(self, batch): ...",
         ) from error
+
+
+def _check_spaces(code: LocalCode, found: Definition) -> None:
+    """Whether hyper-parameters take what their spaces have.
+
+    Raises:
+        UserError: names the hyper-parameter.
+    """
+    for name, field in found.value.model_fields.items():
+        of = f"{code.reference.file}: the hyper-parameter {name} of {found.attribute}"
+        try:
+            space = space_of(field)
+        except ValueError as error:
+            raise UserError(f"{of} is searched where it cannot be: {error}", remedy="give another range") from error
+        for value in space.probes if space is not None else ():
+            try:
+                check_overrides({name: value}, [found.value], found.attribute)
+            except ParameterError as error:
+                # A check of several hyper-parameters together waits for all that are searched.
+                if error.parameter == name:
+                    problem = f"{of} is searched where it cannot be: it does not take {value!r:.60}: {error.problem}"
+                    raise UserError(problem, remedy="correct its search, or its bounds") from error
 
 
 def _check_declared(code: LocalCode, found: Definition) -> None:
