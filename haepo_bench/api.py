@@ -157,13 +157,16 @@ def merge(sources: Sequence[Folder], into: Folder, *, prefer: Folder | None = No
 def read_runs(results: Folder = "results") -> list["Frames"]:
     """The runs of a results folder as data frames: for each suite one row per run, and one per evaluation point.
 
+    Of a search these are all of its runs: `NAME.3.0` is a configuration, `NAME.default` the default settings.
+
     Raises:
         UserError: no results there, or none that can be read.
     """
+    from haepo_bench.results.default_names import defaults_named
     from haepo_bench.results.frames import frames
     from haepo_bench.results.opening import open_results
 
-    return [frames(selection.cells) for selection in open_results(Path(results), to="read")]
+    return [frames(defaults_named(selection).cells) for selection in open_results(Path(results), to="read")]
 
 
 def report(results: Folder = "results") -> "ReportDocument":

@@ -163,7 +163,8 @@ def _run(tuning: "Tuning", store: "Store", options: "Options") -> "Outcome":
 def _so_far(tuning: "Tuning") -> str:
     chosen, all_ = (sum(getattr(each, name) for each in tuning.progress) for name in ("chosen", "replicates"))
     found = sum(each.found for each in tuning.progress)
-    return f"{chosen} of {many(all_, 'replicate')} have chosen, settings found for {many(found, 'algorithm')}"
+    has = "has" if all_ == 1 else "have"
+    return f"{chosen} of {many(all_, 'replicate')} {has} chosen, settings found for {many(found, 'algorithm')}"
 
 
 def _say_outcome(outcome: "Outcome", max_hours: float | None) -> None:
@@ -198,7 +199,8 @@ def _leave(tuning: "Tuning", store: "Store", suite: str, file: Path) -> None:
 
     for each in tuning.progress:
         found = "settings found" if each.found else "settings not found yet"
-        line = f"{each.algorithm}: {each.chosen} of {many(each.replicates, 'replicate')} have chosen"
+        has = "has" if each.replicates == 1 else "have"
+        line = f"{each.algorithm}: {each.chosen} of {many(each.replicates, 'replicate')} {has} chosen"
         echo(line if tuning.shard is not None else f"{line}, {found}")
     where = shlex.quote(str(store.root))
     if tuning.shard is not None:
@@ -210,6 +212,9 @@ def _leave(tuning: "Tuning", store: "Store", suite: str, file: Path) -> None:
     tuned = tuned_file(tuning.plan, tuning.chooser)
     echo(f"settings found: {file} ({write_tuned(file, tuned)}); review and commit it")
     for name, algorithm in tuned.algorithms.items():
+        if algorithm.failed == algorithm.draws * tuned.search.seeds * len(algorithm.params):
+            failed = "all runs of its configurations failed; the settings are the first that were drawn"
+            echo(f"warning: {name}: {failed}", err=True)
         if algorithm.space_too_small:
             echo(f"space too small: {name}: {', '.join(algorithm.space_too_small)} at an edge of the space")
     echo(f"next: haepo-bench run {shlex.quote(suite)} --tuned {shlex.quote(str(file))}")

@@ -19,7 +19,7 @@ from haepo_bench.results.selection import Selection
 from haepo_bench.statistics.verdicts import LEVEL
 from haepo_bench.text import markdown, markdown_list, plain
 from haepo_bench.verdicts.all_pairs import MEASURE, judge_pairs
-from haepo_bench.verdicts.equal_search import as_reported
+from haepo_bench.verdicts.equal_search import REPLICATES, as_reported
 from haepo_bench.verdicts.judging import measured_table
 from haepo_bench.wording import fixed, many
 
@@ -30,6 +30,7 @@ class AlgorithmsOfSuite(DocumentModel):
     """Two algorithms of one suite, either above the other."""
 
     suite: str
+    at_equal_search: bool = Field(default=False, description="whether what counts as a seed is a replicate of a search")
     overall: list[PairComparison] = Field(description="over all tasks that both were asked for: one family")
     by_task: list[PairComparison] = Field(description="task by task: another family; empty with one task")
 
@@ -84,7 +85,12 @@ def _suite(selection: Selection, names: Sequence[str]) -> AlgorithmsOfSuite:
             [pair_comparison(each) for each in judge_pairs(selection, table, names, by_task=single)]
             for single in (False, True)
         )
-    return AlgorithmsOfSuite(suite=plain(selection.name), overall=overall, by_task=by_task if len(by_task) > 2 else [])
+    return AlgorithmsOfSuite(
+        suite=plain(selection.name),
+        at_equal_search=selection.search is not None,
+        overall=overall,
+        by_task=by_task if len(by_task) > 2 else [],
+    )
 
 
 def render_algorithms(document: AlgorithmsDocument, form: str) -> str:
@@ -96,6 +102,7 @@ def render_algorithms(document: AlgorithmsDocument, form: str) -> str:
         lines = [_sentence(*suite.overall)]
         lines += [_sentence(*suite.by_task[i : i + 2]) for i in range(0, len(suite.by_task), 2)]
         title = f"{suite.suite}: {' and '.join(document.algorithms)}, mean final score"
+        title += f", at equal search ({REPLICATES})" if suite.at_equal_search else ""
         if form == "md":
             blocks.append(f"### {markdown(title)}\n\n{markdown_list(lines)}")
         else:

@@ -28,11 +28,12 @@ from haepo_bench.results.frames import COSTS, frames
 from haepo_bench.results.identity import CellKey
 from haepo_bench.results.opening import open_results
 from haepo_bench.results.sameness import shared_seeds
+from haepo_bench.results.searches import per_task_name
 from haepo_bench.results.selection import SelectedCell, Selection
 from haepo_bench.results.settings_changes import settings_changes
 from haepo_bench.statistics.intervals import mean_interval
 from haepo_bench.text import plain
-from haepo_bench.verdicts.equal_search import as_reported
+from haepo_bench.verdicts.equal_search import REPLICATES, as_reported
 from haepo_bench.verdicts.measured import Columns, by_cell, number, numbers
 
 Array = NDArray[Any]
@@ -41,11 +42,29 @@ _CHANGES_SHOWN = 200
 
 
 class _Side(NamedTuple):
-    """A cell with its rows of both frames."""
+    """A cell with its rows of both frames.
+
+    Args:
+        search: how its algorithm was searched, where the runs are those of what was chosen; else empty.
+    """
 
     cell: SelectedCell
     runs: Columns
     curves: Columns
+    search: Mapping[str, Any]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Of its runs, with the search in the place of the hyper-parameters that each replicate chose."""
+        settings = dict(self.cell.sample.settings) if self.cell.sample else {}
+        if not self.search:
+            return settings
+        # Records are foreign text as far as this is concerned.
+        algorithm = settings.get("algorithm")
+        if isinstance(algorithm, dict) and isinstance(parameters := algorithm.get("parameters"), dict):
+            fixed = {key: value for key, value in parameters.items() if key not in self.search["spaces"]}
+            settings["algorithm"] = {**algorithm, "parameters": fixed}
+        return {**settings, "search": self.search}
 
 
 def compare_results(a: Path, b: Path) -> CompareDocument:
@@ -120,7 +139,16 @@ def _suite(a: Selection, b: Selection) -> SuiteComparison:
 def _sides(selection: Selection) -> dict[CellKey, _Side]:
     data = frames(selection.cells)
     rows = zip(selection.cells, *by_cell(selection.cells, data), strict=True)
-    return {cell.key: _Side(cell, runs, curves) for cell, runs, curves in rows}
+    return {cell.key: _Side(cell, runs, curves, _search(selection, cell)) for cell, runs, curves in rows}
+
+
+def _search(selection: Selection, cell: SelectedCell) -> dict[str, Any]:
+    """How a row's algorithm was searched; empty for default settings, and without a search."""
+    search = selection.search
+    for name, spaces in search.spaces.items() if search is not None else ():
+        if spaces and search is not None and cell.algorithm in (name, per_task_name(name)):
+            return {**search.document, "spaces": spaces}
+    return {}
 
 
 def _one_sided(cell: SelectedCell) -> OneSided:
@@ -160,8 +188,8 @@ def _cell(a: _Side, b: _Side) -> CellComparison:
     return CellComparison(
         task=plain(a.cell.task),
         algorithm=plain(a.cell.algorithm),
-        settings_same=a.cell.settings_hash == b.cell.settings_hash,
-        settings_changes=_changes(*(sample.settings if sample else {} for sample in samples)),
+        settings_same=a.cell.settings_hash == b.cell.settings_hash and a.search == b.search,
+        settings_changes=_changes(a.settings, b.settings),
         code_same=a.cell.code_hash == b.cell.code_hash,
         a=_cell_side(a, cost[0], scored),
         b=_cell_side(b, cost[1], scored),
@@ -224,6 +252,11 @@ def _curve(side: _Side, scored: bool) -> ComparedCurve:
 def _warnings(a: _Side, b: _Side, scored: bool) -> list[str]:
     warnings = []
     samples = a.cell.sample, b.cell.sample
+    if a.search and b.search:
+        warnings.append(f"at equal search on either side: {REPLICATES}")
+    elif a.search or b.search:
+        side = "A" if a.search else "B"
+        warnings.append(f"{side} is what a search chose ({REPLICATES}), and the other side was not searched")
     if not scored and all(samples) and any(sample and sample.references for sample in samples):
         warnings.append("the references differ, so that scores cannot be compared: returns are")
     marks = [side.cell.runs[0].curve["env_steps"] if side.cell.runs else None for side in (a, b)]

@@ -2,16 +2,15 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pandas as pd
 
 from haepo_bench.results.columns import WHOLE
 from haepo_bench.results.declared_columns import apart
+from haepo_bench.results.default_names import defaults_named
 from haepo_bench.results.frames import curve_frame, run_frame
 from haepo_bench.results.record import RunRecord
-from haepo_bench.results.searches import default_name
 from haepo_bench.results.selection import SelectedCell, Selection
 from haepo_bench.text import plain
 
@@ -49,25 +48,10 @@ class Tables(NamedTuple):
     curves: pd.DataFrame
 
 
-def _with_defaults_named(selection: Selection) -> Selection:
-    """The default settings beside a search by the name that they have in reports."""
-    spaces = {} if selection.search is None else selection.search.spaces
-    cells = [_named_default(cell) if spaces.get(cell.algorithm) else cell for cell in selection.cells]
-    return replace(selection, cells=tuple(cells))
-
-
-def _named_default(cell: SelectedCell) -> SelectedCell:
-    name = default_name(cell.algorithm)
-    runs, unfinished = (
-        tuple(run.called(name, run.record.seed) for run in part) for part in (cell.runs, cell.unfinished)
-    )
-    return replace(cell, algorithm=name, runs=runs, unfinished=unfinished)
-
-
 def tables(selections: Sequence[Selection]) -> Tables:
     """The runs that a report would show, and those that it would name as missing, in the report's order."""
     runs, curves = [], []
-    for selection in map(_with_defaults_named, selections):
+    for selection in map(defaults_named, selections):
         if not selection.cells:
             continue
         own = curve_frame(selection.cells)

@@ -133,8 +133,8 @@ class Space:
         if said[0] != "choices":
             check_range(values, logarithm=said[0] != "uniform", whole=whole)
         elif not _are_choices(values):
-            kinds = "numbers, texts, true, false"
-            raise ValueError(f"choices are a list of at least two different values ({kinds}), not {values}")
+            plain = "numbers, texts, true, false"
+            raise ValueError(f"choices are a list of at least two different values ({plain}), not {values}")
         return cls(said[0], tuple(values), whole, tuple(ends))
 
     def whole_numbers(self) -> "Space":

@@ -22,6 +22,12 @@ def runs_in(results: Path, suite: str | None = None, *, to: str) -> Selection:
         UserError: no such folder, no result in it, or several suites of which not one is the one looked for.
     """
     selections = open_results(results, to=to)
+    if any(selection.search is not None for selection in selections):
+        raise UserError(
+            f"holds the runs of a search, whose trials are not algorithms to {to}",
+            where=str(results),
+            remedy="take those of `haepo-bench run SUITE --tuned FILE`, in SUITE-tuned, or of the suite itself",
+        )
     named = [selection for selection in selections if selection.name == suite]
     if len(selections) == 1:
         return selections[0]

@@ -18,6 +18,9 @@ from haepo_bench.verdicts.choosing import Chooser
 #: on the same seeds as the former. published: settings that others tuned, likewise.
 Row = Literal["tuned", "per task", "default", "published"]
 
+#: What counts as a seed.
+REPLICATES = "each seed is a replicate of the whole search"
+
 
 def equal_search(selection: Selection, rows: Sequence[Row] = ("tuned",)) -> Selection:
     """The selection of a search's store, with replicates in the place of seeds.

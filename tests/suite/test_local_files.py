@@ -391,7 +391,7 @@ def test_a_file_says_five_spaces_at_most(folder: Path) -> None:
     plan(folder)
     with pytest.raises(UserError) as error:
         load_plan(folder / "suite.yaml", ["search.trials=2"], tune=True)
-    assert "suite.yaml:7: algorithms[0].use: ./median.py says where more_0, more_1, more_2," in str(error.value)
+    assert "suite.yaml:7: algorithms[0]: ./median.py says where more_0, more_1, more_2," in str(error.value)
     assert "leave search= out for some of them" in str(error.value)
 
 

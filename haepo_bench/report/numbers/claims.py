@@ -27,7 +27,9 @@ from haepo_bench.verdicts.paths import Path
 def _status(selection: Selection) -> str:
     """What all verdicts are marked with: what was done about hyper-parameters."""
     if selection.search is not None:
-        return "at equal search"
+        claims, spaces = selection.claims, selection.search.spaces
+        sides = (*claims.candidates, *claims.baselines) if claims is not None else ()
+        return "at equal search" if all(spaces.get(name) for name in sides) else "not all at equal search"
     return "settings found by tuning" if selection.tuned else "untuned"
 
 

@@ -58,6 +58,8 @@ _TUNING = {
     "at equal search": "At equal search: what is called a seed here is a replicate of the whole search, what it chose "
     "trained again on a seed of its own; the verdicts hold for algorithms with this much search, not for any settings "
     "found.",
+    "not all at equal search": "Not all at equal search: what is called a seed here is a replicate of the whole "
+    "search, what it chose trained again on a seed of its own; some algorithms were not searched.",
 }
 
 
