@@ -221,6 +221,8 @@ def test_variants_are_tested_together(tmp_path: Path) -> None:
     assert "### Claim: converges fast, by the feedback that the baselines receive" in text
     assert "| per-step rewards, critic: ppo |" in text
     assert "haepo-listwise is worse than ppo (per-step rewards, critic): -0.20 " in text
+    assert f"not supported after {listwise.pairs} of 30 seeds" in text
+    assert listwise.pairs < 30
     assert "haepo-weighted is higher than ppo, the best of them, by 0.08 (not decided after 30 seeds)" in text
 
 

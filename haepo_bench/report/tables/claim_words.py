@@ -232,7 +232,8 @@ def decided(claim: ClaimResult, reading: Reading) -> str:
     of_all = len(side.log_evidence)
     seeds = many(reading.pairs, "seed")
     if reading.pairs < of_all:
-        seeds = f"decided after {reading.pairs} of {many(of_all, 'seed')}"
+        # "Worse" is more than "not supported", and can take more seeds than these.
+        seeds = f"{reading.verdict} after {reading.pairs} of {many(of_all, 'seed')}"
     return f"{difference}{bound}, {seeds}; {evidence}".lstrip(" ,")
 
 
