@@ -25,7 +25,7 @@ from haepo_bench.report.files import render, write_report
 from haepo_bench.report.numbers.build import build_report
 from haepo_bench.results.opening import find_suites, open_results
 from haepo_bench.results.record import RunRecord
-from haepo_bench.results.searches import TUNED
+from haepo_bench.results.searches import SEARCH_FOLDER, TUNED
 from haepo_bench.results.store import DECLARATIONS_FILE, LOG_FOLDER, PLAN_FILE, Store
 from haepo_bench.results.writing import translate_os_errors
 
@@ -82,7 +82,7 @@ def publish(results: Path, out: Path, *, with_logs: bool = False, licence: Path 
         try:
             runs = sum(_copy_runs(suite, folder, cleaner, with_logs=with_logs) for suite in suites)
             _write_report(folder)
-            names = [suite.name for suite in suites]
+            names = [_name(suite) for suite in suites]
             _write(folder / "README.md", _readme(names, licence, with_logs=with_logs))
             _write(folder / "LICENSE-haepo-bench", _own_licence())
             if terms is not None:
@@ -96,6 +96,11 @@ def publish(results: Path, out: Path, *, with_logs: bool = False, licence: Path 
             shutil.rmtree(folder, ignore_errors=True)
             raise
     return Published(digest_of(listed), runs, len(every) + 1)
+
+
+def _name(suite: Path) -> str:
+    """What a suite's results are called where they are published: those of a search by what was searched, too."""
+    return f"{suite.parent.name}-{SEARCH_FOLDER}" if suite.name == SEARCH_FOLDER else suite.name
 
 
 def _refuse_occupied(out: Path) -> None:
@@ -132,7 +137,7 @@ def _records(store: Store) -> Iterator[tuple[Path, RunRecord]]:
 
 def _copy_runs(suite: Path, folder: Path, cleaner: Cleaner, *, with_logs: bool) -> int:
     """Copies plan, declarations and all readable runs of a suite; returns how many runs."""
-    store, target = Store(suite), folder / RUNS_FOLDER / suite.name
+    store, target = Store(suite), folder / RUNS_FOLDER / _name(suite)
     runs = 0
     cells = set()
     for path, record in _records(store):
@@ -151,7 +156,7 @@ def _copy_runs(suite: Path, folder: Path, cleaner: Cleaner, *, with_logs: bool) 
     plan = store.read_plan()
     source = getattr(plan, "source", "")
     if source:
-        _write(folder / SUITES_FOLDER / f"{suite.name}.yaml", cleaner.text(source))
+        _write(folder / SUITES_FOLDER / f"{_name(suite)}.yaml", cleaner.text(source))
     tuned = getattr(plan, "tuned_source", "")
     if tuned:
         _write(folder / SUITES_FOLDER / f"{suite.name.removesuffix(TUNED)}.tuned.yaml", cleaner.text(tuned))

@@ -8,11 +8,15 @@ from pathlib import Path
 
 import pytest
 from cli_support import run_apart
+from search_support import noise, play
 from synthetic_runs import put, put_plan, record
 
 from haepo_bench.publishing.cleaning import Cleaner, users_in
+from haepo_bench.publishing.publish import publish
 from haepo_bench.results.record import Failure
 from haepo_bench.results.store import Store
+from haepo_bench.search.tuning import Tuning
+from haepo_bench.suite.resolve import load_plan
 
 SECRETS = ("gpu-17", "gpu-18", "alice", "/home/", "/data/secret", "C:\\\\Users")
 TRACEBACK = (
@@ -170,3 +174,17 @@ def test_what_cannot_be_published_or_checked(
     assert says in done.err
     assert "Traceback" not in done.err
     assert not (tmp_path / "x").exists()
+
+
+def test_a_search_is_published_under_the_name_of_what_was_searched(tmp_path: Path) -> None:
+    (tmp_path / "suite.yaml").write_text(
+        "name: two\nseeds: 2\nbudget: {env_steps: 100}\nevaluation: {every: 25}\ntasks: [random-walk/4]\n"
+        "algorithms: [reinforce, uniform]\nsearch: {trials: 2, seeds: 1, replicates: 2}\n"
+    )
+    plan = load_plan(tmp_path / "suite.yaml", tune=True)
+    store = Store(tmp_path / "results" / "two" / "search")
+    play(Tuning(plan, store), lambda cell, seed: 0.5 + 0.01 * noise(cell, seed))
+    assert publish(store.root, tmp_path / "out").runs == len(list(store.root.glob("*--*/seed-*.json*")))
+    assert (tmp_path / "out" / "suites" / "two-search.yaml").is_file()
+    assert "two-search" in (tmp_path / "out" / "README.md").read_text()
+    assert run_apart("verify", str(tmp_path / "out")).code == 0
