@@ -50,7 +50,8 @@ def _best_of(suite: SuiteResult, search: SearchSummary) -> Table:
         rows,
         [
             f"Mean over replicates [95 % interval], each a search of {many(search.trials, 'configuration')} with "
-            f"{many(search.seeds, 'tuning seed')} each on {listed(search.tasks)}; families of tasks weigh alike.",
+            f"{many(search.seeds, 'tuning seed')} each on "
+            f"{listed(search.tasks) or 'no task: none has this measure'}; families of tasks weigh alike.",
             "Cross-fitted: one tuning seed chooses and the others score, so that no score is too high by the luck that "
             "made it the best. With one tuning seed nothing can be said."
             if search.seeds > 1
