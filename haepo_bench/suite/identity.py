@@ -36,6 +36,7 @@ APART = {
     "haepo_bench.catalogue": "names: the modules that they stand for are followed one by one",
     "haepo_bench.listed": "likewise",
     "haepo_bench.tasks.address": "names: how addresses are written; what they come to is in the settings",
+    "haepo_bench.objectives.ranges": "what spaces are made of",
     "haepo_bench.objectives.spaces": "where hyper-parameters are searched; what they are is in the settings",
     "haepo_bench.errors": "what is said of mistakes: a run that has a result made none",
     "haepo_bench.files": "opens files",

@@ -153,7 +153,7 @@ class _Resolver:
         self._names = Names(folder)
         #: Of the suite's algorithms, which may be run as several variants; after `cells`.
         self.names: set[str] = set()
-        #: Algorithms of files that are not run: name to file.
+        #: Algorithms that cannot be looked at, such as those of files that are not run: name to what they use.
         self.unread: dict[str, str] = {}
         self.problems: list[Problem] = []
         #: Of scores, by task; after `cells`.
@@ -301,13 +301,17 @@ class _Resolver:
         algorithms: dict[str, NamedAlgorithm] = {}
         for index, entry in enumerate(self._suite.algorithms):
             path = ("algorithms", index)
-            members = self._located((*path, "use"), partial(self._members_of, entry)) or ()
+            members = self._located((*path, "use"), partial(self._members_of, entry))
+            if members is None:  # said already: claims and spaces that name it are not wrong for that
+                self.unread[entry.name or entry.use] = entry.use
+                continue
             for member in members:
                 self._doing((*path, "use"), f"{member} was imported")
                 definition = self._located((*path, "use"), partial(self._names.algorithm, member))
-                if definition is None:
-                    continue
                 name = name_in_suite(entry, self._names.name(member))
+                if definition is None:
+                    self.unread[name] = member
+                    continue
                 if name in algorithms:
                     other = render(algorithms[name].path)
                     problem = f"the name '{name}' is already that of {other}"
