@@ -145,10 +145,11 @@ def _sides(selection: Selection) -> dict[CellKey, _Side]:
 def _search(selection: Selection, cell: SelectedCell) -> dict[str, Any]:
     """How a row's algorithm was searched; empty for default settings, and without a search."""
     search = selection.search
-    for name, spaces in search.spaces.items() if search is not None else ():
-        if spaces and search is not None and cell.algorithm in (name, per_task_name(name)):
-            return {**search.document, "spaces": spaces}
-    return {}
+    if search is None:
+        return {}
+    searched = (name for name, spaces in search.spaces.items() if spaces)
+    name = next((name for name in searched if cell.algorithm in (name, per_task_name(name))), None)
+    return {} if name is None else {**search.document, "spaces": search.spaces[name]}
 
 
 def _one_sided(cell: SelectedCell) -> OneSided:
