@@ -163,8 +163,11 @@ def _run(tuning: "Tuning", store: "Store", options: "Options") -> "Outcome":
 def _so_far(tuning: "Tuning") -> str:
     chosen, all_ = (sum(getattr(each, name) for each in tuning.progress) for name in ("chosen", "replicates"))
     found = sum(each.found for each in tuning.progress)
-    has = "has" if all_ == 1 else "have"
-    return f"{chosen} of {many(all_, 'replicate')} {has} chosen, settings found for {many(found, 'algorithm')}"
+    return f"{_have_chosen(chosen, all_)}, settings found for {many(found, 'algorithm')}"
+
+
+def _have_chosen(chosen: int, replicates: int) -> str:
+    return f"{chosen} of {many(replicates, 'replicate')} {'has' if replicates == 1 else 'have'} chosen"
 
 
 def _say_outcome(outcome: "Outcome", max_hours: float | None) -> None:
@@ -199,8 +202,7 @@ def _leave(tuning: "Tuning", store: "Store", suite: str, file: Path) -> None:
 
     for each in tuning.progress:
         found = "settings found" if each.found else "settings not found yet"
-        has = "has" if each.replicates == 1 else "have"
-        line = f"{each.algorithm}: {each.chosen} of {many(each.replicates, 'replicate')} {has} chosen"
+        line = f"{each.algorithm}: {_have_chosen(each.chosen, each.replicates)}"
         echo(line if tuning.shard is not None else f"{line}, {found}")
     where = shlex.quote(str(store.root))
     if tuning.shard is not None:

@@ -151,8 +151,6 @@ class _Resolver:
     ) -> None:
         self._suite, self._folder, self._run_code, self._doing = suite, folder, run_code, doing
         self._names = Names(folder)
-        #: Of the suite's algorithms, which may be run as several variants; after `cells`.
-        self.names: set[str] = set()
         #: Algorithms that cannot be looked at, such as those of files that are not run: name to what they use.
         self.unread: dict[str, str] = {}
         self.problems: list[Problem] = []
@@ -189,7 +187,6 @@ class _Resolver:
         """
         tasks = self._tasks()
         algorithms = self._algorithms()
-        self.names = {each.name for each in algorithms}
         asked = [
             (entry, task, algorithm)
             for entry, task in tasks

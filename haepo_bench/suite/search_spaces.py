@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from haepo_bench import catalogue
 from haepo_bench.errors import ParameterError, UserError, did_you_mean
+from haepo_bench.objectives.ranges import is_number
 from haepo_bench.objectives.spaces import End, Space
 from haepo_bench.results.claims import members
 from haepo_bench.results.searches import made_of
@@ -71,7 +72,7 @@ def _said(search: Search, uses: Mapping[str, str]) -> tuple[dict[str, str], list
     return said, problems
 
 
-def fixed_of(entry: AlgorithmEntry) -> set[str]:
+def _fixed_of(entry: AlgorithmEntry) -> set[str]:
     """The hyper-parameters that an entry of a suite sets: they are not searched."""
     return set(entry.params).union(*(own.params for own in entry.per_task.values()))
 
@@ -83,7 +84,7 @@ def _of_algorithm(each: OnTasks, said: Any, key: str | None) -> tuple[dict[str, 
         said: {hyper-parameter: SpaceKeys} in place of its own spaces, under `key`; None where the suite says nothing.
     """
     named = each.named
-    fixed = fixed_of(named.entry)
+    fixed = _fixed_of(named.entry)
     if not each.tasks:
         return {}, []
     if said is None:
@@ -186,7 +187,7 @@ def _ends(space: Space) -> Sequence[Any]:
 
 def _with_open_ends(each: OnTasks, name: str, space: Space) -> Space:
     """The space, knowing beyond which ends the hyper-parameter has values."""
-    values = [value for value in space.values if isinstance(value, int | float) and not isinstance(value, bool)]
+    values = list(filter(is_number, space.values))
     if len(values) < len(space.values):
         return space
     low, high = min(values), max(values)
