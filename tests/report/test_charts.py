@@ -29,6 +29,7 @@ from haepo_bench.report.charts.description import (
 )
 from haepo_bench.report.charts.evidence import EvidenceChart, EvidenceLine, EvidencePanel
 from haepo_bench.report.document import SuiteResult, TaskResult
+from haepo_bench.report.document_numbers import Band
 from haepo_bench.report.figures.evidence import evidence_figure
 from haepo_bench.report.figures.formats import PAGE, STYLES, FigureStyle
 from haepo_bench.report.figures.intervals import diagnostics_figure, results_figure
@@ -265,19 +266,42 @@ def test_the_script_leaves_the_same_margin() -> None:
     assert float(margin) == MARGIN
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
-def test_ticks_end_whatever_the_numbers() -> None:
+def of_scales(calls: str) -> list[Any]:
+    """What the page's own functions return, called in node."""
     script = (files("haepo_bench.report.page") / "static" / "scales.js").read_text(encoding="utf-8")
-    calls = "[ticks(0, 1, 5), ticks(-1, 1, 4), ticks(1e17, 1e17 + 64, 5).length, ticks(0, 1e308, 5).length,"
-    calls += " ticks(-1e308, 1e308, 5), logTicks(0, 10, 3).length, logTicks(1, Infinity, 3).length]"
     done = subprocess.run(
         ["node", "-e", f"{script}\nconsole.log(JSON.stringify({calls}))"],
         capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
-    first, second, *hostile = json.loads(done.stdout)
+    found: list[Any] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+def test_ticks_end_whatever_the_numbers() -> None:
+    calls = "[ticks(0, 1, 5), ticks(-1, 1, 4), ticks(1e17, 1e17 + 64, 5).length, ticks(0, 1e308, 5).length,"
+    calls += " ticks(-1e308, 1e308, 5), logTicks(0, 10, 3).length, logTicks(1, Infinity, 3).length]"
+    first, second, *hostile = of_scales(calls)
     np.testing.assert_allclose(first, [0, 0.2, 0.4, 0.6, 0.8, 1])
     np.testing.assert_allclose(second, [-1, -0.5, 0, 0.5, 1])
     assert max(len(each) if isinstance(each, list) else each for each in hostile) < 1000
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+def test_ticks_of_the_page_count_in_whole_numbers() -> None:
+    found = of_scales("[ticks(1, 8, 4, true), ticks(1, 2, 6, true), ticks(1, 1.05, 6, true), ticks(0, 9, 4, true)]")
+    assert found == [[2, 4, 6, 8], [1, 2], [1], [0, 5]]
+
+
+@pytest.mark.parametrize("most", [1, 2, 4, 8, 30])
+def test_ticks_of_figures_count_in_whole_numbers(most: int) -> None:
+    axis = ChartAxis("trials", "trials", "trials", "trials", 0)
+    counts = [float(number + 1) for number in range(most)]
+    band = Band(mean=counts, low=counts, high=counts, n=[3] * most, seeds=[])
+    panel = LinePanel("", (axis,), (ChartAxis("y", "y", "y", "y"),), (ChartLine("a", {"trials": counts}, {"y": band}),))
+    figure = line_figure(LineChart("", (ChartAlgorithm("a", Look(0, 0, 0)),), (panel,)), axis)
+    ticks = figure.axes[0].get_xticks()
+    assert ticks.tolist() == [round(tick) for tick in ticks]
 
 
 @pytest.mark.parametrize("style", [PAGE, *STYLES.values()], ids=["as drawn for the page", *STYLES])

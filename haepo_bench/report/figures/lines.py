@@ -56,7 +56,7 @@ def _draw(axes: Axes, chart: LineChart, panel: LinePanel, x: ChartAxis, y: Chart
         axes.axhline(level, color=INK, linewidth=0.8, linestyle=DOTS, zorder=1)
     axes.set_xlim(*panel.x_view(x))
     axes.set_ylim(*panel.y_view(y))
-    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=x.decimals == 0))
     axes.yaxis.set_major_locator(MaxNLocator(6))
     if x.decimals == 0:
         # Counts, which may be large: thousands as k, millions as M.

@@ -213,7 +213,7 @@ class ChartPicture {
       draw(svg, "text", { class: "tick", x: box.left - 7, y: toY(value) + 4, "text-anchor": "end" }, yText(value));
     }
     const room = Math.max(2, Math.floor((box.right - box.left) / 90));
-    const xTicks = this.logarithmic ? logTicks(left, right, room) : ticks(left, right, room);
+    const xTicks = this.logarithmic ? logTicks(left, right, room) : ticks(left, right, room, x.decimals === 0);
     const xText = this.logarithmic ? (value) => tickFormat([value])(value) : tickFormat(xTicks);
     for (const value of xTicks) {
       draw(svg, "path", { class: "grid", d: `M${toX(value)} ${box.top}V${box.bottom}` });

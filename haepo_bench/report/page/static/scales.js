@@ -1,12 +1,13 @@
 "use strict";
 // Numbers: ticks of an axis, and how values are written.
 
-/** Round steps inside [low, high], about `count` of them. */
-function ticks(low, high, count) {
+/** Round steps inside [low, high], about `count` of them; of what is counted (`whole`) none between whole numbers. */
+function ticks(low, high, count, whole = false) {
   const rough = (high - low) / Math.max(1, count);
   if (!(rough > 0) || !Number.isFinite(rough)) return [low];
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((size) => size >= rough * 0.999);
+  const sizes = [1, 2, 2.5, 5, 10].map((factor) => factor * power).filter((size) => !whole || Number.isInteger(size));
+  const step = sizes.find((size) => size >= rough * 0.999) ?? 1;
   const found = [];
   // Counted: beyond 2^53 adding 1 changes nothing.
   const most = Math.min(50, Math.floor((high - low) / step) + 2);
