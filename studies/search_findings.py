@@ -67,20 +67,26 @@ def overall(runs: pd.DataFrame) -> str:
     return markdown_table(names, rows)
 
 
-def best_of(runs: pd.DataFrame) -> str:
+def best_of_scores(runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """{algorithm: [replicate, m] -> expected area of the best of m configurations}, m from 1."""
     trials = runs[runs["role"] == "trial"]
-    tasks, rows = sorted(set(trials["task"])), []
+    tasks, scores = sorted(set(trials["task"])), {}
     weights = weights_of(tasks)
     most = int(trials["trial"].max()) + 1
-    shown = [m for m in (1, 2, 4, 8, 16) if m <= most]
     for algorithm, own in trials.groupby("algorithm", sort=False):
         found = []
         for _, replicate in own.groupby("replicate"):
             wide = replicate.pivot_table(index=["trial", "task"], columns="seed", values="area")
-            scores = wide.to_numpy().reshape(most, len(tasks), -1)  # trials and tasks, both in order
-            found.append(best_of_cross_fitted(np.einsum("kes,e->ks", scores, weights)))
-        columns = pd.DataFrame(found)
-        rows.append([f"`{algorithm}`", *(mean_and_error(columns[m - 1]) for m in shown)])
+            areas = wide.to_numpy().reshape(most, len(tasks), -1)  # trials and tasks, both in order
+            found.append(best_of_cross_fitted(np.einsum("kes,e->ks", areas, weights)))
+        scores[str(algorithm)] = pd.DataFrame(found, columns=range(1, most + 1))
+    return scores
+
+
+def best_of(runs: pd.DataFrame) -> str:
+    scores = best_of_scores(runs)
+    shown = [m for m in (1, 2, 4, 8, 16) if all(m in own for own in scores.values())]
+    rows = [[f"`{name}`", *(mean_and_error(own[m]) for m in shown)] for name, own in scores.items()]
     return markdown_table(["algorithm", *(f"best of {m}" for m in shown)], rows)
 
 

@@ -180,7 +180,8 @@ def choices(*values: Any) -> Space:
 #: What all algorithms on small policies share is searched alike.
 LEARNING_RATE = log(3e-5, 3e-2)
 #: Powers of two, so that many configurations have shapes of batches in common. A first round of `paper-tuned` chose the
-#: ends of shorter lists (from 4 trajectories and 16 steps, to 16 epochs) too often: docs/explanation/findings.md.
+#: ends of shorter lists (from 4 trajectories and 16 steps, to 16 epochs) too often, as
+#: docs/explanation/findings-at-equal-search.md shows.
 TRAJECTORIES = choices(2, 4, 8, 16, 32, 64)
 EPOCHS = choices(1, 2, 4, 8, 16, 32)
 N_STEPS = choices(8, 16, 32, 64, 128, 256)
