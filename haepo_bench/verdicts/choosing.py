@@ -22,7 +22,7 @@ from haepo_bench.verdicts.assays import end_of
 from haepo_bench.verdicts.claims import CLAIMS
 from haepo_bench.verdicts.judging import measured_table
 from haepo_bench.verdicts.measured import is_control, weights_of
-from haepo_bench.verdicts.paths import Outcomes
+from haepo_bench.verdicts.paths import Outcomes, failed_by_machine
 
 Array = NDArray[Any]
 
@@ -95,7 +95,7 @@ class Chooser:
         return tuple(task for task in self.all_tasks(algorithm) if task in self._measured and not is_control(task))
 
     def best(self, algorithm: str, replicate: int, tasks: Sequence[str]) -> Choice | None:
-        """What a replicate chose, for some tasks together; None while any of its runs on them has not ended."""
+        """What a replicate chose, for some tasks together; None while any of its runs has not ended."""
         trials, means = self._replicate(algorithm, replicate, tasks)
         return _first_best(_choices(trials, means, tasks, self._assays(means, tasks)))
 
@@ -106,7 +106,7 @@ class Chooser:
         return [task for task, decides in zip(tasks, deciding, strict=True) if not decides]
 
     def finalists(self, algorithm: str, tasks: Sequence[str]) -> list[Trial]:
-        """Of all replicates the best configurations, the best first; none while any run on the tasks has not ended."""
+        """Of all replicates the best configurations, the best first; none while any run of theirs has not ended."""
         return self._finalists(algorithm, tasks)[0]
 
     def found(self, algorithm: str, tasks: Sequence[str]) -> Choice | None:
@@ -156,9 +156,24 @@ class Chooser:
         return [choice.trial for choice in best], deciding
 
     def _replicate(self, algorithm: str, replicate: int, tasks: Sequence[str]) -> tuple[list[Trial], list[list[float]]]:
-        """A replicate's trials, and [trial][task] their means over its tuning seeds."""
+        """A replicate's trials, and [trial][task] their means over its tuning seeds; NaN until all its runs have ended.
+
+        On whichever task: which ones decide is known of those alone that have been run.
+        """
         trials = [Trial(algorithm, replicate, number) for number in range(self.search.trials)]
-        return trials, [self._means(trial, tasks, tuning_seeds(replicate, self.search.seeds)) for trial in trials]
+        seeds = tuning_seeds(replicate, self.search.seeds)
+        every = self.all_tasks(algorithm)
+        if not all(self._ended(trial, task) >= set(seeds) for trial in trials for task in every):
+            return trials, [[nan] * len(tasks)] * len(trials)
+        return trials, [self._means(trial, tasks, seeds) for trial in trials]
+
+    def _ended(self, trial: Trial, task: str) -> set[int]:
+        """The seeds whose run has ended, be it that the algorithm failed it."""
+        cell = self._cells.get((task, trial.name))
+        if cell is None:
+            return set()
+        failed = (run for run in cell.unfinished if not failed_by_machine(run.record))
+        return {run.record.seed for run in (*cell.runs, *failed)}
 
     def _means(self, trial: Trial, tasks: Sequence[str], seeds: Sequence[int]) -> list[float]:
         """[task] mean over seeds, NaN while a run has not ended. Exact sums: the order of runs does not matter."""

@@ -224,6 +224,11 @@ def test_kills_shards_and_merging_change_nothing(plan: Plan, whole: Tuning, tmp_
     killed = play(Tuning(plan, new_store(tmp_path, "killed")), score, np.random.default_rng(3), most=10)
     assert killed.chooser is not None
     assert render(tuned_file(plan, killed.chooser)) == expected
+    # Nothing was chosen too early, and trained in vain.
+    runs = [
+        {path.relative_to(each.root) for path in each.root.rglob("seed-*.json")} for each in (killed.store, whole.store)
+    ]
+    assert runs[0] == runs[1]
     root = new_store(tmp_path, "sharded").root
     units = []
     for number in range(1, 5):
@@ -310,6 +315,24 @@ def test_a_missing_run_keeps_its_replicate_from_choosing(plan: Plan, copy: Store
     row = next(cell for cell in equal_search(select(store)).cells if cell.algorithm == "grpo")
     assert [run.record.seed for run in row.runs] == [0, 1, 3, 4]
     assert [(run.seed, run.reason) for run in row.absent] == [(2, "its search has not ended")]
+
+
+@pytest.mark.parametrize("measure", ["area", "not_collapsed"])
+def test_nothing_is_chosen_while_a_task_has_not_begun(plan: Plan, tmp_path: Path, measure: str) -> None:
+    """Runs are made task by task, and a task without any looks like one that has no score."""
+    assert plan.search is not None
+    plan = replace(plan, search=plan.search.model_copy(update={"measure": measure}))
+    store = new_store(tmp_path, "begun")
+    first = Tuning(plan, store).next()
+    assert first is not None
+    put(store, *(made_up(plan, c, seed, score(c, seed)) for c in first.cells if c.task == TASKS[0] for seed in c.seeds))
+    tuning = Tuning(plan, store)
+    proposal = tuning.next()
+    assert proposal is not None
+    assert {cell.task for cell in proposal.cells} == {*TASKS} - {TASKS[0]}
+    asked = {seed for cell in proposal.cells for seed in cell.seeds if cell.algorithm.count(".") == 2}
+    assert asked == {seed for replicate in range(5) for seed in tuning_seeds(replicate, 2)}
+    assert [(each.chosen, each.found) for each in tuning.progress] == [(0, False), (0, False)]
 
 
 def test_runs_from_before_the_declaration_confirm_nothing(plan: Plan, copy: Store) -> None:
