@@ -7,7 +7,7 @@ resume, shards and executors are those of any plan. What is proposed follows fro
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -118,9 +118,11 @@ class Tuning:
             # What has chosen is trained again whether the others have or not.
             if self._take(self._chosen(self.chooser)):
                 continue
-            missing = list(self._missing(taken, selection))
-            if missing:
-                return replace(taken, cells=tuple(missing), whole=taken.declared_cells)
+            # Verdicts rest on the searches, so what they need comes before the settings found.
+            for cells in (_without(taken.cells, deciding_seeds()), taken.cells):
+                missing = tuple(self._missing(cells, selection))
+                if missing:
+                    return replace(taken, cells=missing, whole=taken.declared_cells)
             self._check_measured(self.chooser)
             return None
 
@@ -192,20 +194,21 @@ class Tuning:
                 first[key] = tuple(final_seed(replicate) for replicate in own)
         return first
 
-    def _missing(self, taken: Plan, selection: Selection) -> Iterator[Cell]:
-        """The cells of the plan with those seeds that have not ended."""
+    def _missing(self, cells: Iterable[Cell], selection: Selection) -> Iterator[Cell]:
+        """The cells with those of their seeds that have not ended."""
         known = {cell.key: cell for cell in selection.cells}
-        for cell in taken.cells:
-            ended = set(self._ended(known[cell.key]))
+        for cell in cells:
+            ended = set(self._ended(known[cell.key], cell.seeds))
             missing = tuple(seed for seed in cell.seeds if seed not in ended)
             if missing:
                 yield replace(cell, seeds=missing)
 
-    def _ended(self, cell: SelectedCell) -> Iterator[int]:
+    def _ended(self, cell: SelectedCell, seeds: Collection[int]) -> Iterator[int]:
+        """Of these seeds."""
         yield from (run.record.seed for run in cell.runs)
         for run in cell.unfinished:
             key = cell.key, run.record.seed
-            if run.record.status not in FAILED or failed_by_machine(run.record):
+            if key[1] not in seeds or run.record.status not in FAILED or failed_by_machine(run.record):
                 continue
             if self.retry_failed and key not in self._retried:
                 self._retried.add(key)
@@ -248,6 +251,13 @@ class Tuning:
             self._seeds[key] |= dict.fromkeys(seeds)
             new = new or len(self._seeds[key]) > before
         return new
+
+
+def _without(cells: Iterable[Cell], seeds: Collection[int]) -> Iterator[Cell]:
+    for cell in cells:
+        own = tuple(seed for seed in cell.seeds if seed not in seeds)
+        if own:
+            yield replace(cell, seeds=own)
 
 
 def _add(seeds: dict[CellKey, list[int]], trial: Trial, tasks: Iterable[str], more: Iterable[int]) -> None:

@@ -335,6 +335,38 @@ def test_nothing_is_chosen_while_a_task_has_not_begun(plan: Plan, tmp_path: Path
     assert [(each.chosen, each.found) for each in tuning.progress] == [(0, False), (0, False)]
 
 
+def test_the_settings_found_come_last(plan: Plan, tmp_path: Path) -> None:
+    """So that whoever stops early has the verdicts, which rest on the searches."""
+    store, asked = new_store(tmp_path, "staged"), []
+    tuning = Tuning(plan, store)
+    while (proposal := tuning.next()) is not None:
+        asked.append({seed for cell in proposal.cells for seed in cell.seeds})
+        put(store, *(made_up(plan, cell, seed, score(cell, seed)) for cell in proposal.cells for seed in cell.seeds))
+    deciding = set(deciding_seeds())
+    assert [bool(seeds & deciding) for seeds in asked] == [False] * (len(asked) - 1) + [True]
+    assert asked[-1] <= deciding
+    assert {final_seed(0), own_seed(0)} <= asked[-2]
+
+
+def test_what_failed_is_run_again_once_whenever_its_turn_comes(plan: Plan, copy: Store) -> None:
+    """A trial and a finalist failed; the trial is asked for first, and the finalist is not forgotten."""
+    cells = {cell.folder: cell for cell in plan.cells}
+    trial = next(copy.root.glob(f"*--mine.2.1--*/seed-{tuning_seeds(2, 2)[0]}.json"))
+    finalist = next(copy.root.glob(f"*--grpo.*--*/seed-{deciding_seeds()[3]}.json"))
+    for path in (trial, finalist):
+        path.unlink()
+        put(copy, made_up(plan, cells[path.parent.name], int(path.stem[5:]), None))
+    tuning = Tuning(plan, copy, retry_failed=True)
+    asked = []
+    while (proposal := tuning.next()) is not None:
+        runs = [(cell, seed) for cell in proposal.cells for seed in cell.seeds]
+        asked.append([(cell.folder, seed) for cell, seed in runs])
+        for cell, seed in runs:
+            copy.path(cell.folder, seed).unlink(missing_ok=True)
+            put(copy, made_up(plan, cell, seed, score(cell, seed)))
+    assert asked == [[(path.parent.name, int(path.stem[5:]))] for path in (trial, finalist)]
+
+
 def test_runs_from_before_the_declaration_confirm_nothing(plan: Plan, copy: Store) -> None:
     store = copy
     cell = next(c for c in plan.cells if c.algorithm == "mine.1.0")
