@@ -209,7 +209,10 @@ def _leave(tuning: "Tuning", store: "Store", suite: str, file: Path) -> None:
         shards, root = shlex.quote(str(store.root.parent)), shlex.quote(str(store.root.parent.parent))
         echo(f"next, with all shards: haepo-bench merge {shards} --into {root}, then the same command without --shard")
         return
+    report = f"haepo-bench report {where}"
     if tuning.chooser is None or not all(each.found for each in tuning.progress):
+        if tuning.progress and all(each.chosen == each.replicates for each in tuning.progress):
+            echo(f"next: {report}, which has all that it needs; the settings found are left, for the same command")
         return
     tuned = tuned_file(tuning.plan, tuning.chooser)
     echo(f"settings found: {file} ({write_tuned(file, tuned)}); review and commit it")
@@ -220,4 +223,4 @@ def _leave(tuning: "Tuning", store: "Store", suite: str, file: Path) -> None:
         if algorithm.space_too_small:
             echo(f"space too small: {name}: {', '.join(algorithm.space_too_small)} at an edge of the space")
     echo(f"next: haepo-bench run {shlex.quote(suite)} --tuned {shlex.quote(str(file))}")
-    echo(f"      haepo-bench report {where}")
+    echo(f"      {report}")

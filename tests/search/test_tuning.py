@@ -14,6 +14,7 @@ import pytest
 from search_support import made_up, new_store, noise, play
 from synthetic_runs import put
 
+from haepo_bench.cli.tune import _leave
 from haepo_bench.errors import UserError
 from haepo_bench.report.numbers.build import build_report
 from haepo_bench.report.tables.searches import search_tables
@@ -335,17 +336,22 @@ def test_nothing_is_chosen_while_a_task_has_not_begun(plan: Plan, tmp_path: Path
     assert [(each.chosen, each.found) for each in tuning.progress] == [(0, False), (0, False)]
 
 
-def test_the_settings_found_come_last(plan: Plan, tmp_path: Path) -> None:
+def test_the_settings_found_come_last(plan: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """So that whoever stops early has the verdicts, which rest on the searches."""
     store, asked = new_store(tmp_path, "staged"), []
     tuning = Tuning(plan, store)
     while (proposal := tuning.next()) is not None:
         asked.append({seed for cell in proposal.cells for seed in cell.seeds})
+        _leave(tuning, store, "suite.yaml", tmp_path / "suite.tuned.yaml")
         put(store, *(made_up(plan, cell, seed, score(cell, seed)) for cell in proposal.cells for seed in cell.seeds))
     deciding = set(deciding_seeds())
     assert [bool(seeds & deciding) for seeds in asked] == [False] * (len(asked) - 1) + [True]
     assert asked[-1] <= deciding
     assert {final_seed(0), own_seed(0)} <= asked[-2]
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("next: ")]
+    assert len(said) == len([seeds for seeds in asked if not seeds & set(tuning_seeds(0, 2))])
+    assert all(line.startswith(f"next: haepo-bench report {store.root}, which has all") for line in said)
+    assert not (tmp_path / "suite.tuned.yaml").exists()
 
 
 def test_what_failed_is_run_again_once_whenever_its_turn_comes(plan: Plan, copy: Store) -> None:
