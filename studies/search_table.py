@@ -49,7 +49,7 @@ def places(search: DeclaredSearch, algorithm: str, seed: int) -> tuple[str, int 
 
 
 def table(runs: pd.DataFrame, search: DeclaredSearch | None) -> pd.DataFrame:
-    """Of a run frame, ordered by what its rows are.
+    """Of a run frame, ordered by what its rows are, algorithms as in the suite.
 
     Args:
         search: None where the runs are those with the settings found.
@@ -62,7 +62,13 @@ def table(runs: pd.DataFrame, search: DeclaredSearch | None) -> pd.DataFrame:
     first = pd.DataFrame(named, columns=KEYS[:4], index=runs.index)
     rest = runs[["task", "seed", "status", "area", "final_score", "cpu_seconds"]]
     found = pd.concat([first, rest], axis=1).astype({"replicate": "Int64", "trial": "Int64"})
-    return found.sort_values(KEYS, kind="stable", ignore_index=True)
+    names = list(search.spaces if search is not None else dict.fromkeys(runs["algorithm"]))
+    return found.sort_values(
+        KEYS,
+        key=lambda column: column.map(names.index) if column.name == "algorithm" else column,
+        kind="stable",
+        ignore_index=True,
+    )
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ seeds: 5
 budget: {env_steps: 100}
 evaluation: {every: 25}
 tasks: [random-walk/4, corridor/8]
-algorithms: [{use: rloo, name: mine}, ppo-batched, uniform]
+algorithms: [ppo-batched, {use: rloo, name: mine}, uniform]
 claims: {candidate: mine, made: [converges fast]}
 search: {trials: 3, seeds: 2, replicates: 4}
 """
@@ -39,6 +39,7 @@ def test_it_holds_every_run_once_under_what_it_was_made_for(
     search_table = load("search_table")
     found = search_table.table(frames(selection.cells).runs, selection.search)
 
+    assert list(dict.fromkeys(found["algorithm"])) == ["ppo-batched", "mine", "uniform"]
     roles = found.groupby(["algorithm", "role"]).size().to_dict()
     for name in ("mine", "ppo-batched"):
         assert roles[name, "trial"] == 4 * 3 * 2 * 2  # replicates, trials, tuning seeds, tasks
