@@ -23,6 +23,7 @@ TABLES = Path(__file__).parent / "tables"
 #: Suites and their tables.
 SEARCHED = {
     "paper-tuned": "paper-tuned-second.csv.gz",
+    "exploration-tuned": "exploration-tuned.csv.gz",
 }
 AREA = ChartAxis("area", "area", "area of the best of m", "area")
 #: Entries that use an algorithm under another name.

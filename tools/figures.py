@@ -42,6 +42,7 @@ FIGURES = {
         "neighbours", ("studies/neighbours.py", "RUNS", "--curves", "gym/CartPole-v1", "--curves-out", "OUT")
     ),
     "overoptimisation.png": Figure("language", of_report="lm_synthetic-summary-kl.png"),
+    "searches.png": Figure(script=("studies/search_figure.py", "--out", "OUT")),
     "corridors.png": Figure(script=("studies/corridor_predictions.py", "--out", "OUT")),
     "pi-squared.png": Figure(script=("studies/predictions.py", "--out", "OUT")),
     "page-grouped.png": Figure(script=("tools/screenshots.py", "grouped", "OUT")),
