@@ -64,9 +64,8 @@ def test_it_holds_every_run_once_under_what_it_was_made_for(
     assert f"({len(found):,} runs)" in capsys.readouterr().out
 
 
-def test_findings_are_made_of_the_table_alone(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def made_up_table() -> pd.DataFrame:
+    """Three replicates, 0.1 apart, of two configurations that differ by 0.5; chosen, default and per task."""
     rows = []
     for replicate in range(3):
         for task, shift in (("random-walk/4", 0.0), ("corridor/8", 0.2)):
@@ -78,8 +77,14 @@ def test_findings_are_made_of_the_table_alone(
             for role, area in chosen.items():
                 rows.append({**common, "role": role, "seed": 20, "area": area + 0.1 * replicate + shift})
             rows.append({**common, "algorithm": "uniform", "role": "control", "seed": 20, "area": 0.0})
+    return pd.DataFrame(rows)
+
+
+def test_findings_are_made_of_the_table_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "table.csv.gz"
-    pd.DataFrame(rows).to_csv(path, index=False)
+    made_up_table().to_csv(path, index=False)
     monkeypatch.setattr("sys.argv", ["search_findings.py", str(path)])
     monkeypatch.syspath_prepend(ROOT / "studies")
     load("search_findings").main()
@@ -91,6 +96,19 @@ def test_findings_are_made_of_the_table_alone(
     assert lines[2] == "| `mine` | 3 | 0.70 ± 0.06 | 0.50 ± 0.06 | 0.80 ± 0.06 | 0.20 ± 0.00 |"
     # Of two configurations that differ by 0.5 the mean is 0.25 below the better one.
     assert lines[3] == "| `mine` | 0.45 ± 0.06 | 0.70 ± 0.06 |"
+
+
+def test_the_figure_shows_the_same_means(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "studies")
+    figure = load("search_figure")
+    assert all((figure.TABLES / table).is_file() for table in figure.SEARCHED.values())
+    (line,) = figure.panel("suite", made_up_table()).lines
+    assert (line.algorithm, line.x) == ("mine", {"trials": [1.0, 2.0]})
+    band = line.y["area"]
+    error = 0.1 / 3**0.5
+    assert band.mean == pytest.approx([0.45, 0.70])
+    assert band.high == pytest.approx([0.45 + error, 0.70 + error])
+    assert band.low == pytest.approx([0.45 - error, 0.70 - error])
 
 
 def test_runs_with_the_settings_found_have_a_role_of_their_own(tmp_path: Path) -> None:
