@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 from haepo_bench.errors import UserError
 from haepo_bench.results.identity import CellKey
-from haepo_bench.results.record import FAILED
 from haepo_bench.results.searches import (
     FINALISTS,
     DeclaredSearch,
@@ -31,7 +30,7 @@ from haepo_bench.suite.shards import Shard, cost_of, deal
 from haepo_bench.verdicts.choosing import Chooser
 from haepo_bench.verdicts.claims import CLAIMS
 from haepo_bench.verdicts.measured import is_control
-from haepo_bench.verdicts.paths import failed_by_machine
+from haepo_bench.verdicts.paths import failed_by_algorithm
 
 
 class Searched(NamedTuple):
@@ -198,22 +197,19 @@ class Tuning:
         """The cells with those of their seeds that have not ended."""
         known = {cell.key: cell for cell in selection.cells}
         for cell in cells:
-            ended = set(self._ended(known[cell.key], cell.seeds))
+            ended = self._ended(known[cell.key], cell.seeds)
             missing = tuple(seed for seed in cell.seeds if seed not in ended)
             if missing:
                 yield replace(cell, seeds=missing)
 
-    def _ended(self, cell: SelectedCell, seeds: Collection[int]) -> Iterator[int]:
-        """Of these seeds."""
-        yield from (run.record.seed for run in cell.runs)
-        for run in cell.unfinished:
-            key = cell.key, run.record.seed
-            if key[1] not in seeds or run.record.status not in FAILED or failed_by_machine(run.record):
-                continue
-            if self.retry_failed and key not in self._retried:
-                self._retried.add(key)
-                continue
-            yield run.record.seed
+    def _ended(self, cell: SelectedCell, seeds: Collection[int]) -> set[int]:
+        """The seeds that have ended; of those asked for, not what failed and is to be run again, once."""
+        failed = failed_by_algorithm(cell)
+        if self.retry_failed:
+            again = {seed for seed in failed.intersection(seeds) if (cell.key, seed) not in self._retried}
+            self._retried.update((cell.key, seed) for seed in again)
+            failed -= again
+        return {run.record.seed for run in cell.runs} | failed
 
     def _chosen(self, chooser: Chooser) -> dict[CellKey, list[int]]:
         """What is to be trained again, as seeds of trials' cells. Renews `progress`."""

@@ -22,7 +22,7 @@ from haepo_bench.verdicts.assays import end_of
 from haepo_bench.verdicts.claims import CLAIMS
 from haepo_bench.verdicts.judging import measured_table
 from haepo_bench.verdicts.measured import is_control, weights_of
-from haepo_bench.verdicts.paths import Outcomes, failed_by_machine
+from haepo_bench.verdicts.paths import Outcomes, failed_by_algorithm
 
 Array = NDArray[Any]
 
@@ -170,10 +170,7 @@ class Chooser:
     def _ended(self, trial: Trial, task: str) -> set[int]:
         """The seeds whose run has ended, be it that the algorithm failed it."""
         cell = self._cells.get((task, trial.name))
-        if cell is None:
-            return set()
-        failed = (run for run in cell.unfinished if not failed_by_machine(run.record))
-        return {run.record.seed for run in (*cell.runs, *failed)}
+        return set() if cell is None else {run.record.seed for run in cell.runs} | failed_by_algorithm(cell)
 
     def _means(self, trial: Trial, tasks: Sequence[str], seeds: Sequence[int]) -> list[float]:
         """[task] mean over seeds, NaN while a run has not ended. Exact sums: the order of runs does not matter."""

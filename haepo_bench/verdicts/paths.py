@@ -53,6 +53,11 @@ def failed_by_machine(record: RunRecord) -> bool:
     return bool(getattr(record.error, "of_machine", record.error.type in _OF_THE_MACHINE))
 
 
+def failed_by_algorithm(cell: SelectedCell) -> set[int]:
+    """The seeds whose run has ended without a result, which counts against the algorithm."""
+    return {run.record.seed for run in cell.unfinished if not failed_by_machine(run.record)}
+
+
 class Outcomes:
     """What became of every run of a selection, for one claim.
 
@@ -139,7 +144,7 @@ class Outcomes:
         cell, measured = self._cells[task, name], self._table[task, name]
         own = measured.values.get(self.claim.measure, np.full(len(measured.seeds), np.nan))
         by_seed = dict(zip(measured.seeds, own.tolist(), strict=True))
-        broken = {run.record.seed for run in cell.unfinished if not failed_by_machine(run.record)}
+        broken = failed_by_algorithm(cell)
         values = np.array([by_seed.get(seed, np.nan) for seed in seeds])
         found = self.range(task)
         drawn_in = np.clip(values, found.low, found.high) if found and found.clipped else values
