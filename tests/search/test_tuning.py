@@ -337,7 +337,7 @@ def test_nothing_is_chosen_while_a_task_has_not_begun(plan: Plan, tmp_path: Path
 
 
 def test_the_settings_found_come_last(plan: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """So that whoever stops early has the verdicts, which rest on the searches."""
+    """Stopping early still leaves the verdicts, which rest on the searches."""
     store, asked = new_store(tmp_path, "staged"), []
     tuning = Tuning(plan, store)
     while (proposal := tuning.next()) is not None:
