@@ -24,6 +24,7 @@ TABLES = Path(__file__).parent / "tables"
 SEARCHED = {
     "paper-tuned": "paper-tuned-second.csv.gz",
     "exploration-tuned": "exploration-tuned.csv.gz",
+    "language-tuned": "language-tuned.csv.gz",
 }
 AREA = ChartAxis("area", "area", "area of the best of m", "area")
 #: Entries that use an algorithm under another name.

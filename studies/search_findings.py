@@ -25,8 +25,9 @@ from haepo_bench.statistics.searches import best_of_cross_fitted
 from haepo_bench.text import markdown_table
 from haepo_bench.verdicts.measured import weights_of
 
-#: Rows of the first tables: what stands in a cell, and in which order.
+#: Rows of the first tables: what stands in a cell, and in which order. One task alone has no choice per task.
 CHOSEN, DEFAULT, OWN = "choice", "default", "choice per task"
+NAMES = {CHOSEN: "chosen", DEFAULT: "default", OWN: "chosen for each task"}
 
 
 def per_task(runs: pd.DataFrame) -> str:
@@ -56,15 +57,14 @@ def over_tasks(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def overall(runs: pd.DataFrame) -> str:
-    means = over_tasks(runs[runs["role"].isin([CHOSEN, DEFAULT, OWN])])
+    means = over_tasks(runs[runs["role"].isin(NAMES)])
+    roles = [role for role in NAMES if role in means]
     rows = []
     for algorithm, own in means.groupby(level="algorithm", sort=False):
         gain = own[CHOSEN] - own[DEFAULT]
-        parts = [own[role] for role in (CHOSEN, DEFAULT, OWN) if role in own]
-        shown = [mean_and_error(part) if part.notna().all() else "not complete" for part in parts]
+        shown = [mean_and_error(own[role]) if own[role].notna().all() else "not complete" for role in roles]
         rows.append([f"`{algorithm}`", str(len(own)), *shown, mean_and_error(gain)])
-    names = ["algorithm", "replicates", "chosen", "default", "chosen for each task", "chosen above default"]
-    return markdown_table(names, rows)
+    return markdown_table(["algorithm", "replicates", *(NAMES[role] for role in roles), "chosen above default"], rows)
 
 
 def best_of_scores(runs: pd.DataFrame) -> dict[str, pd.DataFrame]:

@@ -98,6 +98,15 @@ def test_findings_are_made_of_the_table_alone(
     assert lines[3] == "| `mine` | 0.45 ± 0.06 | 0.70 ± 0.06 |"
 
 
+def test_one_task_has_no_choice_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "studies")
+    runs = made_up_table()
+    alone = runs[(runs["task"] == runs["task"][0]) & (runs["role"] != "choice per task")]
+    header, _, row = load("search_findings").overall(alone).splitlines()
+    assert header == "| algorithm | replicates | chosen | default | chosen above default |"
+    assert row == "| `mine` | 3 | 0.60 ± 0.06 | 0.40 ± 0.06 | 0.20 ± 0.00 |"
+
+
 def test_the_figure_shows_the_same_means(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(ROOT / "studies")
     figure = load("search_figure")
